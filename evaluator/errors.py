@@ -1,0 +1,46 @@
+"""The verdicts a run can end with, and the errors that the trusted side raises.
+
+A *verdict* says how a submission's run ended and is part of a result. An *error* says that the work could not be started or
+finished because of something the person at the keyboard can mend (data, options, a missing file); its message always says what was
+seen, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """How one cell ended. A closed set: results written today are read for ever."""
+
+    OK = "OK"
+    TIME_LIMIT = "TIME_LIMIT"
+    MEMORY_LIMIT = "MEMORY_LIMIT"
+    RUNTIME_ERROR = "RUNTIME_ERROR"
+    PROTOCOL_ERROR = "PROTOCOL_ERROR"
+    INVALID_OUTPUT = "INVALID_OUTPUT"
+    INFRASTRUCTURE = "INFRASTRUCTURE"
+
+
+class KitError(Exception):
+    """Something the user can mend. Front doors print the message without a traceback and exit with status 2."""
+
+
+class DataError(KitError):
+    """A data set on disk is not what the kit expects; the message names file, row and value."""
+
+
+class ConfigurationError(KitError):
+    """An option, profile, pair or pipeline that does not make sense."""
+
+
+class WeightsError(KitError):
+    """Starting weights that cannot be had; the message names the ways out."""
+
+
+class SubmissionError(KitError):
+    """A submission that cannot be started: missing path, no class, two candidates."""
+
+
+class TrainingError(Exception):
+    """The trusted training failed (loss not finite, device lost): our fault or the data's, never the participant's."""
