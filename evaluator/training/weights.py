@@ -1,0 +1,200 @@
+"""Starting weights of the feature layers: the kit's own, ImageNet's, a file's, or none.
+
+Whatever is loaded is checked whole before the model is touched, and named by the SHA-256 of its file, so that a result can say what
+it started from. Nothing here ever falls back to something else: weights that cannot be had are an error that names the ways out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from evaluator.errors import WeightsError
+from evaluator.training.network import HEAD_PREFIX, feature_state
+
+PROCEDURAL_ARCHITECTURE = "efficientnet_b4"
+PROCEDURAL_FILE = Path(__file__).parent / "weights_data" / "procedural-efficientnet_b4.safetensors"
+PROCEDURAL_SHA256 = "0" * 64
+"""SHA-256 of the committed file. A change of the file is a change of every result that started from it."""
+
+WAYS_OUT = (
+    "use `weights: procedural` (the kit's own starting weights, no network needed) or `weights: none` (start from random weights)"
+)
+
+
+def load_starting_weights(model: nn.Module, weights: str, architecture: str, *, torch_home: Path | None = None) -> str:
+    """Load the feature layers of ``model`` from the named weights; the head keeps its own start.
+
+    Args:
+        model: a network of ``build_network``, on any device; float16 weights are widened to the model's own type.
+        weights: ``"procedural"`` (the file that comes with the kit), ``"imagenet"`` (torchvision's, from torch's cache, fetched
+            once where there is a network), ``"none"``, or the path of a ``.safetensors`` file.
+        architecture: the name that ``model`` was built by.
+        torch_home: where torch's cache is looked for, instead of ``$TORCH_HOME``.
+
+    Returns:
+        The identity to store with a result: ``"none"`` or ``"sha256:<64 hex digits>"`` of the file.
+
+    Raises:
+        WeightsError: the weights cannot be had, or are not those of this network; the model is unchanged.
+    """
+    if weights == "none":
+        return "none"
+    if weights == "imagenet":
+        path = _imagenet_file(architecture, torch_home)
+        state = _read_pickled(path)
+    else:
+        path = _procedural_file(architecture) if weights == "procedural" else _named_file(weights)
+        state = read_safetensors(path)
+    digest = file_sha256(path)
+    if weights == "procedural" and digest != PROCEDURAL_SHA256:
+        raise WeightsError(
+            f"{path} has the SHA-256 {digest}, expected {PROCEDURAL_SHA256}; restore it (`git checkout -- {path.name}` in its "
+            f"folder), or name it by its path to use it as it is"
+        )
+    _copy_features(model, state, path)
+    return f"sha256:{digest}"
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file by name, on the CPU, in the types they were stored in.
+
+    Raises:
+        WeightsError: the file cannot be read or is not a whole safetensors file.
+    """
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise WeightsError(
+            f"{path} cannot be read as safetensors ({error}); expected a whole file as `python -m evaluator weights make` writes "
+            f"it. Copy it again, or {WAYS_OUT}"
+        ) from error
+
+
+def write_features(model: nn.Module, path: Path, metadata: Mapping[str, str]) -> str:
+    """Write the feature layers of ``model`` to ``path`` and return the file's SHA-256.
+
+    Weights of convolutions and linear layers (two dimensions or more) are stored as float16, all others (batch normalisation,
+    biases) as they are: they are few, and running variances may leave float16's range. The file appears whole or not at all.
+
+    Raises:
+        WeightsError: a value is not finite, or a weight is beyond float16.
+    """
+    state = {}
+    for name, tensor in feature_state(model).items():
+        stored = tensor.detach().to("cpu", torch.float16 if tensor.ndim >= 2 else tensor.dtype).contiguous()
+        if not torch.isfinite(stored).all():
+            raise WeightsError(f"{name} holds values that are not finite in {stored.dtype}; the weights are not written")
+        state[name] = stored
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        safetensors.torch.save_file(state, partial, metadata=dict(metadata))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return file_sha256(path)
+
+
+def _procedural_file(architecture: str) -> Path:
+    if architecture != PROCEDURAL_ARCHITECTURE:
+        raise WeightsError(
+            f"`weights: procedural` exists for {PROCEDURAL_ARCHITECTURE}, not for {architecture}; make them with `python -m "
+            f"evaluator weights make --architecture {architecture} --out FILE` and give `weights: FILE`, or use `weights: none`"
+        )
+    if not PROCEDURAL_FILE.is_file():
+        raise WeightsError(
+            f"{PROCEDURAL_FILE} is not there: this copy of the kit is not shipped with procedural weights. Make them with `python "
+            f"-m evaluator weights make --out FILE` and give `weights: FILE`, or use `weights: none`"
+        )
+    return PROCEDURAL_FILE
+
+
+def _named_file(weights: str) -> Path:
+    path = Path(weights).expanduser()
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            f"weights {weights!r} are not known; expected procedural, imagenet, none, or the path of a .safetensors file"
+        )
+    if not path.is_file():
+        raise WeightsError(f"the weights file {path} is not there; check the path, or {WAYS_OUT}")
+    return path
+
+
+def _imagenet_file(architecture: str, torch_home: Path | None) -> Path:
+    """The checkpoint in torch's cache, fetched if it is not there; its name holds the first digits of its SHA-256."""
+    url = torchvision.models.get_model_weights(architecture)["IMAGENET1K_V1"].url
+    name = url.rsplit("/", 1)[-1]
+    matched = re.search(r"-([0-9a-f]{8,})\.pth$", name)
+    if matched is None:
+        raise WeightsError(f"torchvision names its weights {name}, without a hash to check them by; {WAYS_OUT}")
+    prefix = matched.group(1)
+    folder = (Path(torch_home) / "hub" if torch_home is not None else Path(torch.hub.get_dir())) / "checkpoints"
+    path = folder / name
+    if not path.is_file():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=False)
+        except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong hash is a RuntimeError
+            raise WeightsError(
+                f"the ImageNet weights of {architecture} are not in {folder} and cannot be fetched from {url} ({error}). Ways out: "
+                f"put the file {name}, whose SHA-256 begins with {prefix}, into {folder}; or {WAYS_OUT}"
+            ) from error
+    digest = file_sha256(path)
+    if not digest.startswith(prefix):
+        raise WeightsError(
+            f"{path} has a SHA-256 that begins with {digest[: len(prefix)]}, expected {prefix}: it is truncated or another file. "
+            f"Delete it and put the right one there ({url}); or {WAYS_OUT}"
+        )
+    return path
+
+
+def _read_pickled(path: Path) -> dict[str, Tensor]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            f"{path} cannot be read as a torch checkpoint ({error}); delete it and fetch it again, or {WAYS_OUT}"
+        ) from error
+
+
+def _copy_features(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    wanted = feature_state(model)
+    given = {name: tensor for name, tensor in state.items() if not name.startswith(HEAD_PREFIX)}
+    missing, foreign = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
+    if missing or foreign:
+        raise WeightsError(
+            f"{path} holds other layers than this network: {len(missing)} missing (first: {_first(missing)}), {len(foreign)} "
+            f"unknown (first: {_first(foreign)}); give weights that were made for this architecture, or {WAYS_OUT}"
+        )
+    for name, tensor in given.items():
+        if tensor.shape != wanted[name].shape:
+            raise WeightsError(
+                f"{path}: {name} has the shape {tuple(tensor.shape)}, expected {tuple(wanted[name].shape)}; give weights that were "
+                f"made for this architecture, or {WAYS_OUT}"
+            )
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path}: {name} holds values that are not finite; make or copy the file again, or {WAYS_OUT}")
+    with torch.no_grad():
+        for name, tensor in given.items():
+            wanted[name].copy_(tensor)
+
+
+def _first(names: list[str]) -> str:
+    return names[0] if names else "none"
