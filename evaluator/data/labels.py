@@ -1,0 +1,263 @@
+"""The table ``labels.csv`` of one split: which variant it is, and what it says.
+
+One rule reads every variant: the first column (after an unnamed index column, as pandas writes it) names the image, the others are
+one 0/1 column per class, or there is one column that lists the classes of the image. What was read is said in a note, and what
+cannot be understood is refused with the file, the row (the header is row 1, as a spreadsheet shows it) and the value.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import difflib
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evaluator.errors import DataError
+
+LIST_HEADERS = frozenset({"label", "labels", "class", "classes", "tag", "tags", "damage", "damages", "annotation", "annotations"})
+"""Headers, in lower case, of a column that lists the classes of an image."""
+
+MAX_BYTES = 256 * 2**20
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_FALSE = re.compile(r"0+(\.0*)?|false", re.IGNORECASE)
+_TRUE = re.compile(r"0*1(\.0*)?|true", re.IGNORECASE)
+_SHAPES = "expected a file name column first, then one 0/1 column per class, or one column 'labels' that lists the classes"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a labels.csv says, in the order of its rows.
+
+    Attributes:
+        names: file names as written, without folder.
+        rows: the row of each name (2 is the first below the header).
+        labels: (n, k) uint8, columns in the order of the classes asked for.
+        note: the variant that was read.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[int, ...]
+    labels: np.ndarray
+    note: str
+
+
+def read_table(path: Path, classes: tuple[str, ...], extra: frozenset[str] = frozenset()) -> Table:
+    """Read ``path``. Columns of classes in ``extra`` that are not asked for are left out, and the note says so.
+
+    Raises:
+        DataError: not UTF-8, not a table, no rows, a column or class that is neither asked for nor in ``extra``, a class without a
+            column, or a cell that is not 0 or 1.
+    """
+    text, spelling = _text(path)
+    header, body, delimiter = _rows(path, text)
+    notes = [f"{_DELIMITERS[delimiter]} separated"] if delimiter != "," else []
+    notes += spelling
+    # A case-folded spelling of two classes would make the columns ambiguous; such a round is a mistake of the caller's.
+    known = {_key(c): c for c in (*sorted(extra), *classes)}
+    first = _name_column(path, header, known)
+    if first:
+        notes.append("an unnamed index column left out")
+    columns = header[first + 1 :]
+    while columns and not columns[-1]:
+        # A delimiter at the end of every line; a value below it would be a label without a class.
+        place = first + len(columns)
+        for number, row in body:
+            if row[place].strip():
+                raise DataError(
+                    f"{path}, row {number}: {row[place]!r} stands in a column without a header; name the column or remove it"
+                )
+        columns.pop()
+        notes.append("an empty last column left out")
+    if len(columns) == 1 and columns[0].casefold() in LIST_HEADERS and _key(columns[0]) not in known:
+        labels = _from_lists(path, body, first + 1, classes, known, notes)
+        notes.insert(0, "one label-list column")
+    else:
+        places = _class_columns(path, columns, classes, known, notes, first + 1)
+        labels = _from_columns(path, body, classes, places)
+        notes.insert(0, f"columns: {header[first] or 'file name'} + {len(classes)} classes")
+    names = tuple(_file_name(path, number, row[first]) for number, row in body)
+    if any("/" in row[first] or "\\" in row[first] for _, row in body):
+        notes.append("names with a folder before them")
+    return Table(names, tuple(number for number, _ in body), labels, "; ".join(notes))
+
+
+def _text(path: Path) -> tuple[str, list[str]]:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise DataError(f"{path} has {size} bytes; a table of labels has at most {MAX_BYTES}")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); check that it exists and may be read") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = raw.count(b"\n", 0, error.start) + 1
+        bad = raw[error.start : error.start + 4]
+        raise DataError(f"{path}, row {row}: {bad!r} is not UTF-8; save the table as CSV in UTF-8") from error
+    if "\0" in text:
+        row = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(f"{path}, row {row}: a zero byte; this is not a CSV file in UTF-8, save it as one")
+    notes = ["byte-order mark"] if raw.startswith(b"\xef\xbb\xbf") else []
+    return text, notes
+
+
+def _rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]], str]:
+    """The header, the rows below it with their numbers (blank ones left out), and the delimiter."""
+    start = next((line for line in io.StringIO(text) if line.strip()), None)
+    if start is None:
+        raise DataError(f"{path} is empty; {_SHAPES}")
+    delimiter = max(_DELIMITERS, key=lambda d: len(next(csv.reader([start], delimiter=d), [])))
+    table: list[tuple[int, list[str]]] = []
+    for number, row in _parsed(path, text, delimiter):
+        if not any(cell.strip() for cell in row):
+            continue
+        if table and len(row) != len(table[0][1]):
+            raise DataError(
+                f"{path}, row {number}: {len(row)} cells ({delimiter.join(row)[:80]!r}), the header has {len(table[0][1])}; "
+                "give every row one cell per column"
+            )
+        table.append((number, row))
+    header = [cell.strip() for cell in table[0][1]]
+    if len(table) == 1:
+        raise DataError(f"{path} has a header ({', '.join(header)[:80]}) and no rows; expected one row per image")
+    return header, table[1:], delimiter
+
+
+def _parsed(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    number = 0
+    try:
+        for number, row in enumerate(reader, start=1):
+            yield number, row
+    except csv.Error as error:
+        raise DataError(f"{path}, row {number + 1}: not CSV ({error}); check the quotation marks of this row") from error
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s\-]+", "_", name.strip()).casefold()
+
+
+def _name_column(path: Path, header: list[str], known: dict[str, str]) -> int:
+    """The place of the file name column: 0, or 1 behind an unnamed index column."""
+
+    def is_label(text: str) -> bool:
+        return _key(text) in known or text.casefold() in LIST_HEADERS
+
+    unnamed = not header[0] or re.fullmatch(r"Unnamed: \d+", header[0])
+    place = 1 if unnamed and len(header) > 1 and header[1] and not is_label(header[1]) else 0
+    if _key(header[place]) in known:
+        raise DataError(f"{path}, row 1: the first column is the class {header[place]!r}; {_SHAPES}")
+    if all(_FALSE.fullmatch(cell) or _TRUE.fullmatch(cell) for cell in header[place + 1 :]) and len(header) > place + 1:
+        raise DataError(f"{path}, row 1: {header[place]!r} and numbers stand where the header belongs; add a header row, {_SHAPES}")
+    return place
+
+
+def _class_columns(
+    path: Path, columns: list[str], classes: tuple[str, ...], known: dict[str, str], notes: list[str], offset: int
+) -> list[int]:
+    """The place of each class in a row. Extra classes are left out with a note."""
+    found: dict[str, int] = {}
+    respelled = False
+    for place, column in enumerate(columns, start=offset):
+        name = known.get(_key(column))
+        if name is None:
+            near = difflib.get_close_matches(_key(column), known, n=1)
+            hint = f" (did you mean {known[near[0]]!r}?)" if near else ""
+            raise DataError(
+                f"{path}, row 1: the column {column!r} is no class of this round{hint}; expected the classes {', '.join(classes)}. "
+                "Rename or remove the column"
+            )
+        if name in found:
+            raise DataError(f"{path}, row 1: the class {name!r} has two columns; keep one")
+        found[name] = place
+        respelled |= column != name
+    missing = [name for name in classes if name not in found]
+    if missing:
+        raise DataError(
+            f"{path}, row 1: no column for the class {missing[0]!r}; seen: {', '.join(columns) or 'no class columns'}. "
+            f"Expected one 0/1 column for each of {', '.join(classes)}"
+        )
+    left_out = [name for name in found if name not in classes]
+    if left_out:
+        notes.append(f"classes of another round left out: {', '.join(left_out)}")
+    places = [found[name] for name in classes]
+    if places != sorted(places):
+        notes.append("class columns in another order")
+    if respelled:
+        notes.append("class names in another spelling")
+    return places
+
+
+def _from_columns(path: Path, body: list[tuple[int, list[str]]], classes: tuple[str, ...], places: list[int]) -> np.ndarray:
+    labels = np.zeros((len(body), len(classes)), np.uint8)
+    for index, (number, row) in enumerate(body):
+        for column, place in enumerate(places):
+            cell = row[place].strip()
+            if _TRUE.fullmatch(cell):
+                labels[index, column] = 1
+            elif not _FALSE.fullmatch(cell):
+                seen = repr(cell) if cell else "an empty cell"
+                raise DataError(
+                    f"{path}, row {number}: {seen} for the class {classes[column]!r}; expected 0 or 1. Correct it, or remove "
+                    "the image with its row"
+                )
+    return labels
+
+
+def _from_lists(
+    path: Path, body: list[tuple[int, list[str]]], place: int, classes: tuple[str, ...], known: dict[str, str], notes: list[str]
+) -> np.ndarray:
+    labels = np.zeros((len(body), len(classes)), np.uint8)
+    column = {name: index for index, name in enumerate(classes)}
+    left_out: set[str] = set()
+    for index, (number, row) in enumerate(body):
+        for item in _items(path, number, row[place]):
+            name = known.get(_key(item))
+            if name is None:
+                near = difflib.get_close_matches(_key(item), known, n=1)
+                hint = f" (did you mean {known[near[0]]!r}?)" if near else ""
+                raise DataError(f"{path}, row {number}: unknown class {item!r}{hint}; expected any of {', '.join(classes)}")
+            if name in column:
+                labels[index, column[name]] = 1
+            else:
+                left_out.add(name)
+    if left_out:
+        notes.append(f"classes of another round left out: {', '.join(sorted(left_out))}")
+    return labels
+
+
+def _items(path: Path, number: int, cell: str) -> list[str]:
+    """The class names in a cell such as ``["a", "b"]``, ``['a', 'b']``, ``a b`` or ``a|b``; an empty cell lists none."""
+    cell = cell.strip()
+    if not cell.startswith("["):
+        return [item for item in re.split(r"[\s|,;]+", cell) if item]
+    items: object = None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            items = read(cell)
+            break
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue  # the other notation is tried, and what neither reads is refused below
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise DataError(
+            f'{path}, row {number}: {cell[:80]!r} is no list of class names; write ["scratch_small", ...] or names with spaces'
+        )
+    return items
+
+
+def _file_name(path: Path, number: int, cell: str) -> str:
+    parts = cell.strip().replace("\\", "/").split("/")
+    if not parts[-1] or parts[-1] in (".", ".."):
+        raise DataError(f"{path}, row {number}: {cell!r} is no file name; expected the name of an image in images/")
+    folders = [part for part in parts[:-1] if part != "."]
+    if folders and folders[-1] != "images":
+        raise DataError(f"{path}, row {number}: {cell!r} lies outside images/; write the file name alone")
+    return parts[-1]
