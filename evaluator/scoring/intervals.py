@@ -1,0 +1,64 @@
+"""Confidence intervals of a mean, with every small-n case decided."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with the confidence interval around it.
+
+    Attributes:
+        mean: of the values.
+        low, high: bounds; ``None`` where one value leaves nothing to estimate a spread from.
+        n: number of values.
+        level: confidence level, e.g. 0.95.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    level: float
+
+    @property
+    def half_width(self) -> float | None:
+        """Distance from the mean to a bound; ``None`` without bounds."""
+        return None if self.high is None else self.high - self.mean
+
+    def __str__(self) -> str:
+        spread = "no interval" if self.low is None else f"{self.low:.3f} to {self.high:.3f}"
+        return f"{self.mean:.3f} ({spread}, n={self.n})"
+
+
+def t_interval(values: Iterable[float], level: float = 0.95) -> Interval:
+    """Student's t interval of the mean of independent values (unknown variance, n - 1 degrees of freedom).
+
+    One value has a mean and no interval; equal values have an interval of width 0.
+
+    Raises:
+        ValueError: no values, values that are not finite, or a level outside (0, 1).
+    """
+    given = np.asarray(list(values), dtype=np.float64)
+    if given.ndim != 1 or not len(given):
+        raise ValueError("an interval needs at least one value, and a flat list of them")
+    if not np.isfinite(given).all():
+        raise ValueError(f"an interval needs finite values; got {given.tolist()}")
+    if not 0 < level < 1:
+        raise ValueError(f"the level is {level}; it must lie between 0 and 1, e.g. 0.95")
+    n = len(given)
+    if n > 1 and np.all(given == given[0]):
+        # Rounding in mean and deviation would otherwise give equal values a spread.
+        value = float(given[0])
+        return Interval(value, value, value, n, level)
+    mean = float(given.mean())
+    if n == 1:
+        return Interval(mean, None, None, n, level)
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * float(given.std(ddof=1)) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n, level)
