@@ -1,7 +1,7 @@
 """The metrics of the challenge, on 0/1 arrays. Pure NumPy, so that no version of another library can move an old score.
 
 Zero-division is pinned: the F1 of a class with no positive in the truth and none in the prediction is 0.0, as scikit-learn's
-``zero_division=0``. A model that is right about an absent class gets no credit for it, and no strategy can gain by a class's absence.
+``zero_division=0``. A model that is right about an absent class gets no credit for it, and nobody can gain by a class's absence.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ def score(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> 
     if truth.shape != prediction.shape:
         raise ValueError(f"the truth is {truth.shape} and the prediction {prediction.shape}; they must be of one shape")
     if len(classes) != truth.shape[1] or len(set(classes)) != len(classes):
-        raise ValueError(
-            f"{len(classes)} class names {list(classes)} for {truth.shape[1]} columns; give one different name per column"
-        )
+        raise ValueError(f"{len(classes)} class names {list(classes)} for {truth.shape[1]} columns; give each column its name")
     f1 = _f1(truth, prediction)
     return Metrics(
         macro_f1=float(f1.mean()),

@@ -26,9 +26,7 @@ def resolve(name: str) -> torch.device:
         raise ConfigurationError(f"the device {name!r} is not supported; write auto, cpu or cuda")
     if device.type == "cuda":
         if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
-            raise ConfigurationError(
-                f"the device is {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices; write cpu or auto"
-            )
+            raise ConfigurationError(f"the device is {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices; write auto")
         device = torch.device("cuda", device.index if device.index is not None else torch.cuda.current_device())
     return device
 
@@ -44,9 +42,7 @@ def threads(count: int | None) -> Iterator[int]:
     """
     before = torch.get_num_threads()
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise ConfigurationError(
-            f"threads is {count!r}; it must be a whole number of 1 or more, or None for as many as torch has set"
-        )
+        raise ConfigurationError(f"threads is {count!r}; it must be a whole number of 1 or more, or None")
     try:
         if count is not None:
             torch.set_num_threads(count)

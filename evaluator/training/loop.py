@@ -1,9 +1,9 @@
 """The post-purchase training: a pipeline, a set of labelled images and a seed make a model.
 
-The images stay one uint8 array on the device; every step takes its rows, transforms them as a whole batch and needs no data loader.
+The images stay one uint8 array on the device; every step takes its rows and transforms the whole batch at once.
 Initial weights, split, order and augmentation each have a stream of their own under the seed, so that two strategies that are
-compared at one seed start from the same weights. On the CPU the same arrays, seed and number of threads give the same weights to the
-bit; nothing here reads or moves the global random state.
+compared at one seed start from the same weights. On the CPU the same arrays, seed and number of threads give the same weights to
+the bit; nothing here reads or moves the global random state.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Trained:
         pipeline: the recipe.
         model: in evaluation mode, on ``device``.
         thresholds: float64 (k,); a class is predicted at or above its threshold.
-        history: one dict per epoch: ``epoch`` (from 1), ``loss``, ``learning_rate``, ``gradient_norm``, and ``validation_loss`` where
-            there is a validation share.
+        history: one dict per epoch: ``epoch`` (from 1), ``loss``, ``learning_rate``, ``gradient_norm``, and
+            ``validation_loss`` where there is a validation share.
         seconds: wall-clock time of the training.
         n_items: items handed in; n_train of them were trained on, n_validation were kept for the thresholds.
         weights_identity: the starting weights, ``none`` or ``sha256:...``.
@@ -127,8 +127,8 @@ def train(
 def batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
     """Cut an order of items into batches of at most ``batch_size`` whose sizes differ by one at most.
 
-    A short last batch would weigh its few items more than all others, and one of a single item cannot be batch-normalised. Batches of
-    one do not occur: an odd rest at ``batch_size`` 2 makes one batch of three.
+    A short last batch would weigh its few items more than all others, and one of a single item cannot be batch-normalised. Batches
+    of one do not occur: an odd rest at ``batch_size`` 2 makes one batch of three.
     """
     count = max(1, min(math.ceil(len(order) / batch_size), len(order) // 2))
     return np.array_split(order, count)
@@ -197,8 +197,8 @@ class _Run:
             if not np.isfinite(values).all():
                 step = int(np.argmin(np.isfinite(values)))
                 raise TrainingError(
-                    f"the loss is {values[step]} in epoch {epoch + 1}, step {step + 1} of {per_epoch}, pipeline {recipe.name!r}; expected a "
-                    f"finite number. Lower the learning rate ({recipe.learning_rate:g}) or the gradient clip ({recipe.gradient_clip:g})"
+                    f"the loss is {values[step]} in epoch {epoch + 1}, step {step + 1} of {per_epoch}, pipeline {recipe.name!r}; "
+                    f"expected a number. Lower learning_rate ({recipe.learning_rate:g}) or gradient_clip ({recipe.gradient_clip:g})"
                 )
             entry = {
                 "epoch": epoch + 1,
@@ -312,9 +312,7 @@ def _optimiser(pipeline: Pipeline, model: nn.Module) -> torch.optim.Optimizer:
 def _check(images: np.ndarray, labels: np.ndarray) -> None:
     check_images(images)
     if not isinstance(labels, np.ndarray) or labels.ndim != 2 or labels.shape[1] < 1:
-        raise DataError(
-            f"the labels are {getattr(labels, 'shape', type(labels).__name__)}; give an array (n, k) with k of 1 or more"
-        )
+        raise DataError(f"the labels are {getattr(labels, 'shape', type(labels).__name__)}; give an array (n, k), k >= 1")
     if labels.dtype.kind not in "biu":
         raise DataError(f"the labels are of dtype {labels.dtype}; give integers or booleans")
     if len(labels) != len(images):

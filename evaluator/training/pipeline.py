@@ -82,8 +82,8 @@ class Pipeline:
 
     Attributes:
         name: how results and tables call it.
-        architecture: ``efficientnet_b4`` (the round's), ``efficientnet_b0`` (a small relative), or ``linear`` (logistic regression on
-            the pixels of the sized image; for tests of the harness).
+        architecture: ``efficientnet_b4`` (the round's), ``efficientnet_b0`` (a small relative), or ``linear`` (logistic regression
+            on the pixels of the sized image; for tests of the harness).
         weights: ``procedural``, ``imagenet``, ``none`` or the path of a weights file.
         image_size: side in pixels that every image is brought to.
         epochs, batch_size: passes over the items; largest number of items per step.
@@ -185,23 +185,19 @@ class Pipeline:
             object.__setattr__(self, name, tuple(float(v) for v in value))
         if self.weights == "imagenet" and (self.mean, self.std) != (IMAGENET_MEAN, IMAGENET_STD):
             raise ConfigurationError(
-                f"{owner}: ImageNet weights expect mean {IMAGENET_MEAN} and std {IMAGENET_STD}, not {self.mean} and {self.std}; leave "
-                "mean and std at their defaults"
+                f"{owner}: ImageNet weights expect mean {IMAGENET_MEAN} and std {IMAGENET_STD}, not {self.mean} and {self.std}; "
+                "leave mean and std at their defaults"
             )
 
     def _check_together(self, owner: str) -> None:
         if not isinstance(self.weights, str) or not self.weights:
             raise ConfigurationError(f"{owner}: weights is {self.weights!r}; write procedural, imagenet, none or a path")
         if self.architecture == "linear" and self.weights != "none":
-            raise ConfigurationError(
-                f"{owner}: the linear model has no starting weights, but weights is {self.weights!r}; write none"
-            )
+            raise ConfigurationError(f"{owner}: the linear model has no starting weights, not {self.weights!r}; write none")
         if self.architecture == "linear" and self.trains != "all":
             raise ConfigurationError(f"{owner}: the linear model has one layer; trains must be 'all', not {self.trains!r}")
         if self.trains == "head" and self.weights == "none":
-            raise ConfigurationError(
-                f"{owner}: training the head alone on random features makes no sense; give weights or train all"
-            )
+            raise ConfigurationError(f"{owner}: training the head alone on random features is void; give weights or train all")
         if self.threshold == "validation" and self.validation_share == 0:
             raise ConfigurationError(f"{owner}: threshold 'validation' needs a validation_share above 0, e.g. 0.15")
 
@@ -222,9 +218,7 @@ class Pipeline:
             given = dict(plain)
             return cls(**{**given, "augmentation": Augmentation(**given.get("augmentation", {}))})
         except TypeError as error:
-            raise ConfigurationError(
-                f"a pipeline was not understood: {error}; its fields are {[f.name for f in fields(cls)]}"
-            ) from error
+            raise ConfigurationError(f"a pipeline was not understood: {error}; fields: {[f.name for f in fields(cls)]}") from error
 
     def digest(self) -> str:
         """SHA-256 (hex) of the canonical JSON form: equal recipes, equal digests, in every process and version of Python."""

@@ -69,7 +69,7 @@ def decide(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 
 def upload(images: np.ndarray, where: torch.device) -> Tensor:
-    """The images as a tensor on the device. Memory-mapped and read-only arrays are copied, since torch cannot promise not to write."""
+    """The images as a tensor on the device. Read-only arrays are copied, since torch cannot promise not to write."""
     plain = np.ascontiguousarray(images)
     return torch.from_numpy(plain if plain.flags.writeable else plain.copy()).to(where)
 
@@ -92,7 +92,5 @@ def probabilities(model: nn.Module, images: Tensor, pipeline: Pipeline, *, batch
     result = torch.cat(parts).cpu().numpy()
     if not np.isfinite(result).all():
         row = int(np.argwhere(~np.isfinite(result))[0, 0])
-        raise TrainingError(
-            f"the model predicts a value that is not finite for image {row}; the training has diverged: lower the rate"
-        )
+        raise TrainingError(f"the model predicts a value that is not finite for image {row}: the training diverged; lower its rate")
     return result

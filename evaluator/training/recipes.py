@@ -21,7 +21,7 @@ PIPELINES: dict[str, Pipeline] = {
             threshold="fixed",
             threshold_value=0.3,
         ),
-        # The round's own: 1,500 to 3,000 images with ImageNet weights. 224 px and the recipe are our choice; the original's are unknown.
+        # The round's own: 1,500 to 3,000 images with ImageNet weights. 224 px and the recipe are our choice.
         Pipeline(
             name="official",
             weights="imagenet",

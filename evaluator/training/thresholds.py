@@ -1,7 +1,7 @@
 """Decision thresholds per class. A class is predicted where its probability is at or above the threshold.
 
-Multi-label damages are rare, and at 0.5 a rare class is hardly ever predicted by a model that saw few of its items; F1 then is 0 for
-it whatever the model ranks. The threshold of the best F1 lies at half of that F1 (Lipton, Elkan & Narayanaswamy 2014, "Optimal
+Multi-label damages are rare, and at 0.5 a rare class is hardly ever predicted by a model that saw few of its items; F1 then is 0
+for it whatever the model ranks. The threshold of the best F1 lies at half of that F1 (Lipton, Elkan & Narayanaswamy 2014, "Optimal
 thresholding of classifiers to maximize F1 measure"), so well below 0.5 for every class that is not learnt perfectly.
 """
 
