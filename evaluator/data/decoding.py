@@ -1,0 +1,198 @@
+"""Images read from disk into arrays, over all cores.
+
+How a file becomes an array: the first frame, turned upright by its EXIF orientation, as 8-bit RGB (grayscale is repeated over the
+channels, palettes are looked up, 16-bit values keep their high byte, an alpha channel is dropped and the stored colours kept),
+resized by Pillow's bicubic filter, whose support widens when it shrinks, so that nothing aliases. Images of a split are square and
+all of one size: anything else would be distorted or cropped without a word, so it is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import multiprocessing
+import os
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps
+
+from evaluator.data.folders import Split
+from evaluator.errors import DataError
+
+MAX_SIDE = 8192
+"""Images with a longer side are refused before they are decoded."""
+
+_CHUNK = 64
+_POOL_FROM = 400
+"""Images from which a process pool pays: starting one costs about as much as decoding a few hundred images."""
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+def decode(raw: bytes, name: str, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Decode one PNG or JPEG: uint8 (size, size, 3), and the (width, height) it was stored with.
+
+    Args:
+        raw: the file's bytes.
+        name: what errors call it.
+        size: side in pixels of the answer.
+
+    Raises:
+        DataError: not a whole PNG or JPEG, not square, or longer than :data:`MAX_SIDE`.
+    """
+    if not raw:
+        raise DataError(f"{name} has 0 bytes; expected a PNG or JPEG. Copy it again, or remove it with its row")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large images and of odd metadata; the limit below decides, and it does not warn.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(raw), formats=("PNG", "JPEG")) as image:
+                width, height = image.size
+                if max(width, height) > MAX_SIDE:
+                    raise DataError(
+                        f"{name} has {width} x {height} pixels; the longest side allowed is {MAX_SIDE}. Shrink the image"
+                    )
+                if width != height:
+                    raise DataError(
+                        f"{name} has the wrong size, {width} x {height} pixels; expected a square image. Crop or pad it"
+                    )
+                if image.format == "PNG" and _PNG_END not in raw[-4096:]:
+                    raise DataError(
+                        f"{name} is cut short (no end mark after {len(raw)} bytes). Copy it again, or remove it with its row"
+                    )
+                if ImageFile.LOAD_TRUNCATED_IMAGES:
+                    raise DataError("Pillow is set to accept cut images (LOAD_TRUNCATED_IMAGES); leave that setting alone")
+                upright = _rgb(ImageOps.exif_transpose(image))
+                if upright.size != (size, size):
+                    upright = upright.resize((size, size), Image.Resampling.BICUBIC)
+                return np.asarray(upright, np.uint8), (width, height)
+    except DataError:
+        raise
+    except Exception as error:
+        # Broken images make Pillow raise almost anything (OSError, SyntaxError, ValueError, struct.error, zlib.error, ...).
+        raise DataError(
+            f"{name} is no image that can be decoded ({type(error).__name__}: {str(error)[:120]}); "
+            "expected a PNG or JPEG. Copy it again, or remove it with its row"
+        ) from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # 16-bit grayscale; Pillow's own conversion would clip it at 255. The high byte is what it keeps of 16-bit colour.
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def decode_split(
+    split: Split,
+    size: int,
+    target: Path,
+    places: Sequence[int],
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[bytes]:
+    """Decode every image of ``split`` into the file ``target``.
+
+    Args:
+        split: whose images.
+        size: side in pixels.
+        target: an existing file.
+        places: the byte in ``target`` at which the size * size * 3 bytes of each image begin, in canonical order.
+        workers: processes; by default one per core. Small splits are decoded in this process.
+        progress: called with (images done, images in all).
+
+    Returns:
+        The SHA-256 of each image file's bytes, in canonical order.
+
+    Raises:
+        DataError: an image cannot be decoded, is not square, or differs in size from the others.
+        OSError: ``target`` cannot be written.
+    """
+    count = len(split)
+    paths = [str(split.path(index)) for index in range(count)]
+    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+    hashes: list[bytes] = [b""] * count
+    sizes: list[tuple[int, int]] = [(0, 0)] * count
+    done = 0
+
+    def keep(chunk: range, result: list[tuple[bytes, tuple[int, int]]]) -> None:
+        nonlocal done
+        for index, (value, stored) in zip(chunk, result, strict=True):
+            hashes[index], sizes[index] = value, stored
+        done += len(chunk)
+        if progress is not None:
+            progress(done, count)
+
+    jobs = [(str(target), size, [paths[i] for i in chunk], [places[i] for i in chunk]) for chunk in chunks]
+    wanted = (
+        workers
+        if workers is not None
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
+    if wanted < 1:
+        raise ValueError(f"workers is {wanted}; expected 1 or more")
+    wanted = min(wanted, len(chunks))
+    if wanted == 1 or count < _POOL_FROM:
+        for chunk, job in zip(chunks, jobs, strict=True):
+            keep(chunk, _decode_chunk(*job))
+    else:
+        # A fresh interpreter per worker: forking a process that has started torch's threads can hang.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(wanted, mp_context=context, initializer=_end_with_parent)
+        try:
+            pending = {pool.submit(_decode_chunk, *job): chunk for chunk, job in zip(chunks, jobs, strict=True)}
+            for future in as_completed(pending):
+                keep(pending[future], future.result())
+        except BrokenProcessPool as error:
+            raise DataError(
+                f"a process that decodes {split.folder} ended unexpectedly; decode in one process (workers=1) to find the image"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    for index, stored in enumerate(sizes):
+        if stored != sizes[0]:
+            raise DataError(
+                f"{paths[index]} has the wrong size, {stored[0]} x {stored[1]} pixels; all images of a split have one size, "
+                f"and {split.files[0]} has {sizes[0][0]} x {sizes[0][1]}. Resize or replace the odd ones"
+            )
+    return hashes
+
+
+def _decode_chunk(target: str, size: int, paths: list[str], places: list[int]) -> list[tuple[bytes, tuple[int, int]]]:
+    """Decode images and write each to its place. Plain writes, not a map: a full disk is then an error and not a signal."""
+    results = []
+    descriptor = os.open(target, os.O_WRONLY)
+    try:
+        for path, offset in zip(paths, places, strict=True):
+            try:
+                raw = Path(path).read_bytes()
+            except OSError as error:
+                raise DataError(f"{path} cannot be read ({error.strerror}); replace it or remove it with its row") from error
+            array, stored = decode(raw, path, size)
+            data = memoryview(np.ascontiguousarray(array)).cast("B")
+            while data:
+                written = os.pwrite(descriptor, data, offset)
+                data, offset = data[written:], offset + written
+            results.append((hashlib.sha256(raw).digest(), stored))
+    finally:
+        os.close(descriptor)
+    return results
+
+
+def _end_with_parent() -> None:
+    """Let a decoding process end when its evaluator was killed; otherwise it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _cores() -> int:
+    """Cores that this process may use, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
