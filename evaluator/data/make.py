@@ -1,0 +1,233 @@
+"""Write a data set of painted sheets in the folder layout of the original challenge.
+
+``<folder>/<split>/images/<name>.png``, ``<folder>/<split>/labels.csv`` (``filename``, then one 0/1 column per class) and
+``<folder>/dataset.json``, which says how it was made. Images are numbered in the order of their index, which no label depends on.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from threadpoolctl import threadpool_limits
+
+from evaluator.data.painted import CLASSES, Generator
+from evaluator.errors import ConfigurationError, DataError
+
+SCHEMA = "painted-sheets/1"
+GENERATOR_VERSION = 1
+"""Raised whenever the same spec would give other pixels or labels."""
+DESCRIPTION = "dataset.json"
+
+_CHUNK = 64  # images per unit of work: small enough for a smooth progress line, large enough to hide the hand-over
+_SERIAL_BELOW = 4 * _CHUNK  # starting processes costs more than it saves below this
+_SHORTEST_SECRET = 96  # bits; of true 128-bit seeds fewer than one in 2**32 is shorter
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a data set is made of.
+
+    Attributes:
+        seed: root seed of the generator, 0 or more, of any length. A short one is fine for public data. A private seed needs 128
+            random bits or more (``secrets.randbits(128)``): images can be recognised by their content, so whoever can guess the
+            seed has the labels.
+        image_size: pixels per side, 32..512.
+        sizes: images per split; split names are folder names.
+        classes: names of the damages, in the order of the columns.
+        shift: name in ``painted.SHIFTS``.
+        format: of the images; ``png`` is the only one.
+        secret: keep ``seed`` out of ``dataset.json``, which then holds a salted hash of it.
+
+    Raises:
+        ConfigurationError: a value outside what is said above, or a secret seed that could be found by trying.
+    """
+
+    seed: int
+    image_size: int
+    sizes: dict[str, int]
+    classes: tuple[str, ...] = CLASSES
+    shift: str = "public"
+    format: str = "png"
+    secret: bool = False
+
+    def __post_init__(self) -> None:
+        self.generator  # noqa: B018  refuses a bad seed, size, shift or class
+        if self.format != "png":
+            raise ConfigurationError(f"the image format is {self.format!r}; only 'png' is written")
+        if not self.sizes:
+            raise ConfigurationError("no split was asked for; give at least one name and size")
+        for split, size in self.sizes.items():
+            if not split.replace("_", "").replace("-", "").isalnum() or not split.isascii():
+                raise ConfigurationError(f"the split name {split!r} is no plain folder name; use letters, digits, '-' and '_'")
+            if size < 1:
+                raise ConfigurationError(f"split {split!r} has {size} images; it needs 1 or more")
+        if self.secret and self.seed.bit_length() < _SHORTEST_SECRET:
+            raise ConfigurationError(
+                f"the secret seed has only {self.seed.bit_length()} bits and could be found by trying; use secrets.randbits(128)"
+            )
+
+    @property
+    def generator(self) -> Generator:
+        """The source of the images."""
+        return Generator(self.seed, self.image_size, tuple(self.classes), self.shift)
+
+    def description(self, salt: str) -> dict[str, Any]:
+        """What ``dataset.json`` says; ``salt`` (hexadecimal) is used where the seed is secret."""
+        fields = asdict(self)
+        fields["classes"] = list(self.classes)
+        if self.secret:
+            del fields["seed"]
+            fields["seed_salt"] = salt
+            fields["seed_sha256"] = hashlib.sha256(f"{salt}:{self.seed}".encode()).hexdigest()
+        return {"schema": SCHEMA, "generated": True, "generator_version": GENERATOR_VERSION, **fields}
+
+    def names(self, split: str) -> list[str]:
+        """File names of a split, by index."""
+        digits = max(5, len(str(self.sizes[split] - 1)))
+        return [f"{index:0{digits}d}.{self.format}" for index in range(self.sizes[split])]
+
+
+def make_dataset(
+    folder: Path, spec: DataSpec, *, workers: int | None = None, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Make the data set ``spec`` in ``folder``, whole or not at all.
+
+    Everything is written to a temporary folder beside ``folder`` and renamed at the end. A folder that already holds exactly this
+    data set is left as it is, and nothing is rendered.
+
+    Args:
+        folder: where the data set goes; absent, empty, or already this data set.
+        spec: what to make.
+        workers: processes; by default one per core that this process may use, and none besides this one for a small data set. The
+            processes are spawned, so a script that calls this needs the usual ``if __name__ == "__main__":``.
+        progress: called as ``progress(done, total)`` with numbers of images, also once at the start and at the end.
+
+    Raises:
+        DataError: ``folder`` holds something else, or this data set with files missing.
+        ConfigurationError: ``workers`` below 1.
+    """
+    folder = Path(folder)
+    if workers is not None and workers < 1:
+        raise ConfigurationError(f"{workers} workers were asked for; it takes 1 or more")
+    total = sum(spec.sizes.values())
+    if _present(folder, spec):
+        if progress:
+            progress(total, total)
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        partial.mkdir()
+        _render(partial, spec, workers, progress)
+        for split in spec.sizes:
+            _write_labels(partial / split / "labels.csv", spec, split)
+        # The salt is no draw of the generator: it must not be known to who knows the rest of the spec.
+        text = json.dumps(spec.description(secrets.token_hex(16)), indent=2) + "\n"
+        (partial / DESCRIPTION).write_text(text, encoding="utf-8")
+        try:
+            partial.rename(folder)
+        except OSError:
+            # Somebody else may have made the same data set in the meantime; anything else in the way is refused by name.
+            if not _present(folder, spec):
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _present(folder: Path, spec: DataSpec) -> bool:
+    """Whether ``folder`` already is this data set. Raises DataError for anything that must not be overwritten."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    described = folder / DESCRIPTION
+    if not described.is_file():
+        raise DataError(f"{folder} is not empty and holds no {DESCRIPTION}, so it is not ours to fill; choose another folder")
+    try:
+        found = json.loads(described.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{described} is no JSON ({error}); remove {folder} or choose another folder") from error
+    salt = found.get("seed_salt") if isinstance(found, dict) else None
+    wanted = spec.description(salt if isinstance(salt, str) else "")
+    if found != wanted:
+        keys = sorted(set(found) | set(wanted)) if isinstance(found, dict) else []
+        differing = ", ".join(key for key in keys if found.get(key) != wanted.get(key)) or "its whole content"
+        raise DataError(f"{folder} holds another data set (it differs in: {differing}); remove it or choose another folder")
+    for split in spec.sizes:
+        missing = _missing(folder / split, spec, split)
+        if missing:
+            raise DataError(f"{folder} lacks {missing}; the data set is damaged: remove the folder and make it again")
+    return True
+
+
+def _missing(folder: Path, spec: DataSpec, split: str) -> str:
+    """The first thing a split lacks, or the empty string."""
+    images = folder / "images"
+    there = {entry.name for entry in os.scandir(images)} if images.is_dir() else set()
+    for name in spec.names(split):
+        if name not in there:
+            return f"{split}/images/{name}"
+    return "" if (folder / "labels.csv").is_file() else f"{split}/labels.csv"
+
+
+def _render(folder: Path, spec: DataSpec, workers: int | None, progress: Callable[[int, int], None] | None) -> None:
+    jobs = []
+    for split, size in spec.sizes.items():
+        (folder / split / "images").mkdir(parents=True)
+        jobs += [(folder, spec, split, start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK)]
+    total, done = sum(spec.sizes.values()), 0
+    report = progress or (lambda done, total: None)
+    report(0, total)
+    processes = workers or (1 if total < _SERIAL_BELOW else _cores())
+    processes = min(processes, len(jobs))
+    if processes == 1:
+        for job in jobs:
+            done += _render_chunk(*job)
+            report(done, total)
+        return
+    # Spawned, not forked: the caller may have threads (torch, progress bars) that a fork would break.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(_render_chunk, *job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                done += future.result()
+                report(done, total)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _cores() -> int:
+    """Cores that this process may use: fewer than the machine has, in a container or under ``taskset``."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _render_chunk(folder: Path, spec: DataSpec, split: str, start: int, stop: int) -> int:
+    """Render and write the images ``start`` to ``stop`` of a split; returns their number."""
+    generator, names = spec.generator, spec.names(split)
+    # One thread per process: the matrices are small, and the processes already use every core.
+    with threadpool_limits(1):
+        for index in range(start, stop):
+            image, _ = generator.sample(split, index)
+            # Level 1: noise hardly compresses, and level 6 takes several times as long for about a twentieth of the size.
+            Image.fromarray(image).save(folder / split / "images" / names[index], compress_level=1)
+    return stop - start
+
+
+def _write_labels(path: Path, spec: DataSpec, split: str) -> None:
+    generator = spec.generator
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["filename", *spec.classes])
+        for index, name in enumerate(spec.names(split)):
+            rows.writerow([name, *generator.label(split, index).tolist()])

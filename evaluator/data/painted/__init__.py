@@ -1,0 +1,12 @@
+"""The painted-sheet generator: labelled images of painted metal with production damages, from a seed.
+
+Stands in for the data of the original challenge, which cannot be had freely and was rendered itself. ``shift`` holds the tables,
+``generator`` the front door, ``sheet``, ``light``, ``damage`` and ``sensor`` the picture in the order in which it comes about.
+"""
+
+from evaluator.data.painted.contact import class_sheet, contact_sheet
+from evaluator.data.painted.generator import Generator
+from evaluator.data.painted.quality import annotator_noise
+from evaluator.data.painted.shift import CLASSES, SHIFTS, Shift
+
+__all__ = ["CLASSES", "SHIFTS", "Generator", "Shift", "annotator_noise", "class_sheet", "contact_sheet"]

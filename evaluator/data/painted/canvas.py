@@ -1,0 +1,127 @@
+"""The sheet while it is being built: coordinates, slopes, paint and gloss per pixel, and smooth noise at any resolution.
+
+Positions and lengths are in *sides*: the image spans 0..1 in x (to the right) and y (down), whatever its size in pixels.
+Parameters are drawn in these units first and rasterised later, so that one scene looks the same at 32 and at 512 px.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+_OVERSAMPLING = 4
+
+
+class Window(NamedTuple):
+    """A rectangle of the canvas: slices of rows and columns, and distances from its centre in sides, (1, w) and (h, 1)."""
+
+    where: tuple[slice, slice]
+    dx: np.ndarray
+    dy: np.ndarray
+
+
+@dataclass
+class Canvas:
+    """What shading reads. All arrays are float32.
+
+    Attributes:
+        size: pixels per side.
+        x, y: pixel centres in sides, (1, size) and (size, 1).
+        slope_x, slope_y: slope of the surface, (size, size).
+        paint: linear reflectance, (3, size, size).
+        gloss: factor on every highlight and reflection, (size, size).
+        light: factor on the lamp (shadows), (size, size).
+    """
+
+    size: int
+    x: np.ndarray
+    y: np.ndarray
+    slope_x: np.ndarray
+    slope_y: np.ndarray
+    paint: np.ndarray
+    gloss: np.ndarray
+    light: np.ndarray
+
+    @classmethod
+    def blank(cls, size: int, colour: np.ndarray) -> Canvas:
+        """A flat sheet of one colour (linear RGB, (3,))."""
+        centres = (np.arange(size, dtype=np.float32) + 0.5) / size
+        plane = (size, size)
+        paint = np.empty((3, *plane), np.float32)
+        paint[:] = np.asarray(colour, np.float32)[:, None, None]
+        return cls(
+            size=size,
+            x=centres[None, :],
+            y=centres[:, None],
+            slope_x=np.zeros(plane, np.float32),
+            slope_y=np.zeros(plane, np.float32),
+            paint=paint,
+            gloss=np.ones(plane, np.float32),
+            light=np.ones(plane, np.float32),
+        )
+
+    @property
+    def pixel(self) -> float:
+        """The width of a pixel in sides."""
+        return 1 / self.size
+
+    def window(self, x: float, y: float, half_x: float, half_y: float | None = None) -> Window | None:
+        """The rectangle of half-widths ``half_x``, ``half_y`` around (x, y), cut to the canvas; ``None`` where nothing is left."""
+        half_y = half_x if half_y is None else half_y
+        left, right = max(0, int((x - half_x) * self.size)), min(self.size, int((x + half_x) * self.size) + 1)
+        top, bottom = max(0, int((y - half_y) * self.size)), min(self.size, int((y + half_y) * self.size) + 1)
+        if left >= right or top >= bottom:
+            return None
+        return Window((slice(top, bottom), slice(left, right)), self.x[:, left:right] - x, self.y[top:bottom] - y)
+
+    def blend(self, where: tuple[slice, slice], colour: np.ndarray, alpha: np.ndarray) -> None:
+        """Cover the paint of a window with ``colour`` (3,) at opacity ``alpha`` (h, w)."""
+        target = self.paint[:, where[0], where[1]]
+        target += (np.asarray(colour, np.float32)[:, None, None] - target) * alpha
+
+
+@lru_cache(maxsize=64)
+def _basis(size: int, cells: int, derivative: bool) -> np.ndarray:
+    """Cubic B-splines on ``cells`` cells, averaged over the area of each of ``size`` pixels: float32 (size, cells + 3)."""
+    samples = (np.arange(size * _OVERSAMPLING) + 0.5) / (size * _OVERSAMPLING) * cells
+    cell = np.minimum(samples.astype(int), cells - 1)
+    t = samples - cell
+    if derivative:
+        weights = (-((1 - t) ** 2) / 2, (9 * t**2 - 12 * t) / 6, (-9 * t**2 + 6 * t + 3) / 6, t**2 / 2)
+    else:
+        weights = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
+    matrix = np.zeros((size * _OVERSAMPLING, cells + 3))
+    rows = np.arange(len(samples))
+    for offset, weight in enumerate(weights):
+        matrix[rows, cell + offset] = weight * (cells if derivative else 1)
+    return matrix.reshape(size, _OVERSAMPLING, cells + 3).mean(axis=1).astype(np.float32)
+
+
+def lattice(rng: np.random.Generator, cells: int) -> np.ndarray:
+    """White noise on the lattice that ``cells`` cells per side need: float32 (cells + 3, cells + 3)."""
+    return rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
+
+
+def field(noise: np.ndarray, size: int) -> np.ndarray:
+    """Smooth noise from a ``lattice``: float32 (size, size), standard deviation about 0.5."""
+    basis = _basis(size, len(noise) - 3, False)
+    return basis @ noise @ basis.T
+
+
+def slopes(noise: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The slopes along x and y of the height that ``field`` would give, per side."""
+    value, change = _basis(size, len(noise) - 3, False), _basis(size, len(noise) - 3, True)
+    return value @ noise @ change.T, change @ noise @ value.T
+
+
+def uniform(rng: np.random.Generator, span: tuple[float, float]) -> float:
+    """One draw from a closed interval."""
+    return float(rng.uniform(*span))
+
+
+def luminance(colour: np.ndarray) -> float:
+    """Relative luminance of a linear RGB colour (Rec. 709 weights)."""
+    return float(0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2])

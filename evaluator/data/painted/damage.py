@@ -1,0 +1,242 @@
+"""The production damages: what each class is drawn from, and how one damage changes the sheet.
+
+Sizes leave a gap between small and large, so that a person can tell the two apart: scratches are 0.09..0.17 or 0.36..0.85 sides
+long, dents have a radius of 0.05..0.085 or 0.17..0.30 sides. ``contrast`` (0..1) scales how far a damage departs from the sheet
+around it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from evaluator.data.painted.canvas import Canvas, field, lattice, luminance, uniform
+
+_SCRATCH_LENGTH = {"small": (0.09, 0.17), "large": (0.36, 0.85)}
+_DENT_RADIUS = {"small": (0.050, 0.085), "large": (0.17, 0.30)}
+
+
+class Damage(Protocol):
+    """One damage, drawn; ``light`` is the unit vector in the sheet's plane towards the lamp."""
+
+    def mark(self, canvas: Canvas, light: tuple[float, float]) -> None: ...
+
+
+def _place(rng: np.random.Generator, reach: float) -> tuple[float, float]:
+    """A centre such that a damage that reaches ``reach`` sides lies mostly inside the image."""
+    margin = min(0.4, 0.04 + 0.7 * reach)
+    return rng.uniform(margin, 1 - margin), rng.uniform(margin, 1 - margin)
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A thin curved stroke: a core (bare metal or primer: bright; or dark dirt) in a groove whose edge catches the light.
+
+    The centre line is a cubic in a frame turned by ``angle``; ``bend`` and ``twist`` are its quadratic and cubic part per length.
+    """
+
+    x: float
+    y: float
+    angle: float
+    length: float
+    width: float
+    bend: float
+    twist: float
+    gaps: tuple[float, float, float]
+    core: np.ndarray
+    contrast: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float) -> Scratch:
+        length = uniform(rng, _SCRATCH_LENGTH[kind])
+        x, y = _place(rng, length / 2)
+        bright = rng.random() < (0.85 if luminance(colour) < 0.2 else 0.2 if luminance(colour) > 0.5 else 0.5)
+        grey = uniform(rng, (0.75, 0.95)) if bright else uniform(rng, (0.01, 0.05))
+        large = kind == "large"
+        return cls(
+            x=x,
+            y=y,
+            angle=rng.uniform(0, math.pi),
+            length=length,
+            width=uniform(rng, (0.006, 0.011)),
+            bend=rng.normal(0, 0.10),
+            twist=rng.normal(0, 0.08),
+            gaps=(uniform(rng, (0, 0.6)) if large else 0.0, uniform(rng, (3, 9)), rng.uniform(0, 6.3)),
+            core=np.full(3, grey) * np.exp(rng.normal(0, 0.05, 3)),
+            contrast=contrast,
+        )
+
+    def mark(self, canvas: Canvas, light: tuple[float, float]) -> None:
+        f = np.float32
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        half = self.length / 2
+        margin = 4 * self.width + 2 * canvas.pixel
+        bow = self.length * (abs(self.bend) + 0.5 * abs(self.twist)) + margin
+        window = canvas.window(self.x, self.y, half * abs(cos) + bow * abs(sin) + margin, half * abs(sin) + bow * abs(cos) + margin)
+        if window is None:
+            return
+        t = (window.dx * f(cos) + window.dy * f(sin)) * f(1 / half)
+        across = window.dy * f(cos) - window.dx * f(sin)
+        t = np.clip(t, -1.3, 1.3)
+        square = t * t
+        across -= f(self.length) * (f(self.bend) * (square - f(0.4)) + f(self.twist) * t * (square - f(0.6)))
+        lean = f(4 * self.bend) * t + f(2 * self.twist) * (3 * square - f(0.6))
+        across /= np.sqrt(1 + lean * lean)
+        width = math.hypot(self.width, 0.45 * canvas.pixel)
+        strength = np.clip((1 - np.abs(t)) * f(half / (3 * width)) + f(0.3), 0, 1)
+        depth, beats, phase = self.gaps
+        if depth:
+            strength *= 1 - f(depth) * (0.5 + 0.5 * np.sin(f(beats) * t + f(phase))) ** 2
+        core = np.exp(-((across / f(width)) ** 2)) * strength
+        core *= f(min(1.0, 1.15 * self.width / width) * self.contrast)
+        # The thrown-up edge of the groove leans towards or away from the lamp.
+        groove = across * (1 / f(width)) * core * f(0.5)
+        canvas.slope_x[window.where] -= groove * f(sin)
+        canvas.slope_y[window.where] += groove * f(cos)
+        canvas.blend(window.where, self.core, core)
+        canvas.gloss[window.where] *= 1 - core
+
+
+@dataclass(frozen=True)
+class Dent:
+    """A smooth hollow (or, more rarely, a bump), elliptic; only its slopes show, under the lamp and in reflections."""
+
+    x: float
+    y: float
+    radius: float
+    aspect: float
+    angle: float
+    slope: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float) -> Dent:
+        radius = uniform(rng, _DENT_RADIUS[kind])
+        x, y = _place(rng, radius)
+        steepest = 0.62 if kind == "small" else 0.42
+        sign = 1 if rng.random() < 0.8 else -1
+        return cls(x, y, radius, uniform(rng, (0.7, 1.0)), rng.uniform(0, math.pi), sign * steepest * contrast)
+
+    def mark(self, canvas: Canvas, light: tuple[float, float]) -> None:
+        f = np.float32
+        window = canvas.window(self.x, self.y, self.radius)
+        if window is None:
+            return
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        u = (window.dx * f(cos) + window.dy * f(sin)) * f(1 / self.radius)
+        v = (window.dy * f(cos) - window.dx * f(sin)) * f(1 / (self.radius * self.aspect))
+        inside = 1 - u * u - v * v
+        np.maximum(inside, 0, out=inside)
+        # Height -(1 - r^2)^3: its slope, 6 r (1 - r^2)^2, peaks at r = 0.45 with 1.72.
+        inside *= inside
+        inside *= f(self.slope * 6 / 1.72)
+        u *= inside
+        v *= inside
+        canvas.slope_x[window.where] += u * f(cos) - v * f(sin)
+        canvas.slope_y[window.where] += u * f(sin) + v * f(cos)
+
+
+@dataclass(frozen=True)
+class Particle:
+    """A grain embedded in the paint: a hard dark or light core, a mound of paint around it, and a cast shadow."""
+
+    x: float
+    y: float
+    radius: float
+    lobes: tuple[float, float, float]
+    core: np.ndarray
+    contrast: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float) -> Particle:
+        x, y = _place(rng, 0.05)
+        grey = uniform(rng, (0.6, 0.85)) if luminance(colour) < 0.12 else uniform(rng, (0.015, 0.06))
+        return cls(
+            x=x,
+            y=y,
+            radius=uniform(rng, (0.017, 0.030)),
+            lobes=(uniform(rng, (0.0, 0.3)), rng.uniform(0, 6.3), float(rng.integers(2, 5))),
+            core=np.array([1.15, 1.0, 0.8]) * grey,
+            contrast=contrast,
+        )
+
+    def mark(self, canvas: Canvas, light: tuple[float, float]) -> None:
+        f = np.float32
+        window = canvas.window(self.x, self.y, 4.5 * self.radius + canvas.pixel)
+        if window is None:
+            return
+        dx, dy = window.dx, window.dy
+        distance = np.sqrt(dx * dx + dy * dy) + f(1e-6)
+        depth, phase, count = self.lobes
+        outline = self.radius * (1 + f(depth) * np.sin(f(count) * np.arctan2(dy, dx) + f(phase)))
+        soft = max(0.6 * canvas.pixel, 0.25 * self.radius)
+        core = np.clip((outline - distance) * f(1 / soft) + f(0.5), 0, 1) * f(self.contrast)
+        # The mound: height exp(-(r / 2R)^2), so that paint rises to the grain from all sides.
+        reach = 1.9 * self.radius
+        mound = np.exp(-((distance / f(reach)) ** 2)) * f(-0.75 * self.contrast / reach)
+        canvas.slope_x[window.where] += mound * dx
+        canvas.slope_y[window.where] += mound * dy
+        away_x, away_y = dx + f(1.9 * self.radius * light[0]), dy + f(1.9 * self.radius * light[1])
+        shadow = np.exp(-(away_x * away_x + away_y * away_y) * f(1 / (1.3 * self.radius) ** 2)) * f(0.75 * self.contrast)
+        canvas.light[window.where] *= 1 - shadow
+        canvas.blend(window.where, self.core, core)
+        canvas.gloss[window.where] *= 1 - core
+
+
+@dataclass(frozen=True)
+class Stain:
+    """Discoloration: a slow, ragged patch whose hue departs from the paint's at almost the same lightness."""
+
+    x: float
+    y: float
+    radius: float
+    ragged: np.ndarray
+    tint: np.ndarray
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float) -> Stain:
+        radius = uniform(rng, (0.20, 0.38))
+        x, y = _place(rng, 0.6 * radius)
+        hue = rng.uniform(0, 2 * math.pi)
+        # Two axes of equal luminance: red against green, and blue against yellow.
+        tint = math.cos(hue) * np.array([0.75, -0.22, 0.0]) + math.sin(hue) * np.array([-0.22, -0.04, 1.0])
+        return cls(x, y, radius, lattice(rng, 4), tint * 0.62 * contrast)
+
+    def mark(self, canvas: Canvas, light: tuple[float, float]) -> None:
+        f = np.float32
+        window = canvas.window(self.x, self.y, 1.5 * self.radius)
+        if window is None:
+            return
+        rows, columns = window.where
+        distance = np.sqrt(window.dx**2 + window.dy**2) * f(1 / self.radius)
+        distance += f(0.45) * field(self.ragged, canvas.size)[rows, columns]
+        mask = np.clip((f(1.1) - distance) * f(1.6), 0, 1)
+        mask *= mask * (3 - 2 * mask)
+        # exp(mask * tint) to second order: the exponent stays below 0.6.
+        for plane, tint in zip(canvas.paint[:, rows, columns], self.tint, strict=True):
+            change = mask * f(tint)
+            plane *= 1 + change + f(0.5) * change * change
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one class is made: its damage, its kind, and the probabilities of one, two, three ... of them in an image that has
+    any."""
+
+    draw: Callable[[np.random.Generator, str, np.ndarray, float], Damage]
+    kind: str
+    counts: tuple[float, ...]
+
+
+RECIPES: dict[str, Recipe] = {
+    "discoloration": Recipe(Stain.draw, "", (0.9, 0.1)),
+    "dent_large": Recipe(Dent.draw, "large", (0.9, 0.1)),
+    "dent_small": Recipe(Dent.draw, "small", (0.65, 0.25, 0.10)),
+    "scratch_large": Recipe(Scratch.draw, "large", (0.8, 0.2)),
+    "scratch_small": Recipe(Scratch.draw, "small", (0.65, 0.25, 0.10)),
+    "stray_particle": Recipe(Particle.draw, "", (0.55, 0.25, 0.12, 0.08)),
+}
+"""Per class, in the order in which damages happen to a sheet: what is in the paint lies under what is done to it."""

@@ -1,0 +1,95 @@
+"""Painted metal sheets with production damages, as many as wanted, each from its seed, split and index alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluator.data.painted.damage import RECIPES, Damage
+from evaluator.data.painted.light import Light
+from evaluator.data.painted.sensor import Sensor
+from evaluator.data.painted.sheet import Sheet
+from evaluator.data.painted.shift import CLASSES, SHIFTS, Shift
+from evaluator.errors import ConfigurationError
+from evaluator.seeds import derive
+
+SMALLEST, LARGEST = 32, 512
+
+
+@dataclass(frozen=True)
+class Generator:
+    """An endless, reproducible source of labelled images.
+
+    An image depends on ``(seed, split, index)`` and on the fields below, never on how many are made or in which order. Its scene is
+    drawn in units of the image's side, so that another ``size`` shows the same sheet, finer or coarser, with fresh sensor noise;
+    and another ``shift`` may change everything. Repeats to the bit on one machine; another processor or BLAS may round a few
+    pixels by one.
+
+    Attributes:
+        seed: root seed, 0 or more, of any length. Who knows it knows every label: private data needs 128 random bits or more.
+        size: pixels per side, 32..512.
+        classes: which damages exist, in the order of the label vector; the others never happen.
+        shift: name in ``SHIFTS``.
+
+    Raises:
+        ConfigurationError: a field is outside what is said above.
+    """
+
+    seed: int
+    size: int
+    classes: tuple[str, ...] = CLASSES
+    shift: str = "public"
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigurationError(f"the seed is {self.seed}; it must be 0 or more")
+        if not SMALLEST <= self.size <= LARGEST:
+            raise ConfigurationError(f"the image size is {self.size} px; choose {SMALLEST}..{LARGEST}")
+        if self.shift not in SHIFTS:
+            raise ConfigurationError(f"there is no shift {self.shift!r}; choose one of {', '.join(SHIFTS)}")
+        strangers = [name for name in self.classes if name not in CLASSES]
+        if strangers or not self.classes or len(set(self.classes)) != len(self.classes):
+            raise ConfigurationError(f"the classes are {self.classes}; choose one or more of {', '.join(CLASSES)}, each once")
+
+    def label(self, split: str, index: int) -> np.ndarray:
+        """The label vector alone, without rendering: uint8 (k,), 0 or 1, in the order of ``classes``."""
+        everything = SHIFTS[self.shift].labels(self._stream(split, index, "label"))
+        return everything[[CLASSES.index(name) for name in self.classes]]
+
+    def sample(self, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image ``index`` of ``split``: uint8 (size, size, 3) RGB and its label, uint8 (k,)."""
+        label = self.label(split, index)
+        return self.render(split, index, label), label
+
+    def render(self, split: str, index: int, label: Sequence[int] | np.ndarray, contrast: float | None = None) -> np.ndarray:
+        """The sheet of ``(split, index)`` with the damages of ``label`` instead of its own: uint8 (size, size, 3).
+
+        Sheet, light and camera do not depend on ``label``, and neither does one class's damage on the others', so that two
+        renderings differ by the damages alone. ``contrast`` (0..1] sets how plain every damage is; by default each draws its own.
+
+        Raises:
+            ConfigurationError: ``label`` has another length than ``classes``.
+        """
+        if len(label) != len(self.classes):
+            raise ConfigurationError(f"the label has {len(label)} entries; expected {len(self.classes)}, one per class")
+        table = SHIFTS[self.shift]
+        scene = self._stream(split, index, "scene")
+        sheet, light, sensor = Sheet.draw(scene, table), Light.draw(scene, table), Sensor.draw(scene, table)
+        canvas = sheet.canvas(self.size)
+        for name in RECIPES:
+            if name in self.classes and label[self.classes.index(name)]:
+                for damage in _damages(self._stream(split, index, name), name, sheet, table, contrast):
+                    damage.mark(canvas, light.direction)
+        return sensor.expose(light.shade(canvas, sheet.colour), canvas, self._stream(split, index, "noise"))
+
+    def _stream(self, split: str, index: int, purpose: str) -> np.random.Generator:
+        return np.random.Generator(np.random.SFC64(derive(self.seed, "painted", split, int(index), purpose)))
+
+
+def _damages(rng: np.random.Generator, name: str, sheet: Sheet, shift: Shift, contrast: float | None) -> list[Damage]:
+    recipe = RECIPES[name]
+    count = 1 + int(np.searchsorted(np.cumsum(recipe.counts)[:-1], rng.random()))
+    drawn = [shift.contrast(rng) for _ in range(count)]
+    return [recipe.draw(rng, recipe.kind, sheet.colour, own if contrast is None else contrast) for own in drawn]

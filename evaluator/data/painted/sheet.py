@@ -1,0 +1,143 @@
+"""The undamaged sheet: paint colour, finish (solid, metallic flakes, brushed), orange peel, panel seams and pressed creases.
+
+Seams and creases are nuisance: they run straight from edge to edge, which no damage does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluator.data.painted.canvas import Canvas, field, lattice, slopes, uniform
+from evaluator.data.painted.shift import Shift
+
+_FLAKE_CELLS = 88
+_PEEL_CELLS = 26
+_BRUSH_LINES = 512
+
+
+@dataclass(frozen=True)
+class Line:
+    """A straight feature from edge to edge: ``normal . (x, y) = offset``; ``width`` in sides; ``strength`` signed."""
+
+    normal: tuple[float, float]
+    offset: float
+    width: float
+    strength: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, width: tuple[float, float], strength: tuple[float, float]) -> Line:
+        angle = rng.uniform(0, 2 * math.pi)
+        normal = (math.cos(angle), math.sin(angle))
+        through = rng.uniform(0.05, 0.95, 2)
+        size = uniform(rng, strength) * (1 if rng.random() < 0.5 else -1)
+        return cls(normal, normal[0] * through[0] + normal[1] * through[1], uniform(rng, width), size)
+
+    def distance(self, canvas: Canvas) -> np.ndarray:
+        """Signed distance of each pixel in sides, (size, size)."""
+        return (canvas.x * np.float32(self.normal[0])) + (canvas.y * np.float32(self.normal[1]) - np.float32(self.offset))
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Everything about the sheet that is no damage and no light, in units of sides.
+
+    Attributes:
+        colour: linear RGB (3,).
+        peel: lattice of the orange peel's height; ``peel_slope`` its root-mean-square slope.
+        flakes: lattice of the metallic flakes, or ``None``; ``flake_strength`` relative deviation of brightness.
+        brush: per-line brightness of a brushed finish (2, lines), or ``None``; with the direction and strength of the lines.
+        waves: lattice of the slow unevenness of paint and brushing.
+        seam, crease: straight features, or ``None``.
+    """
+
+    colour: np.ndarray
+    peel: np.ndarray
+    peel_slope: float
+    flakes: np.ndarray | None
+    flake_strength: float
+    brush: np.ndarray | None
+    brush_angle: float
+    brush_density: float
+    brush_strength: float
+    waves: np.ndarray
+    seam: Line | None
+    crease: Line | None
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, shift: Shift) -> Sheet:
+        base = np.array(shift.palette[rng.integers(len(shift.palette))])
+        colour = np.clip(base * np.exp(rng.normal(0, 0.18) + rng.normal(0, 0.07, 3)), 0.02, 0.85)
+        finish = np.searchsorted(np.cumsum(shift.finishes), rng.random())
+        return cls(
+            colour=colour,
+            peel=lattice(rng, _PEEL_CELLS),
+            peel_slope=uniform(rng, shift.orange_peel),
+            flakes=lattice(rng, _FLAKE_CELLS) if finish == 1 else None,
+            flake_strength=uniform(rng, (0.04, 0.16)),
+            brush=rng.standard_normal((2, _BRUSH_LINES), dtype=np.float32) if finish == 2 else None,
+            brush_angle=rng.uniform(0, math.pi),
+            brush_density=uniform(rng, (45, 75)),
+            brush_strength=uniform(rng, (0.03, 0.09)),
+            waves=lattice(rng, 3),
+            seam=Line.draw(rng, (0.010, 0.022), (0.55, 0.9)) if rng.random() < shift.seam else None,
+            crease=Line.draw(rng, (0.05, 0.11), (0.05, 0.16)) if rng.random() < shift.crease else None,
+        )
+
+    def canvas(self, size: int) -> Canvas:
+        """Rasterise the sheet."""
+        canvas = Canvas.blank(size, self.colour)
+        along_x, along_y = slopes(self.peel, size)
+        # The lattice's own slope: the deviation of a cubic B-spline's derivative is 0.3 per cell (0.47 across, 0.58 along).
+        scale = np.float32(self.peel_slope / (0.3 * _PEEL_CELLS))
+        canvas.slope_x += along_x * scale
+        canvas.slope_y += along_y * scale
+        waves = field(self.waves, size)
+        texture = 1 + np.float32(0.04) * waves
+        if self.flakes is not None:
+            texture += np.float32(self.flake_strength) * field(self.flakes, size)
+        if self.brush is not None:
+            texture += self._brushing(canvas, waves)
+        canvas.paint *= texture
+        if self.crease is not None:
+            self._press(canvas, self.crease)
+        if self.seam is not None:
+            self._part(canvas, self.seam)
+        return canvas
+
+    def _brushing(self, canvas: Canvas, waves: np.ndarray) -> np.ndarray:
+        across = canvas.x * np.float32(math.cos(self.brush_angle)) + canvas.y * np.float32(math.sin(self.brush_angle))
+        position = (across + 1) * np.float32(self.brush_density)
+        line = position.astype(np.int32)
+        part = position - line
+        # Two sets of lines, faded into each other by the slow waves, so that no line runs on for ever.
+        mix = np.clip(0.5 + 1.2 * waves, 0, 1)
+        first, second = self.brush
+        here = first[line] + (second[line] - first[line]) * mix
+        there = first[line + 1] + (second[line + 1] - first[line + 1]) * mix
+        # A pixel that covers several lines sees their mean.
+        fade = min(1.0, (canvas.size / self.brush_density) ** 0.5)
+        return (here + (there - here) * part) * np.float32(self.brush_strength * fade)
+
+    @staticmethod
+    def _press(canvas: Canvas, crease: Line) -> None:
+        slope = np.exp(-((crease.distance(canvas) / np.float32(crease.width)) ** 2)) * np.float32(crease.strength)
+        canvas.slope_x += slope * np.float32(crease.normal[0])
+        canvas.slope_y += slope * np.float32(crease.normal[1])
+
+    @staticmethod
+    def _part(canvas: Canvas, seam: Line) -> None:
+        distance = seam.distance(canvas)
+        width = math.hypot(seam.width, 0.4 * canvas.pixel)
+        gap = np.exp(-((distance / np.float32(width)) ** 2)) * np.float32(abs(seam.strength) * seam.width / width)
+        lip = np.exp(-(((distance - np.float32(2.2 * seam.width)) / np.float32(1.3 * width)) ** 2)) * np.float32(0.30)
+        canvas.slope_x += lip * np.float32(seam.normal[0])
+        canvas.slope_y += lip * np.float32(seam.normal[1])
+        canvas.paint *= 1 - gap
+        canvas.gloss *= 1 - gap
+        # The neighbouring panel hangs a little askew.
+        tilt = np.where(distance < 0, np.float32(0.05 * seam.strength), np.float32(0))
+        canvas.slope_x += tilt * np.float32(seam.normal[0])
+        canvas.slope_y += tilt * np.float32(seam.normal[1])

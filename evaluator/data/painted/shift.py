@@ -1,0 +1,188 @@
+"""The distributions that sheets are drawn from, as frozen tables: one *shift* per named production line.
+
+Everything that tells one line from another (colours, finishes, lamps, how often each damage happens, how plain it is, the camera)
+stands here and nowhere else, so that a private distribution is one more row and no more code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import NormalDist
+
+import numpy as np
+
+from evaluator.errors import ConfigurationError
+
+CLASSES: tuple[str, ...] = ("scratch_small", "scratch_large", "dent_small", "dent_large", "stray_particle", "discoloration")
+"""The damages, in the order of the label vector."""
+
+Span = tuple[float, float]
+"""A closed interval that a uniform draw is taken from."""
+RGB = tuple[float, float, float]
+"""Linear-light reflectance of red, green and blue, 0..1."""
+
+_PLAIN_CORRELATION = (
+    (1.00, 0.35, 0.10, 0.05, 0.05, -0.10),
+    (0.35, 1.00, 0.05, 0.25, -0.15, -0.05),
+    (0.10, 0.05, 1.00, 0.35, 0.00, -0.10),
+    (0.05, 0.25, 0.35, 1.00, -0.10, -0.15),
+    (0.05, -0.15, 0.00, -0.10, 1.00, 0.30),
+    (-0.10, -0.05, -0.10, -0.15, 0.30, 1.00),
+)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One distribution of painted sheets.
+
+    Attributes:
+        rates: how often each of ``CLASSES`` occurs (marginal probability).
+        correlation: correlation matrix of the latent Gaussian behind the labels, in the order of ``CLASSES``.
+        contrast_floor, contrast_shape: the contrast factor of one damage is ``floor + (1 - floor) * Beta(*shape)``; 1 is plain,
+            near the floor is barely visible.
+        palette: paints, as linear RGB; each sheet takes one and jitters it.
+        finishes: probabilities of a solid, a metallic (flakes) and a brushed finish.
+        orange_peel: root-mean-square slope of the paint's fine waviness.
+        elevation: degrees of the lamp over the sheet.
+        ambient: share of light that comes from everywhere.
+        lamp_tint: deviation of the lamp's colour temperature (log ratio of red to blue).
+        gloss: strength of the lamp's highlight.
+        strip: probability of a strip light's reflection; ``seam`` of a panel edge; ``crease`` of a pressed body line.
+        dust: mean number of specks out of focus on the lens.
+        vignette: light lost in the corners; ``blur`` standard deviation of the lens blur, in sides of the image.
+        read_noise, shot_noise: standard deviations of the sensor's noise in the dark, and at full white, of full scale.
+        white_balance: deviation of the camera's white balance (log ratio); ``exposure`` of the mean grey, linear.
+
+    Raises:
+        ConfigurationError: rates outside 0..1, a matrix that is no correlation matrix, finishes that do not sum to 1.
+    """
+
+    name: str
+    rates: tuple[float, ...]
+    correlation: tuple[tuple[float, ...], ...]
+    contrast_floor: float
+    contrast_shape: tuple[float, float]
+    palette: tuple[RGB, ...]
+    finishes: tuple[float, float, float]
+    orange_peel: Span
+    elevation: Span
+    ambient: Span
+    lamp_tint: float
+    gloss: Span
+    strip: float
+    seam: float
+    crease: float
+    dust: float
+    vignette: Span
+    blur: Span
+    read_noise: Span
+    shot_noise: Span
+    white_balance: float
+    exposure: Span
+
+    def __post_init__(self) -> None:
+        k = len(CLASSES)
+        if len(self.rates) != k or not all(0 < rate < 1 for rate in self.rates):
+            raise ConfigurationError(f"shift {self.name!r}: rates are {self.rates}; expected {k} numbers between 0 and 1")
+        matrix = np.array(self.correlation)
+        if matrix.shape != (k, k) or not np.allclose(matrix, matrix.T) or not np.allclose(np.diag(matrix), 1):
+            raise ConfigurationError(
+                f"shift {self.name!r}: the correlation must be a symmetric {k} x {k} matrix with ones on the diagonal"
+            )
+        if np.linalg.eigvalsh(matrix).min() <= 0:
+            raise ConfigurationError(
+                f"shift {self.name!r}: the correlation matrix is not positive definite; make its entries smaller"
+            )
+        if abs(sum(self.finishes) - 1) > 1e-9:
+            raise ConfigurationError(f"shift {self.name!r}: finishes sum to {sum(self.finishes)}; expected 1")
+
+    @cached_property
+    def factor(self) -> np.ndarray:
+        """Cholesky factor of ``correlation``, float64 (k, k)."""
+        return np.linalg.cholesky(np.array(self.correlation))
+
+    @cached_property
+    def thresholds(self) -> np.ndarray:
+        """A class is present where its latent value lies below this, float64 (k,)."""
+        return np.array([NormalDist().inv_cdf(rate) for rate in self.rates])
+
+    def labels(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw one label vector from the Gaussian copula: uint8 (k,), in the order of ``CLASSES``."""
+        return (self.factor @ rng.standard_normal(len(CLASSES)) < self.thresholds).astype(np.uint8)
+
+    def contrast(self, rng: np.random.Generator) -> float:
+        """Draw how plain one damage is, ``contrast_floor``..1."""
+        return self.contrast_floor + (1 - self.contrast_floor) * rng.beta(*self.contrast_shape)
+
+
+_PUBLIC = Shift(
+    name="public",
+    rates=(0.36, 0.22, 0.32, 0.20, 0.26, 0.18),
+    correlation=_PLAIN_CORRELATION,
+    contrast_floor=0.15,
+    contrast_shape=(1.5, 1.2),
+    palette=(
+        (0.72, 0.72, 0.70),  # white
+        (0.42, 0.43, 0.44),  # silver
+        (0.17, 0.18, 0.19),  # graphite
+        (0.05, 0.05, 0.06),  # black
+        (0.06, 0.14, 0.38),  # blue
+        (0.42, 0.05, 0.05),  # red
+        (0.10, 0.26, 0.14),  # green
+        (0.55, 0.46, 0.28),  # sand
+    ),
+    finishes=(0.45, 0.35, 0.20),
+    orange_peel=(0.004, 0.022),
+    elevation=(32, 62),
+    ambient=(0.25, 0.45),
+    lamp_tint=0.05,
+    gloss=(0.05, 0.30),
+    strip=0.55,
+    seam=0.15,
+    crease=0.18,
+    dust=2.5,
+    vignette=(0.05, 0.30),
+    blur=(0.003, 0.008),
+    read_noise=(0.004, 0.010),
+    shot_noise=(0.008, 0.020),
+    white_balance=0.05,
+    exposure=(0.20, 0.34),
+)
+
+_PRIVATE = Shift(
+    name="private",
+    rates=(0.28, 0.26, 0.24, 0.26, 0.18, 0.28),
+    correlation=_PLAIN_CORRELATION,
+    contrast_floor=0.12,
+    contrast_shape=(1.3, 1.3),
+    palette=(
+        (0.66, 0.62, 0.50),  # cream
+        (0.30, 0.33, 0.36),  # steel
+        (0.10, 0.11, 0.14),  # anthracite
+        (0.02, 0.07, 0.17),  # navy
+        (0.05, 0.28, 0.33),  # teal
+        (0.50, 0.17, 0.03),  # orange
+        (0.60, 0.45, 0.05),  # yellow
+        (0.20, 0.05, 0.12),  # burgundy
+    ),
+    finishes=(0.30, 0.45, 0.25),
+    orange_peel=(0.006, 0.028),
+    elevation=(24, 50),
+    ambient=(0.15, 0.35),
+    lamp_tint=0.12,
+    gloss=(0.10, 0.40),
+    strip=0.70,
+    seam=0.25,
+    crease=0.25,
+    dust=4.0,
+    vignette=(0.15, 0.45),
+    blur=(0.004, 0.011),
+    read_noise=(0.007, 0.016),
+    shot_noise=(0.014, 0.030),
+    white_balance=0.12,
+    exposure=(0.15, 0.30),
+)
+
+SHIFTS: dict[str, Shift] = {shift.name: shift for shift in (_PUBLIC, _PRIVATE)}
+"""The named distributions: ``public`` is what participants see, ``private`` another line with another camera."""
