@@ -105,7 +105,8 @@ def write_features(model: nn.Module, path: Path, metadata: Mapping[str, str]) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        safetensors.torch.save_file(state, partial, metadata=dict(metadata))
+        # Not save_file: it makes the file readable by its owner alone.
+        partial.write_bytes(safetensors.torch.save(state, metadata=dict(metadata)))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

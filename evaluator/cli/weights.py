@@ -1,0 +1,63 @@
+"""``python -m evaluator weights make``: make starting weights from procedural primitives."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from evaluator.errors import KitError, TrainingError
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``weights`` with its one action ``make``; parsed arguments carry ``main`` as ``run``."""
+    verb = subparsers.add_parser("weights", help="make starting weights from procedural primitives")
+    actions = verb.add_subparsers(dest="action", required=True)
+    make = actions.add_parser("make", help="pre-train a network on procedural primitives and write its feature layers")
+    make.add_argument("--out", type=Path, required=True, help="file to write (.safetensors); the figures go beside it (.json)")
+    make.add_argument("--architecture", default="efficientnet_b4", help="default: %(default)s")
+    make.add_argument("--size", type=int, default=64, help="image side in pixels; default: %(default)s")
+    make.add_argument("--images", type=int, default=6_000_000, help="images shown, each once; default: %(default)s")
+    make.add_argument("--batch-size", type=int, default=1024, help="default: %(default)s")
+    make.add_argument("--learning-rate", type=float, default=2e-3, help="peak; default: %(default)s")
+    make.add_argument("--large-share", type=float, default=0.0, help="share of batches at 1.5 times the size; default: %(default)s")
+    make.add_argument("--held-out", type=int, default=8192, help="images of the final figures; default: %(default)s")
+    make.add_argument("--seed", type=int, default=2022, help="default: %(default)s")
+    make.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps; default: %(default)s")
+    make.add_argument("--minutes", type=float, help="end within this time; the learning-rate schedule is squeezed to fit")
+    make.add_argument("--compile", action=argparse.BooleanOptionalAction, help="use torch.compile; default: on CUDA alone")
+    make.set_defaults(run=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the parsed action; returns the exit status 0.
+
+    Raises:
+        KitError: the options make no sense.
+        TrainingError: the training failed.
+    """
+    from evaluator.training.pretrain import PretrainSpec, pretrain  # torch, which no other verb should wait for
+
+    names = ("architecture", "size", "images", "batch_size", "learning_rate", "large_share", "held_out", "seed")
+    spec = PretrainSpec(**{name: getattr(args, name) for name in names})
+    pretrain(
+        spec,
+        args.out,
+        device=args.device,
+        minutes=args.minutes,
+        compiled=args.compile,
+        progress=lambda line: print(line, flush=True),
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m evaluator.cli.weights", description=__doc__)
+    only = parser.add_subparsers(required=True)
+    register(only)
+    # The module's own name is the verb: `python -m evaluator.cli.weights make ...`
+    parsed = parser.parse_args(["weights", *sys.argv[1:]])
+    try:
+        sys.exit(main(parsed))
+    except (KitError, TrainingError) as error:
+        sys.exit(f"error: {error}")
