@@ -1,0 +1,181 @@
+"""The data sets that a participant's phases are given.
+
+A data set is a sequence of items; an item is a dict with ``idx``, ``image`` and, where the set is labelled, ``label``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from evaluator.worker.images import map_images
+from evaluator.worker.market import MarketClient
+
+
+class ImageDataset(Sequence):
+    """Images, and labels where they are known.
+
+    ``len``, iteration, ``dataset[i]``, ``dataset[-1]``; a slice or an array of positions gives a data set of its own, whose items
+    keep the ``idx`` that they have here. Images come straight from the mapped cache: nothing is copied until it is changed.
+    Items go through ``torch.utils.data.DataLoader`` as they are; ``torch()`` gives (float tensor, label tensor) pairs.
+
+    Args:
+        path: the image cache, a ``.npy`` file of uint8 (n, H, W, 3).
+        rows: row of the file for every image of this data set, int array (m,); None takes the file as it lies.
+        labels: int array (m, classes) of 0 and 1, or None.
+        classes: names of the classes, in the order of the label vector.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        rows: np.ndarray | None,
+        labels: np.ndarray | None,
+        classes: Sequence[str],
+        *,
+        indices: np.ndarray | None = None,
+    ) -> None:
+        self._path = str(path)
+        self._file = map_images(path)
+        self._rows = np.arange(len(self._file)) if rows is None else np.asarray(rows)
+        self._whole = rows is None
+        self._labels = labels
+        self.classes = tuple(classes)
+        self.indices = np.arange(len(self._rows)) if indices is None else indices
+        self._gathered: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return self._subset(np.arange(len(self))[key])
+        if isinstance(key, (list, np.ndarray)) and np.ndim(key) == 1:
+            positions = np.asarray(key)
+            if positions.dtype == bool and len(positions) == len(self):
+                positions = np.flatnonzero(positions)
+            if positions.size == 0:
+                positions = positions.astype(np.int64)
+            return self._subset(np.arange(len(self))[positions])
+        position = operator.index(key)
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"position {position} is out of range; the data set has {len(self)} images")
+        position %= len(self)
+        item = {"idx": int(self.indices[position]), "image": self._file[self._rows[position]]}
+        if self._labels is not None:
+            item["label"] = self._labels[position]
+        return item
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[position] for position in range(len(self)))
+
+    def __repr__(self) -> str:
+        height, width = self._file.shape[1:3]
+        known = "labelled" if self._labels is not None else "without labels"
+        return f"<{type(self).__name__}: {len(self)} images of {width} x {height}, {known}, {len(self.classes)} classes>"
+
+    def _subset(self, positions: np.ndarray) -> ImageDataset:
+        labels = None if self._labels is None else self._labels[positions]
+        return ImageDataset(self._path, self._rows[positions], labels, self.classes, indices=self.indices[positions])
+
+    @property
+    def images(self) -> np.ndarray:
+        """All images as one read-only uint8 array (n, H, W, 3).
+
+        The mapped file itself where the order is the file's own. A shuffled set (the pool) is gathered into memory on first use,
+        which costs n x H x W x 3 bytes and belongs to your clock; ``dataset[i]["image"]`` never copies.
+        """
+        if self._whole:
+            return self._file
+        if self._gathered is None:
+            gathered = self._file[self._rows]
+            gathered.setflags(write=False)
+            self._gathered = gathered
+        return self._gathered
+
+    @property
+    def labels(self) -> np.ndarray:
+        """All labels, int64 (n, classes).
+
+        Raises:
+            AttributeError: the set has none.
+        """
+        if self._labels is None:
+            raise AttributeError("this data set has no labels; labels of the pool are bought with purchase_label")
+        return self._labels
+
+    def pil(self, position: int) -> Any:
+        """Image ``position`` as a ``PIL.Image.Image``."""
+        from PIL import Image
+
+        return Image.fromarray(self[position]["image"])
+
+    def torch(self, transform: Callable[[Any], Any] | None = None) -> Any:
+        """This data set for ``torch.utils.data.DataLoader``.
+
+        An item is ``(image, label)``, or the image alone where there are no labels: image float32 (3, H, W) in 0..1, or what
+        ``transform`` (called with the PIL image) returns; label float32 (classes,).
+        """
+        from evaluator.worker.torch_view import TorchView
+
+        return TorchView(self, transform)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # DataLoader workers started by spawn get the path and map the file again, instead of a copy of every image.
+        return {**self.__dict__, "_file": None, "_gathered": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._file = map_images(self._path)
+
+
+class PoolDataset(ImageDataset):
+    """The unlabelled pool, and the market that sells its labels. Items carry ``idx``, the number that a label is bought by."""
+
+    def __init__(self, path: str, rows: np.ndarray, classes: Sequence[str], market: MarketClient) -> None:
+        super().__init__(path, rows, None, classes)
+        self._market = market
+
+    def purchase_label(self, index: int) -> np.ndarray:
+        """Buy the label of the image whose ``idx`` is ``index``; int64 (classes,) of 0 and 1.
+
+        A repeated purchase is free and returns the same answer.
+
+        Raises:
+            OutOfBudgetError: no label is left to buy; nothing changes.
+            TypeError, IndexError: not an integer, or not in the pool; nothing changes.
+            MarketClosedError: called outside the purchase phase, or from a forked process.
+        """
+        return self._market.purchase_label(index)
+
+    def purchase_labels(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Buy many labels in one round trip, whole or not at all; int64 (len(indices), classes) in the order asked for.
+
+        Raises as ``purchase_label`` does; then nothing was bought.
+        """
+        return self._market.purchase_labels(indices)
+
+    @property
+    def budget(self) -> int:
+        """Labels that could be bought at the start."""
+        return self._market.budget
+
+    @property
+    def remaining_budget(self) -> int:
+        """Labels that can still be bought."""
+        return self._market.remaining
+
+    def remaining_time(self) -> float:
+        """Seconds until the purchase phase is ended by force; never below 0."""
+        return self._market.remaining_time()
+
+    @property
+    def purchased(self) -> dict[int, np.ndarray]:
+        """What was bought so far: label vectors by ``idx``, in order of purchase."""
+        return self._market.purchased
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_market": self._market.closed_copy()}

@@ -1,0 +1,33 @@
+"""The image cache as the worker sees it: one file, mapped read-only, shared by every process that maps it."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+import numpy as np
+
+
+def map_images(path: str | Path) -> np.ndarray:
+    """Map a ``.npy`` file of images without reading it.
+
+    Returns:
+        Read-only uint8 array (n, H, W, 3); pages are loaded when they are touched.
+
+    Raises:
+        ValueError: the file is not a C-ordered uint8 array of that shape, or is shorter than it says.
+    """
+    with open(path, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+        offset = file.tell()
+        if fortran or dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
+            raise ValueError(f"{path} holds {dtype} {shape}; a C-ordered uint8 array (n, H, W, 3) was expected")
+        size = int(np.prod(shape))
+        if Path(path).stat().st_size < offset + size:
+            raise ValueError(f"{path} is shorter than its header says")
+        if size == 0:
+            return np.zeros(shape, np.uint8)
+        mapped = mmap.mmap(file.fileno(), offset + size, access=mmap.ACCESS_READ)
+    return np.frombuffer(mapped, np.uint8, count=size, offset=offset).reshape(shape)

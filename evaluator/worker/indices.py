@@ -1,0 +1,53 @@
+"""What counts as an index. One rule for data sets and the market, on both sides of the channel."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+def as_index(value: Any, size: int) -> int:
+    """``value`` as an index into ``size`` items: whatever ``operator.index`` takes, bools excepted, from 0 to size - 1.
+
+    0-d NumPy arrays of an integer type count as integers.
+
+    Raises:
+        TypeError: not an integer (bool, float, NaN, text, an array of one dimension or more ...).
+        IndexError: negative, or ``size`` and above.
+    """
+    kind = getattr(value, "dtype", None)
+    if isinstance(value, (bool, np.bool_)) or (kind is not None and getattr(kind, "kind", "") == "b"):
+        raise TypeError(f"the index {value!r} is a bool; an integer from 0 to {size - 1} was expected")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        shown = repr(value)
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        raise TypeError(f"the index {shown} is a {type(value).__name__}; an integer from 0 to {size - 1} was expected") from None
+    if not 0 <= number < size:
+        shown = str(number) if abs(number) < 10**30 else "a number of more than 30 digits"
+        raise IndexError(f"the index {shown} is out of range; the data set has {size} images, 0 to {size - 1}")
+    return number
+
+
+def as_indices(values: Any, size: int) -> np.ndarray:
+    """Many indices as an int64 array of one dimension; every one is checked by the rule of ``as_index``.
+
+    Raises:
+        TypeError: not an iterable, nested, or an element that is no integer.
+        IndexError: an element out of range.
+    """
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
+        # The fast road for arrays: the same rule, without a Python call per element.
+        bad = np.flatnonzero((values < 0) | (values >= size))
+        if bad.size:
+            as_index(values[bad[0]], size)
+        return values.astype(np.int64)
+    if isinstance(values, (str, bytes, dict)) or not isinstance(values, Iterable):
+        raise TypeError(f"indices came as a {type(values).__name__}; a list or an array of integers was expected")
+    if getattr(values, "ndim", 1) == 0:
+        raise TypeError("indices came as an array without a dimension; use purchase_label for one index")
+    return np.fromiter((as_index(value, size) for value in values), dtype=np.int64)

@@ -1,0 +1,102 @@
+"""Finds the participant's class. The rule, in full:
+
+1. ``--submission`` names a Python file, or a folder. In a folder the entry is ``run.py`` if there is one, else ``__init__.py`` if it
+   is not empty, else the only ``.py`` file. A folder with an ``__init__.py`` is imported as a package (relative imports work); the
+   folder itself is on ``sys.path`` either way.
+2. A candidate is a class that the entry holds under its own name, that is written in the submission's files, and that has a
+   ``purchase_phase``. A class that another candidate builds on is no candidate (so an edited base class counts by itself, and does
+   not count where it is subclassed).
+3. There must be exactly one candidate.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+
+
+class SubmissionNotFound(Exception):
+    """No entry file, no candidate, or more than one; the message says which were seen and what to do."""
+
+
+def entry_file(path: Path) -> Path:
+    """The file that rule 1 picks.
+
+    Raises:
+        SubmissionNotFound: there is none, or no single one.
+    """
+    if path.is_file():
+        if path.suffix != ".py":
+            raise SubmissionNotFound(f"{path.name} is no Python file; name a .py file, or a folder that holds run.py")
+        return path
+    if not path.is_dir():
+        raise SubmissionNotFound(f"{path} does not exist; name a .py file, or a folder that holds run.py")
+    if (path / "run.py").is_file():
+        return path / "run.py"
+    package = path / "__init__.py"
+    if package.is_file() and package.read_text(encoding="utf-8", errors="replace").strip():
+        return package
+    files = sorted(p for p in path.glob("*.py") if p.name != "__init__.py")
+    if len(files) == 1:
+        return files[0]
+    seen = ", ".join(p.name for p in files) or "no .py file"
+    raise SubmissionNotFound(f"the folder {path.name} holds {seen}; put the class into run.py there")
+
+
+def load_entry(path: Path) -> ModuleType:
+    """Import the entry of the submission at ``path``. Whatever the participant's import raises goes through."""
+    entry = entry_file(path)
+    folder = entry.parent
+    sys.path.insert(0, str(folder))
+    package = folder / "__init__.py"
+    if path.is_dir() and package.is_file():
+        # A name that cannot shadow an installed package, whatever the folder is called.
+        name = "submission_" + "".join(c if c.isalnum() else "_" for c in folder.name)
+        module = _import(name, package, [str(folder)])
+        if entry != package:
+            module = importlib.import_module(f"{name}.{entry.stem}")
+        return module
+    return _import(f"submission_{entry.stem}", entry, None)
+
+
+def _import(name: str, file: Path, search: list[str] | None) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def find_class(module: ModuleType, folder: Path) -> type:
+    """The one candidate of rule 2 in ``module``.
+
+    Raises:
+        SubmissionNotFound: none, or several.
+    """
+    found = []
+    for value in vars(module).values():
+        if inspect.isclass(value) and callable(getattr(value, "purchase_phase", None)) and _written_in(value, folder):
+            found.append(value)
+    found = list(dict.fromkeys(found))
+    leaves = [c for c in found if not any(other is not c and issubclass(other, c) for other in found)]
+    if len(leaves) == 1:
+        return leaves[0]
+    place = Path(module.__file__ or "?").name
+    if not leaves:
+        raise SubmissionNotFound(
+            f"{place} holds no class with a purchase_phase; write one that subclasses ZEWDPCBaseRun (from run import ZEWDPCBaseRun)"
+        )
+    names = ", ".join(sorted(c.__name__ for c in leaves))
+    raise SubmissionNotFound(f"{place} holds {len(leaves)} classes with a purchase_phase ({names}); leave one in it")
+
+
+def _written_in(candidate: type, folder: Path) -> bool:
+    module = sys.modules.get(candidate.__module__)
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve().is_relative_to(folder.resolve())
