@@ -305,6 +305,7 @@ def draw_batch(
 
 
 def _to(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy without making the CPU wait, so that it can launch the next kernels while the device still works."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
@@ -317,7 +318,7 @@ def _add_instances(image: Tensor, kind: Kind, slots: list[Tensor], d: Draws, axi
     amplitude = d.log_uniform(kind.faint, kind.plain)
     colour = d.vector()
     if kind.equal_luminance:
-        colour = colour - (colour * colour.new_tensor(LUMA)).sum(1, keepdim=True)
+        colour = colour - (colour * _to(torch.tensor(LUMA), colour.device)).sum(1, keepdim=True)
         colour = colour / colour.norm(dim=1, keepdim=True).clamp(min=0.1)
     else:
         colour = d.sign().view(-1, 1) * (1.0 + 0.6 * d.uniform().view(-1, 1) * colour)
@@ -349,7 +350,7 @@ def _develop(image: Tensor, scene: Tensor, noise: torch.Generator) -> Tensor:
     """Optics and sensor: blur, contrast, brightness, noise, eight bits."""
     d = Draws(scene[:, -8:])
     blur = (d.uniform(-0.6, 1.0).clamp(min=0.0)).unsqueeze(3)
-    kernel = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=image.device) / 16.0
+    kernel = _to(torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0, image.device)
     padded = F.pad(image, (2, 2, 2, 2), mode="replicate").flatten(0, 1).unsqueeze(1)
     soft = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, 5)), kernel.view(1, 1, 5, 1)).view_as(image)
     image = torch.lerp(image, soft, blur)
