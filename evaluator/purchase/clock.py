@@ -1,0 +1,53 @@
+"""The clock that the phases share. It belongs to the evaluator; what a worker says about time is never used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Clock:
+    """Counts seconds while a phase runs, against one limit.
+
+    Args:
+        limit: seconds that may be used in all.
+        now: a monotonic clock in seconds.
+    """
+
+    def __init__(self, limit: float, now: Callable[[], float] = time.monotonic) -> None:
+        self.limit = limit
+        self._now = now
+        self._used = 0.0
+        self._since: float | None = None
+
+    @property
+    def used(self) -> float:
+        """Seconds counted so far, the running phase included."""
+        return self._used + (self._now() - self._since if self._since is not None else 0.0)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, at least 0."""
+        return max(0.0, self.limit - self.used)
+
+    @property
+    def deadline(self) -> float:
+        """The moment of the monotonic clock at which nothing is left, if a phase keeps running."""
+        return self._now() + self.limit - self.used
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count from here to the end of the block, without a pause.
+
+        Raises:
+            RuntimeError: the clock runs already.
+        """
+        if self._since is not None:
+            raise RuntimeError("the clock runs already")
+        self._since = self._now()
+        try:
+            yield
+        finally:
+            self._used += self._now() - self._since
+            self._since = None

@@ -1,0 +1,63 @@
+"""The ledger: what was bought, in order, written by the evaluator alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """One label sold.
+
+    Attributes:
+        order: 0 for the first purchase of the cell.
+        index: the index it was bought by, in this cell's shuffled order.
+        image: the canonical number of the image in its split (files sorted by name).
+        seconds: on the shared clock, from the start of the pre-training phase.
+        label: the label vector as it was sold.
+    """
+
+    order: int
+    index: int
+    image: int
+    seconds: float
+    label: tuple[int, ...]
+
+
+@dataclass
+class Ledger:
+    """Purchases in order; the one source of bought labels for training, replay and ``purchases.csv``."""
+
+    purchases: list[Purchase] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.purchases)
+
+    def __iter__(self) -> Iterator[Purchase]:
+        return iter(self.purchases)
+
+    def canonical(self, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """What was bought, in canonical order of the images, whatever order it was bought in.
+
+        Returns:
+            (int64 images (m,), uint8 labels (m, n_classes)).
+        """
+        bought = sorted(self.purchases, key=lambda purchase: purchase.image)
+        images = np.array([purchase.image for purchase in bought], np.int64)
+        labels = np.array([purchase.label for purchase in bought], np.uint8).reshape(len(bought), n_classes)
+        return images, labels
+
+    def as_rows(self) -> list[dict[str, object]]:
+        """JSON-able rows; ``from_rows`` reads them back."""
+        return [
+            {"order": p.order, "index": p.index, "image": p.image, "seconds": round(p.seconds, 6), "label": list(p.label)}
+            for p in self.purchases
+        ]
+
+    @classmethod
+    def from_rows(cls, rows: list[dict[str, object]]) -> Ledger:
+        """The ledger of a stored result."""
+        return cls([Purchase(r["order"], r["index"], r["image"], r["seconds"], tuple(r["label"])) for r in rows])  # type: ignore[arg-type]

@@ -1,0 +1,86 @@
+"""The market: sells labels of the pool and owns the budget. Section 5 of the design is its contract."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from evaluator.errors import ConfigurationError
+from evaluator.purchase.ledger import Ledger, Purchase
+from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
+from evaluator.worker.indices import as_index, as_indices
+
+
+class Market:
+    """Sells labels once each, for as long as the budget lasts and the market is open.
+
+    Args:
+        labels: uint8 (n, classes), what is sold, in canonical order of the pool.
+        order: int64 (n,); ``order[i]`` is the canonical image behind index i of this cell.
+        budget: labels that may be bought.
+        seconds: gives the time on the shared clock, for the ledger.
+    """
+
+    def __init__(self, labels: np.ndarray, order: np.ndarray, budget: int, seconds: Callable[[], float] = lambda: 0.0) -> None:
+        if labels.ndim != 2 or order.shape != (len(labels),) or not np.array_equal(np.sort(order), np.arange(len(labels))):
+            raise ConfigurationError(f"a market of labels {labels.shape} needs an order that is a permutation of its {len(labels)} rows")
+        if budget < 0:
+            raise ConfigurationError(f"the budget is {budget}; it must be 0 or more")
+        self._labels = labels
+        self._order = order
+        self._seconds = seconds
+        self._bought = np.zeros(len(labels), bool)
+        self._lock = threading.Lock()
+        self._open = True
+        self.budget = budget
+        self.ledger = Ledger()
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @property
+    def remaining_budget(self) -> int:
+        """Labels that can still be bought."""
+        return self.budget - len(self.ledger)
+
+    def purchase_label(self, index: Any) -> np.ndarray:
+        """One label, uint8 (classes,). Raises as ``purchase_labels`` does."""
+        return self.purchase_labels([as_index(index, len(self))])[0]
+
+    def purchase_labels(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Labels for ``indices``, uint8 (m, classes), whole or not at all.
+
+        A label that was bought before is free, also within one batch.
+
+        Raises:
+            TypeError, IndexError: an index that is no integer of the pool.
+            OutOfBudgetError: more new labels than the budget has left.
+            MarketClosedError: the purchase phase is over.
+            In every case nothing has changed.
+        """
+        numbers = as_indices(indices, len(self))
+        with self._lock:
+            if not self._open:
+                raise MarketClosedError("labels are sold during the purchase phase only, and the market is closed")
+            _, first = np.unique(numbers, return_index=True)
+            fresh = [int(number) for number in numbers[np.sort(first)] if not self._bought[number]]
+            if len(fresh) > self.remaining_budget:
+                raise OutOfBudgetError(
+                    f"{len(fresh)} new labels were asked for and {self.remaining_budget} of {self.budget} are left; nothing was bought"
+                )
+            now = self._seconds()
+            images = self._order[numbers]
+            for number in fresh:
+                image = int(self._order[number])
+                label = tuple(self._labels[image].tolist())
+                self.ledger.purchases.append(Purchase(len(self.ledger), number, image, now, label))
+            self._bought[fresh] = True
+            return self._labels[images]
+
+    def close(self) -> None:
+        """End the sale. The ledger does not change any more."""
+        with self._lock:
+            self._open = False

@@ -1,0 +1,131 @@
+"""Profiles: a round at a size that can be paid for. Chosen by name, printed at the top of every run, stored in every result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evaluator.errors import ConfigurationError
+from evaluator.purchase.rounds import ROUND1, ROUND2, SPLITS, Pair, Round
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a round is scaled.
+
+    Attributes:
+        round: the rules. Pairs are always given in the round's units and scaled by the profile.
+        sizes: images per split.
+        image_size: side of the images in pixels, for participant and pipeline alike.
+        budget_scale: labels of a pair are multiplied by this and rounded.
+        seconds_per_minute: seconds of clock for one minute of a pair.
+        pairs: pairs that are run where none are named.
+        pipeline: name of the pipeline.
+        data_folder: where its data lies below ``data/``.
+        data_seed: root seed of the public data that the kit's generator makes for it.
+        prediction_seconds: limit of the prediction phase.
+        load_seconds: limit for starting the worker and importing the submission; not charged to any clock.
+    """
+
+    name: str
+    round: Round
+    sizes: dict[str, int]
+    image_size: int
+    budget_scale: float
+    seconds_per_minute: float
+    pairs: tuple[Pair, ...]
+    pipeline: str
+    data_folder: str
+    data_seed: int
+    prediction_seconds: float
+    load_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        unknown = set(self.sizes) - set(SPLITS)
+        if unknown:
+            raise ConfigurationError(f"the profile {self.name} names the splits {sorted(unknown)}; known are {', '.join(SPLITS)}")
+        if self.budget_scale <= 0 or self.seconds_per_minute <= 0:
+            raise ConfigurationError(f"the profile {self.name} scales budgets or minutes by zero or less")
+
+    def budget(self, pair: Pair) -> int:
+        """Labels that ``pair`` allows here."""
+        return round(pair.labels * self.budget_scale)
+
+    def seconds(self, pair: Pair) -> float:
+        """Seconds that pre-training and purchase share here."""
+        return pair.minutes * self.seconds_per_minute
+
+    def describe(self, pair: Pair) -> str:
+        """``621:17 = 62 labels, 17 s`` where the profile scales, else ``621 labels, 17 min``."""
+        if self.budget_scale == 1 and self.seconds_per_minute == 60:
+            return f"{pair.labels} labels, {pair.minutes:g} min"
+        return f"{pair.name} = {self.budget(pair)} labels, {self.seconds(pair):.3g} s"
+
+
+OFFICIAL = Profile(
+    name="official",
+    round=ROUND2,
+    sizes=ROUND2.sizes,
+    image_size=224,
+    budget_scale=1.0,
+    seconds_per_minute=60.0,
+    pairs=ROUND2.pairs,
+    pipeline="official",
+    data_folder="official",
+    data_seed=2022,
+    prediction_seconds=600.0,
+)
+
+OFFICIAL_ROUND1 = Profile(
+    name="official-round1",
+    round=ROUND1,
+    sizes=ROUND1.sizes,
+    image_size=224,
+    budget_scale=1.0,
+    seconds_per_minute=60.0,
+    pairs=ROUND1.pairs,
+    pipeline="official",
+    data_folder="official-round1",
+    data_seed=2021,
+    prediction_seconds=600.0,
+)
+
+QUICK = Profile(
+    name="quick",
+    round=ROUND2,
+    sizes={"training": 100, "unlabelled": 1_000, "validation": 300, "test": 300, "debug": 10},
+    image_size=64,
+    budget_scale=0.1,
+    seconds_per_minute=1.0,
+    pairs=ROUND2.pairs,
+    pipeline="quick",
+    data_folder="quick",
+    data_seed=2022,
+    prediction_seconds=10.0,
+)
+
+DEBUG = Profile(
+    name="debug",
+    round=ROUND2,
+    sizes={"training": 30, "unlabelled": 40, "validation": 20, "debug": 10},
+    image_size=64,
+    budget_scale=0.02,
+    seconds_per_minute=0.5,
+    pairs=ROUND2.pairs[:1],
+    pipeline="debug",
+    data_folder="debug",
+    data_seed=2022,
+    prediction_seconds=10.0,
+)
+
+PROFILES = {p.name: p for p in (QUICK, DEBUG, OFFICIAL, OFFICIAL_ROUND1)}
+
+
+def profile_named(name: str) -> Profile:
+    """The profile called ``name``.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if name not in PROFILES:
+        raise ConfigurationError(f"there is no profile {name!r}; choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]

@@ -1,0 +1,145 @@
+"""The guard: a small process between the evaluator and one worker, whose only work is that nothing of the worker outlives it.
+
+Run as a script (``python -I -S guard.py CONTROL -- COMMAND``), standard library only. On Linux it is the sub-reaper of everything the
+worker starts: a child that called ``setsid`` or forked twice becomes the guard's child and is found again. It kills the tree when the
+evaluator says so, when the evaluator is gone (the control descriptor ends), and when the worker itself has ended.
+
+What it does not do: defend itself. A worker of the same user can kill or stop its guard; the evaluator notices, sweeps the worker's
+session and says so, but a descendant that left the session may then survive. Tiers with a namespace of their own close that hole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import selectors
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_reaper() -> bool:
+    """Make orphans of our descendants our children. False where the system has no such thing."""
+    if not sys.platform.startswith("linux"):
+        return False
+    return ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def descendants(root: int) -> list[int]:
+    """Process numbers of everything below ``root``, from one look at /proc."""
+    parents: dict[int, int] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                try:
+                    with open(f"/proc/{name}/stat", "rb") as file:
+                        stat = file.read()
+                except OSError:
+                    continue  # it ended while we looked
+                # The command's name may hold spaces and brackets; the fields after the last bracket are plain.
+                parents[int(name)] = int(stat[stat.rindex(b")") + 2 :].split()[1])
+    found, front = [], {root}
+    while front:
+        front = {pid for pid, parent in parents.items() if parent in front}
+        found += front
+    return found
+
+
+def kill_tree(worker: int) -> None:
+    """Kill the worker and everything below us, until no child is left."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker, signal.SIGKILL)
+    while True:
+        # Stop first, then kill: a tree that keeps forking cannot outrun us while it stands still.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in descendants(os.getpid()):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+            signal.sigtimedwait({signal.SIGCHLD}, 0.01)
+        except ChildProcessError:
+            return
+
+
+def main() -> None:
+    """Start the command, wait, and leave nothing behind."""
+    control = int(sys.argv[1])
+    command = sys.argv[sys.argv.index("--") + 1 :]
+    reaper = become_reaper()
+    # SIGCHLD is blocked and waited for; the worker must not inherit the mask.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    wake_read, wake_write = os.pipe()
+    guard = os.getpid()
+    worker = os.fork()
+    if worker == 0:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if sys.platform.startswith("linux"):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != guard:
+                os._exit(127)
+        for descriptor in (control, wake_read, wake_write):
+            os.close(descriptor)
+        try:
+            os.execv(command[0], command)
+        finally:
+            os._exit(127)
+    # Only the worker may hold its ends of the channel and the pipes, or their closing could not be seen.
+    keep = {control, wake_read, wake_write}
+    for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else map(str, range(256)):
+        if int(name) not in keep:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+
+    _say(control, {"pid": worker, "reaper": reaper})
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    selector = selectors.DefaultSelector()
+    selector.register(control, selectors.EVENT_READ)
+    selector.register(wake_read, selectors.EVENT_READ)
+    status = None
+    while status is None:
+        ready = {key.fd for key, _ in selector.select()}
+        if control in ready:
+            break  # "kill", or the evaluator is gone: both mean the same
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+        try:
+            while (seen := os.waitpid(-1, os.WNOHANG))[0]:
+                if seen[0] == worker:
+                    status = seen[1]
+        except ChildProcessError:
+            break
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    if status is None:
+        seen = os.waitpid(worker, os.WNOHANG)
+        status = seen[1] if seen[0] else None
+    kill_tree(worker)
+    report = {"ended": True, "killed": status is None}
+    if status is not None:
+        report |= {"code": os.WEXITSTATUS(status)} if os.WIFEXITED(status) else {"signal": os.WTERMSIG(status)}
+    _say(control, report)
+
+
+def _say(control: int, report: dict[str, object]) -> None:
+    with contextlib.suppress(OSError):  # an evaluator that is gone has no use for a report
+        os.write(control, json.dumps(report).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

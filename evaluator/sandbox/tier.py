@@ -1,0 +1,95 @@
+"""What every isolation tier offers: start a worker, talk to it, end it without a trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from evaluator.sandbox.channel import HostChannel
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What a worker may see.
+
+    Attributes:
+        submission: the participant's folder or file.
+        readable: further files and folders that the worker reads (image caches, weights).
+        scratch: an empty folder that the worker may write; it is the worker's home, and gone afterwards.
+        weights: a folder of pretrained weights, handed over as ``TORCH_HOME``; None for none.
+        seed: enters ``PYTHONHASHSEED``, so that the order of sets repeats.
+        threads: OpenMP threads that the worker is told to use.
+    """
+
+    submission: Path
+    scratch: Path
+    readable: tuple[Path, ...] = ()
+    weights: Path | None = None
+    seed: int = 0
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a worker's process ended.
+
+    Attributes:
+        code: exit status, where it ended by itself.
+        signal: signal number, where a signal that was not ours ended it.
+        killed: the evaluator ended it.
+        guarded: False where the guard was lost, so that the tree's end cannot be vouched for.
+    """
+
+    code: int | None = None
+    signal: int | None = None
+    killed: bool = False
+    guarded: bool = True
+
+
+class Worker(Protocol):
+    """A started worker."""
+
+    channel: HostChannel
+    pid: int
+
+    def end(self) -> Ended:
+        """Kill the whole tree if it still runs, wait until nothing of it is left, and say how it ended. May be called again."""
+        ...
+
+    def log(self) -> str:
+        """What the worker printed, capped. Called after ``end``."""
+        ...
+
+
+class Sandbox(Protocol):
+    """An isolation tier."""
+
+    name: str
+
+    def start(self, spec: WorkerSpec) -> Worker:
+        """Start a worker.
+
+        Raises:
+            OSError: the worker cannot be started; nothing is left behind.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The environment variables a worker gets: an allow-list, never the evaluator's own environment."""
+
+    passed: tuple[str, ...] = ("LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+    fixed: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"})
+
+    def build(self, spec: WorkerSpec, source: dict[str, str]) -> dict[str, str]:
+        """The variables for ``spec``; ``source`` is the evaluator's environment."""
+        threads = str(spec.threads)
+        home = str(spec.scratch)
+        chosen = {name: source[name] for name in self.passed if name in source}
+        chosen |= self.fixed | {"HOME": home, "TMPDIR": home, "PYTHONHASHSEED": str(spec.seed % 2**32), "PYTHONUNBUFFERED": "1"}
+        chosen |= {name: threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        if spec.weights is not None:
+            chosen["TORCH_HOME"] = str(spec.weights)
+        return chosen
