@@ -111,10 +111,13 @@ def _text(path: Path) -> tuple[str, list[str]]:
 
 def _rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]], str]:
     """The header, the rows below it with their numbers (blank ones left out), and the delimiter."""
-    start = next((line for line in io.StringIO(text) if line.strip()), None)
+    start = next((line for line in io.StringIO(text, newline=None) if line.strip()), None)
     if start is None:
         raise DataError(f"{path} is empty; {_SHAPES}")
-    delimiter = max(_DELIMITERS, key=lambda d: len(next(csv.reader([start], delimiter=d), [])))
+    try:
+        delimiter = max(_DELIMITERS, key=lambda d: len(next(csv.reader([start], delimiter=d), [])))
+    except csv.Error as error:
+        raise DataError(f"{path}, row 1: not CSV ({error}); {_SHAPES}") from error
     table: list[tuple[int, list[str]]] = []
     for number, row in _parsed(path, text, delimiter):
         if not any(cell.strip() for cell in row):
