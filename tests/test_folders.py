@@ -106,7 +106,7 @@ def variants(draw) -> bytes:
     return text.getvalue().encode(draw(st.sampled_from(["utf-8", "utf-8-sig"])))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(raw=variants())
 def test_every_variant_of_one_table_gives_the_same_split(tmp_path, raw):
     reference = read_split(make(tmp_path / "training", table()), CLASSES)

@@ -20,7 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from evaluator.data.folders import Split
 from evaluator.errors import DataError
@@ -75,9 +75,10 @@ def decode(raw: bytes, name: str, size: int) -> tuple[np.ndarray, tuple[int, int
         raise
     except Exception as error:
         # Broken images make Pillow raise almost anything (OSError, SyntaxError, ValueError, struct.error, zlib.error, ...).
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = f"its first bytes are {raw[:8]!r}" if unknown else f"{type(error).__name__}: {str(error)[:120]}"
         raise DataError(
-            f"{name} is no image that can be decoded ({type(error).__name__}: {str(error)[:120]}); "
-            "expected a PNG or JPEG. Copy it again, or remove it with its row"
+            f"{name} is no image that can be decoded ({reason}); expected a PNG or JPEG. Copy it again, or remove it with its row"
         ) from error
 
 
