@@ -156,10 +156,8 @@ def pretrain(
         history=tuple(run.history),
     )
     described = asdict(result)
-    metadata = {
-        name: json.dumps(described[name]) for name in ("spec", "steps", "images", "mean_average_precision", "versions", "device")
-    }
-    result = PretrainResult(**{**described, "spec": spec, "sha256": write_features(run.average, out, {"format": "pt", **metadata})})
+    made = {name: described[name] for name in ("spec", "steps", "images", "mean_average_precision", "versions", "device")}
+    result = PretrainResult(**{**described, "spec": spec, "sha256": write_features(run.average, out, json.dumps(made))})
     _write_json(out.with_suffix(".json"), asdict(result))
     progress(f"{out}: {out.stat().st_size / 1e6:.1f} MB, sha256 {result.sha256}, mean average precision {mean_precision:.4f}")
     return result

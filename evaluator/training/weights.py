@@ -87,11 +87,12 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def write_features(model: nn.Module, path: Path, metadata: Mapping[str, str]) -> str:
+def write_features(model: nn.Module, path: Path, description: str) -> str:
     """Write the feature layers of ``model`` to ``path`` and return the file's SHA-256.
 
     Weights of convolutions and linear layers (two dimensions or more) are stored as float16, all others (batch normalisation,
     biases) as they are: they are few, and running variances may leave float16's range. The file appears whole or not at all.
+    ``description`` is kept in the file's header under the one key ``made``.
 
     Raises:
         WeightsError: a value is not finite, or a weight is beyond float16.
@@ -105,8 +106,9 @@ def write_features(model: nn.Module, path: Path, metadata: Mapping[str, str]) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        # Not save_file: it makes the file readable by its owner alone.
-        partial.write_bytes(safetensors.torch.save(state, metadata=dict(metadata)))
+        # Not save_file: it makes the file readable by its owner alone. One key of metadata, since several come in any order and
+        # the same weights would then have many hashes.
+        partial.write_bytes(safetensors.torch.save(state, metadata={"made": description}))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
