@@ -31,7 +31,7 @@ class Market:
             raise ConfigurationError(f"the budget is {budget}; it must be 0 or more")
         self._labels = labels
         self._order = order
-        self._seconds = seconds
+        self.seconds = seconds
         self._bought = np.zeros(len(labels), bool)
         self._lock = threading.Lock()
         self._open = True
@@ -71,7 +71,7 @@ class Market:
                 raise OutOfBudgetError(
                     f"{len(fresh)} new labels were asked for and {self.remaining_budget} of {self.budget} are left; nothing was bought"
                 )
-            now = self._seconds()
+            now = self.seconds()
             images = self._order[numbers]
             for number in fresh:
                 image = int(self._order[number])

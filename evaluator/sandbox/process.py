@@ -104,7 +104,8 @@ class ProcessSandbox:
         control, guard_end = socket.socketpair()
         out_read, out_write = os.pipe()
         try:
-            worker = [sys.executable, "-I", str(_WORKER), str(theirs.fileno()), str(KIT_ROOT)]
+            # Not -I: that would ignore the PYTHONHASHSEED which makes sets repeat. The environment is an allow-list anyway.
+            worker = [sys.executable, "-s", "-P", str(_WORKER), str(theirs.fileno()), str(KIT_ROOT)]
             guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_GUARD), str(guard_end.fileno()), "--", *worker],
                 stdin=subprocess.DEVNULL,

@@ -13,6 +13,10 @@ class SignatureMismatch(TypeError):
     """A hook needs an argument that no round offers."""
 
 
+class InvalidOutput(TypeError):
+    """A phase returned something that is not what the round asks for."""
+
+
 # The first name is the kit's own; the others are what submissions of 2022 and plain spelling use for the same thing.
 ALIASES: dict[str, tuple[str, ...]] = {
     "training_dataset": ("training_dataset", "train_dataset"),
@@ -85,16 +89,24 @@ def prediction_array(value: Any, dataset: Any) -> np.ndarray:
     """Predictions as float64 (images, classes), from an array, a torch tensor, nested lists, a data frame, or a dict by ``idx``.
 
     Raises:
-        TypeError, ValueError: the value cannot be read as such an array; the evaluator checks shape and range once more.
+        InvalidOutput: the value cannot be read as numbers. Shape and range are the evaluator's to check.
     """
+    try:
+        return _as_numbers(value, dataset)
+    except Exception as error:
+        wanted = f"an array of shape ({len(dataset)}, {len(dataset.classes)}) with 0/1 or probabilities was expected"
+        raise InvalidOutput(f"prediction_phase returned a {type(value).__name__} that cannot be read ({error}); {wanted}") from error
+
+
+def _as_numbers(value: Any, dataset: Any) -> np.ndarray:
+    if value is None:
+        raise TypeError("nothing was returned")
     if isinstance(value, Mapping):
         value = [value[int(index)] for index in dataset.indices]
     elif isinstance(value, (list, tuple)) and value and all(isinstance(v, Mapping) and "label" in v for v in value):
         value = [v["label"] for v in value]
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    if value is None:
-        raise TypeError(f"prediction_phase returned None; an array of shape ({len(dataset)}, {len(dataset.classes)}) was expected")
     if isinstance(value, (list, tuple)):
         value = [row.detach().cpu().numpy() if hasattr(row, "detach") else np.asarray(row) for row in value]
     return np.ascontiguousarray(np.asarray(value), dtype=np.float64)

@@ -1,0 +1,341 @@
+"""One session: a submission's three phases in a worker, with the market open in the second.
+
+The session owns the worker, the clocks, the market and the ledger. It returns what happened and never raises for what a
+participant's code does.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluator.data.cache import CachedImages
+from evaluator.errors import Verdict
+from evaluator.purchase.claims import ClaimRefused, predictions, purchase_disagreement
+from evaluator.purchase.clock import Clock
+from evaluator.purchase.ledger import Ledger
+from evaluator.purchase.market import Market
+from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, Message, ProtocolError
+from evaluator.sandbox.scratch import scratch_folder
+from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
+from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
+
+Progress = Callable[[str, float], None]
+"""Called with a phase's name and the share of it that is done, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class SessionSpec:
+    """Everything that one session needs.
+
+    Attributes:
+        training, pool, prediction: decoded images; ``training_labels`` uint8 (n, classes).
+        market: sells the pool's labels; its ledger is filled here.
+        order: int64, the canonical pool image behind every index of this session.
+        seconds: limit that pre-training and purchase share; ``prediction_seconds`` of the prediction phase, ``load_seconds`` for
+            starting and importing.
+        seed: handed to the participant.
+        restart: run every phase in a fresh worker that is restored from the participant's checkpoint.
+    """
+
+    submission: Path
+    classes: tuple[str, ...]
+    training: CachedImages
+    training_labels: np.ndarray
+    pool: CachedImages
+    order: np.ndarray
+    prediction: CachedImages
+    market: Market
+    seconds: float
+    prediction_seconds: float
+    load_seconds: float
+    seed: int
+    threads: int = 1
+    weights: Path | None = None
+    restart: bool = False
+
+
+@dataclass(frozen=True)
+class PhaseReport:
+    """How one phase went. ``seconds`` used on its clock, checkpoint hooks included; ``allowed``: the limit of that clock."""
+
+    name: str
+    verdict: Verdict
+    reason: str
+    seconds: float
+    allowed: float
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """What a session leaves.
+
+    Attributes:
+        verdict, reason: of loading, pre-training and purchase; the prediction phase has a report of its own.
+        phases: reports of the phases that were started.
+        seconds: used on the shared clock.
+        predictions: float64 (images, classes), or None.
+        disagreement: where the purchase phase's return value contradicts the ledger, in words; else None.
+        trace: the participant's traceback, where there was one.
+    """
+
+    verdict: Verdict
+    reason: str
+    ledger: Ledger
+    phases: tuple[PhaseReport, ...]
+    seconds: float
+    predictions: np.ndarray | None
+    disagreement: str | None
+    class_name: str | None
+    guarded: bool
+    trace: str
+    log: str
+
+
+class _Stop(Exception):
+    """The session cannot go on; carries the verdict."""
+
+    def __init__(self, verdict: Verdict, reason: str, trace: str = "") -> None:
+        super().__init__(reason)
+        self.verdict, self.reason, self.trace = verdict, reason, trace
+
+
+def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda phase, fraction: None) -> SessionResult:
+    """Run the phases of one submission; see ``SessionResult``."""
+    with scratch_folder() as scratch:
+        return _Session(spec, sandbox, scratch, progress).run()
+
+
+class _Session:
+    def __init__(self, spec: SessionSpec, sandbox: Sandbox, scratch: Path, progress: Progress) -> None:
+        self.spec, self.sandbox, self.scratch, self.progress = spec, sandbox, scratch, progress
+        self.checkpoint = scratch / "checkpoint"
+        self.clock = Clock(spec.seconds)
+        self.prediction_clock = Clock(spec.prediction_seconds)
+        spec.market.seconds = lambda: self.clock.used  # the ledger is written in the session's time
+        self.worker: Worker | None = None
+        self.hooks: dict[str, Any] = {}
+        self.reports: list[PhaseReport] = []
+        self.logs: list[str] = []
+        self.guarded = True
+        self.disagreement: str | None = None
+        self.predicted: np.ndarray | None = None
+        self.has_checkpoint = False
+
+    def run(self) -> SessionResult:
+        verdict, reason, trace = Verdict.OK, "", ""
+        try:
+            self._load()
+            self._phase("pre_training_phase", self.clock, self._training_order())
+            self._phase("purchase_phase", self.clock, self._purchase_order(), self._take_purchases)
+        except _Stop as stop:
+            verdict, reason, trace = stop.verdict, stop.reason, stop.trace
+        self.spec.market.close()
+        if verdict is Verdict.OK:
+            try:
+                self._phase("prediction_phase", self.prediction_clock, self._prediction_order(), self._take_predictions, last=True)
+            except _Stop as stop:
+                trace = stop.trace
+                if not self.reports or self.reports[-1].name != "prediction_phase":
+                    self._report("prediction_phase", stop.verdict, stop.reason, self.prediction_clock, 0.0)
+        self._end()
+        return SessionResult(
+            verdict=verdict,
+            reason=reason,
+            ledger=self.spec.market.ledger,
+            phases=tuple(self.reports),
+            seconds=self.clock.used,
+            predictions=self.predicted,
+            disagreement=self.disagreement,
+            class_name=self.hooks.get("class"),
+            guarded=self.guarded,
+            trace=trace,
+            log="".join(self.logs),
+        )
+
+    # -- worker ------------------------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Start a worker and import the submission; on no clock, within a limit of its own."""
+        deadline = time.monotonic() + self.spec.load_seconds
+        spec = self.spec
+        seen = WorkerSpec(
+            submission=spec.submission,
+            scratch=self.scratch,
+            readable=(spec.training.path, spec.pool.path, spec.prediction.path),
+            weights=spec.weights,
+            seed=spec.seed,
+            threads=spec.threads,
+        )
+        try:
+            self.worker = self.sandbox.start(seen)
+        except OSError as error:
+            raise _Stop(Verdict.INFRASTRUCTURE, f"the worker could not be started: {error}") from error
+        try:
+            hello = self.worker.channel.receive(deadline)
+        except (ChannelTimeout, ChannelEnded, ProtocolError) as error:
+            self._end()
+            raise _Stop(Verdict.INFRASTRUCTURE, f"the worker did not answer: {error or 'no greeting in time'}") from None
+        if hello.kind != "hello":
+            raise _Stop(Verdict.PROTOCOL_ERROR, f"the worker greeted with a {hello.kind!r} message")
+        order = {"t": "load", "submission": str(spec.submission)}
+        self.hooks = self._obey(order, b"", deadline, "importing the submission").fields
+        if spec.restart and not (self.hooks.get("saves") and self.hooks.get("loads")):
+            raise _Stop(
+                Verdict.RUNTIME_ERROR,
+                "the run restarts the worker between phases, and the submission lacks save_checkpoint or load_checkpoint",
+            )
+
+    def _end(self) -> Ended:
+        if self.worker is None:
+            return Ended()
+        ended = self.worker.end()
+        self.guarded &= ended.guarded
+        self.logs.append(self.worker.log())
+        self.worker = None
+        return ended
+
+    def _phase(
+        self,
+        name: str,
+        clock: Clock,
+        order: tuple[dict[str, Any], bytes],
+        take: Callable[[Message], None] | None = None,
+        last: bool = False,
+    ) -> None:
+        """Run one phase and its checkpoint hooks on ``clock``, and report it."""
+        before = clock.used
+        self.progress(name, 0.0)
+        try:
+            if self.has_checkpoint and self.spec.restart:
+                self._load()
+            with clock.running():
+                if self.has_checkpoint and self.spec.restart:
+                    self._obey({"t": "load_state", "path": str(self.checkpoint)}, b"", clock.deadline, "load_checkpoint")
+                message, blob = order
+                message |= {"seconds": clock.remaining, "seed": self.spec.seed, "classes": list(self.spec.classes)}
+                answer = self._obey(message, blob, clock.deadline, name)
+                if name == "purchase_phase":
+                    self.spec.market.close()
+                if self.hooks.get("saves") and not last:
+                    # Participant's code, so on the participant's clock: a hook must not be a place for free computing.
+                    self.checkpoint.mkdir(exist_ok=True)
+                    self._obey({"t": "save", "path": str(self.checkpoint)}, b"", clock.deadline, f"save_checkpoint after {name}")
+                    self.has_checkpoint = True
+            if take is not None:
+                take(answer)
+        except _Stop as stop:
+            self._report(name, stop.verdict, stop.reason, clock, before)
+            raise
+        if self.spec.restart and not last:
+            self._end()
+        self._report(name, Verdict.OK, "", clock, before)
+        self.progress(name, 1.0)
+
+    def _report(self, name: str, verdict: Verdict, reason: str, clock: Clock, before: float) -> None:
+        self.reports.append(PhaseReport(name, verdict, reason, clock.used - before, clock.limit))
+
+    def _obey(self, order: dict[str, Any], blob: bytes, deadline: float, what: str) -> Message:
+        """Send an order and serve the worker's requests until it says ``done``."""
+        assert self.worker is not None
+        channel = self.worker.channel
+        try:
+            channel.send(order, blob, deadline=deadline)
+            while True:
+                message = channel.receive(deadline)
+                # Also where frames pile up faster than we answer: nothing is sold and nothing ends well after the deadline.
+                if time.monotonic() >= deadline:
+                    raise ChannelTimeout
+                if message.kind == "buy":
+                    self._sell(message, deadline)
+                elif message.kind == "progress":
+                    self.progress(what, float(message.fields["fraction"]))
+                elif message.kind == "failed":
+                    error, text = message.fields["error"], message.fields["message"]
+                    verdict = Verdict.INVALID_OUTPUT if error == "InvalidOutput" else Verdict.RUNTIME_ERROR
+                    raise _Stop(verdict, f"{error} in {what}: {text}", message.fields["trace"])
+                elif message.kind == "done":
+                    return message
+                else:
+                    raise ProtocolError(f"a {message.kind!r} message in the middle of {what}")
+        except ChannelTimeout:
+            self._end()
+            raise _Stop(Verdict.TIME_LIMIT, f"the time limit passed during {what}") from None
+        except ProtocolError as error:
+            self._end()
+            raise _Stop(Verdict.PROTOCOL_ERROR, f"{error} (during {what})") from None
+        except ChannelEnded:
+            raise _Stop(Verdict.RUNTIME_ERROR, f"{self._death()} during {what}") from None
+
+    def _death(self) -> str:
+        # The channel closes a moment before the process is gone; without this wait a crash would be reported as our own kill.
+        time.sleep(0.1)
+        ended = self._end()
+        if ended.signal is not None:
+            return f"the worker was killed by signal {ended.signal} ({_signal_name(ended.signal)})"
+        if ended.code is not None:
+            return f"the worker exited with status {ended.code}"
+        return "the worker closed its channel"
+
+    def _sell(self, message: Message, deadline: float) -> None:
+        assert self.worker is not None
+        market = self.spec.market
+        if len(message.blob) % 8 or len(message.blob) > 8 * len(market):
+            raise ProtocolError(f"a purchase of {len(message.blob)} bytes from a pool of {len(market)} images")
+        try:
+            labels = market.purchase_labels(np.frombuffer(message.blob, np.int64))
+        except (OutOfBudgetError, IndexError, TypeError, MarketClosedError) as error:
+            refusal = {"t": "refused", "error": type(error).__name__, "message": str(error)}
+            self.worker.channel.send(refusal, deadline=deadline)
+        else:
+            answer = {"t": "sold", "remaining": market.remaining_budget}
+            self.worker.channel.send(answer, labels.tobytes(), deadline=deadline)
+
+    # -- orders and answers ------------------------------------------------------------------------------------------------
+
+    def _training_order(self) -> tuple[dict[str, Any], bytes]:
+        layout, blob = _packed(training_rows=self.spec.training.rows, training_labels=self.spec.training_labels)
+        return {"t": "phase", "name": "pre_training_phase", "training": str(self.spec.training.path), "arrays": layout}, blob
+
+    def _purchase_order(self) -> tuple[dict[str, Any], bytes]:
+        spec = self.spec
+        layout, blob = _packed(
+            training_rows=spec.training.rows, training_labels=spec.training_labels, pool_rows=spec.pool.rows[spec.order]
+        )
+        order = {"t": "phase", "name": "purchase_phase", "training": str(spec.training.path), "pool": str(spec.pool.path)}
+        return order | {"budget": spec.market.budget, "arrays": layout}, blob
+
+    def _prediction_order(self) -> tuple[dict[str, Any], bytes]:
+        layout, blob = _packed(rows=self.spec.prediction.rows)
+        return {"t": "phase", "name": "prediction_phase", "images": str(self.spec.prediction.path), "arrays": layout}, blob
+
+    def _take_purchases(self, message: Message) -> None:
+        try:
+            self.disagreement = purchase_disagreement(message, self.spec.market.ledger, len(self.spec.classes))
+        except ClaimRefused as error:
+            raise _Stop(error.verdict, str(error)) from None
+
+    def _take_predictions(self, message: Message) -> None:
+        try:
+            self.predicted = predictions(message, len(self.spec.prediction), len(self.spec.classes))
+        except ClaimRefused as error:
+            raise _Stop(error.verdict, str(error)) from None
+
+
+def _packed(**arrays: np.ndarray) -> tuple[list[list[Any]], bytes]:
+    """Arrays as a layout that JSON can hold, and their bytes one after the other."""
+    layout = [[name, array.dtype.str, int(array.size)] for name, array in arrays.items()]
+    return layout, b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"

@@ -1,0 +1,73 @@
+"""The data sets of one evaluation: read, checked and decoded once, shared by all its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluator.data.cache import CachedImages, cache_images
+from evaluator.data.folders import Split, read_split
+from evaluator.errors import DataError
+from evaluator.purchase.profiles import Profile
+from evaluator.purchase.rounds import ROUNDS
+
+Step = Callable[[str, int, int], None]
+"""Called with what is done, how far, and of how much."""
+
+
+@dataclass(frozen=True, eq=False)
+class RoundSets:
+    """Splits by name, with their decoded images."""
+
+    folder: Path
+    splits: dict[str, Split]
+    images: dict[str, CachedImages]
+
+    def digests(self) -> dict[str, str]:
+        """Content hash per split."""
+        return {name: split.digest for name, split in self.splits.items()}
+
+    def counts(self) -> dict[str, int]:
+        """Images per split."""
+        return {name: len(split) for name, split in self.splits.items()}
+
+
+def needed_splits(profile: Profile, score_split: str | None = None) -> tuple[str, ...]:
+    """The splits that an evaluation of ``profile`` reads, each once."""
+    rules = profile.round
+    return tuple(dict.fromkeys(("training", "unlabelled", score_split or rules.score_split, rules.prediction_split)))
+
+
+def read_sets(
+    profile: Profile,
+    folder: Path,
+    *,
+    score_split: str | None = None,
+    cache: Path | None = None,
+    step: Step = lambda what, done, total: None,
+) -> RoundSets:
+    """Read every split that the profile needs from ``folder``, and decode what is not decoded yet.
+
+    Args:
+        cache: where decoded images are kept; by default ``.cache`` beside the splits, or a folder of the user's where that is
+            not writable.
+
+    Raises:
+        DataError: a split is missing or wrong.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"the data folder {folder} does not exist; make it with `python -m evaluator data make --profile {profile.name}`, "
+            "import the official archives with `python -m evaluator data import ARCHIVE`, or name another with --data"
+        )
+    cache = cache or folder / ".cache"
+    known = frozenset(name for rules in ROUNDS.values() for name in rules.classes) - set(profile.round.classes)
+    splits, images = {}, {}
+    for name in needed_splits(profile, score_split):
+        step(f"reading {name}", 0, 1)
+        splits[name] = read_split(folder / name, profile.round.classes, stat_cache=cache / "hashes.json", extra=known)
+        images[name] = cache_images(
+            splits[name], profile.image_size, cache, progress=lambda done, total, name=name: step(f"decoding {name}", done, total)
+        )
+    return RoundSets(folder, splits, images)
