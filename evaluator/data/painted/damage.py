@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from evaluator.data.painted.canvas import Canvas, field, lattice, luminance, uniform
+from evaluator.data.painted.shift import Shift
 
 _SCRATCH_LENGTH = {"small": (0.09, 0.17), "large": (0.36, 0.85)}
 _DENT_RADIUS = {"small": (0.050, 0.085), "large": (0.17, 0.30)}
@@ -30,6 +31,11 @@ def _place(rng: np.random.Generator, reach: float) -> tuple[float, float]:
     """A centre such that a damage that reaches ``reach`` sides lies mostly inside the image."""
     margin = min(0.4, 0.04 + 0.7 * reach)
     return rng.uniform(margin, 1 - margin), rng.uniform(margin, 1 - margin)
+
+
+def _bare(rng: np.random.Generator, colour: np.ndarray) -> float:
+    """Reflectance of something bright under the paint: a few times the paint's own, since cameras lift dark sheets."""
+    return min(0.95, 0.05 + luminance(colour) * uniform(rng, (2.5, 4.5)))
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,11 @@ class Scratch:
     contrast: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float) -> Scratch:
+    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Scratch:
         length = uniform(rng, _SCRATCH_LENGTH[kind])
         x, y = _place(rng, length / 2)
-        bright = rng.random() < (0.85 if luminance(colour) < 0.2 else 0.2 if luminance(colour) > 0.5 else 0.5)
-        grey = uniform(rng, (0.75, 0.95)) if bright else uniform(rng, (0.01, 0.05))
+        bright = rng.random() < (0.85 if luminance(colour) < 0.2 else 0.5 if luminance(colour) < 0.4 else 0.1)
+        grey = _bare(rng, colour) if bright else uniform(rng, (0.01, 0.05))
         large = kind == "large"
         return cls(
             x=x,
@@ -113,7 +119,7 @@ class Dent:
     slope: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float) -> Dent:
+    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Dent:
         radius = uniform(rng, _DENT_RADIUS[kind])
         x, y = _place(rng, radius)
         steepest = 0.62 if kind == "small" else 0.42
@@ -151,13 +157,13 @@ class Particle:
     contrast: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float) -> Particle:
+    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Particle:
         x, y = _place(rng, 0.05)
-        grey = uniform(rng, (0.6, 0.85)) if luminance(colour) < 0.12 else uniform(rng, (0.015, 0.06))
+        grey = _bare(rng, colour) if luminance(colour) < 0.12 else uniform(rng, (0.015, 0.06))
         return cls(
             x=x,
             y=y,
-            radius=uniform(rng, (0.017, 0.030)),
+            radius=uniform(rng, (0.019, 0.032)),
             lobes=(uniform(rng, (0.0, 0.3)), rng.uniform(0, 6.3), float(rng.integers(2, 5))),
             core=np.array([1.15, 1.0, 0.8]) * grey,
             contrast=contrast,
@@ -188,22 +194,26 @@ class Particle:
 
 @dataclass(frozen=True)
 class Stain:
-    """Discoloration: a slow, ragged patch whose hue departs from the paint's at almost the same lightness."""
+    """Discoloration: a slow, ragged patch that leans towards another hue at the lightness of the paint.
+
+    ``stain`` is the hue that it leans to, linear RGB of luminance 1; ``cover`` how far it leans, 0..1.
+    """
 
     x: float
     y: float
     radius: float
     ragged: np.ndarray
-    tint: np.ndarray
+    stain: np.ndarray
+    cover: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float) -> Stain:
-        radius = uniform(rng, (0.20, 0.38))
+    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Stain:
+        radius = uniform(rng, (0.22, 0.40))
         x, y = _place(rng, 0.6 * radius)
-        hue = rng.uniform(0, 2 * math.pi)
-        # Two axes of equal luminance: red against green, and blue against yellow.
-        tint = math.cos(hue) * np.array([0.75, -0.22, 0.0]) + math.sin(hue) * np.array([-0.22, -0.04, 1.0])
-        return cls(x, y, radius, lattice(rng, 4), tint * 0.62 * contrast)
+        hue = math.radians(rng.normal(*shift.stain_hue))
+        # Two axes of about equal luminance: red against green, and blue against yellow.
+        stain = np.exp(math.cos(hue) * np.array([0.9, -0.25, 0.0]) + math.sin(hue) * np.array([-0.15, -0.05, 1.2]))
+        return cls(x, y, radius, lattice(rng, 4), stain / luminance(stain), 0.75 * contrast)
 
     def mark(self, canvas: Canvas, light: tuple[float, float]) -> None:
         f = np.float32
@@ -213,12 +223,12 @@ class Stain:
         rows, columns = window.where
         distance = np.sqrt(window.dx**2 + window.dy**2) * f(1 / self.radius)
         distance += f(0.45) * field(self.ragged, canvas.size)[rows, columns]
-        mask = np.clip((f(1.1) - distance) * f(1.6), 0, 1)
-        mask *= mask * (3 - 2 * mask)
-        # exp(mask * tint) to second order: the exponent stays below 0.6.
-        for plane, tint in zip(canvas.paint[:, rows, columns], self.tint, strict=True):
-            change = mask * f(tint)
-            plane *= 1 + change + f(0.5) * change * change
+        mask = np.clip((f(1.05) - distance) * f(2.0), 0, 1)
+        mask *= mask * (3 - 2 * mask) * f(self.cover)
+        red, green, blue = (canvas.paint[channel, rows, columns] for channel in range(3))
+        lightness = f(0.2126) * red + f(0.7152) * green + f(0.0722) * blue
+        for plane, share in zip((red, green, blue), self.stain, strict=True):
+            plane += (lightness * f(share) - plane) * mask
 
 
 @dataclass(frozen=True)
@@ -226,7 +236,7 @@ class Recipe:
     """How one class is made: its damage, its kind, and the probabilities of one, two, three ... of them in an image that has
     any."""
 
-    draw: Callable[[np.random.Generator, str, np.ndarray, float], Damage]
+    draw: Callable[[np.random.Generator, str, np.ndarray, float, Shift], Damage]
     kind: str
     counts: tuple[float, ...]
 

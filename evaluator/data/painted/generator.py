@@ -92,4 +92,4 @@ def _damages(rng: np.random.Generator, name: str, sheet: Sheet, shift: Shift, co
     recipe = RECIPES[name]
     count = 1 + int(np.searchsorted(np.cumsum(recipe.counts)[:-1], rng.random()))
     drawn = [shift.contrast(rng) for _ in range(count)]
-    return [recipe.draw(rng, recipe.kind, sheet.colour, own if contrast is None else contrast) for own in drawn]
+    return [recipe.draw(rng, recipe.kind, sheet.colour, own if contrast is None else contrast, shift) for own in drawn]

@@ -41,6 +41,7 @@ class Shift:
         correlation: correlation matrix of the latent Gaussian behind the labels, in the order of ``CLASSES``.
         contrast_floor, contrast_shape: the contrast factor of one damage is ``floor + (1 - floor) * Beta(*shape)``; 1 is plain,
             near the floor is barely visible.
+        stain_hue: mean and deviation in degrees of the hue of discoloration: 0 red, 90 blue, 180 green, -90 yellow.
         palette: paints, as linear RGB; each sheet takes one and jitters it.
         finishes: probabilities of a solid, a metallic (flakes) and a brushed finish.
         orange_peel: root-mean-square slope of the paint's fine waviness.
@@ -63,6 +64,7 @@ class Shift:
     correlation: tuple[tuple[float, ...], ...]
     contrast_floor: float
     contrast_shape: tuple[float, float]
+    stain_hue: tuple[float, float]
     palette: tuple[RGB, ...]
     finishes: tuple[float, float, float]
     orange_peel: Span
@@ -118,10 +120,11 @@ class Shift:
 
 _PUBLIC = Shift(
     name="public",
-    rates=(0.36, 0.22, 0.32, 0.20, 0.26, 0.18),
+    rates=(0.40, 0.20, 0.36, 0.18, 0.26, 0.18),
     correlation=_PLAIN_CORRELATION,
-    contrast_floor=0.15,
-    contrast_shape=(1.5, 1.2),
+    contrast_floor=0.10,
+    contrast_shape=(1.2, 1.4),
+    stain_hue=(-60, 30),
     palette=(
         (0.72, 0.72, 0.70),  # white
         (0.42, 0.43, 0.44),  # silver
@@ -144,9 +147,9 @@ _PUBLIC = Shift(
     dust=2.5,
     vignette=(0.05, 0.30),
     blur=(0.003, 0.008),
-    read_noise=(0.004, 0.010),
-    shot_noise=(0.008, 0.020),
-    white_balance=0.05,
+    read_noise=(0.005, 0.012),
+    shot_noise=(0.010, 0.024),
+    white_balance=0.04,
     exposure=(0.20, 0.34),
 )
 
@@ -154,8 +157,9 @@ _PRIVATE = Shift(
     name="private",
     rates=(0.28, 0.26, 0.24, 0.26, 0.18, 0.28),
     correlation=_PLAIN_CORRELATION,
-    contrast_floor=0.12,
-    contrast_shape=(1.3, 1.3),
+    contrast_floor=0.10,
+    contrast_shape=(1.1, 1.5),
+    stain_hue=(-40, 60),
     palette=(
         (0.66, 0.62, 0.50),  # cream
         (0.30, 0.33, 0.36),  # steel
@@ -178,8 +182,8 @@ _PRIVATE = Shift(
     dust=4.0,
     vignette=(0.15, 0.45),
     blur=(0.004, 0.011),
-    read_noise=(0.007, 0.016),
-    shot_noise=(0.014, 0.030),
+    read_noise=(0.008, 0.018),
+    shot_noise=(0.016, 0.034),
     white_balance=0.12,
     exposure=(0.15, 0.30),
 )
