@@ -1,0 +1,215 @@
+"""``python -m evaluator data``: import official archives, make data, check a data set, write its card."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from evaluator.errors import ConfigurationError, DataError, KitError
+from evaluator.purchase.rounds import ROUND1, ROUND2, ROUNDS
+
+KNOWN = frozenset(ROUND2.classes)
+"""Damages of any round: columns of a table that a round does not ask for and that are no mistake."""
+
+_PROBE = 32  # pixels that `check` decodes to: every image is read whole, and the copy stays small
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``data`` to the command line."""
+    data = subparsers.add_parser("data", help="import, make, check and describe data sets", description=__doc__)
+    verbs = data.add_subparsers(dest="data_verb", required=True, metavar="VERB")
+
+    verb = verbs.add_parser("import", help="unpack an official archive safely")
+    verb.add_argument("archive", type=Path, help="e.g. training-v0.2-rc4.tar.gz")
+    verb.add_argument("--to", type=Path, default=Path("data/original"), help="data folder (default: %(default)s)")
+    verb.add_argument("--replace", action="store_true", help="replace a split that is there already")
+    _class_options(verb)
+
+    verb = verbs.add_parser("make", help="make data with the kit's generator")
+    verb.add_argument("--profile", default="quick", help="sizes and image size of this profile (default: %(default)s)")
+    seed = verb.add_mutually_exclusive_group()
+    seed.add_argument("--seed", help="a number, or random128 for a secret one that is not kept (default: the profile's)")
+    seed.add_argument("--seed-file", type=Path, help="file with a secret seed; drawn and written there if it does not exist")
+    verb.add_argument("--shift", default="public", help="named distribution (default: %(default)s)")
+    verb.add_argument("--image-size", type=int, help="side in pixels (default: the profile's)")
+    verb.add_argument("--split", action="append", default=[], metavar="NAME=N", help="make only such splits, of N images")
+    verb.add_argument("--out", type=Path, help="folder (default: data/ and the profile's)")
+    verb.add_argument("--workers", type=int, help="processes (default: one per core)")
+
+    verb = verbs.add_parser("card", help="write the data set card, data/README.md")
+    verb.add_argument("folder", type=Path, nargs="?", default=Path("data/quick"), help="data set (default: %(default)s)")
+    verb.add_argument("--out", type=Path, help="file to write (default: data/README.md, of secret data its own README.md)")
+    _class_options(verb)
+
+    verb = verbs.add_parser("check", help="read every split and image of a data set")
+    verb.add_argument("folder", type=Path, help="a data set, or one split of it")
+    _class_options(verb)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb. Returns the exit status: 0, or 2 for something the user can mend, with the reason on stderr."""
+    try:
+        return {"import": _import, "make": _make, "card": _card, "check": _check}[args.data_verb](args)
+    except KitError as error:
+        _say(str(error))
+        return 2
+
+
+def _class_options(verb: argparse.ArgumentParser) -> None:
+    group = verb.add_mutually_exclusive_group()
+    group.add_argument("--round", choices=sorted(ROUNDS), help="whose classes to read (default: those found)")
+    group.add_argument("--classes", help="names with commas between them, for data of your own")
+
+
+def _say(text: str) -> None:
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(task, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def _classes(args: argparse.Namespace, split: Path) -> tuple[str, ...]:
+    """The classes to read: those named, else those of dataset.json, else those of the latest round that labels.csv has whole."""
+    from evaluator.data.card import description
+    from evaluator.data.folders import LABELS
+    from evaluator.data.labels import read_table
+
+    if args.classes:
+        return tuple(name.strip() for name in args.classes.split(",") if name.strip())
+    if args.round:
+        return ROUNDS[args.round].classes
+    described = description(split.parent).get("classes")
+    if isinstance(described, list) and described and all(isinstance(name, str) for name in described):
+        return tuple(described)
+    try:
+        read_table(split / LABELS, ROUND1.classes, KNOWN)
+    except DataError:
+        return ROUND2.classes  # the full reading then says what is wrong
+    try:
+        read_table(split / LABELS, ROUND2.classes, KNOWN)
+    except DataError:
+        return ROUND1.classes
+    return ROUND2.classes
+
+
+def _import(args: argparse.Namespace) -> int:
+    from evaluator.data.archive import unpack
+
+    with _progress("unpacking") as progress:
+        result = unpack(args.archive, args.to, replace=args.replace, progress=progress)
+    for name, images in result.images.items():
+        print(f"imported {args.to / name}: {images} images")
+    if result.left_out:
+        print(f"left out {result.left_out} other files")
+    return _report([args.to / name for name in result.splits], args)
+
+
+def _seed(args: argparse.Namespace, default: int) -> tuple[int, bool]:
+    """The seed, and whether it is secret."""
+    if args.seed_file is not None:
+        try:
+            text = args.seed_file.read_text("ascii").strip()
+        except FileNotFoundError:
+            text = str(secrets.randbits(128))
+            # Written before the data is made: data whose seed was lost could not be made again.
+            args.seed_file.parent.mkdir(parents=True, exist_ok=True)
+            with open(os.open(args.seed_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+                file.write(text + "\n")
+            print(f"a secret seed was drawn and kept in {args.seed_file}")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{args.seed_file} cannot be read ({error}); expected a file with one number") from error
+        if not text.isdecimal():
+            raise ConfigurationError(f"{args.seed_file} holds no seed; expected one number of 128 bits")
+        return int(text), True
+    if args.seed is None:
+        return default, False
+    if args.seed == "random128":
+        return secrets.randbits(128), True
+    if not (args.seed.isascii() and args.seed.isdecimal()):
+        raise ConfigurationError(f"the seed {args.seed!r} was not understood; give a number of 0 or more, or random128")
+    return int(args.seed), False
+
+
+def _sizes(args: argparse.Namespace, default: dict[str, int]) -> dict[str, int]:
+    sizes = {}
+    for item in args.split:
+        name, _, count = item.partition("=")
+        if not name or not (count.isascii() and count.isdecimal()) or name in sizes:
+            raise ConfigurationError(f"--split {item!r} was not understood; write NAME=N once per split, e.g. training=100")
+        sizes[name] = int(count)
+    return sizes or dict(default)
+
+
+def _make(args: argparse.Namespace) -> int:
+    from evaluator.data.make import DataSpec, make_dataset
+    from evaluator.purchase.profiles import profile_named
+
+    profile = profile_named(args.profile)
+    folder = args.out or Path("data", profile.data_folder)
+    size = profile.image_size if args.image_size is None else args.image_size
+    sizes = _sizes(args, profile.sizes)
+    DataSpec(0, size, sizes, profile.round.classes, args.shift)  # refuse bad options before a secret seed is drawn and kept
+    seed, secret = _seed(args, profile.data_seed)
+    spec = DataSpec(seed, size, sizes, profile.round.classes, args.shift, secret=secret)
+    with _progress("rendering") as progress:
+        make_dataset(folder, spec, workers=args.workers, progress=progress)
+    kind = "a secret seed, which dataset.json does not hold" if secret else f"seed {seed}"
+    print(f"{folder}: {', '.join(f'{name} {count}' for name, count in sizes.items())}; {size} px, shift {args.shift}, {kind}")
+    return 0
+
+
+def _card(args: argparse.Namespace) -> int:
+    from evaluator.data.card import description, splits_in, write_card
+
+    secret = description(args.folder).get("secret")
+    out = args.out or (args.folder / "README.md" if secret else Path("data/README.md"))
+    write_card(args.folder, _classes(args, splits_in(args.folder)[0]), out, extra=KNOWN)
+    print(f"wrote {out} and the pictures in {out.parent / 'card'}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from evaluator.data.card import splits_in
+    from evaluator.data.folders import IMAGES, LABELS
+
+    alone = (args.folder / IMAGES).is_dir() or (args.folder / LABELS).is_file()
+    return _report([args.folder] if alone else splits_in(args.folder), args)
+
+
+def _report(folders: list[Path], args: argparse.Namespace) -> int:
+    """Read every split whole, decode every image, print a table; 2 if any of it is not as it should be."""
+    from evaluator.data.cache import cache_images
+    from evaluator.data.folders import read_split
+
+    table = Table("split", "images", "classes", "damages per image", "labels.csv was read as", "content")
+    errors = []
+    for folder in folders:
+        try:
+            split = read_split(folder, _classes(args, folder.resolve()), extra=KNOWN)
+            with tempfile.TemporaryDirectory() as scratch, _progress(f"decoding {split.name}") as progress:
+                cache_images(split, _PROBE, Path(scratch), progress=progress)
+        except DataError as error:
+            errors.append(str(error))
+            table.add_row(folder.name, "-", "-", "-", "[red]refused[/]", "-")
+            continue
+        mean = f"{split.labels.sum(1).mean():.2f}"
+        table.add_row(split.name, str(len(split)), str(len(split.classes)), mean, escape(split.note), split.digest[:12])
+    Console().print(table)
+    for error in errors:
+        _say(error)
+    return 2 if errors else 0

@@ -1,0 +1,281 @@
+"""The data set card: what a data set holds, counted and shown, written as ``data/README.md`` with its pictures in ``card/``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from evaluator.data.archive import SPLITS
+from evaluator.data.decoding import decode
+from evaluator.data.folders import IMAGES, LABELS, Split, read_split
+from evaluator.data.pictures import class_picture, small_png
+from evaluator.errors import DataError
+
+DESCRIPTION = "dataset.json"
+_SAMPLE = 500
+"""Images per split that channel statistics are taken from, evenly spaced over the canonical order."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Mean and standard deviation of red, green and blue over all pixels of ``count`` images, on 0..1."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    count: int
+    side: int
+
+
+def splits_in(folder: Path) -> list[Path]:
+    """The folders of splits in a data folder: the known ones in their order, then others by name.
+
+    Raises:
+        DataError: the folder does not exist or holds no split.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} does not exist or is not a folder; expected a data set. Make or import one first")
+    found = [path for path in folder.iterdir() if (path / IMAGES).is_dir() or (path / LABELS).is_file()]
+    if not found:
+        raise DataError(f"{folder} holds no split; expected folders such as training/ with {IMAGES}/ and {LABELS}")
+    return sorted(found, key=lambda path: (SPLITS.index(path.name) if path.name in SPLITS else len(SPLITS), path.name))
+
+
+def description(folder: Path) -> dict:
+    """What ``dataset.json`` says of a generated data set; empty where there is none.
+
+    Raises:
+        DataError: the file is not a JSON object.
+    """
+    path = folder / DESCRIPTION
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}); remove it, or make the data set again") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds {type(content).__name__}, expected an object; remove it, or make the data set again")
+    return content
+
+
+def channels(split: Split) -> Channels:
+    """Channel statistics of a split at the size its images are stored with.
+
+    Raises:
+        DataError: an image cannot be decoded.
+    """
+    chosen = np.unique(np.linspace(0, len(split) - 1, min(_SAMPLE, len(split))).round().astype(int))
+    with Image.open(split.path(0)) as first:
+        side = first.width
+    total, squares, pixels = np.zeros(3), np.zeros(3), 0
+    for index in chosen:
+        image, _ = decode(split.path(index).read_bytes(), str(split.path(index)), side)
+        flat = image.reshape(-1, 3) / 255.0
+        total += flat.sum(0)
+        squares += (flat**2).sum(0)
+        pixels += len(flat)
+    mean = total / pixels
+    deviation = np.sqrt(np.maximum(squares / pixels - mean**2, 0))
+    return Channels(tuple(mean.tolist()), tuple(deviation.tolist()), len(chosen), side)
+
+
+def write_card(data_folder: Path, classes: Sequence[str], out: Path, *, extra: frozenset[str] = frozenset()) -> None:
+    """Write the card of the data set in ``data_folder`` to ``out``, and one contact sheet per class to ``card/`` beside it.
+
+    Sheets of data that the kit's generator made, and whose seed is known, show each damage alone from plain to barely visible; of
+    other data they show images that have the class.
+
+    Args:
+        data_folder: holds the splits.
+        classes: the classes to read, in order.
+        out: the Markdown file; replaced in one step.
+        extra: classes that may be there and are left out.
+
+    Raises:
+        DataError: the data cannot be read; or it is secret and ``out`` lies outside it (a card shows images with their labels).
+    """
+    data_folder, out = Path(data_folder), Path(out)
+    about = description(data_folder)
+    if about.get("secret") and not out.resolve().is_relative_to(data_folder.resolve()):
+        raise DataError(
+            f"{data_folder} is secret, and a card shows images with their labels; write it inside: {data_folder / 'README.md'}"
+        )
+    splits = [read_split(path, tuple(classes), extra=extra) for path in splits_in(data_folder)]
+    pictures = {name: class_picture(name, splits, about) for name in classes}
+    folder = out.parent / "card"
+    shown = {}
+    for name, picture in pictures.items():
+        if picture is not None:
+            shown[name] = f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png"
+            _write(folder / shown[name], small_png(picture))
+    _write(out, _text(data_folder.name, splits, about, shown).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _text(name: str, splits: list[Split], about: dict, shown: dict[str, str]) -> str:
+    classes = splits[0].classes
+    counts = _table(
+        ["split", "images", *classes, "no damage", "damages per image"],
+        [
+            [
+                s.name,
+                len(s),
+                *map(_percent, s.labels.mean(0)),
+                _percent((s.labels.sum(1) == 0).mean()),
+                f"{s.labels.sum(1).mean():.2f}",
+            ]
+            for s in splits
+        ],
+    )
+    labels = np.concatenate([split.labels for split in splits]).astype(np.int64)
+    together = labels.T @ labels
+    pairs = _table(
+        ["of the images with", "images", *classes],
+        [
+            [
+                row,
+                together[i, i],
+                *("-" if i == j or not together[i, i] else _percent(together[i, j] / together[i, i]) for j in range(len(classes))),
+            ]
+            for i, row in enumerate(classes)
+        ],
+    )
+    everywhere = ", ".join(f"{c} {_percent(share)}" for c, share in zip(classes, labels.mean(0), strict=True))
+    statistics = [(split.name, channels(split)) for split in splits]
+    colours = _table(
+        ["split", "mean R, G, B", "deviation R, G, B", "images measured", "side in px"],
+        [
+            [n, ", ".join(f"{v:.3f}" for v in c.mean), ", ".join(f"{v:.3f}" for v in c.deviation), c.count, c.side]
+            for n, c in statistics
+        ],
+    )
+    digests = _table(
+        ["split", "labels.csv was read as", "SHA-256 of the content"], [[s.name, s.note, f"`{s.digest[:16]}…`"] for s in splits]
+    )
+    sheets = "\n\n".join(f"### {c}\n\n" + (f"![{c}](card/{shown[c]})" if c in shown else "No image has it.") for c in classes)
+    how = (
+        "Made by the kit's generator. Every picture below shows the same sheets: clean in the first row, then with this damage "
+        "alone, from plain to barely visible."
+        if about.get("generated") and "seed" in about
+        else "Every picture below shows images that have the class; most have others as well."
+    )
+    return f"""<!-- Written by `python -m evaluator data card`. Edit evaluator/data/card.py, not this file. -->
+{_GUIDE}
+## The card of `{name}`
+
+{_provenance(about)}
+
+### Images and damages per split
+
+{counts}
+
+All splits together: {everywhere}.
+
+### Which damages come together
+
+{pairs}
+
+### Colour
+
+{colours}
+
+On a scale of 0 to 1, over all pixels of at most {_SAMPLE} images per split, spaced evenly over the file names.
+
+### Content
+
+{digests}
+
+## What the damages look like
+
+{how}
+
+{sheets}
+"""
+
+
+def _provenance(about: dict) -> str:
+    if not about:
+        return "No `dataset.json` lies beside it: the data set was imported, or made by other means."
+    keys = [
+        key
+        for key in ("schema", "generator_version", "seed", "seed_sha256", "image_size", "sizes", "shift", "secret")
+        if key in about
+    ]
+    return "From its `dataset.json`:\n\n" + "\n".join(f"- {key}: `{json.dumps(about[key])}`" for key in keys)
+
+
+_GUIDE = """# Data
+
+Data sets lie in this folder, one folder each; git keeps only this page and its pictures.
+
+```
+data/<data set>/
+  dataset.json            how it was made (generated data only)
+  <split>/labels.csv      file name first, then one 0/1 column per class
+  <split>/images/*.png    or .jpg; square, all of one size
+```
+
+The splits are `training` (labelled, for the participant), `unlabelled` (the pool; its labels are what the market sells),
+`validation`, `test` and `debug`. Other ways of writing `labels.csv` are read as well, and `data check` says which one it found:
+`;` or tabs between the cells, `0.0`/`1.0` or `true`/`false`, class columns in any order and spelling, names without extension or
+with `images/` before them, an unnamed index column, or one column `labels` that lists the classes of an image. What is missing,
+double or unknown is refused with its file, row and value.
+
+## Import an official archive
+
+```
+python -m evaluator data import training-v0.2-rc4.tar.gz --to data/original
+python -m evaluator data check data/original
+```
+
+The folder inside the archive says which split it is, or else the archive's name. Archives are not trusted: paths that leave the
+folder, links, devices, bombs and damaged files are refused, and a split is there whole or not at all. An existing split is
+replaced only with `--replace`.
+
+## Make data
+
+```
+python -m evaluator data make --profile quick                     # public: the same images on every machine
+python -m evaluator data make --profile official --shift NAME \\
+    --seed-file private.seed --out data/private                   # private: a secret seed, another distribution
+```
+
+**Only private data protects an organiser.** The order of the pool is shuffled for every run, but an image can be recognised by
+its content: who has the images and labels of a public data set can look every label up, whatever its index is. Private data
+therefore needs a seed that nobody can guess or try out: 128 random bits or more. `--seed-file` draws one and keeps it in a file
+that only you can read (keep that file away from the machine that judges); `--seed random128` draws one and forgets it. Neither
+writes the seed into `dataset.json`. The card of a secret data set can only be written inside that data set.
+
+## Look at data
+
+```
+python -m evaluator data check data/quick     # read and decode everything, name what is wrong
+python -m evaluator data card data/quick      # write this page
+```
+"""
