@@ -104,8 +104,8 @@ def make_dataset(
 ) -> None:
     """Make the data set ``spec`` in ``folder``, whole or not at all.
 
-    Everything is written to a temporary folder beside ``folder`` and renamed at the end. A folder that already holds exactly this
-    data set is left as it is, and nothing is rendered.
+    Everything is written to a hidden temporary folder beside ``folder`` and renamed at the end. A folder that already holds
+    exactly this data set is left as it is, and nothing is rendered.
 
     Args:
         folder: where the data set goes; absent, empty, or already this data set.
@@ -219,7 +219,7 @@ def _render_chunk(folder: Path, spec: DataSpec, split: str, start: int, stop: in
     with threadpool_limits(1):
         for index in range(start, stop):
             image, _ = generator.sample(split, index)
-            # Level 1: noise hardly compresses, and level 6 takes several times as long for about a twentieth of the size.
+            # Level 1: sensor noise hardly compresses; level 6 takes twice as long at 224 px and saves an eighth of the bytes.
             Image.fromarray(image).save(folder / split / "images" / names[index], compress_level=1)
     return stop - start
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from evaluator.data.painted.generator import Generator
+from evaluator.errors import ConfigurationError
 
 CONTRASTS = (1.0, 0.75, 0.5, 0.35, 0.2)
 _CAPTION, _GAP = 14, 3
@@ -49,8 +49,10 @@ def class_sheet(
         contrasts: contrast factor of each row.
 
     Raises:
-        ValueError: the generator does not know the class.
+        ConfigurationError: the generator does not have the class.
     """
+    if class_name not in generator.classes:
+        raise ConfigurationError(f"there is no class {class_name!r}; choose one of {', '.join(generator.classes)}")
     position = generator.classes.index(class_name)
     only = [int(i == position) for i in range(len(generator.classes))]
     none = [0] * len(generator.classes)
@@ -70,11 +72,6 @@ def contact_sheet(generator: Generator, split: str = "card", *, columns: int = 8
         ]
         lines.append(("  |  ".join(names), [image for image, _ in samples]))
     return grid(lines, tile)
-
-
-def at_size(generator: Generator, size: int) -> Generator:
-    """The same scenes at another size."""
-    return replace(generator, size=size)
 
 
 def _short(name: str) -> str:

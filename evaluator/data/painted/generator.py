@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class Generator:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ConfigurationError(f"the seed is {self.seed}; it must be 0 or more")
-        if not SMALLEST <= self.size <= LARGEST:
+        if not isinstance(self.size, int) or not SMALLEST <= self.size <= LARGEST:
             raise ConfigurationError(f"the image size is {self.size} px; choose {SMALLEST}..{LARGEST}")
         if self.shift not in SHIFTS:
             raise ConfigurationError(f"there is no shift {self.shift!r}; choose one of {', '.join(SHIFTS)}")
@@ -54,7 +55,11 @@ class Generator:
             raise ConfigurationError(f"the classes are {self.classes}; choose one or more of {', '.join(CLASSES)}, each once")
 
     def label(self, split: str, index: int) -> np.ndarray:
-        """The label vector alone, without rendering: uint8 (k,), 0 or 1, in the order of ``classes``."""
+        """The label vector alone, without rendering: uint8 (k,), 0 or 1, in the order of ``classes``.
+
+        Raises:
+            IndexError: ``index`` is negative. Every other whole number has an image.
+        """
         everything = SHIFTS[self.shift].labels(self._stream(split, index, "label"))
         return everything[[CLASSES.index(name) for name in self.classes]]
 
@@ -70,8 +75,11 @@ class Generator:
         renderings differ by the damages alone. ``contrast`` (0..1] sets how plain every damage is; by default each draws its own.
 
         Raises:
-            ConfigurationError: ``label`` has another length than ``classes``.
+            ConfigurationError: ``label`` has another length than ``classes``, or ``contrast`` is outside 0..1.
+            IndexError: ``index`` is negative.
         """
+        if contrast is not None and not 0 < contrast <= 1:
+            raise ConfigurationError(f"the contrast is {contrast}; choose more than 0 and at most 1")
         if len(label) != len(self.classes):
             raise ConfigurationError(f"the label has {len(label)} entries; expected {len(self.classes)}, one per class")
         table = SHIFTS[self.shift]
@@ -85,7 +93,11 @@ class Generator:
         return sensor.expose(light.shade(canvas, sheet.colour), canvas, self._stream(split, index, "noise"))
 
     def _stream(self, split: str, index: int, purpose: str) -> np.random.Generator:
-        return np.random.Generator(np.random.SFC64(derive(self.seed, "painted", split, int(index), purpose)))
+        index = operator.index(index)
+        if index < 0:
+            raise IndexError(f"there is no image {index}; images are counted from 0")
+        # SFC64 draws float32 normals faster than NumPy's default, and noise is half of the work.
+        return np.random.Generator(np.random.SFC64(derive(self.seed, "painted", split, index, purpose)))
 
 
 def _damages(rng: np.random.Generator, name: str, sheet: Sheet, shift: Shift, contrast: float | None) -> list[Damage]:

@@ -46,7 +46,7 @@ class Sheet:
 
     Attributes:
         colour: linear RGB (3,).
-        peel: lattice of the orange peel's height; ``peel_slope`` its root-mean-square slope.
+        peel: lattice of the orange peel's height; ``peel_slope`` its root-mean-square slope along one axis.
         flakes: lattice of the metallic flakes, or ``None``; ``flake_strength`` relative deviation of brightness.
         brush: per-line brightness of a brushed finish (2, lines), or ``None``; with the direction and strength of the lines.
         waves: lattice of the slow unevenness of paint and brushing.
@@ -90,8 +90,8 @@ class Sheet:
         """Rasterise the sheet."""
         canvas = Canvas.blank(size, self.colour)
         along_x, along_y = slopes(self.peel, size)
-        # The lattice's own slope: the deviation of a cubic B-spline's derivative is 0.3 per cell (0.47 across, 0.58 along).
-        scale = np.float32(self.peel_slope / (0.3 * _PEEL_CELLS))
+        # The slope of a cubic B-spline field of white noise deviates by 0.565 per cell along either axis.
+        scale = np.float32(self.peel_slope / (0.565 * _PEEL_CELLS))
         canvas.slope_x += along_x * scale
         canvas.slope_y += along_y * scale
         waves = field(self.waves, size)

@@ -44,7 +44,7 @@ class Shift:
         stain_hue: mean and deviation in degrees of the hue of discoloration: 0 red, 90 blue, 180 green, -90 yellow.
         palette: paints, as linear RGB; each sheet takes one and jitters it.
         finishes: probabilities of a solid, a metallic (flakes) and a brushed finish.
-        orange_peel: root-mean-square slope of the paint's fine waviness.
+        orange_peel: root-mean-square slope, along one axis, of the paint's fine waviness.
         elevation: degrees of the lamp over the sheet.
         ambient: share of light that comes from everywhere.
         lamp_tint: deviation of the lamp's colour temperature (log ratio of red to blue).
@@ -136,7 +136,7 @@ _PUBLIC = Shift(
         (0.55, 0.46, 0.28),  # sand
     ),
     finishes=(0.45, 0.35, 0.20),
-    orange_peel=(0.004, 0.022),
+    orange_peel=(0.0075, 0.041),
     elevation=(32, 62),
     ambient=(0.25, 0.45),
     lamp_tint=0.05,
@@ -171,7 +171,7 @@ _PRIVATE = Shift(
         (0.20, 0.05, 0.12),  # burgundy
     ),
     finishes=(0.30, 0.45, 0.25),
-    orange_peel=(0.006, 0.028),
+    orange_peel=(0.011, 0.052),
     elevation=(24, 50),
     ambient=(0.15, 0.35),
     lamp_tint=0.12,
