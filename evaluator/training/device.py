@@ -74,8 +74,3 @@ def autocast(device: torch.device) -> torch.autocast:
     """bfloat16 where a CUDA device computes in it natively, float32 everywhere else."""
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)
-
-
-def memory_format(device: torch.device) -> torch.memory_format:
-    """The layout of images and kernels that the device is fastest with."""
-    return torch.channels_last if device.type == "cuda" else torch.contiguous_format

@@ -25,6 +25,7 @@ from evaluator.seeds import derive, generator, short
 from evaluator.training import device as devices
 from evaluator.training import thresholds as rules
 from evaluator.training.augment import draw, transform
+from evaluator.training.convolutions import quicken
 from evaluator.training.network import build_network, head_parameters
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import check_images, probabilities, upload
@@ -100,8 +101,10 @@ def train(
     if len(kept) < 2:
         raise DataError(f"{len(labels)} items leave {len(kept)} to train on; give at least 2, or a smaller validation_share")
     with devices.threads(threads) as used, devices.random_state(where, short(seed, "regularisation")), devices.repeatable(where):
-        model, identity = _starting_model(pipeline, labels.shape[1], derive(seed, "initial weights"), images.shape[1])
-        model = model.to(where, memory_format=devices.memory_format(where))
+        model, identity = _starting_model(pipeline, labels.shape[1], derive(seed, "initial weights"))
+        model = model.to(where, memory_format=torch.channels_last)
+        if where.type == "cpu":
+            quicken(model)
         run = _Run(pipeline, model, upload(images, where), torch.from_numpy(labels.astype(np.float32)).to(where), kept, held_out)
         history = run.epochs(seed, progress or (lambda share: None))
         thresholds = run.thresholds(labels)
@@ -229,7 +232,7 @@ class _Run:
         rows = self._index(items)
         x = transform(self.images[rows], self.pipeline, draws)
         with devices.autocast(x.device):
-            logits = self.model(x.contiguous(memory_format=devices.memory_format(x.device)))
+            logits = self.model(x.contiguous(memory_format=torch.channels_last))
         smoothing = self.pipeline.label_smoothing
         targets = self.targets[rows] * (1 - smoothing) + smoothing / 2
         loss = F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=self.positive_weight)
@@ -265,7 +268,7 @@ class _Run:
         return torch.from_numpy(items).to(self.images.device)
 
 
-def _starting_model(pipeline: Pipeline, n_outputs: int, seed: int, side: int) -> tuple[nn.Module, str]:
+def _starting_model(pipeline: Pipeline, n_outputs: int, seed: int) -> tuple[nn.Module, str]:
     """The network before its first step, on the CPU, and the identity of its weights."""
     if pipeline.architecture == "linear":
         return PooledLinear(pipeline.image_size, n_outputs), "none"

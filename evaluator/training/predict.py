@@ -86,7 +86,7 @@ def probabilities(model: nn.Module, images: Tensor, pipeline: Pipeline, *, batch
     with torch.inference_mode(), devices.repeatable(images.device), devices.autocast(images.device):
         for start in range(0, len(images), batch_size):
             x = transform(images[start : start + batch_size], pipeline)
-            parts.append(torch.sigmoid(model(x.contiguous(memory_format=devices.memory_format(x.device))).float()))
+            parts.append(torch.sigmoid(model(x.contiguous(memory_format=torch.channels_last)).float()))
     for module, training in mode.items():
         module.training = training
     result = torch.cat(parts).cpu().numpy()

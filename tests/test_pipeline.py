@@ -1,0 +1,91 @@
+"""Pipelines check themselves, name themselves by digest, and come back from JSON as they were."""
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+
+from evaluator.errors import ConfigurationError
+from evaluator.training.pipeline import Augmentation, Pipeline
+from evaluator.training.recipes import PIPELINES
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_recipes_survive_json_and_keep_their_digest(name):
+    pipeline = PIPELINES[name]
+    back = Pipeline.from_dict(json.loads(json.dumps(pipeline.as_dict())))
+    assert back == pipeline
+    assert back.digest() == pipeline.digest()
+    assert pipeline.name == name
+
+
+def test_the_profiles_are_what_the_round_says():
+    assert set(PIPELINES) == {"quick", "official", "debug", "milliseconds"}
+    quick, official = PIPELINES["quick"], PIPELINES["official"]
+    assert (quick.architecture, quick.image_size, quick.epochs, quick.weights) == ("efficientnet_b4", 64, 10, "procedural")
+    assert (official.architecture, official.image_size, official.epochs, official.weights) == (
+        "efficientnet_b4",
+        224,
+        10,
+        "imagenet",
+    )
+    assert PIPELINES["debug"].architecture == "efficientnet_b4"
+    assert all(PIPELINES[name].trains == "all" and not PIPELINES[name].freeze_batch_norm for name in PIPELINES)
+
+
+def test_every_field_enters_the_digest():
+    other = {"architecture": "efficientnet_b0", "weights": "none", "optimiser": "sgd", "schedule": "cosine", "trains": "head"}
+    other |= {"threshold": "base_rate", "freeze_batch_norm": True, "augmentation": Augmentation(shift=0.1), "name": "other"}
+    other |= {"mean": (0.5, 0.5, 0.5), "std": (0.3, 0.3, 0.3), "image_size": 96, "epochs": 3, "batch_size": 4}
+    base = Pipeline(name="base")
+    digests = {base.digest()}
+    for f in fields(Pipeline):
+        digests.add(replace(base, **{f.name: other.get(f.name, 0.123)}).digest())
+    assert len(digests) == 1 + len(fields(Pipeline))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"name": ""}, "name"),
+        ({"architecture": "resnet"}, "efficientnet_b4"),
+        ({"optimiser": "lion"}, "adamw"),
+        ({"schedule": "step"}, "one_cycle"),
+        ({"threshold": "guess"}, "base_rate"),
+        ({"trains": "some"}, "head"),
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 1.5}, "whole"),
+        ({"epochs": True}, "epochs"),
+        ({"batch_size": 1}, "batch_size"),
+        ({"image_size": 16}, "image_size"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"warmup": 1.0}, "warmup"),
+        ({"averaging": 1.0}, "averaging"),
+        ({"threshold_value": 1.1}, "threshold_value"),
+        ({"freeze_batch_norm": 1}, "freeze_batch_norm"),
+        ({"augmentation": {}}, "Augmentation"),
+        ({"std": (0.2, 0.2, 0.0)}, "std"),
+        ({"mean": (0.5,)}, "three"),
+        ({"weights": "imagenet", "mean": (0.5, 0.5, 0.5)}, "ImageNet"),
+        ({"weights": ""}, "weights"),
+        ({"architecture": "linear"}, "linear"),
+        ({"trains": "head", "weights": "none"}, "head"),
+        ({"threshold": "validation"}, "validation_share"),
+    ],
+)
+def test_refuses_what_makes_no_sense(changes, says):
+    with pytest.raises(ConfigurationError, match=says):
+        Pipeline(**{"name": "x", **changes})
+
+
+@pytest.mark.parametrize("changes", [{"shift": 0.6}, {"blur": -0.1}, {"horizontal_flip": 1}, {"zoom": float("nan")}])
+def test_augmentation_refuses_what_makes_no_sense(changes):
+    with pytest.raises(ConfigurationError, match=next(iter(changes))):
+        Augmentation(**changes)
+
+
+@pytest.mark.parametrize("plain", [{"name": "x", "colour": 1}, {}, {"name": "x", "augmentation": {"sparkle": 1}}])
+def test_from_dict_names_unknown_and_missing_fields(plain):
+    with pytest.raises(ConfigurationError, match="not understood"):
+        Pipeline.from_dict(plain)
