@@ -36,7 +36,9 @@ class Store:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise ConfigurationError(f"the results folder {root} cannot be written ({error.strerror}); name another with --out") from None
+            raise ConfigurationError(
+                f"the results folder {root} cannot be written ({error.strerror}); name another with --out"
+            ) from None
 
     def cell_path(self, digest: str) -> Path:
         """Where the cell of that spec lies."""
@@ -110,5 +112,7 @@ def _write(path: Path, text: str) -> Path:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); free some room, or name another folder with --out") from None
+        raise ConfigurationError(
+            f"{path} cannot be written ({error.strerror}); free some room, or name another folder with --out"
+        ) from None
     return path

@@ -180,9 +180,7 @@ def sold_labels(spec: CellSpec, sets: RoundSets) -> np.ndarray:
     return annotator_noise(truth, 1 - spec.label_quality, derive(spec.root_seed, spec.seed, "annotators"))
 
 
-def train_and_score(
-    spec: CellSpec, sets: RoundSets, ledger: Ledger, progress: Progress = lambda what, share: None
-) -> Scored:
+def train_and_score(spec: CellSpec, sets: RoundSets, ledger: Ledger, progress: Progress = lambda what, share: None) -> Scored:
     """The trusted half: train the pipeline on training set + ledger, and score it. The way a stored ledger is replayed, too.
 
     Images come in canonical order (training set, then bought images by file name), never in order of purchase.

@@ -26,7 +26,9 @@ class Market:
 
     def __init__(self, labels: np.ndarray, order: np.ndarray, budget: int, seconds: Callable[[], float] = lambda: 0.0) -> None:
         if labels.ndim != 2 or order.shape != (len(labels),) or not np.array_equal(np.sort(order), np.arange(len(labels))):
-            raise ConfigurationError(f"a market of labels {labels.shape} needs an order that is a permutation of its {len(labels)} rows")
+            raise ConfigurationError(
+                f"a market of labels {labels.shape} needs an order that is a permutation of its {len(labels)} rows"
+            )
         if budget < 0:
             raise ConfigurationError(f"the budget is {budget}; it must be 0 or more")
         self._labels = labels

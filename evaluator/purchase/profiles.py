@@ -23,6 +23,7 @@ class Profile:
         data_folder: where its data lies below ``data/``.
         data_seed: root seed of the public data that the kit's generator makes for it.
         prediction_seconds: limit of the prediction phase.
+        generated: its data is the kit's own, made where it is missing; else it is imported or made by name.
         load_seconds: limit for starting the worker and importing the submission; not charged to any clock.
     """
 
@@ -37,6 +38,7 @@ class Profile:
     data_folder: str
     data_seed: int
     prediction_seconds: float
+    generated: bool = False
     load_seconds: float = 120.0
 
     def __post_init__(self) -> None:
@@ -101,6 +103,7 @@ QUICK = Profile(
     data_folder="quick",
     data_seed=2022,
     prediction_seconds=10.0,
+    generated=True,
 )
 
 DEBUG = Profile(
@@ -115,6 +118,7 @@ DEBUG = Profile(
     data_folder="debug",
     data_seed=2022,
     prediction_seconds=10.0,
+    generated=True,
 )
 
 PROFILES = {p.name: p for p in (QUICK, DEBUG, OFFICIAL, OFFICIAL_ROUND1)}

@@ -44,7 +44,9 @@ class Pair:
         """
         match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+(?:\.\d+)?)\s*", text)
         if not match:
-            raise ConfigurationError(f"the pair {text!r} was not understood; write LABELS:MINUTES in the round's units, e.g. 621:17")
+            raise ConfigurationError(
+                f"the pair {text!r} was not understood; write LABELS:MINUTES in the round's units, e.g. 621:17"
+            )
         return cls(int(match[1]), float(match[2]))
 
 

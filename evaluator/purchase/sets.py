@@ -33,6 +33,20 @@ class RoundSets:
         return {name: len(split) for name, split in self.splits.items()}
 
 
+def provide_data(profile: Profile, folder: Path, step: Step = lambda what, done, total: None) -> None:
+    """Make the profile's public data in ``folder`` where it is not there yet and the profile is one of generated data.
+
+    Raises:
+        DataError: the folder holds something else.
+    """
+    if not profile.generated or folder.exists():
+        return
+    from evaluator.data.make import DataSpec, make_dataset
+
+    spec = DataSpec(profile.data_seed, profile.image_size, dict(profile.sizes), profile.round.classes)
+    make_dataset(folder, spec, progress=lambda done, total: step("making data", done, total))
+
+
 def needed_splits(profile: Profile, score_split: str | None = None) -> tuple[str, ...]:
     """The splits that an evaluation of ``profile`` reads, each once."""
     rules = profile.round
@@ -44,14 +58,13 @@ def read_sets(
     folder: Path,
     *,
     score_split: str | None = None,
-    cache: Path | None = None,
+    cache: Path,
     step: Step = lambda what, done, total: None,
 ) -> RoundSets:
     """Read every split that the profile needs from ``folder``, and decode what is not decoded yet.
 
     Args:
-        cache: where decoded images are kept; by default ``.cache`` beside the splits, or a folder of the user's where that is
-            not writable.
+        cache: where decoded images are kept, by content: data sets may share it.
 
     Raises:
         DataError: a split is missing or wrong.
@@ -61,7 +74,6 @@ def read_sets(
             f"the data folder {folder} does not exist; make it with `python -m evaluator data make --profile {profile.name}`, "
             "import the official archives with `python -m evaluator data import ARCHIVE`, or name another with --data"
         )
-    cache = cache or folder / ".cache"
     known = frozenset(name for rules in ROUNDS.values() for name in rules.classes) - set(profile.round.classes)
     splits, images = {}, {}
     for name in needed_splits(profile, score_split):

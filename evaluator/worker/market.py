@@ -16,7 +16,12 @@ from evaluator.worker.channel import WorkerChannel
 from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
 from evaluator.worker.indices import as_index, as_indices
 
-_REFUSALS = {"OutOfBudgetError": OutOfBudgetError, "IndexError": IndexError, "TypeError": TypeError, "MarketClosedError": MarketClosedError}
+_REFUSALS = {
+    "OutOfBudgetError": OutOfBudgetError,
+    "IndexError": IndexError,
+    "TypeError": TypeError,
+    "MarketClosedError": MarketClosedError,
+}
 
 
 class MarketClient:

@@ -95,7 +95,9 @@ def prediction_array(value: Any, dataset: Any) -> np.ndarray:
         return _as_numbers(value, dataset)
     except Exception as error:
         wanted = f"an array of shape ({len(dataset)}, {len(dataset.classes)}) with 0/1 or probabilities was expected"
-        raise InvalidOutput(f"prediction_phase returned a {type(value).__name__} that cannot be read ({error}); {wanted}") from error
+        raise InvalidOutput(
+            f"prediction_phase returned a {type(value).__name__} that cannot be read ({error}); {wanted}"
+        ) from error
 
 
 def _as_numbers(value: Any, dataset: Any) -> np.ndarray:

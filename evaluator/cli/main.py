@@ -1,0 +1,41 @@
+"""The verbs of ``python -m evaluator``. One file per verb; this one only gathers them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from evaluator import __version__
+from evaluator.errors import KitError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every verb."""
+    from evaluator.cli import data, replay, weights
+
+    parser = argparse.ArgumentParser(prog="python -m evaluator", description="Data-centric AI competition kit and evaluator.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for module in (data, weights, replay):
+        module.register(verbs)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        The exit status: 0 done, 2 something the user can mend (said on stderr), 130 interrupted.
+    """
+    from evaluator.cli import data, replay, weights
+
+    args = build_parser().parse_args(argv)
+    try:
+        return {"data": data.main, "weights": weights.main, "replay": replay.main}[args.verb](args)
+    except KitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,138 @@
+"""What a person sees in the terminal: what will be run, a progress line, the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from evaluator.sweep.grid import Plan
+
+
+def progress_line(console: Console) -> Progress:
+    """A progress line with the time left; redrawn twice a second, since it runs beside the participant's clock."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        refresh_per_second=2,
+        transient=True,
+    )
+
+
+def show_plan(console: Console, plan: Plan, counts: dict[str, int]) -> None:
+    """What will be run, before it is."""
+    pipeline, profile = plan.pipeline, plan.profile
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("submission", f"{plan.source.name} ({plan.source.digest[:12]})")
+    table.add_row("profile", f"{profile.name} of {profile.round.name}: {profile.image_size} px, " + _counts(counts))
+    table.add_row("pairs", "; ".join(profile.describe(pair) for pair in plan.pairs))
+    if profile.round.scores == "organiser":
+        trained = f"{pipeline.name}: {pipeline.architecture}, {pipeline.epochs} epochs, weights {pipeline.weights}, {plan.device}"
+        table.add_row("pipeline", trained)
+    else:
+        table.add_row("pipeline", "none: the participant's own predictions are scored")
+    table.add_row("seeds", f"{plan.seeds} (root {plan.root_seed}); scored on the {plan.score_split} split")
+    table.add_row("isolation", plan.tier + (", the same user as you: judge your own code only" if plan.tier == "process" else ""))
+    if plan.label_quality < 1:
+        table.add_row("labels", f"{1 - plan.label_quality:.1%} of the entries that the market sells are wrong")
+    console.print(table)
+
+
+def show_result(console: Console, summary: dict[str, Any]) -> None:
+    """The table of scores, and what a reader must know beside it."""
+    seeds = summary["seeds"]
+    # ROUNDED would be prettier; a plain rule survives being pasted into a mail.
+    table = Table(title=_title(summary), title_justify="left", box=None, pad_edge=False)
+    table.add_column("pair")
+    table.add_column("verdict")
+    table.add_column("labels", justify="right")
+    table.add_column("time", justify="right")
+    for name in ("macro F1", "accuracy", "Hamming loss"):
+        table.add_column(name, justify="right")
+    for row in summary["pairs"]:
+        bought, seconds = row["bought"], row["seconds"]
+        metrics = row["metrics"] or {}
+        table.add_row(
+            row["pair"],
+            _verdicts(row["verdicts"]),
+            f"{_range(bought)} of {row['budget']}" if bought else "-",
+            f"{max(seconds):.1f} of {row['seconds_allowed']:.4g} s" if seconds else "-",
+            *(_figure(metrics.get(m)) for m in ("macro_f1", "accuracy", "hamming_loss")),
+        )
+    score = summary["score"]
+    table.add_section()
+    style = "bold" if score else "bold red"
+    figures = [_figure(score[m]) for m in ("macro_f1", "accuracy", "hamming_loss")] if score else ["no score", "", ""]
+    table.add_row("mean", summary["verdict"], "", "", *figures, style=style)
+    console.print(table)
+    for note in notes(summary, seeds):
+        console.print(Text("  " + note, style="dim"))
+    for cell in summary["cells"]:
+        if cell["verdict"] != "OK" or cell["reason"]:
+            console.print(Text(f"{cell['pair']} seed {cell['seed']}: {cell['verdict']}: {cell['reason']}", style="red"))
+            if cell["purchase"]["trace"]:
+                console.print(Text(cell["purchase"]["trace"].rstrip(), style="dim"))
+
+
+def notes(summary: dict[str, Any], seeds: int) -> list[str]:
+    """How the figures came about, a line each."""
+    scored = [c for c in summary["cells"] if c["scored"]]
+    found = [
+        f"mean over pairs and {seeds} seed{'s' if seeds > 1 else ''}"
+        + ("; brackets: 95 % t-interval over seeds" if seeds > 1 else "; one seed decides nothing: --seeds 5 gives intervals")
+        + f". Scored on the {summary['score_split']} split; F1 of a class that is never there and never predicted is 0."
+    ]
+    if scored:
+        found.append(f"best constant answer on these images: macro F1 {scored[0]['metrics']['best_constant_macro_f1']:.3f}.")
+    cached = sum(c["cached"] for c in summary["cells"])
+    if cached:
+        found.append(
+            f"{cached} of {len(summary['cells'])} cells were finished before and taken from the store; --fresh repeats them."
+        )
+    if summary["kept_time_limits"]:
+        found.append(f"{summary['kept_time_limits']} cells met the time limit and were kept (--on-timeout keep).")
+    for cell in summary["cells"]:
+        if cell["purchase"]["disagreement"]:
+            found.append(f"{cell['pair']} seed {cell['seed']}: {cell['purchase']['disagreement']}.")
+    bad = [c for c in summary["cells"] if c["verdict"] == "OK" and not c["fit_to_submit"]]
+    if bad:
+        phase = bad[0]["phases"][-1]
+        found.append(f"not fit to submit: prediction_phase ended with {phase['verdict']}: {phase['reason']}")
+    return found
+
+
+def _title(summary: dict[str, Any]) -> str:
+    tier = summary["isolation"]
+    return f"{summary['submission']['name']}: {summary['round']}, profile {summary['profile']}, isolation {tier}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in counts.items())
+
+
+def _verdicts(verdicts: list[str]) -> str:
+    if not verdicts:
+        return "not run"
+    return verdicts[0] if len(set(verdicts)) == 1 else ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+
+
+def _range(values: list[int]) -> str:
+    return str(values[0]) if min(values) == max(values) else f"{min(values)}..{max(values)}"
+
+
+def _figure(interval: dict[str, Any] | None) -> str:
+    if interval is None:
+        return "-"
+    if interval["low"] is None:
+        return f"{interval['mean']:.3f}"
+    return f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
