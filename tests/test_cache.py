@@ -4,6 +4,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -164,6 +165,24 @@ def test_many_images_are_decoded_by_several_processes_to_the_same_array(tmp_path
     broken = read_split(split.folder, CLASSES)
     with pytest.raises(DataError, match=r"0400\.png"):
         cache_images(broken, 8, tmp_path / "cache", workers=2)
+
+
+def test_splits_of_the_same_content_share_a_cache(split, tmp_path, decoded):
+    first = cache_images(split, 16, tmp_path / "cache")
+    copied = shutil.copytree(split.folder, tmp_path / "copy [2]")
+    assert cache_images(read_split(copied, CLASSES), 16, tmp_path / "cache").path == first.path
+    assert len(decoded) == len(split)
+
+
+def test_rebuilding_one_cache_leaves_the_others_alone(split, tmp_path, monkeypatch):
+    first = cache_images(split, 16, tmp_path / "cache")
+    monkeypatch.setattr("evaluator.data.cache.VERSION", 11)
+    second = cache_images(split, 16, tmp_path / "cache")
+    assert second.path != first.path
+    monkeypatch.undo()
+    first.path.unlink()
+    cache_images(split, 16, tmp_path / "cache")
+    assert second.path.exists()
 
 
 # Never a damaged one

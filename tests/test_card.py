@@ -192,6 +192,24 @@ def test_check_of_nothing_exits_with_2(tmp_path, capsys):
     assert "does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("names", ["", "red,", "red,red"])
+def test_classes_that_are_no_list_are_refused(small, capsys, names):
+    assert run("check", small, "--classes", names) == 2
+    assert "--classes" in capsys.readouterr().err
+
+
+def test_leftovers_of_a_killed_import_are_no_splits(small, capsys):
+    make(small / ".replaced-1-training", [[1, 2]], [(0, 0, 0)])
+    assert run("check", small, "--classes", "red,green") == 0
+
+
+def test_a_broken_image_stops_the_card_and_leaves_none(small, tmp_path, capsys):
+    (small / "training" / "images" / "2.png").write_bytes(b"x")  # has no class: only the colours need it
+    assert run("card", small, "--classes", "red,green", "--out", tmp_path / "README.md") == 2
+    assert "2.png is no image" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
+
+
 def test_import_unpacks_and_checks(tmp_path, capsys):
     make(tmp_path / "training", [[0] * 4] * 2, [(0, 0, 0)] * 2, ROUND1.classes)
     path = tmp_path / "training-v0.2-rc4.tar.gz"

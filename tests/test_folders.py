@@ -338,6 +338,12 @@ def test_a_second_reading_hashes_only_what_changed(tmp_path, reads):
     assert read_split(folder, CLASSES, stat_cache=memory).digest == read_split(folder, CLASSES).digest != first.digest
 
 
+def test_a_memory_that_cannot_be_kept_is_done_without(tmp_path):
+    folder = make(tmp_path / "training", table())
+    (tmp_path / "file").write_text("")
+    read_split(folder, CLASSES, stat_cache=tmp_path / "file" / "stat.json")
+
+
 def test_splits_share_one_memory_and_a_damaged_one_is_written_anew(tmp_path, reads):
     memory = tmp_path / "stat.json"
     a, b = make(tmp_path / "a", table()), make(tmp_path / "b", table())

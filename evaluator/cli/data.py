@@ -89,8 +89,13 @@ def _classes(args: argparse.Namespace, split: Path) -> tuple[str, ...]:
     from evaluator.data.folders import LABELS
     from evaluator.data.labels import read_table
 
-    if args.classes:
-        return tuple(name.strip() for name in args.classes.split(",") if name.strip())
+    if args.classes is not None:
+        names = tuple(name.strip() for name in args.classes.split(","))
+        if not all(names) or len(set(names)) != len(names):
+            raise ConfigurationError(
+                f"--classes {args.classes!r} was not understood; write different names with commas between them"
+            )
+        return names
     if args.round:
         return ROUNDS[args.round].classes
     described = description(split.parent).get("classes")

@@ -106,7 +106,7 @@ def cache_images(
     if not len(split):
         raise DataError(f"{split.folder} holds no images to decode")
     folder = Path(folder)
-    store = _Store(folder, f"{split.name}-{split.digest[:20]}-{size}px-v{VERSION}", len(split), size, split.digest)
+    store = _Store(folder, f"{split.digest[:24]}-{size}px-v{VERSION}", len(split), size, split.digest)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         cached, _ = store.read(verify)
@@ -155,8 +155,8 @@ class _Store:
     def clear(self) -> None:
         """Remove what a damaged cache or a killed builder left. Only under the lock. Processes that map a file keep it."""
         self.index.unlink(missing_ok=True)
-        for path in self.folder.glob(f"*{self.key}*"):
-            if path.suffix in (".npy", ".partial"):
+        for pattern in (f"{self.key}-*.npy", f".{self.key}-*.partial"):
+            for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
 
     def read(self, verify: bool) -> tuple[CachedImages | None, str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from evaluator.data.archive import SPLITS
 from evaluator.data.decoding import decode
@@ -42,7 +41,9 @@ def splits_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} does not exist or is not a folder; expected a data set. Make or import one first")
-    found = [path for path in folder.iterdir() if (path / IMAGES).is_dir() or (path / LABELS).is_file()]
+    # What a killed import or rendering left has a leading dot.
+    visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    found = [path for path in visible if (path / IMAGES).is_dir() or (path / LABELS).is_file()]
     if not found:
         raise DataError(f"{folder} holds no split; expected folders such as training/ with {IMAGES}/ and {LABELS}")
     return sorted(found, key=lambda path: (SPLITS.index(path.name) if path.name in SPLITS else len(SPLITS), path.name))
@@ -59,6 +60,8 @@ def description(folder: Path) -> dict:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); remove it, or make the data set again") from error
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}); remove it, or make the data set again") from error
     if not isinstance(content, dict):
@@ -73,11 +76,11 @@ def channels(split: Split) -> Channels:
         DataError: an image cannot be decoded.
     """
     chosen = np.unique(np.linspace(0, len(split) - 1, min(_SAMPLE, len(split))).round().astype(int))
-    with Image.open(split.path(0)) as first:
-        side = first.width
+    side = 0
     total, squares, pixels = np.zeros(3), np.zeros(3), 0
     for index in chosen:
-        image, _ = decode(split.path(index).read_bytes(), str(split.path(index)), side)
+        image, (stored, _) = decode(split.path(index).read_bytes(), str(split.path(index)), None)
+        side = side or stored
         flat = image.reshape(-1, 3) / 255.0
         total += flat.sum(0)
         squares += (flat**2).sum(0)
@@ -110,13 +113,11 @@ def write_card(data_folder: Path, classes: Sequence[str], out: Path, *, extra: f
         )
     splits = [read_split(path, tuple(classes), extra=extra) for path in splits_in(data_folder)]
     pictures = {name: class_picture(name, splits, about) for name in classes}
-    folder = out.parent / "card"
-    shown = {}
-    for name, picture in pictures.items():
-        if picture is not None:
-            shown[name] = f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png"
-            _write(folder / shown[name], small_png(picture))
-    _write(out, _text(data_folder.name, splits, about, shown).encode())
+    files = {name: f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png" for name, picture in pictures.items() if picture is not None}
+    text = _text(data_folder.name, splits, about, files)
+    for name, file in files.items():
+        _write(out.parent / "card" / file, small_png(pictures[name]))
+    _write(out, text.encode())
 
 
 def _write(path: Path, content: bytes) -> None:

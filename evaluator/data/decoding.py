@@ -12,6 +12,7 @@ import hashlib
 import io
 import multiprocessing
 import os
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -34,13 +35,13 @@ _POOL_FROM = 400
 _PNG_END = b"IEND\xaeB`\x82"
 
 
-def decode(raw: bytes, name: str, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+def decode(raw: bytes, name: str, size: int | None) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode one PNG or JPEG: uint8 (size, size, 3), and the (width, height) it was stored with.
 
     Args:
         raw: the file's bytes.
         name: what errors call it.
-        size: side in pixels of the answer.
+        size: side in pixels of the answer; None keeps the size it was stored with.
 
     Raises:
         DataError: not a whole PNG or JPEG, not square, or longer than :data:`MAX_SIDE`.
@@ -68,7 +69,7 @@ def decode(raw: bytes, name: str, size: int) -> tuple[np.ndarray, tuple[int, int
                 if ImageFile.LOAD_TRUNCATED_IMAGES:
                     raise DataError("Pillow is set to accept cut images (LOAD_TRUNCATED_IMAGES); leave that setting alone")
                 upright = _rgb(ImageOps.exif_transpose(image))
-                if upright.size != (size, size):
+                if size is not None and upright.size != (size, size):
                     upright = upright.resize((size, size), Image.Resampling.BICUBIC)
                 return np.asarray(upright, np.uint8), (width, height)
     except DataError:
@@ -189,6 +190,7 @@ def _decode_chunk(target: str, size: int, paths: list[str], places: list[int]) -
 
 def _end_with_parent() -> None:
     """Let a decoding process end when its evaluator was killed; otherwise it would wait for work for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the evaluator's to answer; it ends its pool
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

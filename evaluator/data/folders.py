@@ -13,6 +13,7 @@ import secrets
 import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,8 @@ class Split:
             raise ValueError(
                 f"labels are {self.labels.dtype} {self.labels.shape}, not uint8 {(len(self.files), len(self.classes))}"
             )
+        if self.labels.max(initial=0) > 1:
+            raise ValueError(f"labels hold {self.labels.max()}; every entry is 0 or 1")
         if any(a >= b for a, b in zip(self.files, self.files[1:], strict=False)):
             raise ValueError("the files of a split are sorted and differ from each other")
         if self.labels.flags.writeable:
@@ -255,10 +258,13 @@ def _remembered(stat_cache: Path | None) -> dict[str, dict[str, list]]:
 
 
 def _write(stat_cache: Path, folders: dict[str, dict[str, list]]) -> None:
-    stat_cache.parent.mkdir(parents=True, exist_ok=True)
     partial = stat_cache.with_name(f".{stat_cache.name}.{secrets.token_hex(6)}.partial")
     try:
+        stat_cache.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps({"version": 1, "folders": folders}), "utf-8")
         os.replace(partial, stat_cache)
+    except OSError:
+        pass  # only a memory: where it cannot be kept (read-only, full), the next call hashes again
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

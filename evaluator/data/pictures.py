@@ -21,8 +21,11 @@ def small_png(image: Image.Image, limit: int = MAX_PICTURE) -> bytes:
     """The image as a PNG of at most ``limit`` bytes: in full colour if that is enough, else with fewer colours, else smaller."""
     while True:
         for colours in (None, 256, 128, 64):
-            buffer = io.BytesIO()
-            (image if colours is None else image.quantize(colours, dither=Image.Dither.NONE)).save(buffer, "PNG", optimize=True)
+            buffer, drawn = io.BytesIO(), image
+            if colours is not None:
+                # Dithered: without it faint stains turn into flat patches with sharp edges.
+                drawn = image.quantize(colours, palette=image.quantize(colours), dither=Image.Dither.FLOYDSTEINBERG)
+            drawn.save(buffer, "PNG", optimize=True)
             if buffer.tell() <= limit or min(image.size) < 16:
                 return buffer.getvalue()
         image = image.resize((image.width * 3 // 4, image.height * 3 // 4), Image.Resampling.LANCZOS)
