@@ -9,13 +9,13 @@ named below:
 ``seed``               an int drawn for this run; use it, and your results repeat
 =====================  =======================================================================================
 
-A data set is a sequence of ``{"idx": int, "image": uint8 array (H, W, 3), "label": int array (classes,)}`` (no label where it is not
-known), with all images as ``.images``, all labels as ``.labels``, ``.pil(i)`` for a PIL image, and ``DataLoader(dataset.torch(), ...)``
-for torch. Importing your modules and making your object is not charged to the clock; everything inside a phase is, and so are the
-checkpoint hooks.
+A data set is a sequence of ``{"idx": int, "image": uint8 array (H, W, 3), "label": int array (classes,)}`` (no label where it is
+not known), with all images as ``.images``, all labels as ``.labels``, ``.pil(i)`` for a PIL image, and
+``DataLoader(dataset.torch(), ...)`` for torch. Importing your modules and making your object is not charged to the clock;
+everything inside a phase is, and so are the checkpoint hooks.
 
-Optional hooks: ``save_checkpoint(self, path)`` writes what a new process needs into the folder ``path``, ``load_checkpoint(self, path)``
-reads it back. They are called between the phases.
+Optional hooks: ``save_checkpoint(self, path)`` writes what a new process needs into the folder ``path``, ``load_checkpoint(self,
+path)`` reads it back. They are called between the phases.
 """
 
 from __future__ import annotations

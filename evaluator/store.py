@@ -1,7 +1,7 @@
 """Where results lie. The only code that knows.
 
-``<root>/cells/<hash>.json`` holds one finished cell, ``<root>/<run>/`` one run over several. Every file is written whole to a name of
-its own and then renamed, so that a reader never sees half of one, whenever the writer is killed.
+``<root>/cells/<hash>.json`` holds one finished cell, ``<root>/<run>/`` one run over several. Every file is written whole to a
+name of its own and then renamed, so that a reader never sees half of one, whenever the writer is killed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One cell: a submission's purchases at one pair and seed, trained on by one pipeline, scored.
 
-A cell is a pure function of its spec but for the clock: what a strategy buys may depend on the time it had, and the result says when
-it did. From the ledger onward everything repeats to the bit on one machine.
+A cell is a pure function of its spec but for the clock: what a strategy buys may depend on the time it had, and the result says
+when it did. From the ledger onward everything repeats to the bit on one machine.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _buy(spec: CellSpec, inputs: CellInputs, progress: Progress) -> SessionResul
 
 
 def sold_labels(spec: CellSpec, sets: RoundSets) -> np.ndarray:
-    """The pool's labels as the market sells them, uint8 (n, classes) in canonical order: with mistakes where the quality says so."""
+    """The pool's labels as the market sells them, uint8 (n, classes), canonical order; with mistakes where the quality says so."""
     truth = sets.splits["unlabelled"].labels
     if spec.label_quality == 1:
         return truth

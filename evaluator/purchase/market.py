@@ -71,7 +71,7 @@ class Market:
             fresh = [int(number) for number in numbers[np.sort(first)] if not self._bought[number]]
             if len(fresh) > self.remaining_budget:
                 raise OutOfBudgetError(
-                    f"{len(fresh)} new labels were asked for and {self.remaining_budget} of {self.budget} are left; nothing was bought"
+                    f"{len(fresh)} new labels asked for, {self.remaining_budget} of {self.budget} left; nothing was bought"
                 )
             now = self.seconds()
             images = self._order[numbers]

@@ -1,8 +1,8 @@
 """The guard: a small process between the evaluator and one worker, whose only work is that nothing of the worker outlives it.
 
-Run as a script (``python -I -S guard.py CONTROL -- COMMAND``), standard library only. On Linux it is the sub-reaper of everything the
-worker starts: a child that called ``setsid`` or forked twice becomes the guard's child and is found again. It kills the tree when the
-evaluator says so, when the evaluator is gone (the control descriptor ends), and when the worker itself has ended.
+Run as a script (``python -I -S guard.py CONTROL -- COMMAND``), standard library only. On Linux it is the sub-reaper of everything
+the worker starts: a child that called ``setsid`` or forked twice becomes the guard's child and is found again. It kills the tree
+when the evaluator says so, when the evaluator is gone (the control descriptor ends), and when the worker itself has ended.
 
 What it does not do: defend itself. A worker of the same user can kill or stop its guard; the evaluator notices, sweeps the worker's
 session and says so, but a descendant that left the session may then survive. Tiers with a namespace of their own close that hole.

@@ -89,7 +89,7 @@ class Environment:
         home = str(spec.scratch)
         chosen = {name: source[name] for name in self.passed if name in source}
         chosen |= self.fixed | {"HOME": home, "TMPDIR": home, "PYTHONHASHSEED": str(spec.seed % 2**32), "PYTHONUNBUFFERED": "1"}
-        chosen |= {name: threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        chosen |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
         if spec.weights is not None:
             chosen["TORCH_HOME"] = str(spec.weights)
         return chosen

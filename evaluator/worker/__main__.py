@@ -1,6 +1,7 @@
 """The worker process: waits for orders on its channel, runs the participant's hooks, and answers.
 
-Started as ``python -s -P .../evaluator/worker/__main__.py DESCRIPTOR KIT_ROOT``. Orders: ``load``, ``phase``, ``save``, ``load_state``, ``exit``.
+Started as ``python -s -P .../evaluator/worker/__main__.py DESCRIPTOR KIT_ROOT``. Orders: ``load``, ``phase``, ``save``,
+``load_state``, ``exit``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Finds the participant's class. The rule, in full:
 
-1. ``--submission`` names a Python file, or a folder. In a folder the entry is ``run.py`` if there is one, else ``__init__.py`` if it
-   is not empty, else the only ``.py`` file. A folder with an ``__init__.py`` is imported as a package (relative imports work); the
-   folder itself is on ``sys.path`` either way.
+1. ``--submission`` names a Python file, or a folder. In a folder the entry is ``run.py`` if there is one, else ``__init__.py`` if
+   it is not empty, else the only ``.py`` file. A folder with an ``__init__.py`` is imported as a package (relative imports work);
+   the folder itself is on ``sys.path`` either way.
 2. A candidate is a class that the entry holds under its own name, that is written in the submission's files, and that has a
    ``purchase_phase``. A class that another candidate builds on is no candidate (so an edited base class counts by itself, and does
    not count where it is subclassed).
