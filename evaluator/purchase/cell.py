@@ -249,6 +249,7 @@ def _result(
             "seconds": round(session.seconds, 6),
             "seconds_allowed": spec.profile.seconds(spec.pair),
             "disagreement": session.disagreement,
+            "clock_was_read": session.clock_was_read,
             "class": session.class_name,
             "trace": session.trace,
         },

@@ -82,6 +82,8 @@ class SessionResult:
         seconds: used on the shared clock.
         predictions: float64 (images, classes), or None.
         disagreement: where the purchase phase's return value contradicts the ledger, in words; else None.
+        clock_was_read: the submission asked for the time it has (as far as its worker says), so that what it bought may differ in
+            another run; None where the purchase phase did not end.
         trace: the participant's traceback, where there was one.
     """
 
@@ -92,6 +94,7 @@ class SessionResult:
     seconds: float
     predictions: np.ndarray | None
     disagreement: str | None
+    clock_was_read: bool | None
     class_name: str | None
     guarded: bool
     trace: str
@@ -125,6 +128,7 @@ class _Session:
         self.logs: list[str] = []
         self.guarded = True
         self.disagreement: str | None = None
+        self.clock_was_read: bool | None = None
         self.predicted: np.ndarray | None = None
         self.has_checkpoint = False
 
@@ -153,6 +157,7 @@ class _Session:
             seconds=self.clock.used,
             predictions=self.predicted,
             disagreement=self.disagreement,
+            clock_was_read=self.clock_was_read,
             class_name=self.hooks.get("class"),
             guarded=self.guarded,
             trace=trace,
@@ -316,6 +321,7 @@ class _Session:
         return {"t": "phase", "name": "prediction_phase", "images": str(self.spec.prediction.path), "arrays": layout}, blob
 
     def _take_purchases(self, message: Message) -> None:
+        self.clock_was_read = message.fields.get("clock")
         try:
             self.disagreement = purchase_disagreement(message, self.spec.market.ledger, len(self.spec.classes))
         except ClaimRefused as error:

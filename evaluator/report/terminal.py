@@ -99,6 +99,8 @@ def notes(summary: dict[str, Any], seeds: int) -> list[str]:
         found.append(
             f"{cached} of {len(summary['cells'])} cells were finished before and taken from the store; --fresh repeats them."
         )
+    if any(c["purchase"]["clock_was_read"] for c in scored):
+        found.append("the submission reads its clock: what it buys may differ from run to run.")
     if summary["kept_time_limits"]:
         found.append(f"{summary['kept_time_limits']} cells met the time limit and were kept (--on-timeout keep).")
     for cell in summary["cells"]:

@@ -33,7 +33,7 @@ SCHEMA: dict[str, dict[str, type | tuple[type, ...]]] = {
     "done": {},
 }
 OPTIONAL: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "done": {"class": str, "saves": bool, "loads": bool, "claim": str, "n": int, "returned": str, "shape": list},
+    "done": {"class": str, "saves": bool, "loads": bool, "claim": str, "n": int, "clock": bool, "shape": list},
 }
 
 

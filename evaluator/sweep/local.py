@@ -81,6 +81,7 @@ def broken_cell(spec: CellSpec, error: Exception) -> dict[str, Any]:
             "seconds": 0.0,
             "seconds_allowed": spec.profile.seconds(spec.pair),
             "disagreement": None,
+            "clock_was_read": None,
             "class": None,
             "trace": traceback.format_exc(),
         },

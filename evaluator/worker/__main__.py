@@ -36,6 +36,7 @@ class Worker:
         self.channel = channel
         self.participant: Any = None
         self.training: ImageDataset | None = None
+        self.clock_was_read = False
 
     def serve(self) -> None:
         """Answer orders until ``exit``."""
@@ -93,13 +94,14 @@ class Worker:
             )
         finally:
             market.close()
+        clock = self.clock_was_read or market.clock_was_read
         claim = phases.purchase_claim(returned, len(classes))
         if claim is None or len(claim[0]) > len(rows):
-            return {"t": "done", "claim": "none", "returned": type(returned).__name__[:80]}, b""
+            return {"t": "done", "claim": "none", "clock": clock}, b""
         indices, labels = claim
         payload = indices.tobytes() + (b"" if labels is None else labels.tobytes())
         kind = "indices" if labels is None else "labels"
-        return {"t": "done", "claim": kind, "n": len(indices), "returned": type(returned).__name__[:80]}, payload
+        return {"t": "done", "claim": kind, "n": len(indices), "clock": clock}, payload
 
     def _prediction_phase(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], bytes]:
         dataset = ImageDataset(order["images"], arrays["rows"], None, order["classes"])
@@ -129,7 +131,9 @@ class Worker:
     def _call(self, hook: str, order: dict[str, Any], **offered: Any) -> Any:
         offered |= {"time_available": order["seconds"], "register_progress": self._progress, "seed": order["seed"]}
         bound = getattr(self.participant, hook)
-        return bound(**phases.keywords_for(bound, offered))
+        chosen = phases.keywords_for(bound, offered)
+        self.clock_was_read |= any(name in chosen for name in phases.ALIASES["time_available"])
+        return bound(**chosen)
 
     def _progress(self, fraction: float = 0.0, *_: Any, **__: Any) -> None:
         """Tell the evaluator how much of the phase is done, 0 to 1. Never raises, whatever it is given."""

@@ -43,6 +43,7 @@ class MarketClient:
         self.budget = budget
         self.remaining = budget
         self.purchased: dict[int, np.ndarray] = {}
+        self.clock_was_read = False
 
     def purchase_label(self, index: Any) -> np.ndarray:
         """See ``PoolDataset.purchase_label``."""
@@ -63,6 +64,7 @@ class MarketClient:
 
     def remaining_time(self) -> float:
         """Seconds left on the phase's clock, at least 0."""
+        self.clock_was_read = True
         return max(0.0, self._deadline - time.monotonic())
 
     def close(self) -> None:
@@ -71,7 +73,7 @@ class MarketClient:
 
     def closed_copy(self) -> MarketClient:
         """A market for a copy of the data set in another process; it sells nothing."""
-        copy = MarketClient(None, self._size, self._n_classes, self.budget, self.remaining_time())
+        copy = MarketClient(None, self._size, self._n_classes, self.budget, self._deadline - time.monotonic())
         copy.remaining = self.remaining
         copy.purchased = dict(self.purchased)
         return copy
