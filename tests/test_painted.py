@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, norm
 
 from evaluator.data.painted import CLASSES, SHIFTS, Generator, annotator_noise, class_sheet, contact_sheet
+from evaluator.data.painted.canvas import Canvas, luminance
+from evaluator.data.painted.damage import Damage, Dent, Particle, Scratch, Stain
 from evaluator.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +44,7 @@ def test_a_sample_depends_on_seed_split_and_index_alone():
 def test_seed_split_and_index_each_change_the_picture():
     image = Generator(3, 48).sample("training", 5)[0]
     others = [
+        Generator(3, 48).sample("training", 4)[0],
         Generator(4, 48).sample("training", 5)[0],
         Generator(3, 48).sample("test", 5)[0],
         Generator(3, 48).sample("training", 6)[0],
@@ -70,6 +73,20 @@ def test_the_global_generator_is_neither_read_nor_changed():
     assert np.array_equal(np.random.get_state()[1], before)
     np.random.seed(2)
     assert np.array_equal(Generator(3, 32).sample("a", 0)[0], first)
+
+
+@pytest.mark.parametrize(
+    ("shift", "labels", "means"),
+    [
+        ("public", "100010 001001 100000 111000 000000", [[84.7, 125.5, 101.9], [115.2, 117.2, 109.6], [196.2, 102.7, 101.7]]),
+        ("private", "000000 001001 110001 110000 000000", [[148.0, 123.5, 66.5], [101.6, 102.6, 100.2], [171.1, 109.7, 82.8]]),
+    ],
+)
+def test_published_seeds_keep_their_images(shift, labels, means):
+    """Fails when the same spec gives another data set: then raise ``GENERATOR_VERSION`` in ``make`` and write the new figures here."""
+    generator = Generator(2022, 32, shift=shift)
+    assert " ".join("".join(map(str, generator.label("training", i))) for i in range(5)) == labels
+    assert np.allclose([generator.sample("training", i)[0].mean((0, 1)) for i in range(3)], means, atol=0.2)
 
 
 @settings(max_examples=25, deadline=None)
@@ -177,6 +194,60 @@ def test_large_is_larger_than_small(kind):
         return np.array(spans)
 
     assert np.median(extent(f"{kind}_large")) > 2 * np.percentile(extent(f"{kind}_small"), 30)
+
+
+LAMP = (1.0, 0.0)
+GREY = np.full(3, 0.4)
+
+
+def centred(damage: Damage) -> tuple[Canvas, int]:
+    """A flat grey sheet of 129 px with one damage at its middle, and the middle's index."""
+    canvas = Canvas.blank(129, GREY)
+    replace(damage, x=0.5, y=0.5).mark(canvas, LAMP)
+    return canvas, 64
+
+
+def test_a_particle_has_a_grain_a_mound_and_a_shadow_on_the_far_side():
+    particle = Particle.draw(np.random.default_rng(1), "", GREY, 1.0, SHIFTS["public"])
+    canvas, middle = centred(particle)
+    assert np.allclose(canvas.paint[:, middle, middle], particle.core, atol=0.02)
+    rim = round(1.9 * particle.radius * 129)
+    # Paint rises towards the grain: uphill to the right on its left, downhill on its right.
+    assert canvas.slope_x[middle, middle - rim] > 0.1
+    assert canvas.slope_x[middle, middle + rim] < -0.1
+    assert canvas.light[middle, middle - rim] < 0.5 < 0.9 < canvas.light[middle, middle + rim]
+
+
+@pytest.mark.parametrize("kind", ["small", "large"])
+def test_a_dent_is_seen_by_its_slopes_alone(kind):
+    dent = replace(Dent.draw(np.random.default_rng(1), kind, GREY, 1.0, SHIFTS["public"]), slope=0.4, aspect=1.0)
+    canvas, middle = centred(dent)
+    assert np.all(canvas.paint == np.float32(0.4))
+    flank = round(0.45 * dent.radius * 129)
+    # A hollow falls towards its middle from every side, by the slope that was asked for.
+    for line in (canvas.slope_x[middle], canvas.slope_y[:, middle]):
+        assert line[middle - flank] == pytest.approx(-0.4, rel=0.05)
+        assert line[middle + flank] == pytest.approx(0.4, rel=0.05)
+        assert abs(line[middle]) < 1e-4
+
+
+def test_a_scratch_has_a_core_between_two_leaning_edges():
+    drawn = Scratch.draw(np.random.default_rng(1), "large", GREY, 1.0, SHIFTS["public"])
+    scratch = replace(drawn, angle=0.0, bend=0.0, twist=0.0, gaps=(0.0, 1.0, 0.0), width=0.01)
+    canvas, middle = centred(scratch)
+    assert np.allclose(canvas.paint[:, middle, middle], scratch.core, atol=0.05)
+    assert canvas.slope_y[middle - 1, middle] * canvas.slope_y[middle + 1, middle] < 0
+    length = (np.abs(canvas.paint[1, middle] - 0.4) > 0.1).mean()
+    assert length == pytest.approx(scratch.length, rel=0.1)
+
+
+def test_discoloration_changes_hue_and_keeps_lightness():
+    stain = Stain.draw(np.random.default_rng(1), "", GREY, 1.0, SHIFTS["public"])
+    canvas, middle = centred(stain)
+    there = canvas.paint[:, middle, middle]
+    assert luminance(there) == pytest.approx(0.4, abs=0.005)
+    assert np.ptp(there) > 0.1
+    assert not canvas.slope_x.any()
 
 
 def test_contrasts_run_from_plain_to_barely_visible():

@@ -15,6 +15,7 @@ import secrets
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from evaluator.errors import ConfigurationError, DataError
 
 SCHEMA = "painted-sheets/1"
 GENERATOR_VERSION = 1
-"""Raised whenever the same spec would give other pixels or labels."""
+"""Raised whenever the same spec would give other pixels or labels: by a change here, or by a NumPy that draws other numbers."""
 DESCRIPTION = "dataset.json"
 
 _CHUNK = 64  # images per unit of work: small enough for a smooth progress line, large enough to hide the hand-over
@@ -115,7 +116,7 @@ def make_dataset(
         progress: called as ``progress(done, total)`` with numbers of images, also once at the start and at the end.
 
     Raises:
-        DataError: ``folder`` holds something else, or this data set with files missing.
+        DataError: ``folder`` holds something else, or this data set with files missing; or a worker process died.
         ConfigurationError: ``workers`` below 1.
     """
     folder = Path(folder)
@@ -202,6 +203,11 @@ def _render(folder: Path, spec: DataSpec, workers: int | None, progress: Callabl
             for future in as_completed(futures):
                 done += future.result()
                 report(done, total)
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a process that renders images ended without a word (out of memory, or the calling script lacks "
+                "`if __name__ == '__main__':`); ask for 1 worker to see why"
+            ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

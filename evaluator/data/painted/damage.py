@@ -164,7 +164,7 @@ class Particle:
             x=x,
             y=y,
             radius=uniform(rng, (0.019, 0.032)),
-            lobes=(uniform(rng, (0.0, 0.3)), rng.uniform(0, 6.3), float(rng.integers(2, 5))),
+            lobes=(uniform(rng, (0.05, 0.22)), rng.uniform(0, 6.3), float(rng.integers(2, 5))),
             core=np.array([1.15, 1.0, 0.8]) * grey,
             contrast=contrast,
         )

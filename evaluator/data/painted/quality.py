@@ -10,6 +10,9 @@ from evaluator.data.painted.shift import CLASSES
 from evaluator.errors import ConfigurationError
 from evaluator.seeds import generator
 
+QUALITIES: dict[str, float] = {"perfect": 0.0, "careful": 0.02, "crowd": 0.08, "hasty": 0.15}
+"""Named label qualities: the share of wrong entries in what an annotator of that kind returns."""
+
 _MISSES, _CONFUSIONS = 0.50, 0.25  # of the wrong entries; the rest are false alarms
 _MOST_MISSED, _MOST_CONFUSED = 0.9, 0.5  # an annotator still sees something
 
