@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from evaluator.data import decoding
@@ -396,6 +398,24 @@ def test_a_broken_image_is_named_and_leaves_no_cache(split, tmp_path, kind):
     assert str(path) in str(caught.value)
     assert word in str(caught.value)
     assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_whatever_bytes_are_changed_an_image_is_decoded_or_refused_with_its_name(data):
+    raw = bytearray(data.draw(st.sampled_from([WHOLE, encoded(picture(2), "JPEG"), encoded(picture(2).quantize(9))])))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(len(raw) // 2, len(raw)))
+    refusal = None
+    try:
+        array, _ = decode(bytes(raw[:cut]), "the-name", 16)
+    except DataError as error:
+        refusal = str(error)
+    if refusal is None:
+        assert (array.shape, array.dtype) == ((16, 16, 3), np.uint8)
+    else:
+        assert "the-name" in refusal
 
 
 def test_images_of_a_split_have_one_size(split, tmp_path):

@@ -150,6 +150,26 @@ def test_classes_of_another_round_are_left_out_by_name_only(tmp_path):
         read_split(folder, asked)
 
 
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    raw=st.one_of(
+        st.binary(max_size=200),
+        st.lists(
+            st.lists(st.sampled_from(["filename", *CLASSES, *FILES, "labels", "0", "1", "", '"', "[", "\0", "é"]), max_size=5),
+            max_size=6,
+        ).map(lambda rows: "\n".join(",".join(row) for row in rows).encode()),
+    )
+)
+def test_any_table_is_read_or_refused_with_its_name(tmp_path, raw):
+    folder = make(tmp_path / "training", raw)
+    refusal = None
+    try:
+        read_split(folder, CLASSES)
+    except DataError as error:
+        refusal = str(error)
+    assert refusal is None or "labels.csv" in refusal
+
+
 BAD_ROWS = [
     ("b.png,2,1,0", ["row 2", "'2'", "scratch_small", "expected 0 or 1"]),
     ("b.png,,1,0", ["row 2", "empty", "scratch_small"]),

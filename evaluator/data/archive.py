@@ -9,25 +9,22 @@ rename when it is whole, so a refused or interrupted import leaves what was ther
 
 from __future__ import annotations
 
-import bz2
 import gzip
-import io
 import lzma
 import os
 import re
 import secrets
 import shutil
-import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from evaluator.data.folders import IMAGE_SUFFIXES, IMAGES, LABELS
+from evaluator.data.members import tar_members, zip_members
 from evaluator.errors import DataError
 
 SPLITS = ("training", "unlabelled", "validation", "test", "debug")
@@ -36,7 +33,6 @@ MAX_RATIO = 100
 
 _RATIO_FROM = 64 * 2**20
 _CHUNK = 2**20
-_MAX_HEADER = 4 * 2**20
 _SPLIT_NAME = re.compile(r"(training|unlabell?ed|validation|test|debug)(?:$|[-_.].*)", re.IGNORECASE)
 
 
@@ -145,7 +141,7 @@ class _Import:
 
     def read(self, progress: Callable[[int, int], None] | None) -> None:
         with open(self.archive, "rb") as file:
-            members = _zip_members if file.read(4) == b"PK\3\4" else _tar_members
+            members = zip_members if file.read(4) == b"PK\3\4" else tar_members
         total = self.archive.stat().st_size
         try:
             for name, stream, done in members(self.archive, self.bound):
@@ -159,8 +155,10 @@ class _Import:
             raise DataError(
                 f"{self.archive} is damaged or no archive ({type(error).__name__}: {error}); download it again"
             ) from error
-        except (NotImplementedError, RecursionError, UnicodeError, ValueError) as error:
-            # zipfile: compression it does not know; tarfile: headers nested without end, names and numbers that cannot be read.
+        except (DataError, OSError):
+            raise
+        except Exception as error:
+            # On hostile headers tarfile and zipfile raise almost anything: RecursionError, IndexError, NotImplementedError, ...
             raise DataError(f"{self.archive} holds what cannot be read ({type(error).__name__}: {error}); it is refused") from error
 
     def bad(self, name: str, why: str) -> DataError:
@@ -245,92 +243,3 @@ class _Import:
                 raise DataError(f"{self.archive} holds no images for the split {split}; expected {split}/{IMAGES}/*.png|jpg")
             if not any((self.work / split).glob("*.csv")):
                 raise DataError(f"{self.archive} holds no {split}/{LABELS} for the {count} images; the archive is incomplete")
-
-
-Members = Iterator[tuple[str, BinaryIO | None, int]]
-
-
-def _zip_members(archive: Path, _: Callable[[int], None]) -> Members:
-    """Name, stream (None for a folder) and bytes of the archive read so far, for each member."""
-    done = 0
-    with zipfile.ZipFile(archive) as file:
-        for info in file.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if info.flag_bits & 1:
-                raise _refused(archive, info.filename, "it is encrypted")
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _refused(archive, info.filename, "it is a link or a device")
-            done += info.compress_size
-            if info.is_dir():
-                yield info.filename, None, done
-            else:
-                with file.open(info) as stream:
-                    yield info.filename, stream, done
-
-
-def _tar_members(archive: Path, bound: Callable[[int], None]) -> Members:
-    """The same for a tar archive, whatever it is compressed with."""
-    with ExitStack() as stack:
-        raw = stack.enter_context(open(archive, "rb"))
-        magic = raw.read(6)
-        raw.seek(0)
-        plain: BinaryIO = raw
-        if magic.startswith(b"\x1f\x8b"):
-            plain = stack.enter_context(gzip.GzipFile(fileobj=raw))
-        elif magic == b"\xfd7zXZ\0":
-            plain = stack.enter_context(lzma.LZMAFile(raw))
-        elif magic.startswith(b"BZh"):
-            plain = stack.enter_context(bz2.BZ2File(raw))
-        counted = _Counted(plain, bound)
-        file = stack.enter_context(tarfile.open(fileobj=counted, mode="r:"))
-        for member in file:
-            if member.issym() or member.islnk():
-                raise _refused(archive, member.name, f"it is a link to {member.linkname!r}")
-            if not (member.isfile() or member.isdir()) or member.issparse():
-                raise _refused(archive, member.name, "it is a device or another special file")
-            yield member.name, None if member.isdir() else file.extractfile(member), raw.tell()
-        # tarfile takes a header it cannot read, and the end of the file, for the end of the archive; only zeros are.
-        if counted.last != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError("a header in the middle cannot be read, or the end is missing")
-        # What follows is padding; reading it lets the decompressor check its own end mark and checksum.
-        while counted.read(_CHUNK):
-            continue
-
-
-def _refused(archive: Path, name: str, why: str) -> DataError:
-    return DataError(f"{archive}, member {name[:200]!r}: {why}; the archive is refused and nothing was imported")
-
-
-class _Counted(io.RawIOBase):
-    """A seekable stream that reports how far it was read, and reads nothing large at once: tarfile takes a header's word for how
-    long a header is, so one that claims gigabytes would otherwise fill the memory."""
-
-    def __init__(self, source: BinaryIO, bound: Callable[[int], None]) -> None:
-        self.source, self.bound, self.last = source, bound, b""
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.source.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _MAX_HEADER:
-            raise tarfile.ReadError(f"a header of {size} bytes")
-        self.last = self.source.read(size)
-        self.bound(self.source.tell())
-        return self.last
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence != io.SEEK_SET:
-            raise io.UnsupportedOperation("seeking from the start only")
-        while (here := self.source.tell()) < offset:
-            if not self.source.read(min(_CHUNK, offset - here)):
-                break
-            self.bound(self.source.tell())
-        if here > offset:
-            self.source.seek(offset)
-        return self.source.tell()

@@ -128,6 +128,8 @@ def _rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]]
                 "give every row one cell per column"
             )
         table.append((number, row))
+    if not table:
+        raise DataError(f"{path} is empty but for {start.strip()[:80]!r}; {_SHAPES}")
     header = [cell.strip() for cell in table[0][1]]
     if len(table) == 1:
         raise DataError(f"{path} has a header ({', '.join(header)[:80]}) and no rows; expected one row per image")

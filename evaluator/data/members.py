@@ -1,0 +1,125 @@
+"""The members of a tar or zip archive that nobody vouches for: folders and plain files only, one by one, read in pieces."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from evaluator.errors import DataError
+
+_CHUNK = 2**20
+_MAX_HEADER = 4 * 2**20
+
+Members = Iterator[tuple[str, BinaryIO | None, int]]
+
+
+def zip_members(archive: Path, _: Callable[[int], None]) -> Members:
+    """Name, stream (None for a folder) and bytes of the archive read so far, for each member of a zip archive.
+
+    A stream is read before the next member is asked for, or not at all. What is not read is never inflated, so nothing needs the
+    bound here.
+
+    Raises:
+        DataError: a member is encrypted, a link or a device.
+        zipfile.BadZipFile: the archive is damaged.
+    """
+    done = 0
+    with zipfile.ZipFile(archive) as file:
+        for info in file.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if info.flag_bits & 1:
+                raise _refused(archive, info.filename, "it is encrypted")
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _refused(archive, info.filename, "it is a link or a device")
+            done += info.compress_size
+            if info.filename.endswith("/"):
+                yield info.filename, None, done
+            else:
+                with file.open(info) as stream:
+                    yield info.filename, stream, done
+
+
+def tar_members(archive: Path, bound: Callable[[int], None]) -> Members:
+    """The same for a tar archive, whatever it is compressed with.
+
+    Args:
+        archive: the file.
+        bound: called with the bytes inflated so far, before they are used; raises when it has seen enough.
+
+    Raises:
+        DataError: a member is a link, a device or a sparse file.
+        tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError: the archive is damaged or cut short.
+    """
+    with ExitStack() as stack:
+        raw = stack.enter_context(open(archive, "rb"))
+        magic = raw.read(6)
+        raw.seek(0)
+        plain: BinaryIO = raw
+        if magic.startswith(b"\x1f\x8b"):
+            plain = stack.enter_context(gzip.GzipFile(fileobj=raw))
+        elif magic == b"\xfd7zXZ\0":
+            plain = stack.enter_context(lzma.LZMAFile(raw))
+        elif magic.startswith(b"BZh"):
+            plain = stack.enter_context(bz2.BZ2File(raw))
+        counted = _Counted(plain, bound)
+        file = stack.enter_context(tarfile.open(fileobj=counted, mode="r:"))
+        for member in file:
+            if member.issym() or member.islnk():
+                raise _refused(archive, member.name, f"it is a link to {member.linkname!r}")
+            if not (member.isfile() or member.isdir()) or member.issparse():
+                raise _refused(archive, member.name, "it is a device or another special file")
+            yield member.name, None if member.isdir() else file.extractfile(member), raw.tell()
+        # tarfile takes a header it cannot read, and the end of the file, for the end of the archive; only zeros are.
+        if counted.last != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("a header in the middle cannot be read, or the end is missing")
+        # What follows is padding; reading it lets the decompressor check its own end mark and checksum.
+        while counted.read(_CHUNK):
+            continue
+
+
+def _refused(archive: Path, name: str, why: str) -> DataError:
+    return DataError(f"{archive}, member {name[:200]!r}: {why}; the archive is refused and nothing was imported")
+
+
+class _Counted(io.RawIOBase):
+    """A seekable stream that reports how far it was read, and reads nothing large at once: tarfile takes a header's word for how
+    long a header is, so one that claims gigabytes would otherwise fill the memory."""
+
+    def __init__(self, source: BinaryIO, bound: Callable[[int], None]) -> None:
+        self.source, self.bound, self.last = source, bound, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.source.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        self.last = self.source.read(size)
+        self.bound(self.source.tell())
+        return self.last
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("seeking from the start only")
+        while (here := self.source.tell()) < offset:
+            if not self.source.read(min(_CHUNK, offset - here)):
+                break
+            self.bound(self.source.tell())
+        if here > offset:
+            self.source.seek(offset)
+        return self.source.tell()
