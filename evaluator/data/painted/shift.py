@@ -155,7 +155,7 @@ _PUBLIC = Shift(
 
 _PRIVATE = Shift(
     name="private",
-    rates=(0.28, 0.26, 0.24, 0.26, 0.18, 0.28),
+    rates=(0.30, 0.26, 0.26, 0.26, 0.20, 0.28),
     correlation=_PLAIN_CORRELATION,
     contrast_floor=0.10,
     contrast_shape=(1.1, 1.5),
