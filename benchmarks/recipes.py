@@ -42,7 +42,8 @@ from evaluator.training.recipes import PIPELINES
 ROOT_SEED = 20221
 POOL = 4000
 FIXED = (0.5, 0.4, 0.3, 0.25, 0.2)
-COLUMNS = ("own", *(f"at {value:g}" for value in FIXED), "base rate", "oracle")
+GAINS = (0.1, 0.3, 0.5)
+COLUMNS = ("own", *(f"at {value:g}" for value in FIXED), *(f"prior {gain:g}" for gain in GAINS), "base rate", "oracle")
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
@@ -135,6 +136,7 @@ def measure(cell: Cell, folder: str, device: str, threads: int) -> dict[str, Any
     thresholds = {
         "own": trained.thresholds,
         **{f"at {value:g}": np.full(k, value) for value in FIXED},
+        **{f"prior {gain:g}": rules.prior(labels, gain) for gain in GAINS},
         "base rate": rules.base_rate(predict(trained, images, batch_size=256), labels),
         "oracle": np.array([rules.best_f1(found[:, i], truth[:, i])[0] for i in range(k)]),
     }

@@ -52,6 +52,21 @@ def test_a_class_without_positives_keeps_the_fallback():
     assert rules.base_rate(column([0.1, 0.9]), np.zeros((2, 1), int), fallback=0.3).tolist() == [0.3]
 
 
+def test_the_prior_is_half_the_f1_that_is_expected():
+    labels = np.array([[1, 1, 0], [0, 1, 0], [0, 1, 0], [0, 1, 0]])
+    assert rules.prior(labels, 0.0).tolist() == pytest.approx([0.2, 0.5, 0.5])  # 2/4 / (1 + 1/4) / 2; certain; never seen
+    assert rules.prior(labels, 0.5).tolist() == pytest.approx([0.35, 0.5, 0.5])
+    assert rules.prior(labels, 1.0).tolist() == pytest.approx([0.5, 0.5, 0.5])
+
+
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_a_blind_model_is_called_positive_by_a_prior_of_gain_zero(positives, negatives):
+    """What a model that knows nothing answers is the class rate; calling all of it positive is then the best there is."""
+    labels = np.array([1] * positives + [0] * negatives)[:, None]
+    blind = np.full((5, 1), positives / len(labels))
+    assert decide(blind, rules.prior(labels, 0.0)).all()
+
+
 def test_few_positives_on_the_share_decide_nothing():
     p = column(np.linspace(0, 1, 20))
     few, enough = (np.arange(20)[:, None] >= 20 - k for k in (rules.FEWEST_POSITIVES - 1, rules.FEWEST_POSITIVES))

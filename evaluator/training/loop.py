@@ -221,6 +221,8 @@ class _Run:
         recipe, k = self.pipeline, labels.shape[1]
         if recipe.threshold == "fixed":
             return np.full(k, recipe.threshold_value, dtype=np.float64)
+        if recipe.threshold == "prior":
+            return rules.prior(labels[self.kept], recipe.threshold_value)
         fitted = rules.base_rate(self._probabilities(self.kept), labels[self.kept], fallback=recipe.threshold_value)
         if recipe.threshold == "base_rate":
             return fitted

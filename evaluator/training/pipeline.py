@@ -17,7 +17,7 @@ from evaluator.errors import ConfigurationError
 ARCHITECTURES = ("efficientnet_b4", "efficientnet_b0", "linear")
 OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("one_cycle", "cosine", "constant")
-THRESHOLDS = ("fixed", "validation", "base_rate")
+THRESHOLDS = ("fixed", "validation", "base_rate", "prior")
 TRAINS = ("all", "head")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -103,8 +103,10 @@ class Pipeline:
         augmentation: changes of the training images.
         validation_share: share of the items kept out of training, on which ``threshold="validation"`` decides.
         threshold: ``fixed`` at ``threshold_value``; ``validation``: per class the threshold of the best F1 on the validation share;
-            ``base_rate``: per class such that the share of training items called positive equals the class's rate in their labels.
-        threshold_value: the fixed threshold; also the fallback of the other two for a class that cannot be fitted.
+            ``base_rate``: per class such that the share of training items called positive equals the class's rate in their labels;
+            ``prior``: half of the F1 expected of a model that closes the share ``threshold_value`` of the gap between a blind model
+            and a perfect one (``thresholds.prior``).
+        threshold_value: the fixed threshold, or the gain of ``prior``; the other two use it for a class that cannot be fitted.
         mean, std: normalisation of the channels of images in [0, 1].
     """
 

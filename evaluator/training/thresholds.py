@@ -54,6 +54,26 @@ def base_rate(probabilities: np.ndarray, labels: np.ndarray, *, fallback: float 
     return thresholds
 
 
+def prior(labels: np.ndarray, gain: float, *, fallback: float = 0.5) -> np.ndarray:
+    """Thresholds from the class rates alone: half of the F1 that a model is expected to reach.
+
+    A blind model's best F1 on a class of rate ``r`` is ``c = 2 r / (1 + r)``; a model that closes a share ``gain`` of what is
+    missing to 1 reaches ``c + gain (1 - c)``. It looks at no prediction, so a model that knows its training items by heart cannot
+    fool it; and it follows the rates of a set in which positives were bought on purpose.
+
+    Args:
+        labels: 0/1 (n, k) of the training items.
+        gain: in [0, 1]; 0 trusts the model least.
+        fallback: for a class without any positive.
+
+    Returns:
+        float64 (k,).
+    """
+    rates = labels.mean(axis=0, dtype=np.float64)
+    blind = 2 * rates / (1 + rates)
+    return np.where(rates > 0, (blind + gain * (1 - blind)) / 2, fallback)
+
+
 def validation(probabilities: np.ndarray, labels: np.ndarray, *, otherwise: np.ndarray) -> np.ndarray:
     """Thresholds of the best F1 per class.
 
