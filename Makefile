@@ -1,0 +1,120 @@
+# The two commands: `make evaluate` and `make test`. `make help` lists the rest.
+# Everything is installed into .venv, once: the stamp files below say what is there, so a second call installs nothing.
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+# cpu or default; remembered in the environment, so that it is said once.
+TORCH ?= $(shell cat $(VENV)/torch-build 2>/dev/null || echo default)
+# yes: the exact versions of the lock files. no: the newest that the ranges of requirements.txt allow.
+LOCK ?= yes
+# Processes of the tests; 0 runs them in one.
+WORKERS ?= 2
+# Further options, for local_evaluation.py or pytest.
+ARGS ?=
+
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+NEEDED := $(if $(filter yes,$(LOCK)),requirements.lock,requirements.txt)
+PIP := $(PY) -m pip install --disable-pip-version-check
+
+.PHONY: help evaluate debug test lint data card picture lock clean environment development
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make evaluate      set up, make the data, judge my_submission over the five pairs, write results/"
+	@echo "make test          set up, run the whole test suite"
+	@echo "make debug         the whole flow on a handful of images, within a minute"
+	@echo "make lint          ruff: rules and format"
+	@echo "make data          make the data of the profile quick, where it is not there"
+	@echo "make card          write data/README.md with counts, frequencies and contact sheets"
+	@echo "make picture       draw the newest result into docs/images/result.svg"
+	@echo "make lock          write the lock files anew from requirements.txt and requirements-dev.txt"
+	@echo "make clean         remove the environment and caches; data/ and results/ stay"
+	@echo
+	@echo "TORCH=cpu          take torch's CPU build from PyTorch's own index: a far smaller download, no CUDA"
+	@echo "LOCK=no            take the newest versions that the ranges allow, not those of the lock files"
+	@echo "PYTHON=python3.12  make the environment with this interpreter"
+	@echo "ARGS=\"--seeds 3\"   further options for local_evaluation.py, or for pytest"
+	@echo "WORKERS=0          run the tests in one process (default: 2)"
+
+evaluate: environment
+	$(PY) local_evaluation.py $(ARGS)
+
+debug: environment
+	$(PY) local_evaluation.py --profile debug --fresh $(ARGS)
+
+# One thread per process: the tests start processes of their own, and their clocks should not wait for each other.
+test: development
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+lint: development
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+data: | environment
+	@test -e data/quick || $(PY) -m evaluator data make --profile quick
+
+card: data
+	$(PY) -m evaluator data card data/quick
+
+picture: environment
+	$(PY) docs/make_picture.py $(ARGS)
+
+# -- environment -----------------------------------------------------------------------------------------------------------
+
+environment: $(VENV)/.installed
+development: $(VENV)/.installed-dev
+
+$(PY):
+	@for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "error: no Python of 3.11 or newer was found (tried: $(or $(PYTHON),python3.13 python3.12 python3.11 python3))."; \
+	  echo "Install one, or name it: make evaluate PYTHON=/path/to/python3.12"; exit 1; \
+	fi; \
+	if ! $$found -c 'import venv, ensurepip' 2>/dev/null; then \
+	  echo "error: $$found cannot make an environment, its parts venv and ensurepip are missing."; \
+	  echo "On Debian and Ubuntu: apt-get install python3-venv"; exit 1; \
+	fi; \
+	echo "environment: $(VENV), made with $$($$found --version)"; \
+	$$found -m venv --clear $(VENV)
+
+# With TORCH=cpu torch comes first and alone, from the one index that has CPU builds. Its version (2.15.0+cpu) then meets the
+# requirement (2.15.0), so the second step leaves it as it is; the CUDA packages of the lock file are left out.
+$(VENV)/.installed: requirements.txt requirements.lock | $(PY)
+	@case "$(TORCH)" in cpu|default) ;; *) echo "error: TORCH=$(TORCH); write TORCH=cpu, or leave it out"; exit 1;; esac
+	@case "$(LOCK)" in yes|no) ;; *) echo "error: LOCK=$(LOCK); write LOCK=no, or leave it out"; exit 1;; esac
+	@if [ -e $(VENV)/torch-build ] && [ "$$(cat $(VENV)/torch-build)" != "$(TORCH)" ]; then \
+	  echo "error: $(VENV) holds the $$(cat $(VENV)/torch-build) build of torch, not $(TORCH); run make clean first"; exit 1; \
+	fi
+ifeq ($(TORCH),cpu)
+	$(PIP) --no-deps --index-url $(CPU_INDEX) $$(grep -E '^(torch|torchvision)[=<>!]' $(NEEDED))
+	grep -vE '^(nvidia-|cuda-|triton=)' $(NEEDED) > $(VENV)/needed.txt
+	$(PIP) -r $(VENV)/needed.txt
+else
+	$(PIP) -r $(NEEDED)
+endif
+	@echo $(TORCH) > $(VENV)/torch-build
+	@touch $@
+
+# What both lists hold is there by now, so this adds the tools alone; the CUDA packages must not come back with them.
+$(VENV)/.installed-dev: requirements-dev.txt requirements-dev.lock $(VENV)/.installed
+ifeq ($(LOCK),yes)
+	grep -vE '^(nvidia-|cuda-|triton=)' requirements-dev.lock > $(VENV)/needed-dev.txt
+	$(PIP) -r $(VENV)/needed-dev.txt
+else
+	$(PIP) -r requirements-dev.txt
+endif
+	@touch $@
+
+lock: | $(PY)
+	$(PY) -m venv build/lock
+	build/lock/bin/python -m pip install --disable-pip-version-check --quiet uv
+	build/lock/bin/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate \
+	  --custom-compile-command "make lock" requirements.txt -o requirements.lock
+	build/lock/bin/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate \
+	  --custom-compile-command "make lock" -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis data/.cache
+	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
