@@ -327,6 +327,16 @@ def test_an_existing_split_is_kept_unless_replaced_and_until_the_new_one_is_whol
     assert [p.name for p in target.iterdir()] == ["training"]
 
 
+def test_nothing_is_imported_into_a_generated_data_set(tmp_path):
+    target = tmp_path / "data"
+    target.mkdir()
+    (target / "dataset.json").write_text("{}")
+    path = tar(tmp_path / "training.tar", contents(), mode="w")
+    with pytest.raises(DataError, match="generated data set"):
+        import_archive(path, target, replace=True)
+    assert [p.name for p in target.iterdir()] == ["dataset.json"]
+
+
 def test_half_an_import_is_never_visible_under_the_splits_name(tmp_path):
     seen = []
     target = tmp_path / "data"

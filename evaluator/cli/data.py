@@ -26,12 +26,14 @@ _PROBE = 32  # pixels that `check` decodes to: every image is read whole, and th
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``data`` to the command line."""
-    data = subparsers.add_parser("data", help="import, make, check and describe data sets", description=__doc__)
+    data = subparsers.add_parser(
+        "data", help="import, make, check and describe data sets", description="Import, make, check and describe data sets."
+    )
     verbs = data.add_subparsers(dest="data_verb", required=True, metavar="VERB")
 
     verb = verbs.add_parser("import", help="unpack an official archive safely")
     verb.add_argument("archive", type=Path, help="e.g. training-v0.2-rc4.tar.gz")
-    verb.add_argument("--to", type=Path, default=Path("data/original"), help="data folder (default: %(default)s)")
+    verb.add_argument("--to", type=Path, default=Path("data/official"), help="data folder (default: %(default)s)")
     verb.add_argument("--replace", action="store_true", help="replace a split that is there already")
     _class_options(verb)
 

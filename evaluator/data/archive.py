@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from evaluator.data.folders import IMAGE_SUFFIXES, IMAGES, LABELS
+from evaluator.data.folders import DESCRIPTION, IMAGE_SUFFIXES, IMAGES, LABELS
 from evaluator.data.members import tar_members, zip_members
 from evaluator.errors import DataError
 
@@ -89,6 +89,11 @@ def unpack(
     archive, target = Path(archive), Path(target)
     if not archive.is_file():
         raise DataError(f"{archive} does not exist or is not a file; expected an archive such as training-v0.2-rc4.tar.gz")
+    if (target / DESCRIPTION).exists():
+        # Its description would then be said of images that it does not speak of.
+        raise DataError(
+            f"{target} holds a generated data set ({DESCRIPTION}); import into another folder, or remove that one first"
+        )
     token = secrets.token_hex(6)
     made = not target.exists()
     work = target / f".import-{token}"

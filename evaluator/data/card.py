@@ -14,11 +14,10 @@ import numpy as np
 
 from evaluator.data.archive import SPLITS
 from evaluator.data.decoding import decode
-from evaluator.data.folders import IMAGES, LABELS, Split, read_split
+from evaluator.data.folders import DESCRIPTION, IMAGES, LABELS, Split, read_split
 from evaluator.data.pictures import class_picture, small_png
 from evaluator.errors import DataError
 
-DESCRIPTION = "dataset.json"
 _SAMPLE = 500
 """Images per split that channel statistics are taken from, evenly spaced over the canonical order."""
 
@@ -251,8 +250,8 @@ double or unknown is refused with its file, row and value.
 ## Import an official archive
 
 ```
-python -m evaluator data import training-v0.2-rc4.tar.gz --to data/original
-python -m evaluator data check data/original
+python -m evaluator data import training-v0.2-rc4.tar.gz     # into data/official, where the profile `official` looks
+python -m evaluator data check data/official
 ```
 
 The folder inside the archive says which split it is, or else the archive's name. Archives are not trusted: paths that leave the
@@ -262,7 +261,7 @@ replaced only with `--replace`.
 ## Make data
 
 ```
-python -m evaluator data make --profile quick                     # public: the same images on every machine
+python -m evaluator data make --profile quick            # public: the same images on every machine
 python -m evaluator data make --profile official --shift NAME \\
     --seed-file private.seed --out data/private                   # private: a secret seed, another distribution
 ```

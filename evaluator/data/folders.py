@@ -25,6 +25,8 @@ from evaluator.errors import DataError
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 LABELS = "labels.csv"
 IMAGES = "images"
+DESCRIPTION = "dataset.json"
+"""What the generator writes beside the splits of a data set that it made."""
 
 
 @dataclass(frozen=True, eq=False)
