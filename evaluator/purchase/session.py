@@ -189,7 +189,7 @@ class _Session:
             raise _Stop(Verdict.INFRASTRUCTURE, f"the worker did not answer: {error or 'no greeting in time'}") from None
         if hello.kind != "hello":
             raise _Stop(Verdict.PROTOCOL_ERROR, f"the worker greeted with a {hello.kind!r} message")
-        order = {"t": "load", "submission": str(spec.submission)}
+        order = {"t": "load", "submission": spec.submission}
         self.hooks = self._obey(order, b"", deadline, "importing the submission").fields
         if spec.restart and not (self.hooks.get("saves") and self.hooks.get("loads")):
             raise _Stop(
@@ -222,7 +222,7 @@ class _Session:
                 self._load()
             with clock.running():
                 if self.has_checkpoint and self.spec.restart:
-                    self._obey({"t": "load_state", "path": str(self.checkpoint)}, b"", clock.deadline, "load_checkpoint")
+                    self._obey({"t": "load_state", "path": self.checkpoint}, b"", clock.deadline, "load_checkpoint")
                 message, blob = order
                 message |= {"seconds": clock.remaining, "seed": self.spec.seed, "classes": list(self.spec.classes)}
                 answer = self._obey(message, blob, clock.deadline, name)
@@ -231,7 +231,7 @@ class _Session:
                 if self.hooks.get("saves") and not last:
                     # Participant's code, so on the participant's clock: a hook must not be a place for free computing.
                     self.checkpoint.mkdir(exist_ok=True)
-                    self._obey({"t": "save", "path": str(self.checkpoint)}, b"", clock.deadline, f"save_checkpoint after {name}")
+                    self._obey({"t": "save", "path": self.checkpoint}, b"", clock.deadline, f"save_checkpoint after {name}")
                     self.has_checkpoint = True
             if take is not None:
                 take(answer)
@@ -247,9 +247,10 @@ class _Session:
         self.reports.append(PhaseReport(name, verdict, reason, clock.used - before, clock.limit))
 
     def _obey(self, order: dict[str, Any], blob: bytes, deadline: float, what: str) -> Message:
-        """Send an order and serve the worker's requests until it says ``done``."""
+        """Send an order and serve the worker's requests until it says ``done``. Paths are given as the worker sees them."""
         assert self.worker is not None
         channel = self.worker.channel
+        order = {name: self.worker.seen(value) if isinstance(value, Path) else value for name, value in order.items()}
         try:
             channel.send(order, blob, deadline=deadline)
             while True:
@@ -306,19 +307,19 @@ class _Session:
 
     def _training_order(self) -> tuple[dict[str, Any], bytes]:
         layout, blob = _packed(training_rows=self.spec.training.rows, training_labels=self.spec.training_labels)
-        return {"t": "phase", "name": "pre_training_phase", "training": str(self.spec.training.path), "arrays": layout}, blob
+        return {"t": "phase", "name": "pre_training_phase", "training": self.spec.training.path, "arrays": layout}, blob
 
     def _purchase_order(self) -> tuple[dict[str, Any], bytes]:
         spec = self.spec
         layout, blob = _packed(
             training_rows=spec.training.rows, training_labels=spec.training_labels, pool_rows=spec.pool.rows[spec.order]
         )
-        order = {"t": "phase", "name": "purchase_phase", "training": str(spec.training.path), "pool": str(spec.pool.path)}
+        order = {"t": "phase", "name": "purchase_phase", "training": spec.training.path, "pool": spec.pool.path}
         return order | {"budget": spec.market.budget, "arrays": layout}, blob
 
     def _prediction_order(self) -> tuple[dict[str, Any], bytes]:
         layout, blob = _packed(rows=self.spec.prediction.rows)
-        return {"t": "phase", "name": "prediction_phase", "images": str(self.spec.prediction.path), "arrays": layout}, blob
+        return {"t": "phase", "name": "prediction_phase", "images": self.spec.prediction.path, "arrays": layout}, blob
 
     def _take_purchases(self, message: Message) -> None:
         self.clock_was_read = message.fields.get("clock")

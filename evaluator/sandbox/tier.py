@@ -53,6 +53,10 @@ class Worker(Protocol):
     channel: HostChannel
     pid: int
 
+    def seen(self, path: Path) -> str:
+        """How the worker names a file of the host that it was given."""
+        ...
+
     def end(self) -> Ended:
         """Kill the whole tree if it still runs, wait until nothing of it is left, and say how it ended. May be called again."""
         ...

@@ -1,0 +1,163 @@
+"""A started worker behind its guard, whatever room the two of them are in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from evaluator.sandbox.channel import HostChannel
+from evaluator.sandbox.logs import LogReader
+from evaluator.sandbox.tier import Ended
+
+KIT_ROOT = Path(__file__).resolve().parents[2]
+GUARD = Path(__file__).with_name("guard.py")
+WORKER = KIT_ROOT / "evaluator" / "worker" / "__main__.py"
+
+
+class GuardedWorker:
+    """A worker and the guard that leaves nothing of it behind.
+
+    Args:
+        outer: the process that we started: the guard itself, or what holds the guard's room open.
+        control: our end of the guard's line.
+        room: True where the outer process takes every process of the worker with it when it is killed (a namespace).
+        seen: how the worker names a file of the host.
+    """
+
+    def __init__(
+        self,
+        outer: subprocess.Popen[bytes],
+        control: socket.socket,
+        channel: HostChannel,
+        logs: LogReader,
+        *,
+        room: bool = False,
+        seen: Callable[[Path], str] = str,
+        left: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.outer = outer
+        self.channel = channel
+        self.seen = seen
+        self._control = control
+        self._logs = logs
+        self._room = room
+        self._left = left
+        self._lines = b""
+        self._ended: Ended | None = None
+        self.pid = int(self._read_report(timeout=20).get("pid", 0))
+        if not self.pid:
+            self.end()
+            raise OSError(f"the worker's guard did not start: {self.log().strip()[-500:] or 'it said nothing'}")
+
+    def end(self) -> Ended:
+        """See ``Worker.end``."""
+        if self._ended is None:
+            with contextlib.suppress(OSError):
+                self._control.send(b"kill\n")
+            # A guard that a worker has stopped cannot do its work; a guard that was not stopped ignores this.
+            with contextlib.suppress(ProcessLookupError):
+                self.outer.send_signal(signal.SIGCONT)
+            report = self._read_report(timeout=10 if not self._room else 2)
+            guarded = bool(report.get("ended")) or self._room
+            if not guarded:
+                self._sweep_session()
+            with contextlib.suppress(ProcessLookupError):
+                self.outer.kill()
+            self.outer.wait()
+            self._left()
+            self._control.close()
+            self.channel.close()
+            self._ended = Ended(report.get("code"), report.get("signal"), bool(report.get("killed")), guarded)
+        return self._ended
+
+    def log(self) -> str:
+        """See ``Worker.log``."""
+        return self._logs.close()
+
+    def _read_report(self, timeout: float) -> dict[str, int]:
+        """The guard's next line, or an empty report where there is none in time."""
+        deadline = time.monotonic() + timeout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ)
+            while b"\n" not in self._lines:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    return {}
+                try:
+                    data = self._control.recv(4096)
+                except ConnectionError:
+                    return {}
+                if not data or len(self._lines) > 4096:
+                    return {}
+                self._lines += data
+        line, _, self._lines = self._lines.partition(b"\n")
+        try:
+            report = json.loads(line)
+        except ValueError:
+            return {}
+        return report if isinstance(report, dict) else {}
+
+    def _sweep_session(self) -> None:
+        """The guard is lost: kill at least what stayed in the worker's session."""
+        if not self.pid:
+            return
+        for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+            with contextlib.suppress(OSError):
+                if name.isdigit() and os.getsid(int(name)) == self.pid:
+                    os.kill(int(name), signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def launch(
+    command: Callable[[int, int], list[str]],
+    *,
+    cwd: Path | None,
+    environment: Mapping[str, str],
+    keep: tuple[int, ...] = (),
+    **options: object,
+) -> GuardedWorker:
+    """Start ``command(channel descriptor, control descriptor)`` with nothing inherited but these two, ``keep`` and the log's pipe.
+
+    Raises:
+        OSError: it did not start; nothing is left behind.
+    """
+    ours, theirs = socket.socketpair()
+    control, guard_end = socket.socketpair()
+    out_read, out_write = os.pipe()
+    try:
+        outer = subprocess.Popen(
+            command(theirs.fileno(), guard_end.fileno()),
+            stdin=subprocess.DEVNULL,
+            stdout=out_write,
+            stderr=out_write,
+            pass_fds=(theirs.fileno(), guard_end.fileno(), *keep),
+            cwd=cwd,
+            env=dict(environment),
+            start_new_session=True,
+        )
+    except OSError:
+        for descriptor in (out_read, ours.detach(), control.detach()):
+            os.close(descriptor)
+        raise
+    finally:
+        os.close(out_write)
+        theirs.close()
+        guard_end.close()
+    return GuardedWorker(outer, control, HostChannel(ours), LogReader(out_read), **options)  # type: ignore[arg-type]
+
+
+def worker_command(channel: int, python: str = sys.executable, worker: str = str(WORKER), root: str = str(KIT_ROOT)) -> list[str]:
+    """The worker's own command line.
+
+    Not ``-I``: that would ignore the PYTHONHASHSEED which makes sets repeat. The environment is an allow-list anyway.
+    """
+    return [python, "-s", "-P", worker, str(channel), root]
