@@ -262,7 +262,7 @@ replaced only with `--replace`.
 
 ```
 python -m evaluator data make --profile quick            # public: the same images on every machine
-python -m evaluator data make --profile official --shift NAME \\
+python -m evaluator data make --profile official --shift private \\
     --seed-file private.seed --out data/private                   # private: a secret seed, another distribution
 ```
 
