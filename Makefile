@@ -113,7 +113,7 @@ lock: | $(PY)
 	build/lock/bin/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate \
 	  --custom-compile-command "make lock" requirements.txt -o requirements.lock
 	build/lock/bin/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-annotate \
-	  --custom-compile-command "make lock" -c requirements.lock requirements-dev.txt -o requirements-dev.lock
+	  --custom-compile-command "make lock" -c requirements.lock requirements.txt requirements-dev.txt -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis data/.cache
