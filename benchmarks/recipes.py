@@ -19,7 +19,7 @@ import os
 import sys
 import tempfile
 import time
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -159,15 +159,20 @@ def run_grid(cells: list[Cell], folder: str, device: str, threads: int, workers:
     deadline = time.monotonic() + 60 * minutes
     results, waiting = [], list(reversed(cells))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = set()
+        running: dict[Future, Cell] = {}
         while running or waiting:
             while waiting and len(running) < workers and time.monotonic() < deadline:
-                running.add(pool.submit(measure, waiting.pop(), folder, device, threads))
+                cell = waiting.pop()
+                running[pool.submit(measure, cell, folder, device, threads)] = cell
             if not running:
                 break
-            done, running = wait(running, return_when=FIRST_COMPLETED)
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                results.append(future.result())
+                cell = running.pop(future)
+                try:
+                    results.append(future.result())
+                except Exception as error:  # one variant that diverges must not cost the others their hours
+                    print(f"\n{cell.variant}, n = {cell.n}, seed {cell.seed} failed: {error!r}", file=sys.stderr)
             left = deadline - time.monotonic()
             print(f"\r{len(results)} of {len(cells)} cells, {max(left, 0):.0f} s left ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
@@ -240,6 +245,8 @@ def main() -> None:
             flush=True,
         )
         results = run_grid(cells, folder, options.device, options.threads, options.workers, options.minutes)
+    if not results:
+        sys.exit("no cell was finished: give more --minutes, or see the errors above")
     print(table(results, list(pipelines), options.sizes))
     seconds = [r["seconds"] for r in results]
     print(f"{len(results)} of {len(cells)} cells; {np.mean(seconds):.1f} s each, {options.workers} at a time, {options.device}")
