@@ -3,10 +3,10 @@
 
 VENV ?= .venv
 PY := $(VENV)/bin/python
-# cpu or default; remembered in the environment, so that it is said once.
+# cpu or default. Remembered in the environment, so that it is said once.
 TORCH ?= $(shell cat $(VENV)/torch-build 2>/dev/null || echo default)
-# yes: the exact versions of the lock files. no: the newest that the ranges of requirements.txt allow.
-LOCK ?= yes
+# yes: the exact versions of the lock files. no: the newest that the ranges of requirements.txt allow. Remembered, too.
+LOCK ?= $(shell cat $(VENV)/lock 2>/dev/null || echo yes)
 # Processes of the tests; 0 runs them in one.
 WORKERS ?= 2
 # Further options, for local_evaluation.py or pytest.
@@ -16,7 +16,7 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 NEEDED := $(if $(filter yes,$(LOCK)),requirements.lock,requirements.txt)
 PIP := $(PY) -m pip install --disable-pip-version-check
 
-.PHONY: help evaluate debug test lint data card picture lock clean environment development
+.PHONY: help evaluate debug test lint data card picture lock clean environment development agree
 .DEFAULT_GOAL := help
 
 help:
@@ -61,8 +61,16 @@ picture: environment
 
 # -- environment -----------------------------------------------------------------------------------------------------------
 
-environment: $(VENV)/.installed
-development: $(VENV)/.installed-dev
+# Another build of torch cannot be laid over the one that is there; another set of versions can.
+environment: agree $(VENV)/.installed-$(LOCK)
+development: agree $(VENV)/.installed-$(LOCK)-dev
+
+agree:
+	@case "$(TORCH)" in cpu|default) ;; *) echo "error: TORCH=$(TORCH); write TORCH=cpu, or leave it out"; exit 1;; esac
+	@case "$(LOCK)" in yes|no) ;; *) echo "error: LOCK=$(LOCK); write LOCK=no, or leave it out"; exit 1;; esac
+	@if [ -e $(VENV)/torch-build ] && [ "$$(cat $(VENV)/torch-build)" != "$(TORCH)" ]; then \
+	  echo "error: $(VENV) holds the $$(cat $(VENV)/torch-build) build of torch, not $(TORCH); run make clean first"; exit 1; \
+	fi
 
 $(PY):
 	@for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
@@ -81,12 +89,8 @@ $(PY):
 
 # With TORCH=cpu torch comes first and alone, from the one index that has CPU builds. Its version (2.15.0+cpu) then meets the
 # requirement (2.15.0), so the second step leaves it as it is; the CUDA packages of the lock file are left out.
-$(VENV)/.installed: requirements.txt requirements.lock | $(PY)
-	@case "$(TORCH)" in cpu|default) ;; *) echo "error: TORCH=$(TORCH); write TORCH=cpu, or leave it out"; exit 1;; esac
-	@case "$(LOCK)" in yes|no) ;; *) echo "error: LOCK=$(LOCK); write LOCK=no, or leave it out"; exit 1;; esac
-	@if [ -e $(VENV)/torch-build ] && [ "$$(cat $(VENV)/torch-build)" != "$(TORCH)" ]; then \
-	  echo "error: $(VENV) holds the $$(cat $(VENV)/torch-build) build of torch, not $(TORCH); run make clean first"; exit 1; \
-	fi
+$(VENV)/.installed-$(LOCK): requirements.txt requirements.lock | agree $(PY)
+	@rm -f $(VENV)/.installed-*
 ifeq ($(TORCH),cpu)
 	$(PIP) --no-deps --index-url $(CPU_INDEX) $$(grep -E '^(torch|torchvision)[=<>!]' $(NEEDED))
 	grep -vE '^(nvidia-|cuda-|triton=)' $(NEEDED) > $(VENV)/needed.txt
@@ -95,10 +99,11 @@ else
 	$(PIP) -r $(NEEDED)
 endif
 	@echo $(TORCH) > $(VENV)/torch-build
+	@echo $(LOCK) > $(VENV)/lock
 	@touch $@
 
 # What both lists hold is there by now, so this adds the tools alone; the CUDA packages must not come back with them.
-$(VENV)/.installed-dev: requirements-dev.txt requirements-dev.lock $(VENV)/.installed
+$(VENV)/.installed-$(LOCK)-dev: requirements-dev.txt requirements-dev.lock $(VENV)/.installed-$(LOCK)
 ifeq ($(LOCK),yes)
 	grep -vE '^(nvidia-|cuda-|triton=)' requirements-dev.lock > $(VENV)/needed-dev.txt
 	$(PIP) -r $(VENV)/needed-dev.txt
