@@ -112,7 +112,12 @@ class _Stop(Exception):
 def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda phase, fraction: None) -> SessionResult:
     """Run the phases of one submission; see ``SessionResult``."""
     with scratch_folder() as scratch:
-        return _Session(spec, sandbox, scratch, progress).run()
+        session = _Session(spec, sandbox, scratch, progress)
+        try:
+            return session.run()
+        finally:
+            # Also where a key or a fault of ours ended the run.
+            session.end()
 
 
 class _Session:
@@ -131,6 +136,7 @@ class _Session:
         self.clock_was_read: bool | None = None
         self.predicted: np.ndarray | None = None
         self.has_checkpoint = False
+        self.selling = False
 
     def run(self) -> SessionResult:
         verdict, reason, trace = Verdict.OK, "", ""
@@ -148,7 +154,7 @@ class _Session:
                 trace = stop.trace
                 if not self.reports or self.reports[-1].name != "prediction_phase":
                     self._report("prediction_phase", stop.verdict, stop.reason, self.prediction_clock, 0.0)
-        self._end()
+        self.end()
         return SessionResult(
             verdict=verdict,
             reason=reason,
@@ -185,7 +191,7 @@ class _Session:
         try:
             hello = self.worker.channel.receive(deadline)
         except (ChannelTimeout, ChannelEnded, ProtocolError) as error:
-            self._end()
+            self.end()
             raise _Stop(Verdict.INFRASTRUCTURE, f"the worker did not answer: {error or 'no greeting in time'}") from None
         if hello.kind != "hello":
             raise _Stop(Verdict.PROTOCOL_ERROR, f"the worker greeted with a {hello.kind!r} message")
@@ -197,7 +203,8 @@ class _Session:
                 "the run restarts the worker between phases, and the submission lacks save_checkpoint or load_checkpoint",
             )
 
-    def _end(self) -> Ended:
+    def end(self) -> Ended:
+        """End the worker, if one runs, and keep its log."""
         if self.worker is None:
             return Ended()
         ended = self.worker.end()
@@ -225,12 +232,14 @@ class _Session:
                     self._obey({"t": "load_state", "path": self.checkpoint}, b"", clock.deadline, "load_checkpoint")
                 message, blob = order
                 message |= {"seconds": clock.remaining, "seed": self.spec.seed, "classes": list(self.spec.classes)}
+                self.selling = name == "purchase_phase"
                 answer = self._obey(message, blob, clock.deadline, name)
-                if name == "purchase_phase":
+                if self.selling:
+                    self.selling = False
                     self.spec.market.close()
                 if self.hooks.get("saves") and not last:
                     # Participant's code, so on the participant's clock: a hook must not be a place for free computing.
-                    self.checkpoint.mkdir(exist_ok=True)
+                    self._make_checkpoint_folder()
                     self._obey({"t": "save", "path": self.checkpoint}, b"", clock.deadline, f"save_checkpoint after {name}")
                     self.has_checkpoint = True
             if take is not None:
@@ -239,9 +248,18 @@ class _Session:
             self._report(name, stop.verdict, stop.reason, clock, before)
             raise
         if self.spec.restart and not last:
-            self._end()
+            self.end()
         self._report(name, Verdict.OK, "", clock, before)
         self.progress(name, 1.0)
+
+    def _make_checkpoint_folder(self) -> None:
+        try:
+            self.checkpoint.mkdir(exist_ok=True)
+        except OSError as error:
+            raise _Stop(
+                Verdict.RUNTIME_ERROR,
+                f"the folder for save_checkpoint cannot be made ({error.strerror}); leave the name 'checkpoint' in your home folder free",
+            ) from None
 
     def _report(self, name: str, verdict: Verdict, reason: str, clock: Clock, before: float) -> None:
         self.reports.append(PhaseReport(name, verdict, reason, clock.used - before, clock.limit))
@@ -271,22 +289,29 @@ class _Session:
                 else:
                     raise ProtocolError(f"a {message.kind!r} message in the middle of {what}")
         except ChannelTimeout:
-            self._end()
-            raise _Stop(Verdict.TIME_LIMIT, f"the time limit passed during {what}") from None
+            self.end()
+            raise _Stop(Verdict.TIME_LIMIT, f"the time limit passed during {what}; {self._advice(what)}") from None
         except ProtocolError as error:
-            self._end()
+            self.end()
             raise _Stop(Verdict.PROTOCOL_ERROR, f"{error} (during {what})") from None
         except ChannelEnded:
             raise _Stop(Verdict.RUNTIME_ERROR, f"{self._death()} during {what}") from None
 
+    def _advice(self, what: str) -> str:
+        if what == "importing the submission":
+            return f"starting and importing may take {self.spec.load_seconds:g} s"
+        if what == "prediction_phase":
+            return f"it has {self.spec.prediction_seconds:g} s of its own"
+        return f"pre-training, purchase and checkpoint hooks share {self.spec.seconds:g} s: look at time_available and remaining_time()"
+
     def _death(self) -> str:
         # The channel closes a moment before the process is gone; without this wait a crash would be reported as our own kill.
         time.sleep(0.1)
-        ended = self._end()
+        ended = self.end()
         if ended.signal is not None:
             return f"the worker was killed by signal {ended.signal} ({_signal_name(ended.signal)})"
         if ended.code is not None:
-            return f"the worker exited with status {ended.code}"
+            return f"the worker exited with status {ended.code} (a hook ends by returning)"
         return "the worker closed its channel"
 
     def _sell(self, message: Message, deadline: float) -> None:
@@ -295,6 +320,8 @@ class _Session:
         if len(message.blob) % 8 or len(message.blob) > 8 * len(market):
             raise ProtocolError(f"a purchase of {len(message.blob)} bytes from a pool of {len(market)} images")
         try:
+            if not self.selling:
+                raise MarketClosedError("labels are sold during the purchase phase only")
             labels = market.purchase_labels(np.frombuffer(message.blob, np.int64))
         except (OutOfBudgetError, IndexError, TypeError, MarketClosedError) as error:
             refusal = {"t": "refused", "error": type(error).__name__, "message": str(error)}

@@ -19,21 +19,34 @@ def scratch_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        _open_folders(folder)
-        shutil.rmtree(folder, onerror=_open_and_retry)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink() or not folder.is_dir():
+        # The worker put something else in its place, or nothing.
+        folder.unlink(missing_ok=True)
+        return
+    _open_folders(folder)
+
+    def open_and_retry(function: Callable[[str], Any], path: str, _: Any) -> None:
+        parent = Path(path).parent
+        # Never above the folder: what lies there is not ours.
+        if parent == folder or folder in parent.parents:
+            with contextlib.suppress(OSError):
+                os.chmod(parent, 0o700)
+                function(path)
+
+    shutil.rmtree(folder, onerror=open_and_retry)
 
 
 def _open_folders(folder: Path) -> None:
     # A worker may take its own rights to a folder away; then its content could be neither listed nor removed.
+    with contextlib.suppress(OSError):
+        os.chmod(folder, 0o700)
     for place, names, _ in os.walk(folder):
         for name in names:
             path = os.path.join(place, name)
             if not os.path.islink(path):
                 with contextlib.suppress(OSError):
                     os.chmod(path, 0o700)
-
-
-def _open_and_retry(function: Callable[[str], Any], path: str, _: Any) -> None:
-    with contextlib.suppress(OSError):
-        os.chmod(os.path.dirname(path), 0o700)
-        function(path)

@@ -51,6 +51,9 @@ class Worker:
                 raise
             except BaseException as error:  # SystemExit and KeyboardInterrupt of a participant are results too
                 answer, payload = _failure(error), b""
+            if os.getpid() != self.channel.pid:
+                # A forked child that came back from the participant's code; the channel is its parent's.
+                os._exit(0)
             sys.stdout.flush()
             sys.stderr.flush()
             self.channel.send(answer, payload)
@@ -139,7 +142,7 @@ class Worker:
         """Tell the evaluator how much of the phase is done, 0 to 1. Never raises, whatever it is given."""
         try:
             value = float(fraction)
-        except (TypeError, ValueError):
+        except Exception:  # a progress line is not worth a phase
             return
         if os.getpid() == self.channel.pid and value == value:
             self.channel.send({"t": "progress", "fraction": min(1.0, max(0.0, value))})

@@ -19,7 +19,9 @@ def as_index(value: Any, size: int) -> int:
         IndexError: negative, or ``size`` and above.
     """
     kind = getattr(value, "dtype", None)
-    if isinstance(value, (bool, np.bool_)) or (kind is not None and getattr(kind, "kind", "") == "b"):
+    letter = getattr(kind, "kind", None)
+    # Other libraries' dtypes have no letter, and name their bool alike: "torch.bool".
+    if isinstance(value, bool) or letter == "b" or (letter is None and kind is not None and str(kind).endswith("bool")):
         raise TypeError(f"the index {value!r} is a bool; an integer from 0 to {size - 1} was expected")
     try:
         number = operator.index(value)

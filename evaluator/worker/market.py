@@ -6,6 +6,7 @@ What is counted here serves the participant's convenience alone. The budget, the
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -37,6 +38,8 @@ class MarketClient:
 
     def __init__(self, channel: WorkerChannel | None, size: int, n_classes: int, budget: int, seconds: float) -> None:
         self._channel = channel
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._size = size
         self._n_classes = n_classes
         self._deadline = time.monotonic() + seconds
@@ -68,8 +71,12 @@ class MarketClient:
         return max(0.0, self._deadline - time.monotonic())
 
     def close(self) -> None:
-        """The purchase phase is over: later purchases raise ``MarketClosedError``."""
-        self._channel = None
+        """The purchase phase is over: later purchases raise ``MarketClosedError``.
+
+        Waits for an answer that is under way, or a participant's thread would take the evaluator's next order for it.
+        """
+        with self._lock:
+            self._channel = None
 
     def closed_copy(self) -> MarketClient:
         """A market for a copy of the data set in another process; it sells nothing."""
@@ -79,12 +86,13 @@ class MarketClient:
         return copy
 
     def _buy(self, numbers: np.ndarray) -> np.ndarray:
-        channel = self._channel
-        if channel is None:
-            raise MarketClosedError("labels are sold during the purchase phase only, and the market is closed")
-        if os.getpid() != channel.pid:
+        if os.getpid() != self._pid:
+            # Before the lock: a child may have been forked while another thread held it.
             raise MarketClosedError("labels are bought in the process that the phase was started in; this is a forked child of it")
-        answer, blob = channel.request({"t": "buy"}, numbers.tobytes())
+        with self._lock:
+            if self._channel is None:
+                raise MarketClosedError("labels are sold during the purchase phase only, and the market is closed")
+            answer, blob = self._channel.request({"t": "buy"}, numbers.tobytes())
         if answer["t"] != "sold":
             raise _REFUSALS.get(answer.get("error"), RuntimeError)(answer.get("message", "refused"))
         labels = np.frombuffer(blob, np.uint8).reshape(len(numbers), self._n_classes).astype(np.int64)
