@@ -258,7 +258,7 @@ class _Session:
         except OSError as error:
             raise _Stop(
                 Verdict.RUNTIME_ERROR,
-                f"the folder for save_checkpoint cannot be made ({error.strerror}); leave the name 'checkpoint' in your home folder free",
+                f"the folder for save_checkpoint cannot be made ({error.strerror}); leave 'checkpoint' in your home folder free",
             ) from None
 
     def _report(self, name: str, verdict: Verdict, reason: str, clock: Clock, before: float) -> None:
@@ -295,24 +295,31 @@ class _Session:
             self.end()
             raise _Stop(Verdict.PROTOCOL_ERROR, f"{error} (during {what})") from None
         except ChannelEnded:
-            raise _Stop(Verdict.RUNTIME_ERROR, f"{self._death()} during {what}") from None
+            raise self._death(what) from None
 
     def _advice(self, what: str) -> str:
         if what == "importing the submission":
             return f"starting and importing may take {self.spec.load_seconds:g} s"
         if what == "prediction_phase":
             return f"it has {self.spec.prediction_seconds:g} s of its own"
-        return f"pre-training, purchase and checkpoint hooks share {self.spec.seconds:g} s: look at time_available and remaining_time()"
+        shared = f"pre-training, purchase and checkpoint hooks share {self.spec.seconds:g} s"
+        return f"{shared}: look at time_available and remaining_time()"
 
-    def _death(self) -> str:
+    def _death(self, what: str) -> _Stop:
+        """The verdict over a worker that is gone before it answered."""
         # The channel closes a moment before the process is gone; without this wait a crash would be reported as our own kill.
         time.sleep(0.1)
         ended = self.end()
+        if ended.breach is not None:
+            verdict = Verdict.MEMORY_LIMIT if ended.breach.limit == "memory" else Verdict.RUNTIME_ERROR
+            return _Stop(verdict, f"a limit was broken during {what}: {ended.breach}")
         if ended.signal is not None:
-            return f"the worker was killed by signal {ended.signal} ({_signal_name(ended.signal)})"
-        if ended.code is not None:
-            return f"the worker exited with status {ended.code} (a hook ends by returning)"
-        return "the worker closed its channel"
+            how = f"the worker was killed by signal {ended.signal} ({_signal_name(ended.signal)})"
+        elif ended.code is not None:
+            how = f"the worker exited with status {ended.code} (a hook ends by returning)"
+        else:
+            how = "the worker closed its channel"
+        return _Stop(Verdict.RUNTIME_ERROR, f"{how} during {what}")
 
     def _sell(self, message: Message, deadline: float) -> None:
         assert self.worker is not None
