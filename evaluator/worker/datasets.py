@@ -37,9 +37,10 @@ class ImageDataset(Sequence):
         classes: Sequence[str],
         *,
         indices: np.ndarray | None = None,
+        mapped: np.ndarray | None = None,
     ) -> None:
         self._path = str(path)
-        self._file = map_images(path)
+        self._file = map_images(path) if mapped is None else mapped
         self._rows = np.arange(len(self._file)) if rows is None else np.asarray(rows)
         self._whole = rows is None
         self._labels = labels
@@ -79,7 +80,9 @@ class ImageDataset(Sequence):
 
     def _subset(self, positions: np.ndarray) -> ImageDataset:
         labels = None if self._labels is None else self._labels[positions]
-        return ImageDataset(self._path, self._rows[positions], labels, self.classes, indices=self.indices[positions])
+        return ImageDataset(
+            self._path, self._rows[positions], labels, self.classes, indices=self.indices[positions], mapped=self._file
+        )
 
     @property
     def images(self) -> np.ndarray:

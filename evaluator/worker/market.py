@@ -85,6 +85,12 @@ class MarketClient:
         copy.purchased = dict(self.purchased)
         return copy
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
     def _buy(self, numbers: np.ndarray) -> np.ndarray:
         if os.getpid() != self._pid:
             # Before the lock: a child may have been forked while another thread held it.

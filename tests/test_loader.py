@@ -1,0 +1,125 @@
+"""The rule by which the participant's class is found, each line of it."""
+
+import sys
+
+import pytest
+
+from evaluator.worker.loader import SubmissionNotFound, entry_file, find_class, load_entry
+
+STRATEGY = "from run import ZEWDPCBaseRun\nclass {name}(ZEWDPCBaseRun):\n    def purchase_phase(self):\n        pass\n"
+PLAIN = "class {name}:\n    def purchase_phase(self):\n        pass\n"
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch):
+    """Imports of submissions leave no trace in this process."""
+    import run  # noqa: F401  (the worker imports the kit's interface before any submission)
+
+    before = dict(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in set(sys.modules) - set(before):
+        del sys.modules[name]
+
+
+def write(folder, **files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+def found(path):
+    return find_class(load_entry(path), path if path.is_dir() else path.parent).__name__
+
+
+def test_run_py_is_the_entry_before_anything_else(tmp_path):
+    folder = write(tmp_path, run=STRATEGY.format(name="A"), __init__=STRATEGY.format(name="B"), other=STRATEGY.format(name="C"))
+    assert entry_file(folder).name == "run.py"
+    assert found(folder) == "A"
+
+
+def test_then_a_package_that_holds_something(tmp_path):
+    folder = write(tmp_path, __init__="from .other import *\n", other=STRATEGY.format(name="C"))
+    assert entry_file(folder).name == "__init__.py"
+    assert found(folder) == "C"
+
+
+def test_then_the_only_file(tmp_path):
+    folder = write(tmp_path, __init__="", thing=STRATEGY.format(name="C"))
+    assert entry_file(folder).name == "thing.py"
+    assert found(folder) == "C"
+
+
+def test_a_file_may_be_named_itself(tmp_path):
+    folder = write(tmp_path, run=STRATEGY.format(name="A"), other=STRATEGY.format(name="B"))
+    assert found(folder / "other.py") == "B"
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "said"),
+    [
+        ({"a": "", "b": ""}, "", "a.py, b.py"),
+        ({}, "", "no .py file"),
+        ({}, "absent", "does not exist"),
+        ({}, "notes.txt", "no Python file"),
+    ],
+)
+def test_no_entry_is_an_error_that_says_what_is_there(tmp_path, files, named, said):
+    folder = write(tmp_path, **files)
+    (folder / "notes.txt").write_text("")
+    with pytest.raises(SubmissionNotFound, match=said) as caught:
+        entry_file(folder / named if named else folder)
+    assert "run.py" in str(caught.value)
+
+
+def test_relative_and_absolute_imports_of_own_modules_work(tmp_path):
+    folder = write(
+        tmp_path / "my-strange name",
+        __init__="",
+        run="from .models import x\nfrom tools_of_mine import y\n" + STRATEGY.format(name="A"),
+        models="x = 1\n",
+        tools_of_mine="y = 1\n",
+    )
+    assert found(folder) == "A"
+
+
+def test_a_folder_cannot_shadow_a_package_by_its_name(tmp_path):
+    folder = write(tmp_path / "numpy", __init__="", run="import numpy\nassert numpy.array\n" + STRATEGY.format(name="A"))
+    assert found(folder) == "A"
+
+
+def test_an_edited_base_class_counts_by_itself(tmp_path):
+    folder = write(tmp_path, run=PLAIN.format(name="ZEWDPCBaseRun"))
+    assert found(folder) == "ZEWDPCBaseRun"
+
+
+def test_an_edited_base_class_does_not_count_where_it_is_subclassed(tmp_path):
+    folder = write(tmp_path, run=PLAIN.format(name="ZEWDPCBaseRun") + "class Mine(ZEWDPCBaseRun):\n    pass\n")
+    assert found(folder) == "Mine"
+
+
+def test_the_kits_own_class_is_no_candidate(tmp_path):
+    folder = write(tmp_path, run="from run import ZEWDPCBaseRun\n")
+    with pytest.raises(SubmissionNotFound, match="subclasses ZEWDPCBaseRun"):
+        found(folder)
+
+
+def test_a_class_from_another_file_of_the_submission_counts(tmp_path):
+    folder = write(tmp_path, run="from strategies import A\n", strategies=STRATEGY.format(name="A") + STRATEGY.format(name="B"))
+    assert found(folder) == "A"
+
+
+def test_two_names_for_one_class_are_one_candidate(tmp_path):
+    assert found(write(tmp_path, run=STRATEGY.format(name="A") + "Submission = A\n")) == "A"
+
+
+def test_two_candidates_are_named(tmp_path):
+    folder = write(tmp_path, run=STRATEGY.format(name="A") + STRATEGY.format(name="B"))
+    with pytest.raises(SubmissionNotFound, match=r"2 classes with a purchase_phase \(A, B\); leave one"):
+        found(folder)
+
+
+def test_a_siblings_class_hierarchy_has_one_leaf(tmp_path):
+    text = STRATEGY.format(name="A") + "class B(A):\n    pass\nclass C(B):\n    pass\n"
+    assert found(write(tmp_path, run=text)) == "C"

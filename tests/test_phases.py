@@ -1,0 +1,258 @@
+"""Hooks are called by keyword with what their signatures accept; what they return is read generously and never trusted."""
+
+import numpy as np
+import pytest
+
+from evaluator.errors import Verdict
+from evaluator.purchase.claims import ClaimRefused, predictions, purchase_disagreement
+from evaluator.purchase.ledger import Ledger, Purchase
+from evaluator.sandbox.channel import Message
+from evaluator.worker.phases import InvalidOutput, SignatureMismatch, keywords_for, prediction_array, purchase_claim
+
+OFFERED = {
+    "training_dataset": "T",
+    "unlabelled_dataset": "U",
+    "budget": 5,
+    "time_available": 7.0,
+    "register_progress": print,
+    "seed": 3,
+}
+
+
+def defaults(training_dataset, budget=100, own=4):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("hook", "expected"),
+    [
+        (lambda: None, {}),
+        (lambda unlabelled_dataset, budget: None, {"unlabelled_dataset": "U", "budget": 5}),
+        (
+            lambda unlabelled_dataset, purchase_budget, compute_budget: None,
+            {"unlabelled_dataset": "U", "purchase_budget": 5, "compute_budget": 7.0},
+        ),
+        (lambda train_dataset, unlabeled_dataset: None, {"train_dataset": "T", "unlabeled_dataset": "U"}),
+        (lambda *, seed, register_progress: None, {"seed": 3, "register_progress": print}),
+        (lambda *args, seed: None, {"seed": 3}),
+        (defaults, {"training_dataset": "T", "budget": 5}),
+    ],
+)
+def test_a_hook_gets_the_keywords_it_accepts(hook, expected):
+    assert keywords_for(hook, OFFERED) == expected
+
+
+def test_double_stars_get_everything_under_every_name():
+    got = keywords_for(lambda budget, **others: None, OFFERED)
+    assert got["budget"] == got["purchase_budget"] == 5
+    assert got["time_available"] == got["compute_budget"] == 7.0
+    assert got["training_dataset"] == "T"
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"), [(lambda budget, model: None, "'model'"), (eval("lambda budget, /: None"), "positional only")]
+)
+def test_an_argument_that_no_round_offers_is_named_with_what_there_is(hook, said):
+    with pytest.raises(SignatureMismatch, match=said) as caught:
+        keywords_for(hook, OFFERED)
+    assert "purchase_budget" in str(caught.value)
+
+
+# -- what purchase_phase returns
+
+
+class Hostile(dict):
+    def values(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("value", "indices", "labels"),
+    [
+        ({3: [0, 1], 5: np.array([1, 1])}, [3, 5], [[0, 1], [1, 1]]),
+        ({"3": (0.0, 1.0)}, [3], [[0, 1]]),
+        ({np.int64(3): "scratch"}, [3], None),
+        ({3: [0, 2]}, [3], None),
+        ([3, np.int32(5)], [3, 5], None),
+        (np.array([4, 2]), [4, 2], None),
+        ({4}, [4], None),
+        ([{"idx": 3, "label": [1, 0]}, {"idx": 4, "label": [0, 0]}], [3, 4], [[1, 0], [0, 0]]),
+        ([{"idx": 3}], [3], None),
+        ([], [], None),
+        ({}, [], []),
+    ],
+    ids=str,
+)
+def test_claims_are_understood_in_the_forms_that_people_use(value, indices, labels):
+    found, values = purchase_claim(value, 2)
+    assert found.tolist() == indices
+    assert (values is None) if labels is None else values.tolist() == labels
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        3,
+        "abc",
+        b"x",
+        object(),
+        [1.5],
+        [True],
+        ["a"],
+        [[1]],
+        {"a": 1},
+        {10**30: [0, 1]},
+        Hostile({1: 2}),
+        lambda: 1,
+        iter([1]),
+    ],
+    ids=repr,
+)
+def test_any_other_return_value_is_no_claim_and_no_error(value):
+    assert purchase_claim(value, 2) is None
+
+
+def ledger(*bought: tuple[int, tuple[int, ...]]) -> Ledger:
+    return Ledger([Purchase(i, index, index, 0.0, label) for i, (index, label) in enumerate(bought)])
+
+
+def claim(indices, labels=None) -> Message:
+    blob = np.array(indices, np.int64).tobytes() + (b"" if labels is None else np.array(labels, np.uint8).tobytes())
+    return Message("done", {"claim": "indices" if labels is None else "labels", "n": len(indices)}, blob)
+
+
+BOUGHT = ledger((3, (0, 1)), (5, (1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (claim([3, 5], [[0, 1], [1, 1]]), None),
+        (claim([5, 3]), None),
+        (Message("done", {"claim": "none"}, b""), None),
+        (claim([3]), "1 bought labels are not returned"),
+        (claim([3, 5, 6, 7]), "2 labels are returned that were not bought"),
+        (claim([3, 5], [[0, 1], [1, 0]]), "1 labels are returned with other values"),
+        (claim([]), "2 bought labels are not returned"),
+    ],
+)
+def test_where_the_return_value_disagrees_the_ledger_counts_and_it_is_said(message, said):
+    found = purchase_disagreement(message, BOUGHT, 2)
+    assert (found is None) if said is None else (said in found and found.endswith("the ledger counts"))
+
+
+@pytest.mark.parametrize("n", [-1, 1, 3, 2**40])
+def test_a_claim_whose_sizes_do_not_fit_is_a_protocol_error(n):
+    message = claim([3, 5])
+    message.fields["n"] = n
+    with pytest.raises(ClaimRefused) as caught:
+        purchase_disagreement(message, BOUGHT, 2)
+    assert caught.value.verdict is Verdict.PROTOCOL_ERROR
+
+
+# -- what prediction_phase returns
+
+
+class Set3:
+    indices = np.arange(3)
+    classes = ("a", "b")
+
+    def __len__(self):
+        return 3
+
+
+class Lazy:
+    """An object that makes its array when it is asked."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones((3, 2), dtype or float)
+
+
+class Tensor:
+    """What torch tensors look like from outside."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def numpy(self):
+        return self.array
+
+
+ONES = np.ones((3, 2))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ONES,
+        ONES.astype(bool),
+        ONES.astype(np.float16),
+        ONES.T.copy().T,
+        ONES.tolist(),
+        tuple(ONES.astype(int).tolist()),
+        list(ONES),
+        {2: [1, 1], 0: [1, 1], 1: [1, 1]},
+        [{"idx": i, "label": [1, 1]} for i in range(3)],
+        Lazy(),
+        Tensor(ONES),
+        [Tensor(np.ones(2))] * 3,
+    ],
+    ids=lambda v: type(v).__name__,
+)
+def test_predictions_are_read_from_whatever_holds_numbers(value):
+    found = prediction_array(value, Set3())
+    assert found.dtype == np.float64
+    assert found.flags.c_contiguous
+    assert np.array_equal(found, ONES)
+
+
+def test_predictions_by_number_are_put_in_order():
+    assert prediction_array({1: [0, 1], 0: [0, 0], 2: [1, 1]}, Set3()).tolist() == [[0, 0], [0, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    "value", [None, "abc", object(), {0: [1, 1]}, [[1, 2], [3]], [["a", "b"]], lambda: 1, iter([1]), Hostile({1: 2})], ids=repr
+)
+def test_predictions_that_are_no_numbers_are_refused_with_what_was_expected(value):
+    with pytest.raises(InvalidOutput, match=r"array of shape \(3, 2\)"):
+        prediction_array(value, Set3())
+
+
+def sent(array: np.ndarray) -> Message:
+    return Message("done", {"shape": list(array.shape)}, array.astype(np.float64).tobytes())
+
+
+def test_right_predictions_pass_unchanged():
+    values = np.random.default_rng(0).random((3, 2))
+    assert np.array_equal(predictions(sent(values), 3, 2), values)
+    assert np.array_equal(predictions(sent(ONES), 3, 2), ONES)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.01, 1.01, -1e300])
+def test_a_value_that_is_no_probability_is_named_with_its_place(value):
+    array = ONES.copy()
+    array[2, 1] = value
+    with pytest.raises(ClaimRefused, match="for image 2, class 1") as caught:
+        predictions(sent(array), 3, 2)
+    assert caught.value.verdict is Verdict.INVALID_OUTPUT
+    assert str(np.float64(value)) in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (3, 3), (2, 3), (3, 2, 1), ()])
+def test_a_wrong_shape_is_named_with_the_right_one(shape):
+    with pytest.raises(ClaimRefused, match=r"\(3, 2\) was expected") as caught:
+        predictions(sent(np.ones(shape)), 3, 2)
+    assert caught.value.verdict is Verdict.INVALID_OUTPUT
+
+
+def test_bytes_that_do_not_fit_their_shape_are_a_protocol_error():
+    with pytest.raises(ClaimRefused) as caught:
+        predictions(Message("done", {"shape": [3, 2]}, b"12345678"), 3, 2)
+    assert caught.value.verdict is Verdict.PROTOCOL_ERROR
