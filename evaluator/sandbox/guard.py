@@ -1,8 +1,10 @@
 """The guard: a small process between the evaluator and one worker, whose only work is that nothing of the worker outlives it.
 
-Run as a script (``python -I -S guard.py CONTROL -- COMMAND``), standard library only. On Linux it is the sub-reaper of everything
-the worker starts: a child that called ``setsid`` or forked twice becomes the guard's child and is found again. It kills the tree
-when the evaluator says so, when the evaluator is gone (the control descriptor ends), and when the worker itself has ended.
+Run as a script (``python -I -S guard.py CONTROL [--user ID] [--processes N] -- COMMAND``), standard library only. It starts the
+command when it is told to go. On Linux it is the sub-reaper of everything the worker starts: a child that called ``setsid`` or
+forked twice becomes the guard's child and is found again. It kills the tree when the evaluator says so, when the evaluator is
+gone (the control descriptor ends), and when the worker itself has ended. With ``--user`` (the guard then runs as root in a room
+of its own) the worker becomes that user in a user namespace of its own, with no way back.
 
 What it does not do: defend itself. A worker of the same user can kill or stop its guard; the evaluator notices, sweeps the worker's
 session and says so, but a descendant that left the session may then survive. Tiers with a namespace of their own close that hole.
@@ -20,7 +22,10 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+CLONE_NEWUSER = 0x10000000
 
 
 def become_reaper() -> bool:
@@ -31,7 +36,24 @@ def become_reaper() -> bool:
 
 
 def descendants(root: int) -> list[int]:
-    """Process numbers of everything below ``root``, from one look at /proc."""
+    """Process numbers of everything below ``root``."""
+    if not os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children"):
+        return _descendants_by_parent(root)
+    found: list[int] = []
+    front = [root]
+    while front:
+        pid = front.pop()
+        with contextlib.suppress(OSError):  # it ended while we looked
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
+                    children = [int(child) for child in file.read().split()]
+                found += children
+                front += children
+    return found
+
+
+def _descendants_by_parent(root: int) -> list[int]:
+    """The same from every process's parent, for kernels that keep no list of children."""
     parents: dict[int, int] = {}
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir("/proc"):
@@ -68,15 +90,53 @@ def kill_tree(worker: int) -> None:
             return
 
 
+def become(user: int) -> None:
+    """Give up root for good, and enter a user namespace that knows this one user only.
+
+    Raises:
+        OSError: some step was refused; the caller must not go on.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    # Giving up root makes a process undumpable, and its own files in /proc root's; the maps below are such files.
+    for option, value in ((PR_SET_DUMPABLE, 1), (PR_SET_NO_NEW_PRIVS, 1)):
+        if libc.prctl(option, value, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
+    if libc.unshare(CLONE_NEWUSER):
+        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{user} {user} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def limit_processes(more: int) -> None:
+    """Let this user have ``more`` processes and threads than now. The kernel counts per user, and not at all for root."""
+    now = 0
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        with contextlib.suppress(OSError):
+            if name.isdigit() and os.stat(f"/proc/{name}").st_uid == os.getuid():
+                now += len(os.listdir(f"/proc/{name}/task"))
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    limit = now + more if hard == resource.RLIM_INFINITY else min(now + more, hard)
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+
+
 def main() -> None:
     """Start the command, wait, and leave nothing behind."""
     control = int(sys.argv[1])
+    options = dict(zip(*[iter(sys.argv[2 : sys.argv.index("--")])] * 2, strict=True))
     command = sys.argv[sys.argv.index("--") + 1 :]
     reaper = become_reaper()
     # SIGCHLD is blocked and waited for; the worker must not inherit the mask.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # The evaluator may first put us into a control group; what we start is then in it from its first instruction on.
+    _say(control, {"ready": True})
+    if not os.read(control, 64).startswith(b"go"):
+        return
     wake_read, wake_write = os.pipe()
     guard = os.getpid()
     worker = os.fork()
@@ -86,14 +146,23 @@ def main() -> None:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if sys.platform.startswith("linux"):
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != guard:
-                os._exit(127)
         for descriptor in (control, wake_read, wake_write):
             os.close(descriptor)
         try:
+            # Behind us in the queue for the processor: a tree that forks without end must not keep us from ending it.
+            os.nice(5)
+            if "--user" in options:
+                become(int(options["--user"]))
+            if "--processes" in options and os.geteuid() != 0:
+                limit_processes(int(options["--processes"]))
+            if sys.platform.startswith("linux"):
+                # After the change of user, which clears it.
+                ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+                if os.getppid() != guard:
+                    os._exit(127)
             os.execv(command[0], command)
+        except OSError as error:
+            os.write(2, f"the worker could not be started: {error}\n".encode())
         finally:
             os._exit(127)
     # Only the worker may hold its ends of the channel and the pipes, or their closing could not be seen.

@@ -14,9 +14,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.channel import HostChannel
+from evaluator.sandbox.guard import descendants
+from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.logs import LogReader
 from evaluator.sandbox.tier import Ended
+from evaluator.sandbox.watch import Watch
 
 KIT_ROOT = Path(__file__).resolve().parents[2]
 GUARD = Path(__file__).with_name("guard.py")
@@ -31,6 +35,8 @@ class GuardedWorker:
         control: our end of the guard's line.
         room: True where the outer process takes every process of the worker with it when it is killed (a namespace).
         seen: how the worker names a file of the host.
+        left: called when every process is gone.
+        limits: held by ``group`` where there is one, else by watching; ``scratch`` is watched where it is given.
     """
 
     def __init__(
@@ -43,6 +49,9 @@ class GuardedWorker:
         room: bool = False,
         seen: Callable[[Path], str] = str,
         left: Callable[[], None] = lambda: None,
+        limits: Limits,
+        group: ControlGroup | None = None,
+        scratch: Path | None = None,
     ) -> None:
         self.outer = outer
         self.channel = channel
@@ -53,30 +62,61 @@ class GuardedWorker:
         self._left = left
         self._lines = b""
         self._ended: Ended | None = None
-        self.pid = int(self._read_report(timeout=20).get("pid", 0))
+        self._group = group
+        self._watch: Watch | None = None
+        self.limited_by = "watch" if group is None else f"cgroup v{group.version}"
+        self.pid = self._begin()
         if not self.pid:
             self.end()
             raise OSError(f"the worker's guard did not start: {self.log().strip()[-500:] or 'it said nothing'}")
+        if group is None or scratch is not None:
+            self._watch = Watch(outer.pid, limits, scratch, self._kill, memory=group is None)
+
+    def _begin(self) -> int:
+        """Let the guard start the worker, in the control group; the worker's number, or 0."""
+        if not self._read_report(timeout=20).get("ready"):
+            return 0
+        try:
+            if self._group is not None:
+                for pid in (self.outer.pid, *descendants(self.outer.pid)):
+                    self._group.add(pid)
+            self._control.send(b"go\n")
+        except OSError:
+            return 0
+        return int(self._read_report(timeout=20).get("pid", 0))
+
+    def _kill(self) -> None:
+        """Have the tree killed; ``end`` waits for it."""
+        with contextlib.suppress(OSError):
+            self._control.send(b"kill\n")
+        # A guard that a worker has stopped cannot do its work; a guard that was not stopped ignores this.
+        with contextlib.suppress(ProcessLookupError):
+            self.outer.send_signal(signal.SIGCONT)
 
     def end(self) -> Ended:
         """See ``Worker.end``."""
         if self._ended is None:
-            with contextlib.suppress(OSError):
-                self._control.send(b"kill\n")
-            # A guard that a worker has stopped cannot do its work; a guard that was not stopped ignores this.
-            with contextlib.suppress(ProcessLookupError):
-                self.outer.send_signal(signal.SIGCONT)
+            if self._watch is not None:
+                self._watch.close()
+            self._kill()
             report = self._read_report(timeout=10 if not self._room else 2)
             guarded = bool(report.get("ended")) or self._room
-            if not guarded:
+            if not guarded and self._group is None:
                 self._sweep_session()
             with contextlib.suppress(ProcessLookupError):
                 self.outer.kill()
             self.outer.wait()
+            if self._group is not None:
+                self._group.kill()
+                guarded = True
             self._left()
             self._control.close()
             self.channel.close()
-            self._ended = Ended(report.get("code"), report.get("signal"), bool(report.get("killed")), guarded)
+            breach = self._watch.breach if self._watch is not None else None
+            if self._group is not None:
+                breach = breach or self._group.breach()
+                self._group.close()
+            self._ended = Ended(report.get("code"), report.get("signal"), bool(report.get("killed")), guarded, breach)
         return self._ended
 
     def log(self) -> str:

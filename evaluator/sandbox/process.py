@@ -10,22 +10,33 @@ from __future__ import annotations
 import os
 import sys
 
+from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.guarded import GUARD, GuardedWorker, launch, worker_command
 from evaluator.sandbox.tier import Environment, WorkerSpec
 
 
 class ProcessSandbox:
-    """Tier ``process``."""
+    """Tier ``process``.
+
+    Args:
+        cgroups: limit memory and processes by a control group where this user may make one; else, or without, by watching.
+    """
 
     name = "process"
+
+    def __init__(self, cgroups: bool = True) -> None:
+        self._cgroups = cgroups
 
     def start(self, spec: WorkerSpec) -> GuardedWorker:
         """See ``Sandbox.start``."""
 
         def command(channel: int, control: int) -> list[str]:
-            return [sys.executable, "-I", "-S", str(GUARD), str(control), "--", *worker_command(channel)]
+            processes = ("--processes", str(spec.limits.processes))
+            return [sys.executable, "-I", "-S", str(GUARD), str(control), *processes, "--", *worker_command(channel)]
 
-        return launch(command, cwd=spec.scratch, environment=Environment().build(spec, dict(os.environ)))
+        environment = Environment().build(spec, dict(os.environ))
+        group = ControlGroup.make(spec.limits) if self._cgroups else None
+        return launch(command, cwd=spec.scratch, environment=environment, limits=spec.limits, group=group, scratch=spec.scratch)
 
 
 SANDBOXES = {"process": ProcessSandbox}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from evaluator.sandbox.channel import HostChannel
+from evaluator.sandbox.limits import Breach, Limits
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class WorkerSpec:
         weights: a folder of pretrained weights, handed over as ``TORCH_HOME``; None for none.
         seed: enters ``PYTHONHASHSEED``, so that the order of sets repeats.
         threads: OpenMP threads that the worker is told to use.
+        limits: of memory, processes and disk, over everything it starts.
     """
 
     submission: Path
@@ -28,6 +30,7 @@ class WorkerSpec:
     weights: Path | None = None
     seed: int = 0
     threads: int = 1
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Ended:
         code: exit status, where it ended by itself.
         signal: signal number, where a signal that was not ours ended it.
         killed: the evaluator ended it.
+        breach: the limit that ended it, with the figure that broke it.
         guarded: False where the guard was lost, so that the tree's end cannot be vouched for.
     """
 
@@ -45,13 +49,15 @@ class Ended:
     signal: int | None = None
     killed: bool = False
     guarded: bool = True
+    breach: Breach | None = None
 
 
 class Worker(Protocol):
-    """A started worker."""
+    """A started worker. ``limited_by`` says what holds its limits: ``cgroup v1``, ``cgroup v2`` or ``watch``."""
 
     channel: HostChannel
     pid: int
+    limited_by: str
 
     def seen(self, path: Path) -> str:
         """How the worker names a file of the host that it was given."""

@@ -1,0 +1,187 @@
+"""The sealed room for Linux: mount, process, network, IPC, host name and user namespaces of its own, made by bubblewrap.
+
+The worker sees the interpreter and its packages, the system's libraries, ``run.py`` and the worker package, its submission, the
+image caches it was given and a scratch folder of bounded size. It sees nothing else of the host: no label, no result, no other
+process, no network. Started by root it runs as ``nobody``. When the room's first process dies the kernel ends every process in
+it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+from evaluator.sandbox.cgroup import ControlGroup
+from evaluator.sandbox.guarded import GUARD, KIT_ROOT, GuardedWorker, launch, worker_command
+from evaluator.sandbox.tier import Environment, WorkerSpec
+
+NOBODY = 65534
+SHARED_MEMORY_BYTES = 1 << 30
+SYSTEM = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/bin", "/usr/share/zoneinfo", "/lib", "/lib32", "/lib64", "/bin")
+_PASSWD = f"root:x:0:0::/:/bin/false\nnobody:x:{NOBODY}:{NOBODY}::/scratch:/bin/false\n"
+
+
+class BubblewrapSandbox:
+    """Tier ``bubblewrap``.
+
+    Args:
+        gpu: show the NVIDIA devices to the worker.
+
+    Raises:
+        OSError: bubblewrap is not installed.
+    """
+
+    name = "bubblewrap"
+
+    def __init__(self, gpu: bool = False) -> None:
+        self._program = shutil.which("bwrap")
+        if self._program is None:
+            raise OSError("the program bwrap is not installed; on Debian: apt-get install bubblewrap")
+        self._gpu = gpu
+        self._root = os.geteuid() == 0
+
+    def start(self, spec: WorkerSpec) -> GuardedWorker:
+        """See ``Sandbox.start``."""
+        seen = _places(spec)
+        environment = Environment().build(spec, dict(os.environ))
+        environment |= {"HOME": "/scratch", "TMPDIR": "/scratch"}
+        if spec.weights is not None:
+            environment["TORCH_HOME"] = "/weights"
+        passwd = _text_descriptor(_PASSWD)
+        info_read, info_write = os.pipe()
+        checkpoint = spec.scratch / "checkpoint"
+        if self._root:
+            checkpoint.mkdir(exist_ok=True)
+            os.chown(checkpoint, NOBODY, NOBODY)
+            checkpoint.chmod(0o700)
+            # The folder around it belongs to root; nobody may pass through it to its own.
+            spec.scratch.chmod(0o711)
+        else:
+            checkpoint.mkdir(exist_ok=True)
+
+        def command(channel: int, control: int) -> list[str]:
+            inside = worker_command(channel, worker="/kit/evaluator/worker/__main__.py", root="/kit")
+            guard = [sys.executable, "-I", "-S", "/guard.py", str(control), *(["--user", str(NOBODY)] if self._root else []), "--"]
+            return [
+                str(self._program),
+                *self._room(spec, seen, passwd),
+                *("--info-fd", str(info_write)),
+                "--",
+                *guard,
+                *inside,
+            ]
+
+        try:
+            worker = launch(
+                command,
+                cwd=Path("/"),
+                environment=environment,
+                keep=(passwd, info_write),
+                room=True,
+                limits=spec.limits,
+                group=ControlGroup.make(spec.limits),
+                scratch=checkpoint,
+                seen=lambda path: seen.get(path, "/scratch/" + path.name if path.parent == spec.scratch else str(path)),
+                left=lambda: _wait_for_end(info_read),
+            )
+        except OSError:
+            os.close(info_read)
+            raise
+        finally:
+            os.close(info_write)
+            os.close(passwd)
+        return worker
+
+    def _room(self, spec: WorkerSpec, seen: dict[Path, str], passwd: int) -> Iterator[str]:
+        """bubblewrap's options, in the order in which it builds the room."""
+        yield from ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+        yield from ("--hostname", "worker", "--die-with-parent", "--new-session")
+        if self._root:
+            # Real root makes the room; the guard keeps just enough to become nobody and to kill what nobody started.
+            yield from ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_KILL")
+        else:
+            yield from ("--unshare-user", "--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY))
+        places = [*interpreter_places(), Path("/kit/evaluator/worker"), Path("/submission/x"), Path("/images/x"), Path("/etc/x")]
+        places += map(Path, SYSTEM)
+        parents = {parent for place in places for parent in place.parents if parent != Path("/")}
+        for parent in sorted(parents):
+            # Made by itself, bubblewrap would close them to everybody but root.
+            yield from ("--perms", "0755", "--dir", str(parent))
+        for place in SYSTEM:
+            if os.path.islink(place):
+                yield from ("--symlink", os.readlink(place), place)
+            elif os.path.isdir(place):
+                yield from ("--ro-bind", place, place)
+        for place in interpreter_places():
+            yield from ("--ro-bind", str(place), str(place))
+        for name in ("ld.so.cache", "localtime"):
+            yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
+        yield from ("--ro-bind-data", str(passwd), "/etc/passwd")
+        yield from (
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--perms",
+            "1777",
+            "--size",
+            str(SHARED_MEMORY_BYTES),
+            "--tmpfs",
+            "/dev/shm",
+        )
+        if self._gpu:
+            for device in sorted(Path("/dev").glob("nvidia*")):
+                yield from ("--dev-bind-try", str(device), str(device))
+            yield from ("--ro-bind-try", "/usr/local/nvidia", "/usr/local/nvidia", "--ro-bind-try", "/sys", "/sys")
+        yield from ("--ro-bind", str(GUARD), "/guard.py", "--ro-bind", str(KIT_ROOT / "run.py"), "/kit/run.py")
+        for part in ("__init__.py", "worker"):
+            yield from ("--ro-bind", str(KIT_ROOT / "evaluator" / part), f"/kit/evaluator/{part}")
+        for path, place in seen.items():
+            yield from ("--ro-bind", str(path), place)
+        yield from ("--perms", "1777", "--size", str(spec.limits.disk), "--tmpfs", "/scratch")
+        yield from ("--bind", str(spec.scratch / "checkpoint"), "/scratch/checkpoint")
+        yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/scratch")
+
+
+def interpreter_places() -> list[Path]:
+    """Folders that the running interpreter needs: itself, its standard library, its packages; the outermost ones only."""
+    wanted = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).parent, Path(os.path.realpath(sys.executable)).parent}
+    wanted |= {Path(p) for p in sysconfig.get_paths().values()}
+    wanted = {p for p in wanted if p.is_dir() and p != Path("/usr") and not any(p.is_relative_to(s) for s in SYSTEM)}
+    return sorted(p for p in wanted if not any(p != other and p.is_relative_to(other) for other in wanted))
+
+
+def _places(spec: WorkerSpec) -> dict[Path, str]:
+    """Where the worker finds what it is given. Names say what a thing is and nothing about the host."""
+    seen = {spec.submission: f"/submission/{spec.submission.name}"}
+    for number, path in enumerate(dict.fromkeys(spec.readable)):
+        seen[path] = f"/images/{number}{path.suffix}"
+    if spec.weights is not None:
+        seen[spec.weights] = "/weights"
+    return seen
+
+
+def _text_descriptor(text: str) -> int:
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as file:
+        file.write(text)
+    return read
+
+
+def _wait_for_end(info: int) -> None:
+    """Wait until the room's first process is gone; the kernel then has ended all others in it."""
+    with os.fdopen(info) as file:
+        text = file.read()
+    with contextlib.suppress(ValueError, KeyError, ProcessLookupError):
+        descriptor = os.pidfd_open(int(json.loads(text)["child-pid"]))
+        try:
+            select.select([descriptor], [], [], 10)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,140 @@
+"""A control group for one worker, version 1 or 2, where this user may make one: limits that cannot be overshot."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+import uuid
+from pathlib import Path
+
+from evaluator.sandbox.limits import Breach, Limits
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+class ControlGroup:
+    """Limits of memory and processes over whatever is put in. Made by ``make``.
+
+    Attributes:
+        version: 1 or 2, for the record.
+    """
+
+    def __init__(self, version: int, folders: dict[str, Path], limits: Limits) -> None:
+        self.version = version
+        self._folders = folders
+        self._limits = limits
+
+    @classmethod
+    def make(cls, limits: Limits) -> ControlGroup | None:
+        """A new group with the limits set, or None where the machine offers none that this user may write."""
+        name = f"dck-{uuid.uuid4().hex[:12]}"
+        if (ROOT / "cgroup.controllers").exists():
+            folders = {"memory": _own(ROOT, 2) / name}
+            folders["pids"] = folders["memory"]
+            settings = [
+                ("memory", "memory.max", limits.memory),
+                ("memory", "memory.swap.max", 0),
+                ("pids", "pids.max", limits.processes),
+            ]
+            version = 2
+        else:
+            folders = {kind: ROOT / kind / name for kind in ("memory", "pids")}
+            settings = [("memory", "memory.limit_in_bytes", limits.memory), ("pids", "pids.max", limits.processes)]
+            version = 1
+        group = cls(version, folders, limits)
+        try:
+            for folder in dict.fromkeys(folders.values()):
+                folder.mkdir()
+            for kind, file, value in settings:
+                # Swap is not limited where the kernel does not account for it; the memory limit still holds.
+                optional = file == "memory.swap.max"
+                with contextlib.suppress(*((OSError,) if optional else ())):
+                    (folders[kind] / file).write_text(str(value))
+        except OSError:
+            group.close()
+            return None
+        return group
+
+    def add(self, pid: int) -> None:
+        """Put a process in; its later children are in as well.
+
+        Raises:
+            OSError: the process is gone, or the kernel refuses.
+        """
+        for folder in dict.fromkeys(self._folders.values()):
+            (folder / "cgroup.procs").write_text(str(pid))
+
+    def kill(self) -> None:
+        """Kill everything in the group, until it is empty: also what escaped every parent and session."""
+        for _ in range(500):
+            pids = {int(pid) for folder in self._folders.values() for pid in _lines(folder / "cgroup.procs")}
+            if not pids:
+                return
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+
+    def breach(self) -> Breach | None:
+        """The limit that the kernel enforced with a kill or a refused fork, if any."""
+        memory = self._folders["memory"]
+        if self.version == 2:
+            kills = _counter(memory / "memory.events", "oom_kill")
+            peak = _number(memory / "memory.peak")
+        else:
+            kills = _counter(memory / "memory.oom_control", "oom_kill")
+            peak = _number(memory / "memory.max_usage_in_bytes")
+        if kills:
+            return Breach("memory", max(peak, self._limits.memory), self._limits.memory)
+        if _counter(self._folders["pids"] / "pids.events", "max"):
+            return Breach("processes", self._limits.processes + 1, self._limits.processes)
+        return None
+
+    def close(self) -> None:
+        """Remove the group. Called when its processes are dead; the kernel may need a moment to see that."""
+        for folder in dict.fromkeys(self._folders.values()):
+            for _ in range(100):
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.02)
+                else:
+                    break
+
+
+def _own(root: Path, version: int) -> Path:
+    """Our own group of version 2, below which a new one may be made if it is delegated to us."""
+    del version
+    with contextlib.suppress(OSError), open("/proc/self/cgroup") as file:
+        for line in file:
+            if line.startswith("0::"):
+                parent = root / line[3:].strip().lstrip("/")
+                # A group that holds processes cannot hand out controllers, so the new one is made beside it.
+                return parent.parent if os.access(parent.parent, os.W_OK) and parent != root else parent
+    return root
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []  # the group is gone, and with it everything in it
+
+
+def _counter(path: Path, name: str) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    return 0
+
+
+def _number(path: Path) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return int(path.read_text())
+    return 0

@@ -1,0 +1,46 @@
+"""What one worker and everything it starts may use, and how a broken limit is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from evaluator.errors import ConfigurationError
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits over the whole tree of a worker's processes.
+
+    Attributes:
+        memory: bytes of memory that is the tree's own (anonymous, shared and temporary files in memory; not the mapped image
+        cache). processes: processes and threads. disk: bytes in the scratch folder; ``files``: files and folders in it. cpus:
+        processors, where the tier can bind to them.
+    """
+
+    memory: int = 16 * GIB
+    processes: int = 1024
+    disk: int = 4 * GIB
+    files: int = 200_000
+    cpus: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("memory", "processes", "disk", "files", "cpus"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"the limit {name} is {getattr(self, name)}; it must be 1 or more")
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A limit that was broken, with the figure that broke it."""
+
+    limit: Literal["memory", "processes", "disk", "files"]
+    seen: int
+    allowed: int
+
+    def __str__(self) -> str:
+        if self.limit in ("memory", "disk"):
+            return f"{self.limit}: {self.seen / GIB:.2f} GiB used, {self.allowed / GIB:.2f} GiB allowed"
+        return f"{self.limit}: {self.seen} seen, {self.allowed} allowed"

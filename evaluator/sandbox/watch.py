@@ -1,0 +1,122 @@
+"""Watches what a worker's tree uses, where the kernel is not asked to.
+
+Looks every 50 ms, less often where a look is dear. A tree that grows faster than that can overshoot before it is ended; cgroups
+cannot be overshot, and are used where they can be written. Address-space limits are not used at all: they count what is merely
+reserved, and break OpenBLAS and CUDA.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from evaluator.sandbox.guard import descendants
+from evaluator.sandbox.limits import Breach, Limits
+
+INTERVAL = 0.05
+SHARE = 0.05
+"""Share of one core that watching may cost: it runs beside the participant's clock."""
+
+
+class Watch:
+    """Calls ``end`` once when a limit is broken.
+
+    Args:
+        root: the process whose descendants are watched; itself counts too.
+        scratch: the folder whose size is watched, or None where it cannot outgrow its limit.
+        memory: False where a cgroup already limits memory and processes.
+        end: ends the tree; called on the watch's thread, at most once.
+    """
+
+    def __init__(self, root: int, limits: Limits, scratch: Path | None, end: Callable[[], None], *, memory: bool = True) -> None:
+        self.breach: Breach | None = None
+        self._root, self._limits, self._scratch, self._memory = root, limits, scratch, memory
+        self._end = end
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="worker-watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching. Not from ``end``, which runs on the watch's own thread."""
+        self._stop.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=10)
+
+    def _look(self) -> None:
+        looks, cost = 0, 0.0
+        while not self._stop.wait(max(INTERVAL, cost / SHARE)):
+            started = time.thread_time()
+            breach = self._tree() if self._memory else None
+            # Walking the scratch folder costs more than reading /proc, and a disk fills more slowly than memory.
+            if breach is None and self._scratch is not None and looks % 4 == 0:
+                breach = folder_breach(self._scratch, self._limits)
+            looks += 1
+            cost = time.thread_time() - started
+            if breach is not None:
+                self.breach = breach
+                self._end()
+                return
+
+    def _tree(self) -> Breach | None:
+        pids = [self._root, *descendants(self._root)]
+        memory, tasks = 0, 0
+        for pid in pids:
+            own, threads = _status(pid)
+            memory += own
+            tasks += threads
+        if tasks > self._limits.processes:
+            return Breach("processes", tasks, self._limits.processes)
+        if memory > self._limits.memory:
+            # Pages that a fork shares are counted in every process above; the proportional figure is dearer, and fair.
+            memory = sum(map(_proportional, pids))
+            if memory > self._limits.memory:
+                return Breach("memory", memory, self._limits.memory)
+        return None
+
+
+def _fields(path: str, names: Iterable[bytes]) -> dict[bytes, int]:
+    wanted = set(names)
+    found: dict[bytes, int] = {}
+    with contextlib.suppress(OSError, ValueError, IndexError), open(path, "rb") as file:
+        for line in file:
+            name, _, rest = line.partition(b":")
+            if name in wanted:
+                found[name] = int(rest.split()[0])
+    return found
+
+
+def _status(pid: int) -> tuple[int, int]:
+    """(bytes of the process's own memory, threads); zeros for one that is gone."""
+    found = _fields(f"/proc/{pid}/status", (b"RssAnon", b"RssShmem", b"VmSwap", b"Threads"))
+    threads = found.pop(b"Threads", 0)
+    return 1024 * sum(found.values()), threads
+
+
+def _proportional(pid: int) -> int:
+    """Bytes of its own memory, pages shared by n processes counted as an n-th."""
+    found = _fields(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon", b"Pss_Shmem", b"SwapPss"))
+    return 1024 * sum(found.values())
+
+
+def folder_breach(folder: Path, limits: Limits) -> Breach | None:
+    """Whether a folder holds more than it may: bytes on disk (a sparse file's holes are none), files and folders."""
+    total, files = 0, 0
+    stack = [str(folder)]
+    while stack:
+        place = stack.pop()
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                files += 1
+                with contextlib.suppress(OSError):
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append(entry.path)
+                if total > limits.disk:
+                    return Breach("disk", total, limits.disk)
+                if files > limits.files:
+                    return Breach("files", files, limits.files)
+    return None
