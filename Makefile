@@ -57,7 +57,7 @@ card: data
 	$(PY) -m evaluator data card data/quick
 
 picture: environment
-	$(PY) docs/make_picture.py $(ARGS)
+	$(PY) -m docs.make_picture $(ARGS)
 
 # -- environment -----------------------------------------------------------------------------------------------------------
 
