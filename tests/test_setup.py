@@ -16,7 +16,11 @@ from packaging.utils import canonicalize_name
 
 import local_evaluation
 from docs.make_picture import picture
+from evaluator.errors import Verdict
 from evaluator.purchase.profiles import PROFILES
+from evaluator.purchase.rounds import NODE
+from evaluator.sandbox.limits import GIB, Limits
+from evaluator.worker.phases import ALIASES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -158,6 +162,45 @@ def test_links_lead_to_files_that_are_there(page):
     for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if not re.match(r"[a-z]+:", link):
             assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"
+
+
+def test_the_documented_keywords_are_those_that_phases_are_given():
+    text = (ROOT / "docs" / "participants.md").read_text(encoding="utf-8")
+    section = text.split("\n## What a phase is given", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", section, re.MULTILINE)
+    assert {name: (name, *re.findall(r"`(\w+)`", aliases)) for name, aliases in rows} == ALIASES
+
+
+def test_the_documented_verdicts_are_the_closed_set():
+    text = (ROOT / "docs" / "participants.md").read_text(encoding="utf-8")
+    section = text.split("\n## Verdicts", 1)[1].split("\n## ", 1)[0]
+    assert set(re.findall(r"^\| `([A-Z_]+)`", section, re.MULTILINE)) == set(Verdict)
+
+
+def test_the_documented_limits_are_those_of_the_sandbox():
+    text = (ROOT / "docs" / "participants.md").read_text(encoding="utf-8")
+    limits = Limits()
+    for words in (
+        f"{limits.memory // GIB} GiB of memory",
+        f"be {limits.processes:,}, threads included",
+        f"up to {limits.disk // GIB} GiB and {limits.files:,} files",
+        f"the round's node ({NODE['cpus']})",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize("page", ["docs/participants.md", "docs/organisers.md"])
+def test_the_documented_options_exist(page):
+    options = set(local_evaluation.build_parser()._option_string_actions)
+    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+        for command in re.findall(r"local_evaluation\.py((?: [^`#\n]+)?)", line):
+            assert set(re.findall(r"--[a-z-]+", command)) <= options, line
+
+
+def test_the_code_in_the_documents_compiles():
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            compile(block, page.name, "exec")
 
 
 def test_the_table_of_profiles_in_the_readme_is_that_of_the_kit():
