@@ -14,11 +14,12 @@ from evaluator.scoring.metrics import best_constant, score
 from evaluator.seeds import generator
 from evaluator.training import augment
 from evaluator.training.convolutions import Depthwise, Pointwise, quicken
-from evaluator.training.loop import batches, rate_factor, train
+from evaluator.training.loop import train
 from evaluator.training.network import build_network
 from evaluator.training.pipeline import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Pipeline
 from evaluator.training.predict import decide, predict
 from evaluator.training.recipes import PIPELINES
+from evaluator.training.schedule import batches, rate_factor
 from evaluator.training.split import stratified_share
 
 TURNS = Augmentation(horizontal_flip=True, vertical_flip=True, quarter_turns=True)

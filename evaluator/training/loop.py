@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,45 +25,16 @@ from evaluator.training import device as devices
 from evaluator.training import thresholds as rules
 from evaluator.training.augment import draw, transform
 from evaluator.training.convolutions import quicken
-from evaluator.training.network import build_network, head_parameters
+from evaluator.training.network import PooledLinear, build_network, head_parameters
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import check_images, probabilities, upload
+from evaluator.training.schedule import batches, rate_factor
 from evaluator.training.split import stratified_share
+from evaluator.training.trained import Trained
 from evaluator.training.weights import load_starting_weights
 
 HIGHEST_POSITIVE_WEIGHT = 10.0
 MOMENTUM = 0.9
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A trained model and what is worth knowing of its making.
-
-    Attributes:
-        pipeline: the recipe.
-        model: in evaluation mode, on ``device``.
-        thresholds: float64 (k,); a class is predicted at or above its threshold.
-        history: one dict per epoch: ``epoch`` (from 1), ``loss``, ``learning_rate``, ``gradient_norm``, and
-            ``validation_loss`` where there is a validation share.
-        seconds: wall-clock time of the training.
-        n_items: items handed in; n_train of them were trained on, n_validation were kept for the thresholds.
-        weights_identity: the starting weights, ``none`` or ``sha256:...``.
-        device, threads: where it was trained, with how many threads.
-        seed: the seed handed in.
-    """
-
-    pipeline: Pipeline
-    model: nn.Module
-    thresholds: np.ndarray
-    history: tuple[dict[str, float], ...]
-    seconds: float
-    n_items: int
-    n_train: int
-    n_validation: int
-    weights_identity: str
-    device: str
-    threads: int
-    seed: int
 
 
 def train(
@@ -125,40 +95,6 @@ def train(
         threads=used,
         seed=seed,
     )
-
-
-def batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Cut an order of items into batches of at most ``batch_size`` whose sizes differ by one at most.
-
-    A short last batch would weigh its few items more than all others, and one of a single item cannot be batch-normalised. Batches
-    of one do not occur: an odd rest at ``batch_size`` 2 makes one batch of three.
-    """
-    count = max(1, min(math.ceil(len(order) / batch_size), len(order) // 2))
-    return np.array_split(order, count)
-
-
-def rate_factor(step: int, steps: int, schedule: str, warmup: float) -> float:
-    """The learning rate of a step (from 0) as a share of the peak."""
-    rising = warmup * steps
-    if schedule == "constant" and step >= rising:
-        return 1.0
-    if step < rising:
-        done = (step + 1) / (rising + 1)
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * done)) / 2 if schedule == "one_cycle" else done
-    return (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1))) / 2
-
-
-class PooledLinear(nn.Module):
-    """Logistic regression on the pixels of a small image: (n, 3, s, s) to (n, k) logits. Starts at zero."""
-
-    def __init__(self, image_size: int, n_outputs: int) -> None:
-        super().__init__()
-        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, n_outputs))
-        for parameter in self.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(x)
 
 
 class _Run:

@@ -87,3 +87,16 @@ def _start_shallow(model: nn.Module) -> None:
     for layer in head:
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
+
+
+class PooledLinear(nn.Module):
+    """Logistic regression on the pixels of a small image: (n, 3, s, s) to (n, k) logits. Starts at zero."""
+
+    def __init__(self, image_size: int, n_outputs: int) -> None:
+        super().__init__()
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, n_outputs))
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(x)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,9 +10,7 @@ from evaluator.errors import DataError, TrainingError
 from evaluator.training import device as devices
 from evaluator.training.augment import transform
 from evaluator.training.pipeline import Pipeline
-
-if TYPE_CHECKING:
-    from evaluator.training.loop import Trained
+from evaluator.training.trained import Trained
 
 BATCH_SIZE = 64
 
