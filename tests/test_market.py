@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from conftest import CLASSES, SUBMISSIONS
+from conftest import SUBMISSIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -551,4 +551,3 @@ def test_items_carry_the_number_that_a_label_is_bought_by(strategy, session, set
     result = session(path, order=order_of(80))
     assert result.verdict is Verdict.OK, result.reason
     assert [p.index for p in result.ledger] == list(range(10, 40, 3))
-    assert len(CLASSES) == 6
