@@ -125,7 +125,8 @@ def run_cell(spec: CellSpec, inputs: CellInputs, progress: Progress = lambda wha
     """
     session = _buy(spec, inputs, progress)
     verdict, reason = session.verdict, session.reason
-    kept = verdict is Verdict.TIME_LIMIT and spec.on_timeout == "keep"
+    # A submission that could not even be imported in time has not begun: there is nothing to keep.
+    kept = verdict is Verdict.TIME_LIMIT and spec.on_timeout == "keep" and bool(session.phases)
     scored: Scored | None = None
     if verdict is Verdict.OK or kept:
         try:
