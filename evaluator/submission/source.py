@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ class Source:
     Attributes:
         path: the folder or file that was named.
         name: its plain name, for tables.
-        digest: SHA-256 over the names and bytes of its files; a changed submission is another one.
+        digest: SHA-256 over the names and bytes of its files, for a single file also of the modules beside it that it imports; a
+            changed submission is another one.
     """
 
     path: Path
@@ -36,7 +38,7 @@ def read_source(path: Path) -> Source:
     path = path.expanduser().absolute()
     try:
         entry_file(path)
-        files = [path] if path.is_file() else sorted(_files(path))
+        files = _imported_beside(path) if path.is_file() else sorted(_files(path, set()))
         digest = hashlib.sha256()
         for file in files:
             name = file.relative_to(path.parent if path.is_file() else path).as_posix().encode()
@@ -49,13 +51,47 @@ def read_source(path: Path) -> Source:
     return Source(path, path.stem if path.is_file() else path.name, digest.hexdigest()[:32])
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, above: set[Path]) -> list[Path]:
+    """Every file below ``folder``, links followed, as an import would; but never round in a circle."""
+    here = folder.resolve()
+    if here in above:
+        return []
     found = []
     for path in folder.iterdir():
         if path.name in IGNORED or path.suffix == ".pyc":
             continue
-        if path.is_dir() and not path.is_symlink():
-            found += _files(path)
+        if path.is_dir():
+            found += _files(path, above | {here})
         elif path.is_file():
             found.append(path)
     return found
+
+
+def _imported_beside(entry: Path) -> list[Path]:
+    """``entry`` and the modules and packages of its folder that it imports, directly or by another of them."""
+    found: set[Path] = set()
+    waiting = [entry]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for name in _imports(file) if file.suffix == ".py" else ():
+            module, package = entry.parent / f"{name}.py", entry.parent / name
+            if module.is_file():
+                waiting.append(module)
+            elif package.is_dir():
+                waiting += _files(package, set())
+    return sorted(found)
+
+
+def _imports(file: Path) -> set[str]:
+    """First names of what a file imports; none where it is no Python, which its own import will say better."""
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError, RecursionError):
+        return set()
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    # These two are the kit's own in every worker, whatever lies beside the submission.
+    return {name.split(".")[0] for name in names} - {"run", "evaluator"}
