@@ -102,7 +102,7 @@ def evaluate(args: argparse.Namespace) -> int:
         pipeline=PIPELINES[name],
         tier="process",
         device=str(resolve(args.device)),
-        threads=args.threads or node_threads(),
+        threads=node_threads() if args.threads is None else args.threads,
         score_split=args.score_split or profile.round.score_split,
         label_quality=args.label_quality,
         on_timeout=args.on_timeout,

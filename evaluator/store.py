@@ -20,6 +20,9 @@ from typing import Any
 
 from evaluator.errors import ConfigurationError
 
+NEEDED = {"cell", "verdict", "reason", "scored", "fit_to_submit", "metrics", "purchase", "phases", "ledger"}
+"""What tables and summaries read of a cell; a file without it is damaged."""
+
 
 class Store:
     """Results below one folder.
@@ -47,12 +50,12 @@ class Store:
     def read_cell(self, digest: str) -> dict[str, Any] | None:
         """A stored cell, or None where there is none.
 
-        A file that is cut, or that holds another cell, is moved aside with a warning and counts as none.
+        A file that is cut, or that does not hold this cell whole, is moved aside with a warning and counts as none.
         """
         path = self.cell_path(digest)
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(result, dict) and result.get("cell") == digest and "verdict" in result:
+            if isinstance(result, dict) and result.get("cell") == digest and result.keys() >= NEEDED:
                 return result
             why = "does not hold this cell"
         except FileNotFoundError:

@@ -144,6 +144,16 @@ def test_anything_else_is_a_protocol_error(pair, text):
         host.receive(soon())
 
 
+def test_texts_of_a_worker_are_cut_and_cannot_steer_a_terminal(pair):
+    host, worker = pair
+    said = {"error": "E" * 10_000, "message": "\x1b[2J\x07red\u202e\n\tä", "trace": "t" * 200_000}
+    worker.sendall(encode({"t": "failed", **said}))
+    got = host.receive(soon()).fields
+    assert len(got["error"]) == 4_000
+    assert len(got["trace"]) == 20_000
+    assert got["message"] == "\\x1b[2J\\x07red\\x202e\n\tä"
+
+
 def test_reading_ends_at_its_deadline_also_in_the_middle_of_a_frame(pair):
     host, worker = pair
     worker.sendall(frame('{"t":"buy"}')[:-3])

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from evaluator.errors import ConfigurationError, SubmissionError
-from evaluator.store import Store
+from evaluator.store import NEEDED, Store
 from evaluator.submission.source import read_source
 
 ROOT = Path(__file__).resolve().parents[1]
-CELL = {"cell": "abc", "verdict": "OK", "scored": True, "metrics": {"macro_f1": 0.5}}
+CELL = {name: {} for name in NEEDED} | {"cell": "abc", "verdict": "OK", "scored": True, "metrics": {"macro_f1": 0.5}}
 
 
 def leftovers(root: Path) -> list[str]:
@@ -91,7 +91,7 @@ store = Store(Path({str(tmp_path)!r}))
 n = 0
 while True:
     n += 1
-    store.write_cell({{"cell": "abc", "verdict": "OK", "n": n, "long": "x" * 500_000}})
+    store.write_cell({{"cell": "abc", "n": n, "long": "x" * 500_000}})
 """
     store = Store(tmp_path)
     for delay in (0.3, 0.4, 0.5):

@@ -55,7 +55,8 @@ def predictions(message: Message, n_images: int, n_classes: int) -> np.ndarray:
     if shape != [n_images, n_classes]:
         raise ClaimRefused(
             Verdict.INVALID_OUTPUT,
-            f"prediction_phase returned an array of shape {tuple(shape)}; ({n_images}, {n_classes}) was expected, a row per image",
+            f"prediction_phase returned an array of shape {str(tuple(shape))[:80]}; ({n_images}, {n_classes}) was expected, "
+            "a row per image",
         )
     if len(message.blob) != 8 * n_images * n_classes:
         raise ClaimRefused(Verdict.PROTOCOL_ERROR, f"predictions of {len(message.blob)} bytes for {n_images} x {n_classes} values")

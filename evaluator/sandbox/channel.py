@@ -36,6 +36,9 @@ OPTIONAL: dict[str, dict[str, type | tuple[type, ...]]] = {
     "done": {"class": str, "saves": bool, "loads": bool, "claim": str, "n": int, "clock": bool, "shape": list},
 }
 
+TEXT_CAPS = {"trace": 20_000}
+"""Longest text of a worker's field in characters, 4,000 where nothing is said: what it says is shown to people."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -130,7 +133,14 @@ def _checked(fields: dict[str, Any], blob: bytes) -> Message:
             if name not in optional:
                 raise ProtocolError(f"a {kind!r} message with the unknown field {name[:40]!r}")
             _check_type(kind, name, value, optional[name])
-    return Message(kind, fields, blob)
+    return Message(kind, {name: _plain(name, value) for name, value in fields.items()}, blob)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Texts cut to their cap, and without characters that would steer a terminal."""
+    if not isinstance(value, str):
+        return value
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in value[: TEXT_CAPS.get(name, 4_000)])
 
 
 def _check_type(kind: str, name: str, value: Any, types: type | tuple[type, ...]) -> None:

@@ -49,34 +49,36 @@ class Plan:
             raise ConfigurationError(f"--seeds is {self.seeds}; it must be 1 or more")
         if self.threads < 1:
             raise ConfigurationError(f"--threads is {self.threads}; it must be 1 or more")
+        # A spec checks its choices; better now than when all data are read.
+        self._spec(self.pairs[0], 0, "", {}, "")
 
     def cells(self, sets: RoundSets) -> list[CellSpec]:
         """One spec per pair and seed; all pairs of a seed before the next seed, so that a run that is cut short has whole seeds."""
         weights = starting_weights_identity(self.pipeline)
         participant = "" if self.weights_dir is None else f"{self.weights_dir.name}:{_listing(self.weights_dir)}"
-        return [
-            CellSpec(
-                submission=self.source.name,
-                submission_digest=self.source.digest,
-                profile=self.profile,
-                pair=pair,
-                seed=seed,
-                root_seed=self.root_seed,
-                pipeline=self.pipeline,
-                weights=weights,
-                data=sets.digests(),
-                score_split=self.score_split,
-                tier=self.tier,
-                device=self.device,
-                threads=self.threads,
-                label_quality=self.label_quality,
-                on_timeout=self.on_timeout,  # type: ignore[arg-type]
-                restart=self.restart,
-                participant_weights=participant,
-            )
-            for seed in range(self.seeds)
-            for pair in self.pairs
-        ]
+        digests = sets.digests()
+        return [self._spec(pair, seed, weights, digests, participant) for seed in range(self.seeds) for pair in self.pairs]
+
+    def _spec(self, pair: Pair, seed: int, weights: str, data: dict[str, str], participant: str) -> CellSpec:
+        return CellSpec(
+            submission=self.source.name,
+            submission_digest=self.source.digest,
+            profile=self.profile,
+            pair=pair,
+            seed=seed,
+            root_seed=self.root_seed,
+            pipeline=self.pipeline,
+            weights=weights,
+            data=data,
+            score_split=self.score_split,
+            tier=self.tier,
+            device=self.device,
+            threads=self.threads,
+            label_quality=self.label_quality,
+            on_timeout=self.on_timeout,  # type: ignore[arg-type]
+            restart=self.restart,
+            participant_weights=participant,
+        )
 
 
 def node_threads() -> int:
