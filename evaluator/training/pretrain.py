@@ -180,6 +180,8 @@ class Run:
         self.scale = 1.0 / (torch.tensor(STD, device=device).view(1, 3, 1, 1) * 255.0)
         self.forward: nn.Module | Callable[[Tensor], Tensor] = self.model
         self.compiled = compiled and self._compile()
+        if device.type == "cuda" and not self.compiled:
+            self._rehearse()
 
     def train(self, deadline: float | None, *, until: int | None = None) -> None:
         """Show ``spec.images`` images, or as many as fit before ``deadline`` (of ``time.monotonic``).
@@ -293,6 +295,15 @@ class Run:
             yield
         finally:
             torch.backends.cudnn.benchmark = kept
+
+    def _rehearse(self) -> None:
+        """Let cuDNN choose its algorithms before the clock runs: it takes long enough to use up the warm-up of a run in minutes."""
+        kept = copy.deepcopy(self.model.state_dict())
+        with self._fast_convolutions():
+            self._loss(*self._batch(0)).backward()
+        self.model.load_state_dict(kept)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.synchronize(self.device)
 
     def _compile(self) -> bool:
         """Compile by a trial step on the first batch; on failure say so and stay with the plain network."""
