@@ -1,0 +1,109 @@
+"""Does the profile measure what was bought? Full trainings of one profile's pipeline on true, random and shuffled labels.
+
+    python -m benchmarks.learning [--profile quick] [--pair 1889:17] [--seeds 3] [--json FILE]
+
+Three conditions, the same images, seeds and initial weights in each, images bought at random:
+
+``true``      the market sells true labels
+``random``    the market sells the labels of other images; the training set is untouched
+``shuffled``  training set and bought labels are both shuffled among the images: nothing is left to learn but the rates
+
+``training set only`` buys nothing. The best constant answer needs no training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from evaluator.purchase.cell import CellSpec, train_and_score
+from evaluator.purchase.ledger import Ledger, Purchase
+from evaluator.purchase.profiles import profile_named
+from evaluator.purchase.rounds import Pair
+from evaluator.purchase.sets import RoundSets, provide_data, read_sets
+from evaluator.scoring.intervals import t_interval
+from evaluator.seeds import generator
+from evaluator.training.recipes import PIPELINES
+
+
+def ledger_of(labels: np.ndarray, chosen: np.ndarray) -> Ledger:
+    """A ledger that bought the images ``chosen`` with ``labels`` (one row per pool image)."""
+    return Ledger([Purchase(i, int(c), int(c), 0.0, tuple(labels[c].tolist())) for i, c in enumerate(chosen)])
+
+
+def shuffled_sets(sets: RoundSets, seed: int) -> RoundSets:
+    """The same sets with the training labels shuffled among the images."""
+    training = sets.splits["training"]
+    order = generator(seed, "shuffled training labels").permutation(len(training))
+    return replace(sets, splits=sets.splits | {"training": replace(training, labels=training.labels[order])})
+
+
+def main() -> None:
+    """Train every condition, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--pair", default="1889:17")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--pipeline")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    profile, pair = profile_named(args.profile), Pair.parse(args.pair)
+    folder = Path("data") / profile.data_folder
+    provide_data(profile, folder)
+    sets = read_sets(profile, folder, cache=Path("data/.cache"))
+    pool = sets.splits["unlabelled"].labels
+    rows: dict[str, list[float]] = {"true": [], "random": [], "shuffled": [], "training set only": []}
+    constant = 0.0
+    for seed in range(args.seeds):
+        spec = CellSpec(
+            submission="benchmark",
+            submission_digest="",
+            profile=profile,
+            pair=pair,
+            seed=seed,
+            root_seed=2022,
+            pipeline=PIPELINES[args.pipeline or profile.pipeline],
+            weights="",
+            data=sets.digests(),
+            score_split=profile.round.score_split,
+            tier="none",
+            device="cpu",
+            threads=args.threads,
+        )
+        rng = generator(2022, seed, "benchmark", "learning")
+        chosen = rng.permutation(len(pool))[: profile.budget(pair)]
+        others = pool[rng.permutation(len(pool))]
+        conditions = {
+            "true": (sets, ledger_of(pool, chosen)),
+            "random": (sets, ledger_of(others, chosen)),
+            "shuffled": (shuffled_sets(sets, seed), ledger_of(others, chosen)),
+            "training set only": (sets, Ledger()),
+        }
+        for name, (used, ledger) in conditions.items():
+            started = time.perf_counter()
+            scored = train_and_score(spec, used, ledger)
+            constant = scored.constant
+            rows[name].append(scored.metrics.macro_f1)
+            items, seconds = scored.details["n_items"], time.perf_counter() - started
+            print(f"seed {seed} {name:18} macro F1 {scored.metrics.macro_f1:.3f}  {items} items, {seconds:.1f} s", flush=True)
+    print(
+        f"\n{profile.name}, {pair.name}: macro F1 on {profile.sizes['validation']} images, mean and 95 % t-interval, n={args.seeds}"
+    )
+    print(f"{'best constant answer':22}{constant:.3f}")
+    for name, values in rows.items():
+        print(f"{name:22}{t_interval(values)}")
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(
+            json.dumps({"profile": profile.name, "pair": pair.name, "constant": constant, "macro_f1": rows}, indent=1)
+        )
+
+
+if __name__ == "__main__":
+    main()
