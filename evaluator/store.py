@@ -20,7 +20,7 @@ from typing import Any
 
 from evaluator.errors import ConfigurationError
 
-NEEDED = {"cell", "verdict", "reason", "scored", "fit_to_submit", "metrics", "purchase", "phases", "ledger"}
+NEEDED = {"cell", "verdict", "reason", "scored", "fit_to_submit", "metrics", "purchase", "phases", "ledger", "isolation"}
 """What tables and summaries read of a cell; a file without it is damaged."""
 
 

@@ -16,6 +16,7 @@ import local_evaluation
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import Pair
 from evaluator.sweep.local import log_name
+from evaluator.training.recipes import PIPELINES
 
 ROOT = Path(__file__).resolve().parents[1]
 RANDOM = SUBMISSIONS / "random_buyer.py"
@@ -388,6 +389,15 @@ def test_a_profile_whose_data_cannot_be_made_says_where_it_comes_from(evaluate):
     assert status == 2
     assert "data import" in err
     assert "data make" in err
+
+
+def test_weights_that_cannot_be_had_are_said_before_anything_is_bought(evaluate, ran, monkeypatch, tmp_path):
+    pipeline = replace(PIPELINES["debug"], weights=str(tmp_path / "mine.safetensors"))
+    monkeypatch.setitem(PIPELINES, "debug", pipeline)
+    status, _, err = evaluate("--pipeline", "debug", "--pair", "621:17")
+    assert status == 2
+    assert "mine.safetensors is not there" in err
+    assert ran == []
 
 
 def test_help_is_short_and_grouped():

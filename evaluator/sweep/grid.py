@@ -54,10 +54,22 @@ class Plan:
 
     def cells(self, sets: RoundSets) -> list[CellSpec]:
         """One spec per pair and seed; all pairs of a seed before the next seed, so that a run that is cut short has whole seeds."""
-        weights = starting_weights_identity(self.pipeline)
+        weights = self._starting_weights()
         participant = "" if self.weights_dir is None else f"{self.weights_dir.name}:{_listing(self.weights_dir)}"
         digests = sets.digests()
         return [self._spec(pair, seed, weights, digests, participant) for seed in range(self.seeds) for pair in self.pairs]
+
+    def _starting_weights(self) -> str:
+        """Identity of the pipeline's starting weights: changed weights make other cells, and missing ones are said at once.
+
+        Raises:
+            WeightsError: they cannot be had.
+        """
+        if self.pipeline.architecture == "linear" or self.profile.round.scores == "participant":
+            return "none"
+        from evaluator.training.weights import starting_weights_identity
+
+        return starting_weights_identity(self.pipeline.weights, self.pipeline.architecture)
 
     def _spec(self, pair: Pair, seed: int, weights: str, data: dict[str, str], participant: str) -> CellSpec:
         return CellSpec(
@@ -85,15 +97,6 @@ def node_threads() -> int:
     """Threads of the round's node, as far as this machine has them."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(int(NODE["cpus"]), available)
-
-
-def starting_weights_identity(pipeline: Pipeline) -> str:
-    """What the pipeline's starting weights are, before the first cell: a changed file is another cell."""
-    path = Path(pipeline.weights)
-    if pipeline.weights in ("none", "imagenet", "procedural") or not path.is_file():
-        return pipeline.weights
-    with open(path, "rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _listing(folder: Path) -> str:

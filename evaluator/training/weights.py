@@ -48,21 +48,40 @@ def load_starting_weights(model: nn.Module, weights: str, architecture: str, *, 
     Raises:
         WeightsError: the weights cannot be had, or are not those of this network; the model is unchanged.
     """
-    if weights == "none":
+    path = _file(weights, architecture, torch_home)
+    if path is None:
         return "none"
+    state = _read_pickled(path) if weights == "imagenet" else read_safetensors(path)
+    identity = _identity(path, weights)
+    _copy_features(model, state, path)
+    return identity
+
+
+def starting_weights_identity(weights: str, architecture: str, *, torch_home: Path | None = None) -> str:
+    """What ``load_starting_weights`` will return, found before any other work is done.
+
+    Raises:
+        WeightsError: the weights cannot be had.
+    """
+    path = _file(weights, architecture, torch_home)
+    return "none" if path is None else _identity(path, weights)
+
+
+def _file(weights: str, architecture: str, torch_home: Path | None) -> Path | None:
+    if weights == "none":
+        return None
     if weights == "imagenet":
-        path = _imagenet_file(architecture, torch_home)
-        state = _read_pickled(path)
-    else:
-        path = _procedural_file(architecture) if weights == "procedural" else _named_file(weights)
-        state = read_safetensors(path)
+        return _imagenet_file(architecture, torch_home)
+    return _procedural_file(architecture) if weights == "procedural" else _named_file(weights)
+
+
+def _identity(path: Path, weights: str) -> str:
     digest = file_sha256(path)
     if weights == "procedural" and digest != PROCEDURAL_SHA256:
         raise WeightsError(
             f"{path} has the SHA-256 {digest}, expected {PROCEDURAL_SHA256}; restore it (`git checkout -- {path.name}` in its "
             f"folder), or name it by its path to use it as it is"
         )
-    _copy_features(model, state, path)
     return f"sha256:{digest}"
 
 
