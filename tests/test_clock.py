@@ -281,6 +281,23 @@ def test_a_worker_that_answers_late_has_not_answered(strategy, session):
     assert 0.5 <= result.seconds < 4.0
 
 
+def test_frames_that_pile_up_faster_than_they_are_read_end_at_the_limit_too(strategy, session):
+    path = strategy("""
+        def purchase_phase(self, unlabelled_dataset, register_progress):
+            for _ in range(200):
+                register_progress(0.5)
+            unlabelled_dataset.purchase_label(0)
+    """)
+
+    def slow(what: str, share: float) -> None:
+        if share == 0.5:
+            time.sleep(0.02)
+
+    result = session(path, seconds=0.5, progress=slow)
+    assert result.verdict is Verdict.TIME_LIMIT
+    assert len(result.ledger) == 0
+
+
 def test_the_prediction_phase_has_a_limit_of_its_own(strategy, session):
     path = strategy("""
         def pre_training_phase(self):

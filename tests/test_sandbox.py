@@ -319,6 +319,16 @@ def test_a_capped_log_keeps_the_first_and_last_bytes_and_counts_the_rest(parts, 
         assert log.text() == (whole[:head] + gap + whole[-tail:]).decode("utf-8", errors="replace")
 
 
+def test_a_log_without_end_needs_no_memory_without_end():
+    log = CappedLog(50, 50)
+    for _ in range(1_000):
+        log.write(b"x" * 100)
+    assert log._tail_size <= 150
+    assert sum(map(len, log._tail)) == log._tail_size
+    assert log.total == 100_000
+    assert len(log.text()) < 150
+
+
 def test_the_limit_of_the_time_is_no_signal_that_can_be_caught(strategy, session, told):
     path = strategy("""
         def purchase_phase(self):

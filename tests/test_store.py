@@ -71,6 +71,15 @@ def test_a_failure_while_writing_leaves_the_old_file_whole(tmp_path, monkeypatch
     assert leftovers(tmp_path) == []
 
 
+def test_a_reader_keeps_the_file_that_it_opened_whole(tmp_path):
+    store = Store(tmp_path)
+    store.write_cell(CELL | {"long": "x" * 100_000})
+    with open(store.cell_path("abc")) as reader:
+        store.write_cell(CELL)
+        assert len(json.loads(reader.read())["long"]) == 100_000
+    assert store.read_cell("abc") == CELL
+
+
 def test_what_is_no_json_is_refused_before_the_file_is_touched(tmp_path):
     store = Store(tmp_path)
     store.write_cell(CELL)
