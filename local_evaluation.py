@@ -39,6 +39,12 @@ def build_parser() -> argparse.ArgumentParser:
     rules.add_argument(
         "--restart-workers", action="store_true", help="a fresh worker per phase, restored from the checkpoint hooks"
     )
+    rules.add_argument(
+        "--sandbox",
+        choices=("auto", "bubblewrap", "docker", "process"),
+        default="auto",
+        help="isolation tier (default: auto, the strongest that works here)",
+    )
     training = parser.add_argument_group("training and score")
     training.add_argument("--pipeline", help="another pipeline than the profile's")
     training.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
@@ -77,7 +83,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from evaluator.purchase.cell import CellInputs
     from evaluator.purchase.sets import provide_data, read_sets
     from evaluator.report.terminal import progress_line, show_plan, show_result
-    from evaluator.sandbox.process import SANDBOXES
+    from evaluator.sandbox.tiers import choose
     from evaluator.store import Store
     from evaluator.submission.source import read_source
     from evaluator.sweep.grid import Plan, node_threads
@@ -93,6 +99,8 @@ def evaluate(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"there is no pipeline {name!r}; choose one of {', '.join(PIPELINES)}")
     if args.weights_dir is not None and not args.weights_dir.is_dir():
         raise ConfigurationError(f"--weights-dir {args.weights_dir} is not a folder")
+    device = str(resolve(args.device))
+    sandbox = choose(args.sandbox, gpu=device.startswith("cuda"))
     plan = Plan(
         source=read_source(args.submission),
         profile=profile,
@@ -100,8 +108,8 @@ def evaluate(args: argparse.Namespace) -> int:
         seeds=args.seeds,
         root_seed=args.root_seed,
         pipeline=PIPELINES[name],
-        tier="process",
-        device=str(resolve(args.device)),
+        tier=sandbox.name,
+        device=device,
         threads=node_threads() if args.threads is None else args.threads,
         score_split=args.score_split or profile.round.score_split,
         label_quality=args.label_quality,
@@ -125,7 +133,7 @@ def evaluate(args: argparse.Namespace) -> int:
     cells = plan.cells(sets)
     show_plan(console, plan, sets.counts())
     run = store.new_run(plan.source.name)
-    inputs = CellInputs(plan.source.path, sets, SANDBOXES[plan.tier](), plan.weights_dir, worker_threads=node_threads())
+    inputs = CellInputs(plan.source.path, sets, sandbox, plan.weights_dir, worker_threads=node_threads())
     finished = []
     try:
         with progress_line(console) as line:

@@ -257,7 +257,7 @@ def _result(
         "phases": [asdict(phase) | {"seconds": round(phase.seconds, 6)} for phase in session.phases],
         "ledger": session.ledger.as_rows(),
         "data": {"folder": inputs.sets.folder.name, "counts": inputs.sets.counts(), "digests": inputs.sets.digests()},
-        "isolation": {"tier": spec.tier, "guarded": session.guarded},
+        "isolation": {"tier": spec.tier, "guarded": session.guarded, "limited_by": session.limited_by},
         "versions": versions(),
     }
 

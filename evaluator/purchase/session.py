@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from evaluator.purchase.clock import Clock
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.market import Market
 from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, Message, ProtocolError
+from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
 from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
@@ -42,6 +43,7 @@ class SessionSpec:
             starting and importing.
         seed: handed to the participant.
         restart: run every phase in a fresh worker that is restored from the participant's checkpoint.
+        limits: of memory, processes and disk.
     """
 
     submission: Path
@@ -59,6 +61,7 @@ class SessionSpec:
     threads: int = 1
     weights: Path | None = None
     restart: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class SessionResult:
         disagreement: where the purchase phase's return value contradicts the ledger, in words; else None.
         clock_was_read: the submission asked for the time it has (as far as its worker says), so that what it bought may differ in
             another run; None where the purchase phase did not end.
+        limited_by: what held the worker's limits, as ``Worker.limited_by``; empty where none was started.
         trace: the participant's traceback, where there was one.
     """
 
@@ -97,6 +101,7 @@ class SessionResult:
     clock_was_read: bool | None
     class_name: str | None
     guarded: bool
+    limited_by: str
     trace: str
     log: str
 
@@ -132,6 +137,7 @@ class _Session:
         self.reports: list[PhaseReport] = []
         self.logs: list[str] = []
         self.guarded = True
+        self.limited_by = ""
         self.disagreement: str | None = None
         self.clock_was_read: bool | None = None
         self.predicted: np.ndarray | None = None
@@ -166,6 +172,7 @@ class _Session:
             clock_was_read=self.clock_was_read,
             class_name=self.hooks.get("class"),
             guarded=self.guarded,
+            limited_by=self.limited_by,
             trace=trace,
             log="".join(self.logs),
         )
@@ -183,11 +190,13 @@ class _Session:
             weights=spec.weights,
             seed=spec.seed,
             threads=spec.threads,
+            limits=spec.limits,
         )
         try:
             self.worker = self.sandbox.start(seen)
         except OSError as error:
             raise _Stop(Verdict.INFRASTRUCTURE, f"the worker could not be started: {error}") from error
+        self.limited_by = self.worker.limited_by
         try:
             hello = self.worker.channel.receive(deadline)
         except (ChannelTimeout, ChannelEnded, ProtocolError) as error:

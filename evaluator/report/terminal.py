@@ -114,7 +114,7 @@ def notes(summary: dict[str, Any], seeds: int) -> list[str]:
 
 
 def _title(summary: dict[str, Any]) -> str:
-    tier = summary["isolation"]
+    tier = summary["isolation"] + (f" (limits by {summary['limited_by']})" if summary["limited_by"] else "")
     return f"{summary['submission']['name']}: {summary['round']}, profile {summary['profile']}, isolation {tier}"
 
 

@@ -17,10 +17,11 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.guarded import GUARD, KIT_ROOT, GuardedWorker, launch, worker_command
-from evaluator.sandbox.tier import Environment, WorkerSpec
+from evaluator.sandbox.tier import PROMISES, Environment, WorkerSpec
 
 NOBODY = 65534
 SHARED_MEMORY_BYTES = 1 << 30
@@ -39,6 +40,7 @@ class BubblewrapSandbox:
     """
 
     name = "bubblewrap"
+    promises = frozenset(PROMISES)
 
     def __init__(self, gpu: bool = False) -> None:
         self._program = shutil.which("bwrap")
@@ -55,7 +57,8 @@ class BubblewrapSandbox:
         if spec.weights is not None:
             environment["TORCH_HOME"] = "/weights"
         passwd = _text_descriptor(_PASSWD)
-        info_read, info_write = os.pipe()
+        # As files, whose closing may be repeated: who is first depends on how far the start comes.
+        info_read, info_write = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
         checkpoint = spec.scratch / "checkpoint"
         if self._root:
             checkpoint.mkdir(exist_ok=True)
@@ -72,7 +75,7 @@ class BubblewrapSandbox:
             return [
                 str(self._program),
                 *self._room(spec, seen, passwd),
-                *("--info-fd", str(info_write)),
+                *("--info-fd", str(info_write.fileno())),
                 "--",
                 *guard,
                 *inside,
@@ -83,19 +86,19 @@ class BubblewrapSandbox:
                 command,
                 cwd=Path("/"),
                 environment=environment,
-                keep=(passwd, info_write),
+                keep=(passwd, info_write.fileno()),
                 room=True,
                 limits=spec.limits,
                 group=ControlGroup.make(spec.limits),
                 scratch=checkpoint,
                 seen=lambda path: seen.get(path, "/scratch/" + path.name if path.parent == spec.scratch else str(path)),
-                left=lambda: _wait_for_end(info_read),
+                left=lambda: _wait_for_end(info_read, info_write),
             )
         except OSError:
-            os.close(info_read)
+            info_read.close()
             raise
         finally:
-            os.close(info_write)
+            info_write.close()
             os.close(passwd)
         return worker
 
@@ -175,10 +178,12 @@ def _text_descriptor(text: str) -> int:
     return read
 
 
-def _wait_for_end(info: int) -> None:
+def _wait_for_end(info: TextIO, ours: TextIO) -> None:
     """Wait until the room's first process is gone; the kernel then has ended all others in it."""
-    with os.fdopen(info) as file:
-        text = file.read()
+    # Where the start fails our own end is still open, and the other would never end.
+    ours.close()
+    with info:
+        text = info.read()
     with contextlib.suppress(ValueError, KeyError, ProcessLookupError):
         descriptor = os.pidfd_open(int(json.loads(text)["child-pid"]))
         try:

@@ -23,6 +23,7 @@ class ProcessSandbox:
     """
 
     name = "process"
+    promises: frozenset[str] = frozenset()
 
     def __init__(self, cgroups: bool = True) -> None:
         self._cgroups = cgroups
@@ -37,7 +38,3 @@ class ProcessSandbox:
         environment = Environment().build(spec, dict(os.environ))
         group = ControlGroup.make(spec.limits) if self._cgroups else None
         return launch(command, cwd=spec.scratch, environment=environment, limits=spec.limits, group=group, scratch=spec.scratch)
-
-
-SANDBOXES = {"process": ProcessSandbox}
-"""Isolation tiers by name."""

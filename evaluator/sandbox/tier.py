@@ -10,6 +10,16 @@ from evaluator.sandbox.channel import HostChannel
 from evaluator.sandbox.limits import Breach, Limits
 
 
+PROMISES = {
+    "outliving": "whatever the worker does to its guard, nothing of it outlives the run",
+    "files": "the worker sees what it is given, read-only, and its scratch folder; no other file of the machine",
+    "processes": "the worker neither sees nor signals any process but its own",
+    "network": "the worker reaches no network, the machine's own addresses and abstract sockets included",
+    "privileges": "the worker is not root, holds no capabilities, and can gain none",
+}
+"""What a tier may promise beside what every tier owes."""
+
+
 @dataclass(frozen=True)
 class WorkerSpec:
     """What a worker may see.
@@ -73,9 +83,10 @@ class Worker(Protocol):
 
 
 class Sandbox(Protocol):
-    """An isolation tier."""
+    """An isolation tier. ``promises`` are keys of ``PROMISES``: what it is held to beside what every tier owes."""
 
     name: str
+    promises: frozenset[str]
 
     def start(self, spec: WorkerSpec) -> Worker:
         """Start a worker.

@@ -88,6 +88,6 @@ def broken_cell(spec: CellSpec, error: Exception) -> dict[str, Any]:
         "phases": [],
         "ledger": [],
         "data": {},
-        "isolation": {"tier": spec.tier, "guarded": False},
+        "isolation": {"tier": spec.tier, "guarded": False, "limited_by": ""},
         "versions": {},
     }

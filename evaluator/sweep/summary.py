@@ -34,6 +34,8 @@ def summarise(plan: Plan, finished: Sequence[Finished], seconds: float) -> dict[
         "primary_metric": plan.profile.round.primary_metric,
         "score_split": plan.score_split,
         "isolation": plan.tier,
+        # More than one where a stored cell was run under other circumstances.
+        "limited_by": ", ".join(sorted({f.result["isolation"].get("limited_by") or "" for f in finished} - {""})),
         "device": plan.device,
         "root_seed": plan.root_seed,
         "seeds": plan.seeds,

@@ -1,0 +1,8 @@
+"""What every isolation tier must do, as checks that are the same for all of them: ``CHECKS``, in the order they are shown.
+
+``run_checks`` of ``check`` plays them on a tier. A tier that does not promise something is not held to it, and the list says so.
+"""
+
+from evaluator.sandbox.conformance import ending, given, limits, messages, walls
+
+CHECKS = (*messages.CHECKS, *ending.CHECKS, *given.CHECKS, *limits.CHECKS, *walls.CHECKS)
