@@ -5,7 +5,11 @@
 ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE}
 
+# The isolation tier `docker` takes an image of its own version of the kit only, and knows it by this label.
+LABEL org.opencontainers.image.version="0.1.0"
+
 # cpu: torch's CPU build, from PyTorch's own index. default: the build with CUDA, as the lock file names it.
+# present: the base image holds the packages already; nothing is installed, and no package index is needed.
 ARG TORCH=default
 
 WORKDIR /kit
@@ -18,7 +22,8 @@ RUN packages=$(grep -vE '^[[:space:]]*(#|$)' apt.txt || true) \
 
 # The requirements first, so that a change of code does not install them again.
 COPY requirements.lock ./
-RUN if [ "$TORCH" = cpu ]; then \
+RUN if [ "$TORCH" = present ]; then exec python -c 'import numpy'; fi \
+ && if [ "$TORCH" = cpu ]; then \
       pip install --no-cache-dir --no-deps --index-url https://download.pytorch.org/whl/cpu \
         $(grep -E '^(torch|torchvision)==' requirements.lock) \
       && grep -vE '^(nvidia-|cuda-|triton=)' requirements.lock > /tmp/needed.txt; \

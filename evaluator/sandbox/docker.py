@@ -1,0 +1,258 @@
+"""The sealed room as a container: the worker runs inside the image built from the project's Dockerfile.
+
+The container has no network, a read-only root, no capabilities and no way to gain any, an unprivileged user, and the limits of
+memory, processes and processors that the engine sets by control groups. It holds the image's interpreter and packages; of the kit
+it sees ``run.py`` and the worker package of this checkout, its submission, the image caches it was given, a scratch folder in
+memory and a folder for checkpoints. Its first process is the guard; when that ends, the kernel ends every other.
+
+The evaluator needs the engine of its own machine, and must see that engine's processes: run it on the machine, not in a container.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import shutil
+import socket
+import struct
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from evaluator import __version__
+from evaluator.sandbox.channel import HostChannel
+from evaluator.sandbox.container import OWNER_LABEL, Container, owner, sweep
+from evaluator.sandbox.engine import Engine
+from evaluator.sandbox.guarded import GUARD, KIT_ROOT, GuardedWorker, worker_command
+from evaluator.sandbox.logs import LogReader
+from evaluator.sandbox.tier import PROMISES, Environment, WorkerSpec
+
+IMAGE_VARIABLE = "DATA_CENTRIC_KIT_IMAGE"
+VERSION_LABEL = "org.opencontainers.image.version"
+LAUNCHER = Path(__file__).with_name("launcher.py")
+NOBODY = 65534
+SHARED_MEMORY_BYTES = 1 << 30
+START_SECONDS = 60.0
+HIDDEN = ("/home", "/root", "/var/log")
+"""Folders of the image that are none of a worker's business."""
+BUILD = "docker build -t data-centric-kit ."
+
+
+class DockerSandbox:
+    """Tier ``docker``.
+
+    Args:
+        gpu: give the container all NVIDIA devices (needs the NVIDIA container toolkit).
+        image: name or number of the image; None for the one that ``DATA_CENTRIC_KIT_IMAGE`` names, else
+            ``data-centric-kit:<version>``, else ``data-centric-kit``.
+        engine: None for the machine's.
+
+    Raises:
+        OSError: no engine answers, this user may not use it, there is no image, or it is of another version of the kit.
+    """
+
+    name = "docker"
+    promises = frozenset(PROMISES)
+
+    def __init__(self, gpu: bool = False, image: str | None = None, engine: Engine | None = None) -> None:
+        self._engine = engine or Engine()
+        self._gpu = gpu
+        self._root = os.geteuid() == 0
+        # Files that the worker leaves in its checkpoint must be ours to remove: nobody's where we are root, else our own.
+        self._user = f"{NOBODY}:{NOBODY}" if self._root else f"{os.getuid()}:{os.getgid()}"
+        self._image = _checked_image(self._engine, image or os.environ.get(IMAGE_VARIABLE))
+        self._cpus = int(self._engine.ask("GET", "/info")["NCPU"])
+        sweep(self._engine)
+
+    def start(self, spec: WorkerSpec) -> GuardedWorker:
+        """See ``Sandbox.start``."""
+        seen = _places(spec)
+        checkpoint = spec.scratch / "checkpoint"
+        checkpoint.mkdir(exist_ok=True)
+        if self._root:
+            os.chown(checkpoint, NOBODY, NOBODY)
+            checkpoint.chmod(0o700)
+        ends = _Ends()
+        container = None
+        try:
+            with _Door(spec.scratch) as door:
+                container = Container(self._engine, self._description(spec, seen, door.folder))
+                container.run(spec.limits)
+                door.hand_over(container, ends.theirs, _order(spec))
+            ends.close_theirs()
+            return GuardedWorker(
+                container,  # type: ignore[arg-type]
+                *ends.taken(),
+                room=True,
+                limits=spec.limits,
+                group=container if container.limited else None,  # type: ignore[arg-type]
+                scratch=checkpoint,
+                seen=lambda path: seen.get(path, f"/scratch/{path.name}" if path.parent == spec.scratch else str(path)),
+                left=container.remove,
+            )
+        except BaseException:
+            ends.close()
+            if container is not None:
+                container.remove()
+            raise
+
+    def _description(self, spec: WorkerSpec, seen: dict[Path, str], door: Path) -> dict[str, Any]:
+        """The container as the engine wants it described."""
+        limits = spec.limits
+        shown = {LAUNCHER: "/room/launcher.py", GUARD: "/room/guard.py", door: "/room/door", KIT_ROOT / "run.py": "/kit/run.py"}
+        shown |= {KIT_ROOT / "evaluator" / part: f"/kit/evaluator/{part}" for part in ("__init__.py", "worker")} | seen
+        mounts = [_bind(path, place) for path, place in shown.items()]
+        mounts.append(_bind(spec.scratch / "checkpoint", "/scratch/checkpoint", writable=True))
+        # What the image holds of the kit is hidden, so that one copy counts: ours.
+        memory = dict.fromkeys(("/kit", *HIDDEN), "ro,nosuid,nodev,mode=755,size=64k")
+        memory["/scratch"] = f"rw,exec,nosuid,nodev,mode=1777,size={limits.disk},nr_inodes={limits.files}"
+        host = {
+            "AutoRemove": True,
+            "CapDrop": ["ALL"],
+            "CgroupnsMode": "private",
+            "IpcMode": "private",
+            "LogConfig": {"Type": "none"},  # what the worker prints goes through a pipe of ours, capped
+            "Memory": limits.memory,
+            "MemorySwap": limits.memory,
+            "Mounts": mounts,
+            "NanoCpus": min(limits.cpus, self._cpus, len(os.sched_getaffinity(0))) * 10**9,
+            "NetworkMode": "none",
+            "PidsLimit": limits.processes,
+            "ReadonlyRootfs": True,
+            "SecurityOpt": ["no-new-privileges"],
+            "ShmSize": SHARED_MEMORY_BYTES,
+            "Tmpfs": memory,
+        }
+        if self._gpu:
+            host["DeviceRequests"] = [{"Count": -1, "Capabilities": [["gpu"]]}]
+        return {
+            "Image": self._image,
+            "Entrypoint": ["python", "-I", "-S", "-B", "/room/launcher.py", "/room/door/socket"],
+            "Cmd": [],
+            "User": self._user,
+            "Hostname": "worker",
+            "WorkingDir": "/scratch",
+            "NetworkDisabled": True,
+            "Labels": {OWNER_LABEL: owner()},
+            "HostConfig": host,
+        }
+
+
+class _Ends:
+    """Both ends of the channel, of the guard's line and of the log."""
+
+    def __init__(self) -> None:
+        self.channel, theirs = socket.socketpair()
+        self.control, guard_end = socket.socketpair()
+        self.log, log_write = os.pipe()
+        self.theirs = (theirs.detach(), guard_end.detach(), log_write)
+
+    def close_theirs(self) -> None:
+        """The container holds its copies; ours would hide that it has closed them."""
+        theirs, self.theirs = self.theirs, ()
+        for descriptor in theirs:
+            os.close(descriptor)
+
+    def taken(self) -> tuple[socket.socket, HostChannel, LogReader]:
+        """Our ends, for a worker that will close them."""
+        log, self.log = self.log, -1
+        return self.control, HostChannel(self.channel), LogReader(log)
+
+    def close(self) -> None:
+        """Close what nobody has taken."""
+        self.close_theirs()
+        if self.log >= 0:
+            os.close(self.log)
+            self.channel.close()
+            self.control.close()
+
+
+class _Door:
+    """A listening socket in a folder that nobody but us and one container can reach; gone when it has been used."""
+
+    def __init__(self, scratch: Path) -> None:
+        # The scratch folder is ours alone; within it, the container's user must be able to pass.
+        scratch.chmod(0o700)
+        self.folder = Path(tempfile.mkdtemp(prefix="door-", dir=scratch))
+        self.folder.chmod(0o711)
+        self._listener = socket.socket(socket.AF_UNIX)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # By descriptor: the name of a socket is limited to 107 bytes, that of a folder is not.
+            self._listener.bind(f"/proc/self/fd/{folder}/socket")
+        finally:
+            os.close(folder)
+        (self.folder / "socket").chmod(0o666)
+        self._listener.listen(1)
+
+    def __enter__(self) -> _Door:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        shutil.rmtree(self.folder)
+
+    def hand_over(self, container: Container, descriptors: tuple[int, ...], order: bytes) -> None:
+        """Give the descriptors to the container's first process, and to nobody else.
+
+        Raises:
+            OSError: it did not come for them.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            while time.monotonic() < deadline:
+                if not selector.select(0.5):
+                    if not container.running():
+                        raise OSError(
+                            "the container ended before it fetched its descriptors: does its image hold Python 3.11 or newer as"
+                            f" `python`, and may its user reach a socket of this machine? Build it again: {BUILD}"
+                        )
+                    continue
+                peer, _ = self._listener.accept()
+                with peer:
+                    pid, _, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+                    if pid == container.pid:
+                        socket.send_fds(peer, [order], list(descriptors))
+                        return
+        raise OSError(f"the container did not fetch its descriptors within {START_SECONDS:g} s")
+
+
+def _checked_image(engine: Engine, wanted: str | None) -> str:
+    """The number of the image, so that every worker of this evaluator runs in the same one."""
+    names = (wanted,) if wanted else (f"data-centric-kit:{__version__}", "data-centric-kit")
+    for name in names:
+        image = engine.image(name)
+        if image is not None:
+            version = (image.get("Config", {}).get("Labels") or {}).get(VERSION_LABEL)
+            if version != __version__:
+                has = f"is of version {version} of the kit" if version else "names no version of the kit"
+                raise OSError(f"the image {name} {has}, this is {__version__}; build it again, in the kit's folder: {BUILD}")
+            return str(image["Id"])
+    raise OSError(f"the Docker engine has no image {' or '.join(names)}; build it, in the kit's folder: {BUILD}")
+
+
+def _order(spec: WorkerSpec) -> bytes:
+    """What the launcher is told beside its descriptors."""
+    source = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}  # that one is about this machine
+    environment = Environment().build(spec, source) | {"HOME": "/scratch", "TMPDIR": "/scratch"}
+    if spec.weights is not None:
+        environment["TORCH_HOME"] = "/weights"
+    command = worker_command(0, python="python", worker="/kit/evaluator/worker/__main__.py", root="/kit")
+    command[-2] = "{channel}"
+    return json.dumps({"command": command, "environment": environment}).encode() + b"\n"
+
+
+def _places(spec: WorkerSpec) -> dict[Path, str]:
+    """Where the worker finds what it is given. Names say what a thing is and nothing about the host."""
+    seen = {spec.submission: f"/submission/{spec.submission.name}"}
+    seen |= {path: f"/images/{number}{path.suffix}" for number, path in enumerate(dict.fromkeys(spec.readable))}
+    if spec.weights is not None:
+        seen[spec.weights] = "/weights"
+    return seen
+
+
+def _bind(path: Path, place: str, writable: bool = False) -> dict[str, Any]:
+    return {"Type": "bind", "Source": os.path.abspath(path), "Target": place, "ReadOnly": not writable}

@@ -1,0 +1,128 @@
+"""A Docker engine on this machine, spoken to over its own socket: its HTTP interface, with errors that say what to do.
+
+The interface and not the command line: a command costs 50 ms and more to start, and a run needs five of them. Paths carry no
+version, so that every engine answers in the newest one it knows; only what all of them understand is used.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+DEFAULT_SOCKET = Path("/var/run/docker.sock")
+PATIENCE = 60.0
+"""Seconds for one answer. An engine under load may take several for a container."""
+
+
+class EngineError(OSError):
+    """The engine refused; ``status`` is its HTTP status, and the message its own."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("engine", timeout=PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Engine:
+    """Requests to the engine behind a Unix socket. Threads may share it: each request has a connection of its own.
+
+    Args:
+        path: the engine's socket; None for the one that ``DOCKER_HOST`` names, else that of the system, else that of this user.
+
+    Raises:
+        OSError: ``DOCKER_HOST`` names an engine of another machine, whose containers could not be given our files.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or _usual_socket()
+
+    def ask(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """One request; what the engine answers, decoded (None for an empty answer).
+
+        Args:
+            body: sent as JSON. query: parameters of the address; those that are no text are sent as JSON.
+
+        Raises:
+            OSError: no engine answers, or this user may not ask it. EngineError: it refused.
+        """
+        if query:
+            path += "?" + urlencode({name: v if isinstance(v, str) else json.dumps(v) for name, v in query.items()})
+        connection = _Connection(self.path)
+        try:
+            headers = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            data = answer.read()
+        except PermissionError as error:
+            raise OSError(
+                f"this user may not use the Docker engine at {self.path}: add the user to its group (usermod -aG docker NAME, and"
+                " log in again), which makes the user as mighty as root, or use an engine of the user's own (rootless Docker)"
+            ) from error
+        except (ConnectionError, FileNotFoundError, TimeoutError, http.client.HTTPException) as error:
+            raise OSError(
+                f"no Docker engine answers at {self.path} ({error}): install one (Debian: apt-get install docker.io) and start it"
+                " (systemctl start docker), or name its socket: DOCKER_HOST=unix:///path/to/docker.sock"
+            ) from error
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            raise EngineError(answer.status, f"the Docker engine refused: {_message(data)}")
+        return _decoded(data)
+
+    def image(self, name: str) -> dict[str, Any] | None:
+        """What the engine knows about an image, or None where it has none of that name."""
+        try:
+            return self.ask("GET", f"/images/{quote(name, safe='/:@')}/json")
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+
+
+def _usual_socket() -> Path:
+    host = os.environ.get("DOCKER_HOST", "")
+    if host:
+        scheme, _, path = host.partition("://")
+        if scheme != "unix":
+            raise OSError(
+                f"DOCKER_HOST is {host}; this tier shares files and sockets with its containers and so needs an engine of this"
+                " machine: DOCKER_HOST=unix:///path/to/docker.sock, or unset it"
+            )
+        return Path(path)
+    own = Path(os.environ.get("XDG_RUNTIME_DIR", "/nowhere")) / "docker.sock"
+    return own if not DEFAULT_SOCKET.exists() and own.exists() else DEFAULT_SOCKET
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["message"])
+    except (ValueError, KeyError, TypeError):
+        return data[:500].decode("utf-8", errors="replace").strip()
+
+
+def _decoded(data: bytes) -> Any:
+    if not data.strip():
+        return None
+    try:
+        return json.loads(data)
+    except ValueError:
+        # Streams (events) are one document per line; anything else (a ping's OK) is text.
+        try:
+            return [json.loads(line) for line in data.splitlines() if line.strip()]
+        except ValueError:
+            return data.decode("utf-8", errors="replace")
