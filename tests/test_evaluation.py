@@ -30,7 +30,7 @@ def evaluate(monkeypatch, tmp_path, data_folder, capsys):
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*options: object, submission: Path | None = RANDOM, data: Path | None = data_folder, profile: str = "tiny"):
-        given = ["--profile", profile, "--threads", "1", "--device", "cpu"]
+        given = ["--profile", profile, "--threads", "1", "--device", "cpu", "--sandbox", "process"]
         given += ["--submission", str(submission)] if submission else []
         given += ["--data", str(data)] if data else []
         try:

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "evaluator.errors": 1,
+    "evaluator.ownership": 1,
     "evaluator.seeds": 1,
     "evaluator.scoring": 1,
     "evaluator.data": 2,
