@@ -1,12 +1,15 @@
 """Where results lie. The only code that knows.
 
 ``<root>/cells/<hash>.json`` holds one finished cell, ``<root>/<run>/`` one run over several. Every file is written whole to a
-name of its own and then renamed, so that a reader never sees half of one, whenever the writer is killed.
+name of its own and then renamed, so that a reader never sees half of one, whenever the writer is killed; what a killed writer left
+is removed by the next one. A cell carries a checksum over its content, so that damage is noticed that leaves it readable.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError
+from evaluator.ownership import abandoned, hold
 
 NEEDED = {"cell", "verdict", "reason", "scored", "fit_to_submit", "metrics", "purchase", "phases", "ledger", "isolation"}
 """What tables and summaries read of a cell; a file without it is damaged."""
@@ -35,13 +39,16 @@ class Store:
         self.root = root
         try:
             (root / "cells").mkdir(parents=True, exist_ok=True)
-            probe = root / f".probe-{uuid.uuid4().hex}"
+            probe = root / f".probe.{uuid.uuid4().hex}.tmp"
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigurationError(
                 f"the results folder {root} cannot be written ({error.strerror}); name another with --out"
             ) from None
+        for folder in (root, *(path for path in root.iterdir() if path.is_dir())):
+            for place in (folder, folder / "logs"):
+                _remove_temporaries(place)
 
     def cell_path(self, digest: str) -> Path:
         """Where the cell of that spec lies."""
@@ -50,26 +57,32 @@ class Store:
     def read_cell(self, digest: str) -> dict[str, Any] | None:
         """A stored cell, or None where there is none.
 
-        A file that is cut, or that does not hold this cell whole, is moved aside with a warning and counts as none.
+        A file that is cut, changed, or does not hold this cell whole is moved aside with a warning and counts as none.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or not be moved aside.
         """
         path = self.cell_path(digest)
+        aside = path.with_suffix(".damaged")
         try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(result, dict) and result.get("cell") == digest and result.keys() >= NEEDED:
+            result, why = _sound(path.read_bytes(), digest)
+            if result is not None:
                 return result
-            why = "does not hold this cell"
+            os.replace(path, aside)
         except FileNotFoundError:
             return None
-        except (ValueError, UnicodeDecodeError):
-            why = "is damaged"
-        aside = path.with_suffix(".damaged")
-        os.replace(path, aside)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path} cannot be read ({error.strerror}); remove it, or name another folder with --out"
+            ) from None
         print(f"warning: {path} {why}; it was moved to {aside.name} and the cell is run again", file=sys.stderr)
         return None
 
     def write_cell(self, result: dict[str, Any]) -> Path:
         """Store a finished cell."""
-        return self._write_json(self.cell_path(result["cell"]), result)
+        # As it will be read: JSON turns tuples into lists and numbers that are keys into texts.
+        content = json.loads(json.dumps(result, allow_nan=False))
+        return self._write_json(self.cell_path(result["cell"]), content | {"checksum": _checksum(content)})
 
     def new_run(self, name: str) -> Path:
         """A folder for a new run: time and name, made unique."""
@@ -79,9 +92,13 @@ class Store:
             folder = self.root / (stem if attempt == 0 else f"{stem}-{attempt}")
             try:
                 folder.mkdir()
+                (folder / "logs").mkdir()
             except FileExistsError:
                 continue
-            (folder / "logs").mkdir()
+            except OSError as error:
+                raise ConfigurationError(
+                    f"{folder} cannot be made ({error.strerror}); free some room, or name another folder with --out"
+                ) from None
             return folder
         raise ConfigurationError(f"{self.root} holds a thousand runs called {stem}; name another folder with --out")
 
@@ -105,14 +122,60 @@ class Store:
         return _write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
+def _checksum(result: dict[str, Any]) -> str:
+    text = json.dumps(result, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sound(raw: bytes, digest: str) -> tuple[dict[str, Any] | None, str]:
+    """The cell that a file holds; or None, and what is wrong with it."""
+    try:
+        result = json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None, "is damaged"
+    if not isinstance(result, dict) or result.get("cell") != digest or not result.keys() >= NEEDED:
+        return None, "does not hold this cell"
+    if "checksum" not in result:
+        return None, "carries no checksum (an older kit wrote it)"
+    try:
+        right = result.pop("checksum") == _checksum(result)
+    except ValueError:  # a number that no cell is written with
+        right = False
+    return (result, "") if right else (None, "was changed after it was written")
+
+
+def _remove_temporaries(folder: Path) -> None:
+    """Remove what writers that were killed left; a living one holds its file."""
+    for path in folder.glob(".*.tmp"):
+        with abandoned(path) as free:
+            if free:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
 def _write(path: Path, text: str) -> Path:
+    while True:
+        # In the moment before it is held, another evaluator may take it for a dead one's.
+        with contextlib.suppress(FileNotFoundError):
+            return _write_once(path, text)
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"the folder {path.parent} is gone; leave it alone while an evaluation runs")
+
+
+def _write_once(path: Path, text: str) -> Path:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+            held = hold(temporary)
+            try:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(temporary, path)
+            finally:
+                os.close(held)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ConfigurationError(

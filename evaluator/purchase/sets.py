@@ -80,6 +80,12 @@ def read_sets(
         step(f"reading {name}", 0, 1)
         splits[name] = read_split(folder / name, profile.round.classes, stat_cache=cache / "hashes.json", extra=known)
         images[name] = cache_images(
-            splits[name], profile.image_size, cache, progress=lambda done, total, name=name: step(f"decoding {name}", done, total)
+            splits[name],
+            profile.image_size,
+            cache,
+            progress=lambda done, total, name=name: step(f"decoding {name}", done, total),
+            # A disk, or a submission in a weak tier, may have changed single pixels since the last run; reading costs a second
+            # per gigabyte, a wrong figure more.
+            verify=True,
         )
     return RoundSets(folder, splits, images)

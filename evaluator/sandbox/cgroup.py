@@ -9,9 +9,11 @@ import time
 import uuid
 from pathlib import Path
 
+from evaluator.ownership import abandoned, hold
 from evaluator.sandbox.limits import Breach, Limits
 
 ROOT = Path("/sys/fs/cgroup")
+PREFIX = "dck-worker-"
 
 
 class ControlGroup:
@@ -25,28 +27,25 @@ class ControlGroup:
         self.version = version
         self._folders = folders
         self._limits = limits
+        self._held: list[int] = []
 
     @classmethod
     def make(cls, limits: Limits) -> ControlGroup | None:
         """A new group with the limits set, or None where the machine offers none that this user may write."""
-        name = f"dck-{uuid.uuid4().hex[:12]}"
-        if (ROOT / "cgroup.controllers").exists():
-            folders = {"memory": _own(ROOT, 2) / name}
-            folders["pids"] = folders["memory"]
+        version, parents = _parents()
+        name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
+        folders = {kind: parent / name for kind, parent in parents.items()}
+        if version == 2:
             settings = [
                 ("memory", "memory.max", limits.memory),
                 ("memory", "memory.swap.max", 0),
                 ("pids", "pids.max", limits.processes),
             ]
-            version = 2
         else:
-            folders = {kind: ROOT / kind / name for kind in ("memory", "pids")}
             settings = [("memory", "memory.limit_in_bytes", limits.memory), ("pids", "pids.max", limits.processes)]
-            version = 1
         group = cls(version, folders, limits)
         try:
-            for folder in dict.fromkeys(folders.values()):
-                folder.mkdir()
+            group._make_folders()
             for kind, file, value in settings:
                 # Swap is not limited where the kernel does not account for it; the memory limit still holds.
                 optional = file == "memory.swap.max"
@@ -56,6 +55,19 @@ class ControlGroup:
             group.close()
             return None
         return group
+
+    def _make_folders(self) -> None:
+        for folder in dict.fromkeys(self._folders.values()):
+            for attempt in (1, 2, 3):
+                folder.mkdir()
+                try:
+                    self._held.append(hold(folder))
+                except FileNotFoundError:
+                    # In the moment before it was marked, another evaluator took it for a dead one's.
+                    if attempt == 3:
+                        raise
+                else:
+                    break
 
     def add(self, pid: int) -> None:
         """Put a process in; its later children are in as well.
@@ -104,6 +116,30 @@ class ControlGroup:
                     time.sleep(0.02)
                 else:
                     break
+        while self._held:
+            os.close(self._held.pop())
+
+
+def remove_abandoned_groups() -> int:
+    """Kill what is in groups of evaluators that were killed, and remove the groups; how many there were."""
+    count = 0
+    version, parents = _parents()
+    for parent in dict.fromkeys(parents.values()):
+        for folder in parent.glob(f"{PREFIX}*"):
+            with abandoned(folder) as free:
+                if free:
+                    group = ControlGroup(version, {"only": folder}, Limits())
+                    group.kill()
+                    group.close()
+                    count += 1
+    return count
+
+
+def _parents() -> tuple[int, dict[str, Path]]:
+    """The version of control groups here, and per controller the group below which new ones are made."""
+    if (ROOT / "cgroup.controllers").exists():
+        return 2, dict.fromkeys(("memory", "pids"), _own(ROOT, 2))
+    return 1, {kind: ROOT / kind for kind in ("memory", "pids")}
 
 
 def _own(root: Path, version: int) -> Path:

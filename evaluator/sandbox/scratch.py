@@ -1,4 +1,4 @@
-"""A folder that a worker may write, and that is gone afterwards whatever was done to it."""
+"""A folder that a worker may write, and that is gone afterwards whatever was done to it, and whoever was killed meanwhile."""
 
 from __future__ import annotations
 
@@ -11,15 +11,39 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from evaluator.ownership import abandoned, hold
+
+PREFIX = "dck-scratch-"
+
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """An empty folder for one session."""
-    folder = Path(tempfile.mkdtemp(prefix="dck-scratch-"))
+    folder, held = _new_folder()
     try:
         yield folder
     finally:
         _remove(folder)
+        os.close(held)
+
+
+def remove_abandoned_folders() -> int:
+    """Remove the folders of evaluators that were killed; how many there were."""
+    count = 0
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with abandoned(folder) as free:
+            if free:
+                _remove(folder)
+                count += 1
+    return count
+
+
+def _new_folder() -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        # In the moment before it is marked, another evaluator may take it for a dead one's.
+        with contextlib.suppress(FileNotFoundError):
+            return folder, hold(folder)
 
 
 def _remove(folder: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from evaluator.errors import KitError, Verdict
 from evaluator.purchase.cell import CellInputs, CellSpec, run_cell
+from evaluator.sandbox.leftovers import remove_leftovers
 from evaluator.store import Store
 
 
@@ -36,11 +37,13 @@ def run_cells(
 ) -> Iterator[Finished]:
     """Run or fetch every cell, in order. A cell that fails is a result like any other; it never ends the run.
 
-    Only scored cells are taken from the store: one that failed is tried again, since its reason may have been mended.
+    Only scored cells are taken from the store: one that failed is tried again, since its reason may have been mended. What an
+    evaluator that was killed left on the machine is removed first.
 
     Raises:
         KitError: what no cell of this run could do without (weights that cannot be had, a results folder that is full).
     """
+    remove_leftovers()
     for spec in cells:
         stored = None if fresh else store.read_cell(spec.digest())
         if stored is not None and stored["scored"]:
