@@ -91,6 +91,7 @@ class BubblewrapSandbox:
                 limits=spec.limits,
                 group=ControlGroup.make(spec.limits),
                 scratch=checkpoint,
+                mounts=("/scratch", "/dev/shm"),
                 seen=lambda path: seen.get(path, "/scratch/" + path.name if path.parent == spec.scratch else str(path)),
                 left=lambda: _wait_for_end(info_read, info_write),
             )

@@ -36,7 +36,8 @@ class GuardedWorker:
         room: True where the outer process takes every process of the worker with it when it is killed (a namespace).
         seen: how the worker names a file of the host.
         left: called when every process is gone.
-        limits: held by ``group`` where there is one, else by watching; ``scratch`` is watched where it is given.
+        limits: held by ``group`` where there is one, else by watching; ``scratch`` is watched where it is given, and so are the
+            room's file systems in memory, ``mounts``.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class GuardedWorker:
         limits: Limits,
         group: ControlGroup | None = None,
         scratch: Path | None = None,
+        mounts: tuple[str, ...] = (),
     ) -> None:
         self.outer = outer
         self.channel = channel
@@ -69,8 +71,7 @@ class GuardedWorker:
         if not self.pid:
             self.end()
             raise OSError(f"the worker's guard did not start: {self.log().strip()[-500:] or 'it said nothing'}")
-        if group is None or scratch is not None:
-            self._watch = Watch(outer.pid, limits, scratch, self._kill, memory=group is None)
+        self._watch = Watch(outer.pid, limits, scratch, self._kill, group=group, mounts=mounts)
 
     def _begin(self) -> int:
         """Let the guard start the worker, in the control group; the worker's number, or 0."""

@@ -9,7 +9,6 @@ from typing import Protocol
 from evaluator.sandbox.channel import HostChannel
 from evaluator.sandbox.limits import Breach, Limits
 
-
 PROMISES = {
     "outliving": "whatever the worker does to its guard, nothing of it outlives the run",
     "files": "the worker sees what it is given, read-only, and its scratch folder; no other file of the machine",

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.guard import descendants
 from evaluator.sandbox.limits import Breach, Limits
 
@@ -28,13 +29,25 @@ class Watch:
     Args:
         root: the process whose descendants are watched; itself counts too.
         scratch: the folder whose size is watched, or None where it cannot outgrow its limit.
-        memory: False where a cgroup already limits memory and processes.
         end: ends the tree; called on the watch's thread, at most once.
+        group: limits memory and processes, where there is one. The kernel then kills one process of a tree that is too large;
+            the watch ends the others, which might wait for it.
+        mounts: file systems in memory, as seen in the room of ``root``'s first child. Their size is bounded where they are
+            mounted, the number of files in the first of them is not; without a group their bytes count as memory.
     """
 
-    def __init__(self, root: int, limits: Limits, scratch: Path | None, end: Callable[[], None], *, memory: bool = True) -> None:
+    def __init__(
+        self,
+        root: int,
+        limits: Limits,
+        scratch: Path | None,
+        end: Callable[[], None],
+        *,
+        group: ControlGroup | None = None,
+        mounts: tuple[str, ...] = (),
+    ) -> None:
         self.breach: Breach | None = None
-        self._root, self._limits, self._scratch, self._memory = root, limits, scratch, memory
+        self._root, self._limits, self._scratch, self._group, self._mounts = root, limits, scratch, group, mounts
         self._end = end
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, name="worker-watch", daemon=True)
@@ -50,7 +63,10 @@ class Watch:
         looks, cost = 0, 0.0
         while not self._stop.wait(max(INTERVAL, cost / SHARE)):
             started = time.thread_time()
-            breach = self._tree() if self._memory else None
+            held, files = self._mounted()
+            breach = self._tree(held) if self._group is None else _memory_only(self._group.breach())
+            if breach is None and files > self._limits.files:
+                breach = Breach("files", files, self._limits.files)
             # Walking the scratch folder costs more than reading /proc, and a disk fills more slowly than memory.
             if breach is None and self._scratch is not None and looks % 4 == 0:
                 breach = folder_breach(self._scratch, self._limits)
@@ -61,18 +77,33 @@ class Watch:
                 self._end()
                 return
 
-    def _tree(self) -> Breach | None:
+    def _mounted(self) -> tuple[int, int]:
+        """(bytes in the mounts, files in the first of them); zeros where the room is gone, or not ours to look into."""
+        held, files = 0, 0
+        with contextlib.suppress(OSError, IndexError):
+            room = f"/proc/{descendants(self._root)[0]}/root" if self._mounts else ""
+            for mount in self._mounts:
+                seen = os.statvfs(room + mount)
+                held += (seen.f_blocks - seen.f_bfree) * seen.f_frsize
+                if mount == self._mounts[0]:
+                    files = seen.f_files - seen.f_ffree
+        return held, files
+
+    def _tree(self, held: int) -> Breach | None:
         pids = [self._root, *descendants(self._root)]
-        memory, tasks = 0, 0
+        memory, shared, tasks = 0, 0, 0
         for pid in pids:
-            own, threads = _status(pid)
+            own, common, threads = _status(pid)
             memory += own
+            shared += common
             tasks += threads
         if tasks > self._limits.processes:
             return Breach("processes", tasks, self._limits.processes)
-        if memory > self._limits.memory:
+        # A file in memory may be mapped or not; it is counted once.
+        if memory + max(shared, held) > self._limits.memory:
             # Pages that a fork shares are counted in every process above; the proportional figure is dearer, and fair.
-            memory = sum(map(_proportional, pids))
+            own_and_common = [_proportional(pid) for pid in pids]
+            memory = sum(own for own, _ in own_and_common) + max(held, sum(common for _, common in own_and_common))
             if memory > self._limits.memory:
                 return Breach("memory", memory, self._limits.memory)
         return None
@@ -89,17 +120,23 @@ def _fields(path: str, names: Iterable[bytes]) -> dict[bytes, int]:
     return found
 
 
-def _status(pid: int) -> tuple[int, int]:
-    """(bytes of the process's own memory, threads); zeros for one that is gone."""
+def _memory_only(breach: Breach | None) -> Breach | None:
+    # A refused fork has ended nothing; the worker may go on.
+    return breach if breach is not None and breach.limit == "memory" else None
+
+
+def _status(pid: int) -> tuple[int, int, int]:
+    """(bytes of the process's own memory, of shared memory, threads); zeros for one that is gone."""
     found = _fields(f"/proc/{pid}/status", (b"RssAnon", b"RssShmem", b"VmSwap", b"Threads"))
-    threads = found.pop(b"Threads", 0)
-    return 1024 * sum(found.values()), threads
+    threads, shared = found.pop(b"Threads", 0), found.pop(b"RssShmem", 0)
+    return 1024 * sum(found.values()), 1024 * shared, threads
 
 
-def _proportional(pid: int) -> int:
-    """Bytes of its own memory, pages shared by n processes counted as an n-th."""
+def _proportional(pid: int) -> tuple[int, int]:
+    """(bytes of its own memory, of shared memory), pages shared by n processes counted as an n-th."""
     found = _fields(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon", b"Pss_Shmem", b"SwapPss"))
-    return 1024 * sum(found.values())
+    shared = found.pop(b"Pss_Shmem", 0)
+    return 1024 * sum(found.values()), 1024 * shared
 
 
 def folder_breach(folder: Path, limits: Limits) -> Breach | None:

@@ -43,7 +43,7 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of a check: ``not promised`` where the tier does not claim it, ``not checked`` where this machine cannot show it."""
+    """What came of a check: ``not promised`` if the tier does not claim it, ``not checked`` if this machine cannot show it."""
 
     name: str
     duty: str

@@ -34,7 +34,7 @@ PRELUDE = """
 import ctypes, json, os, signal, sys, time
 def tell(value):
     os.write(1, ("TOLD " + json.dumps(value) + "\\n").encode())
-def daemon(session=True, name=None):
+def daemon(session=True):
     'Fork twice, and live on without a parent; True in the daemon, which has left the session if it was told to.'
     if os.fork():
         return False
@@ -79,8 +79,8 @@ class Outcome:
     """How a play went.
 
     Attributes:
-        how: ``done`` or ``failed`` (the worker's answer), ``timeout``, ``ended`` (the channel closed) or ``refused`` (a frame that is
-            none). ``message`` says more.
+        how: ``done`` or ``failed`` (the worker's answer), ``timeout``, ``ended`` (the channel closed) or ``refused`` (a frame that
+            is none). ``message`` says more.
         told: what the program told, in order. ``left``: numbers of its processes that outlived ``end``.
         seconds: from the order to the answer; ``end_seconds``: that ``end`` took.
     """
