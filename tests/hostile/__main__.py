@@ -1,0 +1,98 @@
+"""Runs the attacks and writes their table.
+
+    python -m tests.hostile [--only NAME ...] [--tier TIER ...] [--table docs/attacks.md]
+
+Without ``--table`` the outcomes are printed and no file is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.hostile.attack import HOLES, TIERS, Attack, Outcome, attacks, kit_copy, run, works
+
+INTRODUCTION = """# The attacks
+
+Written by `make attacks`; do not edit. Every row is a small submission in `tests/hostile/`, run through a whole session in every tier and judged
+from outside: by secrets that were planted and by what is left on the machine, not by what the attack says.
+What the tiers are for is in [threat-model.md](threat-model.md).
+
+- **stopped**: without effect; the submission was judged like any other.
+- **detected**: without effect, and the verdict, or a note in the result, names it.
+- **not stopped**: it got what it aimed at, or something else; the footnote says why this tier does not stop it.
+
+"""
+
+
+def table(outcomes: dict[tuple[str, str], Outcome], every: list[Attack], tiers: list[str]) -> str:
+    """The table as Markdown."""
+    limited = {tier: {c["limited_by"] for (_, t), o in outcomes.items() if t == tier for c in o.report.get("cells", [])} for tier in tiers}
+    lines = [INTRODUCTION]
+    for tier in tiers:
+        done = [outcome.word for (_, t), outcome in outcomes.items() if t == tier]
+        counts = ", ".join(f"{done.count(word)} {word}" for word in ("stopped", "detected", "not stopped"))
+        holders = ", ".join(sorted(limited[tier] - {""}))
+        lines.append(f"- `{tier}`: {len(done)} attacks, {counts}. Limits of memory and processes held by: {holders}.\n")
+    lines.append(f"\nMeasured on Linux {platform.release()}, Python {platform.python_version()}.\n\n")
+    lines.append(f"| attack | must not achieve | {' | '.join(tiers)} |\n|---|---|{'---|' * len(tiers)}\n")
+    reasons: list[str] = []
+    for attack in every:
+        cells = []
+        for tier in tiers:
+            outcome = outcomes.get((attack.name, tier))
+            if outcome is None:
+                cells.append("")
+            elif outcome.holes:
+                why = attack.of(tier)["why"] or "a hole: " + "; ".join(f"{HOLES[kind]} ({seen})" for kind, seen in outcome.holes.items())
+                if why not in reasons:
+                    reasons.append(why)
+                cells.append(f"**not stopped**[^{reasons.index(why) + 1}]")
+            else:
+                cells.append(outcome.word + (f" ({outcome.verdict})" if outcome.verdict != "OK" else ""))
+        lines.append(f"| `{attack.name}`: {attack.title} | {attack.aim} | {' | '.join(cells)} |\n")
+    lines.append("\n")
+    lines += [f"[^{number}]: {reason}.\n" for number, reason in enumerate(reasons, 1)]
+    return "".join(lines)
+
+
+def main() -> int:
+    """Run, print, and write the table where one is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=[])
+    parser.add_argument("--tier", nargs="+", default=list(TIERS))
+    parser.add_argument("--table", type=Path)
+    args = parser.parse_args()
+    every = [attack for attack in attacks() if not args.only or attack.name in args.only]
+    tiers = [tier for tier in args.tier if works(tier, say=print)]
+    outcomes: dict[tuple[str, str], Outcome] = {}
+    unexpected = 0
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="attack-kit-") as folder, ThreadPoolExecutor(2) as pool:
+        kit = kit_copy(Path(folder))
+        jobs = {
+            (attack.name, tier): pool.submit(run, attack, tier, kit) for attack in every for tier in tiers if attack.runs_in(tier)
+        }
+        for attack in every:
+            for tier in tiers:
+                if (attack.name, tier) not in jobs:
+                    continue
+                outcome = outcomes[attack.name, tier] = jobs[attack.name, tier].result()
+                expected = attack.of(tier)
+                right = set(outcome.holes) == set(expected["holes"]) and outcome.verdict in expected["verdicts"]
+                unexpected += not right
+                note = "" if right else f"   <-- expected {expected['holes']} and {expected['verdicts']}"
+                wall = outcome.report["wall"]
+                print(f"{attack.name:24}{tier:20}{outcome.word:12}{outcome.verdict:16}{wall:5.1f} s {outcome.holes or ''}{note}", flush=True)
+    print(f"{len(outcomes)} runs, {unexpected} of them not as expected, {time.monotonic() - started:.0f} s")
+    if args.table:
+        args.table.write_text(table(outcomes, every, tiers), encoding="utf-8")
+    return 1 if unexpected else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

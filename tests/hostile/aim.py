@@ -1,0 +1,119 @@
+"""What an attacker knows: everything but the secrets. Lies beside every hostile submission.
+
+``AIM`` names the evaluator's process, the places of labels, results, cache and kit, and the addresses of listeners, so that an attack
+fails because it is stopped and not because it looked in the wrong place.
+"""
+
+import contextlib
+import gc
+import glob
+import json
+import os
+import re
+import struct
+import sys
+import time
+
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "aim.json")) as _file:
+    AIM = json.load(_file)
+
+_TOKEN = re.compile(rb"CANARY-[a-z]+-[0-9a-f]{32}")
+
+
+def loot(text):
+    """Say that something was got."""
+    print("LOOT", text, flush=True)
+
+
+def attempt(action, *arguments):
+    """The result of an action, or None where it raised; the error is logged."""
+    try:
+        return action(*arguments)
+    except Exception as error:
+        print("refused:", type(error).__name__, str(error)[:200], flush=True)
+        return None
+
+
+def grep(data):
+    """Say which secrets lie in some bytes."""
+    for token in sorted(set(_TOKEN.findall(bytes(data)))):
+        loot(token.decode())
+
+
+def read(path):
+    """Read a file and say what secrets it holds."""
+
+    def whole():
+        with open(path, "rb") as file:
+            grep(file.read(1 << 24))
+
+    attempt(whole)
+
+
+def labels(known):
+    """Say which labels are known: a dict from index to label vector."""
+    print("LABELS", json.dumps({str(int(i)): [int(v) for v in row] for i, row in known.items()}), flush=True)
+
+
+def matrix(value):
+    """Say what an array holds, if it may be the pool's labels."""
+    import numpy as np
+
+    with contextlib.suppress(Exception):
+        array = np.asarray(value)
+        if array.size == AIM["pool"] * AIM["classes"] and np.isin(array, (0, 1)).all():
+            loot("matrix " + np.packbits(array.astype(np.uint8).ravel()).tobytes().decode("ascii", "replace"))
+
+
+def look_into(value):
+    """Say what an object holds that may be labels or a secret."""
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        matrix(value)
+    elif isinstance(value, (bytes, bytearray)):
+        grep(value)
+        with contextlib.suppress(Exception):
+            matrix(np.frombuffer(value, np.uint8))
+    elif isinstance(value, str):
+        grep(value.encode("utf-8", "replace"))
+    elif isinstance(value, (list, tuple)) and len(value) == AIM["pool"]:
+        matrix(value)
+
+
+def channel():
+    """The worker's end of the private channel, found as any code in the process finds it."""
+    from evaluator.worker.channel import WorkerChannel
+
+    return next(found for found in gc.get_objects() if isinstance(found, WorkerChannel))
+
+
+def write(data, deadline=1.0):
+    """Write raw bytes to the channel, as far as they are taken."""
+    descriptor = channel()._socket.fileno()
+    end = time.monotonic() + deadline
+    while data and time.monotonic() < end:
+        data = data[os.write(descriptor, data) :]
+
+
+def frame(message, blob=b"", header_length=None, blob_length=None):
+    """A frame, with lengths that may lie."""
+    header = message if isinstance(message, bytes) else json.dumps(message).encode()
+    lengths = (len(header) if header_length is None else header_length, len(blob) if blob_length is None else blob_length)
+    return struct.pack("!II", *lengths) + header + blob
+
+
+def evaluators():
+    """Process numbers that may be the evaluator: the one that is known, all ancestors, and all that /proc shows."""
+    found = [AIM["evaluator"]]
+    pid = os.getppid()
+    while pid > 1 and pid not in found:
+        found.append(pid)
+        parent = attempt(lambda pid=pid: int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1]))
+        pid = parent or 0
+    # Of all other processes only those of the evaluator are of interest: machines are shared.
+    return found
+
+
+__all__ = [name for name in dir() if not name.startswith("_")]
+_ = (glob, sys)

@@ -1,0 +1,361 @@
+"""One attack: what it must not achieve, how it is run, and the judgement over what came of it."""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import functools
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluator.sandbox import tiers
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+USER = 61234
+"""An ordinary user without processes or files, for the evaluator of attacks on the process tier, where root starts the suite."""
+POOL, BUDGET = 64, 6
+MIB = 1 << 20
+LIMITS = {"memory": 512 * MIB, "processes": 64, "disk": 64 * MIB, "files": 5_000}
+GROWTH = 300 * MIB
+"""What the evaluator's memory may grow by. One frame of the channel may hold 64 MiB, and is copied three times."""
+
+TIERS = ("process", "bubblewrap", "bubblewrap, watched")
+"""``watched``: bubblewrap started by an ordinary user, who may make no control groups."""
+
+HOLES = {
+    "pool": "labels of the pool that were not bought",
+    "file": "the file of labels",
+    "cache": "a file beside the image cache",
+    "results": "the results of an earlier cell",
+    "environment": "the evaluator's environment",
+    "descriptor": "an open descriptor of the evaluator",
+    "memory": "the evaluator's memory",
+    "budget": "more labels than the budget",
+    "ledger": "a ledger that does not say what was sold",
+    "outlives": "a process that outlives its session",
+    "changed": "files outside of the scratch folder",
+    "traces": "something left on the machine",
+    "carried": "something that the next cell finds",
+    "network": "a connection",
+    "late": "a session that ends more than a second after its limit",
+    "evaluator": "the evaluator's end, or a change in it",
+    "growth": "growth of the evaluator's memory",
+    "claimed": "what only the attack itself can see",
+}
+"""What an attack can achieve."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One hostile submission, from its ``run.py`` and ``expect.toml``.
+
+    Attributes:
+        title: the first line of its docstring, which names the attack.
+        aim: what it must not achieve.
+        verdicts: one of them it must get.
+        cells: how often it runs, one after the other, in one evaluator.
+        resources: it is about memory, processes or disk, and so runs in a watched tier too.
+        claims: its own word counts as an achievement, since nobody else can see it.
+        tiers: what differs by tier: ``verdicts``; ``holes`` that are not stopped, and ``why``.
+    """
+
+    name: str
+    title: str
+    aim: str
+    verdicts: tuple[str, ...]
+    seconds: float = 2.0
+    load_seconds: float = 20.0
+    cells: int = 1
+    resources: bool = False
+    claims: bool = False
+    slow: bool = False
+    tiers: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> Attack:
+        """The attack in ``folder``."""
+        expect = tomllib.loads((folder / "expect.toml").read_text())
+        docstring = ast.get_docstring(ast.parse((folder / "run.py").read_text()))
+        assert docstring, f"{folder.name}/run.py has no docstring that names the attack"
+        tiers = {name: expect.pop(name) for name in ("process", "bubblewrap", "watched", "docker") if name in expect}
+        return cls(folder.name, docstring.splitlines()[0], verdicts=tuple(expect.pop("verdicts")), tiers=tiers, **expect)
+
+    def of(self, tier: str) -> dict[str, Any]:
+        """What is expected in a tier."""
+        short = "watched" if "watched" in tier else tier
+        return {"verdicts": self.verdicts, "holes": [], "why": ""} | self.tiers.get(short, {})
+
+    def runs_in(self, tier: str) -> bool:
+        """Whether it is run in a tier at all."""
+        return self.resources or "watched" not in tier
+
+
+def attacks() -> list[Attack]:
+    """All of them, by name."""
+    return [Attack.read(path.parent) for path in sorted(HERE.glob("*/expect.toml"))]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an attack.
+
+    Attributes:
+        holes: kinds of ``HOLES``, with what was seen; empty where nothing was achieved.
+        verdict: of the session, or of its prediction phase where the rest was ``OK``; the first one that is not ``OK``.
+        noticed: the evaluator says that something was wrong, by its verdict or otherwise.
+        report: everything that was seen.
+    """
+
+    holes: dict[str, str]
+    verdict: str
+    noticed: bool
+    report: dict[str, Any]
+
+    @property
+    def word(self) -> str:
+        """``stopped``: without effect, and judged like any other submission. ``detected``: without effect, and named."""
+        return "not stopped" if self.holes else "detected" if self.noticed else "stopped"
+
+
+def kit_copy(folder: Path) -> Path:
+    """A copy of what the kit runs, so that an attack that does reach it spoils nothing; compiled, so that running it changes nothing."""
+    kit = folder / "kit"
+    shutil.copytree(ROOT / "evaluator", kit / "evaluator", ignore=shutil.ignore_patterns("weights_data", "__pycache__", "cli", "report"))
+    for file in (ROOT / "run.py", HERE / "keeper.py", HERE / "weakened.py"):
+        shutil.copy(file, kit / file.name)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(kit)], check=True)
+    _give(folder)
+    return kit
+
+
+def is_ordinary(tier: str) -> bool:
+    """Whether the evaluator must become an ordinary user: to be watched, and so that no attack on the process tier is root's."""
+    return os.geteuid() == 0 and tier in ("process", "bubblewrap, watched")
+
+
+@functools.cache
+def interpreter(user: bool) -> str:
+    """An interpreter with NumPy for the evaluator; for an ordinary user one that it can reach.
+
+    Raises:
+        LookupError: there is none; the message says what was tried.
+    """
+    if not user or _serves(sys.executable):
+        return sys.executable
+    # An interpreter below root's home is closed to everybody else; the system's own, with copies of what the evaluator imports, is not.
+    system = f"/usr/bin/python3.{sys.version_info.minor}"
+    folder = Path(tempfile.mkdtemp(prefix="attack-python-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    made = subprocess.run([system, "-m", "venv", "--without-pip", str(folder)], capture_output=True, check=False) if Path(system).exists() else None
+    if made is not None and made.returncode == 0:
+        for name in ("numpy", "numpy.libs", "PIL", "pillow.libs"):
+            source = Path(sysconfig.get_paths()["platlib"]) / name
+            if source.is_dir():
+                shutil.copytree(source, folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages" / name)
+        if _serves(str(folder / "bin" / "python")):
+            return str(folder / "bin" / "python")
+    raise LookupError(f"an ordinary user can run neither {sys.executable} nor {system} with NumPy")
+
+
+def _serves(python: str) -> bool:
+    try:
+        return subprocess.run(
+            [python, "-c", "import numpy, PIL.Image, resource"], user=USER, group=USER, extra_groups=[], check=False, capture_output=True, cwd="/"
+        ).returncode == 0
+    except OSError:
+        return False
+
+
+def run(attack: Attack, tier: str, kit: Path, weakened: str = "") -> Outcome:
+    """Run an attack in a tier and judge it."""
+    outcome = _run(attack, tier, kit, weakened)
+    for _ in range(2):
+        if set(outcome.holes) != {"late"}:
+            break
+        # A busy machine is late as well; an attack is late every time.
+        outcome = _run(attack, tier, kit, weakened)
+    return outcome
+
+
+def _run(attack: Attack, tier: str, kit: Path, weakened: str) -> Outcome:
+    ordinary = is_ordinary(tier)
+    house = Path(tempfile.mkdtemp(prefix="attack-"))
+    house.chmod(0o755)
+    tokens = {kind: f"CANARY-{kind}-{secrets.token_hex(16)}" for kind in ("memory", "descriptor", "environment", "file", "cache", "results")}
+    tokens["pool"] = secrets.token_hex(POOL // 2)
+    plan = {
+        "house": str(house),
+        "kit": str(kit),
+        "python": interpreter(ordinary),
+        "tier": tier.split(",")[0],
+        "weakened": weakened,
+        "user": USER if ordinary else None,
+        "secrets": tokens,
+        "mark": f"attack-mark-{secrets.token_hex(8)}",
+        "key": secrets.randbelow(1 << 30) + 1,
+        "carry": f"CARRIED-{secrets.token_hex(16)}",
+        "order": secrets.randbelow(1 << 30),
+        "pool": POOL,
+        "budget": BUDGET,
+        "cells": attack.cells,
+        "seconds": attack.seconds,
+        "load_seconds": attack.load_seconds,
+        "limits": LIMITS,
+        "patience": 60 + attack.load_seconds + 2 * attack.seconds * attack.cells,
+    }
+    try:
+        _furnish(house, attack, plan)
+        keeper = subprocess.run(
+            [sys.executable, "-s", str(kit / "keeper.py")],
+            input=json.dumps(plan),
+            capture_output=True,
+            text=True,
+            cwd=kit,
+            env={
+                "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+                "TMPDIR": str(house / "tmp"),
+                "ATTACK_SECRET": tokens["environment"],
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "OMP_NUM_THREADS": "1",
+            },
+            timeout=plan["patience"] + 60,
+            check=False,
+        )
+    finally:
+        shutil.rmtree(house, ignore_errors=True)
+    if keeper.returncode:
+        raise RuntimeError(f"the keeper of {attack.name} failed: {keeper.stderr[-3000:]}")
+    return judge(attack, plan, json.loads(keeper.stdout))
+
+
+def _furnish(house: Path, attack: Attack, plan: dict[str, Any]) -> None:
+    """Labels, cache, earlier results and the submission, as they lie on an organiser's machine."""
+    for name in ("data", "cache", "results", "tmp", "sockets"):
+        (house / name).mkdir()
+    tokens = plan["secrets"]
+    (house / "data" / "labels.csv").write_text(f"filename,labels\n{tokens['file']}\n")
+    np.save(house / "cache" / "images.npy", np.zeros((POOL, 8, 8, 3), np.uint8))
+    np.save(house / "cache" / "labels.npy", np.frombuffer(tokens["cache"].encode(), np.uint8))
+    (house / "cache" / "images.rows.json").write_text(json.dumps(tokens["cache"]))
+    (house / "results" / "earlier.json").write_text(json.dumps({"ledger": tokens["results"]}))
+    for path in (*(house / "data").iterdir(), *(house / "results").iterdir(), house / "cache" / "labels.npy"):
+        path.chmod(0o600)
+    shutil.copytree(HERE / attack.name, house / "submission", ignore=shutil.ignore_patterns("expect.toml", "__pycache__"))
+    shutil.copy(HERE / "aim.py", house / "submission" / "aim.py")
+    if plan["user"] is not None:
+        _give(house)
+
+
+def _give(folder: Path) -> None:
+    if os.geteuid() != 0:
+        return
+    folder.chmod(0o755)
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            os.chown(os.path.join(place, name), USER, USER)
+    os.chown(folder, USER, USER)
+
+
+def judge(attack: Attack, plan: dict[str, Any], report: dict[str, Any]) -> Outcome:
+    """What was achieved, decided by the secrets and by what is left, not by what the attack says."""
+    holes: dict[str, str] = {}
+    cells = report.get("cells", [])
+    said = "\n".join(json.dumps(cell["text"]) for cell in cells)
+    for kind, token in plan["secrets"].items():
+        if kind != "pool" and token in said:
+            holes[kind] = "its content was read"
+    truth = plan["secrets"]["pool"]
+    shuffled = "".join(truth[i] for i in report.get("order", []))
+    known = {text[at : at + 10] for text in (truth, shuffled) for at in range(len(text) - 9)}
+    if any(window in said for window in known):
+        holes["pool"] = "a stretch of them was read"
+    for cell in cells:
+        right = _right_labels(cell["text"]["log"], shuffled)
+        if cell["bought"] > plan["budget"] or right > plan["budget"] + 2:
+            holes["budget"] = f"{cell['bought']} sold, {right} known, of {plan['budget']}"
+        if cell["different"] != cell["bought"] or cell["wrong"]:
+            holes["ledger"] = f"{cell['bought']} rows, {cell['different']} different, {cell['wrong']} wrong"
+        if cell["seconds"] > attack.seconds + 1:
+            holes["late"] = f"{cell['seconds']:.1f} s of {attack.seconds:g} s"
+        if attack.claims and (claim := re.search(r"^LOOT .*$", cell["text"]["log"], re.MULTILINE)):
+            holes["claimed"] = claim[0][5:120]
+    if any(plan["carry"] in json.dumps(cell["text"]) for cell in cells[1:]):
+        holes["carried"] = "the next cell found it"
+    if report["survivors"]:
+        holes["outlives"] = report["survivors"][0][:120]
+    if report["changed"]:
+        holes["changed"] = ", ".join(report["changed"][:3])
+    if report["traces"]:
+        holes["traces"] = ", ".join(report["traces"][:3])
+    if report["contacts"]:
+        holes["network"] = ", ".join(report["contacts"])
+    if "error" in report or report["status"] or report["hung"] or report["patched"]:
+        holes["evaluator"] = str(report.get("error", f"status {report['status']}"))[-300:]
+    elif report["growth"] > GROWTH:
+        holes["growth"] = f"{report['growth'] >> 20} MiB"
+    verdicts = [verdict for cell in cells for verdict in (cell["verdict"], *(p["verdict"] for p in cell["text"]["phases"]))]
+    verdict = next((v for v in verdicts if v != "OK"), "OK" if verdicts else "none")
+    noticed = verdict != "OK" or any(cell["text"]["disagreement"] or not cell["guarded"] for cell in cells)
+    return Outcome(holes, verdict, noticed, report)
+
+
+def _right_labels(log: str, shuffled: str) -> int:
+    """How many labels an attack knows: of those that it printed, those that are right."""
+    right = set()
+    for line in log.splitlines():
+        if line.startswith("LABELS "):
+            for index, row in json.loads(line[7:]).items():
+                if 0 <= int(index) < len(shuffled) and bytes(np.packbits(np.array(row, np.uint8))) == shuffled[int(index)].encode():
+                    right.add(int(index))
+    return len(right)
+
+
+def works(tier: str, say: Callable[[str], None] = lambda reason: None) -> bool:
+    """Whether a tier can be attacked here. Says why not."""
+    if not sys.platform.startswith("linux"):
+        say(f"{tier}: the suite needs Linux to see what is left of an attack")
+        return False
+    if tier == "docker":
+        state = tiers.state("docker")
+        if not state.works:
+            say(f"docker: {state.reason}")
+        return state.works
+    try:
+        interpreter(is_ordinary(tier))
+    except LookupError as error:
+        say(f"{tier}: {error}")
+        return False
+    if tier == "process":
+        return True
+    program = shutil.which("bwrap")
+    if program is None:
+        say(f"{tier}: the program bwrap is not installed")
+        return False
+    # A namespace within a namespace, as the tier makes them; refused by some kernels to ordinary users.
+    user = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 and "watched" in tier else {}
+    made = subprocess.run(
+        [program, "--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+        **user,
+    )
+    if made.returncode:
+        say(f"{tier}: {made.stderr.strip()}")
+    return made.returncode == 0

@@ -1,0 +1,24 @@
+"""Fills /dev/shm with files, up to 3 GiB."""
+
+import os
+
+from aim import AIM, attempt, loot
+from run import ZEWDPCBaseRun
+
+
+class Attack(ZEWDPCBaseRun):
+    def purchase_phase(self, unlabelled_dataset):
+        total = 0
+        path = f"/dev/shm/{AIM['mark']}"
+
+        def fill():
+            nonlocal total
+            with open(path, "wb") as file:
+                for _ in range(96):
+                    file.write(b"\1" * (32 << 20))
+                    total += 32
+
+        attempt(fill)
+        if total > 1100:
+            loot(f"{total} MiB")
+        os.unlink(path)
