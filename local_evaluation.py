@@ -85,6 +85,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from evaluator.report.terminal import progress_line, show_plan, show_result
     from evaluator.sandbox.tiers import choose
     from evaluator.store import Store
+    from evaluator.submission.manifest import read_manifest
     from evaluator.submission.source import read_source
     from evaluator.sweep.grid import Plan, node_threads
     from evaluator.sweep.local import run_cells
@@ -117,6 +118,7 @@ def evaluate(args: argparse.Namespace) -> int:
         restart=args.restart_workers,
         weights_dir=None if args.weights_dir is None else args.weights_dir.resolve(),
     )
+    manifest = read_manifest(plan.source.path)
     store = Store(args.out.absolute())
     folder = (args.data or _default_data(profile)).absolute()
     started = time.perf_counter()
@@ -131,7 +133,7 @@ def evaluate(args: argparse.Namespace) -> int:
         sets = read_sets(profile, folder, score_split=plan.score_split, cache=ROOT / "data" / ".cache", step=step)
         line.remove_task(task)
     cells = plan.cells(sets)
-    show_plan(console, plan, sets.counts())
+    show_plan(console, plan, sets.counts(), "" if manifest is None else manifest.line)
     run = store.new_run(plan.source.name)
     inputs = CellInputs(plan.source.path, sets, sandbox, plan.weights_dir, worker_threads=node_threads())
     finished = []

@@ -137,7 +137,8 @@ def run_cell(spec: CellSpec, inputs: CellInputs, progress: Progress = lambda wha
             else:
                 report = session.phases[-1]
                 verdict, reason = (report.verdict, report.reason) if verdict is Verdict.OK else (verdict, reason)
-        except (TrainingError, MemoryError) as error:
+        # torch says "out of memory" on a device by a RuntimeError; ledger and log must outlive that, too.
+        except (TrainingError, MemoryError, RuntimeError) as error:
             verdict, reason = Verdict.INFRASTRUCTURE, f"the training failed: {error}"
     if kept and scored is not None:
         reason += f"; kept: scored with the {len(session.ledger)} labels bought before the limit"

@@ -27,13 +27,15 @@ def progress_line(console: Console) -> Progress:
     )
 
 
-def show_plan(console: Console, plan: Plan, counts: dict[str, int]) -> None:
-    """What will be run, before it is."""
+def show_plan(console: Console, plan: Plan, counts: dict[str, int], manifest: str = "") -> None:
+    """What will be run, before it is. ``manifest``: what the submission's aicrowd.json says of itself."""
     pipeline, profile = plan.pipeline, plan.profile
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
     table.add_row("submission", f"{plan.source.name} ({plan.source.digest[:12]})")
+    if manifest:
+        table.add_row("manifest", Text(manifest))
     table.add_row("profile", f"{profile.name} of {profile.round.name}: {profile.image_size} px, " + _counts(counts))
     table.add_row("pairs", "; ".join(profile.describe(pair) for pair in plan.pairs))
     if profile.round.scores == "organiser":
