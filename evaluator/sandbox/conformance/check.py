@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -71,8 +70,8 @@ def run_check(made: Check, sandbox: Sandbox) -> CheckResult:
     started = time.perf_counter()
     verdict: CheckVerdict = "passed"
     try:
-        with tempfile.TemporaryDirectory(prefix="dck-check-", ignore_cleanup_errors=True) as folder:
-            detail = made.play(Stage(sandbox, Path(folder))) or ""
+        with scratch_folder() as folder:
+            detail = made.play(Stage(sandbox, folder)) or ""
     except Broken as error:
         verdict, detail = "failed", str(error)
     except Unseen as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from evaluator.sandbox.conformance.stage import Broken, Outcome, Stage, Unseen, need
+from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import PROMISES, Sandbox
 
 QUESTIONS = """
@@ -49,8 +48,8 @@ def self_check(sandbox: Sandbox) -> SelfCheck:
     """Start one worker and see that it is given what it needs, cannot do what the tier promises, and is gone when it is ended."""
     started = time.perf_counter()
     try:
-        with tempfile.TemporaryDirectory(prefix="dck-check-", ignore_cleanup_errors=True) as folder:
-            stage = Stage(sandbox, Path(folder))
+        with scratch_folder() as folder:
+            stage = Stage(sandbox, folder)
             with stage.cast(QUESTIONS) as actor:
                 start_up = time.perf_counter() - started
                 limited_by = actor.worker.limited_by

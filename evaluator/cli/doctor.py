@@ -1,0 +1,115 @@
+"""``python -m evaluator doctor``: which isolation tiers work here, and whether one keeps what it promises."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {"passed": "green", "failed": "bold red", "not promised": "dim", "not checked": "yellow"}
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``doctor`` to the command line."""
+    verb = subparsers.add_parser("doctor", help="isolation tiers: which work here, and do they hold", description=__doc__)
+    verb.add_argument("--sandbox", metavar="TIER", help="put this tier through every check (about a minute)")
+    verb.add_argument("--gpu", action="store_true", help="with the GPU shown to the workers")
+    verb.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb; 0, or 1 where no tier works or a check failed."""
+    return _examine(args) if args.sandbox else _survey(args)
+
+
+def _survey(args: argparse.Namespace) -> int:
+    from evaluator.sandbox.tier import PROMISES
+    from evaluator.sandbox.tiers import SANDBOXES, WAYS, state
+
+    tiers = {}
+    for name in SANDBOXES:
+        seen = state(name, args.gpu)
+        promises = sorted(SANDBOXES[name](args.gpu).promises) if not seen.reason else []
+        tiers[name] = asdict(seen) | {"works": not seen.reason, "promises": promises, "way": WAYS[name]}
+    chosen = next((name for name, tier in tiers.items() if tier["works"]), None)
+    gpus = _gpus()
+    if args.json:
+        print(json.dumps({"auto": chosen, "tiers": tiers, "gpus": gpus}, indent=1))
+        return 0 if chosen else 1
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for column in ("tier", "here", "start", "limits by", "keeps from the worker"):
+        table.add_column(column)
+    for name, tier in tiers.items():
+        if tier["works"]:
+            kept = (
+                "everything but what it is given" if len(tier["promises"]) == len(PROMISES) else "nothing that this user can read"
+            )
+            start = f"{1000 * tier['start_up']:.0f} ms"
+            table.add_row(name, Text("works", "green"), start, tier["limited_by"], kept)
+        else:
+            table.add_row(name, Text("not here", "yellow"), "", "", "")
+    console.print(table)
+    for name, tier in tiers.items():
+        if not tier["works"]:
+            console.print(Text(f"{name}: {tier['reason']}; {tier['way']}", "dim"))
+    console.print(f"auto takes {chosen or 'none: no tier works here'}", highlight=False)
+    console.print("GPU: " + ("; ".join(gpus) or "none seen"), highlight=False)
+    return 0 if chosen else 1
+
+
+def _gpus() -> list[str]:
+    # The driver's own listing, so that the doctor does not wait for torch.
+    from pathlib import Path
+
+    found = []
+    for place in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        lines = dict(line.split(":", 1) for line in place.read_text().splitlines() if ":" in line)
+        found.append(lines.get("Model", place.parent.name).strip())
+    return found
+
+
+def _examine(args: argparse.Namespace) -> int:
+    from evaluator.purchase.conformance import SESSION_CHECKS
+    from evaluator.sandbox.conformance import CHECKS
+    from evaluator.sandbox.conformance.check import run_checks
+    from evaluator.sandbox.tiers import choose
+
+    sandbox = choose(args.sandbox, gpu=args.gpu)
+    checks = (*CHECKS, *SESSION_CHECKS)
+    console = Console(stderr=args.json)
+    results = []
+    with Progress(TextColumn("{task.description}"), BarColumn(bar_width=24), console=console, transient=True) as line:
+        task = line.add_task("", total=len(checks))
+        line.update(task, description=checks[0].name)
+        for result in run_checks(checks, sandbox):
+            results.append(result)
+            following = checks[len(results)].name if len(results) < len(checks) else "done"
+            line.update(task, completed=len(results), description=following)
+    counts: Counter[str] = Counter(result.verdict for result in results)
+    if args.json:
+        print(json.dumps({"tier": sandbox.name, "counts": counts, "checks": [asdict(result) for result in results]}, indent=1))
+    else:
+        _show(console, sandbox.name, results, counts)
+    return 1 if counts["failed"] else 0
+
+
+def _show(console: Console, name: str, results: list[Any], counts: Counter[str]) -> None:
+    table = Table(title=f"isolation tier {name}", title_justify="left", box=None, pad_edge=False)
+    table.add_column("check")
+    table.add_column("verdict")
+    table.add_column("s", justify="right")
+    table.add_column("detail", overflow="fold")
+    for result in results:
+        detail = f"{result.detail}. Its duty: {result.duty}" if result.verdict == "failed" else result.detail
+        row = (result.name, Text(result.verdict, STYLES[result.verdict]), f"{result.seconds:.2f}", Text(detail, "dim"))
+        table.add_row(*row)
+    console.print(table)
+    console.print(", ".join(f"{counts[verdict]} {verdict}" for verdict in STYLES if counts[verdict]), highlight=False)
