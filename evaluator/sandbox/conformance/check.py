@@ -12,6 +12,7 @@ from typing import Literal
 
 from evaluator.errors import ConfigurationError
 from evaluator.sandbox.conformance.stage import Broken, Stage, Unseen
+from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import PROMISES, Sandbox
 
 CheckVerdict = Literal["passed", "failed", "not promised", "not checked"]
