@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import selectors
 import socket
 import time
@@ -36,6 +35,8 @@ OPTIONAL: dict[str, dict[str, type | tuple[type, ...]]] = {
     "done": {"class": str, "saves": bool, "loads": bool, "claim": str, "n": int, "clock": bool, "shape": list},
 }
 
+LARGEST = 2**63 - 1
+"""Largest number in a message."""
 TEXT_CAPS = {"trace": 20_000}
 """Longest text of a worker's field in characters, 4,000 where nothing is said: what it says is shown to people."""
 
@@ -146,5 +147,10 @@ def _plain(name: str, value: Any) -> Any:
 def _check_type(kind: str, name: str, value: Any, types: type | tuple[type, ...]) -> None:
     wanted = types if isinstance(types, tuple) else (types,)
     right = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
-    if not right or (isinstance(value, float) and not math.isfinite(value)):
+    # A number that no float holds, or a list nested as deep as can be read, would raise only where it is used.
+    if isinstance(value, (int, float)):
+        right = right and -LARGEST <= value <= LARGEST
+    elif isinstance(value, list):
+        right = right and len(value) <= 64 and all(type(v) is int and abs(v) <= LARGEST for v in value)
+    if not right:
         raise ProtocolError(f"a {kind!r} message whose {name!r} is a {type(value).__name__}")

@@ -36,11 +36,13 @@ class Limits:
 class Breach:
     """A limit that was broken, with the figure that broke it."""
 
-    limit: Literal["memory", "processes", "disk", "files"]
+    limit: Literal["memory", "processes", "disk", "files", "path"]
     seen: int
     allowed: int
 
     def __str__(self) -> str:
         if self.limit in ("memory", "disk"):
             return f"{self.limit}: {self.seen / GIB:.2f} GiB used, {self.allowed / GIB:.2f} GiB allowed"
+        if self.limit == "path":
+            return f"files: a folder's path of {self.seen} characters, {self.allowed} allowed"
         return f"{self.limit}: {self.seen} seen, {self.allowed} allowed"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from evaluator.ownership import abandoned, hold
 
@@ -51,26 +50,35 @@ def _remove(folder: Path) -> None:
         # The worker put something else in its place, or nothing.
         folder.unlink(missing_ok=True)
         return
-    _open_folders(folder)
-
-    def open_and_retry(function: Callable[[str], Any], path: str, _: Any) -> None:
-        parent = Path(path).parent
-        # Never above the folder: what lies there is not ours.
-        if parent == folder or folder in parent.parents:
-            with contextlib.suppress(OSError):
-                os.chmod(parent, 0o700)
-                function(path)
-
-    shutil.rmtree(folder, onerror=open_and_retry)
+    remove_tree(folder)
 
 
-def _open_folders(folder: Path) -> None:
-    # A worker may take its own rights to a folder away; then its content could be neither listed nor removed.
-    with contextlib.suppress(OSError):
-        os.chmod(folder, 0o700)
-    for place, names, _ in os.walk(folder):
-        for name in names:
-            path = os.path.join(place, name)
-            if not os.path.islink(path):
-                with contextlib.suppress(OSError):
-                    os.chmod(path, 0o700)
+def remove_tree(folder: Path) -> None:
+    """Remove a folder whatever a worker has made of it: without rights, or nested deeper than a path, or a recursion, can go.
+
+    Inner folders are moved to the top before they are emptied, so that nothing is ever deeper than two levels. Links are removed,
+    never followed. Nobody may write to the folder meanwhile.
+
+    Raises:
+        OSError: something in it cannot be removed by this user.
+    """
+    front = [str(folder)]
+    while front:
+        place = front.pop()
+        # A worker may have taken its own rights to a folder away; then it could be neither listed nor moved.
+        os.chmod(place, 0o700)
+        with os.scandir(place) as entries:
+            inner = []
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    inner.append(entry.path)
+                else:
+                    os.unlink(entry.path)
+        for path in inner:
+            os.chmod(path, 0o700)
+            moved = os.path.join(folder, f"{len(front)}-{secrets.token_hex(8)}")
+            os.rename(path, moved)
+            front.append(moved)
+        if place != str(folder):
+            os.rmdir(place)
+    os.rmdir(folder)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.guard import descendants
@@ -21,6 +23,8 @@ from evaluator.sandbox.limits import Breach, Limits
 INTERVAL = 0.05
 SHARE = 0.05
 """Share of one core that watching may cost: it runs beside the participant's clock."""
+LONGEST_PATH = 4096 - 256 - 1
+"""Bytes of a folder's path below which everything in it has a path that the system takes."""
 
 
 class Watch:
@@ -64,12 +68,16 @@ class Watch:
         while not self._stop.wait(max(INTERVAL, cost / SHARE)):
             started = time.thread_time()
             held, files = self._mounted()
+            unlinked = 0
+            if looks % 4 == 0 or self._group is None:
+                nameless, unlinked = nameless_files([self._root, *descendants(self._root)])
+                held += nameless
             breach = self._tree(held) if self._group is None else _memory_only(self._group.breach())
             if breach is None and files > self._limits.files:
                 breach = Breach("files", files, self._limits.files)
             # Walking the scratch folder costs more than reading /proc, and a disk fills more slowly than memory.
             if breach is None and self._scratch is not None and looks % 4 == 0:
-                breach = folder_breach(self._scratch, self._limits)
+                breach = folder_breach(self._scratch, self._limits, unlinked)
             looks += 1
             cost = time.thread_time() - started
             if breach is not None:
@@ -139,13 +147,36 @@ def _proportional(pid: int) -> tuple[int, int]:
     return 1024 * sum(found.values()), 1024 * shared
 
 
-def folder_breach(folder: Path, limits: Limits) -> Breach | None:
-    """Whether a folder holds more than it may: bytes on disk (a sparse file's holes are none), files and folders."""
-    total, files = 0, 0
+def nameless_files(pids: Iterable[int]) -> tuple[int, int]:
+    """Bytes of open files that have no name any more: (in memory of their own, elsewhere). No folder lists them.
+
+    Those on a mount in memory are left out of both: their mount counts them.
+    """
+    found: dict[tuple[int, int], tuple[bool, int]] = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it ended while we looked
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    path = f"/proc/{pid}/fd/{name}"
+                    state = os.stat(path)
+                    if stat.S_ISREG(state.st_mode) and state.st_nlink == 0:
+                        found[state.st_dev, state.st_ino] = os.readlink(path).startswith("/memfd:"), state.st_blocks * 512
+    return sum(size for memory, size in found.values() if memory), sum(size for memory, size in found.values() if not memory)
+
+
+def folder_breach(folder: Path, limits: Limits, unlinked: int = 0) -> Breach | None:
+    """Whether a folder holds more than it may: bytes on disk (a sparse file's holes are none), files and folders.
+
+    Folders that lie too deep to be named are a breach by themselves, since nobody could see what they hold. ``unlinked`` bytes are
+    added to those seen.
+    """
+    total, files = unlinked, 0
     stack = [str(folder)]
     while stack:
         place = stack.pop()
-        with contextlib.suppress(OSError), os.scandir(place) as entries:
+        if (length := len(os.fsencode(place))) > LONGEST_PATH:
+            return Breach("path", length, LONGEST_PATH)
+        with contextlib.suppress(OSError), _listed(place) as entries:
             for entry in entries:
                 files += 1
                 with contextlib.suppress(OSError):
@@ -153,7 +184,18 @@ def folder_breach(folder: Path, limits: Limits) -> Breach | None:
                     if entry.is_dir(follow_symlinks=False):
                         stack.append(entry.path)
                 if total > limits.disk:
-                    return Breach("disk", total, limits.disk)
+                    break
                 if files > limits.files:
                     return Breach("files", files, limits.files)
+        if total > limits.disk:
+            return Breach("disk", total, limits.disk)
     return None
+
+
+def _listed(place: str) -> Any:
+    try:
+        return os.scandir(place)
+    except PermissionError:
+        # A worker that takes its own rights away would hide what it writes.
+        os.chmod(place, 0o700, follow_symlinks=False) if os.chmod in os.supports_follow_symlinks else os.chmod(place, 0o700)
+        return os.scandir(place)
