@@ -241,9 +241,9 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes | None = None, link: str =
 # -- the project's image
 
 
-def build(engine: Engine, name: str, change: tuple[str, str] = ("", "")) -> None:
-    """Build the project's Dockerfile, with the files that it copies and nothing else; ``change`` replaces a text in it."""
-    text = (ROOT / "Dockerfile").read_text().replace(*change) if change[0] else (ROOT / "Dockerfile").read_text()
+def build(engine: Engine, name: str, text: str | None = None) -> None:
+    """Build an image from the project's Dockerfile, or from ``text``, with the files that it copies and nothing else."""
+    text = text or (ROOT / "Dockerfile").read_text()
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:
         _add(tar, "Dockerfile", text.encode())

@@ -32,6 +32,7 @@ class Container:
         self._group: ControlGroup | None = None
         self._breach: Breach | None = None
         self._limits: Limits | None = None
+        self._killed = False
         self.pid = 0
         self.version = 0
 
@@ -79,22 +80,27 @@ class Container:
 
     def kill(self) -> None:
         """Read what the limits counted, then end every process of the container."""
-        if self._group is not None and self._breach is None:
-            self._breach = self._group.breach()
+        if self._killed:
+            return
+        self._breach = self.breach()
+        self._killed = True
         try:
+            # The engine answers when the processes are dead.
             self._engine.ask("POST", f"/containers/{self._id}/kill", signal="KILL")
         except EngineError as error:
-            if error.status not in (404, 409):  # it has ended by itself
+            if error.status not in (404, 409):
                 raise
+            # It had ended by itself. If the guard was what the kernel chose, the counters were gone before we could look.
+            if self._breach is None and self._limits is not None and self._ran_out_of_memory():
+                self._breach = Breach("memory", self._limits.memory, self._limits.memory)
 
     def wait(self) -> None:
         """As of a process; ``remove`` waits."""
 
     def breach(self) -> Breach | None:
-        """The limit that the kernel enforced, if any. Called after the end."""
-        if self._breach is None and self._limits is not None and self._group is not None and self._ran_out_of_memory():
-            # The guard itself was chosen, and the group was gone with its counters before we could look.
-            self._breach = Breach("memory", self._limits.memory, self._limits.memory)
+        """The limit that the kernel enforced so far, if any; also after the end."""
+        if not self._killed and self._group is not None:
+            return self._group.breach()
         return self._breach
 
     def remove(self) -> None:

@@ -89,6 +89,7 @@ class DockerSandbox:
                 limits=spec.limits,
                 group=container if container.limited else None,  # type: ignore[arg-type]
                 scratch=checkpoint,
+                mounts=("/scratch", "/dev/shm"),
                 seen=lambda path: seen.get(path, f"/scratch/{path.name}" if path.parent == spec.scratch else str(path)),
                 left=container.remove,
             )
@@ -107,7 +108,11 @@ class DockerSandbox:
         mounts.append(_bind(spec.scratch / "checkpoint", "/scratch/checkpoint", writable=True))
         # What the image holds of the kit is hidden, so that one copy counts: ours.
         memory = dict.fromkeys(("/kit", *HIDDEN), "ro,nosuid,nodev,mode=755,size=64k")
-        memory["/scratch"] = f"rw,exec,nosuid,nodev,mode=1777,size={limits.disk},nr_inodes={limits.files}"
+        # By owner, not by mode: runc gives a mounted file system the mode of the folder it covers. A little more than the limit
+        # of files, so that it is the watch that ends a worker with too many, in words.
+        uid, _, gid = self._user.partition(":")
+        owned = f"uid={uid},gid={gid},mode=700"
+        memory["/scratch"] = f"rw,exec,nosuid,nodev,{owned},size={limits.disk},nr_inodes={limits.files + 1024}"
         host = {
             "AutoRemove": True,
             "CapDrop": ["ALL"],
@@ -133,7 +138,7 @@ class DockerSandbox:
             "Cmd": [],
             "User": self._user,
             "Hostname": "worker",
-            "WorkingDir": "/scratch",
+            "WorkingDir": "/",
             "NetworkDisabled": True,
             "Labels": {OWNER_LABEL: owner()},
             "HostConfig": host,
@@ -242,7 +247,7 @@ def _order(spec: WorkerSpec) -> bytes:
         environment["TORCH_HOME"] = "/weights"
     command = worker_command(0, python="python", worker="/kit/evaluator/worker/__main__.py", root="/kit")
     command[-2] = "{channel}"
-    return json.dumps({"command": command, "environment": environment}).encode() + b"\n"
+    return json.dumps({"command": command, "environment": environment, "folder": "/scratch"}).encode() + b"\n"
 
 
 def _places(spec: WorkerSpec) -> dict[Path, str]:

@@ -39,6 +39,7 @@ def main() -> None:
     os.set_inheritable(control, False)
     os.set_inheritable(channel, True)
     order = json.loads(text)
+    os.chdir(order["folder"])
     environment = order["environment"] | {name: os.environ[name] for name in OWN if name in os.environ}
     os.environ.clear()
     os.environ.update(environment)
