@@ -122,7 +122,8 @@ def told() -> Callable[[Any], list[Any]]:
 def session(sets):
     """Run the phases of a submission, without any training."""
     from evaluator.purchase.market import Market
-    from evaluator.purchase.session import SessionSpec, run_session
+    from evaluator.purchase.session import run_session
+    from evaluator.purchase.terms import SessionSpec
     from evaluator.sandbox.process import ProcessSandbox
 
     def run(path: Path, *, budget: int = 12, order=None, sold=None, sandbox=None, progress=lambda what, share: None, **changes):

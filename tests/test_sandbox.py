@@ -168,7 +168,8 @@ def test_when_the_evaluator_itself_is_killed_the_worker_goes_with_it(strategy, t
         sys.path.insert(0, {str(ROOT / "tests")!r})
         from conftest import CLASSES, TINY
         from evaluator.purchase.market import Market
-        from evaluator.purchase.session import SessionSpec, run_session
+        from evaluator.purchase.session import run_session
+        from evaluator.purchase.terms import SessionSpec
         from evaluator.purchase.sets import read_sets
         from evaluator.sandbox.process import ProcessSandbox
         sets = read_sets(TINY, Path({str(data_folder)!r}), cache=Path({str(tmp_path / "cache")!r}))

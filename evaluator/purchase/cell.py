@@ -22,8 +22,9 @@ from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.market import Market
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import Pair
-from evaluator.purchase.session import SessionResult, SessionSpec, run_session
+from evaluator.purchase.session import run_session
 from evaluator.purchase.sets import RoundSets
+from evaluator.purchase.terms import SessionResult, SessionSpec
 from evaluator.sandbox.tier import Sandbox
 from evaluator.scoring.metrics import Metrics, best_constant, score
 from evaluator.seeds import derive, generator

@@ -9,101 +9,23 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evaluator.data.cache import CachedImages
 from evaluator.errors import Verdict
 from evaluator.purchase.claims import ClaimRefused, predictions, purchase_disagreement
 from evaluator.purchase.clock import Clock
-from evaluator.purchase.ledger import Ledger
-from evaluator.purchase.market import Market
+from evaluator.purchase.orders import prediction_order, purchase_order, training_order
+from evaluator.purchase.terms import PhaseReport, SessionResult, SessionSpec
 from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, Message, ProtocolError
-from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
 from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
 
 Progress = Callable[[str, float], None]
 """Called with a phase's name and the share of it that is done, 0 to 1."""
-
-
-@dataclass(frozen=True)
-class SessionSpec:
-    """Everything that one session needs.
-
-    Attributes:
-        training, pool, prediction: decoded images; ``training_labels`` uint8 (n, classes).
-        market: sells the pool's labels; its ledger is filled here.
-        order: int64, the canonical pool image behind every index of this session.
-        seconds: limit that pre-training and purchase share; ``prediction_seconds`` of the prediction phase, ``load_seconds`` for
-            starting and importing.
-        seed: handed to the participant.
-        restart: run every phase in a fresh worker that is restored from the participant's checkpoint.
-        limits: of memory, processes and disk.
-    """
-
-    submission: Path
-    classes: tuple[str, ...]
-    training: CachedImages
-    training_labels: np.ndarray
-    pool: CachedImages
-    order: np.ndarray
-    prediction: CachedImages
-    market: Market
-    seconds: float
-    prediction_seconds: float
-    load_seconds: float
-    seed: int
-    threads: int = 1
-    weights: Path | None = None
-    restart: bool = False
-    limits: Limits = field(default_factory=Limits)
-
-
-@dataclass(frozen=True)
-class PhaseReport:
-    """How one phase went. ``seconds`` used on its clock, checkpoint hooks included; ``allowed``: the limit of that clock."""
-
-    name: str
-    verdict: Verdict
-    reason: str
-    seconds: float
-    allowed: float
-
-
-@dataclass(frozen=True)
-class SessionResult:
-    """What a session leaves.
-
-    Attributes:
-        verdict, reason: of loading, pre-training and purchase; the prediction phase has a report of its own.
-        phases: reports of the phases that were started.
-        seconds: used on the shared clock.
-        predictions: float64 (images, classes), or None.
-        disagreement: where the purchase phase's return value contradicts the ledger, in words; else None.
-        clock_was_read: the submission asked for the time it has (as far as its worker says), so that what it bought may differ in
-            another run; None where the purchase phase did not end.
-        limited_by: what held the worker's limits, as ``Worker.limited_by``; empty where none was started.
-        trace: the participant's traceback, where there was one.
-    """
-
-    verdict: Verdict
-    reason: str
-    ledger: Ledger
-    phases: tuple[PhaseReport, ...]
-    seconds: float
-    predictions: np.ndarray | None
-    disagreement: str | None
-    clock_was_read: bool | None
-    class_name: str | None
-    guarded: bool
-    limited_by: str
-    trace: str
-    log: str
 
 
 class _Stop(Exception):
@@ -148,14 +70,16 @@ class _Session:
         verdict, reason, trace = Verdict.OK, "", ""
         try:
             self._load()
-            self._phase("pre_training_phase", self.clock, self._training_order())
-            self._phase("purchase_phase", self.clock, self._purchase_order(), self._take_purchases)
+            self._phase("pre_training_phase", self.clock, training_order(self.spec))
+            self._phase("purchase_phase", self.clock, purchase_order(self.spec), self._take_purchases)
         except _Stop as stop:
             verdict, reason, trace = stop.verdict, stop.reason, stop.trace
         self.spec.market.close()
         if verdict is Verdict.OK:
             try:
-                self._phase("prediction_phase", self.prediction_clock, self._prediction_order(), self._take_predictions, last=True)
+                self._phase(
+                    "prediction_phase", self.prediction_clock, prediction_order(self.spec), self._take_predictions, last=True
+                )
             except _Stop as stop:
                 trace = stop.trace
                 if not self.reports or self.reports[-1].name != "prediction_phase":
@@ -346,23 +270,7 @@ class _Session:
             answer = {"t": "sold", "remaining": market.remaining_budget}
             self.worker.channel.send(answer, labels.tobytes(), deadline=deadline)
 
-    # -- orders and answers ------------------------------------------------------------------------------------------------
-
-    def _training_order(self) -> tuple[dict[str, Any], bytes]:
-        layout, blob = _packed(training_rows=self.spec.training.rows, training_labels=self.spec.training_labels)
-        return {"t": "phase", "name": "pre_training_phase", "training": self.spec.training.path, "arrays": layout}, blob
-
-    def _purchase_order(self) -> tuple[dict[str, Any], bytes]:
-        spec = self.spec
-        layout, blob = _packed(
-            training_rows=spec.training.rows, training_labels=spec.training_labels, pool_rows=spec.pool.rows[spec.order]
-        )
-        order = {"t": "phase", "name": "purchase_phase", "training": spec.training.path, "pool": spec.pool.path}
-        return order | {"budget": spec.market.budget, "arrays": layout}, blob
-
-    def _prediction_order(self) -> tuple[dict[str, Any], bytes]:
-        layout, blob = _packed(rows=self.spec.prediction.rows)
-        return {"t": "phase", "name": "prediction_phase", "images": self.spec.prediction.path, "arrays": layout}, blob
+    # -- answers -----------------------------------------------------------------------------------------------------------
 
     def _take_purchases(self, message: Message) -> None:
         self.clock_was_read = message.fields.get("clock")
@@ -376,12 +284,6 @@ class _Session:
             self.predicted = predictions(message, len(self.spec.prediction), len(self.spec.classes))
         except ClaimRefused as error:
             raise _Stop(error.verdict, str(error)) from None
-
-
-def _packed(**arrays: np.ndarray) -> tuple[list[list[Any]], bytes]:
-    """Arrays as a layout that JSON can hold, and their bytes one after the other."""
-    layout = [[name, array.dtype.str, int(array.size)] for name, array in arrays.items()]
-    return layout, b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
 
 
 def _signal_name(number: int) -> str:

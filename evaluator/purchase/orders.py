@@ -1,0 +1,39 @@
+"""The orders that start a phase: what the worker is told, and the arrays that go with it. Paths are the host's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evaluator.purchase.terms import SessionSpec
+
+Order = tuple[dict[str, Any], bytes]
+"""A message and its binary part; ``arrays`` in the message says how the parts lie in it."""
+
+
+def training_order(spec: SessionSpec) -> Order:
+    """Pre-training: the training set with its labels."""
+    layout, blob = _packed(training_rows=spec.training.rows, training_labels=spec.training_labels)
+    return {"t": "phase", "name": "pre_training_phase", "training": spec.training.path, "arrays": layout}, blob
+
+
+def purchase_order(spec: SessionSpec) -> Order:
+    """Purchase: the same, the pool in this session's order, and the budget."""
+    layout, blob = _packed(
+        training_rows=spec.training.rows, training_labels=spec.training_labels, pool_rows=spec.pool.rows[spec.order]
+    )
+    order = {"t": "phase", "name": "purchase_phase", "training": spec.training.path, "pool": spec.pool.path}
+    return order | {"budget": spec.market.budget, "arrays": layout}, blob
+
+
+def prediction_order(spec: SessionSpec) -> Order:
+    """Prediction: images alone."""
+    layout, blob = _packed(rows=spec.prediction.rows)
+    return {"t": "phase", "name": "prediction_phase", "images": spec.prediction.path, "arrays": layout}, blob
+
+
+def _packed(**arrays: np.ndarray) -> tuple[list[list[Any]], bytes]:
+    """Arrays as a layout that JSON can hold, and their bytes one after the other."""
+    layout = [[name, array.dtype.str, int(array.size)] for name, array in arrays.items()]
+    return layout, b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
