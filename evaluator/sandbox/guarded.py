@@ -16,7 +16,7 @@ from pathlib import Path
 
 from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.channel import HostChannel
-from evaluator.sandbox.guard import descendants
+from evaluator.sandbox.guard import become_reaper, children, descendants, is_marked
 from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.logs import LogReader
 from evaluator.sandbox.tier import Ended
@@ -104,6 +104,7 @@ class GuardedWorker:
             guarded = bool(report.get("ended")) or self._room
             if not guarded and self._group is None:
                 self._sweep_session()
+                _end_strays()
             with contextlib.suppress(ProcessLookupError):
                 self.outer.kill()
             self.outer.wait()
@@ -158,6 +159,22 @@ class GuardedWorker:
             os.killpg(self.pid, signal.SIGKILL)
 
 
+def _end_strays() -> None:
+    """End what has lost its guard: children of ours that a worker started. Workers whose guards live are their guards' children."""
+    for _ in range(1_000):
+        strays = [pid for pid in children(os.getpid()) if is_marked(pid)]
+        if not strays:
+            return
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for stray in strays:
+                for pid in (stray, *descendants(stray)):
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, number)
+        for stray in strays:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(stray, 0)
+
+
 def launch(
     command: Callable[[int, int], list[str]],
     *,
@@ -171,6 +188,8 @@ def launch(
     Raises:
         OSError: it did not start; nothing is left behind.
     """
+    # What loses its guard then becomes our child, and not a stranger's.
+    become_reaper()
     ours, theirs = socket.socketpair()
     control, guard_end = socket.socketpair()
     out_read, out_write = os.pipe()

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.sandbox import tiers
+from evaluator.sandbox.scratch import remove_tree
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -55,6 +56,7 @@ HOLES = {
     "late": "a session that ends more than a second after its limit",
     "evaluator": "the evaluator's end, or a change in it",
     "growth": "growth of the evaluator's memory",
+    "terminal": "a message with characters that steer a terminal",
     "claimed": "what only the attack itself can see",
 }
 """What an attack can achieve."""
@@ -70,6 +72,7 @@ class Attack:
         verdicts: one of them it must get.
         cells: how often it runs, one after the other, in one evaluator.
         resources: it is about memory, processes or disk, and so runs in a watched tier too.
+        spoils_kit: where it succeeds the kit is changed, so it gets a copy of its own.
         claims: its own word counts as an achievement, since nobody else can see it.
         tiers: what differs by tier: ``verdicts``; ``holes`` that are not stopped, and ``why``.
     """
@@ -83,6 +86,7 @@ class Attack:
     cells: int = 1
     resources: bool = False
     claims: bool = False
+    spoils_kit: bool = False
     slow: bool = False
     tiers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -221,6 +225,10 @@ def _run(attack: Attack, tier: str, kit: Path, weakened: str) -> Outcome:
     }
     try:
         _furnish(house, attack, plan)
+        if attack.spoils_kit:
+            (house / "own").mkdir()
+            kit = kit_copy(house / "own")
+            plan["kit"] = str(kit)
         keeper = subprocess.run(
             [sys.executable, "-s", str(kit / "keeper.py")],
             input=json.dumps(plan),
@@ -238,7 +246,7 @@ def _run(attack: Attack, tier: str, kit: Path, weakened: str) -> Outcome:
             check=False,
         )
     finally:
-        shutil.rmtree(house, ignore_errors=True)
+        remove_tree(house)
     if keeper.returncode:
         raise RuntimeError(f"the keeper of {attack.name} failed: {keeper.stderr[-3000:]}")
     return judge(attack, plan, json.loads(keeper.stdout))
@@ -293,6 +301,9 @@ def judge(attack: Attack, plan: dict[str, Any], report: dict[str, Any]) -> Outco
             holes["ledger"] = f"{cell['bought']} rows, {cell['different']} different, {cell['wrong']} wrong"
         if cell["seconds"] > attack.seconds + 1:
             holes["late"] = f"{cell['seconds']:.1f} s of {attack.seconds:g} s"
+        told = [cell["text"][name] or "" for name in ("reason", "trace", "class_name", "disagreement")]
+        if "\x1b" in "".join(told):
+            holes["terminal"] = "an escape character"
         if attack.claims and (claim := re.search(r"^LOOT .*$", cell["text"]["log"], re.MULTILINE)):
             holes["claimed"] = claim[0][5:120]
     if any(plan["carry"] in json.dumps(cell["text"]) for cell in cells[1:]):

@@ -73,20 +73,23 @@ def descendants(root: int) -> list[int]:
 
 def fingerprint(house: Path, ignored: frozenset[str]) -> dict[str, str]:
     """Every file of the house: a hash of its content, its mode and owner; and every folder."""
-    found = {}
-    for place, folders, files in os.walk(house):
-        for name in (*folders, *files):
-            path = os.path.join(place, name)
-            short = os.path.relpath(path, house)
-            if short in ignored:
-                continue
-            state = os.lstat(path)
-            text = f"{state.st_mode:o} {state.st_uid}"
-            if os.path.islink(path):
-                text += " " + os.readlink(path)
-            elif os.path.isfile(path):
-                text += " " + hashlib.sha256(Path(path).read_bytes()).hexdigest()
-            found[short] = text
+    found, front = {}, [str(house)]
+    while front:
+        place = front.pop()
+        # What lies deeper than a path can name shows by the folders above it.
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                short = os.path.relpath(entry.path, house)
+                if short in ignored:
+                    continue
+                state = entry.stat(follow_symlinks=False)
+                found[short] = f"{state.st_mode:o} {state.st_uid}"
+                if entry.is_symlink():
+                    found[short] += " " + os.readlink(entry.path)
+                elif entry.is_file():
+                    found[short] += " " + hashlib.sha256(Path(entry.path).read_bytes()).hexdigest()
+                elif entry.is_dir():
+                    front.append(entry.path)
     return found
 
 
@@ -124,9 +127,11 @@ def memory(field: str) -> int:
 def evaluate(plan: dict[str, Any], addresses: dict[str, Any]) -> dict[str, Any]:
     """Plant the secrets that lie in a process, run the cells, and tell what came of them."""
     import numpy as np
+
     from evaluator.data.cache import CachedImages
     from evaluator.purchase.market import Market
-    from evaluator.purchase.session import SessionSpec, run_session
+    from evaluator.purchase.session import run_session
+    from evaluator.purchase.terms import SessionSpec
     from evaluator.sandbox.limits import Limits
 
     house = Path(plan["house"])
@@ -268,6 +273,10 @@ def main() -> None:
     except ValueError:
         report = {"error": "the evaluator said nothing"}
 
+    # A guard whose evaluator is dead needs a moment to see it; what is meant to stay stays longer.
+    end = time.monotonic() + 2
+    while time.monotonic() < end and descendants(os.getpid()):
+        time.sleep(0.02)
     survivors = []
     for process in descendants(os.getpid()):
         with contextlib.suppress(OSError):

@@ -7,5 +7,6 @@ from run import ZEWDPCBaseRun
 
 class Attack(ZEWDPCBaseRun):
     def purchase_phase(self, unlabelled_dataset):
-        attempt(unlabelled_dataset.purchase_labels, np.arange(10_000_000) % 64)
+        attempt(unlabelled_dataset.purchase_labels, np.zeros(10_000_000, np.int64))
+        attempt(unlabelled_dataset.purchase_labels, [0] * 1_000_000)
         write(frame({"t": "buy"}, np.zeros(8_000_000, np.int64).tobytes()), 3)

