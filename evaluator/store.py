@@ -177,7 +177,8 @@ def _write_once(path: Path, text: str) -> Path:
     except FileNotFoundError:
         raise
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that has become read-only takes no removal either; the next run makes it
+            temporary.unlink()
         raise ConfigurationError(
             f"{path} cannot be written ({error.strerror}); free some room, or name another folder with --out"
         ) from None
