@@ -126,7 +126,7 @@ def the_mapped_cache_is_not_counted(stage: Stage) -> str:
 def processes_are_limited(stage: Stage) -> str:
     """More processes than allowed are refused, or end the worker."""
     code = """
-    for number in range(200):
+    for number in range(120):
         pid = attempt(os.fork)
         if pid == 0:
             time.sleep(600)
@@ -145,7 +145,7 @@ def threads_are_limited(stage: Stage) -> str:
     """Threads count as processes do."""
     code = """
     import threading
-    for number in range(200):
+    for number in range(120):
         if attempt(threading.Thread(target=time.sleep, args=(600,), daemon=True).start) is not None:
             break
         tell(number + 1)
@@ -161,7 +161,7 @@ def _number_held(outcome: Outcome) -> str:
     got = max(outcome.told, default=0)
     # A watch looks twenty times a second, less often on a busy machine; a kernel's own limit lets nothing through.
     need(breach is not None or outcome.how == "done", f"the program {outcome.how}: {outcome.message} {outcome.ended}")
-    need(got < 200, f"200 were started where {TIGHT.processes} are allowed")
+    need(got < 120, f"120 were started where {TIGHT.processes} are allowed")
     need(breach is None or breach.limit == "processes", f"told as {breach}")
     need(breach is None or breach.seen > breach.allowed == TIGHT.processes, f"the figure is {breach}")
     return f"{breach}" if breach is not None else f"refused after {got}"
@@ -217,7 +217,7 @@ def the_number_of_files_is_limited(stage: Stage) -> str:
     """More files and folders than allowed, empty ones too, are refused, or end the worker."""
     code = """
     home = os.path.expanduser("~")
-    for number in range(4000):
+    for number in range(1500):
         if isinstance(attempt(lambda: os.mkdir(os.path.join(home, str(number)))), str):
             break
         if number % 100 == 0:

@@ -33,6 +33,13 @@ def writes(path):
 """
 
 
+def _on_the_way(folder: Path) -> set[str]:
+    """Names in ``folder`` that lead to the interpreter or its packages, which the worker must see."""
+    wanted = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable), Path(os.path.realpath(sys.executable))}
+    wanted |= {Path(path) for path in sysconfig.get_paths().values()}
+    return {path.relative_to(folder).parts[0] for path in wanted if path != folder and path.is_relative_to(folder)}
+
+
 def _refused(seen: dict[str, list[str]]) -> None:
     need(not any(seen.values()), f"can be changed: { {path: ways for path, ways in seen.items() if ways} }")
 
@@ -62,7 +69,7 @@ def the_evaluators_files_cannot_be_seen(stage: Stage) -> None:
 
 @check(CHECKS, "files")
 def the_kits_data_and_results_cannot_be_seen(stage: Stage) -> None:
-    """Of the kit's own folder only run.py and the worker package are there."""
+    """Of the kit's own folder only run.py and the worker package are there, and the interpreter if it lies in it."""
     code = f"""
     kit = {str(KIT)!r}
     import run
@@ -72,7 +79,8 @@ def the_kits_data_and_results_cannot_be_seen(stage: Stage) -> None:
     """
     told = stage.play(code).told
     need(len(told) == 2, "the kit's place could not be listed")
-    need(set(told[0]) <= {"run.py", "evaluator"}, f"the worker sees {told[0]}")
+    more = set(told[0]) - {"run.py", "evaluator"} - _on_the_way(KIT)
+    need(not more, f"the worker sees {sorted(more)}")
     need(set(told[1]) <= {"__init__.py", "worker"}, f"of the package the worker sees {told[1]}")
 
 
@@ -86,10 +94,10 @@ def homes_and_secrets_of_the_machine_cannot_be_seen(stage: Stage) -> None:
     """
     told = stage.play(code).told
     # The interpreter itself may lie in a home folder; then its own path is there, and nothing beside it.
-    needed = {Path(p).parts[1] for p in (sys.base_prefix, sys.prefix, *sysconfig.get_paths().values()) if len(Path(p).parts) > 1}
-    seen = [p for p in told[0] if p.strip("/") not in needed]
+    seen = [p for p in told[0] if not _on_the_way(Path(p))]
     need(not seen, f"the worker sees {seen}")
-    need(not told[1], f"the worker sees files in /tmp: {told[1][:5]}")
+    temporary = set(told[1]) - _on_the_way(Path("/tmp"))
+    need(not temporary, f"the worker sees files in /tmp: {sorted(temporary)[:5]}")
 
 
 @check(CHECKS, "files")
