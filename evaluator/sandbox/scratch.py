@@ -13,6 +13,8 @@ from pathlib import Path
 from evaluator.ownership import abandoned, hold
 
 PREFIX = "dck-scratch-"
+DEEP = 1024
+"""Length of a path from which on a folder is moved before it is emptied. Longer ones cost the kernel more at every step."""
 
 
 @contextmanager
@@ -56,29 +58,36 @@ def _remove(folder: Path) -> None:
 def remove_tree(folder: Path) -> None:
     """Remove a folder whatever a worker has made of it: without rights, or nested deeper than a path, or a recursion, can go.
 
-    Inner folders are moved to the top before they are emptied, so that nothing is ever deeper than two levels. Links are removed,
-    never followed. Nobody may write to the folder meanwhile.
+    What lies deep is moved to the top before it is emptied. Links are removed, never followed. Nobody may write to the folder
+    meanwhile.
 
     Raises:
         OSError: something in it cannot be removed by this user.
     """
-    front = [str(folder)]
-    while front:
-        place = front.pop()
-        # A worker may have taken its own rights to a folder away; then it could be neither listed nor moved.
-        os.chmod(place, 0o700)
+    stack = [str(folder)]
+    while stack:
+        place = stack[-1]
+        _open(place)
+        inner = []
         with os.scandir(place) as entries:
-            inner = []
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     inner.append(entry.path)
                 else:
                     os.unlink(entry.path)
         for path in inner:
-            os.chmod(path, 0o700)
-            moved = os.path.join(folder, f"{len(front)}-{secrets.token_hex(8)}")
-            os.rename(path, moved)
-            front.append(moved)
-        if place != str(folder):
+            if len(path) > DEEP:
+                _open(path)  # a folder is moved by those who may write to it
+                moved = os.path.join(folder, secrets.token_hex(16))
+                os.rename(path, moved)
+                path = moved
+            stack.append(path)
+        if not inner:
             os.rmdir(place)
-    os.rmdir(folder)
+            stack.pop()
+
+
+def _open(folder: str) -> None:
+    # A worker may take its own rights to a folder away; then its content could be neither listed nor removed.
+    if os.lstat(folder).st_mode & 0o700 != 0o700:
+        os.chmod(folder, 0o700)

@@ -23,8 +23,8 @@ from evaluator.sandbox.limits import Breach, Limits
 INTERVAL = 0.05
 SHARE = 0.05
 """Share of one core that watching may cost: it runs beside the participant's clock."""
-LONGEST_PATH = 4096 - 256 - 1
-"""Bytes of a folder's path below which everything in it has a path that the system takes."""
+LONGEST_PATH = 2048
+"""Bytes of a folder's path. From twice as many on the system takes no path, and nobody could see what lies there."""
 
 
 class Watch:
