@@ -189,5 +189,8 @@ def _wait_for_end(info: TextIO, ours: TextIO) -> None:
         descriptor = os.pidfd_open(int(json.loads(text)["child-pid"]))
         try:
             select.select([descriptor], [], [], 10)
+            with contextlib.suppress(ChildProcessError):
+                # Its parent is gone, and we are the reaper of what is below us.
+                os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG)
         finally:
             os.close(descriptor)

@@ -112,6 +112,7 @@ class GuardedWorker:
                 self._group.kill()
                 guarded = True
             self._left()
+            _bury_strays()
             self._control.close()
             self.channel.close()
             breach = self._watch.breach if self._watch is not None else None
@@ -173,6 +174,14 @@ def _end_strays() -> None:
         for stray in strays:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(stray, 0)
+
+
+def _bury_strays() -> None:
+    """Take note of the end of what lost its guard and is dead: it became our child, and would stay in the list of processes."""
+    for pid in children(os.getpid()):
+        if is_marked(pid):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
 
 def launch(
