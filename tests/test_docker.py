@@ -415,6 +415,32 @@ def test_what_was_handed_to_the_container_is_gone_from_the_machine(room, tmp_pat
 
 
 @pytest.mark.slow
+def test_an_engine_that_is_gone_does_not_keep_a_worker_alive(docker, tmp_path):
+    class Fickle(Engine):
+        gone = False
+
+        def ask(self, *args, **options):
+            if self.gone:
+                raise OSError("no Docker engine answers")
+            return super().ask(*args, **options)
+
+    engine = Fickle(docker.engine.path)
+    with scratch_folder() as scratch:
+        worker = DockerSandbox(engine=engine).start(WorkerSpec(submission=tmp_path, scratch=scratch))
+        assert worker.channel.receive(time.monotonic() + 30).kind == "hello"
+        (name,) = containers(docker.engine)
+        first = docker.engine.ask("GET", f"/containers{name}/json")["State"]["Pid"]
+        engine.gone = True
+        assert worker.end().guarded
+        worker.log()
+    assert not os.path.exists(f"/proc/{first}")
+    deadline = time.monotonic() + 30
+    while containers(docker.engine) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert containers(docker.engine) == []
+
+
+@pytest.mark.slow
 def test_when_the_evaluator_is_killed_its_container_goes_with_it(docker, strategy, data_folder, tmp_path):
     path = strategy("""
         def purchase_phase(self):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 import uuid
 from pathlib import Path
@@ -93,6 +94,11 @@ class Container:
             # It had ended by itself. If the guard was what the kernel chose, the counters were gone before we could look.
             if self._breach is None and self._limits is not None and self._ran_out_of_memory():
                 self._breach = Breach("memory", self._limits.memory, self._limits.memory)
+        except OSError:
+            # The engine is gone, its containers may run on. What root or the container's own user may always do:
+            if self.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> None:
         """As of a process; ``remove`` waits."""
@@ -104,7 +110,11 @@ class Container:
         return self._breach
 
     def remove(self) -> None:
-        """End it and wait until the engine has forgotten it. May be called again."""
+        """End it and wait until the engine has forgotten it. May be called again.
+
+        Raises:
+            OSError: it may still run.
+        """
         deadline = time.monotonic() + PATIENCE
         forced = 0.0
         while time.monotonic() < deadline:
@@ -119,6 +129,10 @@ class Container:
                 if error.status != 409:  # 409: the engine is removing it already
                     raise
                 forced = time.monotonic() + 5
+            except OSError:
+                # No engine any more. One that comes back removes what has ended, as the container's description says.
+                if self.pid and not os.path.exists(f"/proc/{self.pid}"):
+                    return
             time.sleep(0.005)
         raise OSError(f"the container {self._id[:12]} could not be removed; remove it: docker rm --force {self._id[:12]}")
 
