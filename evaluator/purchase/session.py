@@ -24,6 +24,9 @@ from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
 from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
 
+PROGRESS_AT_ONCE, PROGRESS_PER_SECOND = 50, 20
+"""How much of a worker's progress is passed on; what is more is dropped."""
+
 Progress = Callable[[str, float], None]
 """Called with a phase's name and the share of it that is done, 0 to 1."""
 
@@ -204,6 +207,7 @@ class _Session:
         order = {name: self.worker.seen(value) if isinstance(value, Path) else value for name, value in order.items()}
         try:
             channel.send(order, blob, deadline=deadline)
+            started, shown = time.monotonic(), 0
             while True:
                 message = channel.receive(deadline)
                 # Also where frames pile up faster than we answer: nothing is sold and nothing ends well after the deadline.
@@ -212,7 +216,10 @@ class _Session:
                 if message.kind == "buy":
                     self._sell(message, deadline)
                 elif message.kind == "progress":
-                    self.progress(what, float(message.fields["fraction"]))
+                    # Somebody draws it on a terminal; a flood of it would be work of ours beside the participant's clock.
+                    if shown < PROGRESS_AT_ONCE + PROGRESS_PER_SECOND * (time.monotonic() - started):
+                        shown += 1
+                        self.progress(what, float(message.fields["fraction"]))
                 elif message.kind == "failed":
                     error, text = message.fields["error"], message.fields["message"]
                     verdict = Verdict.INVALID_OUTPUT if error == "InvalidOutput" else Verdict.RUNTIME_ERROR
@@ -274,6 +281,10 @@ class _Session:
 
     def _take_purchases(self, message: Message) -> None:
         self.clock_was_read = message.fields.get("clock")
+        most = len(self.spec.market) * (8 + len(self.spec.classes))
+        if len(message.blob) > most:
+            # A worker says nothing rather than that; comparing it would be time on nobody's clock.
+            raise _Stop(Verdict.PROTOCOL_ERROR, f"a purchase phase's return of {len(message.blob)} bytes; {most} are the most")
         try:
             self.disagreement = purchase_disagreement(message, self.spec.market.ledger, len(self.spec.classes))
         except ClaimRefused as error:
