@@ -16,12 +16,13 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 NEEDED := $(if $(filter yes,$(LOCK)),requirements.lock,requirements.txt)
 PIP := $(PY) -m pip install --disable-pip-version-check
 
-.PHONY: help evaluate debug test lint data card picture lock clean environment development agree
+.PHONY: help evaluate debug test attacks lint data card picture lock clean environment development agree
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make evaluate      set up, make the data, judge my_submission over the five pairs, write results/"
 	@echo "make test          set up, run the whole test suite"
+	@echo "make attacks       run the suite of attacks on every isolation tier that works here, write docs/attacks.md"
 	@echo "make debug         the whole flow on a handful of images, within a minute"
 	@echo "make lint          ruff: rules and format"
 	@echo "make data          make the data of the profile quick, where it is not there"
@@ -45,6 +46,9 @@ debug: environment
 # One thread per process: the tests start processes of their own, and their clocks should not wait for each other.
 test: development
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+attacks: development
+	OMP_NUM_THREADS=1 $(PY) -m tests.hostile --table docs/attacks.md $(ARGS)
 
 lint: development
 	$(PY) -m ruff check .

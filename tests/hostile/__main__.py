@@ -18,8 +18,8 @@ from tests.hostile.attack import HOLES, TIERS, Attack, Outcome, attacks, kit_cop
 
 INTRODUCTION = """# The attacks
 
-Written by `make attacks`; do not edit. Every row is a small submission in `tests/hostile/`, run through a whole session in every tier and judged
-from outside: by secrets that were planted and by what is left on the machine, not by what the attack says.
+Written by `make attacks`; do not edit. Every row is a small submission in `tests/hostile/`, run through a whole session in every
+tier and judged from outside: by secrets that were planted and by what is left on the machine, not by what the attack says.
 What the tiers are for is in [threat-model.md](threat-model.md).
 
 - **stopped**: without effect; the submission was judged like any other.
@@ -31,12 +31,12 @@ What the tiers are for is in [threat-model.md](threat-model.md).
 
 def table(outcomes: dict[tuple[str, str], Outcome], every: list[Attack], tiers: list[str]) -> str:
     """The table as Markdown."""
-    limited = {tier: {c["limited_by"] for (_, t), o in outcomes.items() if t == tier for c in o.report.get("cells", [])} for tier in tiers}
     lines = [INTRODUCTION]
     for tier in tiers:
         done = [outcome.word for (_, t), outcome in outcomes.items() if t == tier]
         counts = ", ".join(f"{done.count(word)} {word}" for word in ("stopped", "detected", "not stopped"))
-        holders = ", ".join(sorted(limited[tier] - {""}))
+        cells = [cell for (_, t), outcome in outcomes.items() if t == tier for cell in outcome.report.get("cells", [])]
+        holders = ", ".join(sorted({cell.get("limited_by", "") for cell in cells} - {""}))
         lines.append(f"- `{tier}`: {len(done)} attacks, {counts}. Limits of memory and processes held by: {holders}.\n")
     lines.append(f"\nMeasured on Linux {platform.release()}, Python {platform.python_version()}.\n\n")
     lines.append(f"| attack | must not achieve | {' | '.join(tiers)} |\n|---|---|{'---|' * len(tiers)}\n")
@@ -48,7 +48,8 @@ def table(outcomes: dict[tuple[str, str], Outcome], every: list[Attack], tiers: 
             if outcome is None:
                 cells.append("")
             elif outcome.holes:
-                why = attack.of(tier)["why"] or "a hole: " + "; ".join(f"{HOLES[kind]} ({seen})" for kind, seen in outcome.holes.items())
+                seen = "; ".join(f"{HOLES[kind]} ({what})" for kind, what in outcome.holes.items())
+                why = attack.of(tier)["why"] or f"a hole: {seen}"
                 if why not in reasons:
                     reasons.append(why)
                 cells.append(f"**not stopped**[^{reasons.index(why) + 1}]")
@@ -87,7 +88,8 @@ def main() -> int:
                 unexpected += not right
                 note = "" if right else f"   <-- expected {expected['holes']} and {expected['verdicts']}"
                 wall = outcome.report["wall"]
-                print(f"{attack.name:24}{tier:20}{outcome.word:12}{outcome.verdict:16}{wall:5.1f} s {outcome.holes or ''}{note}", flush=True)
+                line = f"{attack.name:24}{tier:20}{outcome.word:12}{outcome.verdict:16}{wall:5.1f} s"
+                print(line, outcome.holes or "", note, flush=True)
     print(f"{len(outcomes)} runs, {unexpected} of them not as expected, {time.monotonic() - started:.0f} s")
     if args.table:
         args.table.write_text(table(outcomes, every, tiers), encoding="utf-8")

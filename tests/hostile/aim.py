@@ -1,7 +1,7 @@
 """What an attacker knows: everything but the secrets. Lies beside every hostile submission.
 
-``AIM`` names the evaluator's process, the places of labels, results, cache and kit, and the addresses of listeners, so that an attack
-fails because it is stopped and not because it looked in the wrong place.
+``AIM`` names the evaluator's process, the places of labels, results, cache and kit, and the addresses of listeners, so that an
+attack fails because it is stopped and not because it looked in the wrong place.
 """
 
 import contextlib
@@ -104,14 +104,18 @@ def frame(message, blob=b"", header_length=None, blob_length=None):
 
 
 def evaluators():
-    """Process numbers that may be the evaluator: the one that is known, all ancestors, and all that /proc shows."""
+    """Process numbers that may be the evaluator: the one that is known, all ancestors, and no others."""
+
+    def parent(pid):
+        with open(f"/proc/{pid}/stat") as file:
+            return int(file.read().rsplit(")", 1)[1].split()[1])
+
     found = [AIM["evaluator"]]
     pid = os.getppid()
     while pid > 1 and pid not in found:
         found.append(pid)
-        parent = attempt(lambda pid=pid: int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1]))
-        pid = parent or 0
-    # Of all other processes only those of the evaluator are of interest: machines are shared.
+        pid = attempt(parent, pid) or 0
+    # Other processes are of no interest: machines are shared.
     return found
 
 

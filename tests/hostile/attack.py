@@ -137,9 +137,10 @@ class Outcome:
 
 
 def kit_copy(folder: Path) -> Path:
-    """A copy of what the kit runs, so that an attack that does reach it spoils nothing; compiled, so that running it changes nothing."""
+    """A copy of what the kit runs: an attack that reaches it spoils nothing. Compiled, so that running it changes nothing."""
     kit = folder / "kit"
-    shutil.copytree(ROOT / "evaluator", kit / "evaluator", ignore=shutil.ignore_patterns("weights_data", "__pycache__", "cli", "report"))
+    left_out = shutil.ignore_patterns("weights_data", "__pycache__", "cli", "report")
+    shutil.copytree(ROOT / "evaluator", kit / "evaluator", ignore=left_out)
     for file in (ROOT / "run.py", HERE / "keeper.py", HERE / "weakened.py"):
         shutil.copy(file, kit / file.name)
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(kit)], check=True)
@@ -161,13 +162,13 @@ def interpreter(user: bool) -> str:
     """
     if not user or _serves(sys.executable):
         return sys.executable
-    # An interpreter below root's home is closed to everybody else; the system's own, with copies of what the evaluator imports, is not.
+    # An interpreter below root's home is closed to everybody else. The system's own is not; it gets what the evaluator imports.
     system = f"/usr/bin/python3.{sys.version_info.minor}"
     folder = Path(tempfile.mkdtemp(prefix="attack-python-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)
-    made = subprocess.run([system, "-m", "venv", "--without-pip", str(folder)], capture_output=True, check=False) if Path(system).exists() else None
-    if made is not None and made.returncode == 0:
+    command = [system, "-m", "venv", "--without-pip", str(folder)]
+    if Path(system).exists() and subprocess.run(command, capture_output=True, check=False).returncode == 0:
         for name in ("numpy", "numpy.libs", "PIL", "pillow.libs"):
             source = Path(sysconfig.get_paths()["platlib"]) / name
             if source.is_dir():
@@ -178,12 +179,12 @@ def interpreter(user: bool) -> str:
 
 
 def _serves(python: str) -> bool:
+    command = [python, "-c", "import numpy, PIL.Image, resource"]
+    user = {"user": USER, "group": USER, "extra_groups": []}
     try:
-        return subprocess.run(
-            [python, "-c", "import numpy, PIL.Image, resource"], user=USER, group=USER, extra_groups=[], check=False, capture_output=True, cwd="/"
-        ).returncode == 0
+        return subprocess.run(command, check=False, capture_output=True, cwd="/", **user).returncode == 0
     except OSError:
-        return False
+        return False  # it cannot even be started by that user
 
 
 def run(attack: Attack, tier: str, kit: Path, weakened: str = "") -> Outcome:
@@ -201,7 +202,8 @@ def _run(attack: Attack, tier: str, kit: Path, weakened: str) -> Outcome:
     ordinary = is_ordinary(tier)
     house = Path(tempfile.mkdtemp(prefix="attack-"))
     house.chmod(0o755)
-    tokens = {kind: f"CANARY-{kind}-{secrets.token_hex(16)}" for kind in ("memory", "descriptor", "environment", "file", "cache", "results")}
+    kinds = ("memory", "descriptor", "environment", "file", "cache", "results")
+    tokens = {kind: f"CANARY-{kind}-{secrets.token_hex(16)}" for kind in kinds}
     tokens["pool"] = secrets.token_hex(POOL // 2)
     plan = {
         "house": str(house),

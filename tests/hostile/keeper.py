@@ -1,8 +1,8 @@
 """Runs one attack: plays the evaluator in a child, and looks from outside at what is left of the attack.
 
-Run as a script, with a plan as JSON on standard input and the copy of the kit that the plan names; writes a report as JSON to standard
-output. It is the sub-reaper of everything below it, so that whatever outlives a session becomes its child and is seen. Started by
-root, an evaluator of the plan's user is an ordinary user: an attack may then do what that user may, and no more.
+Run as a script, with a plan as JSON on standard input and the copy of the kit that the plan names; writes a report as JSON to
+standard output. It is the sub-reaper of everything below it, so that whatever outlives a session becomes its child and is seen.
+Started by root, an evaluator of the plan's user is an ordinary user: an attack may then do what that user may, and no more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tiers that are deliberately not tight. They exist to prove that the suite sees a hole where there is one; nothing else uses them."""
+"""Tiers that are not tight, on purpose: they prove that the suite sees a hole where there is one. Nothing else uses them."""
 
 from __future__ import annotations
 

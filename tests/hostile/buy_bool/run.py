@@ -2,6 +2,7 @@
 
 import numpy as np
 from aim import AIM, attempt, channel, labels
+
 from run import ZEWDPCBaseRun
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from aim import channel, loot
+
 from run import ZEWDPCBaseRun
 
 

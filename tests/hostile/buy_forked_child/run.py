@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 from aim import attempt, channel, labels
+
 from run import ZEWDPCBaseRun
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from aim import attempt
+
 from run import ZEWDPCBaseRun
 
 

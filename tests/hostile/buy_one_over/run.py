@@ -1,6 +1,7 @@
 """Buys one label more than the budget in one batch, and then as often as it likes."""
 
 from aim import AIM, attempt, labels
+
 from run import ZEWDPCBaseRun
 
 

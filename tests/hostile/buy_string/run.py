@@ -1,6 +1,7 @@
 """Buys indices that are texts, and objects that pass for numbers and change while they are looked at."""
 
 from aim import attempt
+
 from run import ZEWDPCBaseRun
 
 

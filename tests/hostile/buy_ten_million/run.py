@@ -2,6 +2,7 @@
 
 import numpy as np
 from aim import attempt, frame, write
+
 from run import ZEWDPCBaseRun
 
 

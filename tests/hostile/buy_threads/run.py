@@ -3,6 +3,7 @@
 import threading
 
 from aim import attempt, labels
+
 from run import ZEWDPCBaseRun
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 
 from aim import AIM, attempt
+
 from run import ZEWDPCBaseRun
 
 

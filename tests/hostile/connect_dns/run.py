@@ -4,6 +4,7 @@ import socket
 import struct
 
 from aim import AIM, attempt
+
 from run import ZEWDPCBaseRun
 
 

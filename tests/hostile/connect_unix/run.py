@@ -3,6 +3,7 @@
 import socket
 
 from aim import AIM, attempt
+
 from run import ZEWDPCBaseRun
 
 

@@ -4,6 +4,7 @@ import os
 import time
 
 from aim import AIM
+
 from run import ZEWDPCBaseRun
 
 

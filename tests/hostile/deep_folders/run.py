@@ -3,6 +3,7 @@
 import os
 
 from aim import attempt
+
 from run import ZEWDPCBaseRun
 
 

@@ -3,6 +3,7 @@
 import os
 
 from aim import attempt, grep
+
 from run import ZEWDPCBaseRun
 
 

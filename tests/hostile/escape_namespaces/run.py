@@ -2,8 +2,10 @@
 
 import ctypes
 import os
+from pathlib import Path
 
 from aim import AIM, attempt, evaluators, read
+
 from run import ZEWDPCBaseRun
 
 NEW_USER, NEW_MOUNT = 0x10000000, 0x00020000
@@ -20,7 +22,7 @@ class Attack(ZEWDPCBaseRun):
         user = os.getuid()
         if libc.unshare(NEW_USER | NEW_MOUNT) == 0:
             for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {os.getgid()} 1")):
-                attempt(lambda name=name, text=text: open(f"/proc/self/{name}", "w").write(text))
+                attempt(lambda name=name, text=text: Path(f"/proc/self/{name}").write_text(text))
             # Take away what was laid over the host's files, if anything was.
             for place in (b"/scratch", b"/proc", b"/etc/passwd", b"/kit/run.py", b"/dev/shm", b"/submission"):
                 libc.umount2(place, 2)

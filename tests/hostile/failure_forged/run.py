@@ -1,6 +1,7 @@
 """Reports a failure whose text steers terminals and fills the screen."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

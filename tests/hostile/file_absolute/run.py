@@ -1,6 +1,7 @@
 """Opens the file of labels by its absolute path."""
 
 from aim import AIM, read
+
 from run import ZEWDPCBaseRun
 
 

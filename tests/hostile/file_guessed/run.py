@@ -4,6 +4,7 @@ import glob
 import os
 
 from aim import AIM, read
+
 from run import ZEWDPCBaseRun
 
 

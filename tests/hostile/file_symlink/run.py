@@ -3,6 +3,7 @@
 import os
 
 from aim import AIM, attempt, read
+
 from run import ZEWDPCBaseRun
 
 

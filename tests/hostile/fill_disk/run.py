@@ -3,6 +3,7 @@
 import os
 
 from aim import attempt, loot
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Announces a header that is longer than any header may be."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Sends a header of JSON that is nested 100,000 deep, and a number of 200,000 digits."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

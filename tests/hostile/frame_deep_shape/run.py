@@ -1,6 +1,7 @@
 """Says that its predictions have a shape that is a list nested hundreds deep, which is read but cannot be shown."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Says that the phase is done twice, so that the second word answers the evaluator's next order."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

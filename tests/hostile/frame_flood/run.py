@@ -1,6 +1,7 @@
 """Reports progress as fast as it can, for ever."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Announces 4 GiB of binary data, and sends as much of it as is taken."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

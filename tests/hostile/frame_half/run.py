@@ -3,6 +3,7 @@
 import time
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

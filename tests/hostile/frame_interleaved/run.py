@@ -5,6 +5,7 @@ import threading
 import time
 
 from aim import channel, frame
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Reports progress as a number that no float can hold."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

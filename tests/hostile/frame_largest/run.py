@@ -1,6 +1,7 @@
 """Sends purchases that are as large as a frame may be."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Sends a header that is no JSON: NaN, a bare number, bytes that are no text."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

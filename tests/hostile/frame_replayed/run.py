@@ -2,6 +2,7 @@
 
 import numpy as np
 from aim import channel, frame, labels
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Sends a message of a kind that only the evaluator sends."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Sends a message whose field has the wrong type."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

@@ -3,6 +3,7 @@
 import os
 
 from aim import frame
+
 from run import ZEWDPCBaseRun
 
 

@@ -6,6 +6,7 @@ import signal
 import time
 
 from aim import attempt
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Reads labels through the attributes of everything that the phase is given."""
 
 from aim import look_into
+
 from run import ZEWDPCBaseRun
 
 
@@ -21,5 +22,5 @@ class Attack(ZEWDPCBaseRun):
                 for name in dir(value):
                     try:
                         front.append(getattr(value, name))
-                    except Exception:  # noqa: S112  (properties may raise what they like)
+                    except Exception:
                         continue

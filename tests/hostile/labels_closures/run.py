@@ -4,6 +4,7 @@ import gc
 import types
 
 from aim import look_into
+
 from run import ZEWDPCBaseRun
 
 

@@ -3,6 +3,7 @@
 import gc
 
 from aim import look_into
+
 from run import ZEWDPCBaseRun
 
 

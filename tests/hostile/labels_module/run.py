@@ -3,6 +3,7 @@
 import sys
 
 from aim import look_into
+
 from run import ZEWDPCBaseRun
 
 

@@ -4,6 +4,7 @@ import copy
 import pickle
 
 from aim import attempt, look_into
+
 from run import ZEWDPCBaseRun
 
 

@@ -3,6 +3,7 @@
 import time
 
 from aim import loot
+
 from run import ZEWDPCBaseRun
 
 

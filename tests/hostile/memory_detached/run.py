@@ -4,6 +4,7 @@ import os
 import time
 
 from aim import loot
+
 from run import ZEWDPCBaseRun
 
 

@@ -4,6 +4,7 @@ import mmap
 import os
 
 from aim import loot
+
 from run import ZEWDPCBaseRun
 
 

@@ -4,6 +4,7 @@ import mmap
 import time
 
 from aim import loot
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,8 +1,7 @@
 """Fills /dev/shm with files, up to 1.2 GiB."""
 
-import os
-
 from aim import AIM, attempt, loot
+
 from run import ZEWDPCBaseRun
 
 

@@ -5,6 +5,7 @@ import mmap
 import os
 
 from aim import AIM, attempt
+
 from run import ZEWDPCBaseRun
 
 

@@ -2,8 +2,9 @@
 
 import os
 
-import run
 from aim import AIM, attempt
+
+import run
 from run import ZEWDPCBaseRun
 
 

@@ -6,6 +6,7 @@ import time
 import types
 
 import numpy as np
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Says that its predictions have the right shape, and sends 60 MB."""
 
 from aim import frame, write
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Returns predictions for 50 million images, which take no memory until somebody copies them."""
 
 import numpy as np
+
 from run import ZEWDPCBaseRun
 
 

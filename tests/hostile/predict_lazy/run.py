@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 from aim import AIM
+
 from run import ZEWDPCBaseRun
 
 

@@ -1,6 +1,7 @@
 """Returns predictions that are NaN and infinite."""
 
 import numpy as np
+
 from run import ZEWDPCBaseRun
 
 

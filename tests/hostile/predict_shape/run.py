@@ -1,6 +1,7 @@
 """Returns predictions of the wrong shape."""
 
 import numpy as np
+
 from run import ZEWDPCBaseRun
 
 

@@ -3,6 +3,7 @@
 import os
 
 from aim import AIM, attempt, evaluators, read
+
 from run import ZEWDPCBaseRun
 
 

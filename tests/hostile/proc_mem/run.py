@@ -1,6 +1,7 @@
 """Reads the evaluator's memory through /proc/<evaluator>/mem."""
 
 from aim import attempt, evaluators, grep
+
 from run import ZEWDPCBaseRun
 
 

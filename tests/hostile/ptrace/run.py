@@ -2,8 +2,10 @@
 
 import ctypes
 import os
+from pathlib import Path
 
 from aim import AIM, attempt, grep
+
 from run import ZEWDPCBaseRun
 
 ATTACH, DETACH = 16, 17
@@ -14,7 +16,7 @@ class Area(ctypes.Structure):
 
 
 def search(libc, pid):
-    for line in open(f"/proc/{pid}/maps").read().splitlines():
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
         area, rights, *_ = line.split()
         start, end = (int(part, 16) for part in area.split("-"))
         if rights.startswith("rw") and end - start < 1 << 28:

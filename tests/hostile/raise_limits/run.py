@@ -5,6 +5,7 @@ import os
 import resource
 
 from aim import attempt, loot
+
 from run import ZEWDPCBaseRun
 
 

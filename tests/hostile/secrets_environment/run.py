@@ -3,6 +3,7 @@
 import os
 
 from aim import grep, read
+
 from run import ZEWDPCBaseRun
 
 

@@ -2,8 +2,10 @@
 
 import os
 import sys
+from pathlib import Path
 
 from aim import AIM, attempt
+
 from run import ZEWDPCBaseRun
 
 
@@ -22,5 +24,5 @@ class Attack(ZEWDPCBaseRun):
             if "carry" in AIM:
                 attempt(write, path)
             elif os.path.exists(path):
-                print(path, open(path).read())
+                print(path, Path(path).read_text())
         sys.stdout.flush()

@@ -5,6 +5,7 @@ import socket
 import sys
 
 from aim import AIM, attempt
+
 from run import ZEWDPCBaseRun
 
 

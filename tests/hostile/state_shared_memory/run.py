@@ -2,8 +2,10 @@
 
 import ctypes
 import sys
+from pathlib import Path
 
 from aim import AIM, attempt
+
 from run import ZEWDPCBaseRun
 
 CREATE = 0o1000
@@ -29,4 +31,4 @@ class Attack(ZEWDPCBaseRun):
             with open(path, "w") as file:
                 file.write(AIM["carry"])
         else:
-            print(open(path).read())
+            print(Path(path).read_text())

@@ -5,6 +5,7 @@ import signal
 import time
 
 from aim import attempt
+
 from run import ZEWDPCBaseRun
 
 
