@@ -125,7 +125,8 @@ def left(folder: Path) -> dict[str, list[str]]:
     """What lies about."""
     roots = (cgroup.ROOT, *(cgroup.ROOT / kind for kind in ("memory", "pids")))
     return {
-        "scratch": sorted(p.name for p in (folder / "tmp").iterdir()),
+        # torch makes itself a folder when it likes, and uses it again.
+        "scratch": sorted(p.name for p in (folder / "tmp").iterdir() if not p.name.startswith("torchinductor_")),
         "groups": sorted({p.name for root in roots for p in root.glob(f"{cgroup.PREFIX}*")}),
         "temporary": sorted(p.name for p in (folder / "results").rglob(".*")) if (folder / "results").exists() else [],
         "sockets": sorted(str(p) for p in folder.rglob("*") if p.is_socket()),
