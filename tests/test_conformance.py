@@ -6,11 +6,13 @@ The checks of all tiers run side by side, each tier's in a process of its own: t
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -50,6 +52,20 @@ for result in run_checks(({checks}), {sandbox}):
 """
 
 
+DOCKER = """
+import sys
+sys.path.insert(0, "tests")
+import docker_engine
+try:
+    with docker_engine.running_engine() as running:
+        from evaluator.sandbox.docker import DockerSandbox
+        sandbox = DockerSandbox(engine=running.engine, image=running.image)
+{player}
+except docker_engine.NoEngine as error:
+    print(json.dumps(["", "no engine", str(error)]))
+"""
+
+
 def program(variant: str) -> str:
     """What the process of a variant runs; an ordinary user's imports no more than he can be given."""
     if variant == "process, watched":
@@ -58,10 +74,10 @@ def program(variant: str) -> str:
     if "ordinary" in variant:
         names = "*limits.CHECKS, *walls.CHECKS, *given.CHECKS"
         return PLAYER.format(modules="given, limits, walls", imports="", checks=names, sandbox='SANDBOXES["bubblewrap"](False)')
+    sandbox = f"SANDBOXES[{variant!r}](False)" if variant != "docker" else "sandbox"
     imports = "from evaluator.purchase.conformance import SESSION_CHECKS"
-    return PLAYER.format(
-        modules="CHECKS", imports=imports, checks="*CHECKS, *SESSION_CHECKS", sandbox=f"SANDBOXES[{variant!r}](False)"
-    )
+    player = PLAYER.format(modules="CHECKS", imports=imports, checks="*CHECKS, *SESSION_CHECKS", sandbox=sandbox)
+    return player if variant != "docker" else "import json\n" + DOCKER.format(player=textwrap.indent(player, "        "))
 
 
 def ordinary_python(folder: Path) -> str:
@@ -142,7 +158,7 @@ def plays(tmp_path_factory):
                 if refusal:
                     started[variant] = f"bubblewrap does not work for an ordinary user here: {refusal}"
                     continue
-            elif "," not in variant and (reason := tiers.state(variant).reason):
+            elif variant in ("process", "bubblewrap") and (reason := tiers.state(variant).reason):
                 started[variant] = f"{reason}; {tiers.WAYS[variant]}"
                 continue
             with open(log / "errors", "ab") as errors:
@@ -159,14 +175,20 @@ def plays(tmp_path_factory):
             if variant not in found:
                 out, _ = play.communicate(timeout=900)
                 found[variant] = {name: (verdict, detail) for name, verdict, detail in map(json.loads, out.splitlines())}
+            if "" in found[variant]:
+                pytest.skip(f"{variant}: {found[variant][''][1]}")
             return found[variant]
 
         yield wait
     finally:
         for play in started.values():
             if not isinstance(play, str) and play.poll() is None:
-                play.kill()
-                play.wait()
+                play.send_signal(signal.SIGINT)  # so that it ends its engine
+                try:
+                    play.wait(30)
+                except subprocess.TimeoutExpired:
+                    play.kill()
+                    play.wait()
         shutil.rmtree(house, ignore_errors=True)
 
 
@@ -476,6 +498,7 @@ def test_a_session_without_a_worker_says_that_nothing_held_it(session, strategy)
 # -- the tiers of this machine; last, see ``plays``
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "name"), [(variant, made.name) for variant, checks in PLAYS.items() for made in checks])
 def test_a_tier_keeps_a_duty(plays, variant, name):
     findings = plays(variant)
