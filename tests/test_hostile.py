@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.hostile.__main__ import table
-from tests.hostile.attack import BUDGET, HERE, HOLES, POOL, ROOT, TIERS, Attack, Outcome, attacks, judge, kit_copy, run, works
+from tests.hostile.attack import (
+    BUDGET,
+    HERE,
+    HOLES,
+    POOL,
+    ROOT,
+    TIERS,
+    Attack,
+    Outcome,
+    attacks,
+    engine,
+    judge,
+    kit_copy,
+    run,
+    works,
+)
 
 EVERY = {attack.name: attack for attack in attacks()}
 AT_ONCE = 2
@@ -26,10 +44,8 @@ THROUGH_THE_CHANNEL = {"pool", "budget", "ledger", "late", "growth", "outlives"}
 
 
 @pytest.fixture(scope="session")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kit() -> Iterator[Path]:
     """A copy of the kit, whose folder everybody may pass through."""
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="attack-kit-") as folder:
         yield kit_copy(Path(folder))
 
@@ -38,26 +54,37 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def outcome(request: pytest.FixtureRequest, kit: Path) -> Iterator[Callable[[str, str], Outcome]]:
     """Runs what was collected, two at a time, and hands out what came of it."""
     chosen = [item.callspec.params for item in request.session.items if getattr(item, "originalname", "") == "test_attack"]
-    usable = {tier: works(tier) for tier in {params["tier"] for params in chosen}}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    wanted = {params["tier"] for params in chosen}
+    with ExitStack() as stack:
+        if "docker" in wanted:
+            stack.enter_context(engine())
+        working = {tier for tier in wanted if works(tier)}
+        pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
         jobs: dict[tuple[str, str], Future[Outcome]] = {
-            (p["name"], p["tier"]): pool.submit(run, EVERY[p["name"]], p["tier"], kit) for p in chosen if usable[p["tier"]]
+            (p["name"], p["tier"]): pool.submit(run, EVERY[p["name"]], p["tier"], kit) for p in chosen if p["tier"] in working
         }
         yield lambda name, tier: jobs[name, tier].result()
         for job in jobs.values():
             job.cancel()
 
 
+@functools.cache
+def reasons(tier: str) -> tuple[str, ...]:
+    """Why a tier does not work here; nothing where it does."""
+    said: list[str] = []
+    return () if works(tier, say=said.append) else tuple(said)
+
+
 def usable(tier: str) -> None:
     """Skip, with the reason, where a tier does not work here."""
-    reasons: list[str] = []
-    if not works(tier, say=reasons.append):
-        pytest.skip("; ".join(reasons))
+    if reasons(tier):
+        pytest.skip("; ".join(reasons(tier)))
 
 
 @pytest.mark.parametrize(("name", "tier"), PARAMETERS)
 def test_attack(name: str, tier: str, outcome: Callable[[str, str], Outcome]) -> None:
     """The holes are exactly those that are written down, and the verdict is one of those it must get."""
+    # Once the engine runs, where one can.
     usable(tier)
     seen, expected = outcome(name, tier), EVERY[name].of(tier)
     assert set(seen.holes) == set(expected["holes"]), (seen.holes, seen.report)

@@ -12,9 +12,10 @@ import platform
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.hostile.attack import HOLES, TIERS, Attack, Outcome, attacks, kit_copy, run, works
+from tests.hostile.attack import HOLES, TIERS, Attack, Outcome, attacks, engine, kit_copy, run, works
 
 INTRODUCTION = """# The attacks
 
@@ -65,15 +66,19 @@ def main() -> int:
     """Run, print, and write the table where one is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=[])
-    parser.add_argument("--tier", nargs="+", default=list(TIERS))
+    parser.add_argument("--tier", nargs="+", default=[*TIERS, "docker"])
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
     every = [attack for attack in attacks() if not args.only or attack.name in args.only]
-    tiers = [tier for tier in args.tier if works(tier, say=print)]
     outcomes: dict[tuple[str, str], Outcome] = {}
     unexpected = 0
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="attack-kit-") as folder, ThreadPoolExecutor(2) as pool:
+    with ExitStack() as stack:
+        if "docker" in args.tier:
+            stack.enter_context(engine(say=print))
+        tiers = [tier for tier in args.tier if works(tier, say=print)]
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="attack-kit-"))
+        pool = stack.enter_context(ThreadPoolExecutor(2))
         kit = kit_copy(Path(folder))
         jobs = {
             (attack.name, tier): pool.submit(run, attack, tier, kit) for attack in every for tier in tiers if attack.runs_in(tier)

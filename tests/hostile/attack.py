@@ -15,7 +15,8 @@ import sys
 import sysconfig
 import tempfile
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from typing import Any
 import numpy as np
 
 from evaluator.sandbox import tiers
+from evaluator.sandbox.engine import Engine
 from evaluator.sandbox.scratch import remove_tree
+from tests import docker_engine
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -243,15 +246,41 @@ def _run(attack: Attack, tier: str, kit: Path, weakened: str) -> Outcome:
                 "ATTACK_SECRET": tokens["environment"],
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "OMP_NUM_THREADS": "1",
+                **{name: os.environ[name] for name in ("DOCKER_HOST", "DATA_CENTRIC_KIT_IMAGE") if name in os.environ},
             },
             timeout=plan["patience"] + 60,
             check=False,
         )
+        containers = _containers(house) if tier == "docker" else []
     finally:
         remove_tree(house)
     if keeper.returncode:
         raise RuntimeError(f"the keeper of {attack.name} failed: {keeper.stderr[-3000:]}")
-    return judge(attack, plan, json.loads(keeper.stdout))
+    report = json.loads(keeper.stdout)
+    # What runs in a container is the engine's child, and not the keeper's.
+    return judge(attack, plan, report | {"survivors": report["survivors"] + containers})
+
+
+def _containers(house: Path) -> list[str]:
+    """Names of containers, running or not, that show something of the house."""
+    known = Engine().ask("GET", "/containers/json", all="1")
+    return [name for one in known for name in one["Names"] if any(str(house) in m.get("Source", "") for m in one.get("Mounts", []))]
+
+
+@contextmanager
+def engine(say: Callable[[str], None] = lambda reason: None) -> Iterator[None]:
+    """A Docker engine, the machine's own or one that is started for the suite; without either the tier does not work."""
+    with ExitStack() as stack:
+        if "DOCKER_HOST" not in os.environ:
+            try:
+                running = stack.enter_context(docker_engine.running_engine())
+            except docker_engine.NoEngine as reason:
+                say(f"docker: {reason}")
+            else:
+                os.environ["DOCKER_HOST"] = f"unix://{running.engine.path}"
+                stack.callback(os.environ.pop, "DOCKER_HOST", None)
+                tiers.state.cache_clear()
+        yield
 
 
 def _furnish(house: Path, attack: Attack, plan: dict[str, Any]) -> None:
@@ -265,7 +294,8 @@ def _furnish(house: Path, attack: Attack, plan: dict[str, Any]) -> None:
     (house / "cache" / "images.rows.json").write_text(json.dumps(tokens["cache"]))
     (house / "results" / "earlier.json").write_text(json.dumps({"ledger": tokens["results"]}))
     for path in (*(house / "data").iterdir(), *(house / "results").iterdir(), house / "cache" / "labels.npy"):
-        path.chmod(0o600)
+        # Shown on purpose, they must be readable too: the worker is another user.
+        path.chmod(0o644 if plan["weakened"] == "labels" else 0o600)
     shutil.copytree(HERE / attack.name, house / "submission", ignore=shutil.ignore_patterns("expect.toml", "__pycache__"))
     shutil.copy(HERE / "aim.py", house / "submission" / "aim.py")
     if plan["user"] is not None:
@@ -345,10 +375,10 @@ def works(tier: str, say: Callable[[str], None] = lambda reason: None) -> bool:
         say(f"{tier}: the suite needs Linux to see what is left of an attack")
         return False
     if tier == "docker":
-        state = tiers.state("docker")
-        if not state.works:
-            say(f"docker: {state.reason}")
-        return state.works
+        reason = tiers.state("docker").reason
+        if reason:
+            say(f"docker: {reason}")
+        return not reason
     try:
         interpreter(is_ordinary(tier))
     except LookupError as error:
