@@ -349,6 +349,21 @@ def test_a_full_disk_without_any_mount(evaluate, tmp_path, monkeypatch, what):
             assert "No space left on device" in cell["reason"]
 
 
+def test_a_temporary_folder_that_fills_up_is_our_fault_not_the_participants(evaluate, tmp_path, monkeypatch, after_first_cell):
+    with mounted(tmp_path / "small", "size=100m") as place:
+        monkeypatch.setattr(tempfile, "tempdir", str(place))
+        after_first_cell(lambda: (place / "filler").write_bytes(bytes(60 << 20)))
+        status, out, _ = evaluate("--seeds", "2")
+        assert status == 1
+        *first, third, fourth = json.loads(out)["cells"]
+        assert [cell["verdict"] for cell in first] == ["OK", "OK"]
+        for cell in (third, fourth):
+            assert cell["verdict"] == Verdict.INFRASTRUCTURE
+            assert str(place) in cell["reason"]
+            assert "TMPDIR" in cell["reason"]
+        assert [path.name for path in place.iterdir() if path.name.startswith("dck-")] == []
+
+
 def test_a_cache_folder_that_is_full_or_read_only_is_named_before_anything_runs(evaluate, tmp_path):
     (tmp_path / "data").mkdir()
     with mounted(tmp_path / "data" / ".cache", "size=8k") as place:
@@ -418,12 +433,19 @@ def ledger_shortened(path: Path, other: Path) -> None:
     path.write_text(json.dumps(result))
 
 
+def of_an_older_kit(path: Path, other: Path) -> None:
+    result = json.loads(path.read_text())
+    del result["checksum"]
+    path.write_text(json.dumps(result))
+
+
 def emptied(path: Path, other: Path) -> None:
     path.write_bytes(b"")
 
 
 DAMAGES = {cut: "is damaged", emptied: "is damaged", replaced: "does not hold this cell"}
 DAMAGES |= {figure_changed: "was changed after it was written", ledger_shortened: "was changed after it was written"}
+DAMAGES |= {of_an_older_kit: "carries no checksum"}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

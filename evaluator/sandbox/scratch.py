@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +15,19 @@ from pathlib import Path
 from evaluator.ownership import abandoned, hold
 
 PREFIX = "dck-scratch-"
+ROOM = 64 << 20
+"""Bytes that must be free: below, a worker would fail at its first file, and be blamed for a full disk of ours."""
 DEEP = 1024
 """Length of a path from which on a folder is moved before it is emptied. Longer ones cost the kernel more at every step."""
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder for one session."""
+    """An empty folder for one session.
+
+    Raises:
+        OSError: it cannot be made, or too little is free around it.
+    """
     folder, held = _new_folder()
     try:
         yield folder
@@ -40,6 +48,10 @@ def remove_abandoned_folders() -> int:
 
 
 def _new_folder() -> tuple[Path, int]:
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if free < ROOM:
+        room = f"a worker's folder needs {ROOM >> 20} MiB, {free >> 20} are free; free some, or name another place in TMPDIR"
+        raise OSError(errno.ENOSPC, room, tempfile.gettempdir())
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         # In the moment before it is marked, another evaluator may take it for a dead one's.
