@@ -33,11 +33,17 @@ from tests.hostile.attack import (
 
 EVERY = {attack.name: attack for attack in attacks()}
 AT_ONCE = 2
+
+
+def is_slow(attack: Attack, tier: str) -> bool:
+    """Slow by itself, or as one of many: a container takes its time, and an ordinary user's room differs by its watch alone."""
+    return attack.slow or tier == "docker" or (tier == "bubblewrap, watched" and not attack.resources)
+
+
 PARAMETERS = [
-    pytest.param(attack.name, tier, id=f"{attack.name}-{tier}", marks=[pytest.mark.slow] if attack.slow or tier == "docker" else [])
+    pytest.param(attack.name, tier, id=f"{attack.name}-{tier}", marks=[pytest.mark.slow] if is_slow(attack, tier) else [])
     for attack in EVERY.values()
     for tier in (*TIERS, "docker")
-    if attack.runs_in(tier)
 ]
 # Said of the process tier alone: these it stops too, whatever else it cannot.
 THROUGH_THE_CHANNEL = {"pool", "budget", "ledger", "late", "growth", "outlives"}

@@ -80,9 +80,7 @@ def main() -> int:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="attack-kit-"))
         pool = stack.enter_context(ThreadPoolExecutor(2))
         kit = kit_copy(Path(folder))
-        jobs = {
-            (attack.name, tier): pool.submit(run, attack, tier, kit) for attack in every for tier in tiers if attack.runs_in(tier)
-        }
+        jobs = {(attack.name, tier): pool.submit(run, attack, tier, kit) for attack in every for tier in tiers}
         for attack in every:
             for tier in tiers:
                 if (attack.name, tier) not in jobs:

@@ -74,7 +74,7 @@ class Attack:
         aim: what it must not achieve.
         verdicts: one of them it must get.
         cells: how often it runs, one after the other, in one evaluator.
-        resources: it is about memory, processes or disk, and so runs in a watched tier too.
+        resources: it is about memory, processes or disk, so that the watched tier is of interest before others.
         spoils_kit: where it succeeds the kit is changed, so it gets a copy of its own.
         claims: its own word counts as an achievement, since nobody else can see it.
         tiers: what differs by tier: ``verdicts``; ``holes`` that are not stopped, and ``why``.
@@ -106,10 +106,6 @@ class Attack:
         """What is expected in a tier."""
         short = "watched" if "watched" in tier else tier
         return {"verdicts": self.verdicts, "holes": [], "why": ""} | self.tiers.get(short, {})
-
-    def runs_in(self, tier: str) -> bool:
-        """Whether it is run in a tier at all."""
-        return self.resources or "watched" not in tier
 
 
 def attacks() -> list[Attack]:
