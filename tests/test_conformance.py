@@ -23,7 +23,7 @@ from evaluator.errors import ConfigurationError
 from evaluator.purchase.conformance import SESSION_CHECKS
 from evaluator.sandbox import tiers
 from evaluator.sandbox.channel import HostChannel
-from evaluator.sandbox.conformance import CHECKS, ending, given, limits, messages, selfcheck, walls
+from evaluator.sandbox.conformance import CHECKS, ending, files, given, limits, messages, neighbours, selfcheck
 from evaluator.sandbox.conformance.check import Check, check, run_check
 from evaluator.sandbox.conformance.stage import marked, need
 from evaluator.sandbox.guarded import worker_command
@@ -39,7 +39,7 @@ PLAYS = {
     "docker": (*CHECKS, *SESSION_CHECKS),
     # What differs from the above is the limits, and who ends the tree.
     "process, watched": (*limits.CHECKS, *ending.CHECKS),
-    "bubblewrap, ordinary user": (*limits.CHECKS, *walls.CHECKS, *given.CHECKS),
+    "bubblewrap, ordinary user": (*limits.CHECKS, *files.CHECKS, *neighbours.CHECKS, *given.CHECKS),
 }
 PLAYER = """
 import json, sys
@@ -72,8 +72,10 @@ def program(variant: str) -> str:
         imports, sandbox = "from evaluator.sandbox.process import ProcessSandbox", "ProcessSandbox(cgroups=False)"
         return PLAYER.format(modules="ending, limits", imports=imports, checks="*limits.CHECKS, *ending.CHECKS", sandbox=sandbox)
     if "ordinary" in variant:
-        names = "*limits.CHECKS, *walls.CHECKS, *given.CHECKS"
-        return PLAYER.format(modules="given, limits, walls", imports="", checks=names, sandbox='SANDBOXES["bubblewrap"](False)')
+        names = "*limits.CHECKS, *files.CHECKS, *neighbours.CHECKS, *given.CHECKS"
+        return PLAYER.format(
+            modules="files, given, limits, neighbours", imports="", checks=names, sandbox='SANDBOXES["bubblewrap"](False)'
+        )
     sandbox = f"SANDBOXES[{variant!r}](False)" if variant != "docker" else "sandbox"
     imports = "from evaluator.purchase.conformance import SESSION_CHECKS"
     player = PLAYER.format(modules="CHECKS", imports=imports, checks="*CHECKS, *SESSION_CHECKS", sandbox=sandbox)
