@@ -39,7 +39,7 @@ def table(outcomes: dict[tuple[str, str], Outcome], every: list[Attack], tiers: 
         cells = [cell for (_, t), outcome in outcomes.items() if t == tier for cell in outcome.report.get("cells", [])]
         holders = ", ".join(sorted({cell.get("limited_by", "") for cell in cells} - {""}))
         lines.append(f"- `{tier}`: {len(done)} attacks, {counts}. Limits of memory and processes held by: {holders}.\n")
-    lines.append(f"\nMeasured on Linux {platform.release().split("-")[0]}, Python {platform.python_version()}.\n\n")
+    lines.append(f"\nMeasured on Linux {platform.release().split('-')[0]}, Python {platform.python_version()}.\n\n")
     lines.append(f"| attack | must not achieve | {' | '.join(tiers)} |\n|---|---|{'---|' * len(tiers)}\n")
     reasons: list[str] = []
     for attack in every:
