@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import SUBMISSIONS, TINY
 
+import evaluator.store
 import evaluator.sweep.local
 import local_evaluation
 from evaluator.errors import ConfigurationError, Verdict
@@ -487,6 +488,26 @@ def test_temporary_files_of_a_killed_writer_are_removed_and_those_of_a_living_on
     assert not any(path.exists() for path in dead)
     assert living.exists()
     assert result.exists()
+
+
+@pytest.mark.parametrize("moment", ["before it is marked", "while it is written"])
+def test_a_file_that_another_evaluation_meets_half_written_is_stored_all_the_same(tmp_path, monkeypatch, moment):
+    store, met = Store(tmp_path), []
+    place, name = (evaluator.store, "hold") if moment == "before it is marked" else (os, "fsync")
+    real = getattr(place, name)
+
+    def meet(argument):
+        if not met:
+            met.append(list((tmp_path / "cells").glob(".*.tmp")))
+            Store(tmp_path)
+        return real(argument)
+
+    monkeypatch.setattr(place, name, meet)
+    cell = {name: {} for name in NEEDED} | {"cell": "abc"}
+    store.write_cell(cell)
+    assert len(met[0]) == 1
+    assert store.read_cell("abc") == cell
+    assert list(tmp_path.rglob(".*")) == []
 
 
 def test_two_evaluations_in_one_folder_never_take_each_others_files(tmp_path):
