@@ -146,7 +146,9 @@ def _stream(engine: Engine, path: str, body: Path | bytes, **query: str) -> list
     with contextlib.closing(connection), io.BytesIO(body) if isinstance(body, bytes) else open(body, "rb") as file:
         size = len(body) if isinstance(body, bytes) else body.stat().st_size
         headers = {"Content-Type": "application/x-tar", "Content-Length": str(size)}
-        connection.request("POST", f"{path}?{urlencode(query)}", file, headers)
+        # An engine that refuses does not read to the end, and its answer says why.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request("POST", f"{path}?{urlencode(query)}", file, headers)
         answer = connection.getresponse()
         text = answer.read().decode()
     lines = [json.loads(line) for line in text.splitlines() if line.strip()]
@@ -175,7 +177,23 @@ def _fill(tar: tarfile.TarFile) -> None:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     library = f"usr/local/lib/{version}"
     packages = f"{library}/site-packages"
-    for name in ("etc", "tmp", "proc", "sys", "dev", "usr/bin", "usr/sbin", "usr/lib", packages, "root", "var/log"):
+    folders = [
+        "etc",
+        "tmp",
+        "proc",
+        "sys",
+        "dev",
+        "root",
+        "usr/bin",
+        "usr/sbin",
+        "usr/lib",
+        "usr/local/bin",
+        "usr/local/lib",
+        "var/log",
+    ]
+    # Parents too: some engines make those that are not named readable to root alone.
+    parents = {str(parent) for name in folders for parent in Path(name).parents} - {"."}
+    for name in sorted({*folders, *parents}):
         _add(tar, name, mode=0o1777 if name == "tmp" else 0o755)
     for name, target in {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib"}.items():
         _add(tar, name, link=target)
@@ -193,6 +211,7 @@ def _fill(tar: tarfile.TarFile) -> None:
     _add(tar, "usr/local/bin/python", link=version)
     standard = Path(sysconfig.get_path("stdlib")).resolve()
     tar.add(standard, library, filter=_kept(library))
+    _add(tar, packages)
     package = Path(np.__file__).parent
     for place in (package, package.with_name("numpy.libs")):
         if place.exists():
