@@ -46,11 +46,14 @@ class Container:
         self._limits = limits
         self._engine.ask("POST", f"/containers/{self._id}/start")
         self.pid = int(self._engine.ask("GET", f"/containers/{self._id}/json")["State"]["Pid"])
-        if not self.pid:
-            raise OSError("the container ended as soon as it was started; does its image hold Python 3.11 or newer as `python`?")
         try:
-            table = Path(f"/proc/{self.pid}/cgroup").read_text()
+            table = Path(f"/proc/{self.pid or 'none'}/cgroup").read_text()
         except OSError as error:
+            # It may also have ended in this very moment; only one that still runs is out of sight.
+            if not self._engine.ask("GET", f"/containers/{self._id}/json")["State"]["Running"]:
+                raise OSError(
+                    "the container ended as soon as it was started; does its image hold Python 3.11 or newer as `python`?"
+                ) from None
             raise OSError(
                 "the container's processes cannot be seen from here: the evaluator must run on the engine's own machine, not in a"
                 " container"
