@@ -27,6 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
     what = parser.add_argument_group("what is judged")
     what.add_argument("--submission", type=Path, default=ROOT / "my_submission", metavar="PATH", help="folder or .py file")
     what.add_argument("--profile", default="quick", help=f"{', '.join(PROFILES)} (default: %(default)s)")
+    what.add_argument(
+        "--pairs", choices=("profile", "public"), default="profile", help="the profile's own, or the round's public ones"
+    )
     what.add_argument("--pair", action="append", default=[], metavar="L:M", help="labels:minutes in the round's units; repeatable")
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="repetitions of every pair (default: %(default)s)")
     what.add_argument("--root-seed", type=int, default=2022, metavar="N", help="every draw is split from it (default: %(default)s)")
@@ -98,6 +101,8 @@ def evaluate(args: argparse.Namespace) -> int:
     name = args.pipeline or profile.pipeline
     if name not in PIPELINES:
         raise ConfigurationError(f"there is no pipeline {name!r}; choose one of {', '.join(PIPELINES)}")
+    if args.pair and args.pairs != "profile":
+        raise ConfigurationError("pairs were named by --pair and by --pairs; leave one of them out")
     if args.weights_dir is not None and not args.weights_dir.is_dir():
         raise ConfigurationError(f"--weights-dir {args.weights_dir} is not a folder")
     device = str(resolve(args.device))
@@ -105,7 +110,7 @@ def evaluate(args: argparse.Namespace) -> int:
     plan = Plan(
         source=read_source(args.submission),
         profile=profile,
-        pairs=tuple(Pair.parse(text) for text in args.pair) or profile.pairs,
+        pairs=tuple(Pair.parse(text) for text in args.pair) or (profile.pairs if args.pairs == "profile" else profile.round.pairs),
         seeds=args.seeds,
         root_seed=args.root_seed,
         pipeline=PIPELINES[name],
@@ -133,7 +138,7 @@ def evaluate(args: argparse.Namespace) -> int:
         sets = read_sets(profile, folder, score_split=plan.score_split, cache=ROOT / "data" / ".cache", step=step)
         line.remove_task(task)
     cells = plan.cells(sets)
-    show_plan(console, plan, sets.counts(), "" if manifest is None else manifest.line)
+    show_plan(console, plan, sets, "" if manifest is None else manifest.line)
     run = store.new_run(plan.source.name)
     inputs = CellInputs(plan.source.path, sets, sandbox, plan.weights_dir, worker_threads=node_threads())
     finished = []

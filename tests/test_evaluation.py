@@ -129,6 +129,24 @@ def test_pairs_are_given_in_the_rounds_units(evaluate, ran):
     assert [(row["budget"], row["seconds_allowed"]) for row in summary["pairs"]] == [(12, 51), (2, 7.5)]
 
 
+def test_public_pairs_are_the_rounds_whatever_the_profile_runs_by_itself(evaluate, ran):
+    status, _, _ = evaluate("--json", "--pairs", "public")
+    assert status == 0
+    assert ran == [(pair.name, 0) for pair in TINY.round.pairs]
+    assert len(ran) > len(TINY.pairs)
+    status, _, err = evaluate("--pairs", "public", "--pair", "621:17")
+    assert status == 2
+    assert "--pairs" in err
+
+
+def test_the_form_of_the_labels_that_were_read_is_said_and_kept(evaluate):
+    _, out, _ = evaluate("--pair", "621:17")
+    assert "columns: " in out
+    cell = json.loads(next((evaluate.results / "cells").glob("*.json")).read_text())
+    assert set(cell["data"]["notes"]) == set(cell["data"]["counts"])
+    assert all(note.startswith("columns: ") for note in cell["data"]["notes"].values())
+
+
 def test_seeds_give_intervals_and_the_table_says_so(evaluate, ran):
     status, out, _ = evaluate("--pair", "621:17", "--seeds", 3)
     assert status == 0

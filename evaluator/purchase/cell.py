@@ -258,7 +258,12 @@ def _result(
         },
         "phases": [asdict(phase) | {"seconds": round(phase.seconds, 6)} for phase in session.phases],
         "ledger": session.ledger.as_rows(),
-        "data": {"folder": inputs.sets.folder.name, "counts": inputs.sets.counts(), "digests": inputs.sets.digests()},
+        "data": {
+            "folder": inputs.sets.folder.name,
+            "counts": inputs.sets.counts(),
+            "digests": inputs.sets.digests(),
+            "notes": {name: split.note for name, split in inputs.sets.splits.items()},
+        },
         "isolation": {"tier": spec.tier, "guarded": session.guarded, "limited_by": session.limited_by},
         "versions": versions(),
     }

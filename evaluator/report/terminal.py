@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.purchase.sets import RoundSets
 from evaluator.sweep.grid import Plan
 
 
@@ -27,7 +28,7 @@ def progress_line(console: Console) -> Progress:
     )
 
 
-def show_plan(console: Console, plan: Plan, counts: dict[str, int], manifest: str = "") -> None:
+def show_plan(console: Console, plan: Plan, sets: RoundSets, manifest: str = "") -> None:
     """What will be run, before it is. ``manifest``: what the submission's aicrowd.json says of itself."""
     pipeline, profile = plan.pipeline, plan.profile
     table = Table.grid(padding=(0, 2))
@@ -36,7 +37,10 @@ def show_plan(console: Console, plan: Plan, counts: dict[str, int], manifest: st
     table.add_row("submission", f"{plan.source.name} ({plan.source.digest[:12]})")
     if manifest:
         table.add_row("manifest", Text(manifest))
-    table.add_row("profile", f"{profile.name} of {profile.round.name}: {profile.image_size} px, " + _counts(counts))
+    table.add_row("profile", f"{profile.name} of {profile.round.name}: {profile.image_size} px, " + _counts(sets.counts()))
+    forms = {name: split.note for name, split in sets.splits.items()}
+    same = len(set(forms.values())) == 1
+    table.add_row("labels.csv", Text(forms["training"] if same else "; ".join(f"{name}: {note}" for name, note in forms.items())))
     table.add_row("pairs", "; ".join(profile.describe(pair) for pair in plan.pairs))
     if profile.round.scores == "organiser":
         trained = f"{pipeline.name}: {pipeline.architecture}, {pipeline.epochs} epochs, weights {pipeline.weights}, {plan.device}"
