@@ -49,8 +49,8 @@ class Container:
         try:
             table = Path(f"/proc/{self.pid or 'none'}/cgroup").read_text()
         except OSError as error:
-            # It may also have ended in this very moment; only one that still runs is out of sight.
-            if not self._engine.ask("GET", f"/containers/{self._id}/json")["State"]["Running"]:
+            # It may also have ended in this very moment; only one that goes on running is out of sight.
+            if self._ends_within(2.0):
                 raise OSError(
                     "the container ended as soon as it was started; does its image hold Python 3.11 or newer as `python`?"
                 ) from None
@@ -61,6 +61,15 @@ class Container:
         self._group = _control_group(table, limits)
         if self._group is not None:
             self.version = self._group.version
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Whether the engine says in that time that the container has ended; it notices an end a moment after it."""
+        deadline = time.monotonic() + seconds
+        while self._engine.ask("GET", f"/containers/{self._id}/json")["State"]["Running"]:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        return True
 
     @property
     def limited(self) -> bool:
