@@ -45,7 +45,7 @@ class Container:
         """
         self._limits = limits
         self._engine.ask("POST", f"/containers/{self._id}/start")
-        self.pid = int(self._engine.ask("GET", f"/containers/{self._id}/json")["State"]["Pid"])
+        self.pid = int(self._state()["Pid"])
         try:
             table = Path(f"/proc/{self.pid or 'none'}/cgroup").read_text()
         except OSError as error:
@@ -62,10 +62,19 @@ class Container:
         if self._group is not None:
             self.version = self._group.version
 
+    def _state(self) -> dict[str, Any]:
+        """What the engine says of it; one that the engine has removed already has ended."""
+        try:
+            return self._engine.ask("GET", f"/containers/{self._id}/json")["State"]
+        except EngineError as error:
+            if error.status != 404:
+                raise
+            return {"Running": False, "Pid": 0}
+
     def _ends_within(self, seconds: float) -> bool:
         """Whether the engine says in that time that the container has ended; it notices an end a moment after it."""
         deadline = time.monotonic() + seconds
-        while self._engine.ask("GET", f"/containers/{self._id}/json")["State"]["Running"]:
+        while self._state()["Running"]:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.05)
