@@ -102,7 +102,8 @@ def test_the_mark_of_a_worker_stays_and_is_inherited() -> None:
         "from evaluator.sandbox.guard import mark_worker\n"
         "mark_worker()\n"
         "os.setsid() if os.fork() == 0 else None\n"
-        "print(os.getpid(), flush=True); time.sleep(20)"
+        # One write per process: an unbuffered print makes two, between which the other process may write.
+        "os.write(1, b'%d\\n' % os.getpid()); time.sleep(20)"
     )
     root = str(Path(__file__).parents[1])
     with subprocess.Popen([sys.executable, "-c", code, root], stdout=subprocess.PIPE, text=True) as process:
