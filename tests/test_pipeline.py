@@ -34,14 +34,23 @@ def test_the_profiles_are_what_the_round_says():
 
 
 def test_every_field_enters_the_digest():
-    other = {"architecture": "efficientnet_b0", "weights": "none", "optimiser": "sgd", "schedule": "cosine", "trains": "head"}
+    other = {"architecture": "efficientnet_b0", "weights": "imagenet", "optimiser": "sgd", "schedule": "cosine", "trains": "all"}
     other |= {"threshold": "base_rate", "freeze_batch_norm": True, "augmentation": Augmentation(shift=0.1), "name": "other"}
     other |= {"mean": (0.5, 0.5, 0.5), "std": (0.3, 0.3, 0.3), "image_size": 96, "epochs": 3, "batch_size": 4}
-    base = Pipeline(name="base")
+    other |= {"embedding_views": 2, "precision": "float32"}
+    base = Pipeline(name="base", trains="head", augmentation=Augmentation(blur=0.5))
     digests = {base.digest()}
-    for f in fields(Pipeline):
+    decisive = [f for f in fields(Pipeline) if f.compare]
+    for f in decisive:
         digests.add(replace(base, **{f.name: other.get(f.name, 0.123)}).digest())
-    assert len(digests) == 1 + len(fields(Pipeline))
+    assert len(digests) == 1 + len(decisive)
+
+
+def test_a_description_is_no_part_of_a_recipe():
+    base, told = Pipeline(name="base"), Pipeline(name="base", description="from the round")
+    assert base == told
+    assert base.digest() == told.digest()
+    assert "description" not in base.as_dict()
 
 
 @pytest.mark.parametrize(
@@ -49,6 +58,11 @@ def test_every_field_enters_the_digest():
     [
         ({"name": ""}, "name"),
         ({"architecture": "resnet"}, "efficientnet_b4"),
+        ({"architecture": "timm/"}, "timm/<name>"),
+        ({"architecture": "timm/../x"}, "timm/<name>"),
+        ({"precision": "half"}, "float32"),
+        ({"embedding_views": 1}, "frozen"),
+        ({"embedding_views": 2, "trains": "head"}, "without augmentation"),
         ({"optimiser": "lion"}, "adamw"),
         ({"schedule": "step"}, "one_cycle"),
         ({"threshold": "guess"}, "base_rate"),

@@ -9,16 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from evaluator.errors import ConfigurationError
 
 ARCHITECTURES = ("efficientnet_b4", "efficientnet_b0", "linear")
+TIMM = re.compile(r"timm/[a-z0-9_]+(\.[a-z0-9_]+)?")
+"""Any image model of timm, by its own name, with or without the tag of its pretrained weights."""
 OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("one_cycle", "cosine", "constant")
 THRESHOLDS = ("fixed", "validation", "base_rate", "prior")
 TRAINS = ("all", "head")
+PRECISIONS = ("auto", "float32")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -82,8 +86,9 @@ class Pipeline:
 
     Attributes:
         name: how results and tables call it.
-        architecture: ``efficientnet_b4`` (the round's), ``efficientnet_b0`` (a small relative), or ``linear`` (logistic regression
-            on the pixels of the sized image; for tests of the harness).
+        architecture: ``efficientnet_b4`` (the round's), ``efficientnet_b0`` (a small relative), ``timm/<name>`` (an image model of
+            timm, with or without the tag of its pretrained weights), or ``linear`` (logistic regression on the pixels of the sized
+            image; for tests of the harness).
         weights: ``procedural``, ``imagenet``, ``none`` or the path of a weights file.
         image_size: side in pixels that every image is brought to.
         epochs, batch_size: passes over the items; largest number of items per step.
@@ -94,6 +99,10 @@ class Pipeline:
         weight_decay: on matrices and kernels; never on biases and normalisation parameters.
         gradient_clip: largest gradient norm; 0 is off.
         trains: ``all`` layers or only the ``head``; frozen layers keep their batch-norm statistics too.
+        embedding_views: where only the head trains: every item is embedded once in each of so many augmented views, and epoch
+            ``e`` learns from view ``e mod embedding_views``. 0 embeds anew in every epoch; ``epochs`` gives the same at one pass.
+        precision: ``auto`` (bfloat16 where a device computes in it natively, float16 with a scaled loss on other CUDA devices,
+            float32 on the CPU) or ``float32`` everywhere.
         freeze_batch_norm: batch-norm layers use and keep the statistics of the starting weights.
         label_smoothing: targets become ``y (1 - s) + s / 2``.
         positive_weight: how far positives are weighted up: weight ``((1 - rate) / rate) ** positive_weight`` per class, at most 10;
@@ -108,6 +117,7 @@ class Pipeline:
             and a perfect one (``thresholds.prior``).
         threshold_value: the fixed threshold, or the gain of ``prior``; the other two use it for a class that cannot be fitted.
         mean, std: normalisation of the channels of images in [0, 1].
+        description: where the recipe comes from and what it is for; no part of its identity.
     """
 
     name: str
@@ -124,6 +134,8 @@ class Pipeline:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     trains: str = "all"
+    embedding_views: int = 0
+    precision: str = "auto"
     freeze_batch_norm: bool = False
     label_smoothing: float = 0.0
     positive_weight: float = 0.0
@@ -136,6 +148,7 @@ class Pipeline:
     threshold_value: float = 0.5
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    description: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Raises:
@@ -144,16 +157,23 @@ class Pipeline:
         if not isinstance(self.name, str) or not self.name:
             raise ConfigurationError(f"a pipeline's name is {self.name!r}; it must be a text that is not empty")
         owner = f"pipeline {self.name!r}"
+        if not isinstance(self.architecture, str) or TIMM.fullmatch(self.architecture) is None:
+            _one_of(owner, "architecture", self.architecture, (*ARCHITECTURES, "timm/<name>"))
         for name, known in (
-            ("architecture", ARCHITECTURES),
             ("optimiser", OPTIMISERS),
             ("schedule", SCHEDULES),
             ("trains", TRAINS),
             ("threshold", THRESHOLDS),
+            ("precision", PRECISIONS),
         ):
             _one_of(owner, name, getattr(self, name), known)
         smallest = 1 if self.architecture == "linear" else 32
-        for name, low, high in (("image_size", smallest, 1024), ("epochs", 1, 10_000), ("batch_size", 2, 4096)):
+        for name, low, high in (
+            ("image_size", smallest, 1024),
+            ("epochs", 1, 10_000),
+            ("batch_size", 2, 4096),
+            ("embedding_views", 0, 10_000),
+        ):
             _number(owner, name, getattr(self, name), low, high, whole=True)
         for name, high in (("learning_rate", 100), ("head_rate", 1000)):
             _number(owner, name, getattr(self, name), 0, high, open_low=True)
@@ -200,12 +220,17 @@ class Pipeline:
             raise ConfigurationError(f"{owner}: the linear model has one layer; trains must be 'all', not {self.trains!r}")
         if self.trains == "head" and self.weights == "none":
             raise ConfigurationError(f"{owner}: training the head alone on random features is void; give weights or train all")
+        if self.embedding_views and self.trains != "head":
+            raise ConfigurationError(f"{owner}: embedding_views needs frozen features; set trains to 'head', or the views to 0")
+        if self.embedding_views > 1 and not self.augmentation.on:
+            raise ConfigurationError(f"{owner}: {self.embedding_views} views without augmentation are all the same; write 1")
         if self.threshold == "validation" and self.validation_share == 0:
             raise ConfigurationError(f"{owner}: threshold 'validation' needs a validation_share above 0, e.g. 0.15")
 
     def as_dict(self) -> dict[str, Any]:
-        """Every field as plain JSON values (tuples as lists, the augmentation as a dict of its own)."""
+        """Every field but the description as plain JSON values (tuples as lists, the augmentation as a dict of its own)."""
         plain = asdict(self)
+        del plain["description"]
         plain["mean"], plain["std"] = list(self.mean), list(self.std)
         return plain
 
