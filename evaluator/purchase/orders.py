@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,24 @@ def training_order(spec: SessionSpec) -> Order:
     return {"t": "phase", "name": "pre_training_phase", "training": spec.training.path, "arrays": layout}, blob
 
 
-def purchase_order(spec: SessionSpec) -> Order:
-    """Purchase: the same, the pool in this session's order, and the budget."""
-    layout, blob = _packed(
-        training_rows=spec.training.rows, training_labels=spec.training_labels, pool_rows=spec.pool.rows[spec.order]
-    )
+def purchase_order(spec: SessionSpec, pool_rows: Path) -> Order:
+    """Purchase: the same, the pool in this session's order (a file of ``write_pool_rows``), and the budget."""
+    layout, blob = _packed(training_rows=spec.training.rows, training_labels=spec.training_labels)
     order = {"t": "phase", "name": "purchase_phase", "training": spec.training.path, "pool": spec.pool.path}
-    return order | {"budget": spec.market.budget, "arrays": layout}, blob
+    return order | {"pool_rows": pool_rows, "budget": spec.market.budget, "arrays": layout}, blob
+
+
+def write_pool_rows(spec: SessionSpec, path: Path) -> None:
+    """Write the cache's row of every image of the pool, uint32 in this session's order, to a new file that anybody may read.
+
+    In a file that the worker maps, because a message would grow with the pool, and be read on the participant's clock.
+
+    Raises:
+        OSError: the file is there already, or cannot be written.
+    """
+    with open(path, "xb") as file:
+        file.write(spec.pool.rows[spec.order].astype(np.uint32))
+    path.chmod(0o444)
 
 
 def prediction_order(spec: SessionSpec) -> Order:

@@ -17,7 +17,7 @@ import numpy as np
 from evaluator.errors import Verdict
 from evaluator.purchase.claims import ClaimRefused, predictions, purchase_disagreement
 from evaluator.purchase.clock import Clock
-from evaluator.purchase.orders import prediction_order, purchase_order, training_order
+from evaluator.purchase.orders import prediction_order, purchase_order, training_order, write_pool_rows
 from evaluator.purchase.terms import PhaseReport, SessionResult, SessionSpec
 from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, Message, ProtocolError
 from evaluator.sandbox.scratch import scratch_folder
@@ -41,8 +41,8 @@ class _Stop(Exception):
 
 def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda phase, fraction: None) -> SessionResult:
     """Run the phases of one submission; see ``SessionResult``."""
-    with scratch_folder() as scratch:
-        session = _Session(spec, sandbox, scratch, progress)
+    with scratch_folder() as scratch, scratch_folder() as shown:
+        session = _Session(spec, sandbox, scratch, shown, progress)
         try:
             return session.run()
         finally:
@@ -51,9 +51,10 @@ def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda
 
 
 class _Session:
-    def __init__(self, spec: SessionSpec, sandbox: Sandbox, scratch: Path, progress: Progress) -> None:
+    def __init__(self, spec: SessionSpec, sandbox: Sandbox, scratch: Path, shown: Path, progress: Progress) -> None:
         self.spec, self.sandbox, self.scratch, self.progress = spec, sandbox, scratch, progress
         self.checkpoint = scratch / "checkpoint"
+        self.pool_rows = shown / "pool.rows"  # not in the worker's own folder: it is read-only
         self.clock = Clock(spec.seconds)
         self.prediction_clock = Clock(spec.prediction_seconds)
         spec.market.seconds = lambda: self.clock.used  # the ledger is written in the session's time
@@ -74,7 +75,7 @@ class _Session:
         try:
             self._load()
             self._phase("pre_training_phase", self.clock, training_order(self.spec))
-            self._phase("purchase_phase", self.clock, purchase_order(self.spec), self._take_purchases)
+            self._phase("purchase_phase", self.clock, purchase_order(self.spec, self.pool_rows), self._take_purchases)
         except _Stop as stop:
             verdict, reason, trace = stop.verdict, stop.reason, stop.trace
         self.spec.market.close()
@@ -113,13 +114,15 @@ class _Session:
         seen = WorkerSpec(
             submission=spec.submission,
             scratch=self.scratch,
-            readable=(spec.training.path, spec.pool.path, spec.prediction.path),
+            readable=(spec.training.path, spec.pool.path, spec.prediction.path, self.pool_rows),
             weights=spec.weights,
             seed=spec.seed,
             threads=spec.threads,
             limits=spec.limits,
         )
         try:
+            if not self.pool_rows.exists():
+                write_pool_rows(spec, self.pool_rows)
             self.worker = self.sandbox.start(seen)
         except OSError as error:
             raise _Stop(Verdict.INFRASTRUCTURE, f"the worker could not be started: {error}") from error

@@ -21,6 +21,7 @@ import numpy as np
 from evaluator.worker import compat, phases
 from evaluator.worker.channel import ChannelClosed, WorkerChannel
 from evaluator.worker.datasets import ImageDataset, PoolDataset
+from evaluator.worker.images import map_rows
 from evaluator.worker.loader import find_class, load_entry
 from evaluator.worker.market import MarketClient
 
@@ -84,7 +85,7 @@ class Worker:
 
     def _purchase_phase(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], bytes]:
         classes = order["classes"]
-        rows = arrays["pool_rows"]
+        rows = map_rows(order["pool_rows"])
         market = MarketClient(self.channel, len(rows), len(classes), order["budget"], order["seconds"])
         pool = PoolDataset(order["pool"], rows, classes, market)
         try:

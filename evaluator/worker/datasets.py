@@ -53,14 +53,14 @@ class ImageDataset(Sequence):
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
-            return self._subset(np.arange(len(self))[key])
+            return self._subset(np.arange(*key.indices(len(self))))
         if isinstance(key, (list, np.ndarray)) and np.ndim(key) == 1:
             positions = np.asarray(key)
             if positions.dtype == bool and len(positions) == len(self):
                 positions = np.flatnonzero(positions)
             if positions.size == 0:
                 positions = positions.astype(np.int64)
-            return self._subset(np.arange(len(self))[positions])
+            return self._subset(positions)
         position = operator.index(key)
         if not -len(self) <= position < len(self):
             raise IndexError(f"position {position} is out of range; the data set has {len(self)} images")

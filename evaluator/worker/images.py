@@ -1,4 +1,4 @@
-"""The image cache as the worker sees it: one file, mapped read-only, shared by every process that maps it."""
+"""The image cache as the worker sees it: files mapped read-only, shared by every process that maps them."""
 
 from __future__ import annotations
 
@@ -31,3 +31,22 @@ def map_images(path: str | Path) -> np.ndarray:
             return np.zeros(shape, np.uint8)
         mapped = mmap.mmap(file.fileno(), offset + size, access=mmap.ACCESS_READ)
     return np.frombuffer(mapped, np.uint8, count=size, offset=offset).reshape(shape)
+
+
+def map_rows(path: str | Path) -> np.ndarray:
+    """Map the file that says which row of the cache every image of a pool is, without reading it.
+
+    Returns:
+        Read-only uint32 array (n,); pages are loaded when they are touched.
+
+    Raises:
+        ValueError: the file is no whole number of rows.
+    """
+    size = Path(path).stat().st_size
+    if size % 4:
+        raise ValueError(f"{path} has {size} bytes; rows of 4 bytes each were expected")
+    if size == 0:
+        return np.zeros(0, np.uint32)
+    with open(path, "rb") as file:
+        mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    return np.frombuffer(mapped, np.uint32)
