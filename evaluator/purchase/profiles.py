@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.rounds import ROUND1, ROUND2, SPLITS, Pair, Round
@@ -20,6 +21,8 @@ class Profile:
         seconds_per_minute: seconds of clock for one minute of a pair.
         pairs: pairs that are run where none are named.
         pipeline: name of the pipeline.
+        weights: which starting weights pipelines have here: ``imagenet`` (those that they ask for), or ``procedural`` or ``none``,
+            which take the place of ImageNet's.
         data_folder: where its data lies below ``data/``.
         data_seed: root seed of the public data that the kit's generator makes for it.
         prediction_seconds: limit of the prediction phase.
@@ -40,6 +43,7 @@ class Profile:
     prediction_seconds: float
     generated: bool = False
     load_seconds: float = 120.0
+    weights: Literal["imagenet", "procedural", "none"] = "procedural"
 
     def __post_init__(self) -> None:
         unknown = set(self.sizes) - set(SPLITS)
@@ -71,10 +75,11 @@ OFFICIAL = Profile(
     budget_scale=1.0,
     seconds_per_minute=60.0,
     pairs=ROUND2.pairs,
-    pipeline="official",
+    pipeline="round2",
     data_folder="official",
     data_seed=2022,
     prediction_seconds=600.0,
+    weights="imagenet",
 )
 
 OFFICIAL_ROUND1 = Profile(
@@ -85,10 +90,11 @@ OFFICIAL_ROUND1 = Profile(
     budget_scale=1.0,
     seconds_per_minute=60.0,
     pairs=ROUND1.pairs,
-    pipeline="official",
+    pipeline="round2",
     data_folder="official-round1",
     data_seed=2021,
     prediction_seconds=600.0,
+    weights="imagenet",
 )
 
 QUICK = Profile(

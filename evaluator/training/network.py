@@ -109,7 +109,7 @@ def features(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def head(model: nn.Module, embeddings: Tensor) -> Tensor:
-    """Logits (n, k) of embeddings (n, d) from ``features``; the head's dropout acts where ``model.classifier`` is in training mode."""
+    """Logits (n, k) of embeddings (n, d) from ``features``; its dropout acts where ``model.classifier`` is in training mode."""
     return model.classifier(embeddings)
 
 

@@ -10,7 +10,8 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from evaluator.errors import ConfigurationError
@@ -55,6 +56,7 @@ class Augmentation:
         contrast: distances from the image's mean are multiplied by a factor from [1 - contrast, 1 + contrast].
         colour: each channel is multiplied by a factor of its own from [1 - colour, 1 + colour].
         blur: largest share of a 3 x 3 binomial blur that is mixed in, 0 to 1.
+        gaussian: largest standard deviation of a Gaussian blur, in pixels of the training image; drawn from [0, gaussian].
     """
 
     horizontal_flip: bool = False
@@ -66,12 +68,21 @@ class Augmentation:
     contrast: float = 0.0
     colour: float = 0.0
     blur: float = 0.0
+    gaussian: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("horizontal_flip", "vertical_flip", "quarter_turns"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"augmentation: {name} is {getattr(self, name)!r}; it must be True or False")
-        for name, high in (("shift", 0.5), ("zoom", 0.9), ("brightness", 1), ("contrast", 1), ("colour", 1), ("blur", 1)):
+        for name, high in (
+            ("shift", 0.5),
+            ("zoom", 0.9),
+            ("brightness", 1),
+            ("contrast", 1),
+            ("colour", 1),
+            ("blur", 1),
+            ("gaussian", 10),
+        ):
             _number("augmentation", name, getattr(self, name), 0, high)
 
     @property
@@ -118,6 +129,8 @@ class Pipeline:
         threshold_value: the fixed threshold, or the gain of ``prior``; the other two use it for a class that cannot be fitted.
         mean, std: normalisation of the channels of images in [0, 1].
         description: where the recipe comes from and what it is for; no part of its identity.
+        from_scratch: fields that take other values where the recipe must do without its starting weights
+            (``recipes.fitted``); no part of its identity, since what it makes is a pipeline of its own.
     """
 
     name: str
@@ -149,6 +162,7 @@ class Pipeline:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     description: str = field(default="", compare=False)
+    from_scratch: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         """Raises:
@@ -205,7 +219,9 @@ class Pipeline:
             for channel in value:
                 _number(owner, name, channel, low, 10, open_low=name == "std")
             object.__setattr__(self, name, tuple(float(v) for v in value))
-        if self.weights == "imagenet" and (self.mean, self.std) != (IMAGENET_MEAN, IMAGENET_STD):
+        # timm's weights were trained with different ones; the recipe's author takes them from the model's configuration.
+        torchvisions = self.weights == "imagenet" and not self.architecture.startswith("timm/")
+        if torchvisions and (self.mean, self.std) != (IMAGENET_MEAN, IMAGENET_STD):
             raise ConfigurationError(
                 f"{owner}: ImageNet weights expect mean {IMAGENET_MEAN} and std {IMAGENET_STD}, not {self.mean} and {self.std}; "
                 "leave mean and std at their defaults"
@@ -227,10 +243,28 @@ class Pipeline:
         if self.threshold == "validation" and self.validation_share == 0:
             raise ConfigurationError(f"{owner}: threshold 'validation' needs a validation_share above 0, e.g. 0.15")
 
+        if not isinstance(self.description, str):
+            raise ConfigurationError(f"{owner}: description is {self.description!r}; it must be a text")
+        if self.from_scratch:
+            self.without_weights()
+
+    def without_weights(self) -> Pipeline:
+        """The recipe from random weights, with what ``from_scratch`` changes.
+
+        Raises:
+            ConfigurationError: that makes no sense, e.g. because only the head trains.
+        """
+        owner = f"pipeline {self.name!r}, from_scratch"
+        fixed = {"name", "weights", "image_size", "augmentation", "from_scratch"}
+        foreign = sorted(set(self.from_scratch) - ({f.name for f in fields(self)} - fixed))
+        if foreign:
+            raise ConfigurationError(f"{owner}: {', '.join(foreign)} cannot change there; learning_rate or epochs can")
+        return replace(self, weights="none", from_scratch={}, **self.from_scratch)
+
     def as_dict(self) -> dict[str, Any]:
-        """Every field but the description as plain JSON values (tuples as lists, the augmentation as a dict of its own)."""
+        """Every field of its identity as plain JSON values (tuples as lists, the augmentation as a dict of its own)."""
         plain = asdict(self)
-        del plain["description"]
+        del plain["description"], plain["from_scratch"]
         plain["mean"], plain["std"] = list(self.mean), list(self.std)
         return plain
 

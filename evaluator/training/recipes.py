@@ -1,61 +1,107 @@
-"""The pipelines that come with the kit. How ``quick`` was chosen is measured by ``benchmarks/recipes.py``."""
+"""The pipelines that come with the kit, and those that a person brings: each is one TOML file, read here and nowhere else.
+
+A file holds the fields of ``Pipeline`` by their names, the table ``[augmentation]``, and the table ``[from_scratch]`` with the
+fields that take other values where the recipe must do without its starting weights. Its ``description`` says where it comes from,
+what it is for and what is wrong with it. How ``quick`` was chosen is measured by ``benchmarks/recipes.py``.
+"""
 
 from __future__ import annotations
 
-from evaluator.training.pipeline import Augmentation, Pipeline
+import tomllib
+from dataclasses import replace
+from pathlib import Path
 
-_TURNS = Augmentation(horizontal_flip=True, vertical_flip=True, quarter_turns=True)
+from evaluator.errors import ConfigurationError
+from evaluator.training.pipeline import Pipeline
 
-PIPELINES: dict[str, Pipeline] = {
-    p.name: p
-    for p in (
-        # The default: learns from 160 to 290 images on two CPU cores, from the kit's own starting weights.
-        Pipeline(
-            name="quick",
-            weights="procedural",
-            image_size=64,
-            batch_size=16,
-            learning_rate=1e-3,
-            augmentation=_TURNS,
-            threshold="fixed",
-            threshold_value=0.3,
-        ),
-        # The round's own: 1,500 to 3,000 images with ImageNet weights. 224 px and the recipe are our choice.
-        Pipeline(
-            name="official",
-            weights="imagenet",
-            image_size=224,
-            batch_size=32,
-            learning_rate=5e-4,
-            head_rate=2.0,
-            dropout=0.2,
-            averaging=0.98,
-            augmentation=_TURNS,
-            validation_share=0.1,
-            threshold="validation",
-            threshold_value=0.3,
-        ),
-        # The whole flow as fast as B4 can go; its scores mean nothing, and it needs no weights.
-        Pipeline(
-            name="debug",
-            weights="none",
-            image_size=32,
-            epochs=1,
-            batch_size=32,
-            augmentation=Augmentation(horizontal_flip=True),
-            threshold="base_rate",
-        ),
-        # For tests of everything around the training: a whole cell in milliseconds, and more true labels still give a better score.
-        Pipeline(
-            name="milliseconds",
-            architecture="linear",
-            weights="none",
-            image_size=8,
-            epochs=10,
-            batch_size=32,
-            learning_rate=0.02,
-            warmup=0.1,
-            threshold="base_rate",
-        ),
+FOLDER = Path(__file__).parent / "pipelines"
+PROCEDURAL = "efficientnet_b4"
+"""The architecture that the kit's own starting weights are for (``weights.PROCEDURAL_ARCHITECTURE``; torch is not needed here)."""
+
+PANEL: tuple[str, ...] = ("round2", "panel-b4-frozen", "panel-resnet50", "panel-convnext-tiny", "panel-vit-small")
+"""The five pipelines that differ in kind, by which finalists are judged."""
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """The pipeline of a TOML file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, is no TOML, or describes no pipeline that makes sense.
+    """
+    try:
+        plain = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the pipeline file {path} cannot be read ({error}); give the path of a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"the pipeline file {path} is no TOML: {error}; take one of {FOLDER} as a pattern") from error
+    try:
+        return Pipeline.from_dict(plain)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+def load_pipeline(name_or_path: str) -> Pipeline:
+    """A pipeline of the kit by its name, or a person's own by the path of its ``.toml`` file.
+
+    Raises:
+        ConfigurationError: there is no such name, or the file is not good.
+    """
+    if name_or_path in PIPELINES:
+        return PIPELINES[name_or_path]
+    if name_or_path.endswith(".toml"):
+        pipeline = read_pipeline(Path(name_or_path).expanduser())
+        # A table that says `round2` must mean the kit's.
+        if PIPELINES.get(pipeline.name, pipeline) != pipeline:
+            raise ConfigurationError(
+                f"{name_or_path} is called {pipeline.name!r}, as a pipeline of the kit is; give it its own name"
+            )
+        return pipeline
+    raise ConfigurationError(
+        f"there is no pipeline {name_or_path!r}; choose one of {', '.join(PIPELINES)}, or give the path of a .toml file"
     )
-}
+
+
+def fitted(pipeline: Pipeline, profile_image_size: int, profile_weights: str) -> Pipeline:
+    """The pipeline at a profile's size and with weights that the profile has, under a name that says so.
+
+    A pipeline whose images are no larger than the profile's and that does not ask for ImageNet weights where the profile has none
+    comes back unchanged. Otherwise images are brought to the profile's size (a Gaussian blur, given in pixels, shrinks with them),
+    and ImageNet weights become the kit's own where the profile allows them and the architecture has them, else none, with the
+    changes of ``from_scratch``.
+
+    Args:
+        pipeline: any pipeline.
+        profile_image_size: side of the profile's images in pixels.
+        profile_weights: ``imagenet`` (pipelines keep the weights that they ask for), ``procedural`` or ``none``.
+
+    Raises:
+        ConfigurationError: only the head would be trained and no weights are left, or ``profile_weights`` is none of the three.
+    """
+    if profile_weights not in ("imagenet", "procedural", "none"):
+        raise ConfigurationError(f"a profile's weights are {profile_weights!r}; known are imagenet, procedural, none")
+    weights = pipeline.weights
+    if weights == "imagenet" != profile_weights:
+        weights = "procedural" if profile_weights == "procedural" and pipeline.architecture == PROCEDURAL else "none"
+    size = min(pipeline.image_size, profile_image_size)
+    if (size, weights) == (pipeline.image_size, pipeline.weights):
+        return pipeline
+    if weights == "none" != pipeline.weights:
+        if pipeline.trains == "head" and pipeline.from_scratch.get("trains", "head") == "head":
+            raise ConfigurationError(
+                f"pipeline {pipeline.name!r} trains the head alone, and a profile without ImageNet weights has no features for "
+                f"{pipeline.architecture} that it could stand on; choose a pipeline that trains all layers, or {PROCEDURAL}"
+            )
+        pipeline = pipeline.without_weights()
+    label = weights if "/" not in weights and "\\" not in weights else Path(weights).stem
+    augmentation = replace(pipeline.augmentation, gaussian=pipeline.augmentation.gaussian * size / pipeline.image_size)
+    name = f"{pipeline.name}@{size}px-{label}"
+    return replace(pipeline, name=name, image_size=size, weights=weights, augmentation=augmentation)
+
+
+def _shipped() -> dict[str, Pipeline]:
+    pipelines = [read_pipeline(path) for path in sorted(FOLDER.glob("*.toml"))]
+    return {pipeline.name: pipeline for pipeline in pipelines}
+
+
+PIPELINES: dict[str, Pipeline] = _shipped()
+"""Every pipeline that comes with the kit, by its name, which is its file's."""
