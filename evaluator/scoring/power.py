@@ -1,0 +1,216 @@
+"""What a number of seeds can show: power of the paired t-test, before the computing is paid for.
+
+All of it is about the rule of ``comparisons``: a two-sided paired t-test at alpha, Holm-corrected. With m comparisons, Holm's worst
+case is that the difference in question must pass alpha / m; that is what ``comparisons=m`` plans for, so that the stated power is
+the least there will be. Units are those of the score.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import optimize, special
+
+MOST_SEEDS = 1_000_000
+_GRID = np.linspace(-8, 8, 3201)  # in standard deviations of a normal variable
+_WEIGHTS = np.exp(-(_GRID**2) / 2) / np.exp(-(_GRID**2) / 2).sum()
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """An answer, and what it becomes if the deviation is as small or as large as its interval allows.
+
+    Attributes:
+        value, low, high: ``None`` where more than ``MOST_SEEDS`` seeds would be needed.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What a measured deviation of paired differences says about past and future comparisons.
+
+    Attributes:
+        deviation: of the paired differences, with its chi-square interval.
+        measured: seeds it was measured on.
+        planned: seeds that ``smallest`` is for.
+        smallest: the smallest true difference that ``planned`` seeds show with the wanted power.
+        wanted: a difference that somebody would like to be able to show, and
+        seeds: how many seeds that takes; both ``None`` when not asked.
+        power, alpha, comparisons, level: as asked.
+    """
+
+    deviation: Bounded
+    measured: int
+    planned: int
+    smallest: Bounded
+    wanted: float | None
+    seeds: Bounded | None
+    power: float
+    alpha: float
+    comparisons: int
+    level: float
+
+
+def sensitivity(
+    deviation: float,
+    measured: int,
+    *,
+    planned: int | None = None,
+    wanted: float | None = None,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    comparisons: int = 1,
+    level: float = 0.95,
+) -> Sensitivity:
+    """The smallest difference that can be shown, and the seeds for a wanted one, with the uncertainty of the measured deviation.
+
+    A deviation from a handful of seeds is itself uncertain (from 5 seeds: 0.6 to 2.9 times what was measured), and so is every plan
+    made from it: both answers come with those at both ends of the deviation's interval. It is no use to ask for the power at the
+    difference that was seen; that says no more than the p value.
+
+    Args:
+        deviation: standard deviation of the paired differences, as in ``Difference.deviation``.
+        measured: number of differences it was measured on, 2 or more.
+        planned: seeds of the comparison to judge; as measured by default.
+        wanted: a difference to plan for, above 0.
+        power: chance of showing it, between alpha and 1.
+        alpha: significance level.
+        comparisons: m of the Holm family, for its worst case alpha / m.
+        level: of the deviation's interval.
+
+    Raises:
+        ValueError: anything outside its range; a deviation of one seed.
+    """
+    planned = measured if planned is None else planned
+    spread = deviation_interval(deviation, measured, level)
+    at = {"power": power, "alpha": alpha, "comparisons": comparisons}
+    smallest = Bounded(*(smallest_difference(d, planned, **at) for d in (spread.value, spread.low, spread.high)))
+    seeds = None
+    if wanted is not None:
+        seeds = Bounded(*(seeds_needed(wanted, d, **at) for d in (spread.value, spread.low, spread.high)))
+    return Sensitivity(spread, measured, planned, smallest, wanted, seeds, power, alpha, comparisons, level)
+
+
+def chance(difference: float, deviation: float, n: int, *, alpha: float = 0.05, comparisons: int = 1) -> float:
+    """Power: the chance that n seeds show a true difference, by the noncentral t distribution; alpha itself where it is 0.
+
+    Raises:
+        ValueError: fewer than 2 seeds, a negative deviation, or alpha or comparisons out of range.
+    """
+    _check(n, alpha, comparisons)
+    _check_deviation(deviation)
+    if not math.isfinite(difference):
+        raise ValueError(f"the difference is {difference}; it must be finite")
+    if deviation == 0:
+        return alpha / comparisons if difference == 0 else 1.0
+    return _chance(abs(difference) / deviation, n, alpha / comparisons)
+
+
+def smallest_difference(deviation: float, n: int, *, power: float = 0.8, alpha: float = 0.05, comparisons: int = 1) -> float:
+    """The smallest true difference that n seeds show with the power given; 0 where the deviation is 0.
+
+    Raises:
+        ValueError: as ``chance``, or a power that is not between alpha and 1.
+    """
+    _check(n, alpha, comparisons, power)
+    _check_deviation(deviation)
+    return _smallest_effect(n, power, alpha / comparisons) * deviation
+
+
+def seeds_needed(
+    difference: float, deviation: float, *, power: float = 0.8, alpha: float = 0.05, comparisons: int = 1
+) -> int | None:
+    """The fewest seeds that show a true difference with the power given, at least 2; ``None`` for more than ``MOST_SEEDS``.
+
+    Raises:
+        ValueError: as ``smallest_difference``, or a difference that is not above 0.
+    """
+    _check(2, alpha, comparisons, power)
+    _check_deviation(deviation)
+    if not (math.isfinite(difference) and difference > 0):
+        raise ValueError(f"the wanted difference is {difference}; it must be above 0")
+    if deviation == 0:
+        return 2
+    effect, each = difference / deviation, alpha / comparisons
+    enough = 2
+    while _chance(effect, enough, each) < power:
+        if enough >= MOST_SEEDS:
+            return None
+        enough = min(2 * enough, MOST_SEEDS)
+    too_few = max(1, enough // 2)
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        if _chance(effect, middle, each) < power:
+            too_few = middle
+        else:
+            enough = middle
+    return enough
+
+
+def deviation_interval(deviation: float, n: int, level: float = 0.95) -> Bounded:
+    """Chi-square interval of the standard deviation of normal values, from n of them.
+
+    Raises:
+        ValueError: fewer than 2 values, a negative deviation, or a level outside (0, 1).
+    """
+    _check_deviation(deviation)
+    if n < 2:
+        raise ValueError(f"the deviation is of {n} difference(s); one seed decides nothing, it takes two")
+    if not 0 < level < 1:
+        raise ValueError(f"the level is {level}; it must lie between 0 and 1, e.g. 0.95")
+    high, low = (special.chdtri(n - 1, tail) for tail in ((1 - level) / 2, (1 + level) / 2))
+    return Bounded(deviation, deviation * math.sqrt((n - 1) / float(high)), deviation * math.sqrt((n - 1) / float(low)))
+
+
+def _chance(effect: float, n: int, alpha: float) -> float:
+    """Power at a standardised effect of 0 or more: the chance that ``|Z + centre| > critical * S``, with Z normal and S the scale of
+    the deviation, ``sqrt(chi-square / (n - 1))``.
+
+    One of the two is integrated in closed form and the other on a grid, whichever is smooth there. SciPy's noncentral t distribution
+    answers NaN in places (1.17: 49 degrees of freedom, centre 7.07, at 3.417), so that a plan cannot stand on it.
+    """
+    critical = float(special.stdtrit(n - 1, 1 - alpha / 2))
+    centre = effect * math.sqrt(n)
+    if critical**2 > 2 * (n - 1):
+        parts = special.chdtr(n - 1, (n - 1) * ((_GRID + centre) / critical) ** 2)
+    else:
+        edge = critical * _scales(n - 1)
+        parts = special.ndtr(centre - edge) + special.ndtr(-centre - edge)
+    return min(1.0, float(_WEIGHTS @ parts))
+
+
+@lru_cache(maxsize=256)
+def _scales(freedom: int) -> np.ndarray:
+    """S at the quantiles of the grid."""
+    return np.sqrt(special.gammaincinv(freedom / 2, special.ndtr(_GRID)) * 2 / freedom)
+
+
+@lru_cache(maxsize=4096)
+def _smallest_effect(n: int, power: float, alpha: float) -> float:
+    high = 1.0
+    while _chance(high, n, alpha) < power:
+        high *= 2
+    return float(optimize.brentq(lambda effect: _chance(effect, n, alpha) - power, 0.0, high, xtol=1e-12))
+
+
+def _check(n: int, alpha: float, comparisons: int, power: float | None = None) -> None:
+    if n < 2:
+        raise ValueError(f"{n} seed(s): a paired test needs two")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}; it must lie between 0 and 1, e.g. 0.05")
+    if comparisons < 1:
+        raise ValueError(f"there are {comparisons} comparisons; there must be one or more")
+    if power is not None and not alpha < power < 1:
+        raise ValueError(f"the power is {power}; it must lie between alpha ({alpha}) and 1, e.g. 0.8")
+
+
+def _check_deviation(deviation: float) -> None:
+    if not (math.isfinite(deviation) and deviation >= 0):
+        raise ValueError(f"the deviation is {deviation}; it must be 0 or more, and finite")

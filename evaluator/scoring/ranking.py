@@ -1,0 +1,124 @@
+"""All strategies against each other: wins, ties and losses, and mean ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from evaluator.scoring.intervals import Interval, t_interval
+from evaluator.scoring.paired import decide, holm, paired_tests, rounding_of
+from evaluator.scoring.scores import Scores
+
+
+@dataclass(frozen=True, eq=False)
+class WinTieLoss:
+    """How often the strategy of a row beat, tied with or lost to that of a column, counted over pairs.
+
+    Attributes:
+        strategies: names of rows and columns.
+        pairs: that were counted.
+        wins, ties, untested: (s, s) int. A win is a difference shown by the paired test, a tie one within noise; untested are pairs
+            with fewer than two seeds in common. The diagonal is 0.
+        alpha: significance level.
+        corrected: whether Holm's correction was made, over all s (s - 1) / 2 pairings of a pair.
+    """
+
+    strategies: tuple[str, ...]
+    pairs: tuple[str, ...]
+    wins: np.ndarray
+    ties: np.ndarray
+    untested: np.ndarray
+    alpha: float
+    corrected: bool
+
+    def __post_init__(self) -> None:
+        total = self.wins + self.wins.T + self.ties + self.untested
+        off = ~np.eye(len(self.strategies), dtype=bool)
+        if total.shape != off.shape or (total[off] != len(self.pairs)).any() or total[~off].any():
+            raise ValueError(
+                f"wins, ties, losses and untested of two strategies must make {len(self.pairs)} pairs, got {total.tolist()}"
+            )
+
+    @property
+    def losses(self) -> np.ndarray:
+        """(s, s) int: a loss of one is a win of the other."""
+        return self.wins.T
+
+    def totals(self) -> dict[str, tuple[int, int, int]]:
+        """Strategy to its (wins, ties, losses) against all others."""
+        rows = zip(self.wins.sum(axis=1), self.ties.sum(axis=1), self.wins.sum(axis=0), strict=True)
+        return {name: tuple(map(int, row)) for name, row in zip(self.strategies, rows, strict=True)}
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Mean rank of a strategy, 1 is best.
+
+    Attributes:
+        strategy: which.
+        rank: mean over pairs, then over seeds, with its t interval over seeds; ``None`` where the strategy is complete on no seed, or
+            no seed is complete for all that are ranked.
+        left_out: seeds left out because some ranked strategy lacks them.
+    """
+
+    strategy: str
+    rank: Interval | None
+    left_out: tuple[int | str, ...]
+
+
+def win_tie_loss(scores: Scores, *, alpha: float = 0.05, corrected: bool = True) -> WinTieLoss:
+    """Test every pairing of strategies on every pair with the paired t-test; for one test over pairs, give ``scores.over_pairs()``.
+
+    Each pairing uses the seeds that both have. Differences without spread are treated as in ``paired_tests``.
+
+    Args:
+        scores: of two strategies or more.
+        alpha: significance level.
+        corrected: Holm's correction over all pairings of a pair; without it, about alpha of the pairings of equals are called wins.
+
+    Raises:
+        ValueError: a single strategy, or alpha outside (0, 1).
+    """
+    if len(scores.strategies) < 2:
+        raise ValueError(f"there is only {scores.strategies[0]!r}; a matrix needs two strategies")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}; it must lie between 0 and 1, e.g. 0.05")
+    size = len(scores.strategies)
+    row, column = np.triu_indices(size, 1)
+    values = scores.values.transpose(1, 0, 2)
+    ours, theirs = values[:, row], values[:, column]
+    tests = paired_tests(ours - theirs, 1 - alpha, rounding_of(ours, theirs))
+    signs = decide(tests, holm(tests.p) if corrected else tests.p, alpha)
+    tested = tests.n > 1
+    wins, ties, untested = (np.zeros((size, size), dtype=np.int64) for _ in range(3))
+    wins[row, column], wins[column, row] = (signs == 1).sum(axis=0), (signs == -1).sum(axis=0)
+    ties[row, column] = ties[column, row] = (tested & (signs == 0)).sum(axis=0)
+    untested[row, column] = untested[column, row] = (~tested).sum(axis=0)
+    return WinTieLoss(scores.strategies, scores.pairs, wins, ties, untested, alpha, corrected)
+
+
+def mean_ranks(scores: Scores, level: float = 0.95) -> tuple[Rank, ...]:
+    """Rank the strategies on every pair and seed (equal scores share the mean of their ranks), then average.
+
+    Ranks among different sets of strategies cannot be averaged, so only seeds count on which every strategy has every pair. A
+    strategy that is complete on no seed at all is not ranked, and the others are ranked without it.
+
+    Raises:
+        ValueError: a level outside (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"the level is {level}; it must lie between 0 and 1, e.g. 0.95")
+    complete = ~np.isnan(scores.values).any(axis=1)
+    ranked = complete.any(axis=1)
+    kept = complete[ranked].all(axis=0) & ranked.any()
+    left_out = tuple(name for name, keep in zip(scores.seeds, kept, strict=True) if not keep)
+    if not kept.any():
+        return tuple(Rank(name, None, left_out) for name in scores.strategies)
+    ranks = stats.rankdata(-scores.values[ranked][:, :, kept], axis=0).mean(axis=1)
+    rows = iter(ranks)
+    return tuple(
+        Rank(name, t_interval(next(rows), level) if there else None, left_out)
+        for name, there in zip(scores.strategies, ranked, strict=True)
+    )
