@@ -45,7 +45,7 @@ class ImageDataset(Sequence):
         self._whole = rows is None
         self._labels = labels
         self.classes = tuple(classes)
-        self.indices = np.arange(len(self._rows)) if indices is None else indices
+        self._indices = indices
         self._gathered: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -65,7 +65,8 @@ class ImageDataset(Sequence):
         if not -len(self) <= position < len(self):
             raise IndexError(f"position {position} is out of range; the data set has {len(self)} images")
         position %= len(self)
-        item = {"idx": int(self.indices[position]), "image": self._file[self._rows[position]]}
+        number = position if self._indices is None else int(self._indices[position])
+        item = {"idx": number, "image": self._file[self._rows[position]]}
         if self._labels is not None:
             item["label"] = self._labels[position]
         return item
@@ -83,6 +84,13 @@ class ImageDataset(Sequence):
         return ImageDataset(
             self._path, self._rows[positions], labels, self.classes, indices=self.indices[positions], mapped=self._file
         )
+
+    @property
+    def indices(self) -> np.ndarray:
+        """The ``idx`` of every image, int64 (n,). Made when first asked for: the start of a phase does not wait for it."""
+        if self._indices is None:
+            self._indices = np.arange(len(self))
+        return self._indices
 
     @property
     def images(self) -> np.ndarray:
