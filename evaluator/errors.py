@@ -44,3 +44,7 @@ class SubmissionError(KitError):
 
 class TrainingError(Exception):
     """The trusted training failed (loss not finite, device lost): our fault or the data's, never the participant's."""
+
+
+class DeviceError(TrainingError):
+    """The accelerator failed or vanished: nothing more can be computed on it in this process."""

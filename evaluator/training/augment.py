@@ -7,6 +7,9 @@ leaves the draws of the others as they were.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -27,13 +30,14 @@ _UNIFORMS = (
     "green",
     "blue",
     "blur",
+    "gaussian",
 )
 """Columns of the draws, all uniform on [0, 1). A new column is added at the end, so that old results stay repeatable."""
 _COLUMN = {name: i for i, name in enumerate(_UNIFORMS)}
 
 
 def draw(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Random parameters for ``n`` images: float32 (n, 12), uniform on [0, 1), one column per name in the order of this module."""
+    """Random parameters for ``n`` images: float32 (n, 13), uniform on [0, 1), one column per name in the order of this module."""
     return np.stack([rng.random(n, dtype=np.float32) for _ in _UNIFORMS], axis=1)
 
 
@@ -51,24 +55,31 @@ def sized(images: Tensor, size: int) -> Tensor:
 
 def normalised(unit: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Float (n, 3, h, w) in [0, 1] to channels of the given mean and standard deviation."""
-    column = {"dtype": unit.dtype, "device": unit.device}
-    return (unit - torch.tensor(mean, **column).view(1, 3, 1, 1)) / torch.tensor(std, **column).view(1, 3, 1, 1)
+    return (unit - _column(tuple(mean), unit.dtype, unit.device)) / _column(tuple(std), unit.dtype, unit.device)
 
 
-def transform(images: Tensor, pipeline: Pipeline, draws: np.ndarray | None = None) -> Tensor:
+@lru_cache
+def _column(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(1, k, 1, 1) constants, kept on their device: sending them anew would make an accelerator wait in every step."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device).view(1, -1, 1, 1)
+
+
+def transform(images: Tensor, pipeline: Pipeline, draws: np.ndarray | Tensor | None = None) -> Tensor:
     """The network's input for a batch.
 
     Args:
         images: uint8 (n, S, S, 3), on any device.
         pipeline: gives size, normalisation and augmentation.
-        draws: float (n, 12) from ``draw`` for training; ``None`` for evaluation. That is the only difference between the two.
+        draws: float (n, 13) from ``draw`` for training, best on the device already; ``None`` for evaluation. That is the
+            only difference between the two.
 
     Returns:
         float32 (n, 3, image_size, image_size) on the device of ``images``.
     """
     unit = sized(images, pipeline.image_size)
     if draws is not None and pipeline.augmentation.on:
-        unit = augmented(unit, pipeline.augmentation, torch.from_numpy(draws).to(unit.device, non_blocking=True))
+        unit = augmented(unit, pipeline.augmentation, torch.as_tensor(draws).to(unit.device, non_blocking=True))
     return normalised(unit, pipeline.mean, pipeline.std)
 
 
@@ -88,6 +99,8 @@ def augmented(unit: Tensor, rules: Augmentation, draws: Tensor) -> Tensor:
         x = _shifted(x, rules.shift, draws[:, _COLUMN["shift_y"]], draws[:, _COLUMN["shift_x"]])
     if rules.blur:
         x = torch.lerp(x, _blurred(x), rules.blur * uniform("blur"))
+    if rules.gaussian:
+        x = _gaussian(x, rules.gaussian * draws[:, _COLUMN["gaussian"]], rules.gaussian)
     if rules.brightness:
         x = x * factor("brightness", rules.brightness)
     if rules.contrast:
@@ -140,3 +153,21 @@ def _blurred(x: Tensor) -> Tensor:
     x = (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 4
     columns = F.pad(x, (1, 1, 0, 0), mode="reflect")
     return (columns[..., :-2] + 2 * columns[..., 1:-1] + columns[..., 2:]) / 4
+
+
+def _gaussian(x: Tensor, sigmas: Tensor, largest: float) -> Tensor:
+    """Gaussian blur of each image by its own standard deviation from ``sigmas`` (n,) in pixels, up to ``largest``; border mirrored.
+
+    The kernel reaches three of the largest deviations each way, as far as the border can be mirrored.
+    """
+    reach = min(math.ceil(3 * largest), x.shape[-1] - 1)
+    steps = torch.arange(-reach, reach + 1, device=x.device, dtype=x.dtype)
+    # Far below a pixel the kernel is the single pixel; the bound only keeps the division defined.
+    kernels = torch.exp(-0.5 * (steps / sigmas.to(x.dtype).clamp_min(1e-3)[:, None]) ** 2)
+    kernels = kernels / kernels.sum(dim=1, keepdim=True)
+    for dimension, border in ((2, (0, 0, reach, reach)), (3, (reach, reach, 0, 0))):
+        wide, side = F.pad(x, border, mode="reflect"), x.shape[dimension]
+        x = torch.zeros_like(x)
+        for i, weights in enumerate(kernels.T):
+            x.addcmul_(wide.narrow(dimension, i, side), weights.view(-1, 1, 1, 1))
+    return x

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
 
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, DeviceError
 
 
 def resolve(name: str) -> torch.device:
@@ -70,7 +70,58 @@ def repeatable(device: torch.device) -> Iterator[None]:
         yield
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where a CUDA device computes in it natively, float32 everywhere else."""
-    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)
+def number_format(device: torch.device, precision: str) -> str:
+    """What forward passes are computed in: ``"bfloat16"``, ``"float16"`` or ``"float32"``.
+
+    Under ``precision="auto"`` bfloat16 where a CUDA device computes in it natively (compute capability 8.0 on) and float16 on older
+    ones, whose training needs a scaled loss. The CPU computes in float32: emulated bfloat16 was slower there.
+    """
+    if precision == "float32" or device.type != "cuda":
+        return "float32"
+    with torch.cuda.device(device):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+
+
+def autocast(device: torch.device, number_format: str) -> torch.autocast:
+    """Mixed precision in that format; float32 switches it off, inside an outer one too."""
+    if number_format == "float32":
+        return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, dtype=getattr(torch, number_format))
+
+
+_LOST = ("CUDA error", "CUDA driver error", "CUDNN_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_EXECUTION_FAILED")
+
+
+@contextmanager
+def answering(device: torch.device, doing: Callable[[], str]) -> Iterator[None]:
+    """Turn what torch raises when a device fails or vanishes into an error that says what to do.
+
+    An error of the device poisons its context: every later call in the same process fails, also one that only cleans up. So this
+    stands around everything else that touches the device.
+
+    Raises:
+        DeviceError: with what ``doing()`` says was under way.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        lost = isinstance(error, torch.AcceleratorError) or any(mark in str(error) for mark in _LOST)
+        if isinstance(error, torch.OutOfMemoryError) or not lost:
+            raise
+        first_line = str(error).strip().split("\n")[0]
+        raise DeviceError(
+            f"the device {device} failed or vanished {doing()} ({first_line}); expected it to answer. This process can compute "
+            f"nothing more on it: look at `nvidia-smi` and the system's log, then start the same command again in a new process "
+            f"(a training with a checkpoint goes on from there), or with the device cpu"
+        ) from error
+
+
+def start_of_peak(device: torch.device) -> None:
+    """Forget the largest use of memory so far, so that ``peak_memory`` speaks of what follows."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Largest number of bytes in tensors on a CUDA device since ``start_of_peak``; None on the CPU, where torch does not count."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None

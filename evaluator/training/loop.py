@@ -8,33 +8,31 @@ the bit; nothing here reads or moves the global random state.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from evaluator.errors import DataError, TrainingError
+from evaluator.errors import ConfigurationError, DataError
 from evaluator.seeds import derive, generator, short
 from evaluator.training import device as devices
-from evaluator.training import thresholds as rules
-from evaluator.training.augment import draw, transform
+from evaluator.training import memory
+from evaluator.training.attempt import Attempt
+from evaluator.training.checkpoint import Checkpoint, State, training_digest
 from evaluator.training.convolutions import quicken
-from evaluator.training.network import PooledLinear, build_network, head_parameters
+from evaluator.training.network import PooledLinear, build_network
 from evaluator.training.pipeline import Pipeline
-from evaluator.training.predict import check_images, probabilities, upload
-from evaluator.training.schedule import batches, rate_factor
+from evaluator.training.predict import check_images
+from evaluator.training.schedule import portions
 from evaluator.training.split import stratified_share
 from evaluator.training.trained import Trained
-from evaluator.training.weights import load_starting_weights
+from evaluator.training.weights import load_starting_weights, starting_weights_identity
 
-HIGHEST_POSITIVE_WEIGHT = 10.0
-MOMENTUM = 0.9
+SMALLEST_MICRO_BATCH = 2
+"""Batch normalisation needs two items to normalise by."""
 
 
 def train(
@@ -46,8 +44,12 @@ def train(
     device: str = "cpu",
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
+    micro_batch: int | None = None,
+    checkpoint: Path | None = None,
 ) -> Trained:
     """Train a model as the pipeline says.
+
+    Where memory runs out, the training starts again with half as many items at a time; gradients are added up to the same batch.
 
     Args:
         pipeline: the recipe.
@@ -56,37 +58,43 @@ def train(
         seed: the root of every random draw, 0 or more.
         device: ``cpu``, ``cuda`` or ``auto`` (CUDA where there is one).
         threads: per operator on the CPU; ``None`` leaves torch's setting, which is what it was again afterwards in any case.
-        progress: called with the share of the steps done, rising to 1.0.
+        progress: called with the share of the work done, rising to 1.0.
+        micro_batch: most items that go through the network at once, 2 or more; ``None`` begins with whole batches.
+        checkpoint: a file to go on from, where it is of this very training, and to keep the state after an epoch in, where that
+            costs little of the time. Removed at the end.
 
     Raises:
         DataError: images or labels of another shape, dtype or range; fewer than 2 items to train on.
-        ConfigurationError: no such device.
+        ConfigurationError: no such device, a micro-batch below 2, a checkpoint's folder that cannot be made.
         WeightsError: the starting weights cannot be had.
-        TrainingError: a loss that is not finite.
+        TrainingError: a loss that is not finite, or not even 2 items fit into memory.
+        DeviceError: the device failed or vanished.
     """
     started = time.perf_counter()
-    _check(images, labels)
+    _check(images, labels, micro_batch)
     where = devices.resolve(device)
     kept, held_out = stratified_share(labels, pipeline.validation_share, generator(seed, "validation split"))
     if len(kept) < 2:
         raise DataError(f"{len(labels)} items leave {len(kept)} to train on; give at least 2, or a smaller validation_share")
-    with devices.threads(threads) as used, devices.random_state(where, short(seed, "regularisation")), devices.repeatable(where):
-        model, identity = _starting_model(pipeline, labels.shape[1], derive(seed, "initial weights"))
-        model = model.to(where, memory_format=torch.channels_last)
-        if where.type == "cpu":
-            quicken(model)
-        run = _Run(pipeline, model, upload(images, where), torch.from_numpy(labels.astype(np.float32)).to(where), kept, held_out)
-        history = run.epochs(seed, progress or (lambda share: None))
-        thresholds = run.thresholds(labels)
+    task = _Task(pipeline, images, labels, kept, held_out, seed, where, progress or (lambda share: None))
+    with devices.threads(threads) as used, devices.answering(where, task.doing), devices.repeatable(where):
+        devices.start_of_peak(where)
+        file = None if checkpoint is None else Checkpoint(checkpoint, task.digest(used, micro_batch))
+        attempt, thresholds, identity = task.finish(micro_batch, file)
+        peak = devices.peak_memory(where)
+    model = attempt.model
     for parameter in model.parameters():
         parameter.requires_grad_(False)
         parameter.grad = None
+    if file is not None:
+        file.remove()
+        task.notes += [file.trouble] if file.trouble else []
     return Trained(
         pipeline=pipeline,
         model=model.eval(),
         thresholds=thresholds,
-        history=tuple(history),
-        seconds=time.perf_counter() - started,
+        history=tuple(attempt.history),
+        seconds=task.earlier + time.perf_counter() - started,
         n_items=len(labels),
         n_train=len(kept),
         n_validation=len(held_out),
@@ -94,116 +102,120 @@ def train(
         device=str(where),
         threads=used,
         seed=seed,
+        precision=task.number_format,
+        micro_batch=attempt.micro_batch,
+        peak_memory=peak,
+        timings=attempt.timings,
+        notes=tuple(task.notes),
     )
 
 
-class _Run:
-    """One training under way: model, data on the device, optimiser, moving average."""
+class _Task:
+    """What is to be trained, and the attempts at it: one, unless memory runs out."""
 
-    def __init__(self, pipeline: Pipeline, model: nn.Module, images: Tensor, targets: Tensor, kept, held_out) -> None:
-        self.pipeline, self.model, self.images, self.targets = pipeline, model, images, targets
-        self.kept, self.held_out = kept, held_out
-        rates = targets[self._index(kept)].mean(dim=0)
-        self.positive_weight = _positive_weights(rates, len(kept), pipeline.positive_weight)
-        _start_bias(model, rates, len(kept), self.positive_weight)
-        if pipeline.trains == "head":
-            head = {id(parameter) for parameter in head_parameters(model)}
-            for parameter in model.parameters():
-                parameter.requires_grad_(id(parameter) in head)
-        self.optimiser = _optimiser(pipeline, model)
-        self.average = None
-        if pipeline.averaging:
-            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(pipeline.averaging), use_buffers=True)
+    def __init__(
+        self,
+        recipe: Pipeline,
+        images: np.ndarray,
+        labels: np.ndarray,
+        kept: np.ndarray,
+        held_out: np.ndarray,
+        seed: int,
+        where: torch.device,
+        progress: Callable[[float], None],
+    ) -> None:
+        self.recipe, self.images, self.labels, self.kept, self.held_out = recipe, images, labels, kept, held_out
+        self.seed, self.where, self.progress = seed, where, progress
+        self.number_format = devices.number_format(where, recipe.precision)
+        self.notes: list[str] = []
+        self.earlier = 0.0
+        """Seconds of training before an interruption."""
+        self._attempt: Attempt | None = None
+        self._started = time.perf_counter()
 
-    def epochs(self, seed: int, progress: Callable[[float], None]) -> list[dict[str, float]]:
-        """Train, leave the final weights in the model, and return the history."""
-        recipe, history = self.pipeline, []
-        per_epoch = len(batches(self.kept, recipe.batch_size))
-        steps = per_epoch * recipe.epochs
-        for epoch in range(recipe.epochs):
-            order = generator(seed, "order", epoch).permutation(len(self.kept))
-            draws = draw(generator(seed, "augmentation", epoch), len(self.kept))
-            losses, norms = [], []
-            self._training_mode()
-            for batch in batches(order, recipe.batch_size):
-                factor = rate_factor(epoch * per_epoch + len(losses), steps, recipe.schedule, recipe.warmup)
-                loss, norm = self._step(self.kept[batch], draws[batch], factor)
-                losses.append(loss)
-                norms.append(norm)
-                progress((epoch * per_epoch + len(losses)) / steps)
-            # Looked at once an epoch: asking after every step would make an accelerator wait for the answer.
-            values = torch.stack(losses).double().cpu().numpy()
-            if not np.isfinite(values).all():
-                step = int(np.argmin(np.isfinite(values)))
-                raise TrainingError(
-                    f"the loss is {values[step]} in epoch {epoch + 1}, step {step + 1} of {per_epoch}, pipeline {recipe.name!r}; "
-                    f"expected a number. Lower learning_rate ({recipe.learning_rate:g}) or gradient_clip ({recipe.gradient_clip:g})"
-                )
-            entry = {
-                "epoch": epoch + 1,
-                "loss": float(values.mean()),
-                "learning_rate": recipe.learning_rate * factor,
-                "gradient_norm": float(torch.stack(norms).double().mean()),
-            }
-            if len(self.held_out):
-                entry["validation_loss"] = self._validation_loss()
-            history.append(entry)
-        if self.average is not None:
-            self.model.load_state_dict(self.average.module.state_dict())
-        return history
+    def doing(self) -> str:
+        """What is under way, for a message."""
+        under_way = "before" if self._attempt is None else f"after {self._attempt.done} of {self.recipe.epochs} epochs of"
+        return f"{under_way} the training of pipeline {self.recipe.name!r}"
 
-    def thresholds(self, labels: np.ndarray) -> np.ndarray:
-        """float64 (k,), by the pipeline's rule."""
-        recipe, k = self.pipeline, labels.shape[1]
-        if recipe.threshold == "fixed":
-            return np.full(k, recipe.threshold_value, dtype=np.float64)
-        if recipe.threshold == "prior":
-            return rules.prior(labels[self.kept], recipe.threshold_value)
-        fitted = rules.base_rate(self._probabilities(self.kept), labels[self.kept], fallback=recipe.threshold_value)
-        if recipe.threshold == "base_rate":
-            return fitted
-        return rules.validation(self._probabilities(self.held_out), labels[self.held_out], otherwise=fitted)
+    def digest(self, threads: int, micro_batch: int | None) -> str:
+        """Of everything that decides the bits of this training."""
+        cuda = self.where.type == "cuda"
+        return training_digest(
+            self.images,
+            self.labels,
+            pipeline=self.recipe.as_dict(),
+            weights="none" if self.recipe.architecture == "linear" else _identity(self.recipe),
+            seed=self.seed,
+            device=torch.cuda.get_device_name(self.where) if cuda else "cpu",
+            number_format=self.number_format,
+            threads=threads,
+            micro_batch=micro_batch,
+        )
 
-    def _step(self, items: np.ndarray, draws: np.ndarray, factor: float) -> tuple[Tensor, Tensor]:
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * factor
-        rows = self._index(items)
-        x = transform(self.images[rows], self.pipeline, draws)
-        with devices.autocast(x.device):
-            logits = self.model(x.contiguous(memory_format=torch.channels_last))
-        smoothing = self.pipeline.label_smoothing
-        targets = self.targets[rows] * (1 - smoothing) + smoothing / 2
-        loss = F.binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=self.positive_weight)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        trained = [p for group in self.optimiser.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(trained, self.pipeline.gradient_clip or math.inf)
-        self.optimiser.step()
-        if self.average is not None:
-            self.average.update_parameters(self.model)
-        return loss.detach(), norm.detach()
+    def finish(self, micro_batch: int | None, file: Checkpoint | None) -> tuple[Attempt, np.ndarray, str]:
+        """The attempt that came to its end, its thresholds, and the identity of the starting weights."""
+        state = None if file is None else file.read()
+        largest = max(stop - start for start, stop in portions(len(self.kept), self.recipe.batch_size))
+        micro_batch = min(micro_batch or largest, largest) if state is None else state.about["micro_batch"]
+        images = memory.place(self.images, self.where)
+        if images.device != self.where:
+            self.notes.append(f"the images stayed in the computer's memory: they leave too little room on {self.where}")
+        while True:
+            try:
+                with devices.random_state(self.where, short(self.seed, "regularisation")):
+                    return self._attempted(images, micro_batch, file, state)
+            except RuntimeError as error:
+                if not memory.is_shortage(error):
+                    raise
+                if micro_batch <= SMALLEST_MICRO_BATCH:
+                    raise memory.too_small(self.where, self.recipe.name, micro_batch, error) from error
+            # Outside of the except clause, whose error holds on to every tensor of the failed attempt.
+            self._attempt = state = None
+            memory.release()
+            micro_batch = max(SMALLEST_MICRO_BATCH, -(-micro_batch // 2))
+            self._note_shortage(micro_batch)
+            if file is not None:
+                file.remove()
 
-    def _training_mode(self) -> None:
-        self.model.train()
-        if self.pipeline.trains == "head":
-            self.model.features.eval()
-        elif self.pipeline.freeze_batch_norm:
-            for module in self.model.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+    def _attempted(
+        self, images: Tensor, micro_batch: int, file: Checkpoint | None, state: State | None
+    ) -> tuple[Attempt, np.ndarray, str]:
+        model, identity = _starting_model(self.recipe, self.labels.shape[1], derive(self.seed, "initial weights"))
+        model = model.to(self.where, memory_format=torch.channels_last)
+        if self.where.type == "cpu":
+            quicken(model)
+        self._attempt = attempt = Attempt(
+            self.recipe,
+            model,
+            images,
+            self.labels,
+            self.kept,
+            self.held_out,
+            where=self.where,
+            number_format=self.number_format,
+            micro_batch=micro_batch,
+            seed=self.seed,
+            progress=self.progress,
+        )
+        if state is not None:
+            attempt.restore(state)
+            self.earlier = state.about["seconds"]
+            self.notes += [*state.about["notes"], f"went on from a checkpoint after epoch {attempt.done} of {self.recipe.epochs}"]
 
-    def _validation_loss(self) -> float:
-        """Mean cross-entropy on the validation share, of the weights that would be kept if training ended here."""
-        model = self.model if self.average is None else self.average.module
-        found = probabilities(model, self.images[self._index(self.held_out)], self.pipeline)
-        given = self.targets[self._index(self.held_out)].cpu()
-        return float(F.binary_cross_entropy(torch.from_numpy(found).double(), given.double()))
+        def keep(attempt: Attempt) -> None:
+            if file is not None and attempt.done < self.recipe.epochs and file.due():
+                seconds = self.earlier + time.perf_counter() - self._started
+                file.write(lambda: attempt.state({"seconds": seconds, "notes": self.notes}))
 
-    def _probabilities(self, items: np.ndarray) -> np.ndarray:
-        return probabilities(self.model, self.images[self._index(items)], self.pipeline)
+        return attempt, attempt.run(keep), identity
 
-    def _index(self, items: np.ndarray) -> Tensor:
-        return torch.from_numpy(items).to(self.images.device)
+    def _note_shortage(self, micro_batch: int) -> None:
+        note = (
+            f"memory ran out on {self.where}: the training started again with batches of {self.recipe.batch_size} worked through "
+            f"{micro_batch} items at a time, their gradients added up; batch normalisation saw the smaller batches"
+        )
+        self.notes = [*(n for n in self.notes if not n.startswith("memory ran out")), note]
 
 
 def _starting_model(pipeline: Pipeline, n_outputs: int, seed: int) -> tuple[nn.Module, str]:
@@ -211,46 +223,21 @@ def _starting_model(pipeline: Pipeline, n_outputs: int, seed: int) -> tuple[nn.M
     if pipeline.architecture == "linear":
         return PooledLinear(pipeline.image_size, n_outputs), "none"
     model = build_network(
-        pipeline.architecture, n_outputs, seed=seed, dropout=pipeline.dropout, stochastic_depth=pipeline.stochastic_depth
+        pipeline.architecture,
+        n_outputs,
+        seed=seed,
+        dropout=pipeline.dropout,
+        stochastic_depth=pipeline.stochastic_depth,
+        image_size=pipeline.image_size,
     )
     return model, load_starting_weights(model, pipeline.weights, pipeline.architecture)
 
 
-def _positive_weights(rates: Tensor, n: int, power: float) -> Tensor:
-    """(k,) weights of positives in the loss; a class without positives counts as one with half an item."""
-    rates = rates.clamp(0.5 / n, 1 - 0.5 / n)
-    return ((1 - rates) / rates).pow(power).clamp(1 / HIGHEST_POSITIVE_WEIGHT, HIGHEST_POSITIVE_WEIGHT)
+def _identity(pipeline: Pipeline) -> str:
+    return starting_weights_identity(pipeline.weights, pipeline.architecture)
 
 
-def _start_bias(model: nn.Module, rates: Tensor, n: int, weight: Tensor) -> None:
-    """Let the first predictions be the best constant ones under the loss, so that no step is spent on learning the rates."""
-    rates = rates.clamp(0.5 / n, 1 - 0.5 / n)
-    with torch.no_grad():
-        head_parameters(model)[-1].copy_(torch.log(weight * rates / (1 - rates)))
-
-
-def _optimiser(pipeline: Pipeline, model: nn.Module) -> torch.optim.Optimizer:
-    """Groups by (head or features) and (decayed or not); every group remembers its peak rate."""
-    head = {id(parameter) for parameter in head_parameters(model)}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
-    settings: list[dict[str, Any]] = [
-        {
-            "params": parameters,
-            "peak": pipeline.learning_rate * (pipeline.head_rate if in_head else 1.0),
-            "lr": 0.0,
-            "weight_decay": pipeline.weight_decay if decayed else 0.0,
-        }
-        for (in_head, decayed), parameters in groups.items()
-    ]
-    if pipeline.optimiser == "sgd":
-        return torch.optim.SGD(settings, momentum=MOMENTUM, nesterov=True, fused=True)
-    return torch.optim.AdamW(settings, fused=True)
-
-
-def _check(images: np.ndarray, labels: np.ndarray) -> None:
+def _check(images: np.ndarray, labels: np.ndarray, micro_batch: int | None) -> None:
     check_images(images)
     if not isinstance(labels, np.ndarray) or labels.ndim != 2 or labels.shape[1] < 1:
         raise DataError(f"the labels are {getattr(labels, 'shape', type(labels).__name__)}; give an array (n, k), k >= 1")
@@ -262,3 +249,6 @@ def _check(images: np.ndarray, labels: np.ndarray) -> None:
     if len(bad):
         row, column = bad[0]
         raise DataError(f"the label of item {row}, class {column} is {labels[row, column]}; it must be 0 or 1")
+    whole = isinstance(micro_batch, int) and not isinstance(micro_batch, bool)
+    if micro_batch is not None and (not whole or micro_batch < SMALLEST_MICRO_BATCH):
+        raise ConfigurationError(f"micro_batch is {micro_batch!r}; it must be a whole number of {SMALLEST_MICRO_BATCH} or more")

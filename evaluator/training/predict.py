@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -9,6 +12,8 @@ from torch import Tensor, nn
 from evaluator.errors import DataError, TrainingError
 from evaluator.training import device as devices
 from evaluator.training.augment import transform
+from evaluator.training.memory import halving, place
+from evaluator.training.network import features, head
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.trained import Trained
 
@@ -29,26 +34,27 @@ def check_images(images: np.ndarray) -> None:
 
 
 def predict(trained: Trained, images: np.ndarray, *, batch_size: int = BATCH_SIZE) -> np.ndarray:
-    """Probabilities of every class, by the trained model, on the device and with the threads that it was trained with.
+    """Probabilities of every class, by the trained model, on the device, in the number format and with the threads of its training.
 
     Args:
         trained: from ``loop.train``.
         images: uint8 (m, S, S, 3), S as in training.
-        batch_size: images per step; of no consequence but for speed, memory and the last bit.
+        batch_size: images per step, fewer where memory runs out; of no consequence but for speed, memory and the last bit.
 
     Returns:
         float32 (m, k).
 
     Raises:
         DataError: images of another dtype or shape.
-        TrainingError: the model gives values that are not finite.
+        TrainingError: the model gives values that are not finite, or not one image fits into memory.
+        DeviceError: the device failed or vanished.
     """
     check_images(images)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
     where = devices.resolve(trained.device)
-    with devices.threads(trained.threads):
-        return probabilities(trained.model, upload(images, where), trained.pipeline, batch_size=batch_size)
+    with devices.threads(trained.threads), devices.answering(where, lambda: f"while predicting {len(images)} images"):
+        return probabilities(trained.model, place(images, where), trained.pipeline, trained.precision, batch_size=batch_size)
 
 
 def decide(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -64,29 +70,61 @@ def decide(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     return (probabilities.astype(np.float64) >= thresholds.astype(np.float64)).astype(np.uint8)
 
 
-def upload(images: np.ndarray, where: torch.device) -> Tensor:
-    """The images as a tensor on the device. Read-only arrays are copied, since torch cannot promise not to write."""
-    plain = np.ascontiguousarray(images)
-    return torch.from_numpy(plain if plain.flags.writeable else plain.copy()).to(where)
+def probabilities(
+    model: nn.Module, images: Tensor, pipeline: Pipeline, number_format: str, *, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """float32 (m, k) of uint8 images (m, S, S, 3) on the model's device or on the CPU. The model's mode is left as it was found.
+
+    Raises:
+        TrainingError: values that are not finite, or not one image fits into memory.
+    """
+    where = next(model.parameters()).device
+
+    def logits(x: Tensor) -> Tensor:
+        with devices.autocast(where, number_format):
+            if not pipeline.embedding_views:
+                return model(x).float()
+            embedded = features(model, x)
+        # A head that was trained on embeddings was trained in float32.
+        return head(model, embedded.float())
+
+    with evaluating(model), torch.inference_mode():
+        found = halving(lambda size: through(images, where, pipeline, lambda x: torch.sigmoid(logits(x)), size), batch_size)
+    return checked(found)
 
 
-def probabilities(model: nn.Module, images: Tensor, pipeline: Pipeline, *, batch_size: int = BATCH_SIZE) -> np.ndarray:
-    """float32 (m, k) of uint8 images (m, S, S, 3) that lie on the model's device. The model's mode is left as it was found.
+def through(
+    images: Tensor, where: torch.device, pipeline: Pipeline, forward: Callable[[Tensor], Tensor], batch_size: int
+) -> Tensor:
+    """``forward`` of all images without augmentation, ``batch_size`` at a time; on ``where``."""
+    parts = []
+    with devices.repeatable(where):
+        for start in range(0, len(images), batch_size):
+            x = transform(images[start : start + batch_size].to(where), pipeline)
+            parts.append(forward(x.contiguous(memory_format=torch.channels_last)))
+    return torch.cat(parts)
+
+
+def checked(found: Tensor) -> np.ndarray:
+    """Probabilities as an array.
 
     Raises:
         TrainingError: values that are not finite.
     """
-    mode = {module: module.training for module in model.modules()}
-    model.eval()
-    parts = []
-    with torch.inference_mode(), devices.repeatable(images.device), devices.autocast(images.device):
-        for start in range(0, len(images), batch_size):
-            x = transform(images[start : start + batch_size], pipeline)
-            parts.append(torch.sigmoid(model(x.contiguous(memory_format=torch.channels_last)).float()))
-    for module, training in mode.items():
-        module.training = training
-    result = torch.cat(parts).cpu().numpy()
+    result = found.cpu().numpy()
     if not np.isfinite(result).all():
         row = int(np.argwhere(~np.isfinite(result))[0, 0])
         raise TrainingError(f"the model predicts a value that is not finite for image {row}: the training diverged; lower its rate")
     return result
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode, and every part of it in the mode that it had, afterwards."""
+    mode = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in mode.items():
+            module.training = training

@@ -7,14 +7,21 @@ import math
 import numpy as np
 
 
-def batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Cut an order of items into batches of at most ``batch_size`` whose sizes differ by one at most.
+def portions(n: int, batch_size: int) -> list[tuple[int, int]]:
+    """Cut ``n`` items in a row into batches of at most ``batch_size`` whose sizes differ by one at most: (start, stop) of each.
 
     A short last batch would weigh its few items more than all others, and one of a single item cannot be batch-normalised. Batches
     of one do not occur: an odd rest at ``batch_size`` 2 makes one batch of three.
     """
-    count = max(1, min(math.ceil(len(order) / batch_size), len(order) // 2))
-    return np.array_split(order, count)
+    count = max(1, min(math.ceil(n / batch_size), n // 2))
+    size, larger = divmod(n, count)
+    ends = [(i + 1) * size + min(i + 1, larger) for i in range(count)]
+    return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """The items of ``order`` in such batches."""
+    return [order[start:stop] for start, stop in portions(len(order), batch_size)]
 
 
 def rate_factor(step: int, steps: int, schedule: str, warmup: float) -> float:

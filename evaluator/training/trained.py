@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import nn
@@ -18,13 +18,19 @@ class Trained:
         pipeline: the recipe.
         model: in evaluation mode, on ``device``.
         thresholds: float64 (k,); a class is predicted at or above its threshold.
-        history: one dict per epoch: ``epoch`` (from 1), ``loss``, ``learning_rate``, ``gradient_norm``, and
-            ``validation_loss`` where there is a validation share.
-        seconds: wall-clock time of the training.
+        history: one dict per epoch: ``epoch`` (from 1), ``loss``, ``learning_rate``, ``gradient_norm``,
+            ``validation_loss`` where there is a validation share, and ``skipped_steps`` where a scaled loss left any out.
+        seconds: wall-clock time of the training; with that before an interruption, up to the last checkpoint.
         n_items: items handed in; n_train of them were trained on, n_validation were kept for the thresholds.
         weights_identity: the starting weights, ``none`` or ``sha256:...``.
         device, threads: where it was trained, with how many threads.
         seed: the seed handed in.
+        precision: number format of the forward passes: ``float32``, ``bfloat16`` or ``float16``.
+        micro_batch: most items that went through the network at once; batches above it were worked through in parts.
+        peak_memory: most bytes in tensors on a CUDA device during the training; None on the CPU.
+        timings: seconds by what they went into: ``embed`` (frozen features, once), ``train`` (steps), ``validate`` (loss on the
+            validation share, thresholds).
+        notes: sentences on what did not go the usual way: memory that ran out, a training that was interrupted.
     """
 
     pipeline: Pipeline
@@ -39,3 +45,8 @@ class Trained:
     device: str
     threads: int
     seed: int
+    precision: str = "float32"
+    micro_batch: int = 0
+    peak_memory: int | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,246 @@
+"""One training under way, from its initial weights to its last step, with batches worked through in parts of one size."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from evaluator.errors import TrainingError
+from evaluator.seeds import generator
+from evaluator.training import thresholds as rules
+from evaluator.training.average import Average
+from evaluator.training.checkpoint import State
+from evaluator.training.embeddings import Embeddings
+from evaluator.training.inputs import Logits, Pictures
+from evaluator.training.optimiser import freeze, make_optimiser, positive_weights, start_bias
+from evaluator.training.pipeline import Pipeline
+from evaluator.training.schedule import portions, rate_factor
+
+MOST_SKIPPED_STEPS = 20
+"""In a row, under a scaled loss: the scale has then been halved a million times over, so it is not the scale."""
+EMBEDDING_SHARE = 0.9
+"""Of the progress that is shown, where items are embedded first: the epochs after it are short."""
+
+
+class Attempt:
+    """A model, its data on the device, optimiser and moving average.
+
+    Args:
+        recipe: the pipeline.
+        model: before its first step, on ``where``.
+        images: uint8 (n, S, S, 3), on ``where`` or on the CPU.
+        labels: 0/1 (n, k), on the CPU.
+        kept, held_out: numbers of the items to train on, and of the validation share.
+        number_format: of the forward passes.
+        micro_batch: most items that go through the network at once; 2 or more.
+        seed: the root of order and augmentation.
+        progress: called with the share of the work done, up to 1.
+    """
+
+    def __init__(
+        self,
+        recipe: Pipeline,
+        model: nn.Module,
+        images: Tensor,
+        labels: np.ndarray,
+        kept: np.ndarray,
+        held_out: np.ndarray,
+        *,
+        where: torch.device,
+        number_format: str,
+        micro_batch: int,
+        seed: int,
+        progress: Callable[[float], None],
+    ) -> None:
+        self.recipe, self.model, self.labels, self.where = recipe, model, labels, where
+        self.kept, self.held_out, self.seed, self.micro_batch = kept, held_out, seed, micro_batch
+        self.done, self.history, self.skipped_in_a_row = 0, [], 0
+        self.timings = {"embed": 0.0, "train": 0.0, "validate": 0.0}
+        self.targets = torch.from_numpy(labels.astype(np.float32)).to(where)
+        rates = self.targets[torch.from_numpy(kept).to(where)].mean(dim=0)
+        self.positive_weight = positive_weights(rates, len(kept), recipe.positive_weight)
+        start_bias(model, rates, len(kept), self.positive_weight)
+        self.changing = freeze(model, recipe.trains)
+        self.optimiser = make_optimiser(recipe, model)
+        self.trained = [p for group in self.optimiser.param_groups for p in group["params"]]
+        self.average = Average(list(self.changing.values()), recipe.averaging) if recipe.averaging else None
+        # Embeddings are made in mixed precision; the head behind them is too small to gain by it.
+        scaled = number_format == "float16" and not recipe.embedding_views
+        self.scaler = torch.amp.GradScaler(where.type, enabled=scaled)
+        data = (recipe, model, images, where, number_format, kept, held_out, seed)
+        self.inputs: Pictures | Embeddings
+        if recipe.embedding_views:
+            with self._timed("embed"):
+                self.inputs = Embeddings(*data, progress=lambda share: progress(EMBEDDING_SHARE * share))
+            self.progress = lambda share: progress(EMBEDDING_SHARE + (1 - EMBEDDING_SHARE) * share)
+        else:
+            self.inputs, self.progress = Pictures(*data), progress
+
+    def run(self, after_epoch: Callable[[Attempt], None]) -> np.ndarray:
+        """Train the epochs that are left, leave the final weights in the model, and return the thresholds, float64 (k,).
+
+        Raises:
+            TrainingError: a loss that is not finite, or a scaled one that never fits.
+        """
+        while self.done < self.recipe.epochs:
+            with self._timed("train"):
+                entry = self._epoch(self.done)
+            if len(self.held_out):
+                with self._timed("validate"):
+                    entry["validation_loss"] = self._validation_loss()
+            self.history.append(entry)
+            self.done += 1
+            after_epoch(self)
+        if self.average is not None:
+            self.average.finish()
+        with self._timed("validate"):
+            return self._thresholds()
+
+    def state(self, about: dict[str, Any]) -> State:
+        """Everything that the rest of the training depends on, and what else is to be known ``about`` it."""
+        tensors = {f"model/{name}": tensor for name, tensor in self.changing.items()}
+        about = about | {"epoch": self.done, "history": self.history, "micro_batch": self.micro_batch, "timings": self.timings}
+        about |= {"skipped": self.skipped_in_a_row, "scaler": self.scaler.state_dict()}
+        if self.average is not None:
+            tensors |= {f"average/{i}": tensor for i, tensor in enumerate(self.average.values)}
+            about["averaged"] = self.average.updates
+        for i, parameter in enumerate(self.trained):
+            tensors |= {f"optimiser/{i}/{name}": value for name, value in self.optimiser.state[parameter].items()}
+        tensors["random/cpu"] = torch.get_rng_state()
+        if self.where.type == "cuda":
+            tensors["random/cuda"] = torch.cuda.get_rng_state(self.where)
+        return State({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, about)
+
+    @torch.no_grad()
+    def restore(self, state: State) -> None:
+        """Go on from a state of the same training."""
+        tensors, about = state.tensors, state.about
+        for name, tensor in self.changing.items():
+            tensor.copy_(tensors[f"model/{name}"])
+        if self.average is not None:
+            for i, tensor in enumerate(self.average.values):
+                tensor.copy_(tensors[f"average/{i}"])
+            self.average.updates = about["averaged"]
+        for name, value in tensors.items():
+            if name.startswith("optimiser/"):
+                _, i, field = name.split("/")
+                parameter = self.trained[int(i)]
+                # In the parameter's own layout: the fused optimisers walk both through memory side by side.
+                mine = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value, device=self.where)
+                self.optimiser.state[parameter][field] = mine.copy_(value)
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(about["scaler"])
+        torch.set_rng_state(tensors["random/cpu"])
+        if self.where.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random/cuda"], self.where)
+        self.done, self.history, self.skipped_in_a_row = about["epoch"], list(about["history"]), about["skipped"]
+        for name, seconds in about["timings"].items():
+            self.timings[name] += seconds
+
+    def _epoch(self, number: int) -> dict[str, float]:
+        """One pass over the items that are kept; its entry of the history."""
+        recipe = self.recipe
+        order = generator(self.seed, "order", number).permutation(len(self.kept))
+        self.inputs.training_mode()
+        logits = self.inputs.epoch(number, order)
+        smoothing = recipe.label_smoothing
+        targets = self.targets[torch.from_numpy(self.kept[order]).to(self.where)] * (1 - smoothing) + smoothing / 2
+        cuts = portions(len(order), recipe.batch_size)
+        steps, losses, norms, factor = len(cuts) * recipe.epochs, [], [], 0.0
+        for start, stop in cuts:
+            factor = rate_factor(number * len(cuts) + len(losses), steps, recipe.schedule, recipe.warmup)
+            loss, norm = self._step(logits, targets, start, stop, factor)
+            losses.append(loss)
+            norms.append(norm)
+            self.progress((number * len(cuts) + len(losses)) / steps)
+        # Looked at once an epoch: asking after every step would make an accelerator wait for the answer.
+        loss_values, norm_values = torch.stack([torch.stack(losses), torch.stack(norms)]).double().cpu().numpy()
+        stepped = self._check(loss_values, norm_values, number)
+        entry = {
+            "epoch": number + 1,
+            "loss": float(loss_values[np.isfinite(loss_values)].mean()),
+            "learning_rate": recipe.learning_rate * factor,
+            "gradient_norm": float(norm_values[stepped].mean()) if stepped.any() else 0.0,
+        }
+        if not stepped.all():
+            entry["skipped_steps"] = int((~stepped).sum())
+        return entry
+
+    def _step(self, logits: Logits, targets: Tensor, start: int, stop: int, factor: float) -> tuple[Tensor, Tensor]:
+        """One step on the mean loss of a batch, added up over its parts; the loss and the norm of the gradient."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        self.optimiser.zero_grad(set_to_none=True)
+        parts = portions(stop - start, self.micro_batch)
+        total = None
+        for first, last in parts:
+            a, b = start + first, start + last
+            loss = F.binary_cross_entropy_with_logits(logits(a, b), targets[a:b], pos_weight=self.positive_weight)
+            if len(parts) > 1:
+                loss = loss * ((b - a) / (stop - start))
+            self.scaler.scale(loss).backward()
+            total = loss.detach() if total is None else total + loss.detach()
+        self.scaler.unscale_(self.optimiser)
+        norm = nn.utils.clip_grad_norm_(self.trained, self.recipe.gradient_clip or math.inf)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update()
+        return total, norm.detach()
+
+    def _check(self, losses: np.ndarray, norms: np.ndarray, epoch: int) -> np.ndarray:
+        """Which steps were taken: all, but for those that the scaler left out since float16 could not hold their gradient.
+
+        Raises:
+            TrainingError: a loss that is not finite, or a scaled one that never fits.
+        """
+        recipe = self.recipe
+        at = f"in epoch {epoch + 1}, step {{}} of {len(losses)}, pipeline {recipe.name!r}"
+        ways_out = f"Lower learning_rate ({recipe.learning_rate:g}) or gradient_clip ({recipe.gradient_clip:g})"
+        if not self.scaler.is_enabled():
+            if not np.isfinite(losses).all():
+                step = int(np.argmin(np.isfinite(losses)))
+                raise TrainingError(f"the loss is {losses[step]} {at.format(step + 1)}; expected a number. {ways_out}")
+            return np.ones(len(losses), dtype=bool)
+        stepped = np.isfinite(norms)
+        for step, taken in enumerate(stepped):
+            self.skipped_in_a_row = 0 if taken else self.skipped_in_a_row + 1
+            if self.skipped_in_a_row >= MOST_SKIPPED_STEPS or (taken and not np.isfinite(losses[step])):
+                raise TrainingError(
+                    f"the gradient did not fit into float16 in {self.skipped_in_a_row} steps in a row {at.format(step + 1)} (loss "
+                    f"{losses[step]}); expected it to fit once the loss is scaled down. {ways_out}, or set precision to float32"
+                )
+        return stepped
+
+    def _validation_loss(self) -> float:
+        """Mean cross-entropy on the validation share, of the weights that would be kept if training ended here."""
+        with nullcontext() if self.average is None else self.average.in_place():
+            found = self.inputs.probabilities(self.held_out)
+        given = torch.from_numpy(self.labels[self.held_out].astype(np.float64))
+        return float(F.binary_cross_entropy(torch.from_numpy(found).double(), given))
+
+    def _thresholds(self) -> np.ndarray:
+        """float64 (k,), by the pipeline's rule."""
+        recipe, labels = self.recipe, self.labels
+        if recipe.threshold == "fixed":
+            return np.full(labels.shape[1], recipe.threshold_value, dtype=np.float64)
+        if recipe.threshold == "prior":
+            return rules.prior(labels[self.kept], recipe.threshold_value)
+        fitted = rules.base_rate(self.inputs.probabilities(self.kept), labels[self.kept], fallback=recipe.threshold_value)
+        if recipe.threshold == "base_rate":
+            return fitted
+        return rules.validation(self.inputs.probabilities(self.held_out), labels[self.held_out], otherwise=fitted)
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.timings[what] += time.perf_counter() - started

@@ -1,0 +1,104 @@
+"""What fits on the device: where the images lie, and what happens when memory runs out."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evaluator.errors import TrainingError
+
+LARGEST_SHARE = 0.5
+"""Images are laid on the device where they take no more than this share of its free memory; the rest is for the training."""
+
+_SHORTAGES = ("out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
+
+Made = TypeVar("Made")
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether torch, a CUDA library or the allocator of the CPU says by this error that memory ran out."""
+    said = isinstance(error, RuntimeError) and any(mark in str(error) for mark in _SHORTAGES)
+    return said or isinstance(error, torch.OutOfMemoryError)
+
+
+def release() -> None:
+    """Give back what a failed attempt held. To be called outside of the ``except`` clause, which keeps its frames alive."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def halving(attempt: Callable[[int], Made], batch_size: int) -> Made:
+    """``attempt(batch_size)``, from its beginning again with half the batch for as long as memory runs out.
+
+    From the beginning, so that what comes out depends on the last batch size alone, not on the moment when memory ran out.
+
+    Raises:
+        TrainingError: a single item does not fit.
+    """
+    while True:
+        try:
+            return attempt(batch_size)
+        except RuntimeError as error:
+            if not is_shortage(error):
+                raise
+            if batch_size == 1:
+                raise TrainingError(f"a single image does not fit into memory ({_first_line(error)}); {WAYS_OUT}") from error
+        batch_size = -(-batch_size // 2)
+        release()
+
+
+WAYS_OUT = "end other programs on the device, take a device with more memory or the cpu, or a pipeline of a smaller image_size"
+
+
+def too_small(device: torch.device, pipeline: str, micro_batch: int, error: BaseException) -> TrainingError:
+    """The error for a training whose smallest batch does not fit."""
+    return TrainingError(
+        f"memory ran out on {describe(device)} with {micro_batch} images at a time, the fewest that pipeline {pipeline!r} can be "
+        f"trained with ({_first_line(error)}); {WAYS_OUT}"
+    )
+
+
+def describe(device: torch.device) -> str:
+    """The device and, of a CUDA device, its memory, for a message."""
+    if device.type != "cuda":
+        return f"the device {device}"
+    free, total = torch.cuda.mem_get_info(device)
+    return f"the device {device} ({torch.cuda.get_device_name(device)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free)"
+
+
+def place(images: np.ndarray, device: torch.device) -> Tensor:
+    """The images as a tensor on the device, or in the computer's own memory where the device has no room for them.
+
+    Which of the two changes nothing but speed. Read-only arrays are copied, since torch cannot promise not to write.
+    """
+    plain = np.ascontiguousarray(images)
+    host = torch.from_numpy(plain if plain.flags.writeable else plain.copy())
+    room = free_memory(device)
+    if room is None:
+        return host.to(device)
+    if plain.nbytes <= LARGEST_SHARE * room:
+        try:
+            return host.to(device)
+        except RuntimeError as error:
+            if not is_shortage(error):
+                raise
+        release()
+    return host
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that a CUDA device could still take, with those that torch keeps but does not use; None where nobody counts."""
+    if device.type != "cuda":
+        return None
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
