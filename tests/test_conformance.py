@@ -88,7 +88,7 @@ def ordinary_python(folder: Path) -> str:
     (folder / "kit" / "evaluator").mkdir(parents=True)
     for file in (ROOT / "run.py", *(ROOT / "evaluator").glob("*.py")):
         shutil.copy(file, folder / "kit" / file.relative_to(ROOT))
-    for name in ("sandbox", "worker"):
+    for name in ("sandbox", "strategies", "worker"):
         shutil.copytree(
             ROOT / "evaluator" / name, folder / "kit" / "evaluator" / name, ignore=shutil.ignore_patterns("__pycache__")
         )

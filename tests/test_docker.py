@@ -228,7 +228,7 @@ def test_the_room_is_sealed(inside):
     assert seen["connect"] == "OSError"
     assert set(seen["write"].values()) <= {"OSError", "PermissionError"}
     assert seen["kit"][0] == ["evaluator", "run.py"]
-    assert set(seen["kit"][1]) == {"__init__.py", "worker"}
+    assert set(seen["kit"][1]) == {"__init__.py", "strategies", "worker"}
     assert seen["empty"] == [[], []]
     assert seen["door"] == ["PermissionError", "FileNotFoundError"]
     assert seen["processes"] == ["1"]

@@ -16,6 +16,7 @@ FLOORS = {
     "evaluator.ownership": 1,
     "evaluator.seeds": 1,
     "evaluator.scoring": 1,
+    "evaluator.strategies": 1,
     "evaluator.data": 2,
     "evaluator.sandbox": 2,
     "evaluator.training": 2,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from evaluator.sandbox.cgroup import ControlGroup
-from evaluator.sandbox.guarded import GUARD, KIT_ROOT, GuardedWorker, launch, worker_command
+from evaluator.sandbox.guarded import GUARD, KIT_ROOT, SHOWN, GuardedWorker, launch, worker_command
 from evaluator.sandbox.tier import PROMISES, Environment, WorkerSpec
 
 NOBODY = 65534
@@ -145,7 +145,7 @@ class BubblewrapSandbox:
                 yield from ("--dev-bind-try", str(device), str(device))
             yield from ("--ro-bind-try", "/usr/local/nvidia", "/usr/local/nvidia", "--ro-bind-try", "/sys", "/sys")
         yield from ("--ro-bind", str(GUARD), "/guard.py", "--ro-bind", str(KIT_ROOT / "run.py"), "/kit/run.py")
-        for part in ("__init__.py", "worker"):
+        for part in SHOWN:
             yield from ("--ro-bind", str(KIT_ROOT / "evaluator" / part), f"/kit/evaluator/{part}")
         for path, place in seen.items():
             yield from ("--ro-bind", str(path), place)

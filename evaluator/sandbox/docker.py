@@ -25,7 +25,7 @@ from evaluator import __version__
 from evaluator.sandbox.channel import HostChannel
 from evaluator.sandbox.container import OWNER_LABEL, Container, owner, sweep
 from evaluator.sandbox.engine import Engine
-from evaluator.sandbox.guarded import GUARD, KIT_ROOT, GuardedWorker, worker_command
+from evaluator.sandbox.guarded import GUARD, KIT_ROOT, SHOWN, GuardedWorker, worker_command
 from evaluator.sandbox.logs import LogReader
 from evaluator.sandbox.tier import PROMISES, Environment, WorkerSpec
 
@@ -103,7 +103,7 @@ class DockerSandbox:
         """The container as the engine wants it described."""
         limits = spec.limits
         shown = {LAUNCHER: "/room/launcher.py", GUARD: "/room/guard.py", door: "/room/door", KIT_ROOT / "run.py": "/kit/run.py"}
-        shown |= {KIT_ROOT / "evaluator" / part: f"/kit/evaluator/{part}" for part in ("__init__.py", "worker")} | seen
+        shown |= {KIT_ROOT / "evaluator" / part: f"/kit/evaluator/{part}" for part in SHOWN} | seen
         mounts = [_bind(path, place) for path, place in shown.items()]
         mounts.append(_bind(spec.scratch / "checkpoint", "/scratch/checkpoint", writable=True))
         # What the image holds of the kit is hidden, so that one copy counts: ours.

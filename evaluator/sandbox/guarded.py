@@ -25,6 +25,8 @@ from evaluator.sandbox.watch import Watch
 KIT_ROOT = Path(__file__).resolve().parents[2]
 GUARD = Path(__file__).with_name("guard.py")
 WORKER = KIT_ROOT / "evaluator" / "worker" / "__main__.py"
+SHOWN = ("__init__.py", "strategies", "worker")
+"""What a worker sees of the package, in a room of its own."""
 SOON = 0.6
 """Seconds in which a guard that nobody hinders has done its work, on most machines and days."""
 

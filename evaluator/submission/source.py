@@ -10,6 +10,7 @@ from pathlib import Path
 from evaluator.errors import SubmissionError
 from evaluator.worker.loader import SubmissionNotFound, entry_file
 
+STRATEGIES = Path(__file__).resolve().parents[1] / "strategies"
 IGNORED = {"__pycache__", ".git", ".venv", ".ipynb_checkpoints"}
 
 
@@ -20,8 +21,8 @@ class Source:
     Attributes:
         path: the folder or file that was named.
         name: its plain name, for tables.
-        digest: SHA-256 over the names and bytes of its files, for a single file also of the modules beside it that it imports; a
-            changed submission is another one.
+        digest: SHA-256 over the names and bytes of its files, for a single file also of the modules beside it that it imports, and
+            of the kit's strategies where they are imported; a changed submission is another one.
     """
 
     path: Path
@@ -39,10 +40,12 @@ def read_source(path: Path) -> Source:
     try:
         entry_file(path)
         files = _imported_beside(path) if path.is_file() else sorted(_files(path, set()))
+        named = {file.relative_to(path.parent if path.is_file() else path).as_posix(): file for file in files}
+        if any("evaluator.strategies" in _modules(file) for file in files if file.suffix == ".py"):
+            named |= {f"evaluator.strategies/{file.name}": file for file in sorted(STRATEGIES.glob("*.py"))}
         digest = hashlib.sha256()
-        for file in files:
-            name = file.relative_to(path.parent if path.is_file() else path).as_posix().encode()
-            content = file.read_bytes()
+        for place, file in named.items():
+            name, content = place.encode(), file.read_bytes()
             digest.update(len(name).to_bytes(4, "big") + name + len(content).to_bytes(8, "big") + content)
     except SubmissionNotFound as error:
         raise SubmissionError(f"the submission {path}: {error}") from None
@@ -86,12 +89,19 @@ def _imported_beside(entry: Path) -> list[Path]:
 
 
 def _imports(file: Path) -> set[str]:
-    """First names of what a file imports; none where it is no Python, which its own import will say better."""
+    """First names of what a file imports from its surroundings."""
+    # These two are the kit's own in every worker, whatever lies beside the submission.
+    return {name.split(".")[0] for name in _modules(file)} - {"run", "evaluator"}
+
+
+def _modules(file: Path) -> set[str]:
+    """Modules that a file imports, and their parents; none where it is no Python, which its own import will say better."""
     try:
         nodes = list(ast.walk(ast.parse(file.read_bytes())))
     except (SyntaxError, ValueError, RecursionError):
         return set()
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
-    # These two are the kit's own in every worker, whatever lies beside the submission.
-    return {name.split(".")[0] for name in names} - {"run", "evaluator"}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {".".join(parts[:depth]) for parts in (name.split(".") for name in names) for depth in range(1, len(parts) + 1)}

@@ -1,0 +1,42 @@
+"""How far labels can be trusted: confident learning, from probabilities of a model that did not see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evaluator.strategies.arrays import as_binary, as_probabilities
+
+
+def suspects(p: Any, labels: Any) -> np.ndarray:
+    """Labels that are likely wrong, bool (n, classes).
+
+    Northcutt et al. (2021), Confident Learning, class by class as yes/no. The threshold of an answer is the mean probability that
+    the model gives it among images so labelled. A label is suspected where the other answer reaches its threshold and is the more
+    probable of those that do. A class with one answer only has no suspects.
+
+    Args:
+        p: probabilities (n, classes) from a model that was fitted without the image (cross-validation).
+        labels: 0/1 (n, classes).
+    """
+    p, labels = as_probabilities(p), as_binary(labels)
+    if p.shape != labels.shape:
+        raise ValueError(f"probabilities are {p.shape} and labels {labels.shape}; one shape was expected")
+    found = np.zeros(labels.shape, bool)
+    for c in range(labels.shape[1]):
+        yes = labels[:, c]
+        if yes.all() or not yes.any():
+            continue
+        for_yes, for_no = p[:, c], 1 - p[:, c]
+        reaches_yes, reaches_no = for_yes >= for_yes[yes].mean(), for_no >= for_no[~yes].mean()
+        found[:, c] = np.where(
+            yes, reaches_no & (~reaches_yes | (for_no > for_yes)), reaches_yes & (~reaches_no | (for_yes > for_no))
+        )
+    return found
+
+
+def agreement(p: Any, labels: Any) -> float:
+    """Share of labels that are not suspected, 0 to 1; 1 where there is none."""
+    found = suspects(p, labels)
+    return 1.0 if found.size == 0 else float(1 - found.mean())
