@@ -1,0 +1,74 @@
+"""What the training costs, from single steps with all images of a run in place. Used by ``benchmarks.scale``."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.synthetic import CLASSES
+from evaluator.seeds import generator
+from evaluator.training.loop import train
+from evaluator.training.recipes import PIPELINES
+
+if TYPE_CHECKING:
+    from benchmarks.scale import Bench
+
+SMALL_BATCH = 4
+"""Images of a step along the axis of image sizes: 16 of 384 px would need more memory than a small machine has."""
+BY_LABELS: dict[str, dict[str, Any]] = {
+    "one step of 16 images": {"limit": 0.1, "note": "pipeline quick, one thread"},
+    "one epoch": {"note": "its number of steps times the step"},
+}
+BY_SIDE: dict[str, dict[str, Any]] = {
+    f"training step of {SMALL_BATCH} images": {"limit": None, "note": "pipeline quick, one thread"},
+}
+
+
+class _Enough(Exception):
+    """As many steps as are wanted."""
+
+
+def steps(n: int, side: int, batch: int, wanted: int) -> tuple[list[float], int]:
+    """Train ``quick`` on ``n`` random images until ``wanted`` steps are measured; the first is not counted.
+
+    Returns:
+        (seconds of each, steps of an epoch).
+    """
+    pipeline = replace(PIPELINES["quick"], weights="none", image_size=side, batch_size=batch, epochs=1)
+    draw = generator(1, "benchmark", "training", n, side)
+    images = np.frombuffer(draw.bytes(n * side * side * 3), np.uint8).reshape(n, side, side, 3)
+    labels = draw.integers(0, 2, (n, len(CLASSES))).astype(np.uint8)
+    moments: list[float] = []
+    shares: list[float] = []
+
+    def progress(share: float) -> None:
+        moments.append(time.perf_counter())
+        shares.append(share)
+        if len(moments) > wanted:
+            raise _Enough
+
+    with contextlib.suppress(_Enough):
+        train(pipeline, images, labels, seed=1, device="cpu", threads=1, progress=progress)
+    return np.diff(moments).tolist(), round(1 / shares[0])
+
+
+def by_labels(bench: Bench) -> None:
+    """A step and an epoch, by the labels that are trained on."""
+    for _ in range(bench.plan.dear_turns):
+        for k in bench.plan.labels:
+            found, in_epoch = steps(k, bench.plan.side, 16, bench.plan.steps)
+            for seconds in found:
+                bench.keep("training: one step of 16 images", k, seconds)
+                bench.keep("training: one epoch", k, seconds * in_epoch)
+
+
+def by_side(bench: Bench) -> None:
+    """A step, by the pixels of an image."""
+    for _ in range(bench.plan.dear_turns):
+        for side in bench.plan.sides:
+            for seconds in steps(8 * SMALL_BATCH, side, SMALL_BATCH, bench.plan.steps)[0]:
+                bench.keep(f"size: training step of {SMALL_BATCH} images", side * side, seconds)
