@@ -38,8 +38,8 @@ class Estimate:
         n: seeds used.
         left_out: number of seeds left out, because a value was missing.
         level: confidence level.
-        method: "percentile" or "bca"; "percentile" also where BCa was asked for and does not exist (a statistic that no seed moves to
-            one side), "none" without an interval.
+        method: "percentile" or "bca"; "percentile" also where BCa was asked for and does not exist (a statistic that no seed moves
+            to one side), "none" without an interval.
         resamples: drawn.
     """
 
@@ -69,8 +69,8 @@ def over_seeds(
     """Bootstrap interval over seeds by ``scipy.stats.bootstrap`` (Efron 1979; BCa: Efron 1987).
 
     Seeds are drawn with replacement, one draw for all samples, so that what is paired stays paired. For a mean over pairs, take the
-    mean over pairs of each seed first. With fewer than about 10 seeds both methods are too narrow (the spread is estimated with n in
-    place of n - 1, and no t quantile makes up for it); the t interval is then the better one.
+    mean over pairs of each seed first. With fewer than about 10 seeds both methods are too narrow (the spread is estimated with n
+    in place of n - 1, and no t quantile makes up for it); the t interval is then the better one.
 
     Args:
         samples: (n,) values, one per seed, or several such arrays of one length; a seed with NaN in any of them is left out.
@@ -81,7 +81,8 @@ def over_seeds(
         root: root seed of the draw.
 
     Raises:
-        ValueError: samples of different lengths or not flat, infinite values, no seed left, an unknown method, or a level outside (0, 1).
+        ValueError: samples of different lengths or not flat, infinite values, no seed left, an unknown method, or a level outside
+            (0, 1).
     """
     samples = [np.asarray(sample, dtype=np.float64) for sample in ([samples] if np.ndim(samples[0]) == 0 else samples)]
     if len({sample.shape for sample in samples}) != 1 or samples[0].ndim != 1:
@@ -130,16 +131,16 @@ def over_images(
 ) -> Estimate:
     """Two-level percentile bootstrap: seeds with replacement and, within them, test images with replacement.
 
-    ``images="shared"`` is the bootstrap of two crossed factors (Owen 2007, "pigeonhole"), ``"own"`` that of nested ones (Davison and
-    Hinkley 1997, section 3.8). Both count the chance of a single image on a single seed more than once, so that they are slightly
-    too wide rather than too narrow. See the top of this module for what they cover. For a difference of two strategies, put the
-    results of both side by side in the last axis and let ``statistic`` subtract: seeds and images stay paired.
+    ``images="shared"`` is the bootstrap of two crossed factors (Owen 2007, "pigeonhole"), ``"own"`` that of nested ones (Davison
+    and Hinkley 1997, section 3.8). Both count the chance of a single image on a single seed more than once, so that they are
+    slightly too wide rather than too narrow. See the top of this module for what they cover. For a difference of two strategies,
+    put the results of both side by side in the last axis and let ``statistic`` subtract: seeds and images stay paired.
 
     Args:
         results: (seeds, images) or (seeds, images, k): k quantities of each test image, e.g. right or wrong, or the counts of
             ``counts.confusion``. A seed of NaN alone is left out.
-        statistic: maps means over images (..., k) to scores (...); by default k must be 1 and the mean itself is the score. The value
-            is the mean over seeds of the score.
+        statistic: maps means over images (..., k) to scores (...); by default k must be 1 and the mean itself is the score. The
+            value is the mean over seeds of the score.
         images: "shared": image i is the same image for every seed. "own": it is not.
         level, resamples, root: as in ``over_seeds``.
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from evaluator.scoring.intervals import Interval
-from evaluator.scoring.paired import decide, holm, paired_tests, rounding_of, sign_flip_p
+from evaluator.scoring.paired import PairedTests, decide, holm, paired_tests, rounding_of, sign_flip_p
 from evaluator.scoring.scores import Scores
 
 
@@ -90,7 +90,7 @@ class Difference:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the two uncorrected tests fall on different sides of alpha, with seeds enough for the sign-flip test to reach it."""
+        """Whether the uncorrected tests fall on different sides of alpha, with seeds enough for the sign-flip test to reach it."""
         return self.n > 1 and 2.0 ** (1 - self.n) < self.alpha and (self.p < self.alpha) != (self.p_permutation < self.alpha)
 
 
@@ -140,8 +140,9 @@ def compare(
         scores: of s strategies.
         reference: name of the strategy to compare with; it is in no family itself.
         alpha: significance level, which is also 1 minus the level of the intervals. The intervals are not widened for the family.
-        family: what Holm's correction holds together on the pairs. ``"pair"``: the strategies on one pair, so that each pair's table
-            has at most a chance of alpha of any false finding. ``"table"``: all pairs and strategies, so that all tables together have.
+        family: what Holm's correction holds together on the pairs. ``"pair"``: the strategies on one pair, so that each pair's
+            table has at most a chance of alpha of any false finding. ``"table"``: all pairs and strategies, so that all tables
+            together have.
         flips, root: of the permutation check, as in ``sign_flip_p``.
 
     Raises:
@@ -181,10 +182,11 @@ def compare(
 
 
 def means(scores: Scores, level: float = 0.95) -> tuple[Mean, ...]:
-    """Mean and t interval over seeds of every strategy on every pair, pair by pair; for those over pairs, give ``scores.over_pairs()``.
+    """Mean and t interval over seeds of every strategy on every pair, pair by pair; for those over pairs, give
+    ``scores.over_pairs()``.
 
-    These intervals say how sure each mean is. Whether two strategies differ is a question for ``compare``: their scores go up and down
-    together from seed to seed, so that overlapping intervals prove nothing.
+    These intervals say how sure each mean is. Whether two strategies differ is a question for ``compare``: their scores go up and
+    down together from seed to seed, so that overlapping intervals prove nothing.
 
     Raises:
         ValueError: a level outside (0, 1).
@@ -205,7 +207,7 @@ def means(scores: Scores, level: float = 0.95) -> tuple[Mean, ...]:
 _WORDS = {1: Finding.BETTER, 0: Finding.NOISE, -1: Finding.WORSE}
 
 
-def _interval(tests, at: tuple[int, int], level: float) -> Interval:
+def _interval(tests: PairedTests, at: tuple[int, int], level: float) -> Interval:
     n = int(tests.n[at])
     low, high = (float(tests.low[at]), float(tests.high[at])) if n > 1 else (None, None)
     return Interval(float(tests.mean[at]), low, high, n, level)

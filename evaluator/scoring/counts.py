@@ -8,7 +8,8 @@ import numpy as np
 def confusion(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """What each image adds to the confusion counts of each class: (images, 2 * classes) float64.
 
-    The first columns are hits (positive and called so) per class, the others positives of the truth plus positives of the prediction.
+    The first columns are hits (positive and called so) per class, the others positives of the truth plus positives of the
+    prediction.
 
     Args:
         truth, prediction: (images, classes) of 0 and 1.

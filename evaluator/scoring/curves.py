@@ -14,7 +14,8 @@ AREA = "area under the budget curve"
 def budget_curve(scores: Scores, budgets: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Scores by budget: (budgets (b,) rising, scores (strategies, b, seeds)), NaN where a pair of that budget is missing.
 
-    Pairs of one budget and different times are averaged. For the curve at one fixed time, give ``scores.on`` the pairs of that time.
+    Pairs of one budget and different times are averaged. For the curve at one fixed time, give ``scores.on`` the pairs of that
+    time.
 
     Args:
         scores: of p pairs.
@@ -38,9 +39,9 @@ def budget_curve(scores: Scores, budgets: Sequence[float]) -> tuple[np.ndarray, 
 def areas(scores: Scores, budgets: Sequence[float]) -> Scores:
     """Area under the budget curve of every strategy and seed, as scores on one pair called ``AREA``.
 
-    Trapezoids on the budget normalised to 0 (smallest) to 1 (largest), so that the area is the mean height of the curve, in units of
-    the score. Being scores again, areas go to ``compare``, ``means``, ``shares`` and ``win_tie_loss``, paired by seed. A seed that
-    lacks a pair has no area.
+    Trapezoids on the budget normalised to 0 (smallest) to 1 (largest), so that the area is the mean height of the curve, in units
+    of the score. Being scores again, areas go to ``compare``, ``means``, ``shares`` and ``win_tie_loss``, paired by seed. A seed
+    that lacks a pair has no area.
 
     Raises:
         ValueError: as ``budget_curve``.

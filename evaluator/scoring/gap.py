@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from evaluator.scoring.bootstrap import over_seeds
-from evaluator.scoring.paired import ROUNDING, paired_tests, rounding_of
+from evaluator.scoring.paired import ROUNDING, PairedTests, paired_tests, rounding_of
 from evaluator.scoring.scores import Scores
 
 
@@ -101,8 +101,8 @@ def shares(
 def fieller(above: np.ndarray, below: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ratio of two paired means and Fieller's (1954) interval: (value, low, high), each (...), of arrays (..., n), NaN left out.
 
-    The interval holds every ratio r for which the t-test of mean(above - r * below) = 0 is not significant. Where the mean of ``below``
-    is itself not different from 0 that is an unbounded set: bounds and value are NaN.
+    The interval holds every ratio r for which the t-test of mean(above - r * below) = 0 is not significant. Where the mean of
+    ``below`` is itself not different from 0 that is an unbounded set: bounds and value are NaN.
 
     Args:
         above, below: (..., n), paired along the last axis; a pair with a NaN is left out.
@@ -140,7 +140,7 @@ def _ratio(above: np.ndarray, below: np.ndarray, axis: int = -1) -> np.ndarray:
     return above.mean(axis=axis) / below.mean(axis=axis)
 
 
-def _reason(tests, at: tuple[int, int], floor: str, ceiling: str) -> str | None:
+def _reason(tests: PairedTests, at: tuple[int, int], floor: str, ceiling: str) -> str | None:
     n, gap = int(tests.n[at]), f"the gap between {floor} and {ceiling}"
     if n == 0:
         return "no seed in common"

@@ -63,13 +63,13 @@ def paired_tests(differences: np.ndarray, level: float = 0.95, rounding: np.ndar
         mean = filled.sum(axis=-1) / n
         square = (np.where(present, filled - mean[..., None], 0.0) ** 2).sum(axis=-1)
         spread = np.where(present, differences, -np.inf).max(axis=-1) - np.where(present, differences, np.inf).min(axis=-1)
-        level_row = spread <= rounding  # -inf, hence true, where n is 0
-        zero = level_row & (np.abs(mean) <= rounding)
+        flat = spread <= rounding  # the spread of nothing is -inf
+        zero = flat & (np.abs(mean) <= rounding)
         mean = np.where(zero & (n > 0), 0.0, mean)
-        deviation = np.where(n > 1, np.where(level_row, 0.0, np.sqrt(square / (n - 1))), np.nan)
+        deviation = np.where(n > 1, np.where(flat, 0.0, np.sqrt(square / (n - 1))), np.nan)
         error = deviation / np.sqrt(n)
         p = 2 * special.stdtr(n - 1, -np.abs(mean) / error)
-    p = np.where(level_row, np.where(zero, 1.0, np.exp2(1.0 - n)), p)
+    p = np.where(flat, np.where(zero, 1.0, np.exp2(1.0 - n)), p)
     half = special.stdtrit(np.maximum(n - 1, 1), (1 + level) / 2) * error
     return PairedTests(n, mean, deviation, mean - half, mean + half, np.where(n > 1, p, np.nan))
 
@@ -127,8 +127,8 @@ def sign_flip_p(
 def holm(p: np.ndarray) -> np.ndarray:
     """Holm's (1979) step-down correction of each row of p values (..., m): the family is the row.
 
-    The k-th smallest of m is multiplied by m - k + 1, then none may be smaller than one before it, nor above 1. The chance of one or
-    more false findings in the family stays below alpha, whatever the tests' dependence. NaN (nothing was tested) stays NaN and
+    The k-th smallest of m is multiplied by m - k + 1, then none may be smaller than one before it, nor above 1. The chance of one
+    or more false findings in the family stays below alpha, whatever the tests' dependence. NaN (nothing was tested) stays NaN and
     does not count into m.
 
     Raises:

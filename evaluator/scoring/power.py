@@ -170,11 +170,11 @@ def deviation_interval(deviation: float, n: int, level: float = 0.95) -> Bounded
 
 
 def _chance(effect: float, n: int, alpha: float) -> float:
-    """Power at a standardised effect of 0 or more: the chance that ``|Z + centre| > critical * S``, with Z normal and S the scale of
-    the deviation, ``sqrt(chi-square / (n - 1))``.
+    """Power at a standardised effect of 0 or more: the chance that ``|Z + centre| > critical * S``, with Z normal and S the scale
+    of the deviation, ``sqrt(chi-square / (n - 1))``.
 
-    One of the two is integrated in closed form and the other on a grid, whichever is smooth there. SciPy's noncentral t distribution
-    answers NaN in places (1.17: 49 degrees of freedom, centre 7.07, at 3.417), so that a plan cannot stand on it.
+    One of the two is integrated in closed form and the other on a grid, whichever is smooth there. SciPy's noncentral t
+    distribution answers NaN in places (1.17: 49 degrees of freedom, centre 7.07, at 3.417), so that a plan cannot stand on it.
     """
     critical = float(special.stdtrit(n - 1, 1 - alpha / 2))
     centre = effect * math.sqrt(n)

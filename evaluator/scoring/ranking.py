@@ -58,8 +58,8 @@ class Rank:
 
     Attributes:
         strategy: which.
-        rank: mean over pairs, then over seeds, with its t interval over seeds; ``None`` where the strategy is complete on no seed, or
-            no seed is complete for all that are ranked.
+        rank: mean over pairs, then over seeds, with its t interval over seeds; ``None`` where the strategy is complete on no seed,
+            or no seed is complete for all that are ranked.
         left_out: seeds left out because some ranked strategy lacks them.
     """
 
