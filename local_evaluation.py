@@ -3,6 +3,7 @@
 python local_evaluation.py                          my_submission, profile quick, all five pairs
 python local_evaluation.py --pair 621:17 --seeds 3  one pair, three repetitions with intervals
 python local_evaluation.py --submission path/to/mine.py --profile debug
+python local_evaluation.py --panel                  what was bought, judged by five pipelines
 """
 
 from __future__ import annotations
@@ -49,14 +50,19 @@ def build_parser() -> argparse.ArgumentParser:
         help="isolation tier (default: auto, the strongest that works here)",
     )
     training = parser.add_argument_group("training and score")
-    training.add_argument("--pipeline", help="another pipeline than the profile's")
+    which = training.add_mutually_exclusive_group()
+    which.add_argument("--pipeline", metavar="NAME|FILE", help="another pipeline than the profile's, or your own .toml")
+    which.add_argument("--panel", action="store_true", help="all five pipelines of the panel, on the same purchases")
+    training.add_argument(
+        "--starting-weights", choices=("imagenet", "procedural", "none"), help="that pipelines have here (default: the profile's)"
+    )
     training.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     training.add_argument("--threads", type=int, metavar="N", help="CPU threads of the training (default: all, at most 4)")
     training.add_argument("--score-split", choices=SPLITS[2:4], help="default: validation, as in the round's own kit")
     files = parser.add_argument_group("files and output")
     files.add_argument("--data", type=Path, metavar="DIR", help="folder of the splits (default: data/ and the profile's)")
     files.add_argument("--out", type=Path, default=ROOT / "results", metavar="DIR", help="results folder (default: results/)")
-    files.add_argument("--fresh", action="store_true", help="repeat cells that are finished already")
+    files.add_argument("--fresh", action="store_true", help="repeat what is finished already, purchases too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
     return parser
@@ -75,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; finished cells are kept and not run again", file=sys.stderr)
+        print("interrupted; finished cells and purchases are kept and not made again", file=sys.stderr)
         return 130
 
 
@@ -83,8 +89,9 @@ def evaluate(args: argparse.Namespace) -> int:
     """Arguments -> evaluator -> table and files."""
     from rich.console import Console
 
-    from evaluator.purchase.cell import CellInputs
+    from evaluator.purchase.purchased import CellInputs
     from evaluator.purchase.sets import provide_data, read_sets
+    from evaluator.purchase.spec import CellSpec
     from evaluator.report.terminal import progress_line, show_plan, show_result
     from evaluator.sandbox.tiers import choose
     from evaluator.store import Store
@@ -93,14 +100,13 @@ def evaluate(args: argparse.Namespace) -> int:
     from evaluator.sweep.grid import Plan, node_threads
     from evaluator.sweep.local import run_cells
     from evaluator.sweep.summary import purchase_rows, summarise
+    from evaluator.training import recipes
     from evaluator.training.device import resolve
-    from evaluator.training.recipes import PIPELINES
 
     console = Console(stderr=args.json)
     profile = profile_named(args.profile)
-    name = args.pipeline or profile.pipeline
-    if name not in PIPELINES:
-        raise ConfigurationError(f"there is no pipeline {name!r}; choose one of {', '.join(PIPELINES)}")
+    asked = [recipes.load_pipeline(name) for name in (recipes.PANEL if args.panel else (args.pipeline or profile.pipeline,))]
+    weights = args.starting_weights or profile.weights
     if args.pair and args.pairs != "profile":
         raise ConfigurationError("pairs were named by --pair and by --pairs; leave one of them out")
     if args.weights_dir is not None and not args.weights_dir.is_dir():
@@ -113,7 +119,7 @@ def evaluate(args: argparse.Namespace) -> int:
         pairs=tuple(Pair.parse(text) for text in args.pair) or (profile.pairs if args.pairs == "profile" else profile.round.pairs),
         seeds=args.seeds,
         root_seed=args.root_seed,
-        pipeline=PIPELINES[name],
+        pipelines=tuple(recipes.fitted(pipeline, profile.image_size, weights) for pipeline in asked),
         tier=sandbox.name,
         device=device,
         threads=node_threads() if args.threads is None else args.threads,
@@ -122,6 +128,7 @@ def evaluate(args: argparse.Namespace) -> int:
         on_timeout=args.on_timeout,
         restart=args.restart_workers,
         weights_dir=None if args.weights_dir is None else args.weights_dir.resolve(),
+        asked=tuple(pipeline.name for pipeline in asked),
     )
     manifest = read_manifest(plan.source.path)
     store = Store(args.out.absolute())
@@ -140,14 +147,14 @@ def evaluate(args: argparse.Namespace) -> int:
     cells = plan.cells(sets)
     show_plan(console, plan, sets, "" if manifest is None else manifest.line)
     run = store.new_run(plan.source.name)
-    inputs = CellInputs(plan.source.path, sets, sandbox, plan.weights_dir, worker_threads=node_threads())
+    inputs = CellInputs(plan.source.path, sets, sandbox, plan.weights_dir)
     finished = []
     try:
         with progress_line(console) as line:
             whole = line.add_task("cells", total=len(cells))
 
-            def moved(spec: object, what: str, share: float) -> None:
-                place = f"{spec.pair.name} seed {spec.seed}"  # type: ignore[attr-defined]
+            def moved(spec: CellSpec, what: str, share: float) -> None:
+                place = f"{spec.pair.name} seed {spec.seed}" + (f" {spec.pipeline.name}" if plan.panel else "")
                 line.update(whole, description=f"{place}: {what}", completed=len(finished) + _share(what, share))
 
             for cell in run_cells(cells, inputs, store, run, fresh=args.fresh, progress=moved):

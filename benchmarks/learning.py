@@ -21,11 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluator.purchase.cell import CellSpec, train_and_score
+from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.profiles import profile_named
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
+from evaluator.purchase.spec import CellSpec
 from evaluator.scoring.intervals import t_interval
 from evaluator.seeds import generator
 from evaluator.training.recipes import PIPELINES

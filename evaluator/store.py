@@ -1,8 +1,10 @@
 """Where results lie. The only code that knows.
 
-``<root>/cells/<hash>.json`` holds one finished cell, ``<root>/<run>/`` one run over several. Every file is written whole to a
-name of its own and then renamed, so that a reader never sees half of one, whenever the writer is killed; what a killed writer left
-is removed by the next one. A cell carries a checksum over its content, so that damage is noticed that leaves it readable.
+``<root>/cells/<hash>.json`` holds one finished cell, ``<root>/purchases/<hash>.json`` one purchase that cells are trained on,
+``<root>/partial/`` the state of trainings that have not ended, ``<root>/<run>/`` one run over several cells. Every file is written
+whole to a name of its own and then renamed, so that a reader never sees half of one, whenever the writer is killed; what a killed
+writer left is removed by the next one. Cells and purchases carry a checksum over their content, so that damage is noticed that
+leaves them readable. It guards against accidents: whoever may write to the folder can compute it anew.
 """
 
 from __future__ import annotations
@@ -17,12 +19,19 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from evaluator import __version__
 from evaluator.errors import ConfigurationError
 from evaluator.ownership import abandoned, hold
+
+NEEDED_OF_PURCHASE = {"purchase", "spec", "verdict", "reason", "phases", "seconds", "disagreement", "clock_was_read", "class"}
+NEEDED_OF_PURCHASE |= {"guarded", "limited_by", "trace", "ledger", "log"}
+"""What a training needs of a purchase."""
+PARTIAL_DAYS = 30
+"""How long the state of a training that nobody goes on with is kept."""
 
 NEEDED = {"cell", "verdict", "reason", "scored", "fit_to_submit", "metrics", "purchase", "phases", "ledger", "isolation"}
 """What tables and summaries read of a cell; a file without it is damaged."""
@@ -38,7 +47,8 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
-            (root / "cells").mkdir(parents=True, exist_ok=True)
+            for name in ("cells", "purchases", "partial"):
+                (root / name).mkdir(parents=True, exist_ok=True)
             probe = root / f".probe.{uuid.uuid4().hex}.tmp"
             probe.touch()
             probe.unlink(missing_ok=True)
@@ -62,12 +72,56 @@ class Store:
         Raises:
             ConfigurationError: the file cannot be read, or not be moved aside.
         """
-        path = self.cell_path(digest)
+        return self._read(self.cell_path(digest), "cell", "it is run again")
+
+    def write_cell(self, result: dict[str, Any]) -> Path:
+        """Store a finished cell. The state of its training is not needed any more."""
+        path = self._write_sealed(self.cell_path(result["cell"]), result)
+        if result["scored"]:
+            self._forget_partials(result["cell"])
+        return path
+
+    def purchase_path(self, digest: str) -> Path:
+        """Where the purchase of that hash lies."""
+        return self.root / "purchases" / f"{digest}.json"
+
+    def read_purchase(self, digest: str) -> dict[str, Any] | None:
+        """A stored purchase, or None where there is none; as ``read_cell``."""
+        return self._read(self.purchase_path(digest), "purchase", "it does not count")
+
+    def write_purchase(self, content: dict[str, Any]) -> Path:
+        """Store a purchase, in the place of one of the same hash."""
+        return self._write_sealed(self.purchase_path(content["purchase"]), content)
+
+    def partial_path(self, cell: str, purchase: str) -> Path:
+        """Where the training of a cell keeps its state.
+
+        ``purchase``, the purchase's checksum, is part of the name: a training never goes on from the state of one on other labels.
+        """
+        return self.root / "partial" / f"{__version__}-{cell}-{purchase[:16]}.pt"
+
+    def forget_old_partials(self) -> None:
+        """Remove states that no training will go on from: of another version, of finished cells, and those left for a month."""
+        for path in (self.root / "partial").iterdir():
+            with contextlib.suppress(OSError):  # another evaluator may remove it at the same time
+                version, _, rest = path.name.partition("-")
+                cell = self.cell_path(rest.partition("-")[0])
+                age = path.stat().st_mtime
+                finished = cell.exists() and cell.stat().st_mtime > age and json.loads(cell.read_bytes()).get("scored")
+                if version != __version__ or finished or age < time.time() - PARTIAL_DAYS * 86_400:
+                    path.unlink()
+
+    def _forget_partials(self, cell: str) -> None:
+        for path in (self.root / "partial").glob(f"*-{cell}-*"):
+            with contextlib.suppress(OSError):  # it is in nobody's way
+                path.unlink()
+
+    def _read(self, path: Path, kind: str, otherwise: str) -> dict[str, Any] | None:
         aside = path.with_suffix(".damaged")
         try:
-            result, why = _sound(path.read_bytes(), digest)
-            if result is not None:
-                return result
+            content, why = _sound(path.read_bytes(), kind, path.stem)
+            if content is not None:
+                return content
             os.replace(path, aside)
         except FileNotFoundError:
             return None
@@ -75,14 +129,13 @@ class Store:
             raise ConfigurationError(
                 f"{path} cannot be read ({error.strerror}); remove it, or name another folder with --out"
             ) from None
-        print(f"warning: {path} {why}; it was moved to {aside.name} and the cell is run again", file=sys.stderr)
+        print(f"warning: {path} {why}; it was moved to {aside.name} and {otherwise}", file=sys.stderr)
         return None
 
-    def write_cell(self, result: dict[str, Any]) -> Path:
-        """Store a finished cell."""
+    def _write_sealed(self, path: Path, content: dict[str, Any]) -> Path:
         # As it will be read: JSON turns tuples into lists and numbers that are keys into texts.
-        content = json.loads(json.dumps(result, allow_nan=False))
-        return self._write_json(self.cell_path(result["cell"]), content | {"checksum": _checksum(content)})
+        content = json.loads(json.dumps(content, allow_nan=False))
+        return self._write_json(path, content | {"checksum": checksum(content)})
 
     def new_run(self, name: str) -> Path:
         """A folder for a new run: time and name, made unique."""
@@ -122,26 +175,46 @@ class Store:
         return _write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def _checksum(result: dict[str, Any]) -> str:
-    text = json.dumps(result, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def read_cells(root: Path) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
+    """Every stored cell below a folder of results, by name of the file, without writing anything.
+
+    Yields:
+        (path, cell, ""), or (path, None, what is wrong with the file).
+
+    Raises:
+        ConfigurationError: there is no such folder of results, or a file in it cannot be read.
+    """
+    if not (root / "cells").is_dir():
+        raise ConfigurationError(f"{root} holds no results (no folder cells/); name the folder that --out named")
+    for path in sorted((root / "cells").glob("*.json")):
+        try:
+            yield (path, *_sound(path.read_bytes(), "cell", path.stem))
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def checksum(content: dict[str, Any]) -> str:
+    """SHA-256 over a content as JSON with sorted keys and without spaces."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _sound(raw: bytes, digest: str) -> tuple[dict[str, Any] | None, str]:
-    """The cell that a file holds; or None, and what is wrong with it."""
+def _sound(raw: bytes, kind: str, digest: str) -> tuple[dict[str, Any] | None, str]:
+    """The cell or purchase that a file holds; or None, and what is wrong with it."""
     try:
-        result = json.loads(raw.decode("utf-8"))
+        content = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         return None, "is damaged"
-    if not isinstance(result, dict) or result.get("cell") != digest or not result.keys() >= NEEDED:
-        return None, "does not hold this cell"
-    if "checksum" not in result:
+    needed = NEEDED if kind == "cell" else NEEDED_OF_PURCHASE
+    if not isinstance(content, dict) or content.get(kind) != digest or not content.keys() >= needed:
+        return None, f"does not hold this {kind}"
+    if "checksum" not in content:
         return None, "carries no checksum (an older kit wrote it)"
     try:
-        right = result.pop("checksum") == _checksum(result)
-    except ValueError:  # a number that no cell is written with
+        right = content.pop("checksum") == checksum(content)
+    except ValueError:  # a number that none is written with
         right = False
-    return (result, "") if right else (None, "was changed after it was written")
+    return (content, "") if right else (None, "was changed after it was written")
 
 
 def _remove_temporaries(folder: Path) -> None:

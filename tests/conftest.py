@@ -150,7 +150,7 @@ def session(sets):
 @pytest.fixture
 def cell_spec(sets):
     """The spec of one cell on ``tiny``."""
-    from evaluator.purchase.cell import CellSpec
+    from evaluator.purchase.spec import CellSpec
     from evaluator.submission.source import read_source
     from evaluator.training.recipes import PIPELINES
 
@@ -179,7 +179,8 @@ def cell_spec(sets):
 @pytest.fixture
 def cell(sets, cell_spec):
     """Run one cell on ``tiny``: (result, log). ``sold`` and ``weights_dir`` go to its inputs, everything else to its spec."""
-    from evaluator.purchase.cell import CellInputs, run_cell
+    from evaluator.purchase.cell import run_cell
+    from evaluator.purchase.purchased import CellInputs
     from evaluator.sandbox.process import ProcessSandbox
 
     def run(path: Path, *, sold=None, weights_dir=None, progress=lambda what, share: None, **changes):

@@ -32,7 +32,7 @@ from evaluator.sandbox.guard import become_reaper, descendants  # noqa: E402
 from evaluator.seeds import generator  # noqa: E402
 
 FIVE = replace(TINY, name="five", pairs=ROUND2.pairs)
-VOLATILE = {"seconds", "cached", "checksum"}
+VOLATILE = {"seconds", "timings", "cached", "reused", "checksum"}
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
 
 
@@ -92,7 +92,7 @@ def cells(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def steady(value: object) -> object:
-    """A result without what differs between two runs: times, and whether a cell was taken from the store."""
+    """A result without what differs between two runs: times, and whether a cell or its purchase was taken from the store."""
     if isinstance(value, dict):
         return {name: steady(inner) for name, inner in value.items() if name not in VOLATILE}
     return [steady(inner) for inner in value] if isinstance(value, list) else value

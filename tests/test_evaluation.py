@@ -50,9 +50,9 @@ def ran(monkeypatch):
     cells = []
     run_cell = evaluator.sweep.local.run_cell
 
-    def spy(spec, inputs, progress):
+    def spy(spec, *arguments, **options):
         cells.append((spec.pair.name, spec.seed))
-        return run_cell(spec, inputs, progress)
+        return run_cell(spec, *arguments, **options)
 
     monkeypatch.setattr(evaluator.sweep.local, "run_cell", spy)
     return cells
@@ -250,10 +250,10 @@ def test_a_failed_pair_never_erases_the_others(evaluate, strategy):
 def test_a_fault_of_our_own_is_one_failed_cell_and_no_more(evaluate, monkeypatch):
     run_cell = evaluator.sweep.local.run_cell
 
-    def faulty(spec, inputs, progress):
+    def faulty(spec, *arguments, **options):
         if spec.pair == Pair(621, 17):
             raise RuntimeError("a bug of ours")
-        return run_cell(spec, inputs, progress)
+        return run_cell(spec, *arguments, **options)
 
     monkeypatch.setattr(evaluator.sweep.local, "run_cell", faulty)
     status, out, _ = evaluate("--json")
@@ -267,10 +267,10 @@ def test_a_fault_of_our_own_is_one_failed_cell_and_no_more(evaluate, monkeypatch
 def test_an_interrupted_run_keeps_what_is_finished(evaluate, monkeypatch, ran):
     spied = evaluator.sweep.local.run_cell
 
-    def interrupted(spec, inputs, progress):
+    def interrupted(spec, *arguments, **options):
         if spec.pair != Pair(621, 17):
             raise KeyboardInterrupt
-        return spied(spec, inputs, progress)
+        return spied(spec, *arguments, **options)
 
     monkeypatch.setattr(evaluator.sweep.local, "run_cell", interrupted)
     status, _, err = evaluate()
@@ -356,7 +356,7 @@ def test_labels_of_lower_quality_are_announced(evaluate):
 
 MISTAKES = {
     "profile": ({"profile": "tinny"}, (), "'tinny'; choose one of quick"),
-    "pipeline": ({}, ("--pipeline", "fast"), "'fast'; choose one of quick"),
+    "pipeline": ({}, ("--pipeline", "fast"), "'fast'; choose one of "),
     "pair": ({}, ("--pair", "621x17"), "'621x17' was not understood; write LABELS:MINUTES"),
     "pair twice": ({}, ("--pair", "621:17", "--pair", "621:17.0"), "named twice"),
     "pair without time": ({}, ("--pair", "621:0"), "above 0 minutes"),
@@ -410,6 +410,7 @@ def test_a_profile_whose_data_cannot_be_made_says_where_it_comes_from(evaluate):
 
 
 def test_weights_that_cannot_be_had_are_said_before_anything_is_bought(evaluate, ran, monkeypatch, tmp_path):
+    monkeypatch.setitem(profiles.PROFILES, "tiny", replace(TINY, image_size=32))
     pipeline = replace(PIPELINES["debug"], weights=str(tmp_path / "mine.safetensors"))
     monkeypatch.setitem(PIPELINES, "debug", pipeline)
     status, _, err = evaluate("--pipeline", "debug", "--pair", "621:17")

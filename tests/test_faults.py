@@ -275,8 +275,8 @@ def after_first_cell(monkeypatch):
     def plan(action):
         real, count = evaluator.sweep.local.run_cell, []
 
-        def run_cell(*arguments):
-            answer = real(*arguments)
+        def run_cell(*arguments, **options):
+            answer = real(*arguments, **options)
             count.append(1)
             if len(count) == 2:
                 action()

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from evaluator.errors import Verdict
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import NODE
 from evaluator.sandbox.limits import GIB, Limits
+from evaluator.training import recipes
+from evaluator.training.recipes import PIPELINES
 from evaluator.worker.phases import ALIASES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,13 +40,13 @@ def run(tiny, data_folder, tmp_path_factory):
     """Evaluate a submission on the tiny data through the front door: the exit status and the folder of results."""
     home = tmp_path_factory.mktemp("kit")
 
-    def evaluate(submission: Path, name: str) -> tuple[int, Path]:
+    def evaluate(submission: Path, name: str, *more: str) -> tuple[int, Path]:
         out = home / name
         options = ["--profile", "tiny", "--data", str(data_folder), "--out", str(out), "--submission", str(submission)]
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(PROFILES, "tiny", tiny)
             patch.setattr(local_evaluation, "ROOT", home)
-            return local_evaluation.main([*options, "--device", "cpu", "--threads", "1"]), out
+            return local_evaluation.main([*options, "--device", "cpu", "--threads", "1", *more]), out
 
     return evaluate
 
@@ -67,6 +70,19 @@ def results(run, example) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def panel(run, example) -> Path:
+    """The results folder of the same strategy before a panel of two."""
+    two = {name: replace(PIPELINES["milliseconds"], name=name) for name in ("first", "second")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "PANEL", tuple(two))
+        for name, pipeline in two.items():
+            patch.setitem(PIPELINES, name, pipeline)
+        status, out = run(example, "panel", "--panel")
+    assert status == 0
+    return out
+
+
 def only(folder: Path, pattern: str) -> Path:
     (found,) = folder.glob(pattern)
     return found
@@ -86,10 +102,10 @@ def test_the_strategy_in_the_readme_is_ten_lines_and_buys_what_it_says(results, 
 # -- docs/results-format.md
 
 
-def documented(heading: str) -> set[str]:
+def documented(heading: str, end: str = "\n## ") -> set[str]:
     """The keys in the first column of the table below ``heading``."""
     text = (ROOT / "docs" / "results-format.md").read_text(encoding="utf-8")
-    section = text.split(f"\n## {heading}", 1)[1].split("\n## ", 1)[0]
+    section = text.split(f"\n##{heading if heading[0] == '#' else ' ' + heading}", 1)[1].split(end, 1)[0]
     return set(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE))
 
 
@@ -116,7 +132,7 @@ def test_the_documented_keys_of_a_cell_are_those_of_its_file(results, tiny):
     assert len(files) == len(tiny.pairs)
     for file in files:
         content = json.loads(file.read_text())
-        found = paths(content, "", {"spec.profile", "spec.pipeline"}, list(tiny.round.classes))
+        found = paths(content, "", {"spec.profile", "spec.pipeline", "training.timings"}, list(tiny.round.classes))
         assert found == documented("A cell")
         assert file.stem == content["cell"]
 
@@ -124,11 +140,29 @@ def test_the_documented_keys_of_a_cell_are_those_of_its_file(results, tiny):
 def test_the_documented_keys_of_a_run_are_those_of_its_file(results, tiny):
     content = json.loads(only(results, "*-example/result.json").read_text())
     found = paths(content, "", {"pipeline", "cells[]"}, list(tiny.round.classes))
-    assert found == documented("A run")
+    assert content["panel"] is None
+    assert found - {"panel"} | {"panel[].*"} == documented("A run", "\n### ")
     cells = {json.loads(file.read_text())["cell"]: json.loads(file.read_text()) for file in (results / "cells").glob("*.json")}
     for cell in content["cells"]:
         whole = cells[cell["cell"]]
-        assert set(cell) == set(whole) - {"spec", "ledger", "checksum"} | {"pair", "seed", "cached"}
+        assert set(cell) == set(whole) - {"spec", "ledger", "checksum"} | {"pair", "seed", "pipeline", "cached", "reused"}
+
+
+def test_the_documented_keys_of_a_panel_are_those_of_its_file(panel, tiny):
+    content = json.loads(only(panel, "*-example/result.json").read_text())
+    assert content["pipeline"] is None
+    assert {row["name"] for row in content["panel"]} == {"first", "second"}
+    for row in content["panel"]:
+        assert paths(row, "", {"pipeline"}, list(tiny.round.classes)) == documented("# A panel", "\n## ")
+
+
+def test_the_documented_keys_of_a_purchase_are_those_of_its_file(results, tiny):
+    files = sorted((results / "purchases").glob("*.json"))
+    assert len(files) == len(tiny.pairs)
+    for file in files:
+        content = json.loads(file.read_text())
+        assert paths(content, "", {"spec"}, list(tiny.round.classes)) == documented("A purchase")
+        assert file.stem == content["purchase"]
 
 
 def test_the_documented_columns_of_the_purchases_are_those_of_the_file(results, tiny):

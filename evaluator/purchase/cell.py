@@ -7,96 +7,21 @@ when it did. From the ledger onward everything repeats to the bit on one machine
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from evaluator import __version__
-from evaluator.errors import ConfigurationError, TrainingError, Verdict
+from evaluator.errors import TrainingError, Verdict
 from evaluator.purchase.ledger import Ledger
-from evaluator.purchase.market import Market
-from evaluator.purchase.profiles import Profile
-from evaluator.purchase.rounds import Pair
-from evaluator.purchase.session import run_session
+from evaluator.purchase.purchased import CellInputs, Progress, Purchased, buy
 from evaluator.purchase.sets import RoundSets
-from evaluator.purchase.terms import SessionResult, SessionSpec
-from evaluator.sandbox.tier import Sandbox
+from evaluator.purchase.spec import SCHEMA, CellSpec
 from evaluator.scoring.metrics import Metrics, best_constant, score
-from evaluator.seeds import derive, generator
-from evaluator.training.pipeline import Pipeline
-
-SCHEMA = 1
-"""Version of the result files; raised when a field changes its meaning."""
-
-
-@dataclass(frozen=True)
-class CellSpec:
-    """What is run, complete: two equal specs describe the same cell, and the hash of a spec names its result.
-
-    Attributes:
-        submission: name of the submission; ``submission_digest``: hash over its files.
-        seed: index of the repetition, 0, 1, ...; ``root_seed``: the seed that everything is split from.
-        data: content hash per split; ``weights``: identity of the pipeline's starting weights.
-        label_quality: share of label entries that the market sells right.
-        on_timeout: ``fail``, or ``keep`` to score what was bought before the limit.
-    """
-
-    submission: str
-    submission_digest: str
-    profile: Profile
-    pair: Pair
-    seed: int
-    root_seed: int
-    pipeline: Pipeline
-    weights: str
-    data: dict[str, str]
-    score_split: str
-    tier: str
-    device: str
-    threads: int
-    label_quality: float = 1.0
-    on_timeout: Literal["fail", "keep"] = "fail"
-    restart: bool = False
-    participant_weights: str = ""
-
-    def __post_init__(self) -> None:
-        if self.on_timeout not in ("fail", "keep"):
-            raise ConfigurationError(f"on_timeout is {self.on_timeout!r}; it is 'fail' or 'keep'")
-        if not 0.5 <= self.label_quality <= 1:
-            raise ConfigurationError(f"the label quality is {self.label_quality}; it must be from 0.5 to 1")
-        if self.seed < 0 or self.root_seed < 0:
-            raise ConfigurationError(f"the seed {self.seed} and the root seed {self.root_seed} must be 0 or more")
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able, complete."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        fields |= {"pair": self.pair.name, "pipeline": self.pipeline.as_dict(), "profile": asdict(self.profile)}
-        return {"kit": __version__, "schema": SCHEMA, "track": "purchase", **fields}
-
-    def digest(self) -> str:
-        """SHA-256 over the spec; names the result file."""
-        text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True, eq=False)
-class CellInputs:
-    """What a spec's hashes stand for, on this machine.
-
-    ``sold`` replaces the labels that the market sells (canonical order); None sells those of the pool's split.
-    """
-
-    path: Path
-    sets: RoundSets
-    sandbox: Sandbox
-    weights_dir: Path | None = None
-    worker_threads: int = 1
-    sold: np.ndarray | None = None
+from evaluator.seeds import derive
 
 
 @dataclass(frozen=True)
@@ -115,75 +40,50 @@ class Scored:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-Progress = Callable[[str, float], None]
-
-
-def run_cell(spec: CellSpec, inputs: CellInputs, progress: Progress = lambda what, share: None) -> tuple[dict[str, Any], str]:
+def run_cell(
+    spec: CellSpec,
+    inputs: CellInputs,
+    progress: Progress = lambda what, share: None,
+    *,
+    purchased: Purchased | None = None,
+    checkpoint: Path | None = None,
+) -> tuple[dict[str, Any], str]:
     """Run one cell.
+
+    Args:
+        purchased: what was bought already; where none is given, the submission is run.
+        checkpoint: where the training keeps its state and goes on from.
 
     Returns:
         (result, log): the result is the JSON-able content of the cell's file, documented in ``docs/results-format.md``.
     """
-    session = _buy(spec, inputs, progress)
+    purchased = purchased or buy(spec, inputs, progress)
+    session = purchased.session
     verdict, reason = session.verdict, session.reason
-    # A submission that could not even be imported in time has not begun: there is nothing to keep.
-    kept = verdict is Verdict.TIME_LIMIT and spec.on_timeout == "keep" and bool(session.phases)
     scored: Scored | None = None
-    if verdict is Verdict.OK or kept:
+    if purchased.scorable(spec.on_timeout):
         try:
-            if spec.profile.round.scores == "organiser":
-                scored = train_and_score(spec, inputs.sets, session.ledger, progress)
+            if spec.trains:
+                scored = train_and_score(spec, inputs.sets, session.ledger, progress, checkpoint)
             elif session.predictions is not None:
                 scored = _score_own(spec, inputs.sets, session.predictions)
-            else:
-                report = session.phases[-1]
-                verdict, reason = (report.verdict, report.reason) if verdict is Verdict.OK else (verdict, reason)
+            elif verdict is Verdict.OK:
+                verdict, reason = session.phases[-1].verdict, session.phases[-1].reason
         # torch says "out of memory" on a device by a RuntimeError; ledger and log must outlive that, too.
         except (TrainingError, MemoryError, RuntimeError) as error:
             verdict, reason = Verdict.INFRASTRUCTURE, f"the training failed: {error}"
-    if kept and scored is not None:
+    if verdict is Verdict.TIME_LIMIT and scored is not None:
         reason += f"; kept: scored with the {len(session.ledger)} labels bought before the limit"
-    return _result(spec, inputs, session, verdict, reason, scored), session.log
+    return _result(spec, inputs, purchased, verdict, reason, scored), session.log
 
 
-def _buy(spec: CellSpec, inputs: CellInputs, progress: Progress) -> SessionResult:
-    """The untrusted half of the cell."""
-    sets, profile = inputs.sets, spec.profile
-    names = (spec.pair.name, spec.seed)
-    order = generator(spec.root_seed, *names, "pool order").permutation(len(sets.splits["unlabelled"]))
-    sold = inputs.sold if inputs.sold is not None else sold_labels(spec, sets)
-    session = SessionSpec(
-        submission=inputs.path,
-        classes=profile.round.classes,
-        training=sets.images["training"],
-        training_labels=sets.splits["training"].labels,
-        pool=sets.images["unlabelled"],
-        order=order,
-        prediction=sets.images[spec.score_split if profile.round.scores == "participant" else profile.round.prediction_split],
-        market=Market(sold, order, profile.budget(spec.pair)),
-        seconds=profile.seconds(spec.pair),
-        prediction_seconds=profile.prediction_seconds,
-        load_seconds=profile.load_seconds,
-        seed=derive(spec.root_seed, *names, "participant") >> 96,
-        threads=inputs.worker_threads,
-        weights=inputs.weights_dir,
-        restart=spec.restart,
-    )
-    return run_session(session, inputs.sandbox, progress)
-
-
-def sold_labels(spec: CellSpec, sets: RoundSets) -> np.ndarray:
-    """The pool's labels as the market sells them, uint8 (n, classes), canonical order; with mistakes where the quality says so."""
-    truth = sets.splits["unlabelled"].labels
-    if spec.label_quality == 1:
-        return truth
-    from evaluator.data.painted import annotator_noise
-
-    # The same mistakes in every cell of a seed: annotators do not change with the pair.
-    return annotator_noise(truth, 1 - spec.label_quality, derive(spec.root_seed, spec.seed, "annotators"))
-
-
-def train_and_score(spec: CellSpec, sets: RoundSets, ledger: Ledger, progress: Progress = lambda what, share: None) -> Scored:
+def train_and_score(
+    spec: CellSpec,
+    sets: RoundSets,
+    ledger: Ledger,
+    progress: Progress = lambda what, share: None,
+    checkpoint: Path | None = None,
+) -> Scored:
     """The trusted half: train the pipeline on training set + ledger, and score it. The way a stored ledger is replayed, too.
 
     Images come in canonical order (training set, then bought images by file name), never in order of purchase.
@@ -204,6 +104,7 @@ def train_and_score(spec: CellSpec, sets: RoundSets, ledger: Ledger, progress: P
         device=spec.device,
         threads=spec.threads,
         progress=lambda share: progress("training", share),
+        checkpoint=checkpoint,
     )
     truth = sets.splits[spec.score_split].labels
     probabilities = predict(trained, sets.images[spec.score_split].gather(range(len(truth))))
@@ -218,6 +119,11 @@ def train_and_score(spec: CellSpec, sets: RoundSets, ledger: Ledger, progress: P
         "weights": trained.weights_identity,
         "device": trained.device,
         "threads": trained.threads,
+        "precision": trained.precision,
+        "micro_batch": trained.micro_batch,
+        "peak_memory_bytes": trained.peak_memory,
+        "timings": {name: round(seconds, 6) for name, seconds in trained.timings.items()},
+        "notes": list(trained.notes),
         "history": list(trained.history),
     }
     metrics = score(truth, decide(probabilities, trained.thresholds), classes)
@@ -232,8 +138,9 @@ def _score_own(spec: CellSpec, sets: RoundSets, predictions: np.ndarray) -> Scor
 
 
 def _result(
-    spec: CellSpec, inputs: CellInputs, session: SessionResult, verdict: Verdict, reason: str, scored: Scored | None
+    spec: CellSpec, inputs: CellInputs, purchased: Purchased, verdict: Verdict, reason: str, scored: Scored | None
 ) -> dict[str, Any]:
+    session, stored = purchased.session, purchased.as_dict()
     prediction = next((p for p in session.phases if p.name == "prediction_phase"), None)
     return {
         "schema": SCHEMA,
@@ -247,17 +154,19 @@ def _result(
         "fingerprint": None if scored is None else scored.fingerprint,
         "training": None if scored is None else scored.details or None,
         "purchase": {
+            "file": purchased.digest,
+            "checksum": purchased.checksum,
             "budget": spec.profile.budget(spec.pair),
             "bought": len(session.ledger),
-            "seconds": round(session.seconds, 6),
+            "seconds": stored["seconds"],
             "seconds_allowed": spec.profile.seconds(spec.pair),
             "disagreement": session.disagreement,
             "clock_was_read": session.clock_was_read,
             "class": session.class_name,
             "trace": session.trace,
         },
-        "phases": [asdict(phase) | {"seconds": round(phase.seconds, 6)} for phase in session.phases],
-        "ledger": session.ledger.as_rows(),
+        "phases": stored["phases"],
+        "ledger": stored["ledger"],
         "data": {
             "folder": inputs.sets.folder.name,
             "counts": inputs.sets.counts(),
@@ -273,5 +182,5 @@ def versions() -> dict[str, str]:
     """What computed the figures."""
     from importlib.metadata import version
 
-    names = ("numpy", "scikit-learn", "pillow", "torch", "torchvision")
+    names = ("numpy", "scikit-learn", "pillow", "torch", "torchvision", "timm")
     return {"kit": __version__, "python": platform.python_version(), "machine": platform.machine()} | {n: version(n) for n in names}

@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.errors import ConfigurationError
-from evaluator.purchase.cell import CellSpec
+from evaluator.errors import ConfigurationError, WeightsError
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import NODE, Pair
 from evaluator.purchase.sets import RoundSets
+from evaluator.purchase.spec import CellSpec
 from evaluator.submission.source import Source
 from evaluator.training.pipeline import Pipeline
 
@@ -22,6 +22,8 @@ class Plan:
 
     Attributes:
         pairs: in the round's units; ``seeds``: number of repetitions, 1 or more.
+        pipelines: what is trained on every purchase: one, or a panel of several.
+        asked: how the pipelines were called before they were brought to the profile; empty where as they are.
         threads: of the training on the CPU; part of the spec because the last bit depends on it.
     """
 
@@ -30,7 +32,7 @@ class Plan:
     pairs: tuple[Pair, ...]
     seeds: int
     root_seed: int
-    pipeline: Pipeline
+    pipelines: tuple[Pipeline, ...]
     tier: str
     device: str
     threads: int
@@ -39,6 +41,7 @@ class Plan:
     on_timeout: str = "fail"
     restart: bool = False
     weights_dir: Path | None = None
+    asked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.pairs:
@@ -49,29 +52,58 @@ class Plan:
             raise ConfigurationError(f"--seeds is {self.seeds}; it must be 1 or more")
         if self.threads < 1:
             raise ConfigurationError(f"--threads is {self.threads}; it must be 1 or more")
+        names = [pipeline.name for pipeline in self.pipelines]
+        if not names or len(set(names)) != len(names):
+            raise ConfigurationError(f"the pipelines are {', '.join(names) or 'none'}; name each once")
+        if self.panel and self.profile.round.scores == "participant":
+            raise ConfigurationError(
+                f"{self.profile.round.name} scores the participant's own predictions and trains no pipeline; leave --panel out"
+            )
         # A spec checks its choices; better now than when all data are read.
-        self._spec(self.pairs[0], 0, "", {}, "")
+        self._spec(self.pairs[0], 0, self.pipelines[0], "", {}, "")
+
+    @property
+    def panel(self) -> bool:
+        """Whether several pipelines judge."""
+        return len(self.pipelines) > 1
+
+    def fitted_from(self, pipeline: Pipeline) -> str | None:
+        """The name of the pipeline that ``pipeline`` was brought to the profile from; None where it is as it was asked for."""
+        before = dict(zip((p.name for p in self.pipelines), self.asked, strict=False)).get(pipeline.name, pipeline.name)
+        return None if before == pipeline.name else before
 
     def cells(self, sets: RoundSets) -> list[CellSpec]:
-        """One spec per pair and seed; all pairs of a seed before the next seed, so that a run that is cut short has whole seeds."""
-        weights = self._starting_weights()
+        """One spec per pair, seed and pipeline.
+
+        All pairs of a seed come before the next seed, so that a run that is cut short has whole seeds, and all pipelines of a pair
+        and seed one after the other, since they share a purchase.
+        """
+        weights = [self._starting_weights(pipeline) for pipeline in self.pipelines]
         participant = "" if self.weights_dir is None else f"{self.weights_dir.name}:{_listing(self.weights_dir)}"
         digests = sets.digests()
-        return [self._spec(pair, seed, weights, digests, participant) for seed in range(self.seeds) for pair in self.pairs]
+        return [
+            self._spec(pair, seed, pipeline, start, digests, participant)
+            for seed in range(self.seeds)
+            for pair in self.pairs
+            for pipeline, start in zip(self.pipelines, weights, strict=True)
+        ]
 
-    def _starting_weights(self) -> str:
-        """Identity of the pipeline's starting weights: changed weights make other cells, and missing ones are said at once.
+    def _starting_weights(self, pipeline: Pipeline) -> str:
+        """Identity of a pipeline's starting weights: changed weights make other cells, and missing ones are said at once.
 
         Raises:
             WeightsError: they cannot be had.
         """
-        if self.pipeline.architecture == "linear" or self.profile.round.scores == "participant":
+        if pipeline.architecture == "linear" or self.profile.round.scores == "participant":
             return "none"
         from evaluator.training.weights import starting_weights_identity
 
-        return starting_weights_identity(self.pipeline.weights, self.pipeline.architecture)
+        try:
+            return starting_weights_identity(pipeline.weights, pipeline.architecture)
+        except WeightsError as error:
+            raise WeightsError(f"pipeline {pipeline.name!r}: {error}") from error
 
-    def _spec(self, pair: Pair, seed: int, weights: str, data: dict[str, str], participant: str) -> CellSpec:
+    def _spec(self, pair: Pair, seed: int, pipeline: Pipeline, weights: str, data: dict[str, str], participant: str) -> CellSpec:
         return CellSpec(
             submission=self.source.name,
             submission_digest=self.source.digest,
@@ -79,7 +111,7 @@ class Plan:
             pair=pair,
             seed=seed,
             root_seed=self.root_seed,
-            pipeline=self.pipeline,
+            pipeline=pipeline,
             weights=weights,
             data=data,
             score_split=self.score_split,
@@ -90,6 +122,7 @@ class Plan:
             on_timeout=self.on_timeout,  # type: ignore[arg-type]
             restart=self.restart,
             participant_weights=participant,
+            worker_threads=node_threads(),
         )
 
 

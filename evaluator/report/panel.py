@@ -1,0 +1,57 @@
+"""The table of a panel: a row per pipeline, their mean, and a column per pair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from evaluator.report.figures import figure, verdicts
+
+
+def panel_table(summary: dict[str, Any]) -> Table:
+    """What every pipeline of the panel makes of the same purchases: macro F1 per pair, and its score over the pairs."""
+    table = Table(title="macro F1 by pipeline, on the same purchases", title_justify="left", box=None, pad_edge=False)
+    table.add_column("pipeline")
+    table.add_column("verdict")
+    for row in summary["pairs"]:
+        table.add_column(row["pair"], justify="right")
+    table.add_column("mean", justify="right")
+    table.add_column("training", justify="right")
+    for row in summary["panel"]:
+        per_pair = [_mean(pair["metrics"]) for pair in row["pairs"]]
+        score = figure(row["score"]["macro_f1"]) if row["score"] else "no score"
+        style = None if row["score"] else "red"
+        table.add_row(row["name"], verdicts(row["verdicts"]), *per_pair, score, f"{row['seconds']:.1f} s", style=style)
+    table.add_section()
+    score = summary["score"]
+    whole = f"mean of the {_number(len(summary['panel']))}"
+    figures = [_mean(row["metrics"]) for row in summary["pairs"]]
+    last = figure(score["macro_f1"]) if score else "no score"
+    table.add_row(whole, summary["verdict"], *figures, last, "", style="bold" if score else "bold red")
+    return table
+
+
+def panel_notes(summary: dict[str, Any]) -> list[str]:
+    """What a reader must know of the pipelines, a line each."""
+    names = len(summary["panel"])
+    found = [f"every purchase was made once and trained on by {names} pipelines; the score is their mean."]
+    fitted = [row for row in summary["panel"] if row["fitted_from"]]
+    found += [fitted_note(row["name"], row["fitted_from"], row["pipeline"]) for row in fitted]
+    return found
+
+
+def fitted_note(name: str, before: str, pipeline: dict[str, Any]) -> str:
+    """That a pipeline is not what its plain name says."""
+    weights = {"procedural": "the kit's own starting weights", "none": "no starting weights"}.get(
+        pipeline["weights"], f"weights {pipeline['weights']}"
+    )
+    return f"{name} is {before} brought to this profile: {pipeline['image_size']} px, {weights}; its figures are not {before}'s."
+
+
+def _mean(metrics: dict[str, Any] | None) -> str:
+    return f"{metrics['macro_f1']['mean']:.3f}" if metrics else "-"
+
+
+def _number(n: int) -> str:
+    return {2: "two", 3: "three", 4: "four", 5: "five"}.get(n, str(n))

@@ -1,0 +1,107 @@
+"""A stored cell's ledger, trained on again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evaluator.errors import ConfigurationError, DataError, TrainingError
+from evaluator.purchase.cell import train_and_score
+from evaluator.purchase.ledger import Ledger
+from evaluator.purchase.profiles import profile_named
+from evaluator.purchase.rounds import Pair
+from evaluator.purchase.sets import RoundSets, read_sets
+from evaluator.purchase.spec import CellSpec
+from evaluator.training.pipeline import Pipeline
+from evaluator.training.recipes import fitted, load_pipeline
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """What a stored cell gives to train on: its spec, its ledger, the data it was run on, and the result to compare with."""
+
+    spec: CellSpec
+    ledger: Ledger
+    sets: RoundSets
+    fingerprint: str | None
+
+    def pipelines(self, names: Sequence[str]) -> list[Pipeline]:
+        """Pipelines by name or file, brought to the cell's profile; without any name the cell's own, as it was stored.
+
+        Raises:
+            ConfigurationError: one of them does not exist or cannot be brought there.
+        """
+        profile = self.spec.profile
+        return [fitted(load_pipeline(name), profile.image_size, profile.weights) for name in names] or [self.spec.pipeline]
+
+    def run(self, pipeline: Pipeline) -> dict[str, Any]:
+        """Train and score: name, metrics, fingerprint, whether it is the cell's own pipeline and gave the stored result, and why it
+        failed where it did."""
+        own = pipeline == self.spec.pipeline
+        try:
+            scored = train_and_score(replace(self.spec, pipeline=pipeline), self.sets, self.ledger)
+        # As in a cell: torch says "out of memory" on a device by a RuntimeError.
+        except (TrainingError, MemoryError, RuntimeError) as error:
+            return {
+                "pipeline": pipeline.name,
+                "metrics": None,
+                "fingerprint": None,
+                "own": own,
+                "same": False,
+                "failed": str(error),
+            }
+        same = scored.fingerprint == self.fingerprint
+        found = {"pipeline": pipeline.name, "metrics": asdict(scored.metrics), "fingerprint": scored.fingerprint}
+        return found | {"own": own, "same": same, "failed": ""}
+
+    def line(self, row: dict[str, Any]) -> str:
+        """A row of ``run`` for the terminal."""
+        if row["failed"]:
+            return f"{row['pipeline']}: the training failed: {row['failed']}"
+        m = row["metrics"]
+        text = f"{row['pipeline']}: macro F1 {m['macro_f1']:.4f}, accuracy {m['accuracy']:.4f}, "
+        text += f"Hamming loss {m['hamming_loss']:.4f} (n={m['n']})"
+        if row["own"]:
+            same, other = "the stored result, to the bit", "not the stored result to the bit: another machine or version?"
+            text += "\n" + (same if row["same"] else other)
+        return text
+
+
+def read_replay(cell: Path, data: Path | None = None, device: str | None = None) -> Replay:
+    """Read a stored cell and the data that it was run on.
+
+    Args:
+        cell: a file of ``results/cells/``.
+        data: folder of the splits; the profile's own where None. ``device``: another than the cell's.
+
+    Raises:
+        ConfigurationError: the file is no stored cell, or one without an organiser's training.
+        DataError: the data are not what the cell was run on.
+    """
+    try:
+        stored = json.loads(cell.read_text(encoding="utf-8"))
+        spec, ledger = stored["spec"], Ledger.from_rows(stored["ledger"])
+        profile, pipeline = profile_named(spec["profile"]["name"]), Pipeline.from_dict(spec["pipeline"])
+        again = CellSpec(
+            **{name: spec[name] for name in ("submission", "submission_digest", "seed", "root_seed", "weights", "data")},
+            **{name: spec[name] for name in ("score_split", "tier", "threads")},
+            profile=profile,
+            pair=Pair.parse(spec["pair"]),
+            pipeline=pipeline,
+            device=device or spec["device"],
+        )
+        fingerprint = stored["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{cell} is not a stored cell ({error}); name a file of results/cells/") from None
+    if not again.trains:
+        raise ConfigurationError(f"{cell} is of {profile.round.name}, where the participant's own predictions were scored")
+    sets = read_sets(profile, data or Path("data") / profile.data_folder, score_split=again.score_split, cache=Path("data/.cache"))
+    changed = [split for split, digest in again.data.items() if sets.digests().get(split) != digest]
+    if changed:
+        raise DataError(
+            f"the data in {sets.folder} is not what the cell was run on ({', '.join(changed)} differ); name it with --data"
+        )
+    return Replay(again, ledger, sets, fingerprint)

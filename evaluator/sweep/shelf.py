@@ -1,0 +1,51 @@
+"""The purchases of one run: made once, whatever number of pipelines is trained on them, and taken from the store where they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evaluator.purchase.purchased import Purchased
+from evaluator.purchase.spec import CellSpec
+from evaluator.store import Store
+
+
+class Shelf:
+    """Purchases, by the hash over what decides them.
+
+    A stored one is taken only where its session may be scored under the rules of the cell that asks: one that failed is made again
+    in the next run, since its reason may have been mended. Within a run it is made once, failed or not.
+
+    Args:
+        fresh: stored ones are made again, each once.
+    """
+
+    def __init__(self, store: Store, *, fresh: bool = False) -> None:
+        self._store, self._fresh = store, fresh
+        self._made: dict[str, Purchased] = {}
+
+    def find(self, spec: CellSpec) -> Purchased | None:
+        """The purchase of a cell: of this run, or a stored one that may be scored; else None."""
+        digest = spec.purchase_digest()
+        if digest in self._made:
+            return self._made[digest]
+        if self._fresh or not spec.trains:
+            return None
+        content = self._store.read_purchase(digest)
+        found = None if content is None else Purchased.from_dict(content)
+        return found if found is not None and found.scorable(spec.on_timeout) else None
+
+    def made(self, spec: CellSpec) -> bool:
+        """Whether this run itself made the purchase of that cell."""
+        return spec.purchase_digest() in self._made
+
+    def provide(self, spec: CellSpec, make: Callable[[], Purchased]) -> Purchased:
+        """The purchase of a cell, made where there is none, and stored before anything is trained on it.
+
+        That of a round without a pipeline is not stored apart: its predictions are its score, and its cell holds the rest.
+        """
+        found = self.find(spec)
+        if found is None:
+            found = self._made[spec.purchase_digest()] = make()
+            if spec.trains and found.scorable(spec.on_timeout):
+                self._store.write_purchase(found.as_dict())
+        return found
