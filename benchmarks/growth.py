@@ -259,4 +259,4 @@ def _panel(place: Any, key: tuple[str, str], rows: Sequence[Series]) -> None:
     place.grid(True, which="major", color="#e6e6e6", linewidth=0.8)
     for side in ("top", "right"):
         place.spines[side].set_visible(False)
-    place.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=8.5)
+    place.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), frameon=False, fontsize=8.5)

@@ -81,9 +81,10 @@ class ImageDataset(Sequence):
 
     def _subset(self, positions: np.ndarray) -> ImageDataset:
         labels = None if self._labels is None else self._labels[positions]
-        return ImageDataset(
-            self._path, self._rows[positions], labels, self.classes, indices=self.indices[positions], mapped=self._file
-        )
+        rows = self._rows[positions]  # refuses what is no position
+        # Not from ``indices``, which would be made for all images to number a few.
+        indices = positions.astype(np.int64) % len(self) if self._indices is None else self._indices[positions]
+        return ImageDataset(self._path, rows, labels, self.classes, indices=indices, mapped=self._file)
 
     @property
     def indices(self) -> np.ndarray:
