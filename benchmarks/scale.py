@@ -119,8 +119,10 @@ def measure(plan: Plan, folder: Path, say: Callable[[str], None]) -> list[Series
     from benchmarks import scale_training
 
     bench = Bench(plan, folder)
-    say("pools: folders and caches")
-    pools = {n: provided(bench, n, plan.side, "once", n) for n in plan.pools}
+    pools = {}
+    for n in plan.pools:
+        say(f"pools: folder and cache of {n:,} images")
+        pools[n] = provided(bench, n, plan.side, "once", n)
     say("pools: cells")
     scale_cell.pools(bench, pools)
     say("labels: purchases, ledgers, results")

@@ -37,6 +37,9 @@ def steps(n: int, side: int, batch: int, wanted: int) -> tuple[list[float], int]
 
     Returns:
         (seconds of each, steps of an epoch).
+
+    Raises:
+        ValueError: the images make one step, which leaves none to measure.
     """
     pipeline = replace(PIPELINES["quick"], weights="none", image_size=side, batch_size=batch, epochs=1)
     draw = generator(1, "benchmark", "training", n, side)
@@ -53,6 +56,8 @@ def steps(n: int, side: int, batch: int, wanted: int) -> tuple[list[float], int]
 
     with contextlib.suppress(_Enough):
         train(pipeline, images, labels, seed=1, device="cpu", threads=1, progress=progress)
+    if len(moments) < 2:
+        raise ValueError(f"{n} images are one step of {batch}; a second one is needed to measure")
     return np.diff(moments).tolist(), round(1 / shares[0])
 
 
