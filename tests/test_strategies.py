@@ -393,6 +393,23 @@ def test_k_center_always_takes_the_farthest(seed, n, budget):
         assert distance[pick] == pytest.approx(distance.max(), rel=1e-4)
 
 
+@pytest.mark.parametrize("labelled", [None, np.zeros((2, 3))], ids=["", "labelled"])
+@pytest.mark.parametrize("steps", [1000, 3], ids=["", "ties"])
+def test_k_center_of_a_large_pool_keeps_distances_for_a_front_alone_and_chooses_the_same(labelled, steps):
+    # Whole numbers are exact in float32, so that nothing but the rule decides.
+    x = generator(4).integers(-steps, steps + 1, (2500, 3)).astype(np.float64)
+    x -= np.round(x.mean(0))
+    x = np.vstack([x, -x])
+    found = k_center(x, 150, labelled)
+    assert len(set(found.tolist())) == 150
+    distance = ((x - x[found[0]]) ** 2).sum(1) if labelled is None else (x**2).sum(1)
+    for step, pick in enumerate(found):
+        if step or labelled is not None:
+            distance[found[:step]] = -1
+            assert pick == distance.argmax()
+            distance = np.minimum(distance, ((x - x[pick]) ** 2).sum(1))
+
+
 @pytest.mark.parametrize("function", [prob_cover, k_center], ids=["prob_cover", "k_center"])
 def test_blocks_change_nothing(function, monkeypatch):
     x = generator(8).normal(size=(300, 4))

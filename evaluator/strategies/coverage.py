@@ -14,8 +14,9 @@ def k_center(x: Any, budget: int, labelled: Any = None) -> np.ndarray:
     """Indices (m,) of the farthest-first traversal: always the image farthest from all that is chosen or labelled.
 
     Sener and Savarese (2018), Active Learning for Convolutional Neural Networks: A Core-Set Approach (the greedy 2-approximation).
-    Without labelled images it starts at the one nearest to the mean. One product of the pool with a vector per choice, O(n) memory
-    beside the embeddings.
+    Without labelled images it starts at the one nearest to the mean. Distances to a new centre are needed only where an image could
+    be the farthest: they are kept exact for a front of the farthest images, and brought up to date for all, many centres at once,
+    when the front no longer holds the farthest for certain. O(n) memory beside the embeddings.
 
     Args:
         labelled: embeddings (m, d) of images whose labels are known already; they count as centres.
@@ -29,19 +30,28 @@ def k_center(x: Any, budget: int, labelled: Any = None) -> np.ndarray:
     norms = squared_norms(x)
     # Rows are centred, so without centres the shortest is the one nearest to the mean.
     nearest = nearest_squared(x, known) if len(known) else norms.max() - norms
+    size = max(1024, len(x) // 16)
+    front, bound, synced = np.empty(0, np.int64), np.inf, 0
     for step in range(len(chosen)):
-        pick = int(nearest.argmax())
+        pick = int(front[nearest[front].argmax()]) if len(front) else 0
+        # Outside the front distances may be too large, never too small.
+        if len(front) == 0 or nearest[pick] <= bound:
+            if step and synced == 0 and len(known) == 0:
+                nearest = nearest_squared(x, x[chosen[:step]])
+            elif synced < step:
+                np.minimum(nearest, nearest_squared(x, x[chosen[synced:step]]), out=nearest)
+            nearest[chosen[:step]] = -1
+            synced = step
+            pick = int(nearest.argmax())
+            # The first choice alone says nothing about distances yet.
+            if len(x) > size and (step or len(known)):
+                ranked = np.argpartition(-nearest, size)
+                front, bound = np.sort(ranked[:size]), nearest[ranked[size]]
         chosen[step] = pick
-        distance = x @ x[pick]
-        distance *= -2
-        distance += norms
-        distance += norms[pick]
-        np.maximum(distance, 0, out=distance)
-        if step == 0 and len(known) == 0:
-            nearest = distance
-        else:
-            np.minimum(nearest, distance, out=nearest)
-        nearest[chosen[: step + 1]] = -1
+        if len(front):
+            distance = squared_distances(x[pick][None], norms[pick][None], x[front], norms[front])[0]
+            nearest[front] = np.minimum(nearest[front], distance)
+        nearest[pick] = -1
     return chosen
 
 

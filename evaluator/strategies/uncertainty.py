@@ -139,15 +139,15 @@ def expected_balance(p: Any, labels: Any, budget: int) -> np.ndarray:
     if labels.shape[1] != p.shape[1]:
         raise ValueError(f"labels have {labels.shape[1]} classes and probabilities {p.shape[1]}")
     have = labels.sum(0).astype(np.float64)
-    free = np.ones(len(p), bool)
+    left = p.copy()
     chosen = np.empty(as_budget(budget, len(p)), np.int64)
     for step in range(len(chosen)):
         missing = have.max() - have
         # Where all are equal, every class is as welcome as the other.
         weights = missing / missing.sum() if missing.sum() > 0 else np.full(len(have), 1 / len(have))
-        chosen[step] = np.argmax(np.where(free, p @ weights, -np.inf))
-        free[chosen[step]] = False
-        have += p[chosen[step]]
+        pick = chosen[step] = int(np.argmax(left @ weights))
+        left[pick] = -1  # below every probability, whatever the weights
+        have += p[pick]
     return chosen
 
 
