@@ -112,7 +112,7 @@ def test_impossible_batches_are_refused(n, size):
         draw_batch(n, size, seed=1)
 
 
-@pytest.mark.gpu
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_labels_are_the_same_on_every_device_and_pictures_repeat():
     images, labels = draw_batch(64, 64, seed=1, device="cuda")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import LINEAR, SMALL, TURNS, same, toy, weights
 
 from evaluator.errors import ConfigurationError, DataError, TrainingError
 from evaluator.scoring.metrics import best_constant, score
@@ -16,43 +17,10 @@ from evaluator.training import augment
 from evaluator.training.convolutions import Depthwise, Pointwise, quicken
 from evaluator.training.loop import train
 from evaluator.training.network import build_network
-from evaluator.training.pipeline import IMAGENET_MEAN, IMAGENET_STD, Augmentation, Pipeline
+from evaluator.training.pipeline import IMAGENET_MEAN, IMAGENET_STD, Augmentation
 from evaluator.training.predict import decide, predict
-from evaluator.training.recipes import PIPELINES
 from evaluator.training.schedule import batches, rate_factor
 from evaluator.training.split import stratified_share
-
-TURNS = Augmentation(horizontal_flip=True, vertical_flip=True, quarter_turns=True)
-SMALL = Pipeline(
-    name="small",
-    architecture="efficientnet_b0",
-    weights="none",
-    image_size=32,
-    epochs=2,
-    batch_size=8,
-    averaging=0.5,
-    augmentation=TURNS,
-)
-LINEAR = PIPELINES["milliseconds"]
-
-
-def toy(n: int, seed: int = 0, side: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """Two classes that a blind model cannot tell and any seeing one can: the upper half is bright; the right half is red."""
-    rng = generator(seed, "toy")
-    labels = (rng.random((n, 2)) < 0.4).astype(np.uint8)
-    images = rng.integers(60, 120, (n, side, side, 3), dtype=np.uint8)
-    images[labels[:, 0] == 1, : side // 2] += 60
-    images[labels[:, 1] == 1, :, side // 2 :, 0] += 90
-    return images, labels
-
-
-def weights(trained) -> dict[str, torch.Tensor]:
-    return trained.model.state_dict()
-
-
-def same(a, b) -> bool:
-    return all(torch.equal(x, weights(b)[name]) for name, x in weights(a).items())
-
 
 # -- transforms
 
@@ -351,7 +319,7 @@ def test_a_loss_that_is_not_finite_stops_with_epoch_and_step():
         train(wild, images, labels, seed=1, threads=1)
 
 
-@pytest.mark.gpu
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_repeats_and_agrees_with_the_cpu():
     images, labels = toy(60)

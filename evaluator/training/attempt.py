@@ -213,7 +213,9 @@ class Attempt:
         stepped = np.isfinite(norms)
         for step, taken in enumerate(stepped):
             self.skipped_in_a_row = 0 if taken else self.skipped_in_a_row + 1
-            if self.skipped_in_a_row >= MOST_SKIPPED_STEPS or (taken and not np.isfinite(losses[step])):
+            # A loss beyond float16 is left out like a gradient, but where there was no other there is nothing to report.
+            hopeless = not np.isfinite(losses).any() or (taken and not np.isfinite(losses[step]))
+            if self.skipped_in_a_row >= MOST_SKIPPED_STEPS or hopeless:
                 raise TrainingError(
                     f"the gradient did not fit into float16 in {self.skipped_in_a_row} steps in a row {at.format(step + 1)} (loss "
                     f"{losses[step]}); expected it to fit once the loss is scaled down. {ways_out}, or set precision to float32"

@@ -33,6 +33,7 @@ from evaluator.training.weights import load_starting_weights, starting_weights_i
 
 SMALLEST_MICRO_BATCH = 2
 """Batch normalisation needs two items to normalise by."""
+_RAN_OUT, _WENT_ON = "memory ran out", "went on from a checkpoint"
 
 
 def train(
@@ -201,7 +202,8 @@ class _Task:
         if state is not None:
             attempt.restore(state)
             self.earlier = state.about["seconds"]
-            self.notes += [*state.about["notes"], f"went on from a checkpoint after epoch {attempt.done} of {self.recipe.epochs}"]
+            went_on = f"{_WENT_ON} after epoch {attempt.done} of {self.recipe.epochs}"
+            self.notes = [*dict.fromkeys([*self.notes, *state.about["notes"]]), went_on]
 
         def keep(attempt: Attempt) -> None:
             if file is not None and attempt.done < self.recipe.epochs and file.due():
@@ -211,11 +213,12 @@ class _Task:
         return attempt, attempt.run(keep), identity
 
     def _note_shortage(self, micro_batch: int) -> None:
+        """It replaces what was said of the attempts before."""
         note = (
-            f"memory ran out on {self.where}: the training started again with batches of {self.recipe.batch_size} worked through "
+            f"{_RAN_OUT} on {self.where}: the training started again with batches of {self.recipe.batch_size} worked through "
             f"{micro_batch} items at a time, their gradients added up; batch normalisation saw the smaller batches"
         )
-        self.notes = [*(n for n in self.notes if not n.startswith("memory ran out")), note]
+        self.notes = [*(n for n in self.notes if not n.startswith((_RAN_OUT, _WENT_ON))), note]
 
 
 def _starting_model(pipeline: Pipeline, n_outputs: int, seed: int) -> tuple[nn.Module, str]:

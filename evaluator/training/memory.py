@@ -28,7 +28,11 @@ def is_shortage(error: BaseException) -> bool:
 
 def release() -> None:
     """Give back what a failed attempt held. To be called outside of the ``except`` clause, which keeps its frames alive."""
-    gc.collect()
+    gc.collect()  # a model, its optimiser and their hooks refer to each other
+    _return_unused()
+
+
+def _return_unused() -> None:
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
@@ -50,7 +54,7 @@ def halving(attempt: Callable[[int], Made], batch_size: int) -> Made:
             if batch_size == 1:
                 raise TrainingError(f"a single image does not fit into memory ({_first_line(error)}); {WAYS_OUT}") from error
         batch_size = -(-batch_size // 2)
-        release()
+        _return_unused()
 
 
 WAYS_OUT = "end other programs on the device, take a device with more memory or the cpu, or a pipeline of a smaller image_size"
