@@ -213,7 +213,8 @@ def test_a_quick_look_measures_every_row_and_leaves_nothing(tmp_path, monkeypatc
     epoch = next(s for s in series if s.name == "one epoch")
     step = next(s for s in series if s.name.startswith("one step"))
     assert epoch.medians()[80] == pytest.approx(5 * step.medians()[80])  # 80 images in steps of 16
-    assert list((tmp_path / "temporary").iterdir()) == []
+    left = [path.name for path in (tmp_path / "temporary").iterdir() if path.name.startswith(("scale-", "dck-"))]
+    assert left == []  # torch keeps a folder of its own there
     capsys.readouterr()
 
 
