@@ -158,6 +158,14 @@ def test_the_two_level_spread_by_hand():
     assert shared.value == own.value == pytest.approx(image.mean())
 
 
+@pytest.mark.parametrize("images", ["shared", "own"])
+def test_without_chance_between_images_both_levels_are_the_upper_one(images):
+    seeds = generator(1, "test flat images").standard_normal(15)
+    found, expected = over_images(np.repeat(seeds[:, None], 7, axis=1), images=images), over_seeds(seeds, method="percentile")
+    assert found.value == pytest.approx(expected.value)
+    assert found.high - found.low == pytest.approx(expected.high - expected.low, rel=0.1)
+
+
 def test_two_strategies_side_by_side_stay_paired():
     rng = generator(1, "test side")
     base = (rng.random((6, 80)) < 0.6).astype(float)

@@ -142,6 +142,12 @@ def test_exact_sign_flips_by_hand():
     assert sign_flip_p(np.array([1.0, 2, -3])) == 1
     assert sign_flip_p(np.array([1.0, NAN, 2, 3, NAN])) == 2 / 8
     assert np.isnan(sign_flip_p(np.array([NAN, NAN])))
+    assert sign_flip_p(np.zeros(4)) == sign_flip_p(np.zeros(40)) == 1
+
+
+def test_a_drawn_p_is_never_zero():
+    # None of 999 flips of 60 equal differences comes near; the one seen is one of 1000 all the same.
+    assert sign_flip_p(np.ones(60), flips=999) == 1 / 1000
 
 
 # Holm's correction
@@ -227,8 +233,10 @@ def test_identical_scores_differ_by_nothing():
 
 def test_scores_that_differ_by_rounding_alone_are_identical():
     base = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9])
-    found = finding_of((base * 3) / 3 + np.spacing(base), base)
-    assert (found.difference.mean, found.p, found.finding) == (0, 1, Finding.NOISE)
+    for failed in ([], [2]):
+        base[failed] = NAN
+        found = finding_of(base + np.spacing(base), base)
+        assert (found.difference.mean, found.p, found.p_permutation, found.finding) == (0, 1, 1, Finding.NOISE)
 
 
 @pytest.mark.parametrize(("n", "finding"), [(2, "within noise"), (5, "within noise"), (6, "better"), (20, "better")])

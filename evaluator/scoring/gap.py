@@ -78,8 +78,7 @@ def shares(
         raise ValueError(f"{floor!r} is floor and ceiling; a gap needs two strategies")
     base, top = scores.of(floor), scores.of(ceiling)
     gains, gaps = scores.values - base, np.broadcast_to(top - base, scores.values.shape)
-    lacking = np.isnan(gains) | np.isnan(gaps)
-    gains, gaps = np.where(lacking, np.nan, gains), np.where(lacking, np.nan, gaps)
+    gaps = np.where(np.isnan(gains), np.nan, gaps)  # the gap is that of the strategy's own seeds
     value, low, high = fieller(gains, gaps, level)
     tests = paired_tests(gaps, level, rounding_of(np.broadcast_to(base, gaps.shape), np.broadcast_to(top, gaps.shape)))
     found = []
