@@ -1,4 +1,4 @@
-"""A purchase: what one submission bought at one pair and seed, and how that went. Made once, trained on by as many pipelines as wish.
+"""A purchase: what one submission bought at one pair and seed, and how that went. Made once, for any number of pipelines.
 
 It is the half of a cell that does not repeat: what a strategy buys may depend on its clock. So it is a thing of its own, stored as
 soon as the session has ended; a training that was interrupted, or another pipeline, goes on from it.

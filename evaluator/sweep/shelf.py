@@ -1,4 +1,4 @@
-"""The purchases of one run: made once, whatever number of pipelines is trained on them, and taken from the store where they are there."""
+"""The purchases of one run: each made once, however many pipelines are trained on it, or taken from the store."""
 
 from __future__ import annotations
 

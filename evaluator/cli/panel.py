@@ -1,0 +1,34 @@
+"""``python -m evaluator panel``: how far the pipelines agree on the order of the submissions whose cells are stored."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``panel`` to the command line."""
+    verb = subparsers.add_parser("panel", help="rank agreement of pipelines over stored submissions", description=__doc__)
+    verb.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder of results (default: results/)")
+    verb.add_argument("--profile", help="only cells of this profile")
+    verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstrap's draws (default: %(default)s)")
+    verb.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb; 0."""
+    from rich.console import Console
+
+    from evaluator.errors import ConfigurationError
+    from evaluator.report.agreement import agreement_report, show_agreement
+    from evaluator.sweep.gathering import gather
+
+    if args.seed < 0:
+        raise ConfigurationError(f"--seed is {args.seed}; it must be 0 or more")
+    report = agreement_report(gather(args.results, args.profile), args.seed)
+    if args.json:
+        print(json.dumps(report, indent=1))
+    else:
+        show_agreement(Console(), report)
+    return 0

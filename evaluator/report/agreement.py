@@ -1,0 +1,83 @@
+"""Rank agreement of pipelines over submissions: as JSON, and for the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from scipy.stats import rankdata
+
+from evaluator.scoring.agreement import FEW, agreement
+from evaluator.sweep.gathering import Gathered
+
+
+def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
+    """What is known of the agreement, JSON-able, documented in ``docs/results-format.md``. ``seed``: root of the draws."""
+    found = agreement(gathered.scores, seed=seed)
+    means = gathered.scores.mean(axis=2)
+    return {
+        "profile": gathered.rules["profile"]["name"],
+        "kit": gathered.rules["kit"],
+        "root_seed": gathered.rules["root_seed"],
+        "metric": gathered.metric,
+        "pairs": list(gathered.pairs),
+        "seeds": list(gathered.seeds),
+        "submissions": list(gathered.submissions),
+        "pipelines": [
+            {"name": name, "scores": scores.tolist(), "ranks": rankdata(-scores.round(12)).tolist()}
+            for name, scores in zip(gathered.pipelines, means, strict=True)
+        ],
+        "tau": [[asdict(cell) for cell in row] for row in found.tau],
+        "mean_tau": asdict(found.mean_tau),
+        "w": asdict(found.w),
+        "resamples": found.resamples,
+        "bootstrap_seed": seed,
+        "left_out": list(gathered.left_out),
+    }
+
+
+def show_agreement(console: Console, report: dict[str, Any]) -> None:
+    """The rankings, the matrix of tau, and how far they can be trusted."""
+    names = [row["name"] for row in report["pipelines"]]
+    grid = f"profile {report['profile']}, {len(report['pairs'])} pairs, {len(report['seeds'])} seeds"
+    ranking = Table(title=f"rank and {report['metric']} by pipeline: {grid}", title_justify="left", box=None, pad_edge=False)
+    for name in ("submission", *names, "mean rank"):
+        ranking.add_column(name, justify="left" if name == "submission" else "right")
+    ranks = [row["ranks"] for row in report["pipelines"]]
+    mean = [sum(column) / len(column) for column in zip(*ranks, strict=True)]
+    for i in sorted(range(len(mean)), key=lambda i: mean[i]):
+        cells = [f"{row['ranks'][i]:g}  {row['scores'][i]:.3f}" for row in report["pipelines"]]
+        ranking.add_row(Text(report["submissions"][i]), *cells, f"{mean[i]:.1f}")
+    console.print(ranking)
+    matrix = Table(title="Kendall's tau-b between pipelines", title_justify="left", box=None, pad_edge=False)
+    for name in ("", *names):
+        matrix.add_column(name, justify="right" if name else "left")
+    for i, row in enumerate(report["tau"]):
+        matrix.add_row(names[i], *("" if i == j else _coefficient(cell) for j, cell in enumerate(row)))
+    console.print(matrix)
+    console.print(f"mean tau {_coefficient(report['mean_tau'])}; Kendall's W {_coefficient(report['w'])}", markup=False)
+    for note in notes(report):
+        console.print(Text("  " + note, style="dim"))
+
+
+def notes(report: dict[str, Any]) -> list[str]:
+    """How the figures came about, and what was left out, a line each."""
+    n, reason = len(report["submissions"]), report["mean_tau"]["reason"] or report["w"]["reason"]
+    found = [f"no coefficient: {reason}."] if reason else []
+    found.append(
+        f"brackets: 95 % percentile bootstrap over {n} submissions and {len(report['seeds'])} seeds "
+        f"({report['resamples']} draws, seed {report['bootstrap_seed']})."
+    )
+    if not reason and n < FEW:
+        found.append(f"{n} submissions are few: below {FEW} such an interval is narrower than it says.")
+    return found + [f"left out: {line}" for line in report["left_out"]]
+
+
+def _coefficient(cell: dict[str, Any]) -> str:
+    if cell["value"] is None:
+        return "-"
+    spread = "" if cell["low"] is None else f" [{cell['low']:.2f}, {cell['high']:.2f}]"
+    return f"{cell['value']:.2f}{spread}"
