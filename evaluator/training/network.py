@@ -67,7 +67,7 @@ def build_network(
     for name, value in (("dropout", dropout), ("stochastic_depth", stochastic_depth)):
         if not 0.0 <= value < 1.0:
             raise ConfigurationError(f"{name} is {value}; expected a probability in [0, 1)")
-    timm = None if timm_name is None else _timm_that_knows(timm_name)
+    timm = None if timm_name is None else timm_that_knows(timm_name)
     # The CPU generator is seeded directly: torch.manual_seed would also reseed every accelerator, which fork_rng without devices
     # does not restore.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
@@ -162,7 +162,7 @@ def classifier_name(body: nn.Module) -> str:
     return next(name for name, module in body.named_modules() if module is last)
 
 
-def _timm_that_knows(name: str) -> ModuleType:
+def timm_that_knows(name: str) -> ModuleType:
     """The module timm, imported here because that takes a second.
 
     Raises:

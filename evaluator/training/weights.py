@@ -20,7 +20,8 @@ import torchvision
 from torch import Tensor, nn
 
 from evaluator.errors import WeightsError
-from evaluator.training.network import HEAD_PREFIX, feature_state
+from evaluator.training import hub
+from evaluator.training.network import HEAD_PREFIX, TIMM_PREFIX, TimmNetwork, feature_state
 
 PROCEDURAL_ARCHITECTURE = "efficientnet_b4"
 PROCEDURAL_FILE = Path(__file__).parent / "weights_data" / "procedural-efficientnet_b4.safetensors"
@@ -28,19 +29,24 @@ PROCEDURAL_SHA256 = "69dd25cf9bb033b6b3777bd98d20a41c034c45048104c2b81914c146739
 """SHA-256 of the committed file. A change of the file is a change of every result that started from it."""
 
 WAYS_OUT = (
-    "use `weights: procedural` (the kit's own starting weights, no network needed) or `weights: none` (start from random weights)"
+    f"use `weights: procedural` (the kit's own for {PROCEDURAL_ARCHITECTURE}, no network needed) or `weights: none` (start from "
+    "random weights)"
 )
 
 
-def load_starting_weights(model: nn.Module, weights: str, architecture: str, *, torch_home: Path | None = None) -> str:
+def load_starting_weights(
+    model: nn.Module, weights: str, architecture: str, *, torch_home: Path | None = None, hub_cache: Path | None = None
+) -> str:
     """Load the feature layers of ``model`` from the named weights; the head keeps its own start.
 
     Args:
         model: a network of ``build_network``, on any device; float16 weights are widened to the model's own type.
-        weights: ``"procedural"`` (the file that comes with the kit), ``"imagenet"`` (torchvision's, from torch's cache, fetched
-            once where there is a network), ``"none"``, or the path of a ``.safetensors`` file.
+        weights: ``"procedural"`` (the file that comes with the kit), ``"imagenet"`` (torchvision's from torch's cache, or timm's
+            from the hub's, fetched once where there is a network), ``"none"``, or the path of a ``.safetensors`` file, which may
+            be one of timm's own for a model of timm; the head of such a file is left out.
         architecture: the name that ``model`` was built by.
         torch_home: where torch's cache is looked for, instead of ``$TORCH_HOME``.
+        hub_cache: where the hub's cache is looked for, instead of ``$HF_HUB_CACHE``.
 
     Returns:
         The identity to store with a result: ``"none"`` or ``"sha256:<64 hex digits>"`` of the file.
@@ -48,29 +54,35 @@ def load_starting_weights(model: nn.Module, weights: str, architecture: str, *, 
     Raises:
         WeightsError: the weights cannot be had, or are not those of this network; the model is unchanged.
     """
-    path = _file(weights, architecture, torch_home)
+    path = _file(weights, architecture, torch_home, hub_cache)
     if path is None:
         return "none"
-    state = _read_pickled(path) if weights == "imagenet" else read_safetensors(path)
     identity = _identity(path, weights)
+    state = _read_pickled(path) if path.suffix == ".pth" else read_safetensors(path)
+    if isinstance(model, TimmNetwork):
+        state = hub.as_features(model, state)
     _copy_features(model, state, path)
     return identity
 
 
-def starting_weights_identity(weights: str, architecture: str, *, torch_home: Path | None = None) -> str:
+def starting_weights_identity(
+    weights: str, architecture: str, *, torch_home: Path | None = None, hub_cache: Path | None = None
+) -> str:
     """What ``load_starting_weights`` will return, found before any other work is done.
 
     Raises:
         WeightsError: the weights cannot be had.
     """
-    path = _file(weights, architecture, torch_home)
+    path = _file(weights, architecture, torch_home, hub_cache)
     return "none" if path is None else _identity(path, weights)
 
 
-def _file(weights: str, architecture: str, torch_home: Path | None) -> Path | None:
+def _file(weights: str, architecture: str, torch_home: Path | None, hub_cache: Path | None) -> Path | None:
     if weights == "none":
         return None
     if weights == "imagenet":
+        if architecture.startswith(TIMM_PREFIX):
+            return hub.pretrained_file(architecture, hub_cache)
         return _imagenet_file(architecture, torch_home)
     return _procedural_file(architecture) if weights == "procedural" else _named_file(weights)
 
@@ -81,6 +93,12 @@ def _identity(path: Path, weights: str) -> str:
         raise WeightsError(
             f"{path} has the SHA-256 {digest}, expected {PROCEDURAL_SHA256}; restore it (`git checkout -- {path.name}` in its "
             f"folder), or name it by its path to use it as it is"
+        )
+    named = hub.expected_sha256(path) if weights == "imagenet" else None
+    if named is not None and digest != named:
+        raise WeightsError(
+            f"{path} has the SHA-256 {digest}, expected {named}: it is truncated or another file. Delete {path.resolve()} and "
+            f"fetch it again; or {WAYS_OUT}"
         )
     return f"sha256:{digest}"
 
@@ -135,6 +153,11 @@ def write_features(model: nn.Module, path: Path, description: str) -> str:
 
 
 def _procedural_file(architecture: str) -> Path:
+    if architecture.startswith(TIMM_PREFIX):
+        raise WeightsError(
+            f"`weights: procedural` exists for {PROCEDURAL_ARCHITECTURE}, not for {architecture}; use `weights: imagenet`, "
+            f"`weights: none`, or the path of a .safetensors file"
+        )
     if architecture != PROCEDURAL_ARCHITECTURE:
         raise WeightsError(
             f"`weights: procedural` exists for {PROCEDURAL_ARCHITECTURE}, not for {architecture}; make them with `python -m "
