@@ -1,6 +1,7 @@
 """Pipelines as files: what is shipped, what a person brings, and what a recipe becomes on a profile without ImageNet weights."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -96,6 +97,32 @@ def test_images_are_normalised_as_the_weights_expect(name):
     assert configuration.input_size == (3, pipeline.image_size, pipeline.image_size)
     # Licences that let a competition use them.
     assert configuration.license == "apache-2.0"
+
+
+PAGE = (FOLDER.parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
+
+
+def test_the_documented_pipelines_are_those_of_the_kit():
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| `(\S+)` \| (\w+) \| (\w+) \| (\d+) px \| (\d+) \|$", PAGE, re.MULTILINE)
+    fields = ("name", "architecture", "trains", "weights", "image_size", "epochs")
+    assert sorted(rows) == [tuple(str(getattr(PIPELINES[name], field)) for field in fields) for name in NAMES]
+
+
+def test_the_documented_files_are_those_that_the_pipelines_load():
+    import timm
+    import torchvision
+
+    rows = re.findall(r"^\| (`[^|]*`) \| `([^`]+)` (?:of|from) `([^`]+)` \| `([^`]+)` \|$", PAGE, re.MULTILINE)
+    found = {name: row[1:] for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+    assert sorted(found) == [name for name in NAMES if PIPELINES[name].weights == "imagenet"]
+    for name, (file, source, place) in found.items():
+        if PIPELINES[name].architecture.startswith("timm/"):
+            repository = timm.get_pretrained_cfg(PIPELINES[name].architecture.removeprefix("timm/")).hf_hub_id
+            assert (file, source) == ("model.safetensors", repository)
+            assert place == f"models--{repository.replace('/', '--')}/snapshots/main/"
+        else:
+            url = torchvision.models.get_model_weights(PIPELINES[name].architecture)["IMAGENET1K_V1"].url
+            assert f"{source}{file}" == url
 
 
 def test_reading_recipes_needs_neither_torch_nor_timm():
