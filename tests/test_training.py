@@ -14,6 +14,7 @@ from evaluator.errors import ConfigurationError, DataError, TrainingError
 from evaluator.scoring.metrics import best_constant, score
 from evaluator.seeds import generator
 from evaluator.training import augment
+from evaluator.training.average import Average
 from evaluator.training.convolutions import Depthwise, Pointwise, quicken
 from evaluator.training.loop import train
 from evaluator.training.network import build_network
@@ -279,6 +280,37 @@ def test_averaging_weights_and_thresholds_belong_to_the_averaged_model():
     recipe = replace(LINEAR, averaging=0.9, threshold="base_rate")
     trained = train(recipe, images, labels, seed=1, threads=1)
     assert decide(predict(trained, images), trained.thresholds).sum(axis=0).tolist() == labels.sum(axis=0).tolist()
+
+
+def test_the_validation_loss_is_that_of_the_weights_that_would_be_kept():
+    images, labels = toy(40)
+    recipe = replace(LINEAR, averaging=0.95, validation_share=0.3)
+    trained = train(recipe, images, labels, seed=1, threads=1)
+    _, held = stratified_share(labels, 0.3, generator(1, "validation split"))
+    found, given = predict(trained, images[held]).astype(float), labels[held]
+    entropy = -np.mean(given * np.log(found) + (1 - given) * np.log(1 - found))
+    assert trained.history[-1]["validation_loss"] == pytest.approx(entropy, rel=1e-5)
+    plain = train(replace(recipe, averaging=0.0), images, labels, seed=1, threads=1)
+    assert plain.history[-1]["validation_loss"] != pytest.approx(entropy, rel=1e-3)
+
+
+def test_the_average_is_that_of_the_formula():
+    rng = torch.Generator().manual_seed(0)
+    weight, counter = torch.rand(3, 2, generator=rng), torch.tensor(0)
+    average, expected = Average([weight, counter], 0.9), None
+    for _ in range(5):
+        weight += torch.rand(3, 2, generator=rng)
+        counter += 10
+        average.update()
+        expected = weight.clone() if expected is None else 0.9 * expected + 0.1 * weight
+    assert torch.allclose(average.values[0], expected)
+    now = weight.clone()
+    with average.in_place():
+        assert torch.allclose(weight, expected)
+    assert torch.equal(weight, now)
+    average.finish()
+    assert torch.allclose(weight, expected)
+    assert counter < 50
 
 
 @pytest.mark.parametrize(
