@@ -31,13 +31,18 @@ def network_of(pipeline: Pipeline, n_outputs: int = 6) -> torch.nn.Module:
 
 
 def operations_per_image(pipeline: Pipeline, n_outputs: int = 6) -> int:
-    """Floating-point operations (a multiplication and an addition are two) of convolutions and matrix products in one image pass:
-    forward, and backward through the layers that train. Counted by torch on shapes alone, nothing is computed."""
+    """Floating-point operations (a multiplication and an addition are two) of convolutions and matrix products in one image pass.
+
+    The forward pass is counted by torch on shapes alone, nothing is computed. The backward pass of a network that trains whole is
+    taken as twice the forward one, for the gradients of inputs and of weights: torch's counter would take the backward pass of a
+    depthwise convolution for that of a dense one, and come to ten times as much.
+    """
     model = network_of(pipeline, n_outputs).to("meta")
     images = torch.empty(2, 3, pipeline.image_size, pipeline.image_size, device="meta")
-    with FlopCounterMode(display=False) as counter:
-        model(images).sum().backward()
-    return counter.get_total_flops() // len(images)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(images)
+    forward = counter.get_total_flops() // len(images)
+    return forward if pipeline.trains == "head" else 3 * forward
 
 
 def matrix_product_rate(device: torch.device, dtype: torch.dtype = torch.float32, *, seconds: float = 1.0) -> float:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
-from torch.optim.swa_utils import AveragedModel
 
 import evaluator.training.augment
+from evaluator.training.average import Average
 
 
 class Phases:
@@ -82,7 +82,7 @@ def observed(phases: Phases) -> Iterator[None]:
     originals = [
         (torch.Tensor, "backward", "backward"),
         (nn.utils, "clip_grad_norm_", "optimiser"),
-        (AveragedModel, "update_parameters", "optimiser"),
+        (Average, "update", "optimiser"),
     ]
     kept = [(owner, name, getattr(owner, name)) for owner, name, _ in originals]
     transform = evaluator.training.augment.transform

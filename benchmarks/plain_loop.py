@@ -11,8 +11,8 @@ rates, schedule, epochs, loss, clipping, averaging, frozen layers and thresholds
 
 - the random numbers of the augmentation (both draw from streams of the same seed, each in its own way);
 - shift and zoom are torchvision's ``RandomAffine``, which fills with black where ours mirrors the border; contrast turns around the
-  mean of the grey image where ours takes the mean of all channels; blur is a Gaussian of random width where ours mixes in a random
-  share of a 3 x 3 binomial. Flips and quarter turns are exactly ours;
+  mean of the grey image where ours takes the mean of all channels; ``blur`` is a Gaussian of random width where ours mixes in a
+  random share of a 3 x 3 binomial. Flips, quarter turns and ``gaussian`` are ours;
 - an image that is stored at another size than the pipeline's is resized by torchvision.
 
 It is written apart from ``evaluator/training/loop.py`` on purpose: two programs that agree check each other.
@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -108,6 +108,8 @@ def augmentations(rules: Augmentation, chance: float = 0.5) -> list[Callable]:
         # The width at which the Gaussian's outer weight over its centre is that of the largest share of the binomial blur.
         side = (rules.blur / 4) / (1 - rules.blur / 2)
         found.append(transforms.GaussianBlur(3, sigma=(0.01, math.sqrt(-1 / (2 * math.log(side))))))
+    if rules.gaussian:
+        found.append(transforms.GaussianBlur(2 * math.ceil(3 * rules.gaussian) + 1, sigma=(1e-3, rules.gaussian)))
     if rules.brightness or rules.contrast:
         found.append(transforms.ColorJitter(brightness=rules.brightness, contrast=rules.contrast))
     return found
@@ -132,8 +134,6 @@ class PlainTrained:
     thresholds: np.ndarray
     losses: list[float]
     seconds: float
-    device: torch.device
-    phases: dict[str, float] = field(default_factory=dict)
 
 
 def train_plainly(
@@ -146,7 +146,7 @@ def train_plainly(
     threads: int | None = None,
     batch_size: int | None = None,
     loader_workers: int = 0,
-    measured: bool = False,
+    phases: Phases = SILENT,
     most_steps: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> PlainTrained:
@@ -160,7 +160,7 @@ def train_plainly(
         device, threads: as there.
         batch_size: largest number of items per step; ``None`` takes the pipeline's.
         loader_workers: processes that decode; 0 decodes in this one.
-        measured: keep the seconds per phase (with ``loader_workers``, decoding and augmenting are one phase: waiting for data).
+        phases: keeps the seconds per phase (with ``loader_workers``, decoding and augmenting are one phase: waiting for data).
         most_steps: stop after so many steps; the schedule is still that of the whole training.
         progress: called after every step with the share of the steps done.
 
@@ -169,7 +169,6 @@ def train_plainly(
     """
     started = time.perf_counter()
     where, labels = devices.resolve(device), split.labels[items]
-    phases = Phases(where) if measured else SILENT
     kept, held_out = stratified_share(labels, pipeline.validation_share, generator(seed, "validation split"))
     with devices.threads(threads), devices.random_state(where, short(seed, "regularisation")):
         model = starting_model(pipeline, labels.shape[1], derive(seed, "initial weights"))
@@ -183,7 +182,7 @@ def train_plainly(
         loop = _Loop(pipeline, model, split, items[kept], weight.to(where), phases, loader_workers, batch_size)
         losses = loop.epochs(seed, most_steps, progress or (lambda share: None))
         thresholds = loop.thresholds(items[kept], items[held_out])
-    return PlainTrained(pipeline, model.eval(), thresholds, losses, time.perf_counter() - started, where, dict(phases.seconds))
+    return PlainTrained(pipeline, model.eval(), thresholds, losses, time.perf_counter() - started)
 
 
 def starting_model(pipeline: Pipeline, n_outputs: int, seed: int) -> nn.Module:

@@ -12,7 +12,7 @@ from benchmarks.plain_loop import Files, augmentations, predict_plainly, train_p
 from evaluator.data.folders import read_split
 from evaluator.data.make import DataSpec, make_dataset
 from evaluator.data.painted import CLASSES
-from evaluator.training.augment import augmented, transform
+from evaluator.training.augment import _UNIFORMS, augmented, transform
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Augmentation, Pipeline
 from evaluator.training.predict import predict
@@ -89,13 +89,23 @@ def test_another_batch_size_makes_more_steps_and_a_limit_makes_fewer(split):
 def test_forced_mirrors_and_turns_are_ours(images):
     """All of them at once: mirrored both ways, then turned by three quarters. Exact, so equal to the bit."""
     rules = Augmentation(horizontal_flip=True, vertical_flip=True, quarter_turns=True)
-    draws = torch.zeros(1, 12)
+    draws = torch.zeros(1, len(_UNIFORMS))
     draws[0, 2] = 0.99  # three quarter turns; a draw of 0 mirrors
     for image in images[:4]:
         plain = transforms.Compose(augmentations(rules, chance=1.0))(Image.fromarray(image))
         unit = torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
         ours = (augmented(unit, rules, draws)[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
         assert (np.asarray(plain) == ours).all()
+
+
+def test_a_forced_gaussian_is_ours(images):
+    rules = Augmentation(gaussian=1.3)
+    (blur,) = augmentations(rules)
+    blur.sigma = (1.3, 1.3)
+    draws = torch.ones(1, len(_UNIFORMS))
+    unit = torch.from_numpy(images[0].copy()).permute(2, 0, 1)[None] / 255
+    plain = transforms.ToTensor()(blur(Image.fromarray(images[0])))
+    assert (plain - augmented(unit, rules, draws)[0]).abs().max() < 1.01 / 255, "Pillow's images hold whole numbers"
 
 
 def test_mirrors_and_turns_reach_all_eight_positions_evenly(images):
@@ -111,7 +121,7 @@ def test_mirrors_and_turns_reach_all_eight_positions_evenly(images):
     assert min(seen.values()) > 60, "expected 100 each, standard deviation 9.4"
 
 
-@pytest.mark.parametrize("field", ["shift", "zoom", "brightness", "contrast", "colour", "blur"])
+@pytest.mark.parametrize("field", ["shift", "zoom", "brightness", "contrast", "colour", "blur", "gaussian"])
 def test_every_augmentation_changes_the_image_in_training_alone(split, field):
     pipeline = replace(SMALL, augmentation=Augmentation(**{field: 0.4}))
     image = Image.open(split.path(0)).convert("RGB")
