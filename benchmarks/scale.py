@@ -153,7 +153,7 @@ def measure(plan: Plan, folder: Path, say: Callable[[str], None]) -> list[Series
 
 
 def machine() -> dict[str, str]:
-    """What measured."""
+    """What measured. ``load`` is that of the last five minutes: 1 is this run alone."""
     model = platform.machine()
     memory = 0
     for path, key in (("/proc/cpuinfo", "model name"), ("/proc/meminfo", "MemTotal")):
@@ -167,6 +167,7 @@ def machine() -> dict[str, str]:
         "hardware": f"{os.cpu_count()} cores, {model}, {memory} GiB",
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "versions": f"Python {platform.python_version()}, {versions}",
+        "load": f"{os.getloadavg()[1]:.1f}",
     }
 
 
@@ -174,7 +175,8 @@ def page_text(stored: dict[str, Any]) -> str:
     """The section of the page that holds figures: hardware, command, tables, and what grows too fast."""
     series = [Series.from_dict(plain) for plain in stored["series"]]
     where = stored["machine"]
-    text = f"`{stored['command']}` on {where['hardware']}; {where['system']}, {where['versions']}. Medians.\n\n"
+    text = f"`{stored['command']}` on {where['hardware']}; {where['system']}, {where['versions']}; "
+    text += f"load average {where['load']} at the end. Medians.\n\n"
     for verdict, meaning in (("too steep", "grows faster than it may"), ("unclear", "is over its limit, but the interval is not")):
         names = [f"{s.name} ({PANELS[s.part, s.axis]})" for s in series if s.verdict() == verdict]
         text += f"- What {meaning}: {'; '.join(names) or 'nothing'}.\n"

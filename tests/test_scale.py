@@ -128,7 +128,7 @@ def test_a_series_that_cannot_be_fitted_is_refused(wrong):
 
 
 def stored(*series: Series) -> dict:
-    machine = {"hardware": "2 cores", "system": "Linux", "versions": "Python"}
+    machine = {"hardware": "2 cores", "system": "Linux", "versions": "Python", "load": "1.0"}
     return {"command": "python -m benchmarks.scale", "machine": machine, "series": [s.as_dict() for s in series]}
 
 
