@@ -6,6 +6,7 @@ from torch import nn
 from torchvision.models.efficientnet import MBConv
 
 from evaluator.errors import ConfigurationError
+from evaluator.training.convolutions import quicken
 from evaluator.training.network import (
     ARCHITECTURES,
     PooledLinear,
@@ -179,3 +180,11 @@ def test_a_timm_models_stochastic_depth_arrives():
 
     built = build_network("timm/convnext_atto", 6, seed=1, stochastic_depth=0.2)
     assert max(layer.drop_prob for layer in built.modules() if isinstance(layer, DropPath)) == pytest.approx(0.2)
+
+
+def test_timm_models_keep_their_own_convolutions_which_are_faster_there():
+    built = build_network("timm/resnet10t", 6, seed=1)
+    assert quicken(built) is built
+    assert {type(layer) for layer in built.modules() if isinstance(layer, nn.Conv2d)} == {nn.Conv2d}
+    torchvisions = quicken(build_network("efficientnet_b0", 6, seed=1))
+    assert len({type(layer) for layer in torchvisions.modules() if isinstance(layer, nn.Conv2d)}) > 1

@@ -15,12 +15,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from evaluator.training.network import TimmNetwork
+
 LARGEST_PRODUCT = 64
 """Depthwise layers whose input pixels times output pixels are no more than this go the way of one matrix per channel."""
 
 
 def quicken(model: nn.Module) -> nn.Module:
-    """Replace the convolutions of ``model`` that have a faster form, in place; parameters, their names and hooks stay the same."""
+    """Replace the convolutions of ``model`` that have a faster form, in place; parameters, their names and hooks stay the same.
+
+    timm's models are left as they are: with these forms a step of ResNet-50 took 25 % longer (64 px, one thread, batches of 16 and of
+    32), ConvNeXt has none of the layers that are replaced, and ViT has one convolution.
+    """
+    if isinstance(model, TimmNetwork):
+        return model
     for name, child in list(model.named_children()):
         if type(child) is nn.Conv2d and _pointwise(child):
             setattr(model, name, _take_over(child, Pointwise))
