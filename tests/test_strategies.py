@@ -419,6 +419,12 @@ def test_blocks_change_nothing(function, monkeypatch):
     np.testing.assert_array_equal(function(*arguments), whole)
 
 
+def test_prob_cover_repeats_nothing_where_distances_equal_the_radius():
+    x = np.stack(np.meshgrid(np.arange(9), np.arange(9), [0.1, 0.3]), -1).reshape(-1, 3) * 0.37
+    for delta in (0.37, 0.74, 0.37 * 2**0.5):
+        assert sorted(prob_cover(x, len(x), delta)) == list(range(len(x)))
+
+
 def test_a_large_radius_does_not_need_all_pairs_at_once():
     import tracemalloc
 

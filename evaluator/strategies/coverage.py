@@ -93,10 +93,11 @@ def prob_cover(x: Any, budget: int, delta: float, labelled: Any = None) -> np.nd
     degree = _degrees(x, norms, limit, uncovered)
     free = np.ones(len(x), bool)
     for step in range(len(chosen)):
-        pick = int(np.where(free, degree, -1).argmax())
+        # A distance that equals the radius may round to either side of it, from one product to the next.
+        pick = int(np.where(free, np.maximum(degree, 0), -1).argmax())
         chosen[step] = pick
         free[pick] = False
-        if degree[pick] == 0:
+        if degree[pick] <= 0:
             continue
         near = squared_distances(x[pick][None], norms[pick][None], x, norms)[0] <= limit
         near[pick] = True  # its distance to itself is zero, whatever rounding says

@@ -40,3 +40,21 @@ def agreement(p: Any, labels: Any) -> float:
     """Share of labels that are not suspected, 0 to 1; 1 where there is none."""
     found = suspects(p, labels)
     return 1.0 if found.size == 0 else float(1 - found.mean())
+
+
+def excess(p: Any, labels: Any) -> tuple[float, float]:
+    """How much more often labels contradict a model than it expects itself, and the standard error of that.
+
+    A label is contradicted by ``|y - p|``, which a calibrated model expects to be ``2 p (1 - p)``. Hard images raise both, wrong
+    labels the first alone, so that images chosen for their uncertainty are not taken for wrong ones. Flips at the rate q raise it
+    by about q times the mean of ``(1 - 2 p)^2``. Errors are clustered by image.
+
+    Args:
+        p: probabilities (n, classes), n at least 2, from a model that was fitted without the image.
+        labels: 0/1 (n, classes).
+    """
+    p, labels = as_probabilities(p), as_binary(labels)
+    if p.shape != labels.shape or len(p) < 2:
+        raise ValueError(f"probabilities are {p.shape} and labels {labels.shape}; one shape of two rows or more was expected")
+    found = (np.abs(labels - p) - 2 * p * (1 - p)).mean(1)
+    return float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found)))
