@@ -24,8 +24,8 @@ LARGEST_PRODUCT = 64
 def quicken(model: nn.Module) -> nn.Module:
     """Replace the convolutions of ``model`` that have a faster form, in place; parameters, their names and hooks stay the same.
 
-    timm's models are left as they are: with these forms a step of ResNet-50 took 25 % longer (64 px, one thread, batches of 16 and of
-    32), ConvNeXt has none of the layers that are replaced, and ViT has one convolution.
+    timm's models are left as they are: with these forms a step of ResNet-50 took 25 % longer (64 px, one thread, batches of 16 and
+    of 32), ConvNeXt has none of the layers that are replaced, and ViT has one convolution.
     """
     if isinstance(model, TimmNetwork):
         return model
