@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import ctypes
 import os
 import statistics
 import tempfile
@@ -33,6 +32,7 @@ from benchmarks.operations import machine
 from benchmarks.phases import wait_for
 from evaluator.seeds import generator
 from evaluator.training import device as devices
+from evaluator.training.allocator import keep_memory
 from evaluator.training.augment import draw, transform
 from evaluator.training.convolutions import quicken
 from evaluator.training.network import build_network
@@ -140,16 +140,6 @@ class Step:
         return self._loss
 
 
-def keep_memory() -> bool:
-    """Let glibc's allocator keep what is freed: activations of some megabytes are otherwise returned to the system after every
-    layer, and the system clears every page anew. Whether there was a glibc to tell."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:
-        return False
-    return bool(mallopt(-4, 0)) and bool(mallopt(-1, 2**31 - 1))  # M_MMAP_MAX, M_TRIM_THRESHOLD
-
-
 _STEPS: dict[tuple, Step] = {}
 """Trainings of this process, kept between its turns."""
 
@@ -235,7 +225,7 @@ def pairs(threads: int) -> list[Idea]:
         Idea("channels last", replace(base, channels_last=False), base, "yes", "the layout that the convolutions want"),
         Idea("fused optimiser", replace(base, fused=False), base, "yes", "one call instead of thousands of small ones"),
         Idea("whole-batch augmentation", replace(base, whole_batch=False), base, "yes", "equal to the bit"),
-        Idea("keep freed memory", replace(base, kept_memory=False), base, "see docs", "equal to the bit; no pages to clear"),
+        Idea("keep freed memory", replace(base, kept_memory=False), base, "yes", "equal to the bit; no pages to clear"),
         Idea("bfloat16 on the CPU", base, replace(base, bf16=True), "no", "changes results; pays on processors with AMX alone"),
         Idea("two threads instead of one", replace(base, threads=1), replace(base, threads=2), "a choice", "--threads"),
     ]

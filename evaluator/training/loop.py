@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from evaluator.errors import ConfigurationError, DataError
 from evaluator.seeds import derive, generator, short
 from evaluator.training import device as devices
 from evaluator.training import memory
+from evaluator.training.allocator import kept_memory
 from evaluator.training.attempt import Attempt
 from evaluator.training.checkpoint import Checkpoint, State, training_digest
 from evaluator.training.convolutions import quicken
@@ -78,7 +80,8 @@ def train(
     if len(kept) < 2:
         raise DataError(f"{len(labels)} items leave {len(kept)} to train on; give at least 2, or a smaller validation_share")
     task = _Task(pipeline, images, labels, kept, held_out, seed, where, progress or (lambda share: None))
-    with devices.threads(threads) as used, devices.answering(where, task.doing), devices.repeatable(where):
+    keeping = kept_memory() if where.type == "cpu" else nullcontext()
+    with keeping, devices.threads(threads) as used, devices.answering(where, task.doing), devices.repeatable(where):
         devices.start_of_peak(where)
         file = None if checkpoint is None else Checkpoint(checkpoint, task.digest(used, micro_batch))
         attempt, thresholds, identity = task.finish(micro_batch, file)
