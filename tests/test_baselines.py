@@ -100,7 +100,9 @@ def phases(sets, monkeypatch):
         }
         made.purchase_phase(**keywords_for(made.purchase_phase, offered))
         test = ImageDataset(images["debug"].path, images["debug"].rows, None, CLASSES)
-        return list(shop.purchased), made.prediction_phase(**keywords_for(made.prediction_phase, {"test_dataset": test, "register_progress": print}))
+        return list(shop.purchased), made.prediction_phase(
+            **keywords_for(made.prediction_phase, {"test_dataset": test, "register_progress": print})
+        )
 
     return run
 

@@ -1,9 +1,9 @@
 """The sealed room for Linux: mount, process, network, IPC, host name and user namespaces of its own, made by bubblewrap.
 
-The worker sees the interpreter and its packages, the system's libraries, ``run.py`` and the worker package, its submission, the
-image caches it was given and a scratch folder of bounded size. It sees nothing else of the host: no label, no result, no other
-process, no network. Started by root it runs as ``nobody``. When the room's first process dies the kernel ends every process in
-it.
+The worker sees the interpreter and its packages, the system's libraries, ``run.py``, the worker package and the strategies, its
+submission, the image caches it was given and a scratch folder of bounded size. It sees nothing else of the host: no label, no
+result, no other process, no network. Started by root it runs as ``nobody``. When the room's first process dies the kernel ends
+every process in it.
 """
 
 from __future__ import annotations

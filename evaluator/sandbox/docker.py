@@ -2,8 +2,8 @@
 
 The container has no network, a read-only root, no capabilities and no way to gain any, an unprivileged user, and the limits of
 memory, processes and processors that the engine sets by control groups. It holds the image's interpreter and packages; of the kit
-it sees ``run.py`` and the worker package of this checkout, its submission, the image caches it was given, a scratch folder in
-memory and a folder for checkpoints. Its first process is the guard; when that ends, the kernel ends every other.
+it sees ``run.py``, the worker package and the strategies of this checkout, its submission, the image caches it was given, a
+scratch folder in memory and a folder for checkpoints. Its first process is the guard; when that ends, the kernel ends every other.
 
 The evaluator needs the engine of its own machine, and must see that engine's processes: run it on the machine, not in a container.
 """

@@ -18,12 +18,12 @@ from evaluator.strategies.arrays import (
     top,
 )
 
-SEEDED = 10
+SEEDED = 5
 """Images per cluster among which the first centres are drawn; drawing among all costs more than it gains."""
 
 
 def cluster(
-    x: np.ndarray, k: int, rng: np.random.Generator, weights: np.ndarray | None = None, iterations: int = 20
+    x: np.ndarray, k: int, rng: np.random.Generator, weights: np.ndarray | None = None, iterations: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
     """k-means (Lloyd 1982, seeded by k-means++, Arthur and Vassilvitskii 2007): clusters int (n,) and centroids float32 (k, d).
 

@@ -65,7 +65,7 @@ def the_evaluators_files_cannot_be_seen(stage: Stage) -> None:
 
 @check(CHECKS, "files")
 def the_kits_data_and_results_cannot_be_seen(stage: Stage) -> None:
-    """Of the kit's own folder only run.py and the worker package are there, and the interpreter if it lies in it."""
+    """Of the kit's own folder only run.py, the worker package and the strategies are there, and an interpreter that lies in it."""
     code = f"""
     kit = {str(KIT)!r}
     import run
