@@ -30,6 +30,8 @@ FROZEN = replace(
     threshold="base_rate",
     augmentation=replace(TURNS, shift=0.1, brightness=0.2),
 )
+STEADY = {"optimiser": "sgd", "learning_rate": 0.005}
+"""Its steps follow the gradient; AdamW's first steps follow its sign, which rounding decides where a feature is next to nothing."""
 HEAD = {"classifier.1.weight", "classifier.1.bias"}
 
 
@@ -70,13 +72,14 @@ def embedded(monkeypatch):
 
 def test_as_many_views_as_epochs_are_the_training_without_embeddings(embedded):
     images, labels = toy(40)
-    anew = train(FROZEN, images, labels, seed=3, threads=1)
+    recipe = replace(FROZEN, **STEADY)
+    anew = train(recipe, images, labels, seed=3, threads=1)
     assert embedded == []
-    once = train(replace(FROZEN, embedding_views=4), images, labels, seed=3, threads=1)
+    once = train(replace(recipe, embedding_views=4), images, labels, seed=3, threads=1)
     assert sum(embedded) == 10 + 4 * 30 + 30  # held out, views, and without augmentation for the thresholds
     learnt = weights(once)["classifier.1.weight"]  # it started at zero
-    assert float(learnt.abs().max()) > 1e-2
-    assert distance(anew, once) < 1e-3
+    assert float(learnt.abs().max()) > 3e-3
+    assert distance(anew, once) < 3e-4
     for one, other in zip(anew.history, once.history, strict=True):
         assert one == pytest.approx(other, rel=1e-3)
     assert once.thresholds == pytest.approx(anew.thresholds, abs=1e-3)
@@ -154,7 +157,7 @@ def test_progress_counts_the_embedding():
 
 def test_an_embedding_batch_that_does_not_fit_is_halved(embedded, monkeypatch):
     images, labels = toy(12)
-    recipe = replace(FROZEN, embedding_views=1)
+    recipe = replace(FROZEN, embedding_views=1, **STEADY)
     whole = train(recipe, images, labels, seed=3, threads=1)
     counted = embeddings.features
 
@@ -167,7 +170,7 @@ def test_an_embedding_batch_that_does_not_fit_is_halved(embedded, monkeypatch):
     embedded.clear()
     halved = train(recipe, images, labels, seed=3, threads=1)
     assert max(embedded) == 4
-    assert distance(whole, halved) < 1e-3
+    assert distance(whole, halved) < 3e-4
     assert halved.notes == ()
 
 

@@ -15,9 +15,7 @@ from evaluator.scoring.metrics import best_constant, score
 from evaluator.seeds import generator
 from evaluator.training import augment
 from evaluator.training.average import Average
-from evaluator.training.convolutions import Depthwise, Pointwise, quicken
 from evaluator.training.loop import train
-from evaluator.training.network import build_network
 from evaluator.training.pipeline import IMAGENET_MEAN, IMAGENET_STD, Augmentation
 from evaluator.training.predict import decide, predict
 from evaluator.training.schedule import batches, rate_factor
@@ -128,30 +126,6 @@ def test_the_share_is_stratified_seeded_and_optional():
     assert np.array_equal(held, stratified_share(labels, 0.2, generator(1, "split"))[1])
     assert not np.array_equal(held, stratified_share(labels, 0.2, generator(2, "split"))[1])
     assert [len(part) for part in stratified_share(labels, 0.0, generator(1, "split"))] == [200, 0]
-
-
-# -- the quick forms of the convolutions
-
-
-@pytest.mark.parametrize("side", [32, 64])
-def test_quickened_convolutions_compute_what_the_library_computes(side):
-    plain = build_network("efficientnet_b0", 3, seed=0)
-    for layer in plain.modules():  # no zeros, so that every layer counts
-        if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.Linear):
-            torch.nn.init.normal_(layer.weight, 1.0, 0.1, generator=torch.Generator().manual_seed(0))
-    quick = build_network("efficientnet_b0", 3, seed=0)
-    quick.load_state_dict(plain.state_dict())
-    quicken(quick)
-    assert {type(layer) for layer in quick.modules()} >= {Depthwise, Pointwise}
-    assert list(quick.state_dict()) == list(plain.state_dict())
-    x = torch.rand(4, 3, side, side, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    results = []
-    for model in (plain.double(), quick.double()):
-        out = model(x)
-        out.square().sum().backward()
-        results.append((out.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])))
-    for one, other in zip(*results, strict=True):
-        assert float((one - other).norm() / one.norm()) < 1e-10
 
 
 # -- training

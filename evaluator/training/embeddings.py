@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from evaluator.errors import TrainingError
 from evaluator.training import device as devices
 from evaluator.training.augment import transform
+from evaluator.training.folding import forward_only
 from evaluator.training.inputs import Logits, augmentation_draws
 from evaluator.training.memory import halving
 from evaluator.training.network import features, head
@@ -51,6 +52,8 @@ class Embeddings:
     ) -> None:
         self.recipe, self.model, self.images, self.where = recipe, model, images, where
         self.number_format, self.kept = number_format, kept
+        # The features stay as they are for the whole training, so one twin serves all views.
+        self._frozen = forward_only(model) if where.type == "cpu" else model
         self._plain: dict[bytes, Tensor] = {}
         total = recipe.embedding_views + (len(held_out) > 0)
         if len(held_out):
@@ -99,10 +102,10 @@ class Embeddings:
                 batch = self.images[rows[start : start + size]].to(self.where, non_blocking=True)
                 x = transform(batch, self.recipe, None if changes is None else changes[start : start + size])
                 with devices.autocast(self.where, self.number_format):
-                    parts.append(features(self.model, x.contiguous(memory_format=torch.channels_last)).float())
+                    parts.append(features(self._frozen, x.contiguous(memory_format=torch.channels_last)).float())
             return torch.cat(parts)
 
-        with evaluating(self.model), torch.inference_mode():
+        with evaluating(self._frozen), torch.inference_mode():
             found = halving(embed, BATCH_SIZES[self.where.type])
             finite = torch.isfinite(found).all(dim=1).cpu().numpy()
         if not finite.all():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from evaluator.errors import DataError, TrainingError
 from evaluator.training import device as devices
+from evaluator.training.allocator import kept_memory
 from evaluator.training.augment import transform
+from evaluator.training.folding import forward_only
 from evaluator.training.memory import halving, place
 from evaluator.training.network import features, head
 from evaluator.training.pipeline import Pipeline
@@ -53,7 +55,9 @@ def predict(trained: Trained, images: np.ndarray, *, batch_size: int = BATCH_SIZ
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
     where = devices.resolve(trained.device)
-    with devices.threads(trained.threads), devices.answering(where, lambda: f"while predicting {len(images)} images"):
+    keeping = kept_memory() if where.type == "cpu" else nullcontext()
+    doing = f"while predicting {len(images)} images"
+    with keeping, devices.threads(trained.threads), devices.answering(where, lambda: doing):
         return probabilities(trained.model, place(images, where), trained.pipeline, trained.precision, batch_size=batch_size)
 
 
@@ -83,12 +87,13 @@ def probabilities(
     def logits(x: Tensor) -> Tensor:
         with devices.autocast(where, number_format):
             if not pipeline.embedding_views:
-                return model(x).float()
-            embedded = features(model, x)
+                return acting(x).float()
+            embedded = features(acting, x)
         # A head that was trained on embeddings was trained in float32.
-        return head(model, embedded.float())
+        return head(acting, embedded.float())
 
     with evaluating(model), torch.inference_mode():
+        acting = forward_only(model) if where.type == "cpu" else model
         found = halving(lambda size: through(images, where, pipeline, lambda x: torch.sigmoid(logits(x)), size), batch_size)
     return checked(found)
 

@@ -1,0 +1,202 @@
+"""Faster forms of a network: the same values and gradients as torch's own, for training and for prediction alone."""
+
+import pytest
+import torch
+from torch import nn
+
+from evaluator.training import convolutions
+from evaluator.training.convolutions import Depthwise, Mean, quicken
+from evaluator.training.folding import forward_only
+from evaluator.training.network import PooledLinear, build_network, features
+
+
+def numbers(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def lively(architecture, side):
+    """A network in which every layer counts, and whose normalisations have statistics of their own."""
+    model = PooledLinear(side, 3) if architecture == "linear" else build_network(architecture, 3, seed=0, image_size=side)
+    for i, layer in enumerate(model.modules()):
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.weight.data = 1 + 0.2 * numbers(layer.num_features, seed=3 * i)
+            layer.bias.data = 0.2 * numbers(layer.num_features, seed=3 * i + 1)
+            layer.momentum = 1.0
+        elif isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, 0.1, generator=torch.Generator().manual_seed(i))
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        model(numbers(8, 3, side, side, seed=5))
+    return model.to(memory_format=torch.channels_last)
+
+
+def quick_and_plain(layer):
+    """A depthwise layer within a quickened model, and its plain original."""
+    quick = quicken(nn.Sequential(nn.Conv2d(**layer)))[0]
+    plain = nn.Conv2d(**layer)
+    plain.load_state_dict(quick.state_dict())
+    return quick, plain
+
+
+def gradients(model, x):
+    x = x.clone().requires_grad_()
+    out = model(x)
+    out.mul(numbers(*out.shape, seed=9, dtype=out.dtype)).sum().backward()
+    return out.detach(), x.grad, *(p.grad for p in model.parameters())
+
+
+def near(found, expected, tolerance, nothing=0.0):
+    """Largest difference as a share of the largest value; ``nothing`` is what rounding leaves of a zero."""
+    assert found.shape == expected.shape
+    assert float((found - expected).detach().abs().max()) <= tolerance * float(expected.detach().abs().max()) + nothing
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (4, 4), (7, 5), (16, 16), (9, 1)], ids=str)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format], ids=["channels last", "channels first"])
+def test_depthwise_layers_give_the_librarys_values_and_gradients(kernel, stride, size, layout):
+    quick, plain = quick_and_plain(
+        {"in_channels": 6, "out_channels": 6, "kernel_size": kernel, "stride": stride, "padding": kernel // 2, "groups": 6}
+        | {"bias": False}
+    )
+    assert type(quick) is Depthwise
+    x = numbers(3, 6, *size).contiguous(memory_format=layout)
+    for found, expected in zip(gradients(quick, x), gradients(plain, x), strict=True):
+        near(found, expected, 1e-5)
+
+
+def test_layers_of_other_kinds_are_the_librarys_in_all_but_name():
+    for change in ({"padding": 0}, {"kernel_size": 1, "padding": 0}, {"stride": 3}):
+        quick, plain = quick_and_plain(
+            {"in_channels": 4, "out_channels": 4, "kernel_size": 3, "padding": 1, "groups": 4, "bias": False} | change
+        )
+        for found, expected in zip(gradients(quick, numbers(2, 4, 13, 11)), gradients(plain, numbers(2, 4, 13, 11)), strict=True):
+            near(found, expected, 1e-5)
+    kept = {"bias": {"bias": True}, "dilation": {"dilation": 2}, "groups": {"groups": 2}, "mode": {"padding_mode": "reflect"}}
+    for change in kept.values():
+        layer = {"in_channels": 4, "out_channels": 4, "kernel_size": 3, "padding": 1, "groups": 4, "bias": False} | change
+        assert type(quicken(nn.Sequential(nn.Conv2d(**layer)))[0]) is nn.Conv2d
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_the_own_gradients_are_those_of_finite_differences(kernel):
+    x, weight = numbers(2, 3, 5, 6, dtype=torch.float64), numbers(3, 1, kernel, kernel, seed=1, dtype=torch.float64)
+    assert torch.autograd.gradcheck(convolutions._SameSize.apply, (x.requires_grad_(), weight.requires_grad_()))
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_only_the_gradients_that_are_asked_for_are_computed(kernel):
+    for wanted in ((True, False), (False, True)):
+        x, weight = numbers(2, 4, 8, 8).requires_grad_(wanted[0]), numbers(4, 1, kernel, kernel).requires_grad_(wanted[1])
+        convolutions._SameSize.apply(x, weight).sum().backward()
+        assert (x.grad is not None, weight.grad is not None) == wanted
+
+
+def test_the_mean_over_a_map_keeps_the_layout_of_its_gradient():
+    x = numbers(4, 8, 6, 5).contiguous(memory_format=torch.channels_last)
+    found, expected = gradients(Mean(1), x), gradients(nn.AdaptiveAvgPool2d(1), x)
+    for one, other in zip(found, expected, strict=True):
+        near(one, other, 1e-6)
+    seen = []
+    y = 2 * x.clone().requires_grad_()
+    y.register_hook(seen.append)
+    Mean(1)(y).square().sum().backward()
+    assert seen[0].stride(1) == 1, "channels innermost"
+
+
+@pytest.mark.parametrize("side", [32, 64, 75, 160])
+def test_a_quickened_network_computes_what_the_plain_one_computes(side):
+    plain, quick = lively("efficientnet_b0", side), build_network("efficientnet_b0", 3, seed=0)
+    quick.load_state_dict(plain.state_dict())
+    names = list(quick.state_dict())
+    quicken(quick.to(memory_format=torch.channels_last))
+    assert {type(layer) for layer in quick.modules()} >= {Depthwise, Mean}
+    assert list(quick.state_dict()) == names == list(plain.state_dict())
+    # In float64, since a batch of few pixels multiplies what rounding does to float32.
+    x = numbers(4, 3, side, side, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    found, expected = (gradients(model.double(), x) for model in (quick, plain))
+    for one, other in zip(found, expected, strict=True):
+        near(one, other, 1e-8, nothing=1e-10)  # a normalisation takes out what a scale or an offset before it did
+
+
+@pytest.mark.parametrize("side", [64, 160])
+def test_a_quickened_step_repeats_to_the_bit(side):
+    results = []
+    for _ in range(2):
+        model = quicken(lively("efficientnet_b0", side)).eval()
+        results.append(gradients(model, numbers(2, 3, side, side).contiguous(memory_format=torch.channels_last)))
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
+# -- prediction alone
+
+NETWORKS = {"efficientnet_b4": 64, "efficientnet_b0": 80, "linear": 16, "timm/resnet10t": 64}
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
+@pytest.mark.parametrize("quickened", [False, True], ids=["plain", "quickened"])
+def test_a_twin_for_prediction_gives_the_models_values(architecture, quickened):
+    side = NETWORKS[architecture]
+    model = lively(architecture, side)
+    if quickened:
+        quicken(model)
+    x = numbers(4, 3, side, side).contiguous(memory_format=torch.channels_last)
+    twin = forward_only(model.train())
+    with torch.inference_mode():
+        found, embedded = twin(x), features(twin, x)
+        model.eval()
+        near(found, model(x), 1e-4)
+        near(embedded, features(model, x), 1e-4)
+    assert found.abs().max() > 0
+
+
+@pytest.mark.parametrize("architecture", ["efficientnet_b0", "timm/resnet10t"])
+def test_a_twin_leaves_its_model_as_it_is(architecture):
+    model = quicken(lively(architecture, 32)).train()
+    model.features.eval()
+    modes = [module.training for module in model.modules()]
+    kinds = [(name, type(module)) for name, module in model.named_modules()]
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    random = torch.get_rng_state()
+    twin = forward_only(model)
+    with torch.inference_mode():
+        twin(numbers(2, 3, 32, 32))
+    assert not any(module.training for module in twin.modules())
+    assert [module.training for module in model.modules()] == modes
+    assert [(name, type(module)) for name, module in model.named_modules()] == kinds
+    assert list(model.state_dict()) == list(state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_normalisations_are_folded_where_the_order_is_certain():
+    def norms(model):
+        return sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+    network = quicken(lively("efficientnet_b0", 32))
+    assert norms(network) == 49
+    assert norms(forward_only(network)) == 0
+    untold = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False))
+    between = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.BatchNorm2d(4))
+    bare = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, affine=False))
+
+    class Backwards(nn.Sequential):
+        def forward(self, x):
+            return self[0](self[1](x))
+
+    backwards = Backwards(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+    for model, left in ((untold, 1), (between, 1), (backwards, 1), (bare, 0)):
+        twin, x = forward_only(model), numbers(2, 3, 4, 4)
+        assert norms(twin) == left
+        near(twin(x), model.eval()(x), 1e-5)
+
+
+def test_a_twin_is_of_the_weights_of_its_moment():
+    model = lively("efficientnet_b0", 32).eval()
+    x = numbers(2, 3, 32, 32)
+    with torch.no_grad():
+        early = forward_only(model)(x)
+        model.features[-1][1].weight.mul_(1.5)
+        near(forward_only(model)(x), model(x), 1e-4)
+        assert not torch.allclose(early, model(x), rtol=1e-3)
