@@ -62,7 +62,7 @@ def test_the_round_is_trained_as_its_rules_say():
     round2 = PIPELINES["round2"]
     assert (round2.architecture, round2.weights, round2.trains) == ("efficientnet_b4", "imagenet", "all")
     assert (round2.image_size, round2.epochs) == (224, 10)
-    assert not round2.freeze_batch_norm
+    assert round2.validation_share == 0  # what was bought is trained on, all of it
     assert {profile.pipeline for name, profile in PROFILES.items() if name.startswith("official")} == {"round2"}
 
 
@@ -219,13 +219,13 @@ def test_the_panel_fits_the_profile_without_imagenet_under_names_that_say_so():
         changes = {} if kind == "procedural" else dict(PIPELINES[name].from_scratch)
         expected = replace(PIPELINES[name], **changes, name=pipeline.name, image_size=64, weights=kind)
         assert pipeline == expected
-    assert sum(bool(PIPELINES[name].from_scratch) for name in PANEL) == 3
+    assert sum(bool(PIPELINES[name].from_scratch) for name in PANEL) == 4
 
 
 def test_size_alone_and_weights_alone_are_brought_to_the_profile():
     round2 = PIPELINES["round2"]
     assert fitted(round2, 64, "imagenet") == replace(round2, name="round2@64px-imagenet", image_size=64)
-    assert fitted(round2, 224, "none") == replace(round2, name="round2@224px-none", weights="none")
+    assert fitted(round2, 224, "none") == replace(round2, name="round2@224px-none", weights="none", freeze_batch_norm=False)
     assert fitted(round2, 500, "procedural").image_size == 224
     mine = replace(round2, name="mine", weights="folder/made.safetensors")
     assert fitted(mine, 64, "procedural").name == "mine@64px-made"
