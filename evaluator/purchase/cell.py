@@ -10,18 +10,22 @@ import hashlib
 import platform
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evaluator import __version__
 from evaluator.errors import TrainingError, Verdict
+from evaluator.purchase.frozen import train_on_embeddings
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.purchased import CellInputs, Progress, Purchased, buy
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import SCHEMA, CellSpec
 from evaluator.scoring.metrics import Metrics, best_constant, score
 from evaluator.seeds import derive
+
+if TYPE_CHECKING:  # it imports torch, which a purchase does not need
+    from evaluator.training.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -88,26 +92,19 @@ def train_and_score(
 
     Images come in canonical order (training set, then bought images by file name), never in order of purchase.
     """
-    from evaluator.training.loop import train
-    from evaluator.training.predict import decide, predict
+    from evaluator.training.predict import decide
 
     classes = spec.profile.round.classes
-    bought, labels = ledger.canonical(len(classes))
+    bought, sold = ledger.canonical(len(classes))
     training = sets.splits["training"]
-    images = np.concatenate([sets.images["training"].gather(range(len(training))), sets.images["unlabelled"].gather(bought)])
-    trained = train(
-        spec.pipeline,
-        images,
-        np.concatenate([training.labels, labels]),
-        # Neither the submission nor the pair enters: every strategy is judged from the same initial weights and draws.
-        seed=derive(spec.root_seed, spec.seed, "training"),
-        device=spec.device,
-        threads=spec.threads,
-        progress=lambda share: progress("training", share),
-        checkpoint=checkpoint,
-    )
     truth = sets.splits[spec.score_split].labels
-    probabilities = predict(trained, sets.images[spec.score_split].gather(range(len(truth))))
+    labels = np.concatenate([training.labels, sold])
+    # Neither the submission nor the pair enters: every strategy is judged from the same initial weights and draws.
+    seed = derive(spec.root_seed, spec.seed, "training")
+    if spec.pipeline.proxy:
+        trained, probabilities = train_on_embeddings(spec, sets, bought, labels, seed, progress)
+    else:
+        trained, probabilities = _train_on_images(spec, sets, bought, labels, seed, progress, checkpoint)
     details = {
         "n_items": trained.n_items,
         "n_training_set": len(training),
@@ -128,6 +125,34 @@ def train_and_score(
     }
     metrics = score(truth, decide(probabilities, trained.thresholds), classes)
     return Scored(metrics, best_constant(truth), hashlib.sha256(probabilities.tobytes()).hexdigest(), details)
+
+
+def _train_on_images(
+    spec: CellSpec,
+    sets: RoundSets,
+    bought: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    progress: Progress,
+    checkpoint: Path | None,
+) -> tuple[Trained, np.ndarray]:
+    """The model, and its probabilities of the images of the split that is scored."""
+    from evaluator.training.loop import train
+    from evaluator.training.predict import predict
+
+    images = [sets.images["training"].gather(range(len(sets.splits["training"]))), sets.images["unlabelled"].gather(bought)]
+    trained = train(
+        spec.pipeline,
+        np.concatenate(images),
+        labels,
+        seed=seed,
+        device=spec.device,
+        threads=spec.threads,
+        progress=lambda share: progress("training", share),
+        checkpoint=checkpoint,
+    )
+    scored = sets.images[spec.score_split]
+    return trained, predict(trained, scored.gather(range(len(scored))))
 
 
 def _score_own(spec: CellSpec, sets: RoundSets, predictions: np.ndarray) -> Scored:

@@ -18,6 +18,7 @@ from evaluator.seeds import generator
 from evaluator.training import thresholds as rules
 from evaluator.training.average import Average
 from evaluator.training.checkpoint import State
+from evaluator.training.embedded import Embedded
 from evaluator.training.embeddings import Embeddings
 from evaluator.training.inputs import Logits, Pictures
 from evaluator.training.optimiser import freeze, make_optimiser, positive_weights, start_bias
@@ -36,7 +37,7 @@ class Attempt:
     Args:
         recipe: the pipeline.
         model: before its first step, on ``where``.
-        images: uint8 (n, S, S, 3), on ``where`` or on the CPU.
+        images: uint8 (n, S, S, 3), on ``where`` or on the CPU; or float32 (n, d) embeddings of them on ``where``, for a head alone.
         labels: 0/1 (n, k), on the CPU.
         kept, held_out: numbers of the items to train on, and of the validation share.
         number_format: of the forward passes.
@@ -76,8 +77,10 @@ class Attempt:
         scaled = number_format == "float16" and not recipe.embedding_views
         self.scaler = torch.amp.GradScaler(where.type, enabled=scaled)
         data = (recipe, model, images, where, number_format, kept, held_out, seed)
-        self.inputs: Pictures | Embeddings
-        if recipe.embedding_views:
+        self.inputs: Pictures | Embeddings | Embedded
+        if images.ndim == 2:
+            self.inputs, self.progress = Embedded(model, images, kept), progress
+        elif recipe.embedding_views:
             with self._timed("embed"):
                 self.inputs = Embeddings(*data, progress=lambda share: progress(EMBEDDING_SHARE * share))
             self.progress = lambda share: progress(EMBEDDING_SHARE + (1 - EMBEDDING_SHARE) * share)

@@ -261,6 +261,11 @@ class Pipeline:
             raise ConfigurationError(f"{owner}: {', '.join(foreign)} cannot change there; learning_rate or epochs can")
         return replace(self, weights="none", from_scratch={}, **self.from_scratch)
 
+    @property
+    def proxy(self) -> bool:
+        """Whether it is cheap enough to stand in for a full training: see ``is_proxy``."""
+        return is_proxy(self.as_dict())
+
     def as_dict(self) -> dict[str, Any]:
         """Every field of its identity as plain JSON values (tuples as lists, the augmentation as a dict of its own)."""
         plain = asdict(self)
@@ -284,3 +289,12 @@ class Pipeline:
     def digest(self) -> str:
         """SHA-256 (hex) of the canonical JSON form: equal recipes, equal digests, in every process and version of Python."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def is_proxy(plain: Mapping[str, Any]) -> bool:
+    """Whether a pipeline, as ``as_dict`` gives it, trains a linear head on embeddings that nothing changes.
+
+    Every image then has one embedding, whichever cell asks for it, and no cell needs to send it through the network again.
+    """
+    changed = any((plain.get("augmentation") or {}).values())
+    return plain.get("trains") == "head" and plain.get("embedding_views") == 1 and not changed
