@@ -117,7 +117,7 @@ def gather(root: Path, profile: str | None = None) -> Gathered:
     for other, members in found.items():
         for entry in members:
             if other != rules:
-                left_out.append(f"{entry.label}: {len(entry.cells)} cells of other rules: {_difference(other, rules)}")
+                left_out.append(f"{entry.label}: {len(entry.cells)} cells of other rules: {difference(other, rules)}")
             elif entry not in entries:
                 left_out.append(f"{entry.label}: {_shortcoming(entry, grid, entries)}")
             elif extra := len(entry.cells) - len(list(itertools.product(*grid))):
@@ -140,14 +140,15 @@ def _read(root: Path, profile: str | None, left_out: list[str]) -> dict[str, lis
         if not cell["scored"] or spec["profile"]["round"]["scores"] != "organiser":
             unscored[f"{source[0]} ({source[1][:8]})"] += 1
             continue
-        entry = found.setdefault(_rules(spec), {}).setdefault(source, _Entry(*source, {}))
+        entry = found.setdefault(rules_of(spec), {}).setdefault(source, _Entry(*source, {}))
         judge = json.dumps([spec["pipeline"]["name"], spec["pipeline"], spec["weights"]], sort_keys=True)
         entry.cells[judge, spec["pair"], spec["seed"]] = cell
     left_out += [f"{label}: {n} cells without a score of a trained pipeline" for label, n in unscored.items()]
     return {rules: list(entries.values()) for rules, entries in found.items()}
 
 
-def _rules(spec: dict[str, Any]) -> str:
+def rules_of(spec: dict[str, Any]) -> str:
+    """What must be equal in two cells that are compared, but for their pipelines; as JSON."""
     profile = {name: value for name, value in spec["profile"].items() if name not in ("pipeline", "weights", "pairs")}
     rules = {name: spec[name] for name in RULES} | {"profile": profile, "data": spec["data"]}
     return json.dumps(rules | {"device": spec["device"].partition(":")[0]}, sort_keys=True)
@@ -174,7 +175,8 @@ def _shortcoming(entry: _Entry, grid: Grid, whole: list[_Entry]) -> str:
     return f"the same files as {next(e.name for e in whole if e.digest == entry.digest)}"
 
 
-def _difference(rules: str, chosen: str) -> str:
+def difference(rules: str, chosen: str) -> str:
+    """In which rules of ``rules_of`` cells differ from those that were chosen, in words."""
     here, there = json.loads(rules), json.loads(chosen)
     parts = []
     for name in here:
@@ -205,8 +207,8 @@ def _scores(entries: list[_Entry], grid: Grid, rules: dict[str, Any], left_out: 
         ]
     )
     return Gathered(
-        pipelines=_unlike([_name(p) for p in pipelines]),
-        submissions=_unlike([e.name for e in entries], [e.digest for e in entries]),
+        pipelines=unlike([_name(p) for p in pipelines]),
+        submissions=unlike([e.name for e in entries], [e.digest for e in entries]),
         pairs=pairs,
         seeds=seeds,
         metric=metric,
@@ -216,7 +218,7 @@ def _scores(entries: list[_Entry], grid: Grid, rules: dict[str, Any], left_out: 
     )
 
 
-def _unlike(names: list[str], digests: list[str] | None = None) -> tuple[str, ...]:
+def unlike(names: list[str], digests: list[str] | None = None) -> tuple[str, ...]:
     """Names that tell things apart: where two are alike, with the start of a digest or with a number."""
     found = []
     for i, name in enumerate(names):

@@ -150,7 +150,9 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
     model = build_network(pipeline.architecture, 1, seed=derive(0, "embeddings"), image_size=pipeline.image_size)
     loaded = load_starting_weights(model, pipeline.weights, pipeline.architecture)
     if loaded != identity:
-        raise TrainingError(f"the weights {pipeline.weights!r} changed while they were used ({identity}, then {loaded}); start again")
+        raise TrainingError(
+            f"the weights {pipeline.weights!r} changed while they were used ({identity}, then {loaded}); start again"
+        )
     model = model.to(where, memory_format=torch.channels_last).eval()
     if where.type == "cpu":
         quicken(model)

@@ -1,0 +1,48 @@
+"""``python -m evaluator compare``: which of the stored strategies beat the reference, by how much, and what is noise."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``compare`` to the command line."""
+    verb = subparsers.add_parser("compare", help="strategies against a reference, over stored cells", description=__doc__)
+    verb.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder of results (default: results/)")
+    verb.add_argument("--reference", metavar="NAME", help="strategy to compare with (default: random)")
+    verb.add_argument("--ceiling", metavar="NAME", default="full_pool", help="end of the gap (default: %(default)s)")
+    verb.add_argument("--metric", help="macro_f1, accuracy or hamming_loss (default: the one that ranks in the round)")
+    verb.add_argument("--profile", metavar="NAME", help="only this profile (default: a table for each)")
+    verb.add_argument("--pipeline", metavar="NAME", help="only this pipeline")
+    verb.add_argument("--label-quality", type=float, metavar="Q", help="only this label quality")
+    verb.add_argument("--score-split", metavar="SPLIT", help="only cells scored on this split")
+    verb.add_argument(
+        "--family", choices=("pair", "table"), default="pair", help="what Holm's correction holds together (default: %(default)s)"
+    )
+    verb.add_argument("--wanted", type=float, default=0.01, metavar="D", help="a difference to plan for (default: %(default)s)")
+    verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstraps' draws (default: %(default)s)")
+    verb.add_argument("--json", action="store_true", help="print the figures as JSON")
+    verb.add_argument("--out", type=Path, metavar="FILE.md", help="write the tables as Markdown")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb; 0."""
+    from rich.console import Console
+
+    from evaluator.report.comparison import Asked, comparison_report
+    from evaluator.report.comparison_tables import markdown, show_comparison
+    from evaluator.report.page import write_page
+    from evaluator.sweep.conditions import Wanted, conditions
+
+    asked = Asked(args.reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed)
+    found, left_out = conditions(args.results, Wanted(args.profile, args.pipeline, args.label_quality, args.score_split))
+    report = comparison_report(found, left_out, asked)
+    if args.out is not None:
+        write_page(args.out, markdown(report))
+    if args.json:
+        print(json.dumps(report, indent=1, allow_nan=False))
+    elif args.out is None:
+        show_comparison(Console(), report)
+    return 0

@@ -1,0 +1,238 @@
+"""Every strategy against a reference, condition by condition: the figures of ``python -m evaluator compare``, JSON-able.
+
+``docs/results-format.md`` documents them; ``comparison_tables`` shows them. All statistics are those of ``evaluator.scoring``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from evaluator.errors import ConfigurationError
+from evaluator.report.stand_in import stand_in
+from evaluator.scoring.comparisons import Difference, compare, means
+from evaluator.scoring.curves import areas
+from evaluator.scoring.gap import shares
+from evaluator.scoring.power import sensitivity
+from evaluator.scoring.ranking import mean_ranks, win_tie_loss
+from evaluator.scoring.scores import Scores
+from evaluator.sweep.conditions import METRICS, Condition, budget_and_minutes, over
+
+SCHEMA = 1
+"""Version of the report; raised when a key changes its meaning."""
+REFERENCE, CEILING = "random", "full_pool"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How conditions are to be compared.
+
+    Attributes:
+        reference: name of the strategy that all others are compared with; None is ``random`` where it is there.
+        ceiling: the one that marks the end of the gap.
+        metric: None takes the one that ranks in the round.
+        family: as in ``scoring.comparisons.compare``.
+        wanted: a difference that somebody would like to be able to show.
+        alpha, power: of the tests and of the plan.
+        root: of the permutation check and the bootstraps.
+    """
+
+    reference: str | None = None
+    ceiling: str = CEILING
+    metric: str | None = None
+    family: str = "pair"
+    wanted: float = 0.01
+    alpha: float = 0.05
+    power: float = 0.8
+    root: int = 2022
+
+    def __post_init__(self) -> None:
+        if self.metric not in (None, *METRICS):
+            raise ConfigurationError(f"the metric is {self.metric!r}; known are {', '.join(METRICS)}")
+        if self.family not in ("pair", "table"):
+            raise ConfigurationError(f"the family is {self.family!r}; it is 'pair' or 'table'")
+        if not 0 < self.wanted < 1:
+            raise ConfigurationError(f"the wanted difference is {self.wanted}; it must lie between 0 and 1, e.g. 0.01")
+        if not 0 < self.alpha < self.power < 1 or self.root < 0:
+            raise ConfigurationError(f"alpha {self.alpha}, power {self.power}, seed {self.root}: 0 < alpha < power < 1, seed >= 0")
+
+
+def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked: Asked) -> dict[str, Any]:
+    """Everything that is known of the conditions, JSON-able, never NaN.
+
+    Raises:
+        ConfigurationError: a reference was named that no condition holds.
+    """
+    shown = [condition for condition in found if condition.shown]
+    if asked.reference is not None and not any(_resolved(asked.reference, condition) for condition in shown):
+        known = sorted({name for condition in shown for name in condition.strategies})
+        raise ConfigurationError(f"no cell of the reference {asked.reference!r} is stored; there are {', '.join(known)}")
+    return {
+        "schema": SCHEMA,
+        "family": asked.family,
+        "alpha": asked.alpha,
+        "power": asked.power,
+        "wanted": asked.wanted,
+        "seed": asked.root,
+        "tables": [_table(condition, found, asked) for condition in shown],
+        "left_out": list(left_out),
+    }
+
+
+def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> dict[str, Any]:
+    metric = asked.metric or condition.metric
+    reference = _resolved(asked.reference or REFERENCE, condition)
+    ceiling = _resolved(asked.ceiling, condition)
+    whole = None if ceiling in (None, reference) else condition.whole_pool(ceiling, metric)
+    # Who was given the whole pool is no competitor: it is in no family of tests and in no ranking.
+    whole = None if condition.strategies == (ceiling,) else whole
+    compared = tuple(s for s in condition.strategies if whole is None or s != ceiling)
+    everything = condition.scores(metric)
+    pairs = tuple(p for p in condition.pairs if any((s, p, n) in condition.cells for s in compared for n in condition.seeds))
+    values = everything.on(pairs).values[[everything.index(s) for s in compared]]
+    scores = Scores(compared, pairs, everything.seeds, values)
+    main = over(condition, compared, pairs)
+    with_ceiling = scores
+    if whole is not None:
+        top = np.broadcast_to(whole, (1, *values.shape[1:]))
+        with_ceiling = Scores((*compared, ceiling), pairs, everything.seeds, np.concatenate([values, top]))
+    differences = _differences(scores, main, reference, asked)
+    profile = condition.rules["profile"]
+    return {
+        "profile": profile["name"],
+        "pipeline": condition.pipeline["name"],
+        "proxy": condition.proxy,
+        "label_quality": condition.rules["label_quality"],
+        "score_split": condition.rules["score_split"],
+        "kit": condition.rules["kit"],
+        "root_seed": condition.rules["root_seed"],
+        "device": condition.rules["device"],
+        "on_timeout": condition.rules["on_timeout"],
+        "restart": condition.rules["restart"],
+        "data": condition.rules["data"],
+        "weights": condition.weights,
+        "metric": metric,
+        "reference": reference,
+        "ceiling": None if ceiling is None else {"strategy": ceiling, "whole_pool": whole is not None},
+        "strategies": [_counts(condition, name, pairs) for name in condition.strategies],
+        "pairs": [{"pair": p, "budget": round(budget_and_minutes(p)[0] * profile["budget_scale"])} for p in pairs],
+        "over_pairs": list(main),
+        "seeds": list(scores.seeds),
+        "means": [
+            {"strategy": m.strategy, "pair": m.pair, "interval": _maybe(m.interval), "left_out": list(m.left_out)}
+            for m in (*means(with_ceiling.on(main).over_pairs(), 1 - asked.alpha), *means(with_ceiling, 1 - asked.alpha))
+        ],
+        "differences": [_difference_row(d, asked) for d in differences],
+        "shares": _shares(with_ceiling, main, reference, ceiling, asked),
+        "matrix": _matrix(scores, asked),
+        "ranks": [{"strategy": r.strategy, "rank": _maybe(r.rank)} for r in mean_ranks(scores.on(main), 1 - asked.alpha)],
+        "areas": [_area(scores.on(members), label, reference, asked) for label, members in _curves(main)],
+        "stand_in": stand_in(condition, found, set(compared), main, metric, asked.root) if condition.proxy else None,
+        "failed": _failed(condition),
+        "left_out": list(condition.left_out),
+        "notes": list(condition.notes),
+    }
+
+
+def _resolved(name: str, condition: Condition) -> str | None:
+    """A strategy by its name; of several versions of that name the one with the most scored cells; None where there is none."""
+    if name in condition.strategies:
+        return name
+    versions = [s for s in condition.strategies if s == f"{name} ({condition.digests[s][:8]})"]
+    return max(versions, key=lambda s: (sum(c["scored"] for place, c in condition.cells.items() if place[0] == s), s), default=None)
+
+
+def _differences(scores: Scores, main: Sequence[str], reference: str | None, asked: Asked) -> tuple[Difference, ...]:
+    """Over the pairs, then pair by pair; none without a reference, or without another strategy."""
+    if reference not in scores.strategies or len(scores.strategies) < 2:
+        return ()
+    options = {"alpha": asked.alpha, "family": asked.family, "root": asked.root}
+    return (*compare(scores.on(main), reference, **options).overall, *compare(scores, reference, **options).per_pair)
+
+
+def _difference_row(found: Difference, asked: Asked) -> dict[str, Any]:
+    row = asdict(found) | {"finding": str(found.finding), "doubtful": found.doubtful, "left_out": list(found.left_out)}
+    row["plan"] = None
+    if found.deviation is not None:
+        plan = sensitivity(
+            found.deviation,
+            found.n,
+            wanted=asked.wanted,
+            power=asked.power,
+            alpha=asked.alpha,
+            comparisons=max(1, found.family),
+            level=1 - asked.alpha,
+        )
+        row["plan"] = {"smallest": asdict(plan.smallest), "seeds": asdict(plan.seeds)}
+    return row
+
+
+def _shares(scores: Scores, main: Sequence[str], floor: str | None, ceiling: str | None, asked: Asked) -> list[dict[str, Any]]:
+    if floor is None or ceiling is None or floor == ceiling:
+        return []
+    rows = [share for of in (scores.on(main).over_pairs(), scores) for share in shares(of, floor, ceiling, level=1 - asked.alpha)]
+    return [asdict(share) for share in rows]
+
+
+def _matrix(scores: Scores, asked: Asked) -> dict[str, Any] | None:
+    if len(scores.strategies) < 2:
+        return None
+    found = win_tie_loss(scores, alpha=asked.alpha)
+    return {
+        "strategies": list(found.strategies),
+        "wins": found.wins.tolist(),
+        "ties": found.ties.tolist(),
+        "untested": found.untested.tolist(),
+        "totals": [list(found.totals()[name]) for name in found.strategies],
+    }
+
+
+def _curves(pairs: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Budget curves that the pairs allow, with how each is made: one per time that has two budgets; else one over all pairs."""
+    at: dict[float, list[str]] = defaultdict(list)
+    for pair in pairs:
+        at[budget_and_minutes(pair)[1]].append(pair)
+    found = [(f"pairs of {minutes:g} minutes", tuple(members)) for minutes, members in sorted(at.items()) if len(members) > 1]
+    if found:
+        return found
+    several = len({budget_and_minutes(pair)[0] for pair in pairs}) > 1
+    return [("all pairs, whose times rise and fall with their budgets", tuple(pairs))] if several else []
+
+
+def _area(scores: Scores, label: str, reference: str | None, asked: Asked) -> dict[str, Any]:
+    found = areas(scores, [budget_and_minutes(pair)[0] for pair in scores.pairs])
+    against = _differences(found, found.pairs, reference, asked)[: len(scores.strategies) - 1]
+    return {
+        "curve": label,
+        "pairs": list(scores.pairs),
+        "means": [{"strategy": m.strategy, "interval": _maybe(m.interval)} for m in means(found, 1 - asked.alpha)],
+        "differences": [
+            {"strategy": d.strategy, "difference": _maybe(d.difference), "p_holm": d.p_holm, "finding": str(d.finding)}
+            for d in against
+        ],
+    }
+
+
+def _counts(condition: Condition, name: str, pairs: Sequence[str]) -> dict[str, Any]:
+    cells = [cell for (strategy, _, _), cell in condition.cells.items() if strategy == name]
+    scored = sum(cell["scored"] for cell in cells)
+    absent = sum((name, p, n) not in condition.cells for p in pairs for n in condition.seeds)
+    digest = condition.digests[name]
+    return {"name": name, "digest": digest, "scored": scored, "failed": len(cells) - scored, "absent": absent}
+
+
+def _failed(condition: Condition) -> list[dict[str, Any]]:
+    rows = []
+    for (strategy, pair, seed), cell in sorted(condition.cells.items()):
+        if not cell["scored"]:
+            place = {"strategy": strategy, "pair": pair, "seed": seed}
+            rows.append(place | {"verdict": cell["verdict"], "reason": cell["reason"]})
+    return rows
+
+
+def _maybe(interval: Any) -> dict[str, Any] | None:
+    return None if interval is None else asdict(interval)

@@ -1,0 +1,263 @@
+"""The tables of ``python -m evaluator compare``: for a terminal of 120 columns, and as Markdown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evaluator.report.figures import figure
+from evaluator.scoring.agreement import FEW
+from evaluator.scoring.scores import OVER_PAIRS
+
+ABREAST = 10
+"""Columns of the matrix that stand side by side."""
+NAMED = 12
+"""Failed cells that are named in a table; the JSON names all."""
+NAMES = {"macro_f1": "macro F1", "accuracy": "accuracy", "hamming_loss": "1 - Hamming loss"}
+_SHORT = {"one seed decides nothing": "one seed", "no seed in common": "no seed"}
+_STYLES = {"better": "green", "worse": "red"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One table: the first column is on the left, all others on the right."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def show_comparison(console: Console, report: dict[str, Any]) -> None:
+    """All tables, and under each what a reader must know."""
+    for table in report["tables"]:
+        console.print(Text(heading(table), style="bold yellow" if table["proxy"] else "bold"))
+        for line in marks(table):
+            console.print(Text(line, style="yellow"))
+        for block in blocks(report, table):
+            shown = Table(title=block.title, title_justify="left", box=None, pad_edge=False)
+            for i, name in enumerate(block.headers):
+                shown.add_column(Text(name), justify="right" if i else "left", overflow="fold")
+            for row in block.rows:
+                shown.add_row(*(Text(cell, style=_STYLES.get(cell.removesuffix(" ?"), "")) for cell in row))
+            console.print(shown)
+        for note in notes(report, table):
+            console.print(Text("  " + note, style="dim"))
+        console.print()
+    for line in report["left_out"]:
+        console.print(Text(f"left out: {line}", style="dim"))
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The same as a page of Markdown."""
+    lines = []
+    for table in report["tables"]:
+        lines += [f"## {heading(table)}", ""]
+        for mark in marks(table):
+            lines += [f"**{_plain(mark)}**", ""]
+        for block in blocks(report, table):
+            rows = [block.headers, tuple(":--" if i == 0 else "--:" for i in range(len(block.headers))), *block.rows]
+            lines += [f"### {block.title}", "", *("| " + " | ".join(map(_plain, row)) + " |" for row in rows), ""]
+        lines += [*(f"- {_plain(note)}" for note in notes(report, table)), ""]
+    if report["left_out"]:
+        lines += ["## Left out", "", *(f"- {_plain(line)}" for line in report["left_out"]), ""]
+    return "\n".join(lines)
+
+
+def heading(table: dict[str, Any]) -> str:
+    """Which condition a table is of."""
+    quality = table["label_quality"]
+    labels = "clean labels" if quality == 1 else f"label quality {quality:g}"
+    mark = "PROXY " if table["proxy"] else ""
+    return f"{mark}profile {table['profile']}, pipeline {table['pipeline']}, {labels}, {table['score_split']} split"
+
+
+def marks(table: dict[str, Any]) -> list[str]:
+    """What must stand beside the figures of a proxy: how far it orders strategies as full trainings do."""
+    if not table["proxy"]:
+        return []
+    found = ["These are scores of a proxy (frozen embeddings and a linear head), not of a full training."]
+    for row in table["stand_in"]:
+        tau, over = row["tau"], f"{len(row['strategies'])} strategies, {len(row['pairs'])} pairs, {len(row['seeds'])} seeds"
+        if tau["value"] is None:
+            found.append(f"Rank correlation with {row['pipeline']}: not measured ({tau['reason']}).")
+            continue
+        spread = "" if tau["low"] is None else f" [{tau['low']:.2f}, {tau['high']:.2f}]"
+        few = f"; fewer than {FEW} strategies: the interval is narrower than it says" if tau["n"] < FEW else ""
+        found.append(f"Rank correlation with {row['pipeline']}: Kendall's tau-b {tau['value']:.2f}{spread} over {over}{few}.")
+    if not table["stand_in"]:
+        found.append("Rank correlation with a full training: not measured (none is stored under the same rules).")
+    return found
+
+
+def blocks(report: dict[str, Any], table: dict[str, Any]) -> Iterator[Block]:
+    """The tables of one condition."""
+    over = table["over_pairs"]
+    if len(over) > 1:
+        yield _scores(report, table, OVER_PAIRS, f"{NAMES[table['metric']]}, mean over {len(over)} pairs ({', '.join(over)})")
+    for row in table["pairs"]:
+        yield _scores(report, table, row["pair"], f"{NAMES[table['metric']]} at {row['pair']} ({row['budget']} labels)")
+    for area in table["areas"]:
+        against = {row["strategy"]: row for row in area["differences"]}
+        rows = [
+            (row["strategy"], figure(row["interval"]), *_against(table, against.get(row["strategy"])))
+            for row in sorted(area["means"], key=_height)
+        ]
+        headers = ("strategy", "area", f"to {table['reference']}", "p Holm", "finding")
+        yield Block(f"area under the budget curve: {area['curve']}", headers if against else headers[:2], _cut(rows, against))
+    yield from _matrix(table)
+    plans = [row for row in table["differences"] if row["pair"] == (OVER_PAIRS if len(over) > 1 else over[0]) and row["plan"]]
+    unique = {row["strategy"]: row for row in plans}
+    if unique:
+        headers = ("strategy", "seeds", "sd of difference", "smallest difference shown", f"seeds for {report['wanted']:g}")
+        rows = tuple(
+            (
+                row["strategy"],
+                str(row["difference"]["n"]),
+                f"{row['deviation']:.4f}",
+                _bounded(row["plan"]["smallest"], "{:.4f}"),
+                _bounded(row["plan"]["seeds"], "{:.0f}"),
+            )
+            for row in unique.values()
+        )
+        yield Block(f"what these seeds can show against {table['reference']}, with a power of {report['power']:g}", headers, rows)
+
+
+def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
+    """How the figures came about, and what was left out, a line each."""
+    level = f"{100 * (1 - report['alpha']):g} %"
+    found = [
+        f"{len(table['seeds'])} seeds, root seed {table['root_seed']}, kit {table['kit']}, training on {table['device']}. "
+        f"Brackets: {level} t intervals over seeds; differences are paired by seed."
+    ]
+    if any(row["p_holm"] is not None for row in table["differences"]):
+        together = "the strategies of one pair" if report["family"] == "pair" else "all pairs and strategies"
+        found.append(
+            f"p: paired t-test, Holm's correction over {together}. better, worse: the interval excludes 0 and p < "
+            f"{report['alpha']:g}; else within noise. Areas and the mean over pairs are families of their own."
+        )
+        if any(row["doubtful"] for row in table["differences"]):
+            found.append("?: the sign-flip test, which needs no normal distribution, does not agree before correction.")
+        found.append(
+            "What seeds can show: the smallest true difference that would be called better or worse, at Holm's worst case; its "
+            "bounds are those of the measured deviation."
+        )
+    elif table["reference"] is None:
+        found.append("no differences: no cell of the reference is stored for this condition.")
+    found += _gap_notes(table)
+    failed = table["failed"]
+    if failed:
+        by = Counter(row["strategy"] for row in failed)
+        count = ", ".join(f"{name} {n}" for name, n in by.items())
+        found.append(f"{len(failed)} cells failed ({count}); they are left out (NaN), which flatters who fails where it is hard:")
+        found += [
+            f"  failed: {f['strategy']} at {f['pair']}, seed {f['seed']}: {f['verdict']}: {_brief(f)}" for f in failed[:NAMED]
+        ]
+        found += [f"  and {len(failed) - NAMED} more; --json names all."] if len(failed) > NAMED else []
+    absent = [f"{row['name']} {row['absent']}" for row in table["strategies"] if row["absent"] and row["name"] != _whole(table)]
+    found += [f"cells that were never run: {', '.join(absent)}; a mean needs every pair of a seed."] if absent else []
+    found += table["notes"]
+    return found + [f"left out: {line}" for line in table["left_out"]]
+
+
+def _scores(report: dict[str, Any], table: dict[str, Any], pair: str, title: str) -> Block:
+    """Mean, difference, finding and share of every strategy at a pair or over them, best first."""
+    means = {row["strategy"]: row for row in table["means"] if row["pair"] == pair}
+    against = {row["strategy"]: row for row in table["differences"] if row["pair"] == pair}
+    gap = {row["strategy"]: row for row in table["shares"] if row["pair"] == pair}
+    rows = []
+    for row in sorted(means.values(), key=_height):
+        name = row["strategy"]
+        share = gap.get(name)
+        rows.append(
+            (
+                name,
+                figure(row["interval"]),
+                str(row["interval"]["n"] if row["interval"] else 0),
+                *_against(table, against.get(name)),
+                "-" if share is None or share["value"] is None else _percent(share),
+            )
+        )
+    headers = ("strategy", "score", "n", f"to {table['reference']}", "p Holm", "finding", "share of gap")
+    if not against:
+        return Block(title, headers[:3], tuple(row[:3] for row in rows))
+    if not any(row["value"] is not None for row in gap.values()):
+        return Block(title, headers[:6], tuple(row[:6] for row in rows))
+    return Block(title, headers, tuple(rows))
+
+
+def _against(table: dict[str, Any], row: dict[str, Any] | None) -> tuple[str, str, str]:
+    """Difference, corrected p and finding."""
+    if row is None:
+        return "-", "-", "-"
+    found = _SHORT.get(row["finding"], row["finding"]) + (" ?" if row.get("doubtful") else "")
+    p = "-" if row["p_holm"] is None else "<0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
+    interval = row["difference"]
+    if interval is None:
+        return "-", p, found
+    spread = "" if interval["low"] is None else f" [{interval['low']:+.3f}, {interval['high']:+.3f}]"
+    return f"{interval['mean']:+.3f}{spread}", p, found
+
+
+def _matrix(table: dict[str, Any]) -> Iterator[Block]:
+    matrix = table["matrix"]
+    if matrix is None:
+        return
+    names = matrix["strategies"]
+    place = range(len(names))
+    for start in range(0, len(names), ABREAST):
+        columns = place[start : start + ABREAST]
+        rows = []
+        for i in place:
+            cells = ["" if i == j else f"{matrix['wins'][i][j]}-{matrix['ties'][i][j]}-{matrix['wins'][j][i]}" for j in columns]
+            rows.append((f"{i + 1} {names[i]}", *cells, "-".join(map(str, matrix["totals"][i]))))
+        title = "wins-ties-losses of the row against the column, over pairs"
+        yield Block(title, ("", *(str(j + 1) for j in columns), "all"), tuple(rows))
+
+
+def _gap_notes(table: dict[str, Any]) -> list[str]:
+    ceiling = table["ceiling"]
+    if ceiling is None or table["reference"] is None:
+        return ["share of the gap: not measured (no cell of the ceiling or of the reference is stored)."]
+    name = ceiling["strategy"]
+    if ceiling["whole_pool"]:
+        found = [f"{name} bought the whole pool: it is the ceiling of every pair, and in no test and no ranking."]
+    else:
+        found = [f"{name} never bought the whole pool: as a ceiling it stands for what it bought within each pair's budget."]
+    reasons = Counter(row["reason"] for row in table["shares"] if row["reason"] and row["strategy"] == name)
+    return found + [f"no share of the gap ({n} of the tables): {reason}." for reason, n in reasons.items()]
+
+
+def _whole(table: dict[str, Any]) -> str | None:
+    return table["ceiling"]["strategy"] if table["ceiling"] and table["ceiling"]["whole_pool"] else None
+
+
+def _cut(rows: list[tuple[str, ...]], against: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+    return tuple(row if against else row[:2] for row in rows)
+
+
+def _height(row: dict[str, Any]) -> tuple[float, str]:
+    return (-row["interval"]["mean"] if row["interval"] else 1.0, row["strategy"])
+
+
+def _percent(share: dict[str, Any]) -> str:
+    return f"{share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}]"
+
+
+def _bounded(found: dict[str, Any], form: str) -> str:
+    value, low, high = ("> 100000" if found[k] is None else form.format(found[k]) for k in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _brief(failed: dict[str, Any]) -> str:
+    reason = failed["reason"].split("\n")[0]
+    return reason if len(reason) <= 90 else reason[:89] + "…"
+
+
+def _plain(text: str) -> str:
+    return text.strip().replace("|", "\\|").replace("<", "&lt;")
