@@ -200,7 +200,7 @@ def _curves(pairs: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
     if found:
         return found
     several = len({budget_and_minutes(pair)[0] for pair in pairs}) > 1
-    return [("all pairs, whose times rise and fall with their budgets", tuple(pairs))] if several else []
+    return [("all pairs, whose times differ, too", tuple(pairs))] if several else []
 
 
 def _area(scores: Scores, label: str, reference: str | None, asked: Asked) -> dict[str, Any]:

@@ -42,10 +42,11 @@ def show_comparison(console: Console, report: dict[str, Any]) -> None:
         for block in blocks(report, table):
             shown = Table(title=block.title, title_justify="left", box=None, pad_edge=False)
             for i, name in enumerate(block.headers):
-                shown.add_column(Text(name), justify="right" if i else "left", overflow="fold")
+                shown.add_column(Text(name), justify="right" if i and name != "finding" else "left", overflow="fold")
             for row in block.rows:
                 shown.add_row(*(Text(cell, style=_STYLES.get(cell.removesuffix(" ?"), "")) for cell in row))
             console.print(shown)
+            console.print()
         for note in notes(report, table):
             console.print(Text("  " + note, style="dim"))
         console.print()
@@ -154,7 +155,7 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
     if failed:
         by = Counter(row["strategy"] for row in failed)
         count = ", ".join(f"{name} {n}" for name, n in by.items())
-        found.append(f"{len(failed)} cells failed ({count}); they are left out (NaN), which flatters who fails where it is hard:")
+        found.append(f"failed cells: {len(failed)} ({count}); left out as NaN, which flatters who fails where it is hard:")
         found += [
             f"  failed: {f['strategy']} at {f['pair']}, seed {f['seed']}: {f['verdict']}: {_brief(f)}" for f in failed[:NAMED]
         ]
