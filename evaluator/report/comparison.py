@@ -156,6 +156,7 @@ def _differences(scores: Scores, main: Sequence[str], reference: str | None, ask
 
 def _difference_row(found: Difference, asked: Asked) -> dict[str, Any]:
     row = asdict(found) | {"finding": str(found.finding), "doubtful": found.doubtful, "left_out": list(found.left_out)}
+    del row["alpha"], row["reference"]  # the same in every row
     row["plan"] = None
     if found.deviation is not None:
         plan = sensitivity(
