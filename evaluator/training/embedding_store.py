@@ -17,7 +17,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,8 +29,10 @@ import torch
 from evaluator.errors import DataError, TrainingError
 from evaluator.seeds import derive
 from evaluator.training import device as devices
+from evaluator.training.allocator import kept_memory
 from evaluator.training.convolutions import quicken
 from evaluator.training.embeddings import BATCH_SIZES
+from evaluator.training.folding import forward_only
 from evaluator.training.memory import halving
 from evaluator.training.network import build_network, features
 from evaluator.training.pipeline import Pipeline
@@ -104,7 +106,9 @@ def embeddings_of(
                         print(f"warning: the embeddings {kept.index} are damaged ({damage}); they are made anew", file=sys.stderr)
                     if found is None:
                         kept.clear()
-                        with devices.answering(where, lambda: f"while embedding {images.count} images"), devices.repeatable(where):
+                        doing = f"while embedding {images.count} images"
+                        keeping = kept_memory() if where.type == "cpu" else nullcontext()
+                        with keeping, devices.answering(where, lambda: doing), devices.repeatable(where):
                             found = kept.write(images.count, _embedded(pipeline, images, where, about["weights"]), progress)
         except OSError as error:
             raise DataError(
@@ -153,9 +157,9 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
         raise TrainingError(
             f"the weights {pipeline.weights!r} changed while they were used ({identity}, then {loaded}); start again"
         )
-    model = model.to(where, memory_format=torch.channels_last).eval()
+    model = model.to(where, memory_format=torch.channels_last)
     if where.type == "cpu":
-        quicken(model)
+        model = forward_only(quicken(model))
     number_format = devices.number_format(where, pipeline.precision)
 
     def forward(x: torch.Tensor) -> torch.Tensor:
