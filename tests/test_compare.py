@@ -196,6 +196,15 @@ def test_a_strategy_that_lacks_a_pair_has_no_mean_over_pairs_and_spoils_nobody_e
     assert "late 10" in markdown(report(stored))
 
 
+def test_a_pair_that_one_strategy_alone_was_run_on_takes_nobody_out_of_the_mean_over_pairs(stored, planted):
+    planted()
+    planted({"good": 0.05}, pairs=(Pair(1889, 51),))
+    table = only_table(stored)
+    assert table["over_pairs"] == [p.name for p in PAIRS]
+    assert finding(table, "bad")["finding"] == "worse"
+    assert finding(table, "good", "1889:51")["finding"] == "no seed in common"
+
+
 # -- floor, ceiling, curve
 
 
@@ -365,6 +374,8 @@ def test_the_verb_prints_tables_of_120_columns(stored, planted, capsys, monkeypa
     for words in ("better", "within noise", "share of gap", "wins-ties-losses", "area under the budget curve", "seeds for 0.01"):
         assert words in out
     assert "…" not in out
+    # 25 strategies stand in three parts of the matrix, none of them squeezed.
+    assert [len(line.split()) for line in out.splitlines() if line.split()[-1:] == ["all"]] == [5, 11, 11, 6]
 
 
 def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):

@@ -25,6 +25,9 @@ METRICS = ("macro_f1", "accuracy", "hamming_loss")
 CIRCUMSTANCES = ("tier", "threads", "worker_threads", "participant_weights")
 """Fields of a spec that may differ within a condition; where one cell is there under two of them, one is taken."""
 
+_READ = ("cell", "spec", "verdict", "reason", "scored", "metrics", "purchase", "data")
+"""What is kept of a cell."""
+
 Place = tuple[str, str, int]
 """Strategy, pair, seed."""
 
@@ -138,7 +141,8 @@ def conditions(root: Path, wanted: Wanted = Wanted()) -> tuple[list[Condition], 
         if not wanted.matches(spec) or wanted.pipeline not in (None, spec["pipeline"]["name"]):
             others[f"{key[0]}, pipeline {key[1]}, label quality {-key[2]:g}, {key[3]} split"] += 1
         if wanted.matches(spec):
-            found[key][_shared(spec)].append(cell)
+            # Ledgers and histories are most of a cell, and there may be ten thousand.
+            found[key][_shared(spec)].append({name: cell[name] for name in _READ})
     left_out += [f"{n} cells were not asked for: {label}" for label, n in sorted(others.items())]
     all_of_them = [_condition(found[key], wanted.pipeline in (None, key[1])) for key in sorted(found)]
     if not any(condition.shown for condition in all_of_them):
