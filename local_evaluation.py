@@ -157,7 +157,7 @@ def evaluate(args: argparse.Namespace) -> int:
                 place = f"{spec.pair.name} seed {spec.seed}" + (f" {spec.pipeline.name}" if plan.panel else "")
                 line.update(whole, description=f"{place}: {what}", completed=len(finished) + _share(what, share))
 
-            for cell in run_cells(cells, inputs, store, run, fresh=args.fresh, progress=moved):
+            for cell in run_cells(cells, lambda spec: inputs, store, run, fresh=args.fresh, progress=moved):
                 finished.append(cell)
                 line.update(whole, completed=len(finished))
     finally:

@@ -119,7 +119,7 @@ class Store:
     def _read(self, path: Path, kind: str, otherwise: str) -> dict[str, Any] | None:
         aside = path.with_suffix(".damaged")
         try:
-            content, why = _sound(path.read_bytes(), kind, path.stem)
+            content, why = sound(path.read_bytes(), kind, path.stem)
             if content is not None:
                 return content
             os.replace(path, aside)
@@ -155,13 +155,13 @@ class Store:
             return folder
         raise ConfigurationError(f"{self.root} holds a thousand runs called {stem}; name another folder with --out")
 
-    def write_run(self, folder: Path, summary: dict[str, Any]) -> Path:
-        """Store the summary of a run as ``result.json``."""
-        return self._write_json(folder / "result.json", summary)
+    def write_run(self, folder: Path, summary: dict[str, Any], name: str = "result") -> Path:
+        """Store the summary of a run as ``result.json``, that of a sweep as ``sweep.json``."""
+        return self._write_json(folder / f"{name}.json", summary)
 
     def write_log(self, folder: Path, name: str, text: str) -> Path:
         """Store what a participant printed in one cell."""
-        return _write(folder / "logs" / f"{name}.log", text)
+        return write_whole(folder / "logs" / f"{name}.log", text)
 
     def write_purchases(self, folder: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
         """Store the ledgers of a run as ``purchases.csv``."""
@@ -169,10 +169,10 @@ class Store:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
-        return _write(folder / "purchases.csv", text.getvalue())
+        return write_whole(folder / "purchases.csv", text.getvalue())
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> Path:
-        return _write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        return write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_cells(root: Path) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
@@ -188,7 +188,7 @@ def read_cells(root: Path) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
         raise ConfigurationError(f"{root} holds no results (no folder cells/); name the folder that --out named")
     for path in sorted((root / "cells").glob("*.json")):
         try:
-            yield (path, *_sound(path.read_bytes(), "cell", path.stem))
+            yield (path, *sound(path.read_bytes(), "cell", path.stem))
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be read ({error.strerror})") from None
 
@@ -199,8 +199,8 @@ def checksum(content: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _sound(raw: bytes, kind: str, digest: str) -> tuple[dict[str, Any] | None, str]:
-    """The cell or purchase that a file holds; or None, and what is wrong with it."""
+def sound(raw: bytes, kind: str, digest: str) -> tuple[dict[str, Any] | None, str]:
+    """The ``cell`` or ``purchase`` that a file holds, with ``""``; or None, and what is wrong with it."""
     try:
         content = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -226,7 +226,12 @@ def _remove_temporaries(folder: Path) -> None:
                     path.unlink()
 
 
-def _write(path: Path, text: str) -> Path:
+def write_whole(path: Path, text: str) -> Path:
+    """Write a file of the results folder under a name of its own, then rename it.
+
+    Raises:
+        ConfigurationError: it cannot be written, or its folder is gone.
+    """
     while True:
         # In the moment before it is held, another evaluator may take it for a dead one's.
         with contextlib.suppress(FileNotFoundError):

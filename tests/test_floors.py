@@ -20,6 +20,7 @@ FLOORS = {
     "evaluator.data": 2,
     "evaluator.sandbox": 2,
     "evaluator.training": 2,
+    "evaluator.catalogue": 2,
     "evaluator.store": 2,
     "evaluator.worker": 2,
     "evaluator.purchase": 3,

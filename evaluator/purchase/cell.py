@@ -62,15 +62,33 @@ def run_cell(
         (result, log): the result is the JSON-able content of the cell's file, documented in ``docs/results-format.md``.
     """
     purchased = purchased or buy(spec, inputs, progress)
+    return judge(spec, inputs.sets, purchased, progress, checkpoint), purchased.session.log
+
+
+def judge(
+    spec: CellSpec,
+    sets: RoundSets,
+    purchased: Purchased,
+    progress: Progress = lambda what, share: None,
+    checkpoint: Path | None = None,
+) -> dict[str, Any]:
+    """The part of a cell that follows its purchase: training and score. It needs neither the submission nor a sandbox.
+
+    Args:
+        checkpoint: where the training keeps its state and goes on from.
+
+    Returns:
+        As ``run_cell``, without the log.
+    """
     session = purchased.session
     verdict, reason = session.verdict, session.reason
     scored: Scored | None = None
     if purchased.scorable(spec.on_timeout):
         try:
             if spec.trains:
-                scored = train_and_score(spec, inputs.sets, session.ledger, progress, checkpoint)
+                scored = train_and_score(spec, sets, session.ledger, progress, checkpoint)
             elif session.predictions is not None:
-                scored = _score_own(spec, inputs.sets, session.predictions)
+                scored = _score_own(spec, sets, session.predictions)
             elif verdict is Verdict.OK:
                 verdict, reason = session.phases[-1].verdict, session.phases[-1].reason
         # torch says "out of memory" on a device by a RuntimeError; ledger and log must outlive that, too.
@@ -78,7 +96,7 @@ def run_cell(
             verdict, reason = Verdict.INFRASTRUCTURE, f"the training failed: {error}"
     if verdict is Verdict.TIME_LIMIT and scored is not None:
         reason += f"; kept: scored with the {len(session.ledger)} labels bought before the limit"
-    return _result(spec, inputs, purchased, verdict, reason, scored), session.log
+    return _result(spec, sets, purchased, verdict, reason, scored)
 
 
 def train_and_score(
@@ -163,7 +181,7 @@ def _score_own(spec: CellSpec, sets: RoundSets, predictions: np.ndarray) -> Scor
 
 
 def _result(
-    spec: CellSpec, inputs: CellInputs, purchased: Purchased, verdict: Verdict, reason: str, scored: Scored | None
+    spec: CellSpec, sets: RoundSets, purchased: Purchased, verdict: Verdict, reason: str, scored: Scored | None
 ) -> dict[str, Any]:
     session, stored = purchased.session, purchased.as_dict()
     prediction = next((p for p in session.phases if p.name == "prediction_phase"), None)
@@ -193,10 +211,10 @@ def _result(
         "phases": stored["phases"],
         "ledger": stored["ledger"],
         "data": {
-            "folder": inputs.sets.folder.name,
-            "counts": inputs.sets.counts(),
-            "digests": inputs.sets.digests(),
-            "notes": {name: split.note for name, split in inputs.sets.splits.items()},
+            "folder": sets.folder.name,
+            "counts": sets.counts(),
+            "digests": sets.digests(),
+            "notes": {name: split.note for name, split in sets.splits.items()},
         },
         "isolation": {"tier": spec.tier, "guarded": session.guarded, "limited_by": session.limited_by},
         "versions": versions(),

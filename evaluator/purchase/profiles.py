@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal
 
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.rounds import ROUND1, ROUND2, SPLITS, Pair, Round
@@ -51,6 +52,11 @@ class Profile:
             raise ConfigurationError(f"the profile {self.name} names the splits {sorted(unknown)}; known are {', '.join(SPLITS)}")
         if self.budget_scale <= 0 or self.seconds_per_minute <= 0:
             raise ConfigurationError(f"the profile {self.name} scales budgets or minutes by zero or less")
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """Every field, JSON-able; made once, since ten thousand specs share it. Not to be changed."""
+        return asdict(self)
 
     def budget(self, pair: Pair) -> int:
         """Labels that ``pair`` allows here."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from evaluator import __version__
@@ -77,12 +78,12 @@ class CellSpec:
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, complete."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        fields |= {"pair": self.pair.name, "pipeline": self.pipeline.as_dict(), "profile": asdict(self.profile)}
+        fields |= {"pair": self.pair.name, "pipeline": self.pipeline.as_dict(), "profile": self.profile.plain}
         return {"kit": __version__, "schema": SCHEMA, "track": "purchase", **fields}
 
     def digest(self) -> str:
         """SHA-256 over the spec; names the result file."""
-        return _digest(self.as_dict())
+        return self._digests[0]
 
     def purchase_dict(self) -> dict[str, Any]:
         """What decides a purchase, JSON-able: everything that the worker is given or held to, and nothing of the training.
@@ -100,7 +101,12 @@ class CellSpec:
 
     def purchase_digest(self) -> str:
         """SHA-256 over what decides the purchase; names its file."""
-        return _digest(self.purchase_dict())
+        return self._digests[1]
+
+    @cached_property
+    def _digests(self) -> tuple[str, str]:
+        # A runner asks for them many times over.
+        return _digest(self.as_dict()), _digest(self.purchase_dict())
 
 
 def _digest(content: dict[str, Any]) -> str:

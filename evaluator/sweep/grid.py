@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,13 +73,21 @@ class Plan:
         before = dict(zip((p.name for p in self.pipelines), self.asked, strict=False)).get(pipeline.name, pipeline.name)
         return None if before == pipeline.name else before
 
-    def cells(self, sets: RoundSets) -> list[CellSpec]:
-        """One spec per pair, seed and pipeline.
+    def starting_weights(self) -> list[str]:
+        """Identity of every pipeline's starting weights. It reads them whole, so plans of the same pipelines share it.
+
+        Raises:
+            WeightsError: they cannot be had.
+        """
+        return [self._starting_weights(pipeline) for pipeline in self.pipelines]
+
+    def cells(self, sets: RoundSets, weights: Sequence[str] | None = None) -> list[CellSpec]:
+        """One spec per pair, seed and pipeline. ``weights``: from ``starting_weights``, where it was called already.
 
         All pairs of a seed come before the next seed, so that a run that is cut short has whole seeds, and all pipelines of a pair
         and seed one after the other, since they share a purchase.
         """
-        weights = [self._starting_weights(pipeline) for pipeline in self.pipelines]
+        weights = self.starting_weights() if weights is None else weights
         participant = "" if self.weights_dir is None else f"{self.weights_dir.name}:{_listing(self.weights_dir)}"
         digests = sets.digests()
         return [
@@ -126,10 +135,14 @@ class Plan:
         )
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def node_threads() -> int:
     """Threads of the round's node, as far as this machine has them."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(int(NODE["cpus"]), available)
+    return min(int(NODE["cpus"]), cores())
 
 
 def _listing(folder: Path) -> str:

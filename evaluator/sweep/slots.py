@@ -1,0 +1,240 @@
+"""Slots: processes that train at the same time, each one cell after the other.
+
+A slot is a process of its own, started anew (not forked, so that no lock or CUDA context is copied) when it is first needed and kept
+for the whole sweep, since importing torch takes seconds. It gets its tasks and gives its results through a pipe. One that dies takes
+the cell it was at with it, no other: its place is filled and the rest goes on. Nothing of a submission ever runs in a slot, and no
+slot does anything while a submission runs: that is the runner's order of things.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from evaluator.errors import ConfigurationError, KitError
+from evaluator.purchase.cell import judge
+from evaluator.purchase.purchased import Purchased
+from evaluator.purchase.sets import RoundSets
+from evaluator.purchase.spec import CellSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A cell whose purchase is made: what is left of it needs no submission.
+
+    Attributes:
+        reused: the purchase is of an earlier run.
+        sets: None on its way into a process that has them already.
+    """
+
+    spec: CellSpec
+    sets: RoundSets | None
+    purchased: Purchased
+    checkpoint: Path
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a training has no result: an error of the evaluator, or the end of its process."""
+
+    reason: str
+    trace: str
+
+
+Outcome = dict[str, Any] | Failure
+Work = Callable[[Training], dict[str, Any]]
+
+
+def judged(task: Training) -> dict[str, Any]:
+    """Train and score: what a slot does."""
+    assert task.sets is not None
+    return judge(task.spec, task.sets, task.purchased, checkpoint=task.checkpoint)
+
+
+class Slots:
+    """Processes for trainings; a context that leaves none of them behind.
+
+    Args:
+        count: how many train at once, 1 or more.
+        devices: CUDA devices as ``CUDA_VISIBLE_DEVICES`` names them; slot k sees the k-th of them, round and round. Empty: every
+            slot sees what this process sees.
+        work: what is done with a task; a function of a module, since the processes import it.
+
+    Raises:
+        ConfigurationError: the count is below 1.
+    """
+
+    def __init__(self, count: int, devices: tuple[str, ...] = (), work: Work = judged) -> None:
+        if count < 1:
+            raise ConfigurationError(f"--workers is {count}; it must be 1 or more")
+        self.count = count
+        self._slots = [_Slot(work, devices[k % len(devices)] if devices else None) for k in range(count)]
+
+    def __enter__(self) -> Slots:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process, whatever it is at. May be called again."""
+        for slot in self._slots:
+            slot.end()
+
+    def train(
+        self, tasks: Iterable[Training], started: Callable[[Training], None] = lambda task: None
+    ) -> Iterator[tuple[Training, Outcome]]:
+        """Do all tasks, as many at a time as there are slots; each comes back when it is done.
+
+        Whoever stops in the middle ends what is under way.
+
+        Raises:
+            KitError: what a task met and no other task could do without; the others are ended.
+        """
+        waiting = deque(tasks)
+        busy: dict[Connection, _Slot] = {}
+        try:
+            while waiting or busy:
+                for slot in self._slots:
+                    if waiting and slot.task is None:
+                        task = waiting.popleft()
+                        busy[slot.give(task)] = slot
+                        started(task)
+                for connection in wait(list(busy)):
+                    slot = busy.pop(connection)  # type: ignore[arg-type]
+                    yield slot.take()
+        finally:
+            for slot in busy.values():
+                slot.end()
+
+
+class _Slot:
+    """One place, and the process that fills it now."""
+
+    def __init__(self, work: Work, device: str | None) -> None:
+        self.task: Training | None = None
+        self._work, self._device = work, device
+        self._process: BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._has: dict[int, RoundSets | None] = {}  # held, so that no other object gets the number of one
+
+    def give(self, task: Training) -> Connection:
+        """Hand over a task; the connection that becomes ready when it is done, or when the process is gone."""
+        if self._process is None or not self._process.is_alive():
+            self.end()
+            self._start()
+        assert self._connection is not None
+        key = id(task.sets)
+        try:
+            if key not in self._has:
+                self._connection.send((key, task.sets))
+                self._has[key] = task.sets
+            self._connection.send((key, replace(task, sets=None)))
+        except OSError:
+            pass  # it has died since; `take` finds that out and says how
+        self.task = task
+        return self._connection
+
+    def take(self) -> tuple[Training, Outcome]:
+        """The task, and what became of it.
+
+        Raises:
+            KitError: the task raised it.
+        """
+        task, self.task = self.task, None
+        assert task is not None
+        assert self._connection is not None
+        try:
+            outcome = self._connection.recv()
+        except (EOFError, OSError):
+            outcome = Failure(self._death(), "")
+        if isinstance(outcome, KitError):
+            raise outcome
+        return task, outcome
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+        if self._connection is not None:
+            self._connection.close()
+        self._process = self._connection = self.task = None
+        self._has.clear()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._work), name="training", daemon=True)
+        with _environment({} if self._device is None else {"CUDA_VISIBLE_DEVICES": self._device}):
+            self._process.start()
+        theirs.close()  # ours is the only other end, so that it closes with the process
+
+    def _death(self) -> str:
+        assert self._process is not None
+        self._process.join(10)  # the pipe closes a moment before the process is gone
+        code = self._process.exitcode
+        self.end()
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            hint = "; the system does that where memory runs out: train fewer at once with --workers" if code == -9 else ""
+            return f"the process of the training was killed by {name}{hint}"
+        return f"the process of the training ended with status {code} before it had a result"
+
+
+def _serve(connection: Connection, work: Work) -> None:
+    """The life of a slot's process."""
+    # Ctrl-C goes to the whole group of processes; the sweep decides what becomes of its trainings.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sets: dict[int, RoundSets] = {}
+    while True:
+        try:
+            key, given = connection.recv()
+        except EOFError:
+            return
+        if not isinstance(given, Training):
+            sets[key] = given
+            continue
+        try:
+            outcome: Any = work(replace(given, sets=sets[key]))
+        except KitError as error:
+            outcome = error
+        except Exception as error:  # our own fault must not take the other cells with it
+            outcome = Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc())
+        connection.send(outcome)
+
+
+def _end_with_parent() -> None:
+    """A killed sweep can end nothing; a training that outlived it would use the cores of the next one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Variables of this process for as long as a child is started, which takes them over."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
