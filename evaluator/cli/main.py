@@ -12,12 +12,12 @@ from evaluator.errors import KitError
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every verb."""
-    from evaluator.cli import compare, data, doctor, panel, replay, weights
+    from evaluator.cli import compare, data, doctor, panel, replay, sweep, weights
 
     parser = argparse.ArgumentParser(prog="python -m evaluator", description="Data-centric AI competition kit and evaluator.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for module in (data, weights, replay, panel, compare, doctor):
+    for module in (data, weights, replay, panel, sweep, compare, doctor):
         module.register(verbs)
     return parser
 
@@ -28,13 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 2 something the user can mend (said on stderr), 130 interrupted.
     """
-    from evaluator.cli import compare, data, doctor, panel, replay, weights
+    from evaluator.cli import compare, data, doctor, panel, replay, sweep, weights
 
     args = build_parser().parse_args(argv)
+    modules = (data, weights, replay, panel, sweep, compare, doctor)
     try:
-        return {"data": data, "weights": weights, "replay": replay, "panel": panel, "compare": compare, "doctor": doctor}[
-            args.verb
-        ].main(args)
+        return {module.__name__.rpartition(".")[2]: module for module in modules}[args.verb].main(args)
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

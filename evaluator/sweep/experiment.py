@@ -51,7 +51,9 @@ class Experiment:
 
     def inputs(self, spec: CellSpec) -> CellInputs:
         """What a cell's hashes stand for on this machine."""
-        source = next(p.source for p in self.plans if p.source.digest == spec.submission_digest and p.source.name == spec.submission)
+        source = next(
+            p.source for p in self.plans if p.source.digest == spec.submission_digest and p.source.name == spec.submission
+        )
         return CellInputs(source.path, self.sets[spec.score_split], self.sandbox, self.plans[0].weights_dir)
 
     def label(self, spec: CellSpec) -> str:

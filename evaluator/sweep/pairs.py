@@ -106,4 +106,6 @@ def _grid(text: str) -> list[Pair]:
         # Pair.parse says what is wrong with a number.
         return [Pair.parse(f"{n}:{m}") for n in labels.split(",") for m in minutes.split(",")] if cross else [Pair.parse("")]
     except ConfigurationError:
-        raise ConfigurationError(f"the grid {text!r} was not understood; write labels x minutes, e.g. grid:500,1000x15,30") from None
+        raise ConfigurationError(
+            f"the grid {text!r} was not understood; write labels x minutes, e.g. grid:500,1000x15,30"
+        ) from None

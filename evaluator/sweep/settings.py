@@ -174,7 +174,7 @@ def _submissions(named: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[str, ..
     found: dict[Path, None] = {}
     skipped = []
     for path in named:
-        paths = [path] if path.exists() else [Path(p) for p in sorted(glob.glob(str(path), include_hidden=True))]
+        paths = [path] if path.exists() else [Path(p) for p in sorted(glob.glob(str(path)))]
         if not paths:
             raise ConfigurationError(f"there is no submission {path}; name a folder, a .py file, or a pattern such as baselines/*")
         for one in paths:
