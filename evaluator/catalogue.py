@@ -61,6 +61,7 @@ def cell_row(cell: dict[str, Any]) -> Row:
         "bought": purchase["bought"],
         "budget": purchase["budget"],
         "purchase_seconds": purchase["seconds"],
+        "session_seconds": sum(phase["seconds"] for phase in cell["phases"]),
         "clock_was_read": purchase.get("clock_was_read"),
         "training_seconds": training.get("seconds"),
         "items": training.get("n_items"),

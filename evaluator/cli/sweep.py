@@ -1,4 +1,4 @@
-"""``python -m evaluator sweep``: every submission at every pair and seed, trained on by every pipeline; only what is missing is run.
+"""``python -m evaluator sweep``: submissions x pairs x seeds x pipelines, of which only what is missing is run.
 
 python -m evaluator sweep --submissions baselines/* --pairs public --seeds 10 --pipelines round2
 python -m evaluator sweep --file sweep.toml --dry-run
@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
     settings, skipped = read_settings(given, args.file)
     if skipped:
         console.print(f"not submissions, left out: {', '.join(skipped)}", style="dim", markup=False, highlight=False)
-    # An unwritable folder is said before data are read. A dry run writes nothing, not even the folder.
+    # An unwritable folder is said before data are read. A dry run leaves no folder where there was none.
     store = None if args.dry_run else Store(settings.out.absolute())
     with progress_line(console) as line:
         reading = line.add_task("data", total=1)

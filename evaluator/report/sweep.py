@@ -149,8 +149,8 @@ def _notes(summary: dict[str, Any], hidden: bool) -> list[str]:
     seeds = summary["seeds"]
     interval = "brackets: 95 % t-interval over seeds" if seeds > 1 else "one seed decides nothing: --seeds 5 gives intervals"
     found = [
-        f"mean over {len(summary['pairs'])} pairs, then over {seeds} seed{'s' if seeds > 1 else ''}; {interval}. A seed that lacks a "
-        f"cell does not enter. Scored on {', '.join(summary['score_splits'])}; pipelines {_listed(summary['pipelines'])}."
+        f"mean over {len(summary['pairs'])} pairs, then over {seeds} seed{'s' if seeds > 1 else ''}; {interval}. A seed that "
+        f"lacks a cell does not enter. Scored on {', '.join(summary['score_splits'])}; pipelines {_listed(summary['pipelines'])}."
     ]
     if hidden:
         found.append("public - hidden: mean over the public pairs less that over the hidden ones (*), paired by seed.")

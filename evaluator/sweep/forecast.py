@@ -11,6 +11,9 @@ from evaluator.catalogue import Catalogue, Row, pipeline_digest
 from evaluator.purchase.spec import CellSpec
 from evaluator.sweep.experiment import Experiment
 
+STARTING_SECONDS = 1.0
+"""What starting a worker and importing a submission take about; it is charged to no clock and stands in no result."""
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -65,10 +68,10 @@ class Measured:
             if row["training_seconds"] and row["items"]:
                 key = (row["pipeline_digest"], _kind(row["device"]), row["threads"])
                 per_item.setdefault(key, []).append(row["training_seconds"] / row["items"])
-            if row["purchase_checksum"] and row["purchase_seconds"]:
+            if row["purchase_checksum"] and row["session_seconds"]:
                 # A changed strategy is like the one it was, until it has been measured itself.
                 for who in (row["submission_digest"], row["submission"]):
-                    purchases.setdefault((who, row["profile"], row["pair"]), {})[row["purchase_checksum"]] = row["purchase_seconds"]
+                    purchases.setdefault((who, row["profile"], row["pair"]), {})[row["purchase_checksum"]] = row["session_seconds"]
         self._per_item = {key: median(seconds) for key, seconds in per_item.items()}
         self._purchases = {key: median(seconds.values()) for key, seconds in purchases.items()}
 
@@ -78,10 +81,10 @@ class Measured:
         return None if rate is None else rate * items
 
     def purchase(self, spec: CellSpec) -> float | None:
-        """Median seconds of this submission at this pair, whatever the seed; None where unknown."""
+        """Median seconds of all phases of this submission at this pair, whatever the seed, and the start; None where unknown."""
         for who in (spec.submission_digest, spec.submission):
             if (found := self._purchases.get((who, spec.profile.name, spec.pair.name))) is not None:
-                return found
+                return found + STARTING_SECONDS
         return None
 
 

@@ -1,9 +1,9 @@
 """Slots: processes that train at the same time, each one cell after the other.
 
-A slot is a process of its own, started anew (not forked, so that no lock or CUDA context is copied) when it is first needed and kept
-for the whole sweep, since importing torch takes seconds. It gets its tasks and gives its results through a pipe. One that dies takes
-the cell it was at with it, no other: its place is filled and the rest goes on. Nothing of a submission ever runs in a slot, and no
-slot does anything while a submission runs: that is the runner's order of things.
+A slot is a process of its own, started anew (not forked, so that no lock or CUDA context is copied) when it is first needed and
+kept for the whole sweep, since importing torch takes seconds. It gets its tasks and gives its results through a pipe. One that dies
+takes the cell it was at with it, no other: its place is filled and the rest goes on. Nothing of a submission ever runs in a slot,
+and no slot does anything while a submission runs: that is the runner's order of things.
 """
 
 from __future__ import annotations

@@ -1,0 +1,472 @@
+"""The sweep: a grid of cells of which only what is missing is run, trainings beside each other, purchases alone."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import slot_works
+from conftest import SUBMISSIONS, TINY
+from test_setup import documented, paths
+
+import evaluator.sweep.local
+from evaluator.catalogue import INDEX, cell_row, read_catalogue
+from evaluator.cli.main import main
+from evaluator.errors import ConfigurationError
+from evaluator.purchase import profiles
+from evaluator.purchase.rounds import Pair
+from evaluator.store import Store
+from evaluator.sweep.conduct import conduct
+from evaluator.sweep.experiment import prepare
+from evaluator.sweep.forecast import STARTING_SECONDS, Forecast, Measured, forecast
+from evaluator.sweep.local import run_cells
+from evaluator.sweep.settings import Settings
+from evaluator.sweep.slots import Slots
+from evaluator.sweep.table import summarise_sweep, table
+
+ROOT = Path(__file__).resolve().parents[1]
+RANDOM = SUBMISSIONS / "random_buyer.py"
+VOLATILE = {"seconds", "timings", "checksum"}
+
+
+@pytest.fixture
+def ready(monkeypatch, tmp_path, data_folder):
+    """Make a sweep on the tiny data ready."""
+    monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
+
+    def make(*submissions: Path, out: Path | None = None, **changes):
+        given = {"profile": "tiny", "sandbox": "process", "device": "cpu", "workers": 2, "data": data_folder}
+        given |= {"pipelines": ("milliseconds",), "out": out or tmp_path / "results"} | changes
+        return prepare(Settings(submissions=submissions or (RANDOM,), **given), data=tmp_path / "data")
+
+    return make
+
+
+@pytest.fixture
+def bought(monkeypatch):
+    """The purchases that were made: pair and seed, with begin and end. They are made without a worker, and buy nothing."""
+    made = []
+
+    def buy(spec, inputs, progress):
+        from evaluator.errors import Verdict
+        from evaluator.purchase.ledger import Ledger
+        from evaluator.purchase.purchased import Purchased
+        from evaluator.purchase.terms import PhaseReport, SessionResult
+
+        began = time.monotonic()
+        time.sleep(0.02)
+        phases = (PhaseReport("purchase_phase", Verdict.OK, "", 1.0, 2.0),)
+        session = SessionResult(Verdict.OK, "", Ledger(), phases, 1.0, None, None, False, "Buyer", True, "watch", "", "log")
+        made.append((spec.pair.name, spec.seed, began, time.monotonic()))
+        return Purchased(spec.purchase_digest(), spec.purchase_dict(), session)
+
+    monkeypatch.setattr(evaluator.sweep.local, "buy", buy)
+    return made
+
+
+def run(experiment, work=slot_works.instant, count=2, **options):
+    """Run what is missing with another work than training."""
+    store = Store(experiment.settings.out)
+    expected = forecast(experiment, experiment.catalogue())
+    return conduct(experiment, expected, store, slots=Slots(count, work=work), **options)
+
+
+def lasting(value):
+    """A result without what differs from run to run."""
+    if isinstance(value, dict):
+        return {name: lasting(member) for name, member in value.items() if name not in VOLATILE}
+    return [lasting(member) for member in value] if isinstance(value, list) else value
+
+
+def cells(root: Path) -> dict[str, dict]:
+    return {path.stem: json.loads(path.read_text()) for path in (root / "cells").glob("*.json")}
+
+
+# -- the runner
+
+
+@pytest.mark.slow
+def test_slots_give_the_serial_results_to_the_bit(ready, tmp_path):
+    serial = ready(RANDOM, seeds=2)
+    store = Store(serial.settings.out)
+    alone = list(run_cells(serial.cells, serial.inputs, store, store.new_run("serial")))
+    assert [cell.result["verdict"] for cell in alone] == ["OK"] * 4
+    beside = ready(RANDOM, seeds=2, out=tmp_path / "beside")
+    shutil.copytree(serial.settings.out / "purchases", beside.settings.out / "purchases")
+    _, summary, _ = conduct(beside, forecast(beside, beside.catalogue()), Store(beside.settings.out))
+    one, other = cells(serial.settings.out), cells(beside.settings.out)
+    assert [cell["cell"] for cell in summary["cells"]] == [spec.digest() for spec in serial.cells]
+    assert {cell["fingerprint"] for cell in one.values()} == {cell["fingerprint"] for cell in other.values()}
+    assert len({cell["fingerprint"] for cell in one.values()}) == 4
+    for digest, cell in one.items():
+        assert lasting(other[digest]) == lasting(cell)
+        assert other[digest]["purchase"]["checksum"] == cell["purchase"]["checksum"]
+
+
+def test_trainings_run_beside_each_other_and_never_beside_a_purchase(ready, bought, monkeypatch, tmp_path):
+    monkeypatch.setenv(slot_works.PLACE, str(tmp_path))
+    experiment = ready(seeds=2)
+    _, summary, _ = run(experiment, slot_works.meeting)
+    assert [cell["verdict"] for cell in summary["cells"]] == ["OK"] * 4
+    trainings = [tuple(map(float, path.read_text().split())) for path in tmp_path.glob("*.training")]
+    assert len(trainings) == len(bought) == 4
+    for *_, began, ended in bought:
+        assert all(end < began or start > ended for start, end in trainings)
+    assert [(pair, seed) for pair, seed, *_ in bought] == [("621:17", 0), ("1321:34", 0), ("621:17", 1), ("1321:34", 1)]
+    first = [spec.digest() for spec in experiment.cells if spec.seed == 0]
+    until = max(float((tmp_path / f"{digest}.training").read_text().split()[1]) for digest in first)
+    assert bought[2][2] > until, "results of a seed are there before the next seed is begun"
+
+
+def test_a_killed_training_fails_its_cell_alone_and_is_run_again(ready, bought):
+    experiment = ready(seeds=3)
+    _, summary, _ = run(experiment, slot_works.dying)
+    failed = [cell for cell in summary["cells"] if cell["score"] is None]
+    assert [(cell["pair"], cell["seed"], cell["verdict"]) for cell in failed] == [("621:17", 0, "INFRASTRUCTURE")]
+    assert "SIGKILL" in failed[0]["reason"]
+    assert "--workers" in failed[0]["reason"]
+    assert len(cells(experiment.settings.out)) == 6
+    again = []
+    _, summary, _ = run(experiment, finished=again.append)
+    assert [(cell.spec.pair.name, cell.spec.seed, cell.reused) for cell in again] == [("621:17", 0, True)]
+    assert all(cell["verdict"] == "OK" for cell in summary["cells"])
+    assert len(bought) == 6
+
+
+def test_the_exit_of_a_training_process_is_said(ready, bought):
+    _, summary, _ = run(ready(pairs=("621:17",)), slot_works.leaving, 1)
+    assert "status 7" in summary["cells"][0]["reason"]
+
+
+def test_a_fault_in_a_slot_is_a_row_with_its_trace(ready, bought):
+    experiment = ready(seeds=2, pairs=("621:17",))
+    folder, summary, _ = run(experiment, slot_works.faulty)
+    assert [cell["verdict"] for cell in summary["cells"]] == ["INFRASTRUCTURE", "OK"]
+    assert "ZeroDivisionError: a fault of ours" in summary["cells"][0]["reason"]
+    assert "in faulty" in cells(experiment.settings.out)[experiment.cells[0].digest()]["purchase"]["trace"]
+    assert any("ZeroDivisionError" in path.read_text() for path in (folder / "logs").iterdir())
+
+
+def test_what_no_cell_can_do_without_ends_the_sweep_and_its_processes(ready, bought):
+    experiment = ready(seeds=2)
+    with pytest.raises(ConfigurationError, match="nothing can be done"):
+        run(experiment, slot_works.refusing)
+    assert [child for child in multiprocessing.active_children() if child.name == "training"] == []
+    (summary,) = experiment.settings.out.glob("*-sweep/sweep.json")
+    assert json.loads(summary.read_text())["rows"][0]["scored"] == 0
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_next_run_does_the_rest(ready, bought):
+    experiment = ready(seeds=3)
+
+    def interrupt(cell):
+        raise KeyboardInterrupt
+
+    folder, summary, interrupted = run(experiment, count=1, finished=interrupt)
+    assert interrupted
+    assert [child for child in multiprocessing.active_children() if child.name == "training"] == []
+    assert sum(cell["verdict"] is not None for cell in summary["cells"]) == 1
+    assert json.loads((folder / "sweep.json").read_text()) == json.loads(json.dumps(summary))
+    rest = []
+    _, summary, interrupted = run(experiment, finished=rest.append)
+    assert not interrupted
+    assert len(rest) == 5
+    assert sum(cell["cached"] for cell in summary["cells"]) == summary["cached"] == 1
+    assert len(bought) == 6, "no purchase is made twice"
+    again = []
+    run(experiment, finished=again.append)
+    assert again == []
+
+
+def test_a_killed_sweep_leaves_no_training_behind(tmp_path):
+    code = f"""
+        import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+        from types import SimpleNamespace
+        import slot_works
+        from evaluator.sweep.slots import Slots, Training
+        if __name__ == "__main__":
+            slots = Slots(1, work=slot_works.endless)
+            list(slots.train([Training(None, None, None, None, False)]))
+    """
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(code))
+    place = tmp_path / "place"
+    place.mkdir()
+    process = subprocess.Popen([sys.executable, str(script)], env=os.environ | {slot_works.PLACE: str(place)})
+    try:
+        wait_for(lambda: list(place.iterdir()))
+        (training,) = (int(path.name) for path in place.iterdir())
+    finally:
+        process.kill()
+        process.wait()
+    wait_for(lambda: not alive(training))
+
+
+def wait_for(there, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_pipelines_conditions_and_splits_share_purchases_where_they_may(ready, bought, tmp_path):
+    pipeline = (ROOT / "evaluator/training/pipelines/milliseconds.toml").read_text().replace('"milliseconds"', '"other"')
+    (tmp_path / "other.toml").write_text(pipeline)
+    pipelines = ("milliseconds", str(tmp_path / "other.toml"))
+    experiment = ready(pairs=("621:17",), pipelines=pipelines, label_quality=(1.0, 0.9))
+    folder, summary, _ = run(experiment)
+    assert len(summary["cells"]) == 4
+    assert len(bought) == 2, "one per label quality"
+    assert [(row["pipeline"], row["label_quality"]) for row in summary["rows"]] == [
+        ("milliseconds", 1.0),
+        ("other", 1.0),
+        ("milliseconds", 0.9),
+        ("other", 0.9),
+    ]
+    logs = {path.name for path in (folder / "logs").iterdir()}
+    assert logs == {"random_buyer-621x17-seed0-quality1.log", "random_buyer-621x17-seed0-quality0.9.log"}
+
+
+def test_a_changed_purchase_makes_its_cells_missing_for_planner_and_runner_alike(ready, bought):
+    experiment = ready()
+    run(experiment)
+    store = Store(experiment.settings.out)
+    digest = experiment.cells[0].purchase_digest()
+    store.write_purchase(store.read_purchase(digest) | {"seconds": 1.25})
+    expected = forecast(experiment, experiment.catalogue())
+    assert (expected.cells, expected.finished, expected.purchases) == (2, 1, 0)
+    again = []
+    run(experiment, finished=again.append)
+    assert [cell.spec.digest() for cell in again] == [experiment.cells[0].digest()]
+    cached = [cell.cached for cell in run_cells(experiment.cells, experiment.inputs, store, store.new_run("serial"))]
+    assert cached == [True, True]
+
+
+# -- what is to be done, and for how long
+
+
+def test_a_forecast_is_the_median_of_measured_cells_scaled_by_items(ready, bought):
+    experiment = ready(seeds=2)
+    rows = []
+    for spec, seconds in zip(experiment.cells[:3], (10.0, 20.0, 90.0), strict=True):
+        cell = slot_works.scored(spec, spec.digest())
+        rows.append(cell_row(cell | {"training": {"seconds": seconds, "n_items": 10}}))
+    measured = Measured(rows)
+    spec, digest = experiment.cells[3], rows[0]["pipeline_digest"]
+    assert measured.training(spec, 30, digest) == pytest.approx(60.0)
+    assert measured.purchase(spec) == pytest.approx(1.75 + STARTING_SECONDS), "all phases, of this pair alone"
+    assert measured.training(replace(spec, threads=2), 30, digest) is None
+    assert measured.training(replace(spec, device="cuda:0"), 30, digest) is None
+    assert measured.training(spec, 30, "another") is None
+    assert measured.purchase(replace(spec, pair=Pair(1, 1))) is None
+    assert measured.purchase(replace(spec, submission_digest="changed")) == pytest.approx(1.75 + STARTING_SECONDS)
+
+
+def test_what_is_not_measured_is_said_and_what_is_counts(ready, bought):
+    experiment = ready(seeds=2)
+    before = forecast(experiment, experiment.catalogue())
+    assert (before.trainings, before.purchases, before.trainings_unknown, before.purchases_unknown) == (4, 4, 4, 4)
+    assert before.seconds is None
+    assert before.purchase_limit == pytest.approx(2 * (51 + 102))
+    run(ready(seeds=1))
+    after = forecast(experiment, experiment.catalogue())
+    assert (after.finished, after.trainings, after.purchases) == (2, 2, 2)
+    # 4 s for 20 items; 16 images of the training set and budgets of 12 and 26.
+    assert after.training_seconds == pytest.approx(4 / 20 * (16 + 12 + 16 + 26))
+    assert after.purchase_seconds == pytest.approx(2 * (1.75 + STARTING_SECONDS))
+    assert after.seconds == pytest.approx(after.purchase_seconds + after.training_seconds / 2)
+    assert isinstance(after, Forecast)
+
+
+# -- the table
+
+
+def rows_of(experiment, value):
+    return {s.digest(): cell_row(slot_works.scored(s, s.digest(), value(s))) for s in experiment.cells}
+
+
+def test_the_table_is_the_mean_over_pairs_with_the_interval_over_seeds(ready):
+    experiment = ready(pairs=("621:17,100:5",), seeds=2)
+    rows = rows_of(experiment, lambda s: 0.2 + 0.1 * s.seed + (0.4 if s.pair.labels == 100 else 0))
+    (row,) = table(experiment, rows)
+    assert row["score"]["macro_f1"]["mean"] == pytest.approx(0.45)
+    assert row["score"]["macro_f1"]["n"] == 2
+    # Two values 0.1 apart: half of it, times the t quantile 12.706.
+    assert row["score"]["macro_f1"]["high"] == pytest.approx(0.45 + 0.05 * 12.7062, abs=1e-4)
+    assert [pair["metrics"]["macro_f1"]["mean"] for pair in row["pairs"]] == pytest.approx([0.25, 0.65])
+    del rows[experiment.cells[0].digest()]
+    (row,) = table(experiment, rows)
+    assert (row["scored"], row["cells"]) == (3, 4)
+    assert row["score"]["macro_f1"] == {"mean": pytest.approx(0.5), "low": None, "high": None, "n": 1, "level": 0.95}
+
+
+def test_public_minus_hidden_is_paired_by_seed(ready):
+    experiment = ready(pairs=("621:17", "1321:34", "hidden:2"), round_seed=3, seeds=2)
+    kinds = {named.pair: named.kind for named in experiment.pairs}
+    assert list(kinds.values()) == ["public", "public", "hidden", "hidden"]
+    rows = rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed - (0.05 * (1 + s.seed) if kinds[s.pair] == "hidden" else 0))
+    (row,) = table(experiment, rows)
+    assert row["public_minus_hidden"]["macro_f1"]["mean"] == pytest.approx(0.075)
+    assert row["public"]["macro_f1"]["mean"] == pytest.approx(0.55)
+    assert row["hidden"]["macro_f1"]["mean"] == pytest.approx(0.475)
+    (row,) = table(ready(), rows_of(ready(), lambda s: 0.5))
+    assert row["public_minus_hidden"] is row["hidden"] is None
+
+
+def test_the_documented_keys_of_a_sweep_are_those_of_its_file(ready, bought):
+    experiment = ready(pairs=("621:17", "hidden:1"), round_seed=3, seeds=2)
+    folder, *_ = run(experiment)
+    content = json.loads((folder / "sweep.json").read_text())
+    found = paths(content, "", {"data", "pipelines[].pipeline", "rows[].verdicts"}, list(TINY.round.classes))
+    assert found == documented("A sweep")
+    assert content["round_seed"] == 3
+
+
+def test_cells_that_were_there_before_are_told_from_those_that_were_run(ready):
+    experiment = ready(seeds=3)
+    rows = rows_of(experiment, lambda s: 0.5)
+    before = {experiment.cells[0].digest(): rows[experiment.cells[0].digest()]}
+    summary = summarise_sweep(experiment, rows, before, forecast(experiment, experiment.catalogue()), 1.0)
+    assert [cell["cached"] for cell in summary["cells"]] == [True] + [False] * 5
+    assert summary["rows"][0]["verdicts"] == {"OK": 6}
+
+
+def test_submissions_of_one_name_are_told_apart_and_one_is_not_named_twice(ready, tmp_path):
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "mine.py").write_text(RANDOM.read_text() + f"\nNUMBER = {number}\n")
+    experiment = ready(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
+    labels = list(experiment.labels.values())
+    assert len(set(labels)) == 2
+    assert all(label.startswith("mine (") for label in labels)
+    assert {experiment.inputs(spec).path for spec in experiment.cells} == {tmp_path / n / "mine.py" for n in "12"}
+    shutil.copy(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
+    with pytest.raises(ConfigurationError, match="named twice"):
+        ready(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
+
+
+# -- the index
+
+
+def stored(root: Path, experiment) -> Store:
+    store = Store(root)
+    for spec in experiment.cells:
+        store.write_cell(slot_works.scored(spec, spec.digest(), 0.25))
+    return store
+
+
+def test_the_index_is_only_a_copy(ready, tmp_path, monkeypatch):
+    experiment = ready()
+    store = stored(tmp_path / "r", experiment)
+    first, second = (spec.digest() for spec in experiment.cells)
+    fresh = read_catalogue(store.root)
+    assert set(fresh.cells) == {first, second}
+    assert (store.root / INDEX).exists()
+    read = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or whole(path))
+    assert read_catalogue(store.root).cells == fresh.cells
+    assert read == [INDEX]
+    # Changed in place, to a file of the same length.
+    store.write_cell(slot_works.scored(experiment.cells[0], first, 0.75))
+    assert read_catalogue(store.root).cells[first]["metrics"]["macro_f1"] == 0.75
+    store.cell_path(second).unlink()
+    assert set(read_catalogue(store.root).cells) == {first}
+    (store.root / INDEX).write_text("{")
+    assert set(read_catalogue(store.root).cells) == {first}
+    (store.root / INDEX).unlink()
+    assert set(read_catalogue(store.root).cells) == {first}
+
+
+def test_damaged_cells_are_said_and_never_listed(ready, tmp_path):
+    experiment = ready()
+    store = stored(tmp_path / "r", experiment)
+    path = store.cell_path(experiment.cells[0].digest())
+    path.write_text(path.read_text().replace("0.25", "0.95"))
+    for _ in range(2):
+        found = read_catalogue(store.root)
+        assert set(found.cells) == {experiment.cells[1].digest()}
+        assert found.damaged == (f"{path.name} was changed after it was written",)
+    assert read_catalogue(tmp_path / "nowhere").cells == {}
+    assert not (tmp_path / "nowhere").exists()
+
+
+# -- the command
+
+
+@pytest.fixture
+def sweep(monkeypatch, tmp_path, data_folder, capsys):
+    """Run the verb on the tiny data: (exit status, stdout, stderr)."""
+    monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "250")
+
+    def call(*options):
+        given = ["sweep", "--profile", "tiny", "--data", data_folder, "--sandbox", "process", "--device", "cpu", "--out", "results"]
+        status = main([*map(str, given), *map(str, options)])
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call
+
+
+def test_a_dry_run_says_what_would_run_and_leaves_nothing(sweep, tmp_path):
+    status, out, _ = sweep("--submissions", RANDOM, "--dry-run", "--seeds", 3)
+    assert status == 0
+    assert "6: 0 finished before, 6 to run" in out
+    assert "6 to make" in out
+    assert "not measured" in out
+    assert not (tmp_path / "results").exists()
+    _, out, _ = sweep("--submissions", RANDOM, "--dry-run", "--json")
+    assert json.loads(out)["trainings"] == 2
+
+
+@pytest.mark.slow
+def test_a_sweep_from_the_command_line_with_a_submission_that_fails(sweep, strategy, tmp_path):
+    broken = strategy("def purchase_phase(self):\n    raise ValueError('mine')")
+    (tmp_path / "README.md").write_text("none")
+    options = ("--submissions", RANDOM, broken, tmp_path / "R*.md", "--pairs", "621:17", "hidden:1", "--round-seed", 5)
+    status, out, _ = sweep(*options, "--workers", 1)
+    assert status == 1
+    assert out.count("README.md") == 1
+    assert "RUNTIME_ERROR" in out
+    assert "ValueError: mine" in out
+    assert "public - hidden" in out
+    assert "2 of 2" in out
+    assert "0 of 2" in out
+    status, out, _ = sweep(*options, "--json")
+    summary = json.loads(out)
+    assert status == 1
+    assert summary["cached"] == 2, "the scored ones; a failed one is tried again"
+    assert {cell["verdict"] for cell in summary["cells"]} == {"OK", "RUNTIME_ERROR"}
+    assert [pair["kind"] for pair in summary["pairs"]] == ["public", "hidden"]
+
+
+def test_mistakes_are_said_before_anything_is_run(sweep, tmp_path):
+    for options, part in (
+        ((), "no submission"),
+        (("--submissions", "nothing/*"), "nothing/*"),
+        (("--submissions", RANDOM, "--pairs", "hidden:5"), "--round-seed"),
+        (("--submissions", RANDOM, "--score-split", "training"), "score-split"),
+        (("--submissions", RANDOM, "--pipelines", "nothing"), "nothing"),
+        (("--submissions", RANDOM, "--label-quality", "0.2"), "0.2"),
+        (("--submissions", RANDOM, "--workers", "0"), "--workers"),
+        (("--file", tmp_path / "none.toml"), "none.toml"),
+    ):
+        status, _, err = sweep(*options)
+        assert (status, part in err) == (2, True), err
+    assert not list(tmp_path.glob("results/*-sweep"))
