@@ -444,7 +444,7 @@ def test_a_sweep_from_the_command_line_with_a_submission_that_fails(sweep, strat
     assert status == 1
     assert out.count("README.md") == 1
     assert "RUNTIME_ERROR" in out
-    assert "ValueError: mine" in out
+    assert "ValueError in purchase_phase: mine" in out
     assert "public - hidden" in out
     assert "2 of 2" in out
     assert "0 of 2" in out
