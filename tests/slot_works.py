@@ -16,6 +16,15 @@ PLACE = "SLOT_WORKS"
 """Variable that names the folder where works leave what they saw."""
 
 
+class Nothing:
+    """In the place of a spec and a purchase, for a work that looks at neither."""
+
+    checksum = ""
+
+    def training_digest(self) -> str:
+        return ""
+
+
 def scored(spec, checksum: str, value: float | None = None) -> dict[str, Any]:
     """A scored cell that was never trained."""
     value = (int(spec.digest()[:8], 16) % 1000) / 1000 if value is None else value

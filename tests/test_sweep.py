@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import slot_works
-from conftest import SUBMISSIONS, TINY
+from conftest import SUBMISSIONS, TINY, write_split
 from test_setup import documented, paths
 
 import evaluator.sweep.local
@@ -111,6 +111,26 @@ def test_slots_give_the_serial_results_to_the_bit(ready, tmp_path):
         assert other[digest]["purchase"]["checksum"] == cell["purchase"]["checksum"]
 
 
+@pytest.mark.slow
+def test_several_splits_are_scored_by_one_training_and_as_if_by_their_own(ready, bought, tmp_path, data_folder):
+    data = shutil.copytree(data_folder, tmp_path / "both")
+    write_split(data / "test", 30, 99)
+    both = ready(pairs=("621:17",), seeds=2, score_split=("validation", "test"), data=data, workers=1)
+    expected = forecast(both, both.catalogue())
+    assert (expected.trainings, expected.trainings_unknown) == (4, 2)
+    conduct(both, expected, Store(both.settings.out))
+    found = cells(both.settings.out)
+    alone = ready(pairs=("621:17",), seeds=2, score_split=("test",), data=data, out=tmp_path / "alone", workers=1)
+    shutil.copytree(both.settings.out / "purchases", alone.settings.out / "purchases")
+    conduct(alone, forecast(alone, alone.catalogue()), Store(alone.settings.out))
+    for digest, cell in cells(alone.settings.out).items():
+        assert lasting(found[digest]) == lasting(cell)
+        (twin,) = (c for c in found.values() if c["spec"]["seed"] == cell["spec"]["seed"] and c["cell"] != digest)
+        assert twin["training"]["timings"] == found[digest]["training"]["timings"], "one training, of one duration"
+        assert twin["training"]["timings"] != cell["training"]["timings"]
+        assert (twin["metrics"]["n"], cell["metrics"]["n"]) == (80, 30)
+
+
 def test_trainings_run_beside_each_other_and_never_beside_a_purchase(ready, bought, monkeypatch, tmp_path):
     monkeypatch.setenv(slot_works.PLACE, str(tmp_path))
     experiment = ready(seeds=2)
@@ -189,12 +209,11 @@ def test_ctrl_c_keeps_what_is_finished_and_the_next_run_does_the_rest(ready, bou
 def test_a_killed_sweep_leaves_no_training_behind(tmp_path):
     code = f"""
         import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-        from types import SimpleNamespace
         import slot_works
         from evaluator.sweep.slots import Slots, Training
         if __name__ == "__main__":
             slots = Slots(1, work=slot_works.endless)
-            list(slots.train([Training(None, None, None, None, False)]))
+            list(slots.train([Training(slot_works.Nothing(), None, slot_works.Nothing(), None, False)]))
     """
     script = tmp_path / "killed.py"
     script.write_text(textwrap.dedent(code))

@@ -44,6 +44,14 @@ class Scored:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
+class LastModel:
+    """A place for the model that was trained last, and for what it was trained by and on."""
+
+    key: tuple[str, str] | None = None
+    trained: Trained | None = None
+
+
 def run_cell(
     spec: CellSpec,
     inputs: CellInputs,
@@ -71,11 +79,13 @@ def judge(
     purchased: Purchased,
     progress: Progress = lambda what, share: None,
     checkpoint: Path | None = None,
+    last: LastModel | None = None,
 ) -> dict[str, Any]:
     """The part of a cell that follows its purchase: training and score. It needs neither the submission nor a sandbox.
 
     Args:
         checkpoint: where the training keeps its state and goes on from.
+        last: the model of the cell before, which is this one's too where the two differ in the split that is scored alone.
 
     Returns:
         As ``run_cell``, without the log.
@@ -86,7 +96,7 @@ def judge(
     if purchased.scorable(spec.on_timeout):
         try:
             if spec.trains:
-                scored = train_and_score(spec, sets, session.ledger, progress, checkpoint)
+                scored = train_and_score(spec, sets, session.ledger, progress, checkpoint, last)
             elif session.predictions is not None:
                 scored = _score_own(spec, sets, session.predictions)
             elif verdict is Verdict.OK:
@@ -105,6 +115,7 @@ def train_and_score(
     ledger: Ledger,
     progress: Progress = lambda what, share: None,
     checkpoint: Path | None = None,
+    last: LastModel | None = None,
 ) -> Scored:
     """The trusted half: train the pipeline on training set + ledger, and score it. The way a stored ledger is replayed, too.
 
@@ -122,7 +133,7 @@ def train_and_score(
     if spec.pipeline.proxy:
         trained, probabilities = train_on_embeddings(spec, sets, bought, labels, seed, progress)
     else:
-        trained, probabilities = _train_on_images(spec, sets, bought, labels, seed, progress, checkpoint)
+        trained, probabilities = _train_on_images(spec, sets, bought, labels, seed, progress, checkpoint, last or LastModel())
     details = {
         "n_items": trained.n_items,
         "n_training_set": len(training),
@@ -153,24 +164,30 @@ def _train_on_images(
     seed: int,
     progress: Progress,
     checkpoint: Path | None,
+    last: LastModel,
 ) -> tuple[Trained, np.ndarray]:
     """The model, and its probabilities of the images of the split that is scored."""
     from evaluator.training.loop import train
     from evaluator.training.predict import predict
 
-    images = [sets.images["training"].gather(range(len(sets.splits["training"]))), sets.images["unlabelled"].gather(bought)]
-    trained = train(
-        spec.pipeline,
-        np.concatenate(images),
-        labels,
-        seed=seed,
-        device=spec.device,
-        threads=spec.threads,
-        progress=lambda share: progress("training", share),
-        checkpoint=checkpoint,
-    )
+    # What a model depends on beside what it learns from, and what it learns from.
+    key = (spec.training_digest(), hashlib.sha256(bought.tobytes() + labels.tobytes()).hexdigest())
+    if last.trained is None or last.key != key:
+        last.key = last.trained = None  # two models at once may be too many for a device
+        images = [sets.images["training"].gather(range(len(sets.splits["training"]))), sets.images["unlabelled"].gather(bought)]
+        last.trained = train(
+            spec.pipeline,
+            np.concatenate(images),
+            labels,
+            seed=seed,
+            device=spec.device,
+            threads=spec.threads,
+            progress=lambda share: progress("training", share),
+            checkpoint=checkpoint,
+        )
+        last.key = key
     scored = sets.images[spec.score_split]
-    return trained, predict(trained, scored.gather(range(len(scored))))
+    return last.trained, predict(last.trained, scored.gather(range(len(scored))))
 
 
 def _score_own(spec: CellSpec, sets: RoundSets, predictions: np.ndarray) -> Scored:

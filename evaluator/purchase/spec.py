@@ -103,6 +103,12 @@ class CellSpec:
         """SHA-256 over what decides the purchase; names its file."""
         return self._digests[1]
 
+    def training_digest(self) -> str:
+        """SHA-256 over all but the split that is scored: cells of one purchase that agree in it have the same model."""
+        seen = ("training", "unlabelled", self.prediction_split)
+        whole = {name: value for name, value in self.as_dict().items() if name != "score_split"}
+        return _digest(whole | {"data": {name: self.data.get(name) for name in seen}})
+
     @cached_property
     def _digests(self) -> tuple[str, str]:
         # A runner asks for them many times over.

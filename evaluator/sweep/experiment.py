@@ -155,11 +155,12 @@ def _labels(sources: list[Source]) -> dict[tuple[str, str], str]:
 def _cells(plans: tuple[Plan, ...], sets: dict[str, RoundSets]) -> tuple[CellSpec, ...]:
     weights = plans[0].starting_weights()  # all plans have the same pipelines
     cells = [spec for plan in plans for spec in plan.cells(sets[plan.score_split], weights)]
-    # Purchases in the order of the plans; several splits of one purchase are of several plans.
+    # Purchases in the order of the plans; several splits of one purchase are of several plans, and of one model are neighbours.
+    pipelines = [pipeline.name for pipeline in plans[0].pipelines]
     place: dict[str, int] = {}
     for spec in cells:
         place.setdefault(spec.purchase_digest(), len(place))
-    return tuple(sorted(cells, key=lambda spec: (spec.seed, place[spec.purchase_digest()])))
+    return tuple(sorted(cells, key=lambda s: (s.seed, place[s.purchase_digest()], pipelines.index(s.pipeline.name))))
 
 
 def _room(settings: Settings, device: str) -> tuple[int, tuple[str, ...]]:

@@ -99,13 +99,17 @@ def forecast(experiment: Experiment, catalogue: Catalogue) -> Forecast:
     pipelines = {id(p): pipeline_digest(p.as_dict()) for plan in experiment.plans for p in plan.pipelines}
     trainings: dict[str, float | None] = {}
     purchases: dict[str, float | None] = {}
+    models: set[tuple[str, str]] = set()
     limit = 0.0
     for spec in pending:
         counts = experiment.sets[spec.score_split].counts()
         items = counts["training"] + min(spec.profile.budget(spec.pair), counts["unlabelled"])
-        # A round that scores the participant's own predictions trains nothing.
-        trainings[spec.digest()] = measured.training(spec, items, pipelines[id(spec.pipeline)]) if spec.trains else 0.0
         purchase = spec.purchase_digest()
+        model = (purchase, spec.training_digest())
+        # A round that scores the participant's own predictions trains nothing; a model is trained once for all splits.
+        free = not spec.trains or model in models
+        trainings[spec.digest()] = 0.0 if free else measured.training(spec, items, pipelines[id(spec.pipeline)])
+        models.add(model)
         if purchase not in purchases and experiment.bought(purchase, catalogue) is None:
             purchases[purchase] = measured.purchase(spec)
             limit += 0.0 if purchases[purchase] is not None else spec.profile.seconds(spec.pair)

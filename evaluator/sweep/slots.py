@@ -17,13 +17,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError, KitError
-from evaluator.purchase.cell import judge
+from evaluator.purchase.cell import LastModel, judge
 from evaluator.purchase.purchased import Purchased
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import CellSpec
@@ -57,10 +58,19 @@ Outcome = dict[str, Any] | Failure
 Work = Callable[[Training], dict[str, Any]]
 
 
+_LAST = LastModel()
+"""Of this process."""
+
+
 def judged(task: Training) -> dict[str, Any]:
-    """Train and score: what a slot does."""
+    """Train and score: what a slot does. Cells in a row that differ in the split that is scored alone are trained once."""
     assert task.sets is not None
-    return judge(task.spec, task.sets, task.purchased, checkpoint=task.checkpoint)
+    return judge(task.spec, task.sets, task.purchased, checkpoint=task.checkpoint, last=_LAST)
+
+
+def model_of(task: Training) -> tuple[str, str]:
+    """Tells apart the models that tasks train."""
+    return task.purchased.checksum, task.spec.training_digest()
 
 
 class Slots:
@@ -98,18 +108,20 @@ class Slots:
     ) -> Iterator[tuple[Training, Outcome]]:
         """Do all tasks, as many at a time as there are slots; each comes back when it is done.
 
-        Whoever stops in the middle ends what is under way.
+        Neighbours of one model go to one slot, which has it after the first of them. Whoever stops in the middle ends what is
+        under way.
 
         Raises:
             KitError: what a task met and no other task could do without; the others are ended.
         """
-        waiting = deque(tasks)
+        waiting = deque(deque(group) for _, group in groupby(tasks, model_of))
         busy: dict[Connection, _Slot] = {}
         try:
-            while waiting or busy:
+            while waiting or busy or any(slot.next for slot in self._slots):
                 for slot in self._slots:
-                    if waiting and slot.task is None:
-                        task = waiting.popleft()
+                    if slot.task is None and (slot.next or waiting):
+                        slot.next = slot.next or waiting.popleft()
+                        task = slot.next.popleft()
                         busy[slot.give(task)] = slot
                         started(task)
                 for connection in wait(list(busy)):
@@ -118,6 +130,8 @@ class Slots:
         finally:
             for slot in busy.values():
                 slot.end()
+            for slot in self._slots:
+                slot.next.clear()
 
 
 class _Slot:
@@ -125,6 +139,7 @@ class _Slot:
 
     def __init__(self, work: Work, device: str | None) -> None:
         self.task: Training | None = None
+        self.next: deque[Training] = deque()
         self._work, self._device = work, device
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
