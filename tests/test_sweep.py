@@ -311,6 +311,31 @@ def test_what_is_not_measured_is_said_and_what_is_counts(ready, bought):
     assert isinstance(after, Forecast)
 
 
+def test_the_progress_line_counts_by_time_and_ends_where_the_work_does(ready, bought, capsys):
+    from rich.console import Console
+
+    from evaluator.report.sweep import SweepLine
+    from evaluator.report.terminal import progress_line
+
+    experiment = ready(seeds=2)
+    expected = forecast(experiment, experiment.catalogue())
+    with progress_line(Console(stderr=True)) as line:
+        shown = SweepLine(line, experiment, expected)
+        seen = []
+
+        def moved(*arguments):
+            shown.moved(*arguments)
+            seen.append(line.tasks[0].completed)
+
+        run(experiment, slot_works.faulty, progress=moved, finished=shown.finished)
+        task = line.tasks[0]
+        assert seen == sorted(seen)
+        assert 0 < seen[len(seen) // 2] < task.total
+        assert task.completed == pytest.approx(task.total)
+        assert "4/4, 2 failed" in task.description
+    assert "a fault of ours" in capsys.readouterr().err
+
+
 # -- the table
 
 

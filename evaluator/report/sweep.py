@@ -76,16 +76,23 @@ class SweepLine:
         self._line, self._experiment, self._forecast = progress, experiment, forecast
         self._bought: set[str] = set()
         self._trained: set[str] = set()
+        self._buying = ""
+        self._doing = ""
         self._failed = 0
         self._task: TaskID = progress.add_task("sweep", total=sum(forecast.purchase.values()) + self._of(forecast.training))
 
     def moved(self, spec: CellSpec, what: str, share: float) -> None:
         """What is being done now."""
         del share
-        if what == "training" and (self._experiment.workers > 1 or spec.purchase_digest() not in self._bought):
-            self._bought.add(spec.purchase_digest())
+        purchase = spec.purchase_digest()
+        if what == "training":
+            self._bought.add(purchase)
+        elif self._buying != purchase:  # they are made one after the other, so the one before is done
+            self._bought.add(self._buying)
+            self._buying = purchase
         words = f"training, {self._experiment.workers} at a time" if what == "training" else f"buying {spec.pair.name}"
-        self._show(f"seed {spec.seed}: {words}, {self._experiment.label(spec)}")
+        self._doing = f"; seed {spec.seed}: {words}, {self._experiment.label(spec)}"
+        self._show()
 
     def finished(self, cell: Finished) -> None:
         """A cell is there."""
@@ -97,15 +104,14 @@ class SweepLine:
             self._failed += 1
             place = f"{self._experiment.label(spec)} {spec.pair.name} seed {spec.seed} {spec.pipeline.name}"
             self._line.console.print(Text(f"{place}: {cell.result['verdict']}: {cell.result['reason']}", style="red"))
-        self._show(None)
+        self._show()
 
-    def _show(self, words: str | None) -> None:
+    def _show(self) -> None:
         bought = sum(self._forecast.purchase.get(digest, 0.0) for digest in self._bought)
         done = bought + self._of({digest: self._forecast.training.get(digest, 0.0) for digest in self._trained})
         count = f"{self._forecast.finished + len(self._trained)}/{self._forecast.cells}"
         failed = f", {self._failed} failed" if self._failed else ""
-        changes = {} if words is None else {"description": f"{count}{failed}; {words}"}
-        self._line.update(self._task, completed=done, **changes)  # type: ignore[arg-type]
+        self._line.update(self._task, completed=done, description=f"{count}{failed}{self._doing}")
 
     def _of(self, trainings: Any) -> float:
         return sum(trainings.values()) / self._experiment.workers
