@@ -403,6 +403,30 @@ def test_submissions_of_one_name_are_told_apart_and_one_is_not_named_twice(ready
         ready(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
 
 
+def test_a_proxys_scores_are_marked(ready, capsys, tmp_path):
+    from rich.console import Console
+
+    from evaluator.report.sweep import show_sweep_result
+
+    text = (ROOT / "evaluator/training/pipelines/milliseconds.toml").read_text().replace('"milliseconds"', '"other"')
+    (tmp_path / "other.toml").write_text(text)
+    experiment = ready(pipelines=("milliseconds", str(tmp_path / "other.toml")))
+    rows = rows_of(experiment, lambda s: 0.5)
+    summary = summarise_sweep(experiment, rows, {}, forecast(experiment, experiment.catalogue()), 1.0)
+    assert [pipeline["proxy"] for pipeline in summary["pipelines"]] == [False, False]
+
+    def shown(*proxies: bool) -> list[str]:
+        pipelines = [known | {"proxy": proxy} for known, proxy in zip(summary["pipelines"], proxies, strict=True)]
+        show_sweep_result(Console(width=200), summary | {"pipelines": pipelines})
+        title, _, *lines = capsys.readouterr().out.splitlines()
+        return [line for line in (title, *lines[:2]) if "PROXY" in line]
+
+    assert shown(False, False) == []
+    (marked,) = shown(False, True)
+    assert "other (PROXY)" in marked
+    assert shown(True, True)[0].startswith("PROXY macro_f1")
+
+
 # -- the index
 
 

@@ -133,7 +133,7 @@ def train_and_score(
     if spec.pipeline.proxy:
         trained, probabilities = train_on_embeddings(spec, sets, bought, labels, seed, progress)
     else:
-        trained, probabilities = _train_on_images(spec, sets, bought, labels, seed, progress, checkpoint, last or LastModel())
+        trained, probabilities = _train_on_images(spec, sets, bought, labels, seed, progress, checkpoint, last)
     details = {
         "n_items": trained.n_items,
         "n_training_set": len(training),
@@ -164,12 +164,13 @@ def _train_on_images(
     seed: int,
     progress: Progress,
     checkpoint: Path | None,
-    last: LastModel,
+    last: LastModel | None = None,
 ) -> tuple[Trained, np.ndarray]:
     """The model, and its probabilities of the images of the split that is scored."""
     from evaluator.training.loop import train
     from evaluator.training.predict import predict
 
+    last = last or LastModel()
     # What a model depends on beside what it learns from, and what it learns from.
     key = (spec.training_digest(), hashlib.sha256(bought.tobytes() + labels.tobytes()).hexdigest())
     if last.trained is None or last.key != key:

@@ -122,7 +122,8 @@ def show_sweep_result(console: Console, summary: dict[str, Any]) -> None:
     metric = summary["primary_metric"]
     hidden = any(row["hidden"] for row in summary["rows"]) and any(row["public"] for row in summary["rows"])
     several = [name for name in ("pipeline", "label_quality", "score_split") if len({row[name] for row in summary["rows"]}) > 1]
-    title = f"{metric}: {summary['round']}, profile {summary['profile']}, isolation {summary['isolation']}"
+    mark = "PROXY " if all(pipeline["proxy"] for pipeline in summary["pipelines"]) else ""
+    title = f"{mark}{metric}: {summary['round']}, profile {summary['profile']}, isolation {summary['isolation']}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("submission")
     for name in several:
@@ -133,7 +134,9 @@ def show_sweep_result(console: Console, summary: dict[str, Any]) -> None:
     table.add_column("mean", justify="right")
     if hidden:
         table.add_column("public - hidden", justify="right")
+    proxies = {pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]}
     for row in summary["rows"]:
+        row = row | {"pipeline": row["pipeline"] + (" (PROXY)" if row["pipeline"] in proxies else "")}
         scored = f"{row['scored']} of {row['cells']}"
         per_pair = [f"{pair['metrics'][metric]['mean']:.3f}" if pair["metrics"] else "-" for pair in row["pairs"]]
         mean = figure(row["score"][metric]) if row["score"] else "no score"
@@ -158,6 +161,12 @@ def _notes(summary: dict[str, Any], hidden: bool) -> list[str]:
         f"mean over {len(summary['pairs'])} pairs, then over {seeds} seed{'s' if seeds > 1 else ''}; {interval}. A seed that "
         f"lacks a cell does not enter. Scored on {', '.join(summary['score_splits'])}; pipelines {_listed(summary['pipelines'])}."
     ]
+    proxies = [pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]]
+    if proxies:
+        found.append(
+            f"scores of {', '.join(proxies)} are those of a proxy, not of a full training; `python -m evaluator compare` says how "
+            "far it orders strategies as full trainings do."
+        )
     if hidden:
         found.append("public - hidden: mean over the public pairs less that over the hidden ones (*), paired by seed.")
     if summary["cached"]:

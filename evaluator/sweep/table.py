@@ -51,7 +51,9 @@ def summarise_sweep(
             for named in experiment.pairs
         ],
         "submissions": [{"label": label, "name": name, "digest": digest} for (digest, name), label in experiment.labels.items()],
-        "pipelines": [{"name": p.name, "fitted_from": plan.fitted_from(p), "pipeline": p.as_dict()} for p in plan.pipelines],
+        "pipelines": [
+            {"name": p.name, "proxy": p.proxy, "fitted_from": plan.fitted_from(p), "pipeline": p.as_dict()} for p in plan.pipelines
+        ],
         "label_qualities": list(settings.label_quality),
         "score_splits": list(experiment.sets),
         "data": {split: sets.digests() for split, sets in experiment.sets.items()},
