@@ -90,8 +90,8 @@ class Race:
 
 def recipe_for(size: int, architecture: str | None = None) -> Pipeline:
     """The pipeline that is raced at a size, with starting weights that need no network (they have no bearing on speed)."""
-    large = PIPELINES["round2"] if "round2" in PIPELINES else PIPELINES["official"]
-    base = replace(PIPELINES["quick"] if size < 160 else large, weights="none", image_size=size)
+    large = PIPELINES["round2"]
+    base = replace(PIPELINES["quick"] if size < 160 else large, weights="none", image_size=size, from_scratch={})
     base = replace(base, architecture=architecture or base.architecture)
     return replace(base, weights="procedural" if base.architecture == PROCEDURAL_ARCHITECTURE else "none")
 
