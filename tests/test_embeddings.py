@@ -143,8 +143,8 @@ def test_only_the_head_changes_and_it_repeats_to_the_bit():
 
 def test_it_learns():
     images, labels = toy(60)
-    trained = train(replace(FROZEN, embedding_views=2, epochs=20, label_smoothing=0.0), images, labels, seed=3, threads=1)
-    assert trained.history[-1]["loss"] < 0.8 * trained.history[0]["loss"]
+    trained = train(replace(FROZEN, embedding_views=2, epochs=40, label_smoothing=0.0), images, labels, seed=3, threads=1)
+    assert trained.history[-1]["loss"] < 0.7 * trained.history[0]["loss"]
 
 
 def test_progress_counts_the_embedding():
