@@ -62,12 +62,17 @@ def markdown(report: dict[str, Any]) -> str:
         for mark in marks(table):
             lines += [f"**{_plain(mark)}**", ""]
         for block in blocks(report, table):
-            rows = [block.headers, tuple(":--" if i == 0 else "--:" for i in range(len(block.headers))), *block.rows]
-            lines += [f"### {block.title}", "", *("| " + " | ".join(map(_plain, row)) + " |" for row in rows), ""]
+            lines += [f"### {block.title}", "", *markdown_rows(block), ""]
         lines += [*(f"- {_plain(note)}" for note in notes(report, table)), ""]
     if report["left_out"]:
         lines += ["## Left out", "", *(f"- {_plain(line)}" for line in report["left_out"]), ""]
     return "\n".join(lines)
+
+
+def markdown_rows(block: Block) -> list[str]:
+    """A table of Markdown, a line per row."""
+    rows = [block.headers, tuple(":--" if i == 0 else "--:" for i in range(len(block.headers))), *block.rows]
+    return ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
 
 
 def heading(table: dict[str, Any]) -> str:
@@ -98,21 +103,42 @@ def marks(table: dict[str, Any]) -> list[str]:
 
 def blocks(report: dict[str, Any], table: dict[str, Any]) -> Iterator[Block]:
     """The tables of one condition."""
-    over = table["over_pairs"]
-    if len(over) > 1:
-        yield _scores(report, table, OVER_PAIRS, f"{NAMES[table['metric']]}, mean over {len(over)} pairs ({', '.join(over)})")
+    if len(table["over_pairs"]) > 1:
+        yield overall_block(report, table)
     for row in table["pairs"]:
         yield _scores(report, table, row["pair"], f"{NAMES[table['metric']]} at {row['pair']} ({row['budget']} labels)")
+    yield from area_blocks(table)
+    yield from matrix_blocks(table)
+    yield from plan_blocks(report, table)
+
+
+def overall_pair(table: dict[str, Any]) -> str:
+    """By which name the rows over all pairs are marked: that of the pair where there is one alone."""
+    return OVER_PAIRS if len(table["over_pairs"]) > 1 else table["over_pairs"][0]
+
+
+def overall_block(report: dict[str, Any], table: dict[str, Any]) -> Block:
+    """Mean over the pairs of every strategy, its difference to the reference, and its share of the gap."""
+    over = table["over_pairs"]
+    of = f"mean over {len(over)} pairs ({', '.join(over)})" if len(over) > 1 else f"at {over[0]}"
+    return _scores(report, table, overall_pair(table), f"{NAMES[table['metric']]}, {of}")
+
+
+def area_blocks(table: dict[str, Any]) -> Iterator[Block]:
+    """The area under every budget curve."""
     for area in table["areas"]:
-        against = {row["strategy"]: row for row in area["differences"]}
+        others = {row["strategy"]: row for row in area["differences"]}
         rows = [
-            (row["strategy"], figure(row["interval"]), *_against(table, against.get(row["strategy"])))
+            (row["strategy"], figure(row["interval"]), *against(others.get(row["strategy"])))
             for row in sorted(area["means"], key=_height)
         ]
         headers = ("strategy", "area", f"to {table['reference']}", "p Holm", "finding")
-        yield Block(f"area under the budget curve: {area['curve']}", headers if against else headers[:2], _cut(rows, against))
-    yield from _matrix(table)
-    plans = [row for row in table["differences"] if row["pair"] == (OVER_PAIRS if len(over) > 1 else over[0]) and row["plan"]]
+        yield Block(f"area under the budget curve: {area['curve']}", headers if others else headers[:2], _cut(rows, others))
+
+
+def plan_blocks(report: dict[str, Any], table: dict[str, Any]) -> Iterator[Block]:
+    """How small a difference shows, and how many seeds the wanted one takes; nothing without a test."""
+    plans = [row for row in table["differences"] if row["pair"] == overall_pair(table) and row["plan"]]
     unique = {row["strategy"]: row for row in plans}
     if unique:
         headers = ("strategy", "seeds", "sd of difference", "smallest difference shown", f"seeds for {report['wanted']:g}")
@@ -169,7 +195,7 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
 def _scores(report: dict[str, Any], table: dict[str, Any], pair: str, title: str) -> Block:
     """Mean, difference, finding and share of every strategy at a pair or over them, best first."""
     means = {row["strategy"]: row for row in table["means"] if row["pair"] == pair}
-    against = {row["strategy"]: row for row in table["differences"] if row["pair"] == pair}
+    others = {row["strategy"]: row for row in table["differences"] if row["pair"] == pair}
     gap = {row["strategy"]: row for row in table["shares"] if row["pair"] == pair}
     rows = []
     for row in sorted(means.values(), key=_height):
@@ -180,20 +206,20 @@ def _scores(report: dict[str, Any], table: dict[str, Any], pair: str, title: str
                 name,
                 figure(row["interval"]),
                 str(row["interval"]["n"] if row["interval"] else 0),
-                *_against(table, against.get(name)),
+                *against(others.get(name)),
                 "-" if share is None or share["value"] is None else _percent(share),
             )
         )
     headers = ("strategy", "score", "n", f"to {table['reference']}", "p Holm", "finding", "share of gap")
-    if not against:
+    if not others:
         return Block(title, headers[:3], tuple(row[:3] for row in rows))
     if not any(row["value"] is not None for row in gap.values()):
         return Block(title, headers[:6], tuple(row[:6] for row in rows))
     return Block(title, headers, tuple(rows))
 
 
-def _against(table: dict[str, Any], row: dict[str, Any] | None) -> tuple[str, str, str]:
-    """Difference, corrected p and finding."""
+def against(row: dict[str, Any] | None) -> tuple[str, str, str]:
+    """Difference with its interval, corrected p and finding, of a row of ``differences``."""
     if row is None:
         return "-", "-", "-"
     found = _SHORT.get(row["finding"], row["finding"]) + (" ?" if row.get("doubtful") else "")
@@ -205,7 +231,8 @@ def _against(table: dict[str, Any], row: dict[str, Any] | None) -> tuple[str, st
     return f"{interval['mean']:+.3f}{spread}", p, found
 
 
-def _matrix(table: dict[str, Any]) -> Iterator[Block]:
+def matrix_blocks(table: dict[str, Any]) -> Iterator[Block]:
+    """Wins, ties and losses of every strategy against every other."""
     matrix = table["matrix"]
     if matrix is None:
         return
@@ -238,8 +265,8 @@ def _whole(table: dict[str, Any]) -> str | None:
     return table["ceiling"]["strategy"] if table["ceiling"] and table["ceiling"]["whole_pool"] else None
 
 
-def _cut(rows: list[tuple[str, ...]], against: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
-    return tuple(row if against else row[:2] for row in rows)
+def _cut(rows: list[tuple[str, ...]], others: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+    return tuple(row if others else row[:2] for row in rows)
 
 
 def _height(row: dict[str, Any]) -> tuple[float, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ METRICS = ("macro_f1", "accuracy", "hamming_loss")
 CIRCUMSTANCES = ("tier", "threads", "worker_threads", "participant_weights")
 """Fields of a spec that may differ within a condition; where one cell is there under two of them, one is taken."""
 
-_READ = ("cell", "spec", "verdict", "reason", "scored", "metrics", "purchase", "data")
-"""What is kept of a cell."""
+READ = ("cell", "spec", "verdict", "reason", "scored", "metrics", "purchase", "data")
+"""What is read of a cell: of ``purchase`` the number bought, of ``data`` the counts."""
 
 Place = tuple[str, str, int]
 """Strategy, pair, seed."""
@@ -126,29 +126,43 @@ def conditions(root: Path, wanted: Wanted = Wanted()) -> tuple[list[Condition], 
     Raises:
         ConfigurationError: there is no folder of results, or no cell that is asked for.
     """
+    damaged: list[str] = []
+
+    def read() -> Iterator[dict[str, Any]]:
+        for path, cell, why in read_cells(root):
+            if cell is None:
+                damaged.append(f"{path.name} {why}")
+            else:
+                yield cell
+
+    found, left_out = sort_cells(read(), wanted)
+    left_out = damaged + left_out
+    if not any(condition.shown for condition in found):
+        said = "".join(f"\n  {line}" for line in left_out)
+        raise ConfigurationError(f"{root} holds no cell of {wanted}; run submissions first, or ask for what is there{said}")
+    return found, left_out
+
+
+def sort_cells(cells: Iterable[dict[str, Any]], wanted: Wanted = Wanted()) -> tuple[list[Condition], list[str]]:
+    """``conditions`` of cells that were read already; of each it takes the fields of ``READ``."""
     left_out: list[str] = []
     found: dict[tuple, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     others: Counter[str] = Counter()
-    for path, cell, why in read_cells(root):
-        if cell is None:
-            left_out.append(f"{path.name} {why}")
-            continue
+    for cell in cells:
         spec = cell["spec"]
         key = (spec["profile"]["name"], spec["pipeline"]["name"], -spec["label_quality"], spec["score_split"])
         if spec["profile"]["round"]["scores"] != "organiser":
-            left_out.append(f"{path.name} scores the participant's own predictions, no training ({spec['profile']['name']})")
+            left_out.append(
+                f"{cell['cell']}.json scores the participant's own predictions, no training ({spec['profile']['name']})"
+            )
             continue
         if not wanted.matches(spec) or wanted.pipeline not in (None, spec["pipeline"]["name"]):
             others[f"{key[0]}, pipeline {key[1]}, label quality {-key[2]:g}, {key[3]} split"] += 1
         if wanted.matches(spec):
             # Ledgers and histories are most of a cell, and there may be ten thousand.
-            found[key][_shared(spec)].append({name: cell[name] for name in _READ})
+            found[key][_shared(spec)].append({name: cell[name] for name in READ})
     left_out += [f"{n} cells were not asked for: {label}" for label, n in sorted(others.items())]
-    all_of_them = [_condition(found[key], wanted.pipeline in (None, key[1])) for key in sorted(found)]
-    if not any(condition.shown for condition in all_of_them):
-        said = "".join(f"\n  {line}" for line in left_out)
-        raise ConfigurationError(f"{root} holds no cell of {wanted}; run submissions first, or ask for what is there{said}")
-    return all_of_them, left_out
+    return [_condition(found[key], wanted.pipeline in (None, key[1])) for key in sorted(found)], left_out
 
 
 def matching(first: Condition, second: Condition) -> bool:

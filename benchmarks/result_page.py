@@ -1,0 +1,295 @@
+"""The page of results, out of the committed cells and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.result_cells import unpack
+from benchmarks.result_summary import Table, overall, sentences, titles
+from evaluator.report.comparison import Asked, comparison_report
+from evaluator.report.comparison_tables import (
+    Block,
+    against,
+    area_blocks,
+    markdown_rows,
+    matrix_blocks,
+    notes,
+    overall_block,
+    plan_blocks,
+)
+from evaluator.scoring.intervals import Interval, t_interval
+from evaluator.sweep.conditions import Condition, sort_cells
+
+COMMAND = "python -m benchmarks.results"
+PROXY = "**Scores of a proxy** (frozen embeddings and a linear head). They stand in no table with those of a full training."
+READING = f"""\
+## How to read it, and how to make it again
+
+- Everything is paired by seed: same splits and initial weights for every strategy. Brackets are 95 % t intervals over seeds.
+- **better** and **worse**: the interval excludes 0, and the paired t-test's p is below 0.05 after Holm's correction over the
+  strategies of a condition (over the pairs) or of a pair. Anything else is noise. Conditions are not corrected for each other.
+- **The data set is the same for all seeds.** An interval says what other seeds would give on these images, not what other images
+  would. A difference that is there on one split and not on the other may be the luck of these images.
+- The floor is `random`; the ceiling is `full_pool` with a budget that holds the whole pool. It is in no test and no ranking.
+- `{COMMAND} --run` runs what is missing of `benchmarks/experiments/*.toml`, also after an interruption, gathers the
+  cells, and writes the files, this page and its pictures. `benchmarks/result_cells.py` explains the keys of the files."""
+TITLES = {False: "Full training", True: "The proxy"}
+PICTURES = {
+    (False, "differences"): "full-differences.svg",
+    (False, "curves"): "full-curves.svg",
+    (True, "differences"): "proxy-differences.svg",
+    (True, "curves"): "proxy-curves.svg",
+    (True, "scatter"): "proxy-against-full.svg",
+}
+"""Files below ``docs/images``, by whether they are the proxy's and what they show."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Everything that page and pictures show.
+
+    Attributes:
+        conditions: in the order of ``report["tables"]``.
+        report: that of ``python -m evaluator compare``.
+        experiments: what was asked for, and how much of it is stored.
+        left_out: what was found and not taken.
+    """
+
+    conditions: tuple[Condition, ...]
+    report: dict[str, Any]
+    experiments: tuple[dict[str, Any], ...]
+    left_out: tuple[str, ...]
+
+    @classmethod
+    def of(cls, files: Sequence[Mapping[str, Any]]) -> Results:
+        """The results of stored files.
+
+        Raises:
+            ConfigurationError: a file of another version.
+        """
+        cells = [cell for file in files for cell in unpack(file)]
+        conditions, others = sort_cells(cells)
+        left_out = dict.fromkeys(line for file in files for line in file["left_out"])
+        return cls(
+            conditions=tuple(conditions),
+            report=comparison_report(conditions, others, Asked()),
+            experiments=tuple(experiment for file in files for experiment in file["experiments"]),
+            left_out=(*left_out, *others),
+        )
+
+    def tables(self, proxy: bool) -> list[tuple[Table, Condition]]:
+        """Those of the proxy, or those of full trainings; never both."""
+        both = zip(self.report["tables"], self.conditions, strict=True)
+        return [(table, condition) for table, condition in both if table["proxy"] == proxy]
+
+
+def page(results: Results) -> str:
+    """The text of ``docs/results.md``."""
+    lines = [
+        "# Which strategies beat random",
+        "",
+        f"Written by `{COMMAND} --page-only` from `benchmarks/results/strategies-full.json` and `strategies-proxy.json`.",
+        "Every figure below is computed from these files; do not edit the page by hand.",
+        "",
+    ]
+    for sentence in sentences(results.report):
+        lines += [sentence, ""]
+    lines += _progress(results)
+    for proxy in (False, True):
+        if tables := results.tables(proxy):
+            lines += _part(results, proxy, tables)
+    lines += _reading(results)
+    return "\n".join(lines)
+
+
+def _progress(results: Results) -> list[str]:
+    """What was asked for and what of it is there; loud where something is missing."""
+    missing = sum(experiment["cells"] - experiment["stored"] for experiment in results.experiments)
+    asked = sum(experiment["cells"] for experiment in results.experiments)
+    lines = []
+    if missing:
+        lines = [f"> **Partial:** {missing:,} of {asked:,} cells are not there yet. Rows say on how many seeds they rest (n).", ""]
+    rows = tuple(
+        (
+            experiment["name"],
+            f"{experiment['profile']}, {', '.join(experiment['pipelines'])}",
+            str(len(experiment["submissions"])),
+            ", ".join(experiment["pairs"]),
+            str(experiment["seeds"]),
+            ", ".join(f"{quality:g}" for quality in experiment["label_qualities"]),
+            ", ".join(experiment["score_splits"]),
+            f"{experiment['stored']:,} of {experiment['cells']:,}",
+        )
+        for experiment in results.experiments
+    )
+    headers = ("experiment", "profile, pipeline", "strategies", "pairs", "seeds", "label quality", "splits", "cells stored")
+    return [*lines, "## What was run", "", *markdown_rows(Block("", headers, rows)), ""]
+
+
+def _part(results: Results, proxy: bool, tables: Sequence[tuple[Table, Condition]]) -> list[str]:
+    """Everything of one kind of pipeline: at a glance, then condition by condition."""
+    lines = [f"## {TITLES[proxy]}", ""]
+    if proxy:
+        lines += [PROXY, ""]
+    lines += [_image(proxy, "differences", "Differences to random with 95 % intervals, a panel per condition"), ""]
+    lines += _table(glance(tables), proxy, None)
+    lines += [_image(proxy, "curves", "Macro F1 by labels bought, a panel per strategy, with random and the ceiling"), ""]
+    for name, (table, condition) in zip(titles([table for table, _ in tables]), tables, strict=True):
+        lines += [f"### {_capital(name)}{' (proxy)' if proxy else ''}", ""]
+        lines += _table(overall_block(results.report, table), proxy, table)
+        lines += _table(by_pair(table), proxy, table)
+        for block in area_blocks(table):
+            lines += _table(block, proxy, table)
+        if (hidden := public_less_hidden(table, condition)) is not None:
+            lines += _table(hidden, proxy, table)
+        more = [*matrix_blocks(table), *plan_blocks(results.report, table)]
+        lines += ["<details><summary>Every strategy against every other; what these seeds can show; notes</summary>", ""]
+        for block in more:
+            lines += _table(block, proxy, table)
+        lines += [*(f"- {note}" for note in notes(results.report, table)), "", "</details>", ""]
+    if proxy:
+        lines += ["### The proxy against full training", ""]
+        if drawn(results):
+            lines += [_image(True, "scatter", "Differences to random by the proxy and by full training"), ""]
+        lines += [*markdown_rows(agreement(tables)), ""]
+    return lines
+
+
+def drawn(results: Results) -> list[tuple[Table, Table]]:
+    """Tables of the proxy and of a full training that are of one condition: the panels of the scatter."""
+    full = [table for table, _ in results.tables(False)]
+    alike = ("profile", "label_quality", "score_split")
+    return [
+        (mine, theirs)
+        for mine, _ in results.tables(True)
+        for theirs in full
+        if all(mine[name] == theirs[name] for name in alike) and in_both(mine, theirs)
+    ]
+
+
+def in_both(mine: Table, theirs: Table) -> list[str]:
+    """Strategies of which both tables have a difference to random."""
+    here, there = overall(mine), overall(theirs)
+    return [name for name in here if name in there and here[name]["difference"] and there[name]["difference"]]
+
+
+def glance(tables: Sequence[tuple[Table, Condition]]) -> Block:
+    """Strategy by condition: difference and finding, the best on average first."""
+    rows = [overall(table) for table, _ in tables]
+    means = {
+        name: float(np.mean([row[name]["difference"]["mean"] for row in rows if name in row and row[name]["difference"]] or [-1.0]))
+        for name in {name for row in rows for name in row}
+    }
+    order = sorted(means, key=lambda name: (-means[name], name))
+    cells = tuple((name, *(_short(row.get(name)) for row in rows)) for name in order)
+    reference = next((table["reference"] for table, _ in tables if table["reference"]), "random")
+    headers = ("strategy", *titles([table for table, _ in tables]))
+    return Block(f"difference to {reference} over the pairs (macro F1; n is of seeds)", headers, cells)
+
+
+def by_pair(table: Table) -> Block:
+    """Strategy by pair: difference and finding."""
+    rows = {(row["strategy"], row["pair"]): row for row in table["differences"]}
+    order = sorted(overall(table), key=lambda name: -_mean(overall(table)[name]))
+    cells = tuple((name, *(_short(rows.get((name, pair["pair"]))) for pair in table["pairs"])) for name in order)
+    headers = ("strategy", *(f"{pair['pair']} ({pair['budget']} labels)" for pair in table["pairs"]))
+    return Block(f"difference to {table['reference']}, pair by pair", headers, cells)
+
+
+def public_less_hidden(table: Table, condition: Condition) -> Block | None:
+    """What every strategy loses on pairs that it was not tuned to, paired by seed; None where all pairs are public."""
+    public = {f"{pair['labels']}:{pair['minutes']:g}" for pair in condition.rules["profile"]["round"]["pairs"]}
+    known, hidden = ([p["pair"] for p in table["pairs"] if (p["pair"] in public) == kind] for kind in (True, False))
+    if not known or not hidden:
+        return None
+    scores = condition.scores(table["metric"])
+    less = scores.on(known).over_pairs().values - scores.on(hidden).over_pairs().values
+    rows = []
+    for name, values in zip(scores.strategies, less[:, 0], strict=True):
+        there = values[~np.isnan(values)]
+        if len(there):
+            rows.append((name, _signed(t_interval(there)), str(len(there))))
+    title = f"public less hidden pairs ({', '.join(hidden)} were not public)"
+    return Block(title, ("strategy", "public less hidden", "n"), tuple(rows))
+
+
+def agreement(tables: Sequence[tuple[Table, Condition]]) -> Block:
+    """How far the proxy orders strategies as full trainings do, condition by condition."""
+    rows = []
+    for name, (table, _) in zip(titles([table for table, _ in tables]), tables, strict=True):
+        for row in table["stand_in"] or ({"pipeline": "none stored", "tau": None, "strategies": (), "pairs": (), "seeds": ()},):
+            counts = (str(len(row[what])) for what in ("strategies", "pairs", "seeds"))
+            rows.append((name, row["pipeline"], _tau(row["tau"]), *counts))
+    headers = ("condition", "full training", "Kendall's tau-b", "strategies", "pairs", "seeds")
+    return Block("", headers, tuple(rows))
+
+
+def _table(block: Block, proxy: bool, table: Table | None) -> list[str]:
+    """A table under its title; one of the proxy says so, and how far it can be trusted."""
+    mark = ""
+    if proxy and table is not None:
+        known = [f"tau-b with `{row['pipeline']}` {_tau(row['tau'])}" for row in table["stand_in"]]
+        mark = f" *Proxy; {'; '.join(known) or 'tau-b with a full training not measured'}.*"
+    elif proxy:
+        mark = " *Proxy; its rank correlation with full training stands with each condition.*"
+    return [f"**{_capital(block.title)}.**{mark}", "", *markdown_rows(block), ""]
+
+
+def _reading(results: Results) -> list[str]:
+    kits = sorted({str(table["kit"]) for table in results.report["tables"]})
+    made = [f"- Made by kit {', '.join(kits)}."] if kits else []
+    return [READING, *_fixed(results), *made, *(f"- Left out: {line}." for line in results.left_out), ""]
+
+
+def _fixed(results: Results) -> list[str]:
+    """Strategies that buy the same labels with every seed, which a proxy shows: with clean labels its score never changes then."""
+    same = set()
+    for table, condition in results.tables(True):
+        scores = condition.scores(table["metric"]).on(table["over_pairs"])
+        if table["label_quality"] == 1 and len(scores.seeds) > 1:
+            still = (scores.values == scores.values[:, :, :1]).all(axis=(1, 2))  # what is missing equals nothing
+            same |= {name for name, fixed in zip(scores.strategies, still, strict=True) if fixed}
+    if not same:
+        return []
+    names = ", ".join(f"`{name}`" for name in sorted(same))
+    return [
+        f"- With clean labels {names} buy the same whatever the seed: the proxy's score of them never changes. Their seeds are one",
+        "  observation of the strategy there, and the interval is that of `random` alone.",
+    ]
+
+
+def _image(proxy: bool, what: str, alt: str) -> str:
+    return f"![{alt}](images/{PICTURES[proxy, what]})"
+
+
+def _short(row: dict[str, Any] | None) -> str:
+    """``+0.012 [+0.004, +0.020] better``, bold where it is no noise."""
+    if row is None or row["difference"] is None:
+        return "not run"
+    difference, _, finding = against(row)
+    shown = {"within noise": "noise"}.get(finding.removesuffix(" ?"), finding)
+    n = row["difference"]["n"]
+    return f"**{difference} {shown}** (n {n})" if shown.startswith(("better", "worse")) else f"{difference} {shown} (n {n})"
+
+
+def _tau(tau: dict[str, Any] | None) -> str:
+    if tau is None or tau["value"] is None:
+        return "not measured" if tau is None else f"not measured ({tau['reason']})"
+    return f"{tau['value']:.2f}" + ("" if tau["low"] is None else f" [{tau['low']:.2f}, {tau['high']:.2f}]")
+
+
+def _signed(interval: Interval) -> str:
+    spread = "" if interval.low is None else f" [{interval.low:+.3f}, {interval.high:+.3f}]"
+    return f"{interval.mean:+.3f}{spread}"
+
+
+def _mean(row: dict[str, Any]) -> float:
+    return -np.inf if row["difference"] is None else row["difference"]["mean"]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
