@@ -82,9 +82,14 @@ class Results:
         )
 
     def tables(self, proxy: bool) -> list[tuple[Table, Condition]]:
-        """Those of the proxy, or those of full trainings; never both."""
+        """Those of the proxy, or those of full trainings, never both; of two splits that of the round comes first."""
+
+        def order(both: tuple[Table, Condition]) -> tuple[Any, ...]:
+            table, split = both[0], both[1].rules["profile"]["round"]["score_split"]
+            return table["profile"], table["pipeline"], -table["label_quality"], table["score_split"] != split
+
         both = zip(self.report["tables"], self.conditions, strict=True)
-        return [(table, condition) for table, condition in both if table["proxy"] == proxy]
+        return sorted((pair for pair in both if pair[0]["proxy"] == proxy), key=order)
 
 
 def page(results: Results) -> str:
@@ -257,8 +262,8 @@ def _fixed(results: Results) -> list[str]:
         return []
     names = ", ".join(f"`{name}`" for name in sorted(same))
     return [
-        f"- With clean labels {names} buy the same whatever the seed: the proxy's score of them never changes. Their seeds are one",
-        "  observation of the strategy there, and the interval is that of `random` alone.",
+        f"- These buy the same whatever the seed where labels are clean, since the proxy's score of them never changes: {names}.",
+        "  Their seeds are one observation of the strategy there, and the interval is that of `random` alone.",
     ]
 
 

@@ -191,6 +191,7 @@ def scatter(panels: Sequence[tuple[Table, Table]]) -> Any:
         taus = [row["tau"]["value"] for row in mine["stand_in"] if row["pipeline"] == theirs["pipeline"]]
         tau = f"tau-b {taus[0]:.2f}" if taus and taus[0] is not None else "tau-b not measured"
         place.set_title(f"{_lines(title)}\n{tau}")
+        place.locator_params(axis="x", nbins=5)
         place.grid(color="#eeeeee", linewidth=0.8)
         place.tick_params(length=0)
     for place in list(axes.flat)[len(panels) :]:
@@ -230,7 +231,7 @@ def _half(interval: dict[str, Any]) -> float:
 
 def _title(table: Table, proxy: bool, what: str) -> str:
     kind = "PROXY" if proxy else "Full training"
-    return f"{kind} ({table['pipeline']}, profile {table['profile']}): {what}"
+    return f"{kind} ({table['pipeline']}, profile {table['profile']})\n{what[:1].upper()}{what[1:]}"
 
 
 def _lines(text: str) -> str:

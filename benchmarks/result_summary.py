@@ -49,17 +49,21 @@ def _beaten(tables: Sequence[Table]) -> str:
     seeds = _counted([row["difference"]["n"] if row["difference"] else 0 for found in rows.values() for row in found])
     pairs = _counted([len(table["over_pairs"]) for table in tables])
     conditions = "the one condition" if len(tables) == 1 else f"{len(tables)} conditions"
-    head = f"Over {conditions} ({pairs} pairs, {seeds} seeds; {NAMES[tables[0]['metric']]}, paired by seed, Holm-corrected)"
+    head = f"Over {conditions} (pairs: {pairs}, seeds: {seeds}; {NAMES[tables[0]['metric']]}, paired by seed, Holm-corrected)"
     better, worse = _named(rows, "better"), _named(rows, "worse")
     if better:
-        text = f"{head} {len(better)} of {len(rows)} strategies beat `random` beyond noise: {', '.join(better)}."
+        text = f"{head} {len(better)} of {_strategies(rows)} beat `random` beyond noise: {', '.join(better)}."
     else:
-        text = f"{head} **none** of {len(rows)} strategies beats `random` beyond noise."
+        text = f"{head} **none** of {_strategies(rows)} beats `random` beyond noise."
     text += f" Worse than `random`: {', '.join(worse)}." if worse else ""
     smallest = [row["plan"]["smallest"]["value"] for found in rows.values() for row in found if row["plan"]]
     if smallest:
         text += f" The smallest true difference that these seeds show is {_spread(smallest, '{:.3f}')}, by strategy."
     return text
+
+
+def _strategies(rows: dict[str, Any]) -> str:
+    return f"{len(rows)} strateg{'y' if len(rows) == 1 else 'ies'}"
 
 
 def _named(rows: dict[str, list[dict[str, Any]]], finding: str) -> list[str]:
@@ -92,7 +96,7 @@ def _where(tables: Sequence[Table]) -> str:
         if row["pair"] in {p["pair"] for p in table["pairs"]} and row["p_holm"] is not None
     ]
     if len({row["pair"] for _, row in tests}) < 2:
-        return "There is one pair at most, so that nothing can be said of it."
+        return "Fewer than two pairs have the two seeds that a test needs, so that nothing can be said of it."
     wins, losses = (sum(row["finding"] == word for _, row in tests) for word in ("better", "worse"))
     whose = "the proxy's" if tables[0]["proxy"] else "the"
     text = f"Of {whose} {len(tests)} comparisons on single pairs {wins} are better than `random` and {losses} worse. Better are "
