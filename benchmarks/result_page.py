@@ -101,9 +101,16 @@ def page(results: Results) -> str:
         "Every figure below is computed from these files; do not edit the page by hand.",
         "",
     ]
+    missing = sum(experiment["cells"] - experiment["stored"] for experiment in results.experiments)
+    asked = sum(experiment["cells"] for experiment in results.experiments)
+    if missing:
+        said = (
+            f"> **Partial:** {missing:,} of {asked:,} cells are not there yet. Rows say on how many seeds they rest (n), and what"
+        )
+        lines += [said, "> stands here may turn when the rest is there.", ""]
     for sentence in sentences(results.report):
         lines += [sentence, ""]
-    lines += _progress(results)
+    lines += _asked(results)
     for proxy in (False, True):
         if tables := results.tables(proxy):
             lines += _part(results, proxy, tables)
@@ -111,13 +118,8 @@ def page(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _progress(results: Results) -> list[str]:
-    """What was asked for and what of it is there; loud where something is missing."""
-    missing = sum(experiment["cells"] - experiment["stored"] for experiment in results.experiments)
-    asked = sum(experiment["cells"] for experiment in results.experiments)
-    lines = []
-    if missing:
-        lines = [f"> **Partial:** {missing:,} of {asked:,} cells are not there yet. Rows say on how many seeds they rest (n).", ""]
+def _asked(results: Results) -> list[str]:
+    """What was asked for, and how much of it is there."""
     rows = tuple(
         (
             experiment["name"],
@@ -132,7 +134,7 @@ def _progress(results: Results) -> list[str]:
         for experiment in results.experiments
     )
     headers = ("experiment", "profile, pipeline", "strategies", "pairs", "seeds", "label quality", "splits", "cells stored")
-    return [*lines, "## What was run", "", *markdown_rows(Block("", headers, rows)), ""]
+    return ["## What was run", "", *markdown_rows(Block("", headers, rows)), ""]
 
 
 def _part(results: Results, proxy: bool, tables: Sequence[tuple[Table, Condition]]) -> list[str]:

@@ -99,13 +99,15 @@ def _where(tables: Sequence[Table]) -> str:
         return "Fewer than two pairs have the two seeds that a test needs, so that nothing can be said of it."
     wins, losses = (sum(row["finding"] == word for _, row in tests) for word in ("better", "worse"))
     whose = "the proxy's" if tables[0]["proxy"] else "the"
-    text = f"Of {whose} {len(tests)} comparisons on single pairs {wins} are better than `random` and {losses} worse. Better are "
+    text = f"Of {whose} {len(tests)} comparisons on single pairs {wins} are better than `random` and {losses} worse."
+    if not wins:
+        return text
     parts = [
         _shares(tests, lambda table, row: f"{'clean labels' if table['label_quality'] == 1 else 'noisy labels'}"),
         _shares(tests, lambda table, row: f"{table['score_split']} split"),
         _shares(tests, lambda table, row: row["pair"]),
     ]
-    return f"{text}{'; '.join(part for part in parts if part)}."
+    return f"{text} Better are {'; '.join(part for part in parts if part)}."
 
 
 def _shares(tests: Sequence[tuple[Table, dict[str, Any]]], place: Callable[[Table, dict[str, Any]], str]) -> str:
