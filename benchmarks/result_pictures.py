@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.result_page import PICTURES, Results, drawn, glance, in_both
+from benchmarks.result_page import PICTURES, Results, drawn, in_both
 from benchmarks.result_summary import Table, overall, titles
+from benchmarks.result_tables import glance
 from evaluator.report.comparison_tables import NAMES
 from evaluator.scoring.curves import budget_curve
 from evaluator.scoring.intervals import t_interval
