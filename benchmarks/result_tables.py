@@ -1,4 +1,4 @@
-"""Tables that ``compare`` does not show: strategies by condition and by pair, on hidden pairs, and the proxy held against training."""
+"""Tables that ``compare`` does not show: strategies by condition and by pair, hidden pairs, and the order that the proxy gives."""
 
 from __future__ import annotations
 
