@@ -20,7 +20,7 @@ import time
 import numpy as np
 
 from evaluator.strategies.arrays import top
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.quality import excess, suspects
 from evaluator.strategies.uncertainty import binary_entropy
 from run import ZEWDPCBaseRun
@@ -53,7 +53,7 @@ def trustworthy(p: np.ndarray, labels: np.ndarray, known: int) -> np.ndarray | N
     return ~wrong
 
 
-class Adaptive(ZEWDPCBaseRun):
+class Adaptive(LearnerRun, ZEWDPCBaseRun):
     """Needed and uncertain, in rounds."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed, register_progress):
@@ -75,6 +75,3 @@ class Adaptive(ZEWDPCBaseRun):
             # The first round has nothing to check yet; the next ones also grow with the labels.
             one, made = 2 * max(one / 2, time.monotonic() - start) if made else 10 * (time.monotonic() - start), made + 1
             register_progress(len(market.purchased) / budget)
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

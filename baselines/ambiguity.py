@@ -6,17 +6,14 @@ Uncertainty sampling (Lewis and Gale 1994), a rule that several submissions of t
 from __future__ import annotations
 
 from evaluator.strategies.arrays import top
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.uncertainty import ambiguity
 from run import ZEWDPCBaseRun
 
 
-class Ambiguity(ZEWDPCBaseRun):
+class Ambiguity(LearnerRun, ZEWDPCBaseRun):
     """The largest sum of distances from certainty, bought at once."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         learner.buy(unlabelled_dataset, top(ambiguity(learner.probabilities()), budget))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

@@ -9,17 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from evaluator.strategies.gradients import badge
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from run import ZEWDPCBaseRun
 
 
-class Badge(ZEWDPCBaseRun):
+class Badge(LearnerRun, ZEWDPCBaseRun):
     """k-means++ among the gradients of the last layer."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         features = np.hstack([learner.pool, np.ones((len(learner.pool), 1))])
         learner.buy(unlabelled_dataset, badge(learner.probabilities(), features, budget, learner.rng))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from evaluator.strategies.arrays import top
 from evaluator.strategies.committee import bald
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.linear import dropout
 from run import ZEWDPCBaseRun
 
 
-class BaldDropout(ZEWDPCBaseRun):
+class BaldDropout(LearnerRun, ZEWDPCBaseRun):
     """The largest mutual information between label and dropped model, bought at once."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         members = dropout(learner.x, learner.y, learner.pool, learner.rng)
         learner.buy(unlabelled_dataset, top(bald(members), budget))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

@@ -5,18 +5,15 @@ Matching a target distribution of classes was tried in the Data Purchasing Chall
 
 from __future__ import annotations
 
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.uncertainty import expected_balance
 from run import ZEWDPCBaseRun
 
 
-class ClassBalance(ZEWDPCBaseRun):
+class ClassBalance(LearnerRun, ZEWDPCBaseRun):
     """Expected labels even out the classes."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         chosen = expected_balance(learner.probabilities(), learner.y, budget)
         learner.buy(unlabelled_dataset, chosen)
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

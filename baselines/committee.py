@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from evaluator.strategies.arrays import top
 from evaluator.strategies.committee import consensus_entropy, vote_entropy
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.linear import snapshots
 from run import ZEWDPCBaseRun
 
 
-class Committee(ZEWDPCBaseRun):
+class Committee(LearnerRun, ZEWDPCBaseRun):
     """The largest entropy of votes, bought at once."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         members = snapshots(learner.x, learner.y, learner.pool, learner.rng)
         learner.buy(unlabelled_dataset, top(vote_entropy(members) + 1e-3 * consensus_entropy(members), budget))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from evaluator.strategies.arrays import top
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.linear import Descent
 from evaluator.strategies.uncertainty import mean_entropy
 from run import ZEWDPCBaseRun
@@ -30,7 +30,7 @@ def plan(seconds: float, epoch: float, rounds: int) -> tuple[int, int]:
     return rounds, max(1, min(EPOCHS, int(affordable / rounds)))
 
 
-class IterativeEntropy(ZEWDPCBaseRun):
+class IterativeEntropy(LearnerRun, ZEWDPCBaseRun):
     """Rounds of mean entropy, planned on the fly."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed, register_progress):
@@ -54,6 +54,3 @@ class IterativeEntropy(ZEWDPCBaseRun):
             free[chosen] = False
             rounds = max(1, rounds - 1)
             register_progress(len(market.purchased) / budget)
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

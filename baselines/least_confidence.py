@@ -6,17 +6,14 @@ Least confidence (Lewis and Gale 1994; Culotta and McCallum 2005), on whole labe
 from __future__ import annotations
 
 from evaluator.strategies.arrays import top
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.uncertainty import least_confidence
 from run import ZEWDPCBaseRun
 
 
-class LeastConfidence(ZEWDPCBaseRun):
+class LeastConfidence(LearnerRun, ZEWDPCBaseRun):
     """The least probable best guess, bought at once."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         learner.buy(unlabelled_dataset, top(least_confidence(learner.probabilities()), budget))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

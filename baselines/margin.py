@@ -7,17 +7,14 @@ vectors.
 from __future__ import annotations
 
 from evaluator.strategies.arrays import top
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.uncertainty import margin
 from run import ZEWDPCBaseRun
 
 
-class Margin(ZEWDPCBaseRun):
+class Margin(LearnerRun, ZEWDPCBaseRun):
     """The smallest margin between best and second best, bought at once."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         learner.buy(unlabelled_dataset, top(margin(learner.probabilities()), budget))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

@@ -6,17 +6,14 @@ Uncertainty sampling (Lewis and Gale 1994) with the largest binary entropy among
 from __future__ import annotations
 
 from evaluator.strategies.arrays import top
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.uncertainty import max_entropy
 from run import ZEWDPCBaseRun
 
 
-class MaxEntropy(ZEWDPCBaseRun):
+class MaxEntropy(LearnerRun, ZEWDPCBaseRun):
     """The largest binary entropy of a single class, bought at once."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         learner.buy(unlabelled_dataset, top(max_entropy(learner.probabilities()), budget))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

@@ -7,17 +7,14 @@ entropy of every class, averaged.
 from __future__ import annotations
 
 from evaluator.strategies.arrays import top
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.uncertainty import mean_entropy
 from run import ZEWDPCBaseRun
 
 
-class MeanEntropy(ZEWDPCBaseRun):
+class MeanEntropy(LearnerRun, ZEWDPCBaseRun):
     """The largest mean binary entropy, bought at once."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         learner.buy(unlabelled_dataset, top(mean_entropy(learner.probabilities()), budget))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

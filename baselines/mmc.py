@@ -7,12 +7,12 @@ Classification).
 from __future__ import annotations
 
 from evaluator.strategies.arrays import top
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.uncertainty import mmc, predicted_counts
 from run import ZEWDPCBaseRun
 
 
-class MaximalConfidence(ZEWDPCBaseRun):
+class MaximalConfidence(LearnerRun, ZEWDPCBaseRun):
     """Expected loss at the predicted number of labels, bought at once."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
@@ -20,6 +20,3 @@ class MaximalConfidence(ZEWDPCBaseRun):
         p = learner.probabilities()
         counts = predicted_counts(learner.held_out(), learner.y, p)
         learner.buy(unlabelled_dataset, top(mmc(p, counts), budget))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

@@ -7,19 +7,16 @@ the mean of the classes' F1.
 from __future__ import annotations
 
 from evaluator.strategies.arrays import top
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.linear import best_f1
 from evaluator.strategies.uncertainty import need_weighted
 from run import ZEWDPCBaseRun
 
 
-class NeedWeighted(ZEWDPCBaseRun):
+class NeedWeighted(LearnerRun, ZEWDPCBaseRun):
     """Probable classes, weighted by how badly they go."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         f1 = best_f1(learner.held_out(), learner.y)
         learner.buy(unlabelled_dataset, top(need_weighted(learner.probabilities(), f1), budget))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from evaluator.strategies.clusters import cluster
 from evaluator.strategies.coverage import prob_cover, purity_radius
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from run import ZEWDPCBaseRun
 
 
-class ProbCover(ZEWDPCBaseRun):
+class ProbCover(LearnerRun, ZEWDPCBaseRun):
     """Greedy cover of the pool by balls."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
@@ -20,6 +20,3 @@ class ProbCover(ZEWDPCBaseRun):
         clusters, _ = cluster(learner.pool, min(len(learner.pool), max(2, learner.y.shape[1])), learner.rng)
         radius = purity_radius(learner.pool, clusters, 0.95, rng=learner.rng)
         learner.buy(unlabelled_dataset, prob_cover(learner.pool, budget, radius, learner.x))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

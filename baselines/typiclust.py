@@ -6,16 +6,13 @@ TypiClust (Hacohen, Dekel and Weinshall 2022, Active Learning on a Budget: Oppos
 from __future__ import annotations
 
 from evaluator.strategies.clusters import typiclust
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from run import ZEWDPCBaseRun
 
 
-class TypiClust(ZEWDPCBaseRun):
+class TypiClust(LearnerRun, ZEWDPCBaseRun):
     """Typical images of clusters that the labels do not reach."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         learner.buy(unlabelled_dataset, typiclust(learner.pool, budget, learner.rng, learner.x))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

@@ -7,18 +7,15 @@ nearest to every centroid is bought.
 from __future__ import annotations
 
 from evaluator.strategies.clusters import weighted_k_means
-from evaluator.strategies.learner import Learner
+from evaluator.strategies.learner import Learner, LearnerRun
 from evaluator.strategies.uncertainty import mean_entropy
 from run import ZEWDPCBaseRun
 
 
-class WeightedKMeans(ZEWDPCBaseRun):
+class WeightedKMeans(LearnerRun, ZEWDPCBaseRun):
     """The images nearest to the centroids of the uncertain."""
 
     def purchase_phase(self, training_dataset, unlabelled_dataset, budget, seed):
         learner = self.learner = Learner(training_dataset, unlabelled_dataset, seed)
         entropy = mean_entropy(learner.probabilities())
         learner.buy(unlabelled_dataset, weighted_k_means(learner.pool, entropy, budget, learner.rng))
-
-    def prediction_phase(self, test_dataset):
-        return self.learner.predict(test_dataset)

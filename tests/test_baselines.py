@@ -118,6 +118,17 @@ def test_a_baseline_as_a_submission_buys_its_budget_and_the_same_again(path, ses
     assert phases(path, 12)[0] == indices
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
+def test_a_baseline_outlives_a_restart_between_phases(path, session):
+    if not hasattr(find_class(load_entry(path), path if path.is_dir() else path.parent), "save_checkpoint"):
+        pytest.skip("predicts nothing and keeps nothing")
+    plain, restarted = session(path, budget=12), session(path, budget=12, restart=True)
+    assert restarted.verdict is Verdict.OK, (restarted.reason, restarted.log)
+    assert [p.index for p in restarted.ledger] == [p.index for p in plain.ledger]
+    assert np.array_equal(restarted.predictions, plain.predictions)
+
+
 @pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("budget", [0, 1, 200], ids=["none", "one", "more-than-the-pool"])
 def test_a_baseline_takes_any_budget(path, budget, phases):

@@ -37,13 +37,31 @@ def test_the_folder_holds_what_the_generator_gives(made):
         assert header == ["filename", *CLASSES]
         assert len(rows) == size == len(list((made / split / "images").iterdir()))
         for index in (0, 1, size - 1):
-            image, label = SPEC.generator.sample(split, index)
+            image, label = SPEC.generator().sample(split, index)
             assert np.array_equal(np.asarray(Image.open(made / split / "images" / rows[index][0])), image)
             assert rows[index][1:] == [str(value) for value in label]
     description = json.loads((made / "dataset.json").read_text())
     assert description["generated"] is True
     assert description["seed"] == 5
     assert description["sizes"] == SPEC.sizes
+
+
+def test_a_split_may_be_of_another_line(made, tmp_path):
+    spec = replace(SPEC, shifted={"test": "private"})
+    make_dataset(tmp_path / "d", spec, workers=1)
+    ours, plain = snapshot(tmp_path / "d"), snapshot(made)
+    for name in plain:
+        if name.startswith("training"):
+            assert ours[name] == plain[name]
+    pictures = [name for name in plain if name.startswith("test/images")]
+    assert pictures
+    assert all(ours[name] != plain[name] for name in pictures)
+    assert json.loads(ours["dataset.json"])["shifted"] == {"test": "private"}
+    assert "shifted" not in json.loads(plain["dataset.json"])
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        replace(SPEC, shifted={"nowhere": "private"})
+    with pytest.raises(ConfigurationError, match="unheard"):
+        replace(SPEC, shifted={"test": "unheard"})
 
 
 def test_processes_make_the_same_bytes(made, tmp_path):

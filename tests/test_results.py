@@ -271,7 +271,9 @@ def test_the_experiments_are_those_that_were_promised():
     for kind in ("full", "proxy"):
         grid, top = grids[kind], grids[f"{kind}-ceiling"]
         profile = profile_named(top.settings.profile)
-        assert all(profile.budget(Pair.parse(pair)) >= profile.sizes["unlabelled"] for pair in top.pairs), "the whole pool"
+        assert all(
+            profile.budget(Pair.parse(pair)) >= profile.drawn.get("unlabelled", profile.sizes["unlabelled"]) for pair in top.pairs
+        ), "the whole pool"
         for name in ("profile", "pipelines", "label_quality", "score_split", "seeds"):
             assert getattr(top.settings, name) == getattr(grid.settings, name), "a ceiling is that of its own conditions"
     assert grids["full"].settings.profile == grids["proxy"].settings.profile, "else the proxy is held against nothing"

@@ -42,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     seed = verb.add_mutually_exclusive_group()
     seed.add_argument("--seed", help="a number, or random128 for a secret one that is not kept (default: the profile's)")
     seed.add_argument("--seed-file", type=Path, help="file with a secret seed; drawn and written there if it does not exist")
-    verb.add_argument("--shift", default="public", help="named distribution (default: %(default)s)")
+    verb.add_argument("--shift", help="named distribution, of all splits (default: the profile's)")
     verb.add_argument("--image-size", type=int, help="side in pixels (default: the profile's)")
     verb.add_argument("--split", action="append", default=[], metavar="NAME=N", help="make only such splits, of N images")
     verb.add_argument("--out", type=Path, help="folder (default: data/ and the profile's)")
@@ -170,13 +170,17 @@ def _make(args: argparse.Namespace) -> int:
     folder = args.out or Path("data", profile.data_folder)
     size = profile.image_size if args.image_size is None else args.image_size
     sizes = _sizes(args, profile.sizes)
-    DataSpec(0, size, sizes, profile.round.classes, args.shift)  # refuse bad options before a secret seed is drawn and kept
+    shift = args.shift or profile.shift
+    shifted = {} if args.shift else {split: other for split, other in profile.shifted.items() if split in sizes}
+    # Refuse bad options before a secret seed is drawn and kept.
+    DataSpec(0, size, sizes, profile.round.classes, shift, shifted=shifted)
     seed, secret = _seed(args, profile.data_seed)
-    spec = DataSpec(seed, size, sizes, profile.round.classes, args.shift, secret=secret)
+    spec = DataSpec(seed, size, sizes, profile.round.classes, shift, secret=secret, shifted=shifted)
     with _progress("rendering") as progress:
         make_dataset(folder, spec, workers=args.workers, progress=progress)
     kind = "a secret seed, which dataset.json does not hold" if secret else f"seed {seed}"
-    print(f"{folder}: {', '.join(f'{name} {count}' for name, count in sizes.items())}; {size} px, shift {args.shift}, {kind}")
+    lines = ", ".join([shift, *(f"{other} for {split}" for split, other in shifted.items())])
+    print(f"{folder}: {', '.join(f'{name} {count}' for name, count in sizes.items())}; {size} px, shift {lines}, {kind}")
     return 0
 
 

@@ -43,11 +43,13 @@ class CachedImages:
         path: the ``.npy`` file, uint8 (n, size, size, 3) in C order, read-only. Safe to map into an untrusted process.
         rows: (n,) int64, read-only: ``rows[i]`` is the row of the canonical image ``i``. Not for the worker.
         size: side in pixels.
+        embeddings: a file of float32 (n, d) whose rows are those of ``path``, for the worker; None where the rules give none.
     """
 
     path: Path
     rows: np.ndarray
     size: int
+    embeddings: Path | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

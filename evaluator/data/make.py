@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class DataSpec:
         classes: names of the damages, in the order of the columns.
         shift: name in ``painted.SHIFTS``.
         format: of the images; ``png`` is the only one.
+        shifted: splits of another distribution than ``shift``, by name.
         secret: keep ``seed`` out of ``dataset.json``, which then holds a salted hash of it.
 
     Raises:
@@ -62,9 +63,14 @@ class DataSpec:
     shift: str = "public"
     format: str = "png"
     secret: bool = False
+    shifted: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.generator  # noqa: B018  refuses a bad seed, size, shift or class
+        self.generator()  # refuses a bad seed, size, shift or class
+        for split in self.shifted:
+            if split not in self.sizes:
+                raise ConfigurationError(f"the split {split!r} is shifted, and is none of {', '.join(self.sizes)}")
+            self.generator(split)
         if self.format != "png":
             raise ConfigurationError(f"the image format is {self.format!r}; only 'png' is written")
         if not self.sizes:
@@ -79,15 +85,16 @@ class DataSpec:
                 f"the secret seed has only {self.seed.bit_length()} bits and could be found by trying; use secrets.randbits(128)"
             )
 
-    @property
-    def generator(self) -> Generator:
-        """The source of the images."""
-        return Generator(self.seed, self.image_size, tuple(self.classes), self.shift)
+    def generator(self, split: str = "") -> Generator:
+        """The source of a split's images."""
+        return Generator(self.seed, self.image_size, tuple(self.classes), self.shifted.get(split, self.shift))
 
     def description(self, salt: str) -> dict[str, Any]:
         """What ``dataset.json`` says; ``salt`` (hexadecimal) is used where the seed is secret."""
         fields = asdict(self)
         fields["classes"] = list(self.classes)
+        if not self.shifted:
+            del fields["shifted"]
         if self.secret:
             del fields["seed"]
             fields["seed_salt"] = salt
@@ -220,7 +227,7 @@ def _cores() -> int:
 
 def _render_chunk(folder: Path, spec: DataSpec, split: str, start: int, stop: int) -> int:
     """Render and write the images ``start`` to ``stop`` of a split; returns their number."""
-    generator, names = spec.generator, spec.names(split)
+    generator, names = spec.generator(split), spec.names(split)
     # One thread per process: the matrices are small, and the processes already use every core.
     with threadpool_limits(1):
         for index in range(start, stop):
@@ -231,7 +238,7 @@ def _render_chunk(folder: Path, spec: DataSpec, split: str, start: int, stop: in
 
 
 def _write_labels(path: Path, spec: DataSpec, split: str) -> None:
-    generator = spec.generator
+    generator = spec.generator(split)
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["filename", *spec.classes])

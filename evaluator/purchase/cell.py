@@ -90,6 +90,7 @@ def judge(
     Returns:
         As ``run_cell``, without the log.
     """
+    sets = sets.drawn(spec.profile, spec.root_seed, spec.seed)
     session = purchased.session
     verdict, reason = session.verdict, session.reason
     scored: Scored | None = None
@@ -124,6 +125,7 @@ def train_and_score(
     from evaluator.training.predict import decide
 
     classes = spec.profile.round.classes
+    sets = sets.drawn(spec.profile, spec.root_seed, spec.seed)
     bought, sold = ledger.canonical(len(classes))
     training = sets.splits["training"]
     truth = sets.splits[spec.score_split].labels

@@ -39,14 +39,16 @@ def train_on_embeddings(
     from evaluator.training.heads import predict_head, train_head
 
     def embedded(split: str) -> np.ndarray:
-        images = sets.images[split]
-        return embeddings_of(
+        # Of the whole split, also where the seed drew from it: they are made once for all seeds.
+        images = (sets.whole or sets).images[split]
+        found = embeddings_of(
             spec.pipeline,
             ImageSource(sets.splits[split].digest, len(images), images.size, images.gather, images.path.parent),
             device=spec.device,
             threads=spec.threads,
             progress=lambda share: progress(f"embedding {split}, once for all cells", share),
         )
+        return found[sets.chosen[split]] if split in sets.chosen else found
 
     trained = train_head(
         spec.pipeline,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluator.data.cache import CachedImages
 from evaluator.purchase.terms import SessionSpec
 
 Order = tuple[dict[str, Any], bytes]
@@ -16,14 +17,16 @@ Order = tuple[dict[str, Any], bytes]
 def training_order(spec: SessionSpec) -> Order:
     """Pre-training: the training set with its labels."""
     layout, blob = _packed(training_rows=spec.training.rows, training_labels=spec.training_labels)
-    return {"t": "phase", "name": "pre_training_phase", "training": spec.training.path, "arrays": layout}, blob
+    order = {"t": "phase", "name": "pre_training_phase", "training": spec.training.path, "arrays": layout}
+    return order | _embeddings(training_embeddings=spec.training), blob
 
 
 def purchase_order(spec: SessionSpec, pool_rows: Path) -> Order:
     """Purchase: the same, the pool in this session's order (a file of ``write_pool_rows``), and the budget."""
     layout, blob = _packed(training_rows=spec.training.rows, training_labels=spec.training_labels)
     order = {"t": "phase", "name": "purchase_phase", "training": spec.training.path, "pool": spec.pool.path}
-    return order | {"pool_rows": pool_rows, "budget": spec.market.budget, "arrays": layout}, blob
+    order |= {"pool_rows": pool_rows, "budget": spec.market.budget, "arrays": layout}
+    return order | _embeddings(training_embeddings=spec.training, pool_embeddings=spec.pool), blob
 
 
 def write_pool_rows(spec: SessionSpec, path: Path) -> None:
@@ -42,7 +45,13 @@ def write_pool_rows(spec: SessionSpec, path: Path) -> None:
 def prediction_order(spec: SessionSpec) -> Order:
     """Prediction: images alone."""
     layout, blob = _packed(rows=spec.prediction.rows)
-    return {"t": "phase", "name": "prediction_phase", "images": spec.prediction.path, "arrays": layout}, blob
+    order = {"t": "phase", "name": "prediction_phase", "images": spec.prediction.path, "arrays": layout}
+    return order | _embeddings(embeddings=spec.prediction), blob
+
+
+def _embeddings(**images: CachedImages) -> dict[str, Path]:
+    """The files of embeddings, where there are any."""
+    return {name: cached.embeddings for name, cached in images.items() if cached.embeddings is not None}
 
 
 def _packed(**arrays: np.ndarray) -> tuple[list[list[Any]], bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -28,6 +28,10 @@ class Profile:
         data_seed: root seed of the public data that the kit's generator makes for it.
         prediction_seconds: limit of the prediction phase.
         generated: its data is the kit's own, made where it is missing; else it is imported or made by name.
+        shift: distribution of the data that is made for it; ``shifted``: splits of another one, by name.
+        drawn: images that every seed draws from a split, anew; splits that are not named are taken whole. So seeds differ in the
+            data, too, and an interval over seeds speaks of more than one training set and pool.
+        embeddings: the submission is given what the pipelines' starting weights make of the images.
         load_seconds: limit for starting the worker and importing the submission; not charged to any clock.
     """
 
@@ -45,11 +49,21 @@ class Profile:
     generated: bool = False
     load_seconds: float = 120.0
     weights: Literal["imagenet", "procedural", "none"] = "procedural"
+    shift: str = "public"
+    shifted: dict[str, str] = field(default_factory=dict)
+    drawn: dict[str, int] = field(default_factory=dict)
+    embeddings: bool = False
 
     def __post_init__(self) -> None:
         unknown = set(self.sizes) - set(SPLITS)
         if unknown:
             raise ConfigurationError(f"the profile {self.name} names the splits {sorted(unknown)}; known are {', '.join(SPLITS)}")
+        for split, count in self.drawn.items():
+            if split not in ("training", "unlabelled") or not 1 <= count <= self.sizes.get(split, 0):
+                raise ConfigurationError(
+                    f"the profile {self.name} draws {count} images of {split!r}; training and unlabelled can be drawn from, "
+                    "at least 1 and at most all of their images"
+                )
         if self.budget_scale <= 0 or self.seconds_per_minute <= 0:
             raise ConfigurationError(f"the profile {self.name} scales budgets or minutes by zero or less")
 
@@ -118,6 +132,27 @@ QUICK = Profile(
     generated=True,
 )
 
+RARE = Profile(
+    name="rare",
+    round=ROUND2,
+    sizes={"training": 300, "unlabelled": 3_000, "validation": 600, "test": 600, "debug": 10},
+    image_size=64,
+    budget_scale=0.06,
+    seconds_per_minute=1.0,
+    pairs=ROUND2.pairs,
+    pipeline="round2",
+    data_folder="rare",
+    data_seed=2022,
+    prediction_seconds=10.0,
+    generated=True,
+    shift="rare",
+    shifted={"test": "rare-private"},
+    drawn={"training": 60, "unlabelled": 1_000},
+    embeddings=True,
+)
+"""A line that runs well, where the choice of labels matters: two thirds of the sheets are sound, each damage is on one in ten to
+twenty. The test split is another line's. Smaller than ``quick``, for experiments with many seeds."""
+
 DEBUG = Profile(
     name="debug",
     round=ROUND2,
@@ -133,7 +168,7 @@ DEBUG = Profile(
     generated=True,
 )
 
-PROFILES = {p.name: p for p in (QUICK, DEBUG, OFFICIAL, OFFICIAL_ROUND1)}
+PROFILES = {p.name: p for p in (QUICK, RARE, DEBUG, OFFICIAL, OFFICIAL_ROUND1)}
 
 
 def profile_named(name: str) -> Profile:

@@ -114,7 +114,7 @@ class Purchased:
 
 def buy(spec: CellSpec, inputs: CellInputs, progress: Progress = lambda what, share: None) -> Purchased:
     """Run the submission's phases: the untrusted half of a cell."""
-    sets, profile = inputs.sets, spec.profile
+    sets, profile = inputs.sets.drawn(spec.profile, spec.root_seed, spec.seed), spec.profile
     names = (spec.pair.name, spec.seed)
     order = generator(spec.root_seed, *names, "pool order").permutation(len(sets.splits["unlabelled"]))
     sold = inputs.sold if inputs.sold is not None else sold_labels(spec, sets)

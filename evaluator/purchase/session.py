@@ -111,10 +111,11 @@ class _Session:
         """Start a worker and import the submission; on no clock, within a limit of its own."""
         deadline = time.monotonic() + self.spec.load_seconds
         spec = self.spec
+        sets = (spec.training, spec.pool, spec.prediction)
         seen = WorkerSpec(
             submission=spec.submission,
             scratch=self.scratch,
-            readable=(spec.training.path, spec.pool.path, spec.prediction.path, self.pool_rows),
+            readable=(*(s.path for s in sets), *(s.embeddings for s in sets if s.embeddings is not None), self.pool_rows),
             weights=spec.weights,
             seed=spec.seed,
             threads=spec.threads,

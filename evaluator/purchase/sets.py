@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 from evaluator.data.cache import CachedImages, cache_images
 from evaluator.data.folders import Split, read_split
 from evaluator.errors import DataError
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUNDS
+from evaluator.seeds import generator
 
 Step = Callable[[str, int, int], None]
 """Called with what is done, how far, and of how much."""
@@ -18,11 +21,32 @@ Step = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class RoundSets:
-    """Splits by name, with their decoded images."""
+    """Splits by name, with their decoded images.
+
+    Attributes:
+        chosen: of a split that was drawn from, the canonical numbers of its images in the whole split, int64 (n,), ascending;
+            ``whole``: the sets that were drawn from.
+    """
 
     folder: Path
     splits: dict[str, Split]
     images: dict[str, CachedImages]
+    chosen: dict[str, np.ndarray] = field(default_factory=dict)
+    whole: RoundSets | None = None
+
+    def drawn(self, profile: Profile, root_seed: int, seed: int) -> RoundSets:
+        """The sets of one seed: training set and pool drawn anew where the profile says so, else these."""
+        if not profile.drawn or self.whole is not None:
+            return self
+        splits, images, chosen = dict(self.splits), dict(self.images), {}
+        for name, count in profile.drawn.items():
+            # Not of the pair: a strategy's pairs differ in their budget alone.
+            rows = np.sort(generator(root_seed, seed, "drawn", name).permutation(len(splits[name]))[:count])
+            split = splits[name]
+            splits[name] = replace(split, files=tuple(split.files[row] for row in rows), labels=split.labels[rows])
+            images[name] = replace(images[name], rows=images[name].rows[rows])
+            chosen[name] = rows
+        return RoundSets(self.folder, splits, images, chosen, self)
 
     def digests(self) -> dict[str, str]:
         """Content hash per split."""
@@ -43,7 +67,14 @@ def provide_data(profile: Profile, folder: Path, step: Step = lambda what, done,
         return
     from evaluator.data.make import DataSpec, make_dataset
 
-    spec = DataSpec(profile.data_seed, profile.image_size, dict(profile.sizes), profile.round.classes)
+    spec = DataSpec(
+        profile.data_seed,
+        profile.image_size,
+        dict(profile.sizes),
+        profile.round.classes,
+        profile.shift,
+        shifted=dict(profile.shifted),
+    )
     make_dataset(folder, spec, progress=lambda done, total: step("making data", done, total))
 
 
@@ -88,4 +119,13 @@ def read_sets(
             # per gigabyte, a wrong figure more.
             verify=True,
         )
+        if profile.embeddings:
+            from evaluator.training.shown_embeddings import shown_embeddings
+
+            images[name] = shown_embeddings(
+                splits[name].digest,
+                images[name],
+                profile.weights,
+                progress=lambda share, name=name: step(f"embedding {name}", round(100 * share), 100),
+            )
     return RoundSets(folder, splits, images)

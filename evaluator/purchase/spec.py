@@ -93,8 +93,9 @@ class CellSpec:
         whole = self.as_dict()
         unseen = {"submission", "pipeline", "weights", "score_split", "device", "threads", "on_timeout"}
         seen = dict.fromkeys(("training", "unlabelled", self.prediction_split))
+        hidden = {"pipeline"} if self.profile.embeddings else {"pipeline", "weights"}
         return {name: value for name, value in whole.items() if name not in unseen} | {
-            "profile": {name: value for name, value in whole["profile"].items() if name not in ("pipeline", "weights")},
+            "profile": {name: value for name, value in whole["profile"].items() if name not in hidden},
             "data": {name: self.data.get(name) for name in seen},
             "gpu": self.device.startswith("cuda"),
         }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,9 +33,10 @@ class Learner:
 
     def __init__(self, training: Any, pool: Any, seed: int, seconds: float | None = None) -> None:
         self.rng = np.random.default_rng(seed)
-        self._largest = LARGEST if seconds is None else affordable(training, len(training) + len(pool), seconds)
-        labelled = dataset_statistics(training, self._largest)
-        unlabelled = dataset_statistics(pool, self._largest)
+        self._largest = LARGEST
+        if seconds is not None and getattr(pool, "embeddings", None) is None:
+            self._largest = affordable(training, len(training) + len(pool), seconds)
+        labelled, unlabelled = features(training, self._largest), features(pool, self._largest)
         self._embedder = Embedder.fit(np.concatenate([labelled, unlabelled]))
         self.x, self.pool = self._embedder(labelled), self._embedder(unlabelled)
         self.y = np.asarray(training.labels)
@@ -73,7 +76,67 @@ class Learner:
 
     def predict(self, dataset: Any) -> np.ndarray:
         """Probabilities (n, classes) of another data set."""
-        return self.model.probabilities(self._embedder(dataset_statistics(dataset, self._largest)))
+        return self.predictor.predict(dataset)
+
+    @property
+    def predictor(self) -> Predictor:
+        """What predicts, without what was learnt from."""
+        return Predictor(self._embedder, self.model, self._largest)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A learner that learns no more.
+
+    Attributes:
+        embedder, model: of the learner; ``largest``: longest side at which images are embedded.
+    """
+
+    embedder: Embedder
+    model: linear.Linear
+    largest: int
+
+    def predict(self, dataset: Any) -> np.ndarray:
+        """Probabilities (n, classes) of a data set."""
+        return self.model.probabilities(self.embedder(features(dataset, self.largest)))
+
+    def save(self, file: Path) -> None:
+        """Write all of it into a ``.npz`` file."""
+        e, m = self.embedder, self.model
+        np.savez(file, mean=e.mean, scale=e.scale, components=e.components, weights=m.weights, bias=m.bias, largest=self.largest)
+
+    @classmethod
+    def load(cls, file: Path) -> Predictor:
+        """The inverse of ``save``."""
+        with np.load(file, allow_pickle=False) as found:
+            embedder = Embedder(found["mean"], found["scale"], found["components"])
+            return cls(embedder, linear.Linear(found["weights"], found["bias"]), int(found["largest"]))
+
+
+class LearnerRun:
+    """Mix-in of a submission whose purchase phase leaves ``self.learner``: it predicts, and outlives a restart between phases."""
+
+    learner: Learner | Predictor | None = None
+
+    def prediction_phase(self, test_dataset: Any) -> np.ndarray:
+        """Probabilities (n, classes)."""
+        return self.learner.predict(test_dataset)
+
+    def save_checkpoint(self, path: str) -> None:
+        """Keep what predicts; before the purchase there is nothing to keep."""
+        if self.learner is not None:
+            self.learner.predictor.save(Path(path) / "predictor.npz")
+
+    def load_checkpoint(self, path: str) -> None:
+        """The inverse of ``save_checkpoint``."""
+        file = Path(path) / "predictor.npz"
+        self.learner = Predictor.load(file) if file.exists() else None
+
+
+def features(dataset: Any, largest: int) -> np.ndarray:
+    """The embeddings that the rules give, float32 (n, d); where they give none, statistics of the images at ``largest`` px."""
+    given = getattr(dataset, "embeddings", None)
+    return dataset_statistics(dataset, largest) if given is None else given
 
 
 def affordable(dataset: Any, images: int, seconds: float) -> int:

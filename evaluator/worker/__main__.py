@@ -87,7 +87,7 @@ class Worker:
         classes = order["classes"]
         rows = map_rows(order["pool_rows"])
         market = MarketClient(self.channel, len(rows), len(classes), order["budget"], order["seconds"])
-        pool = PoolDataset(order["pool"], rows, classes, market)
+        pool = PoolDataset(order["pool"], rows, classes, market, embeddings=order.get("pool_embeddings"))
         try:
             returned = self._call(
                 "purchase_phase",
@@ -108,7 +108,7 @@ class Worker:
         return {"t": "done", "claim": kind, "n": len(indices), "clock": clock}, payload
 
     def _prediction_phase(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], bytes]:
-        dataset = ImageDataset(order["images"], arrays["rows"], None, order["classes"])
+        dataset = ImageDataset(order["images"], arrays["rows"], None, order["classes"], embeddings=order.get("embeddings"))
         returned = self._call("prediction_phase", order, test_dataset=dataset)
         values = phases.prediction_array(returned, dataset)
         # A wrong shape is named by the evaluator; its values are not worth sending.
@@ -129,7 +129,9 @@ class Worker:
         if self.training is None:
             classes = order["classes"]
             labels = arrays["training_labels"].reshape(-1, len(classes)).astype(np.int64)
-            self.training = ImageDataset(order["training"], arrays["training_rows"], labels, classes)
+            self.training = ImageDataset(
+                order["training"], arrays["training_rows"], labels, classes, embeddings=order.get("training_embeddings")
+            )
         return self.training
 
     def _call(self, hook: str, order: dict[str, Any], **offered: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.worker.images import map_images
+from evaluator.worker.images import map_embeddings, map_images
 from evaluator.worker.market import MarketClient
 
 
@@ -27,6 +27,8 @@ class ImageDataset(Sequence):
         rows: row of the file for every image of this data set, int array (m,); None takes the file as it lies.
         labels: int array (m, classes) of 0 and 1, or None.
         classes: names of the classes, in the order of the label vector.
+        embeddings: file of the images' embeddings, float32 (n, d), whose rows are those of ``path``; None where the
+            rules give none.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class ImageDataset(Sequence):
         *,
         indices: np.ndarray | None = None,
         mapped: np.ndarray | None = None,
+        embeddings: str | None = None,
     ) -> None:
         self._path = str(path)
         self._file = map_images(path) if mapped is None else mapped
@@ -46,6 +49,7 @@ class ImageDataset(Sequence):
         self._labels = labels
         self.classes = tuple(classes)
         self._indices = indices
+        self._embeddings = None if embeddings is None else str(embeddings)
         self._gathered: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -84,7 +88,7 @@ class ImageDataset(Sequence):
         rows = self._rows[positions]  # refuses what is no position
         # Not from ``indices``, which would be made for all images to number a few.
         indices = positions.astype(np.int64) % len(self) if self._indices is None else self._indices[positions]
-        return ImageDataset(self._path, rows, labels, self.classes, indices=indices, mapped=self._file)
+        return ImageDataset(self._path, rows, labels, self.classes, indices=indices, mapped=self._file, embeddings=self._embeddings)
 
     @property
     def indices(self) -> np.ndarray:
@@ -107,6 +111,14 @@ class ImageDataset(Sequence):
             gathered.setflags(write=False)
             self._gathered = gathered
         return self._gathered
+
+    @property
+    def embeddings(self) -> np.ndarray | None:
+        """What the scored network makes of the images before it has learnt from any label: a new float32 array (n, d), or None.
+
+        Made once by the evaluator and the same for everybody; only where the profile gives them. Not charged, but for reading.
+        """
+        return None if self._embeddings is None else np.asarray(map_embeddings(self._embeddings)[self._rows])
 
     @property
     def labels(self) -> np.ndarray:
@@ -147,8 +159,10 @@ class ImageDataset(Sequence):
 class PoolDataset(ImageDataset):
     """The unlabelled pool, and the market that sells its labels. Items carry ``idx``, the number that a label is bought by."""
 
-    def __init__(self, path: str, rows: np.ndarray, classes: Sequence[str], market: MarketClient) -> None:
-        super().__init__(path, rows, None, classes)
+    def __init__(
+        self, path: str, rows: np.ndarray, classes: Sequence[str], market: MarketClient, *, embeddings: str | None = None
+    ) -> None:
+        super().__init__(path, rows, None, classes, embeddings=embeddings)
         self._market = market
 
     def purchase_label(self, index: int) -> np.ndarray:

@@ -33,6 +33,18 @@ def map_images(path: str | Path) -> np.ndarray:
     return np.frombuffer(mapped, np.uint8, count=size, offset=offset).reshape(shape)
 
 
+def map_embeddings(path: str | Path) -> np.ndarray:
+    """Map a ``.npy`` file of embeddings without reading it: read-only float32 (n, d), in the order of the cache's rows.
+
+    Raises:
+        ValueError: the file is no C-ordered float32 table.
+    """
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    if mapped.dtype != np.float32 or mapped.ndim != 2 or not mapped.flags.c_contiguous:
+        raise ValueError(f"{path} holds {mapped.dtype} {mapped.shape}; a C-ordered float32 array (n, d) was expected")
+    return mapped
+
+
 def map_rows(path: str | Path) -> np.ndarray:
     """Map the file that says which row of the cache every image of a pool is, without reading it.
 

@@ -6,7 +6,7 @@ stands here and nowhere else, so that a private distribution is one more row and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import NormalDist
 
@@ -188,5 +188,10 @@ _PRIVATE = Shift(
     exposure=(0.15, 0.30),
 )
 
-SHIFTS: dict[str, Shift] = {shift.name: shift for shift in (_PUBLIC, _PRIVATE)}
-"""The named distributions: ``public`` is what participants see, ``private`` another line with another camera."""
+_RARE = replace(_PUBLIC, name="rare", rates=(0.10, 0.05, 0.09, 0.045, 0.065, 0.045))
+_RARE_PRIVATE = replace(_PRIVATE, name="rare-private", rates=(0.075, 0.065, 0.065, 0.065, 0.05, 0.07))
+
+SHIFTS: dict[str, Shift] = {shift.name: shift for shift in (_PUBLIC, _PRIVATE, _RARE, _RARE_PRIVATE)}
+"""The named distributions: ``public`` is what participants see, ``private`` another line with another camera. ``rare`` and
+``rare-private`` are the same two lines where they run well: two thirds of the sheets have no damage, so that labels bought blindly
+are mostly labels of nothing."""
