@@ -83,3 +83,11 @@ def endless(task: Training) -> dict[str, Any]:
     (Path(os.environ[PLACE]) / str(os.getpid())).touch()
     while True:
         time.sleep(1)
+
+
+def slow(task: Training) -> dict[str, Any]:
+    """Leaves a file for every time that it is begun, and takes a while."""
+    place = Path(os.environ[PLACE])
+    (place / f"{task.spec.digest()}.{os.getpid()}.{time.monotonic_ns()}").touch()
+    time.sleep(3)
+    return instant(task)

@@ -50,6 +50,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     work.add_argument(
         "--workers", type=int, metavar="N", help="trainings at a time (default: cores / threads; one per CUDA device)"
     )
+    work.add_argument(
+        "--ray", metavar="ADDRESS", help="run on a Ray cluster: auto, HOST:PORT, or local to start one here (docs/cluster.md)"
+    )
     work.add_argument("--data", type=Path, metavar="DIR", help="folder of the splits (default: data/ and the profile's)")
     work.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
     work.add_argument("--fresh", action="store_true", default=None, help="repeat what is finished already, purchases too")

@@ -13,6 +13,7 @@ from evaluator.purchase.spec import CellSpec
 from evaluator.report.figures import figure
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
+from evaluator.sweep.grid import Plan
 from evaluator.sweep.local import Finished
 
 MOST_FAILURES = 20
@@ -33,7 +34,7 @@ def show_sweep(console: Console, experiment: Experiment, forecast: Forecast) -> 
         ("seeds", f"{plan.seeds} (root {plan.root_seed}); scored on {', '.join(experiment.sets)}"),
         ("label quality", ", ".join(f"{quality:g}" for quality in experiment.settings.label_quality)),
         ("isolation", plan.tier),
-        ("trainings", f"{experiment.workers} at a time on {plan.device}, {plan.threads} threads each; purchases one at a time"),
+        ("trainings", _room(experiment, plan)),
         ("cells", f"{forecast.cells}: {forecast.finished} finished before, {forecast.trainings} to run"),
         ("purchases", f"{forecast.purchases} to make"),
         ("time", time_needed(forecast)),
@@ -183,3 +184,11 @@ def _notes(summary: dict[str, Any], hidden: bool) -> list[str]:
 
 def _listed(pipelines: list[dict[str, Any]]) -> str:
     return ", ".join(p["name"] + (f" (not {p['fitted_from']})" if p["fitted_from"] else "") for p in pipelines)
+
+
+def _room(experiment: Experiment, plan: Plan) -> str:
+    """Where trainings and purchases are done, and how many at a time."""
+    each = f"on {plan.device}, {plan.threads} threads each"
+    if experiment.settings.ray is not None:
+        return f"{each}, as many as the Ray cluster ({experiment.settings.ray}) has room for; purchases one per node"
+    return f"{experiment.workers} at a time {each}; purchases one at a time"

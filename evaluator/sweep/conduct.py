@@ -9,6 +9,7 @@ from typing import Any
 
 from evaluator.catalogue import cell_row
 from evaluator.store import Store
+from evaluator.sweep.cluster import ClusterSlots
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
 from evaluator.sweep.local import Finished, Progress, run_cells
@@ -22,7 +23,7 @@ def conduct(
     store: Store,
     progress: Progress = lambda spec, what, share: None,
     finished: Callable[[Finished], None] = lambda cell: None,
-    slots: Slots | None = None,
+    slots: Slots | ClusterSlots | None = None,
 ) -> tuple[Path, dict[str, Any], bool]:
     """Run the cells that are not finished, and write ``sweep.json``, also where Ctrl-C or an error ends it early.
 
@@ -45,7 +46,7 @@ def conduct(
     summary: dict[str, Any] = {}
     interrupted = False
     try:
-        with slots or Slots(experiment.workers, experiment.devices) as places:
+        with slots or _places(experiment) as places:
             for cell in run_cells(
                 pending,
                 experiment.inputs,
@@ -65,3 +66,12 @@ def conduct(
         store.write_run(run, summary, "sweep")
         experiment.catalogue()  # the next reader finds the new cells in the index
     return run, summary, interrupted
+
+
+def _places(experiment: Experiment) -> Slots | ClusterSlots:
+    """Where trainings are done: on this machine, or on the cluster that was asked for."""
+    address = experiment.settings.ray
+    if address is None:
+        return Slots(experiment.workers, experiment.devices)
+    gpu = any(spec.device.startswith("cuda") for spec in experiment.cells)
+    return ClusterSlots(address, experiment.settings.threads, gpu)

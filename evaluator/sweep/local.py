@@ -12,7 +12,7 @@ import itertools
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from evaluator.purchase.purchased import CellInputs, buy
 from evaluator.purchase.spec import CellSpec
 from evaluator.sandbox.leftovers import remove_leftovers
 from evaluator.store import Store
+from evaluator.sweep.cluster import ClusterSlots
 from evaluator.sweep.shelf import Shelf
 from evaluator.sweep.slots import Failure, Slots, Training
 
@@ -49,7 +50,7 @@ def run_cells(
     *,
     fresh: bool = False,
     progress: Progress = lambda spec, what, share: None,
-    slots: Slots | None = None,
+    slots: Slots | ClusterSlots | None = None,
     log: Callable[[CellSpec], str] | None = None,
 ) -> Iterator[Finished]:
     """Run or fetch every cell. A cell that fails is a result like any other; it never ends the run.
@@ -78,6 +79,9 @@ def run_cells(
         return
     for _, batch in itertools.groupby(cells, lambda spec: spec.seed):
         waiting = []
+        if isinstance(slots, ClusterSlots):
+            batch = list(batch)
+            runner.buy_there(batch, slots, fresh)
         for step in runner.purchases(batch, fresh):
             if isinstance(step, Finished):
                 yield step
@@ -96,6 +100,8 @@ class _Runner:
     shelf: Shelf
     progress: Progress
     log: Callable[[CellSpec], str]
+    lost: dict[str, Failure] = field(default_factory=dict)
+    """Purchases that no node of a cluster could make."""
 
     def purchases(self, cells: Iterable[CellSpec], fresh: bool) -> Iterator[Finished | Training]:
         """Every cell, as one that is finished or as one whose purchase is there. Makes purchases only when it is asked to go on."""
@@ -109,6 +115,8 @@ class _Runner:
                     yield self._provide(spec)
 
     def _provide(self, spec: CellSpec) -> Finished | Training:
+        if (failure := self.lost.get(spec.purchase_digest())) is not None:
+            return self._failed(spec, failure, reused=False)
         try:
             inputs = self.inputs(spec)
             purchased = self.shelf.provide(spec, lambda: buy(spec, inputs, self._moved(spec)))
@@ -133,7 +141,24 @@ class _Runner:
         self.store.write_cell(result)
         return Finished(spec, result, cached=False, reused=task.reused)
 
-    def train_there(self, tasks: list[Training], slots: Slots) -> Iterator[Finished]:
+    def buy_there(self, cells: list[CellSpec], slots: ClusterSlots, fresh: bool) -> None:
+        """Make the purchases that are missing on the nodes of a cluster, and put them on the shelf."""
+        missing = {}
+        for digest, group in itertools.groupby(cells, CellSpec.purchase_digest):
+            specs = list(group)
+            stored = {} if fresh else _finished_before(specs, self.store, self.shelf)
+            if len(stored) < len(specs) and self.shelf.find(specs[0]) is None:
+                missing[digest] = specs[0]
+        wanted = [(spec, self.inputs(spec)) for spec in missing.values()]
+        for spec, _ in wanted:
+            self.progress(spec, "purchase", 0.0)
+        for spec, outcome in slots.buy(wanted):
+            if isinstance(outcome, Failure):
+                self.lost[spec.purchase_digest()] = outcome
+            else:
+                self.shelf.put(spec, outcome)
+
+    def train_there(self, tasks: list[Training], slots: Slots | ClusterSlots) -> Iterator[Finished]:
         """Train in the slots, and store the cells as they come."""
         for task, outcome in slots.train(tasks, lambda task: self.progress(task.spec, "training", 0.0)):
             if isinstance(outcome, Failure):

@@ -30,6 +30,7 @@ SINGLE: dict[str, type] = {
     "data": Path,
     "out": Path,
     "fresh": bool,
+    "ray": str,
 }
 
 
@@ -44,6 +45,7 @@ class Settings:
         label_quality, score_split: every one of them is run; no split means the round's.
         threads: CPU threads of one training; ``workers``: trainings at a time, None for as many as there is room for.
         data: folder of the splits, None for the profile's.
+        ray: address of a Ray cluster that cells are run on, see ``cluster.ClusterSlots``; None runs them on this machine.
     """
 
     submissions: tuple[Path, ...]
@@ -66,6 +68,7 @@ class Settings:
     data: Path | None = None
     out: Path = Path("results")
     fresh: bool = False
+    ray: str | None = None
 
     def __post_init__(self) -> None:
         if not self.submissions:
@@ -84,6 +87,10 @@ class Settings:
             raise ConfigurationError(f"--starting-weights is {self.starting_weights!r}; it is imagenet, procedural or none")
         if self.workers is not None and self.workers < 1:
             raise ConfigurationError(f"--workers is {self.workers}; it must be 1 or more")
+        if self.ray is not None and self.workers is not None:
+            raise ConfigurationError(
+                "--workers and --ray were both given; on a cluster Ray decides how many trainings there is room for"
+            )
         if self.weights_dir is not None and not self.weights_dir.is_dir():
             raise ConfigurationError(f"--weights-dir {self.weights_dir} is not a folder")
 

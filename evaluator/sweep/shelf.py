@@ -38,14 +38,16 @@ class Shelf:
         """Whether this run itself made the purchase of that cell."""
         return spec.purchase_digest() in self._made
 
+    def put(self, spec: CellSpec, made: Purchased) -> Purchased:
+        """Take in the purchase of a cell that was made in this run, and store it where it may be trained on."""
+        self._made[spec.purchase_digest()] = made
+        if spec.trains and made.scorable(spec.on_timeout):
+            self._store.write_purchase(made.as_dict())
+        return made
+
     def provide(self, spec: CellSpec, make: Callable[[], Purchased]) -> Purchased:
         """The purchase of a cell, made where there is none, and stored before anything is trained on it.
 
         That of a round without a pipeline is not stored apart: its predictions are its score, and its cell holds the rest.
         """
-        found = self.find(spec)
-        if found is None:
-            found = self._made[spec.purchase_digest()] = make()
-            if spec.trains and found.scorable(spec.on_timeout):
-                self._store.write_purchase(found.as_dict())
-        return found
+        return self.find(spec) or self.put(spec, make())
