@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.growth import FLAT
+from benchmarks.stopwatch import PROCESSOR
 from benchmarks.synthetic import CLASSES
 from evaluator.data.cache import CachedImages
 from evaluator.data.folders import Split
@@ -47,14 +48,14 @@ MEMORY: dict[str, dict[str, Any]] = {
 PURCHASE: dict[str, dict[str, Any]] = {
     "buy one by one": {},
     "buy in one batch": {},
-    "ledger into canonical order": {},
-    "gather the bought images": {},
-    "write the result file": {},
-    "read it back for a replay": {},
+    "ledger into canonical order": {"note": PROCESSOR},
+    "gather the bought images": {"note": PROCESSOR},
+    "write the result file": {"note": "with the wait for the disk"},
+    "read it back for a replay": {"note": PROCESSOR},
 }
 SIZE: dict[str, dict[str, Any]] = {
     "start of a cell": {"limit": FLAT},
-    "gather all images": {},
+    "gather all images": {"note": PROCESSOR},
 }
 
 PROBE = """
@@ -175,7 +176,7 @@ def pools(bench: Bench, given: dict[int, tuple[Split, CachedImages]]) -> None:
 def labels(bench: Bench, split: Split, images: CachedImages) -> None:
     """Purchases, and what is done with them, by their number."""
     store = Store(bench.folder / "results")
-    for turn in range(bench.plan.dear_turns + 1):
+    for turn in range(bench.plan.turns + 1):
         for k in bench.plan.labels:
             single, ledger = run_probe(bench.folder, split, images, k)
             batch, _ = run_probe(bench.folder, split, images, k, batch=True)
@@ -183,11 +184,11 @@ def labels(bench: Bench, split: Split, images: CachedImages) -> None:
                 continue
             bench.keep("purchase: buy one by one", k, single["bought"])
             bench.keep("purchase: buy in one batch", k, batch["bought"])
-            wanted, _ = bench.timed("purchase: ledger into canonical order", k, ledger.canonical, len(CLASSES))
-            bench.timed("purchase: gather the bought images", k, images.gather, wanted)
+            wanted, _ = bench.processor("purchase: ledger into canonical order", k, ledger.canonical, len(CLASSES))
+            bench.processor("purchase: gather the bought images", k, images.gather, wanted)
             digest = f"{k:032x}"
             bench.timed("purchase: write the result file", k, _stored, store, digest, ledger)
-            bench.timed("purchase: read it back for a replay", k, _replayed, store, digest, len(ledger))
+            bench.processor("purchase: read it back for a replay", k, _replayed, store, digest, len(ledger))
 
 
 def _stored(store: Store, digest: str, ledger: Ledger) -> None:
@@ -203,9 +204,9 @@ def _replayed(store: Store, digest: str, n: int) -> None:
 def sides(bench: Bench, given: dict[int, tuple[Split, CachedImages]]) -> None:
     """Start of a cell and gathering, by the pixels of an image."""
     for turn in range(bench.plan.turns + 1):
-        for side, (split, images) in given.items():
+        for pixels, (split, images) in given.items():
             figures, _ = run_probe(bench.folder, split, images, bench.plan.bought)
             everything = np.arange(len(images))
             if turn:
-                bench.keep("size: start of a cell", side * side, figures["seen"] - figures["order"])
-                bench.timed("size: gather all images", side * side, images.gather, everything)
+                bench.keep("size: start of a cell", pixels, figures["seen"] - figures["order"])
+                bench.processor("size: gather all images", pixels, images.gather, everything)

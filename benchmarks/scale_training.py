@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.stopwatch import PROCESSOR
 from benchmarks.synthetic import CLASSES
 from evaluator.seeds import generator
 from evaluator.training.loop import train
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 SMALL_BATCH = 4
 """Images of a step along the axis of image sizes: 16 of 384 px would need more memory than a small machine has."""
 BY_LABELS: dict[str, dict[str, Any]] = {
-    "one step of 16 images": {"limit": 0.1, "note": "pipeline quick, one thread"},
+    "one step of 16 images": {"limit": 0.1, "note": f"pipeline quick, one thread, {PROCESSOR}"},
     "one epoch": {"note": "its number of steps times the step"},
 }
 BY_SIDE: dict[str, dict[str, Any]] = {
-    f"training step of {SMALL_BATCH} images": {"limit": None, "note": "pipeline quick, one thread"},
+    f"training step of {SMALL_BATCH} images": {"limit": None, "note": f"pipeline quick, one thread, {PROCESSOR}"},
 }
 
 
@@ -36,7 +37,7 @@ def steps(n: int, side: int, batch: int, wanted: int) -> tuple[list[float], int]
     """Train ``quick`` on ``n`` random images until ``wanted`` steps are measured; the first is not counted.
 
     Returns:
-        (seconds of each, steps of an epoch).
+        (processor seconds of each, steps of an epoch).
 
     Raises:
         ValueError: the images make one step, which leaves none to measure.
@@ -49,7 +50,7 @@ def steps(n: int, side: int, batch: int, wanted: int) -> tuple[list[float], int]
     shares: list[float] = []
 
     def progress(share: float) -> None:
-        moments.append(time.perf_counter())
+        moments.append(time.process_time())
         shares.append(share)
         if len(moments) > wanted:
             raise _Enough

@@ -1,9 +1,12 @@
 """How the cost grows: the fit on planted figures, and that the start of a cell does no work that grows with the pool."""
 
+import gc
 import json
 import math
 import re
+import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 
 from benchmarks import growth, scale
 from benchmarks.growth import FLAT, LINEAR, Series
+from benchmarks.stopwatch import measured, processor_seconds
 from benchmarks.synthetic import write_split
 from evaluator.data.cache import CachedImages
 from evaluator.errors import ConfigurationError, Verdict
@@ -188,6 +192,46 @@ def test_the_command_ends_badly_where_something_grows_too_fast(tmp_path, capsys,
     assert "old figures" not in text
     assert text.count("| reading (n = 5) |") == 1
     assert capsys.readouterr().out.strip() in text
+
+
+@pytest.mark.slow
+def test_some_rows_may_be_measured_by_themselves(tmp_path, monkeypatch, capsys):
+    small = scale.Plan((20, 40), (32, 40), (40, 80), 32, 20, 4, turns=2, dear_turns=1, steps=1)
+    monkeypatch.setattr(scale, "QUICK_LOOK", small)
+    scale.main(["--quick-look", "--only", "size: gather", "--json", str(tmp_path / "scale.json")])
+    found = json.loads((tmp_path / "scale.json").read_text())
+    assert [s["name"] for s in found["series"]] == ["gather all images"]
+    assert found["command"] == "python -m benchmarks.scale --quick-look --only 'size: gather'"
+    with pytest.raises(SystemExit, match="no row's name holds 'nonsense'"):
+        scale.main(["--quick-look", "--only", "nonsense"])
+    with pytest.raises(SystemExit):
+        scale.main(["--only", "replay", "--page", str(tmp_path / "page.md")])
+    capsys.readouterr()
+
+
+def test_short_work_is_repeated_and_warmed_up():
+    calls = []
+
+    def work():
+        calls.append(gc.isenabled())
+        return sum(range(20_000))
+
+    value, seconds = measured(work, least=0.02)
+    assert value == sum(range(20_000))
+    assert calls[0]  # the warm-up is as it comes
+    assert len(calls) >= 3
+    assert not any(calls[1:])
+    assert gc.isenabled()
+    assert seconds * (len(calls) - 1) == pytest.approx(0.02, rel=1.0)
+
+
+def test_waiting_is_no_processor_time():
+    """A sleep is not counted; the work of a process that was started is."""
+    before = processor_seconds()
+    time.sleep(0.2)
+    slept = processor_seconds() - before
+    subprocess.run([sys.executable, "-S", "-c", "sum(range(3_000_000))"], check=True)
+    assert processor_seconds() - before - slept > 0.01 > slept / 10
 
 
 @pytest.mark.parametrize("page", ["", scale.START, f"{scale.END} {scale.START}", f"{scale.START} {scale.END} {scale.START}"])

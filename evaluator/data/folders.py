@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ LABELS = "labels.csv"
 IMAGES = "images"
 DESCRIPTION = "dataset.json"
 """What the generator writes beside the splits of a data set that it made."""
+AT_ONCE = 64
+"""Images that a thread hashes before it asks for more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,24 +223,25 @@ def _hashes(images: Path, files: tuple[str, ...], states: dict[str, os.stat_resu
         state = states[name]
         return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
-    def value(name: str) -> str:
+    def kept(name: str) -> bool:
         entry = known.get(name)
-        if (
+        return (
             isinstance(entry, list)
             and len(entry) == 4
             and entry[:3] == sign(name)
             and isinstance(entry[3], str)
             and len(entry[3]) == 64
-        ):
-            return entry[3]
-        try:
-            with open(images / name, "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise DataError(f"{images / name} cannot be read ({error.strerror}); replace it or remove it with its row") from error
+        )
 
+    def hashed(names: Sequence[str]) -> list[str]:
+        return [_hash(images / name) for name in names]
+
+    changed = [name for name in files if not kept(name)]
+    # In parts: a task of its own for every image would cost as much as a small image's hash, and its record is kept to the end.
+    parts = [changed[start : start + AT_ONCE] for start in range(0, len(changed), AT_ONCE)]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        values = list(pool.map(value, files))
+        found = dict(zip(changed, chain.from_iterable(pool.map(hashed, parts)), strict=True))
+    values = [found[name] if name in found else known[name][3] for name in files]
     fresh = {name: [*sign(name), text] for name, text in zip(files, values, strict=True)}
     if stat_cache is not None and fresh != known:
         _write(Path(stat_cache), {**remembered, key: fresh})
@@ -245,6 +249,14 @@ def _hashes(images: Path, files: tuple[str, ...], states: dict[str, os.stat_resu
         return [bytes.fromhex(text) for text in values]
     except ValueError as error:
         raise DataError(f"{stat_cache} holds a hash that is not one; remove the file") from error
+
+
+def _hash(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); replace it or remove it with its row") from error
 
 
 def _remembered(stat_cache: Path | None) -> dict[str, dict[str, list]]:
