@@ -8,12 +8,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, DeviceError
 from evaluator.sweep.local import broken_cell
 from evaluator.sweep.slots import Failure, Training
 
 PLACE = "SLOT_WORKS"
 """Variable that names the folder where works leave what they saw."""
+
+
+FAILING = "SLOT_WORKS_FAILING"
+"""Variable that says how many processes lose their device."""
 
 
 class Nothing:
@@ -59,6 +63,17 @@ def leaving(task: Training) -> dict[str, Any]:
 def faulty(task: Training) -> dict[str, Any]:
     if task.spec.seed == 0:
         raise ZeroDivisionError("a fault of ours")
+    return instant(task)
+
+
+def losing(task: Training, kept: list[int] = []) -> dict[str, Any]:  # noqa: B006 - of the process, as a lost device is
+    """The device of the first so many processes fails, and stays lost to them."""
+    seen = Path(os.environ[PLACE])
+    if not kept:
+        kept.append(len(list(seen.glob("*.process"))))
+        (seen / f"{os.getpid()}.process").touch()
+    if kept[0] < int(os.environ.get(FAILING, "1")):
+        raise DeviceError(f"the device cuda:0 failed in process {kept[0]}")
     return instant(task)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import slot_works
+import torch
 from conftest import SUBMISSIONS, TINY, write_split
 from test_setup import documented, paths
 
@@ -109,6 +110,41 @@ def test_slots_give_the_serial_results_to_the_bit(ready, tmp_path):
     for digest, cell in one.items():
         assert lasting(other[digest]) == lasting(cell)
         assert other[digest]["purchase"]["checksum"] == cell["purchase"]["checksum"]
+
+
+def test_a_lost_device_costs_its_process_and_no_cell(ready, bought, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv(slot_works.PLACE, str(tmp_path))
+    _, summary, _ = run(ready(seeds=2), slot_works.losing, 1)
+    assert [cell["verdict"] for cell in summary["cells"]] == ["OK"] * 4
+    assert len(list(tmp_path.glob("*.process"))) == 2, "the one that lost its device, and one for all the rest"
+    assert "failed in process 0; it is done again in a new process" in capsys.readouterr().err
+
+
+def test_a_device_that_is_lost_twice_is_a_result_and_the_others_go_on(ready, bought, monkeypatch, tmp_path):
+    monkeypatch.setenv(slot_works.PLACE, str(tmp_path))
+    monkeypatch.setenv(slot_works.FAILING, "2")
+    _, summary, _ = run(ready(pairs=("621:17",), seeds=3), slot_works.losing, 1)
+    assert [cell["verdict"] for cell in summary["cells"]] == ["INFRASTRUCTURE", "OK", "OK"]
+    assert summary["cells"][0]["reason"] == "the training failed: the device cuda:0 failed in process 1"
+    assert len(list(tmp_path.glob("*.process"))) == 3
+
+
+def test_a_device_lost_to_the_evaluator_itself_is_left_to_a_new_process(ready, bought, monkeypatch, capsys):
+    """Torch's error is raised in the middle of a training of this process; the trainings of the new one are real."""
+    experiment = ready(pairs=("621:17",), seeds=3)
+    store, trained = Store(experiment.settings.out), []
+
+    def step(self, *given):
+        trained.append(self)
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered", -1)
+
+    monkeypatch.setattr("evaluator.training.attempt.Attempt._step", step)
+    found = list(run_cells(experiment.cells, experiment.inputs, store, store.new_run("lost")))
+    assert [(cell.spec.seed, cell.result["verdict"]) for cell in found] == [(0, "OK"), (1, "OK"), (2, "OK")]
+    assert len(trained) == 1, "this process did not touch the device again"
+    assert all(store.read_cell(cell.spec.digest())["scored"] for cell in found)
+    assert "failed or vanished after 0 of 10 epochs of the training of pipeline 'milliseconds'" in capsys.readouterr().err
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluator import __version__
-from evaluator.errors import TrainingError, Verdict
+from evaluator.errors import DeviceError, TrainingError, Verdict
 from evaluator.purchase.frozen import train_on_embeddings
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.purchased import CellInputs, Progress, Purchased, buy
@@ -68,6 +68,9 @@ def run_cell(
 
     Returns:
         (result, log): the result is the JSON-able content of the cell's file, documented in ``docs/results-format.md``.
+
+    Raises:
+        DeviceError: the training's device failed or vanished; this process cannot use it any more.
     """
     purchased = purchased or buy(spec, inputs, progress)
     return judge(spec, inputs.sets, purchased, progress, checkpoint), purchased.session.log
@@ -89,6 +92,9 @@ def judge(
 
     Returns:
         As ``run_cell``, without the log.
+
+    Raises:
+        DeviceError: as ``run_cell``.
     """
     sets = sets.drawn(spec.profile, spec.root_seed, spec.seed)
     session = purchased.session
@@ -102,6 +108,8 @@ def judge(
                 scored = _score_own(spec, sets, session.predictions)
             elif verdict is Verdict.OK:
                 verdict, reason = session.phases[-1].verdict, session.phases[-1].reason
+        except DeviceError:  # nor can this process train another cell: whoever runs cells takes a new one
+            raise
         # torch says "out of memory" on a device by a RuntimeError; ledger and log must outlive that, too.
         except (TrainingError, MemoryError, RuntimeError) as error:
             verdict, reason = Verdict.INFRASTRUCTURE, f"the training failed: {error}"

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluator.errors import KitError, Verdict
+from evaluator.errors import DeviceError, KitError, Verdict
 from evaluator.purchase.cell import run_cell
 from evaluator.purchase.purchased import CellInputs, buy
 from evaluator.purchase.spec import CellSpec
@@ -74,8 +75,9 @@ def run_cells(
     store.forget_old_partials()
     runner = _Runner(inputs, store, run, Shelf(store, fresh=fresh), progress, log or log_name)
     if slots is None:
-        for step in runner.purchases(cells, fresh):
-            yield step if isinstance(step, Finished) else runner.train_here(step)
+        with Slots(1) as spare:  # without a process until one is needed
+            for step in runner.purchases(cells, fresh):
+                yield step if isinstance(step, Finished) else runner.train(step, spare)
         return
     for _, batch in itertools.groupby(cells, lambda spec: spec.seed):
         waiting = []
@@ -102,6 +104,8 @@ class _Runner:
     log: Callable[[CellSpec], str]
     lost: dict[str, Failure] = field(default_factory=dict)
     """Purchases that no node of a cluster could make."""
+    spent: list[DeviceError] = field(default_factory=list)
+    """How this process lost its device, if it did."""
 
     def purchases(self, cells: Iterable[CellSpec], fresh: bool) -> Iterator[Finished | Training]:
         """Every cell, as one that is finished or as one whose purchase is there. Makes purchases only when it is asked to go on."""
@@ -128,13 +132,28 @@ class _Runner:
         except Exception as error:  # our own fault must not take the other cells with it
             return self._failed(spec, _failure(error), reused=False)
 
+    def train(self, task: Training, spare: Slots) -> Finished:
+        """Train in this process until its device fails; that cell and those after it in one of their own."""
+        if not self.spent:
+            try:
+                return self.train_here(task)
+            except DeviceError as error:
+                print(f"warning: {error}; this cell and those after it are trained in a new process", file=sys.stderr)
+                self.spent.append(error)
+        (finished,) = self.train_there([task], spare)
+        return finished
+
     def train_here(self, task: Training) -> Finished:
-        """Train in this process, and store the cell."""
+        """Train in this process, and store the cell.
+
+        Raises:
+            DeviceError: the device failed; nothing is stored.
+        """
         spec = task.spec
         try:
             inputs, moved = self.inputs(spec), self._moved(spec)
             result, _ = run_cell(spec, inputs, moved, purchased=task.purchased, checkpoint=task.checkpoint)
-        except KitError:
+        except (KitError, DeviceError):
             raise
         except Exception as error:  # as above
             return self._failed(spec, _failure(error), task.reused)

@@ -2,7 +2,8 @@
 
 A slot is a process of its own, started anew (not forked, so that no lock or CUDA context is copied) when it is first needed and
 kept for the whole sweep, since importing torch takes seconds. It gets its tasks and gives its results through a pipe. One that dies
-takes the cell it was at with it, no other: its place is filled and the rest goes on. Nothing of a submission ever runs in a slot,
+takes the cell it was at with it, no other: its place is filled and the rest goes on. One whose device failed can compute nothing
+more on it and is ended; its cell is given once more, to the process that comes after it. Nothing of a submission ever runs in a slot,
 and no slot does anything while a submission runs: that is the runner's order of things.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -23,7 +25,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from evaluator.errors import ConfigurationError, KitError
+from evaluator.errors import ConfigurationError, DeviceError, KitError
 from evaluator.purchase.cell import LastModel, judge
 from evaluator.purchase.purchased import Purchased
 from evaluator.purchase.sets import RoundSets
@@ -48,10 +50,14 @@ class Training:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a training has no result: an error of the evaluator, or the end of its process."""
+    """Why a training has no result: an error of the evaluator, or the end of its process.
+
+    ``device_lost``: the device failed, so that another process may still do it.
+    """
 
     reason: str
     trace: str
+    device_lost: bool = False
 
 
 Outcome = dict[str, Any] | Failure
@@ -108,12 +114,15 @@ class Slots:
     ) -> Iterator[tuple[Training, Outcome]]:
         """Do all tasks, as many at a time as there are slots; each comes back when it is done.
 
+        A task whose device fails is done once more, in a new process, which goes on from its last checkpoint.
+
         Neighbours of one model go to one slot, which has it after the first of them. Whoever stops in the middle ends what is
         under way.
 
         Raises:
-            KitError: what a task met and no other task could do without; the others are ended.
+            KitError: what a task met and no other task could do without (a device that is gone for good); the others are ended.
         """
+        again: set[int] = set()
         waiting = deque(deque(group) for _, group in groupby(tasks, model_of))
         busy: dict[Connection, _Slot] = {}
         try:
@@ -126,7 +135,13 @@ class Slots:
                         started(task)
                 for connection in wait(list(busy)):
                     slot = busy.pop(connection)  # type: ignore[arg-type]
-                    yield slot.take()
+                    task, outcome = slot.take()
+                    if isinstance(outcome, Failure) and outcome.device_lost and id(task) not in again:
+                        print(f"warning: {outcome.reason}; it is done again in a new process", file=sys.stderr)
+                        again.add(id(task))
+                        slot.next.appendleft(task)
+                        continue
+                    yield task, outcome
         finally:
             for slot in busy.values():
                 slot.end()
@@ -177,6 +192,8 @@ class _Slot:
             outcome = Failure(self._death(), "")
         if isinstance(outcome, KitError):
             raise outcome
+        if isinstance(outcome, Failure) and outcome.device_lost:
+            self.end()
         return task, outcome
 
     def end(self) -> None:
@@ -227,6 +244,8 @@ def _serve(connection: Connection, work: Work) -> None:
             outcome: Any = work(replace(given, sets=sets[key]))
         except KitError as error:
             outcome = error
+        except DeviceError as error:
+            outcome = Failure(f"the training failed: {error}", traceback.format_exc(), device_lost=True)
         except Exception as error:  # our own fault must not take the other cells with it
             outcome = Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc())
         connection.send(outcome)
