@@ -3,8 +3,8 @@
 A slot is a process of its own, started anew (not forked, so that no lock or CUDA context is copied) when it is first needed and
 kept for the whole sweep, since importing torch takes seconds. It gets its tasks and gives its results through a pipe. One that dies
 takes the cell it was at with it, no other: its place is filled and the rest goes on. One whose device failed can compute nothing
-more on it and is ended; its cell is given once more, to the process that comes after it. Nothing of a submission ever runs in a slot,
-and no slot does anything while a submission runs: that is the runner's order of things.
+more on it and is ended; its cell is given once more, to the process that comes after it. Nothing of a submission ever runs in a
+slot, and no slot does anything while a submission runs: that is the runner's order of things.
 """
 
 from __future__ import annotations
