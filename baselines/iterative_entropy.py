@@ -19,6 +19,8 @@ from run import ZEWDPCBaseRun
 
 ROUNDS, EPOCHS = 8, 40
 """Rounds that are wanted, and epochs in each, where there is time for them."""
+RATE = 0.3
+"""Of every step, as `Descent` counts it."""
 RESERVE = 0.15
 """Share of the time that is left alone: being late costs everything."""
 
@@ -42,11 +44,11 @@ class IterativeEntropy(LearnerRun, ZEWDPCBaseRun):
         while len(market.purchased) < budget:
             model = Descent(learner.x.shape[1], learner.y.shape[1], learner.rng)
             start = time.monotonic()
-            model.epoch(learner.x, learner.y, rate=0.1)
+            model.epoch(learner.x, learner.y, rate=RATE)
             # Epochs grow with the labels: the plan counts with the longest.
             rounds, epochs = plan(market.remaining_time() - reserve, (time.monotonic() - start) * growth, rounds)
             for _ in range(epochs - 1):
-                model.epoch(learner.x, learner.y, rate=0.1)
+                model.epoch(learner.x, learner.y, rate=RATE)
             entropy = mean_entropy(model.model().probabilities(learner.pool))
             entropy[~free] = -1
             chosen = top(entropy, -(-(budget - len(market.purchased)) // rounds))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg import eigh
 
 RANKS = (0, 0.5, 2, 10, 25, 50, 75, 90, 98, 99.5, 100)
 TAILS = [0, 1, 2, 8, 9, 10]
@@ -60,9 +61,7 @@ class Embedder:
         mean = statistics.mean(0, dtype=np.float64)
         scale = statistics.std(0, dtype=np.float64)
         scale[scale < 1e-6] = 1
-        z = (statistics - mean) / scale
-        _, vectors = np.linalg.eigh(z.T @ z)
-        kept = vectors[:, ::-1][:, : min(dimensions, len(statistics), statistics.shape[1])]
+        kept = _axes((statistics - mean) / scale, dimensions)
         # The sign of an eigenvector is free; its largest entry shall be positive.
         kept = kept * np.sign(kept[np.abs(kept).argmax(0), np.arange(kept.shape[1])])
         return cls(mean.astype(np.float32), scale.astype(np.float32), kept.astype(np.float32))
@@ -77,6 +76,22 @@ def embed(*sets: np.ndarray, dimensions: int = 128) -> list[np.ndarray]:
     statistics = [image_statistics(images) for images in sets]
     embedder = Embedder.fit(np.concatenate(statistics), dimensions)
     return [embedder(part) for part in statistics]
+
+
+def _axes(z: np.ndarray, most: int) -> np.ndarray:
+    """Leading principal axes of centred data (n, d), orthonormal, (d, kept): ``most``, or as many as the data span.
+
+    From the smaller of z'z and zz', which have the same eigenvalues; a network's 1,792 features of 1,000 images take a third of the
+    time that way.
+    """
+    wide = len(z) < z.shape[1]
+    square = z @ z.T if wide else z.T @ z
+    last = len(square) - 1
+    values, vectors = eigh(square, subset_by_index=(max(0, last - most + 1), last))
+    spanned = values > values[-1] * len(square) * np.finfo(np.float64).eps
+    spanned[-1] = True  # equal images span nothing, and get one coordinate that is 0
+    values, vectors = values[spanned][::-1], vectors[:, spanned][:, ::-1]
+    return z.T @ (vectors / np.sqrt(np.maximum(values, np.finfo(np.float64).tiny))) if wide else vectors
 
 
 def _statistics(x: np.ndarray) -> np.ndarray:
