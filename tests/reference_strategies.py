@@ -1,6 +1,6 @@
 """What scikit-activeml says to the cases of ``tests/test_strategies.py``, so that parity is tested where it is not installed.
 
-    pip install scikit-activeml && python -m tests.reference_strategies
+    pip install -r requirements-activeml.txt && python -m tests.reference_strategies
 
 writes ``tests/reference_strategies.json`` with the versions that made it.
 """

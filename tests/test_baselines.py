@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,14 @@ NAMES = [
     "need_weighted",
     "prob_cover",
     "random",
+    "scikit_activeml",
     "typiclust",
     "weighted_k_means",
 ]
+EXTRA = pytest.mark.skipif(
+    find_spec("skactiveml") is None, reason="scikit-activeml is not installed: pip install -r requirements-activeml.txt"
+)
+RUNNABLE = [pytest.param(path, id=path.stem, marks=[EXTRA] if path.stem == "scikit_activeml" else []) for path in BASELINES]
 
 
 def test_the_folder_holds_the_baselines_and_nothing_else():
@@ -108,7 +114,7 @@ def phases(sets, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNNABLE)
 def test_a_baseline_as_a_submission_buys_its_budget_and_the_same_again(path, session, phases):
     result = session(path, budget=12)
     assert result.verdict is Verdict.OK, (result.reason, result.log)
@@ -119,7 +125,7 @@ def test_a_baseline_as_a_submission_buys_its_budget_and_the_same_again(path, ses
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNNABLE)
 def test_a_baseline_outlives_a_restart_between_phases(path, session):
     if not hasattr(find_class(load_entry(path), path if path.is_dir() else path.parent), "save_checkpoint"):
         pytest.skip("predicts nothing and keeps nothing")
@@ -129,7 +135,7 @@ def test_a_baseline_outlives_a_restart_between_phases(path, session):
     assert np.array_equal(restarted.predictions, plain.predictions)
 
 
-@pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNNABLE)
 @pytest.mark.parametrize("budget", [0, 1, 200], ids=["none", "one", "more-than-the-pool"])
 def test_a_baseline_takes_any_budget(path, budget, phases):
     bought, predictions = phases(path, budget)

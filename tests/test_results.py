@@ -258,7 +258,8 @@ def test_a_file_of_both_kinds_of_pipelines_is_refused(experiment):
 def test_the_experiments_are_those_that_were_promised():
     grids = {path.stem: Grid.read(path) for path in command.EXPERIMENTS.glob("*.toml")}
     baselines = {path.stem for path in (ROOT / "baselines").iterdir() if not path.name.startswith(("_", "README"))}
-    assert set(grids["proxy"].submissions) == baselines - {"full_pool"}
+    # The ceiling has a file of its own, and an extra is not asked of whoever repeats the results.
+    assert set(grids["proxy"].submissions) == baselines - {"full_pool", "scikit_activeml"}
     assert grids["proxy"].settings.seeds >= 50
     assert len(set(grids["full"].submissions) - {"random"}) >= 6
     assert len(grids["full"].pairs) >= 3

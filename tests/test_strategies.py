@@ -273,7 +273,7 @@ def test_parity_of_badge():
 
 
 def test_parity_with_the_installed_scikit_activeml():
-    pytest.importorskip("skactiveml", reason="pip install scikit-activeml")
+    pytest.importorskip("skactiveml", reason="scikit-activeml is not installed: pip install -r requirements-activeml.txt")
     fresh = reference_strategies.references()
     assert set(fresh) == set(REFERENCE)
     for name, value in fresh.items():

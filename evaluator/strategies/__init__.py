@@ -10,5 +10,6 @@ choice. The rules that hold for all of them:
 - No array of n x n is ever made; the pool is walked in blocks.
 - Probabilities outside 0 to 1, NaN, infinity and wrong shapes are a ``ValueError`` before any work is done.
 
-A worker sees this package in every tier, so a submission of one file may import it. NumPy, SciPy and scikit-learn are all it needs.
+A worker sees this package in every tier, so a submission of one file may import it. NumPy, SciPy and scikit-learn are all it needs;
+``activeml`` alone, the adapter of scikit-activeml, needs that extra where it is used, and keeps to limits of its own.
 """
