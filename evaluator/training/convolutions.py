@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from evaluator.training.network import TimmNetwork
+from evaluator.training.pointwise import Pointwise, is_pointwise
 
 LARGEST_PRODUCT = 64
 """Depthwise layers whose input pixels times output pixels are no more than this go the way of one matrix per channel."""
@@ -38,6 +39,8 @@ def quicken(model: nn.Module) -> nn.Module:
     for name, child in list(model.named_children()):
         if type(child) is nn.Conv2d and _depthwise(child):
             setattr(model, name, _take_over(child, Depthwise))
+        elif type(child) is nn.Conv2d and is_pointwise(child):
+            setattr(model, name, _take_over(child, Pointwise))
         elif type(child) is nn.AdaptiveAvgPool2d and child.output_size in (1, (1, 1)):
             setattr(model, name, Mean(1).train(child.training))
         else:
