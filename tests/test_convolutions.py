@@ -142,17 +142,32 @@ def test_the_product_is_used_where_it_is_there_and_torchs_own_where_it_is_not(mo
         near(found, expected, 1e-5)
 
 
-def test_only_the_gradients_of_a_product_that_are_asked_for_are_computed():
-    for wanted in ((True, False, False), (False, True, False), (False, False, True)):
-        inputs = [numbers(*shape).requires_grad_(asked) for shape, asked in zip([(6, 4), (3, 4), (3,)], wanted, strict=True)]
-        pointwise._Product.apply(*inputs).sum().backward()
-        assert tuple(one.grad is not None for one in inputs) == wanted
+def product_inputs(pixels, dtype):
+    """A map, a kernel and a bias."""
+    return [numbers(*shape, seed=i, dtype=dtype) for i, shape in enumerate([(1, 2, pixels, 1), (3, 2, 1, 1), (3,)])]
+
+
+@pytest.mark.parametrize("wanted", [(True, False, False), (False, True, False), (False, False, True)])
+def test_only_the_gradients_of_a_product_that_are_asked_for_are_computed(wanted):
+    inputs = [one.requires_grad_(asked) for one, asked in zip(product_inputs(6, torch.float32), wanted, strict=True)]
+    pointwise._Product.apply(*inputs).sum().backward()
+    assert tuple(one.grad is not None for one in inputs) == wanted
 
 
 @pytest.mark.parametrize("pixels", [3, TURNED_FROM])
 def test_the_gradients_of_a_product_are_those_of_finite_differences(pixels):
-    inputs = [numbers(*shape, seed=i, dtype=torch.float64) for i, shape in enumerate([(pixels, 2), (3, 2), (3,)])]
+    inputs = product_inputs(pixels, torch.float64)
     assert torch.autograd.gradcheck(pointwise._Product.apply, [one.requires_grad_() for one in inputs])
+
+
+def test_what_a_product_gives_may_be_changed_in_place_and_lies_channels_last():
+    quick, plain = pointwise_and_plain((4, 6), True)
+    x = numbers(2, 4, 3, 5)
+    given = quick(x)
+    assert given.is_contiguous(memory_format=torch.channels_last)
+    activated = [nn.Sequential(layer, nn.SiLU(inplace=True)) for layer in (quick, plain)]
+    for found, expected in zip(gradients(activated[0], x), gradients(activated[1], x), strict=True):
+        near(found, expected, 1e-5)
 
 
 def test_layers_that_are_no_product_stay_convolutions():

@@ -32,10 +32,7 @@ class Pointwise(nn.Conv2d):
         same = x.dtype == self.weight.dtype and not torch.is_autocast_enabled("cpu")
         if x.device.type != "cpu" or not same or x.ndim != 4 or x.shape[0] * x.shape[2] * x.shape[3] > MOST_PIXELS:
             return super().forward(x)
-        n, channels, height, width = x.shape
-        pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
-        out = _Product.apply(pixels, self.weight.flatten(1), self.bias)
-        return out.view(n, height, width, -1).permute(0, 3, 1, 2)
+        return _Product.apply(x, self.weight, self.bias)
 
 
 def is_pointwise(layer: nn.Conv2d) -> bool:
@@ -45,28 +42,49 @@ def is_pointwise(layer: nn.Conv2d) -> bool:
 
 
 class _Product(torch.autograd.Function):
-    """``x`` (pixels, in) times the transpose of ``weight`` (out, in), plus ``bias`` (out,) or nothing."""
+    """The convolution of ``x`` (n, in, h, w) with ``weight`` (out, in, 1, 1), plus ``bias`` (out,) or nothing.
+
+    Turning maps into matrices and back happens in here, where the graph of gradients does not see it.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _times_transposed(x, weight, bias)
+        return _map(_times_transposed(_matrix(x), weight.flatten(1), bias), x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
+        kernel, above = weight.flatten(1), _matrix(gradient)
         for_x = for_weight = for_bias = None
         if ctx.needs_input_grad[0]:
-            for_x = _times_transposed(gradient, weight.t())
+            for_x = _map(_times_transposed(above, kernel.t()), x)
         if ctx.needs_input_grad[1]:
-            if len(x) >= TURNED_FROM and weight.shape[0] > weight.shape[1]:
-                for_weight = _times_transposed(x.t(), gradient.t()).t()
+            below = _matrix(x)
+            if len(below) >= TURNED_FROM and kernel.shape[0] > kernel.shape[1]:
+                for_weight = _times_transposed(below.t(), above.t()).t().reshape(weight.shape)
             else:
-                for_weight = _times_transposed(gradient.t(), x.t())
+                for_weight = _times_transposed(above.t(), below.t()).view(weight.shape)
         if ctx.needs_input_grad[2]:
-            for_bias = gradient.sum(dim=0)
+            for_bias = above.sum(dim=0)
         return for_x, for_weight, for_bias
+
+
+def _matrix(x: Tensor) -> Tensor:
+    """(n, c, h, w) as (pixels, c); a view where the channels lie innermost."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def _map(matrix: Tensor, like: Tensor) -> Tensor:
+    """(pixels, c) as (n, c, h, w), with n, h and w of ``like``, around the same memory.
+
+    A tensor of its own rather than a view: what a function of ours returns may then be changed in place by the layer behind it.
+    """
+    n, _, height, width = like.shape
+    channels = matrix.shape[1]
+    strides = (height * width * channels, 1, width * channels, channels)
+    return matrix.new_empty(0).set_(matrix.untyped_storage(), matrix.storage_offset(), (n, channels, height, width), strides)
 
 
 def _times_transposed(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -80,7 +98,8 @@ def _onednn_product() -> Any:
     """oneDNN's linear layer as torch's own compiler calls it; ``None`` where torch was built without it."""
     if not torch.backends.mkldnn.is_available():
         return None
-    return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    operator = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    return None if operator is None else operator.default
 
 
 _ONEDNN = _onednn_product()
