@@ -51,7 +51,7 @@ def near(found, expected, tolerance, nothing=0.0):
     assert float((found - expected).detach().abs().max()) <= tolerance * float(expected.detach().abs().max()) + nothing
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (4, 4), (7, 5), (16, 16), (9, 1)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (4, 4), (7, 5), (8, 8), (16, 16), (9, 1), (2, 40)], ids=str)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format], ids=["channels last", "channels first"])
@@ -79,17 +79,25 @@ def test_layers_of_other_kinds_are_the_librarys_in_all_but_name():
         assert type(quicken(nn.Sequential(nn.Conv2d(**layer)))[0]) is nn.Conv2d
 
 
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_the_own_gradients_are_those_of_finite_differences(kernel):
-    x, weight = numbers(2, 3, 5, 6, dtype=torch.float64), numbers(3, 1, kernel, kernel, seed=1, dtype=torch.float64)
-    assert torch.autograd.gradcheck(convolutions._SameSize.apply, (x.requires_grad_(), weight.requires_grad_()))
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (5, 2)])
+@pytest.mark.parametrize("size", [(5, 6), (1, 3), (10, 9)], ids=str)
+def test_the_own_gradients_are_those_of_finite_differences(kernel, stride, size):
+    x, weight = numbers(2, 3, *size, dtype=torch.float64), numbers(3, 1, kernel, kernel, seed=1, dtype=torch.float64)
+    assert torch.autograd.gradcheck(convolutions._Centred.apply, (x.requires_grad_(), weight.requires_grad_(), stride))
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (5, 2)])
+def test_the_own_gradients_lie_channels_last_for_the_layers_before(kernel, stride):
+    x = numbers(2, 4, 8, 6).contiguous(memory_format=torch.channels_last).requires_grad_()
+    convolutions._Centred.apply(x, numbers(4, 1, kernel, kernel, seed=1), stride).square().sum().backward()
+    assert x.grad.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_only_the_gradients_that_are_asked_for_are_computed(kernel):
     for wanted in ((True, False), (False, True)):
         x, weight = numbers(2, 4, 8, 8).requires_grad_(wanted[0]), numbers(4, 1, kernel, kernel).requires_grad_(wanted[1])
-        convolutions._SameSize.apply(x, weight).sum().backward()
+        convolutions._Centred.apply(x, weight, 1).sum().backward()
         assert (x.grad is not None, weight.grad is not None) == wanted
 
 
