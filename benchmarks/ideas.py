@@ -27,9 +27,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from benchmarks.contest import Contestant, Ratio, Sides, Timing, alternate, peak_of
 from benchmarks.operations import machine
 from benchmarks.phases import wait_for
+from benchmarks.timing import Ratio, Timing, peak_of
+from benchmarks.turns import Contestant, Sides, alternate
 from evaluator.seeds import generator
 from evaluator.training import device as devices
 from evaluator.training.allocator import keep_memory

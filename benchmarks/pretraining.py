@@ -14,7 +14,8 @@ import time
 import torch
 
 from evaluator.training import primitives
-from evaluator.training.pretrain import PretrainSpec, Run
+from evaluator.training.pretrain_run import Run
+from evaluator.training.pretrain_spec import PretrainSpec
 
 
 def measure(spec: PretrainSpec, device: torch.device, compiled: bool, contiguous: bool, steps: int) -> tuple[float, float]:

@@ -35,12 +35,13 @@ from typing import Any
 
 from benchmarks import scale_cell
 from benchmarks.growth import PANELS, Series, draw, tables
+from benchmarks.pages import Region, write_whole
 from benchmarks.stopwatch import PROCESSOR, measured, processor_seconds
 from benchmarks.synthetic import CLASSES, write_split
 from evaluator.data.cache import CachedImages, cache_images
 from evaluator.data.folders import Split, read_split
 
-START, END = "<!-- scale: written by benchmarks/scale.py -->", "<!-- end of scale -->"
+REGION = Region("scale", "benchmarks/scale.py")
 
 
 @dataclass(frozen=True)
@@ -230,24 +231,6 @@ def page_text(stored: dict[str, Any]) -> str:
     return f"{text}\n{tables(series)}"
 
 
-def replaced(page: str, text: str) -> str:
-    """``page`` with ``text`` between its two marks.
-
-    Raises:
-        ValueError: the marks are not there, once each and in order.
-    """
-    if page.count(START) != 1 or page.count(END) != 1 or page.index(START) > page.index(END):
-        raise ValueError(f"the page needs the marks {START!r} and {END!r}, once each")
-    return f"{page[: page.index(START)]}{START}\n{text}{page[page.index(END) :]}"
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Measure or read, print, store, draw; 0, or 1 where something grows too fast."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -281,11 +264,11 @@ def main(arguments: list[str] | None = None) -> int:
             "series": [s.as_dict() for s in series],
         }
     if args.json:
-        _write(args.json, json.dumps(stored, indent=1, allow_nan=False) + "\n")
+        write_whole(args.json, json.dumps(stored, indent=1, allow_nan=False) + "\n")
     series = [Series.from_dict(plain) for plain in stored["series"]]
     print(page_text(stored))
     if args.page:
-        _write(args.page, replaced(args.page.read_text(encoding="utf-8"), page_text(stored)))
+        write_whole(args.page, REGION.replaced(args.page.read_text(encoding="utf-8"), page_text(stored)))
     if args.plot:
         draw(series, args.plot)
     return int(any(s.verdict() == "too steep" for s in series))

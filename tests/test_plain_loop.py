@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from benchmarks.plain_loop import Files, augmentations, predict_plainly, train_plainly, transforms_of
+from benchmarks.plain_inputs import Files, augmentations, transforms_of
+from benchmarks.plain_loop import predict_plainly, train_plainly
 from evaluator.data.folders import read_split
 from evaluator.data.make import DataSpec, make_dataset
 from evaluator.data.painted import CLASSES

@@ -6,8 +6,8 @@ import inspect
 import pytest
 import torch
 
-from evaluator.training import primitives
-from evaluator.training.primitives import ATTRIBUTES, COLUMNS, COUNTED, KINDS, Draws, draw_batch
+from evaluator.training.primitives import ATTRIBUTES, COUNTED, KINDS, batch, canvas, draw_batch, fields, kinds
+from evaluator.training.primitives.canvas import COLUMNS, Draws
 
 
 def alone(kind, count=32, size=64, seed=3, plain=True):
@@ -17,7 +17,7 @@ def alone(kind, count=32, size=64, seed=3, plain=True):
     axis = (torch.arange(size) + 0.5) * (2.0 / size) - 1.0
     chosen = dataclasses.replace(kind, faint=0.5 * kind.plain) if plain else kind
     table = torch.rand((count, COLUMNS), generator=generator)
-    primitives._add_instances(image, chosen, [torch.arange(count)], Draws(table), axis, generator)
+    batch._add_instances(image, chosen, [torch.arange(count)], Draws(table), axis, generator)
     return image
 
 
@@ -55,7 +55,7 @@ def test_every_kind_shows_nearly_always_when_plain(kind):
 def test_hue_patches_leave_the_luminance_alone():
     kind = next(kind for kind in KINDS if kind.equal_luminance)
     image = alone(kind)
-    luminance = (image * torch.tensor(primitives.LUMA).view(1, 3, 1, 1)).sum(1)
+    luminance = (image * torch.tensor(batch.LUMA).view(1, 3, 1, 1)).sum(1)
     assert (luminance - 0.5).abs().max() < 1e-5
     assert (image - 0.5).abs().max() > 0.1
 
@@ -67,7 +67,7 @@ def test_labels_follow_what_is_drawn(monkeypatch):
     def spy(image, kind, slots, *rest):
         drawn[kind.name] = [set(slot.tolist()) for slot in slots]
 
-    monkeypatch.setattr(primitives, "_add_instances", spy)
+    monkeypatch.setattr(batch, "_add_instances", spy)
     _, labels = draw_batch(64, 32, seed=9)
     for kind in KINDS:
         shown = {i for i in range(64) if labels[i, ATTRIBUTES.index(kind.name)]}
@@ -95,12 +95,13 @@ def test_no_instance_asks_for_more_random_numbers_than_there_are():
     for kind in KINDS:
         table = Draws(torch.full((2, COLUMNS), 0.5))
         axis = torch.linspace(-1, 1, 16)
-        primitives._add_instances(torch.zeros(2, 3, 16, 16), kind, [torch.arange(2)], table, axis, torch.Generator())
+        batch._add_instances(torch.zeros(2, 3, 16, 16), kind, [torch.arange(2)], table, axis, torch.Generator())
         assert table._next <= COLUMNS
 
 
 def test_the_renderer_knows_nothing_of_the_task():
-    imported = [line for line in inspect.getsource(primitives).splitlines() if line.startswith(("import ", "from "))]
+    lines = [line for module in (batch, canvas, fields, kinds) for line in inspect.getsource(module).splitlines()]
+    imported = [line for line in lines if line.startswith(("import ", "from "))]
     assert not any("evaluator.data" in line for line in imported)
     damages = ("scratch", "dent", "particle", "discoloration", "sheet")
     assert not any(word in name for name in ATTRIBUTES for word in damages)

@@ -182,13 +182,13 @@ def test_the_picture_shows_every_line_its_power_and_what_is_linear(tmp_path):
 def test_the_command_ends_badly_where_something_grows_too_fast(tmp_path, capsys, power, status):
     file, page = tmp_path / "scale.json", tmp_path / "page.md"
     file.write_text(json.dumps(stored(planted(lambda x: 1e-9 * x**power, name="reading"))))
-    page.write_text(f"before\n{scale.START}\nold figures\n{scale.END}\nafter\n")
+    page.write_text(f"before\n{scale.REGION.start}\nold figures\n{scale.REGION.end}\nafter\n")
     assert scale.main(["--stored", str(file), "--page", str(page)]) == status
     text = page.read_text()
     said = "reading (start of a cell)" if status else "nothing"
     assert f"What grows faster than it may: {said}." in text
-    assert text.startswith(f"before\n{scale.START}\n")
-    assert text.endswith(f"{scale.END}\nafter\n")
+    assert text.startswith(f"before\n{scale.REGION.start}\n")
+    assert text.endswith(f"{scale.REGION.end}\nafter\n")
     assert "old figures" not in text
     assert text.count("| reading (n = 5) |") == 1
     assert capsys.readouterr().out.strip() in text
@@ -232,12 +232,6 @@ def test_waiting_is_no_processor_time():
     slept = processor_seconds() - before
     subprocess.run([sys.executable, "-S", "-c", "sum(range(3_000_000))"], check=True)
     assert processor_seconds() - before - slept > 0.01 > slept / 10
-
-
-@pytest.mark.parametrize("page", ["", scale.START, f"{scale.END} {scale.START}", f"{scale.START} {scale.END} {scale.START}"])
-def test_a_page_without_its_marks_is_left_alone(page):
-    with pytest.raises(ValueError, match="marks"):
-        scale.replaced(page, "figures")
 
 
 @pytest.mark.slow
@@ -457,7 +451,7 @@ def test_the_page_holds_the_figures_that_are_stored():
     root = Path(scale.__file__).resolve().parents[1]
     figures = json.loads((root / "benchmarks" / "results" / "scale.json").read_text(encoding="utf-8"))
     page = (root / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    assert scale.replaced(page, scale.page_text(figures)) == page, (
+    assert scale.REGION.replaced(page, scale.page_text(figures)) == page, (
         "run python -m benchmarks.scale --stored benchmarks/results/scale.json --page docs/benchmarks.md"
     )
     assert figures["command"] == "python -m benchmarks.scale"  # the whole run, not a quick look

@@ -11,9 +11,12 @@ from PIL import Image
 from rich.console import Console
 
 from benchmarks import accuracy, ideas, memory
-from benchmarks.contest import Data, Ratio, Timing, phases_of_ours, phases_of_plain, single_epoch, time_ours, time_plain
+from benchmarks.contest import Data, phases_of_ours, phases_of_plain, single_epoch, time_ours, time_plain
 from benchmarks.operations import matrix_product_rate, operations_per_image
-from benchmarks.training import Race, contest_table, parse, phase_table, races, ratio_table, recipe_for, row
+from benchmarks.race_tables import contest_table, phase_table, ratio_table
+from benchmarks.races import Race, races, recipe_for, row
+from benchmarks.timing import Ratio, Timing
+from benchmarks.training import parse
 from evaluator.data.folders import read_split
 from evaluator.data.make import DataSpec, make_dataset
 from evaluator.data.painted import CLASSES

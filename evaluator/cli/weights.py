@@ -36,7 +36,8 @@ def main(args: argparse.Namespace) -> int:
         KitError: the options make no sense.
         TrainingError: the training failed.
     """
-    from evaluator.training.pretrain import PretrainSpec, pretrain  # torch, which no other verb should wait for
+    from evaluator.training.pretrain import pretrain  # torch, which no other verb should wait for
+    from evaluator.training.pretrain_spec import PretrainSpec
 
     names = ("architecture", "size", "images", "batch_size", "learning_rate", "large_share", "held_out", "seed")
     spec = PretrainSpec(**{name: getattr(args, name) for name in names})

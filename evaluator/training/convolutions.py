@@ -3,7 +3,7 @@
 The library has no fast path for the gradient of a 5 x 5 depthwise kernel; and at 64 px most of B4's layers work on maps of 4 x 4,
 2 x 2 or 1 x 1, where it spends its time on setting up rather than on arithmetic. So a depthwise convolution of a tiny map becomes
 one small matrix per channel that takes the map's pixels to the output's, and a larger one that keeps the size of its map has
-gradients of its own (``_SameSize``). Measured on one core, B4, channels last, milliseconds of processor time per image and step
+gradients of its own (``_Centred``). Measured on one core, B4, channels last, milliseconds of processor time per image and step
 (medians, both ways in turn): batches of 16 at 64 px 16.5 instead of 21.2, batches of 32 15.7 instead of 19.2. A 1 x 1 convolution
 as a matrix product gained nothing beside these.
 
@@ -22,9 +22,12 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from evaluator.training.network import TimmNetwork
+from evaluator.training.pointwise import Pointwise, is_pointwise
 
 LARGEST_PRODUCT = 64
 """Depthwise layers whose input pixels times output pixels are no more than this go the way of one matrix per channel."""
+MOST_RING_PIXELS = 64
+"""Of an output map, where the gradient of a 5 x 5 kernel is put together from its centre and the entries around it."""
 
 
 def quicken(model: nn.Module) -> nn.Module:
@@ -38,6 +41,8 @@ def quicken(model: nn.Module) -> nn.Module:
     for name, child in list(model.named_children()):
         if type(child) is nn.Conv2d and _depthwise(child):
             setattr(model, name, _take_over(child, Depthwise))
+        elif type(child) is nn.Conv2d and is_pointwise(child):
+            setattr(model, name, _take_over(child, Pointwise))
         elif type(child) is nn.AdaptiveAvgPool2d and child.output_size in (1, (1, 1)):
             setattr(model, name, Mean(1).train(child.training))
         else:
@@ -57,10 +62,11 @@ class Depthwise(nn.Conv2d):
         rows, columns = (_outputs(side, self.kernel_size[0], self.stride[0], self.padding[0]) for side in (height, width))
         if height * width * rows * columns <= LARGEST_PRODUCT:
             return self._as_matrices(x, rows, columns)
-        size = self.kernel_size[0]
-        keeps_size = self.stride == (1, 1) and size in (3, 5) and self.padding[0] == size // 2
-        if keeps_size and x.dtype == self.weight.dtype and not torch.is_autocast_enabled("cpu"):
-            return _SameSize.apply(x, self.weight)
+        size, stride = self.kernel_size[0], self.stride[0]
+        centred = size in (3, 5) and self.padding[0] == size // 2
+        gains = stride == 1 or (stride == 2 and size == 5 and rows * columns <= MOST_RING_PIXELS)
+        if centred and gains and x.dtype == self.weight.dtype and not torch.is_autocast_enabled("cpu"):
+            return _Centred.apply(x, self.weight, stride)
         return super().forward(x)
 
     def _as_matrices(self, x: Tensor, rows: int, columns: int) -> Tensor:
@@ -83,47 +89,89 @@ class Mean(nn.AdaptiveAvgPool2d):
         return x.sum(dim=(2, 3), keepdim=True) * (1 / (x.shape[2] * x.shape[3]))
 
 
-class _SameSize(torch.autograd.Function):
-    """A depthwise convolution of 3 x 3 or 5 x 5 and stride 1 that keeps the size of the map: the library's, with faster gradients.
+class _Centred(torch.autograd.Function):
+    """A depthwise convolution of 3 x 3 or 5 x 5, padded by half its kernel: the library's, with faster gradients.
 
-    The gradient for the input is the convolution of the output's gradient with the kernel turned by 180 degrees, which the library
-    computes about twice as fast as what it calls the gradient. That for the kernel is ``_kernel_gradient``.
+    At stride 1 the gradient for the input is the convolution of the output's gradient with the kernel turned by 180 degrees, which
+    the library computes about twice as fast as what it calls the gradient. That for the kernel is ``_kernel_gradient``.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=weight.shape[0])
+        ctx.stride = stride
+        return F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2, groups=weight.shape[0])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
+        channels, reach = weight.shape[0], weight.shape[-1] // 2
         for_x = for_weight = None
-        if ctx.needs_input_grad[0]:
-            for_x = F.conv2d(gradient, weight.flip(2, 3), padding=weight.shape[-1] // 2, groups=weight.shape[0])
+        if ctx.needs_input_grad[0] and ctx.stride == 1:
+            for_x = F.conv2d(gradient, weight.flip(2, 3), padding=reach, groups=channels)
+        elif ctx.needs_input_grad[0]:
+            for_x = _librarys(gradient, x, weight, ctx.stride, reach, (True, False))[0]
         if ctx.needs_input_grad[1]:
-            for_weight = _kernel_gradient(x, gradient, weight.shape[-1])
-        return for_x, for_weight
+            for_weight = _kernel_gradient(x, gradient, weight.shape[-1], ctx.stride)
+        return for_x, for_weight, None
 
 
-def _kernel_gradient(x: Tensor, gradient: Tensor, size: int) -> Tensor:
+def _kernel_gradient(x: Tensor, gradient: Tensor, size: int, stride: int) -> Tensor:
     """(channels, 1, size, size), put together from the gradients of 3 x 3 kernels, for which the library has a fast path.
 
     An entry of a kernel's gradient depends only on the pixels that this entry meets, so every 3 x 3 part of a larger kernel has the
-    gradient of a 3 x 3 convolution of the map moved by its offset. Four such parts cover a kernel of 5 x 5, one covers 3 x 3.
+    gradient of a 3 x 3 convolution of the map moved by its offset. Over a large map four such parts cover a kernel of 5 x 5, each
+    with a copy of the map. Over a small one most of such a copy is padding: there the centre is such a part, which needs no copy,
+    and each entry of the ring around it is the sum of the products that it stands for.
     """
+    if size == 3:
+        return _three_by_three(x, gradient, stride, 1)
     channels, (height, width) = x.shape[1], gradient.shape[2:]
+    if height * width <= MOST_RING_PIXELS:
+        return _with_ring(x, gradient, stride)
     padded = F.pad(x, (size // 2,) * 4)
     found = x.new_empty(channels, 1, size, size)
-    part = x.new_empty(channels, 1, 3, 3)  # of which torch takes nothing but the shape
     for row, column in product(range(0, size - 2, 2), repeat=2):
         seen = padded[:, :, row : row + height + 2, column : column + width + 2].contiguous(memory_format=torch.channels_last)
-        _, found[:, :, row : row + 3, column : column + 3], _ = torch.ops.aten.convolution_backward(
-            gradient, seen, part, None, [1, 1], [0, 0], [1, 1], False, [0, 0], channels, [False, True, False]
-        )
+        found[:, :, row : row + 3, column : column + 3] = _three_by_three(seen, gradient, 1, 0)
     return found
+
+
+def _three_by_three(x: Tensor, gradient: Tensor, stride: int, padding: int) -> Tensor:
+    """The gradient of a 3 x 3 kernel, (channels, 1, 3, 3)."""
+    shape = x.new_empty(x.shape[1], 1, 3, 3)  # of which torch takes nothing but the shape
+    return _librarys(gradient, x, shape, stride, padding, (False, True))[1]
+
+
+def _librarys(
+    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, wanted: tuple[bool, bool]
+) -> tuple[Tensor, Tensor]:
+    """The library's gradients for the input and for the kernel; what is not wanted is undefined."""
+    sizes = ([stride] * 2, [padding] * 2, [1, 1], False, [0, 0], x.shape[1])
+    return torch.ops.aten.convolution_backward(gradient, x, weight, None, *sizes, [*wanted, False])[:2]
+
+
+def _with_ring(x: Tensor, gradient: Tensor, stride: int) -> Tensor:
+    """``_kernel_gradient`` of 5 x 5 over a small map."""
+    below, above = x.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1)
+    found = x.new_zeros(5, 5, x.shape[1])
+    for row, column in product(range(5), repeat=2):
+        if row in (0, 4) or column in (0, 4):
+            rows, seen_rows = _meeting(row - 2, x.shape[2], gradient.shape[2], stride)
+            columns, seen_columns = _meeting(column - 2, x.shape[3], gradient.shape[3], stride)
+            torch.sum(above[:, rows, columns] * below[:, seen_rows, seen_columns], (0, 1, 2), out=found[row, column])
+    kernels = found.permute(2, 0, 1).unsqueeze(1).contiguous()
+    kernels[:, :, 1:4, 1:4] = _three_by_three(x, gradient, stride, 1)
+    return kernels
+
+
+def _meeting(offset: int, side: int, outputs: int, stride: int) -> tuple[slice, slice]:
+    """Which outputs meet a pixel of the map rather than padding, ``offset`` from their middle; and the pixels that they meet."""
+    first = max(0, -(offset // stride))
+    stop = max(first, min(outputs, (side - 1 - offset) // stride + 1))
+    return slice(first, stop), slice(first * stride + offset, stop * stride + offset, stride)
 
 
 def _depthwise(layer: nn.Conv2d) -> bool:

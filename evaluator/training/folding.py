@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from evaluator.training.convolutions import Depthwise
+from evaluator.training.pointwise import Pointwise
 
 
 @torch.no_grad()
@@ -45,7 +46,7 @@ def forward_only(model: nn.Module) -> nn.Module:
 
 def _foldable(first: nn.Module, second: nn.Module) -> bool:
     return (
-        type(first) in (nn.Conv2d, Depthwise)
+        type(first) in (nn.Conv2d, Depthwise, Pointwise)
         and type(second) is nn.BatchNorm2d
         and second.track_running_stats
         and not any(layer._forward_hooks or layer._forward_pre_hooks for layer in (first, second))

@@ -1,0 +1,111 @@
+"""Timings of image passes, and how many times faster one is than another: a median over rounds and its spread."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+
+from benchmarks.phases import wait_for
+from evaluator.training import device as devices
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds for a number of image passes.
+
+    Attributes:
+        images: passes, not a whole number where one is shared (an embedding that serves ten epochs).
+        seconds: by the clock. ``cpu_seconds``: of all threads of this process, which other programs lengthen less.
+        peak_bytes: most memory that tensors took on a CUDA device.
+    """
+
+    images: float
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int | None = None
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds per image pass."""
+        return 1e3 * self.seconds / self.images
+
+    @property
+    def cpu_ms(self) -> float:
+        """Processor milliseconds per image pass."""
+        return 1e3 * self.cpu_seconds / self.images
+
+
+class Stamps:
+    """A ``progress`` callback: starts the clock after the first step, which is the warm-up, and stops it after the last."""
+
+    def __init__(self, device: str, on_first: Callable[[], None] = lambda: None) -> None:
+        self.device, self.on_first = devices.resolve(device), on_first
+        self.first: tuple[float, float, float] | None = None
+        self.last: tuple[float, float, float] | None = None
+
+    def __call__(self, share: float) -> None:
+        if self.first is None or share >= 1.0:
+            wait_for(self.device)
+            if self.first is None:
+                self.on_first()
+                self.first = (share, time.perf_counter(), time.process_time())
+            else:
+                self.last = (share, time.perf_counter(), time.process_time())
+
+    def timing(self, passes: float) -> Timing:
+        """Of a training of ``passes`` image passes.
+
+        Raises:
+            ValueError: there was one step only, so that none is left to time.
+        """
+        if self.first is None or self.last is None:
+            raise ValueError("a training of one step has nothing but its warm-up; give it more images")
+        share, clock, cpu = (b - a for a, b in zip(self.first, self.last, strict=True))
+        return Timing(share * passes, clock, cpu, peak_of(self.device))
+
+
+def peak_of(device: torch.device) -> int | None:
+    """Most bytes of tensors on a CUDA device since the last reset; ``None`` on the CPU."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def reset_peak(device: str) -> None:
+    """Start measuring the peak anew."""
+    if devices.resolve(device).type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(devices.resolve(device))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times faster: the median over rounds, with the lowest and highest round; the same of processor time."""
+
+    median: float
+    low: float
+    high: float
+    cpu_median: float
+    n: int
+
+    @classmethod
+    def between(cls, slow: list[Timing], fast: list[Timing]) -> Ratio:
+        """Round by round, ``slow`` over ``fast``.
+
+        Raises:
+            ValueError: unequal numbers of rounds, or none.
+        """
+        if len(slow) != len(fast) or not slow:
+            raise ValueError(f"a ratio needs the same rounds of both, one or more; got {len(slow)} and {len(fast)}")
+        ratios = [a.ms / b.ms for a, b in zip(slow, fast, strict=True)]
+        cpu = [a.cpu_ms / b.cpu_ms for a, b in zip(slow, fast, strict=True)]
+        return cls(statistics.median(ratios), min(ratios), max(ratios), statistics.median(cpu), len(ratios))
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f}" + (f" ({self.low:.2f} to {self.high:.2f})" if self.n > 1 else "")
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain JSON values."""
+        return asdict(self)
