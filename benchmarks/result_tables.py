@@ -43,7 +43,7 @@ def public_less_hidden(table: Table, condition: Condition) -> Block | None:
     if not known or not hidden:
         return None
     scores = condition.scores(table["metric"])
-    less = scores.on(known).over_pairs().values - scores.on(hidden).over_pairs().values
+    less = scores.contrast(known, hidden, "public less hidden").values
     rows = []
     for name, values in zip(scores.strategies, less[:, 0], strict=True):
         there = values[~np.isnan(values)]

@@ -21,10 +21,14 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "--family", choices=("pair", "table"), default="pair", help="what Holm's correction holds together (default: %(default)s)"
     )
+    verb.add_argument(
+        "--hidden", nargs="+", metavar="PAIR", help="hidden pairs, 987:42 (default: those neither public nor part of a grid)"
+    )
     verb.add_argument("--wanted", type=float, default=0.01, metavar="D", help="a difference to plan for (default: %(default)s)")
     verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstraps' draws (default: %(default)s)")
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")
     verb.add_argument("--out", type=Path, metavar="FILE.md", help="write the tables as Markdown")
+    verb.add_argument("--heat-map", type=Path, metavar="FILE", help="draw label budgets x times as .svg or .png")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -32,15 +36,22 @@ def main(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from evaluator.report.comparison import Asked, comparison_report
-    from evaluator.report.comparison_tables import markdown, show_comparison
+    from evaluator.report.comparison_tables import heading, markdown, show_comparison
+    from evaluator.report.heat_picture import check_picture, draw_heat_maps
     from evaluator.report.page import write_page
     from evaluator.sweep.conditions import Wanted, conditions
 
-    asked = Asked(args.reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed)
+    hidden = None if args.hidden is None else tuple(args.hidden)
+    asked = Asked(args.reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed, hidden=hidden)
+    if args.heat_map is not None:
+        check_picture(args.heat_map)
     found, left_out = conditions(args.results, Wanted(args.profile, args.pipeline, args.label_quality, args.score_split))
     report = comparison_report(found, left_out, asked)
     if args.out is not None:
         write_page(args.out, markdown(report))
+    if args.heat_map is not None:
+        maps = [(heading(table), table["heat_map"]) for table in report["tables"] if table["heat_map"]]
+        draw_heat_maps(args.heat_map, maps, f"cells of {args.results.name}")
     if args.json:
         print(json.dumps(report, indent=1, allow_nan=False))
     elif args.out is None:

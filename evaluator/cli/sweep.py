@@ -3,6 +3,7 @@
 python -m evaluator sweep --submissions baselines/* --pairs public --seeds 10 --pipelines round2
 python -m evaluator sweep --file sweep.toml --dry-run
 python -m evaluator sweep --submissions my_submission --pairs public hidden:5 --round-seed 7 --seeds 5
+python -m evaluator sweep --submissions my_submission --pairs grid:500,1000,2000x15,30,60 --heat-map map.svg
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     work.add_argument("--data", type=Path, metavar="DIR", help="folder of the splits (default: data/ and the profile's)")
     work.add_argument("--out", type=Path, metavar="DIR", help="results folder (default: results/)")
+    work.add_argument("--heat-map", type=Path, metavar="FILE", help="draw the grid of --pairs grid:... as .svg or .png")
     work.add_argument("--fresh", action="store_true", default=None, help="repeat what is finished already, purchases too")
     work.add_argument("--dry-run", action="store_true", help="say what would run and how long it will take, and stop")
     work.add_argument("--json", action="store_true", help="print sweep.json instead of the table; for a dry run its figures")
@@ -64,19 +66,26 @@ def main(args: argparse.Namespace) -> int:
     """Run the verb; 0 where every cell was scored, 1 where some were not, 130 interrupted (what is finished is kept)."""
     from rich.console import Console
 
-    from evaluator.report.sweep import SweepLine, show_sweep, show_sweep_result
+    from evaluator.purchase.profiles import profile_named
+    from evaluator.report.heat_picture import check_picture, draw_heat_maps
+    from evaluator.report.sweep import SweepLine, show_sweep, show_sweep_result, titled_heat_maps
     from evaluator.report.terminal import progress_line
     from evaluator.store import Store
     from evaluator.sweep.conduct import conduct
     from evaluator.sweep.experiment import prepare
     from evaluator.sweep.forecast import forecast
+    from evaluator.sweep.heat import require_grid
+    from evaluator.sweep.pairs import choose_pairs
     from evaluator.sweep.settings import read_settings
 
     console = Console(stderr=args.json)
-    given: dict[str, Any] = {k: v for k, v in vars(args).items() if k not in ("verb", "file", "dry_run", "json")}
+    given: dict[str, Any] = {k: v for k, v in vars(args).items() if k not in ("verb", "file", "heat_map", "dry_run", "json")}
     settings, skipped = read_settings(given, args.file)
     if skipped:
         console.print(f"not submissions, left out: {', '.join(skipped)}", style="dim", markup=False, highlight=False)
+    if args.heat_map is not None:
+        check_picture(args.heat_map)
+        require_grid(choose_pairs(settings.pairs, profile_named(settings.profile), settings.round_seed))
     # An unwritable folder is said before data are read. A dry run leaves no folder where there was none.
     store = None if args.dry_run else Store(settings.out.absolute())
     with progress_line(console) as line:
@@ -98,6 +107,9 @@ def main(args: argparse.Namespace) -> int:
     else:
         show_sweep_result(console, summary)
         console.print(f"results: {run}", soft_wrap=True, highlight=False)
+    if args.heat_map is not None:
+        draw_heat_maps(args.heat_map, titled_heat_maps(summary), f"cells of {run.name}")
+        console.print(f"heat map: {args.heat_map}", soft_wrap=True, highlight=False)
     if interrupted:
         print("interrupted; finished cells and purchases are kept and not made again", file=sys.stderr)
         return 130

@@ -13,18 +13,22 @@ from typing import Any
 import numpy as np
 
 from evaluator.errors import ConfigurationError
+from evaluator.purchase.rounds import Pair
 from evaluator.report.stand_in import stand_in
-from evaluator.scoring.comparisons import Difference, compare, means
+from evaluator.scoring.comparisons import Difference, Finding, compare, means
 from evaluator.scoring.curves import areas
 from evaluator.scoring.gap import shares
 from evaluator.scoring.power import sensitivity
 from evaluator.scoring.ranking import mean_ranks, win_tie_loss
 from evaluator.scoring.scores import Scores
 from evaluator.sweep.conditions import METRICS, Condition, budget_and_minutes, over
+from evaluator.sweep.heat import REFERENCE, condition_heat_map
 
 SCHEMA = 1
 """Version of the report; raised when a key changes its meaning."""
-REFERENCE, CEILING = "random", "full_pool"
+CEILING = "full_pool"
+LOSES = {Finding.BETTER: "loses more", Finding.WORSE: "loses less"}
+"""What it means that a strategy's public scores are further above its hidden ones than the reference's are."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Asked:
         wanted: a difference that somebody would like to be able to show.
         alpha, power: of the tests and of the plan.
         root: of the permutation check and the bootstraps.
+        hidden: names of the pairs that count as hidden; None takes those that are neither public nor part of a grid.
     """
 
     reference: str | None = None
@@ -49,6 +54,7 @@ class Asked:
     alpha: float = 0.05
     power: float = 0.8
     root: int = 2022
+    hidden: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.metric not in (None, *METRICS):
@@ -59,6 +65,8 @@ class Asked:
             raise ConfigurationError(f"the wanted difference is {self.wanted}; it must lie between 0 and 1, e.g. 0.01")
         if not 0 < self.alpha < self.power < 1 or self.root < 0:
             raise ConfigurationError(f"alpha {self.alpha}, power {self.power}, seed {self.root}: 0 < alpha < power < 1, seed >= 0")
+        if self.hidden is not None:  # 987:42.0 is 987:42
+            object.__setattr__(self, "hidden", tuple(dict.fromkeys(Pair.parse(name).name for name in self.hidden)))
 
 
 def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked: Asked) -> dict[str, Any]:
@@ -71,6 +79,9 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
     if asked.reference is not None and not any(_resolved(asked.reference, condition) for condition in shown):
         known = sorted({name for condition in shown for name in condition.strategies})
         raise ConfigurationError(f"no cell of the reference {asked.reference!r} is stored; there are {', '.join(known)}")
+    stored = {pair for condition in shown for pair in condition.pairs}
+    if unknown := [pair for pair in asked.hidden or () if pair not in stored]:
+        raise ConfigurationError(f"no cell of the hidden pair {unknown[0]} is stored; there are {', '.join(sorted(stored))}")
     return {
         "schema": SCHEMA,
         "family": asked.family,
@@ -101,6 +112,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         top = np.broadcast_to(whole, (1, *values.shape[1:]))
         with_ceiling = Scores((*compared, ceiling), pairs, everything.seeds, np.concatenate([values, top]))
     differences = _differences(scores, main, reference, asked)
+    heat = condition_heat_map(condition, compared, metric, reference, 1 - asked.alpha)
     profile = condition.rules["profile"]
     return {
         "profile": profile["name"],
@@ -131,6 +143,8 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "matrix": _matrix(scores, asked),
         "ranks": [{"strategy": r.strategy, "rank": _maybe(r.rank)} for r in mean_ranks(scores.on(main), 1 - asked.alpha)],
         "areas": [_area(scores.on(members), label, reference, asked) for label, members in _curves(main)],
+        "public_minus_hidden": _public_minus_hidden(condition, scores, reference, heat, asked),
+        "heat_map": heat,
         "stand_in": stand_in(condition, found, set(compared), main, metric, asked.root) if condition.proxy else None,
         "failed": _failed(condition),
         "left_out": list(condition.left_out),
@@ -213,6 +227,45 @@ def _area(scores: Scores, label: str, reference: str | None, asked: Asked) -> di
         "means": [{"strategy": m.strategy, "interval": _maybe(m.interval)} for m in means(found, 1 - asked.alpha)],
         "differences": [
             {"strategy": d.strategy, "difference": _maybe(d.difference), "p_holm": d.p_holm, "finding": str(d.finding)}
+            for d in against
+        ],
+    }
+
+
+def _public_minus_hidden(
+    condition: Condition, scores: Scores, reference: str | None, heat: dict[str, Any] | None, asked: Asked
+) -> dict[str, Any] | None:
+    """What strategies lose on pairs that they were not tuned to, paired by seed; None without public or without hidden pairs.
+
+    Hidden pairs may be harder for everybody, so that a strategy's loss is held against the reference's, too.
+    """
+    public = {f"{pair['labels']}:{pair['minutes']:g}" for pair in condition.rules["profile"]["round"]["pairs"]}
+    if wrong := public & set(asked.hidden or ()):
+        raise ConfigurationError(f"the pair {min(wrong)} is a public one of the round; name hidden pairs that are not")
+    of_grid = {cell["pair"] for row in heat["submissions"][:1] for cell in row["cells"]} if heat else set()
+    drawn = set(scores.pairs) - public - of_grid if asked.hidden is None else set(asked.hidden)
+    shown, hidden = ([pair for pair in scores.pairs if pair in kind] for kind in (public, drawn))
+    if not shown or not hidden:
+        return None
+    shown, hidden = over(condition, scores.strategies, shown), over(condition, scores.strategies, hidden)
+    less = scores.contrast(shown, hidden, "public - hidden")
+    level = 1 - asked.alpha
+    kinds = [means(of, level) for of in (scores.on(shown).over_pairs(), scores.on(hidden).over_pairs(), less)]
+    against = _differences(less, less.pairs, reference, asked)[: len(scores.strategies) - 1]
+    return {
+        "public": list(shown),
+        "hidden": list(hidden),
+        "rows": [
+            {"strategy": at.strategy, "public": _maybe(at.interval), "hidden": _maybe(of.interval), "less": _maybe(by.interval)}
+            for at, of, by in zip(*kinds, strict=True)
+        ],
+        "differences": [
+            {
+                "strategy": d.strategy,
+                "difference": _maybe(d.difference),
+                "p_holm": d.p_holm,
+                "finding": LOSES.get(d.finding, str(d.finding)),
+            }
             for d in against
         ],
     }

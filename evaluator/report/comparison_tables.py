@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.report.figures import figure
+from evaluator.report.figures import NAMES, Block, figure, markdown_rows, plain, signed
+from evaluator.report.heat_tables import heat_blocks, show_heat_map
 from evaluator.scoring.agreement import FEW
 from evaluator.scoring.scores import OVER_PAIRS
 
@@ -19,18 +19,8 @@ ABREAST = 10
 """Columns of the matrix that stand side by side."""
 NAMED = 12
 """Failed cells that are named in a table; the JSON names all."""
-NAMES = {"macro_f1": "macro F1", "accuracy": "accuracy", "hamming_loss": "1 - Hamming loss"}
 _SHORT = {"one seed decides nothing": "one seed", "no seed in common": "no seed"}
-_STYLES = {"better": "green", "worse": "red"}
-
-
-@dataclass(frozen=True)
-class Block:
-    """One table: the first column is on the left, all others on the right."""
-
-    title: str
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+_STYLES = {"better": "green", "worse": "red", "loses more": "red", "loses less": "green"}
 
 
 def show_comparison(console: Console, report: dict[str, Any]) -> None:
@@ -47,6 +37,8 @@ def show_comparison(console: Console, report: dict[str, Any]) -> None:
                 shown.add_row(*(Text(cell, style=_STYLES.get(cell.removesuffix(" ?"), "")) for cell in row))
             console.print(shown)
             console.print()
+        if table["heat_map"]:
+            show_heat_map(console, table["heat_map"])
         for note in notes(report, table):
             console.print(Text("  " + note, style="dim"))
         console.print()
@@ -60,19 +52,15 @@ def markdown(report: dict[str, Any]) -> str:
     for table in report["tables"]:
         lines += [f"## {heading(table)}", ""]
         for mark in marks(table):
-            lines += [f"**{_plain(mark)}**", ""]
+            lines += [f"**{plain(mark)}**", ""]
         for block in blocks(report, table):
             lines += [f"### {block.title}", "", *markdown_rows(block), ""]
-        lines += [*(f"- {_plain(note)}" for note in notes(report, table)), ""]
+        for block in heat_blocks(table["heat_map"]) if table["heat_map"] else ():
+            lines += [f"### {block.title}", "", *markdown_rows(block), ""]
+        lines += [*(f"- {plain(note)}" for note in notes(report, table)), ""]
     if report["left_out"]:
-        lines += ["## Left out", "", *(f"- {_plain(line)}" for line in report["left_out"]), ""]
+        lines += ["## Left out", "", *(f"- {plain(line)}" for line in report["left_out"]), ""]
     return "\n".join(lines)
-
-
-def markdown_rows(block: Block) -> list[str]:
-    """A table of Markdown, a line per row."""
-    rows = [block.headers, tuple(":--" if i == 0 else "--:" for i in range(len(block.headers))), *block.rows]
-    return ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
 
 
 def heading(table: dict[str, Any]) -> str:
@@ -108,6 +96,7 @@ def blocks(report: dict[str, Any], table: dict[str, Any]) -> Iterator[Block]:
     for row in table["pairs"]:
         yield _scores(report, table, row["pair"], f"{NAMES[table['metric']]} at {row['pair']} ({row['budget']} labels)")
     yield from area_blocks(table)
+    yield from hidden_blocks(table)
     yield from matrix_blocks(table)
     yield from plan_blocks(report, table)
 
@@ -134,6 +123,22 @@ def area_blocks(table: dict[str, Any]) -> Iterator[Block]:
         ]
         headers = ("strategy", "area", f"to {table['reference']}", "p Holm", "finding")
         yield Block(f"area under the budget curve: {area['curve']}", headers if others else headers[:2], _cut(rows, others))
+
+
+def hidden_blocks(table: dict[str, Any]) -> Iterator[Block]:
+    """What strategies lose on hidden pairs, least first; nothing where there are none, or no public ones."""
+    found = table["public_minus_hidden"]
+    if found is None:
+        return
+    others = {row["strategy"]: row for row in found["differences"]}
+    rows = []
+    for row in sorted(found["rows"], key=lambda row: (row["less"]["mean"] if row["less"] else 1.0, row["strategy"])):
+        means = (f"{row[kind]['mean']:.3f}" if row[kind] else "-" for kind in ("public", "hidden"))
+        n = str(row["less"]["n"] if row["less"] else 0)
+        rows.append((row["strategy"], *means, signed(row["less"]), n, *against(others.get(row["strategy"]))))
+    headers = ("strategy", "public", "hidden", "public - hidden", "n", f"to {table['reference']}", "p Holm", "finding")
+    title = f"public minus hidden pairs ({', '.join(found['public'])} minus {', '.join(found['hidden'])})"
+    yield Block(title, headers if others else headers[:5], tuple(row if others else row[:5] for row in rows))
 
 
 def plan_blocks(report: dict[str, Any], table: dict[str, Any]) -> Iterator[Block]:
@@ -176,6 +181,11 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
         )
     elif table["reference"] is None:
         found.append("no differences: no cell of the reference is stored for this condition.")
+    if table["public_minus_hidden"]:
+        found.append(
+            f"public - hidden: mean over the public pairs less that over the hidden ones, paired by seed; to {table['reference']}: "
+            "by how much more than its own, since hidden pairs may be harder for everybody. One family of tests."
+        )
     found += _gap_notes(table)
     failed = table["failed"]
     if failed:
@@ -224,11 +234,7 @@ def against(row: dict[str, Any] | None) -> tuple[str, str, str]:
         return "-", "-", "-"
     found = _SHORT.get(row["finding"], row["finding"]) + (" ?" if row.get("doubtful") else "")
     p = "-" if row["p_holm"] is None else "<0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
-    interval = row["difference"]
-    if interval is None:
-        return "-", p, found
-    spread = "" if interval["low"] is None else f" [{interval['low']:+.3f}, {interval['high']:+.3f}]"
-    return f"{interval['mean']:+.3f}{spread}", p, found
+    return signed(row["difference"]), p, found
 
 
 def matrix_blocks(table: dict[str, Any]) -> Iterator[Block]:
@@ -285,7 +291,3 @@ def _bounded(found: dict[str, Any], form: str) -> str:
 def _brief(failed: dict[str, Any]) -> str:
     reason = failed["reason"].split("\n")[0]
     return reason if len(reason) <= 90 else reason[:89] + "…"
-
-
-def _plain(text: str) -> str:
-    return text.strip().replace("|", "\\|").replace("<", "&lt;")

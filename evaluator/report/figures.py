@@ -1,8 +1,20 @@
-"""How single figures are written in every table."""
+"""How single figures are written in every table, and what a table is before it is shown."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
+
+NAMES = {"macro_f1": "macro F1", "accuracy": "accuracy", "hamming_loss": "1 - Hamming loss"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One table: the first column is on the left, all others on the right."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 def figure(interval: dict[str, Any] | None) -> str:
@@ -12,6 +24,14 @@ def figure(interval: dict[str, Any] | None) -> str:
     if interval["low"] is None:
         return f"{interval['mean']:.3f}"
     return f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+
+
+def signed(interval: dict[str, Any] | None) -> str:
+    """A difference: ``+0.012 [+0.004, +0.020]``; without an interval the mean alone, without a value a dash."""
+    if interval is None:
+        return "-"
+    spread = "" if interval["low"] is None else f" [{interval['low']:+.3f}, {interval['high']:+.3f}]"
+    return f"{interval['mean']:+.3f}{spread}"
 
 
 def verdicts(found: list[str]) -> str:
@@ -24,3 +44,14 @@ def verdicts(found: list[str]) -> str:
 def span(values: list[int]) -> str:
     """One number, or the least and the most."""
     return str(values[0]) if min(values) == max(values) else f"{min(values)}..{max(values)}"
+
+
+def markdown_rows(block: Block) -> list[str]:
+    """A table of Markdown, a line per row."""
+    rows = [block.headers, tuple(":--" if i == 0 else "--:" for i in range(len(block.headers))), *block.rows]
+    return ["| " + " | ".join(map(plain, row)) + " |" for row in rows]
+
+
+def plain(text: str) -> str:
+    """A text that Markdown shows as it is, inside a table, too."""
+    return text.strip().replace("|", "\\|").replace("<", "&lt;")

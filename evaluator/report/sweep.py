@@ -10,10 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.purchase.spec import CellSpec
-from evaluator.report.figures import figure
+from evaluator.report.comparison_tables import heading
+from evaluator.report.figures import figure, signed
+from evaluator.report.heat_tables import show_heat_map
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
 from evaluator.sweep.grid import Plan
+from evaluator.sweep.heat import HeatMap
 from evaluator.sweep.local import Finished
 
 MOST_FAILURES = 20
@@ -119,7 +122,9 @@ class SweepLine:
 
 
 def show_sweep_result(console: Console, summary: dict[str, Any]) -> None:
-    """The table of a sweep: a row per submission, pipeline and condition."""
+    """The table of a sweep: a row per submission, pipeline and condition; and maps of its grid, where one was asked for."""
+    maps = titled_heat_maps(summary) if any(pair["kind"] == "grid" for pair in summary["pairs"]) else []
+    shown = [i for i, pair in enumerate(summary["pairs"]) if not maps or pair["kind"] != "grid"]
     metric = summary["primary_metric"]
     hidden = any(row["hidden"] for row in summary["rows"]) and any(row["public"] for row in summary["rows"])
     several = [name for name in ("pipeline", "label_quality", "score_split") if len({row[name] for row in summary["rows"]}) > 1]
@@ -130,7 +135,7 @@ def show_sweep_result(console: Console, summary: dict[str, Any]) -> None:
     for name in several:
         table.add_column(name.replace("_", " "))
     table.add_column("scored", justify="right")
-    for pair in summary["pairs"]:
+    for pair in (summary["pairs"][i] for i in shown):
         table.add_column(pair["pair"] + ("*" if pair["kind"] == "hidden" else ""), justify="right")
     table.add_column("mean", justify="right")
     if hidden:
@@ -139,20 +144,35 @@ def show_sweep_result(console: Console, summary: dict[str, Any]) -> None:
     for row in summary["rows"]:
         row = row | {"pipeline": row["pipeline"] + (" (PROXY)" if row["pipeline"] in proxies else "")}
         scored = f"{row['scored']} of {row['cells']}"
-        per_pair = [f"{pair['metrics'][metric]['mean']:.3f}" if pair["metrics"] else "-" for pair in row["pairs"]]
+        per_pair = [f"{p['metrics'][metric]['mean']:.3f}" if p["metrics"] else "-" for p in (row["pairs"][i] for i in shown)]
         mean = figure(row["score"][metric]) if row["score"] else "no score"
-        more = [figure((row["public_minus_hidden"] or {}).get(metric))] if hidden else []
+        more = [_with_n((row["public_minus_hidden"] or {}).get(metric))] if hidden else []
         style = None if row["scored"] == row["cells"] else "red"
         table.add_row(row["submission"], *(str(row[name]) for name in several), scored, *per_pair, mean, *more, style=style)
     console.print(table)
     for note in _notes(summary, hidden):
         console.print(Text("  " + note, style="dim"))
+    for title, heat in maps:
+        console.print()
+        show_heat_map(console, heat, title)
     failed = [cell for cell in summary["cells"] if cell["verdict"] is not None and cell["score"] is None]
     for cell in failed[:MOST_FAILURES]:
         place = f"{cell['submission']} {cell['pair']} seed {cell['seed']} {cell['pipeline']}"
         console.print(Text(f"{place}: {cell['verdict']}: {cell['reason']}", style="red"))
     if len(failed) > MOST_FAILURES:
         console.print(Text(f"and {len(failed) - MOST_FAILURES} more failed cells; sweep.json holds all", style="red"))
+
+
+def titled_heat_maps(summary: dict[str, Any]) -> list[tuple[str, HeatMap]]:
+    """The maps of a sweep's grid, each with the condition that it is of."""
+    proxies = {pipeline["name"]: pipeline["proxy"] for pipeline in summary["pipelines"]}
+    return [
+        (heading(heat | {"profile": summary["profile"], "proxy": proxies[heat["pipeline"]]}), heat) for heat in summary["heat_maps"]
+    ]
+
+
+def _with_n(difference: dict[str, Any] | None) -> str:
+    return "-" if difference is None else f"{signed(difference)}, n {difference['n']}"
 
 
 def _notes(summary: dict[str, Any], hidden: bool) -> list[str]:

@@ -91,3 +91,14 @@ class Scores:
         easy pairs with hard ones.
         """
         return Scores(self.strategies, (OVER_PAIRS,), self.seeds, self.values.mean(axis=1, keepdims=True))
+
+    def contrast(self, first: Sequence[str], second: Sequence[str], name: str) -> Scores:
+        """Mean over the first pairs less that over the second, for each strategy and seed, as scores on one pair of that name.
+
+        A seed that lacks one of all these pairs is NaN for its strategy.
+
+        Raises:
+            ValueError: as ``on``.
+        """
+        less = self.on(first).over_pairs().values - self.on(second).over_pairs().values
+        return Scores(self.strategies, (name,), self.seeds, less)

@@ -11,6 +11,7 @@ from evaluator.purchase.spec import CellSpec
 from evaluator.scoring.intervals import t_interval
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
+from evaluator.sweep.heat import sweep_heat_maps
 
 SCHEMA = 1
 """Version of ``sweep.json``."""
@@ -58,6 +59,7 @@ def summarise_sweep(
         "score_splits": list(experiment.sets),
         "data": {split: sets.digests() for split, sets in experiment.sets.items()},
         "rows": table(experiment, rows),
+        "heat_maps": sweep_heat_maps(experiment, rows),
         "cells": [_cell(experiment, spec, rows.get(spec.digest()), spec.digest() in before) for spec in experiment.cells],
         "cached": forecast.finished,
         "seconds": round(seconds, 3),

@@ -1,0 +1,237 @@
+"""The heat map of a budget x time grid as a picture: score, labels and time of every submission, and its lead over the reference.
+
+It needs matplotlib, which is in requirements-dev.txt and imported here alone. Equal maps give equal files with one version of it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluator.errors import ConfigurationError
+from evaluator.report.colours import DIFFERENCE, LABELS, SCORE, TIME, ink, shade
+from evaluator.report.figures import NAMES
+from evaluator.report.heat_tables import budget_name, heat_notes, holes, lacking, matrix, percent, plus_minus, score_span, time_name
+from evaluator.report.page import write_page
+from evaluator.sweep.heat import HeatMap
+
+OPTION = "--heat-map"
+ENDINGS = (".svg", ".png")
+DOTS = 150
+"""Dots per inch of a PNG."""
+PLACE = (1.0, 0.62)
+"""Inches of one place of the grid, across and down: room for three lines."""
+FAILED, EMPTY, LINE, INK = "#e3e0dc", "#ffffff", "#8c8780", "#333333"
+SETTINGS = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "heat map",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.edgecolor": "#bbbbbb",
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "hatch.color": LINE,
+    "hatch.linewidth": 0.6,
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of the matrices that are drawn of every submission.
+
+    Attributes:
+        value: of a place, on the panel's scale; None where there is none.
+        words: what stands in it.
+        ends: of the scale; ``form``: how they are written.
+        against_reference: whether it shows differences; those whose interval excludes 0 are bold.
+    """
+
+    title: str
+    ramp: tuple[str, ...]
+    ends: tuple[float, float]
+    form: str
+    value: Callable[[dict[str, Any]], float | None]
+    words: Callable[[dict[str, Any]], str]
+    against_reference: bool = False
+
+    def colour(self, cell: dict[str, Any]) -> str | None:
+        """Of a place; None where there is no value."""
+        value, (low, high) = self.value(cell), self.ends
+        return None if value is None else shade(self.ramp, (value - low) / (high - low))
+
+    def bold(self, cell: dict[str, Any]) -> bool:
+        """Whether the interval of the difference excludes 0."""
+        found = cell["minus_reference"] if self.against_reference else None
+        return found is not None and found["low"] is not None and (found["low"] > 0 or found["high"] < 0)
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a picture that could not be drawn, before anything is run for it.
+
+    Raises:
+        ConfigurationError: an ending that no picture has, a folder that is not there, or no matplotlib.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise ConfigurationError(f"{OPTION} {path} ends in {path.suffix or 'nothing'!r}; it must be one of {', '.join(ENDINGS)}")
+    if not path.absolute().parent.is_dir():
+        raise ConfigurationError(f"{OPTION} {path}: there is no folder {path.parent}; make it first, or name another file")
+    _matplotlib()
+
+
+def draw_heat_maps(path: Path, maps: Sequence[tuple[str, HeatMap]], source: str) -> None:
+    """Draw maps below each other, each under its heading; maps of two conditions share no scale of scores.
+
+    Args:
+        path: an ``.svg`` or ``.png``.
+        source: said in the file's metadata.
+
+    Raises:
+        ConfigurationError: as ``check_picture``; no map; or the file cannot be written.
+    """
+    check_picture(path)
+    if not maps:
+        raise ConfigurationError(f"{OPTION} {path}: no cells form a grid of two budgets x two times; run --pairs grid:... first")
+    matplotlib = _matplotlib()
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    kind = path.suffix.lower()[1:]
+    known = {"svg": {"Date": None, "Description": source}, "png": {"Description": source}}[kind]
+    content = io.BytesIO()
+    with plt.rc_context(SETTINGS):
+        figure = _figure(plt, maps)
+        figure.savefig(content, format=kind, dpi=DOTS, facecolor="white", metadata=known)
+        plt.close(figure)
+    write_page(path, content.getvalue(), OPTION)
+
+
+def panels(heat: HeatMap) -> list[Panel]:
+    """What is drawn of every submission."""
+    metric, seeds = NAMES[heat["metric"]], heat["seeds"]
+
+    def scored(cell: dict[str, Any]) -> str:
+        return "\n".join([plus_minus(cell["score"], "{:.3f}").replace(" ", "\n"), *lacking(cell, seeds)])
+
+    found = [
+        Panel(metric, SCORE, score_span([heat]), "{:.3f}", lambda cell: cell["score"] and cell["score"]["mean"], scored),
+        Panel(
+            "labels bought, of the budget",
+            LABELS,
+            (0.0, 1.0),
+            "{:.0%}",
+            lambda cell: cell["bought_share"],
+            lambda cell: f"{percent(cell['bought_share'])}\n{cell['bought']:.4g}",
+        ),
+        Panel(
+            "time used, of the clock",
+            TIME,
+            (0.0, 1.0),
+            "{:.0%}",
+            lambda cell: cell["seconds_share"],
+            lambda cell: f"{percent(cell['seconds_share'])}\n{cell['seconds']:.3g} s",
+        ),
+    ]
+    less = [abs(c["minus_reference"]["mean"]) for row in heat["submissions"] for c in row["cells"] if c["minus_reference"]]
+    if less:
+        most = max(less) or 1.0
+        found.append(
+            Panel(
+                f"less {heat['reference']} (bold: not 0)",
+                DIFFERENCE,
+                (-most, most),
+                "{:+.3f}",
+                lambda cell: cell["minus_reference"] and cell["minus_reference"]["mean"],
+                lambda cell: plus_minus(cell["minus_reference"], "{:+.3f}").replace(" ", "\n"),
+                against_reference=True,
+            )
+        )
+    return found
+
+
+def _figure(plt: Any, maps: Sequence[tuple[str, HeatMap]]) -> Any:
+    sizes = [_size(heat) for _, heat in maps]
+    figure = plt.figure(figsize=(max(width for width, _ in sizes), sum(height for _, height in sizes)), layout="constrained")
+    parts = figure.subfigures(len(maps), 1, height_ratios=[height for _, height in sizes], squeeze=False)[:, 0]
+    for part, (heading, heat) in zip(parts, maps, strict=True):
+        _condition(plt, part, heading, heat)
+    return figure
+
+
+def _size(heat: HeatMap) -> tuple[float, float]:
+    """Inches of one condition, across and down."""
+    across = len(panels(heat)) * (PLACE[0] * max(2, len(heat["minutes"])) + 0.35) + 1.3
+    down = len(heat["submissions"]) * (PLACE[1] * len(heat["labels"]) + 0.75) + 1.6
+    return max(across, 7.5), down
+
+
+def _condition(plt: Any, part: Any, heading: str, heat: HeatMap) -> None:
+    """Heading, a row of panels per submission, a scale below every column."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    drawn, rows = panels(heat), heat["submissions"]
+    part.suptitle(f"{heading}\n{heat_notes(heat)[0]}", x=0.01, ha="left", fontsize=10)
+    axes = part.subplots(len(rows), len(drawn), sharex=True, sharey=True, squeeze=False)
+    for y, row in enumerate(rows):
+        for x, panel in enumerate(drawn):
+            _panel(axes[y, x], panel, heat, row)
+        axes[y, 0].set_ylabel(f"{row['submission']}\n\nlabel budget", fontsize=9)
+        axes[y, 0].yaxis.label.set_fontweight("bold")
+    for x, panel in enumerate(drawn):
+        axes[0, x].set_title(panel.title, fontweight="bold")
+        axes[-1, x].set_xlabel("time")
+        ramp = LinearSegmentedColormap.from_list(panel.title, panel.ramp)
+        scale = part.colorbar(
+            ScalarMappable(Normalize(*panel.ends), ramp), ax=list(axes[:, x]), location="bottom", aspect=30, pad=0.02
+        )
+        scale.set_ticks([panel.ends[0], sum(panel.ends) / 2, panel.ends[1]])
+        scale.set_ticklabels([panel.form.format(tick) for tick in scale.get_ticks()])
+        for label, side in zip(scale.ax.get_xticklabels(), ("left", "center", "right"), strict=True):
+            label.set_horizontalalignment(side)  # the ends of two scales stand close to each other
+        scale.outline.set_visible(False)
+        scale.ax.tick_params(length=0)
+
+
+def _panel(place: Any, panel: Panel, heat: HeatMap, row: dict[str, Any]) -> None:
+    """One matrix; budgets rise upwards. Failed places are hatched, those that were not run are empty and dashed."""
+    from matplotlib.patches import Rectangle
+
+    itself = panel.against_reference and row["submission"] == heat["reference"]
+    if itself:
+        place.text(0.5, 0.5, "the reference", transform=place.transAxes, ha="center", va="center", color=LINE)
+    for i, cells in enumerate([] if itself else matrix(heat, row)):
+        for j, cell in enumerate(cells):
+            colour = panel.colour(cell)
+            text, look = "", {"facecolor": EMPTY, "edgecolor": LINE, "linestyle": (0, (2, 3)), "linewidth": 0.6}
+            weight = "bold" if panel.bold(cell) else "normal"
+            if colour is not None:
+                text, look = panel.words(cell), {"facecolor": colour, "edgecolor": "white", "linewidth": 1.2}
+            elif cell["score"] is None:
+                text = "\n".join(holes(cell))
+                look |= {"facecolor": FAILED, "hatch": "///", "linestyle": "-"} if cell["failed"] else {}
+            place.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **look))
+            box = {"facecolor": FAILED, "edgecolor": "none", "pad": 1} if colour is None and cell["failed"] else None
+            look_of_text = {"fontsize": 7.5, "fontweight": weight, "color": ink(colour or EMPTY), "linespacing": 1.1, "bbox": box}
+            place.text(j, i, text, ha="center", va="center", **look_of_text)
+    place.set_xlim(-0.5, len(heat["minutes"]) - 0.5)
+    place.set_ylim(-0.5, len(heat["labels"]) - 0.5)
+    place.set_xticks(range(len(heat["minutes"])), [time_name(heat, j).replace(" (", "\n(") for j in range(len(heat["minutes"]))])
+    place.set_yticks(range(len(heat["labels"])), [budget_name(heat, i).replace(" (", "\n(") for i in range(len(heat["labels"]))])
+    place.tick_params(length=0)
+    for side in place.spines.values():
+        side.set_visible(False)
+
+
+def _matplotlib() -> Any:
+    try:
+        import matplotlib
+    except ImportError:
+        raise ConfigurationError(
+            f"{OPTION} needs matplotlib, which is not installed; run `pip install matplotlib` (or -r requirements-dev.txt)"
+        ) from None
+    return matplotlib
