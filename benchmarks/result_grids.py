@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.result_cells import HASH
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.profiles import profile_named
 from evaluator.store import read_cells
@@ -71,6 +72,18 @@ class Grid:
             size *= len(members)
         return size
 
+    @property
+    def seeds(self) -> range:
+        """Numbers of its repetitions."""
+        return range(self.settings.first_seed, self.settings.first_seed + self.settings.seeds)
+
+    def unfinished(self, kept: Iterable[Cell]) -> range:
+        """Its repetitions from the first one on of which a scored cell of today's submissions is not among ``kept``."""
+        scored = (cell["spec"] for cell in kept if cell["scored"] and self.holds(cell["spec"]))
+        held = Counter(s["seed"] for s in scored if s["submission_digest"] == self.submissions[s["submission"]])
+        each = self.size // self.settings.seeds
+        return range(next((seed for seed in self.seeds if held[seed] < each), self.seeds.stop), self.seeds.stop)
+
     def holds(self, spec: dict[str, Any]) -> bool:
         """Whether a cell of this spec is one of the grid, in whatever version of submission and kit."""
         wanted = self.settings
@@ -78,7 +91,7 @@ class Grid:
             spec["submission"] in self.submissions
             and spec["profile"]["name"] == wanted.profile
             and spec["pair"] in self.pairs
-            and spec["seed"] < wanted.seeds
+            and spec["seed"] in self.seeds
             and spec["root_seed"] == wanted.root_seed
             and spec["pipeline"]["name"] in self.pipelines
             and spec["label_quality"] in wanted.label_quality
@@ -121,11 +134,14 @@ class Gathered:
         return [(self.grid_of[cell["cell"]], cell) for condition in of for _, cell in sorted(condition.cells.items())]
 
 
-def gather(grids: Sequence[Grid], folders: Iterable[Path]) -> Gathered:
+def gather(grids: Sequence[Grid], folders: Iterable[Path], kept: Iterable[Cell] = ()) -> Gathered:
     """The cells of ``grids`` that lie in folders of results.
 
     Of a submission that was run in several versions that of today counts; where it was not run at all, the one with the most cells
     does, and that is said. What remains is sorted by ``sort_cells``, under the rules that most cells share.
+
+    Args:
+        kept: cells that were gathered before; one that lies in a folder, too, is taken from there.
 
     Raises:
         ConfigurationError: a folder that holds no results.
@@ -138,9 +154,15 @@ def gather(grids: Sequence[Grid], folders: Iterable[Path]) -> Gathered:
             grid = None if cell is None else next((grid for grid in grids if grid.holds(cell["spec"])), None)
             if cell is None:
                 left_out.append(f"{path.name} {why}")
-            elif grid is not None and not (cell["cell"] in found and found[cell["cell"]]["scored"]):
-                found[cell["cell"]] = {name: cell[name] for name in READ}
+            elif grid is not None and not (cell["cell"][:HASH] in found and found[cell["cell"][:HASH]]["scored"]):
+                found[cell["cell"][:HASH]] = {name: cell[name] for name in READ}
                 grid_of[cell["cell"]] = grid.name
+    for cell in kept:
+        grid = next((grid for grid in grids if grid.holds(cell["spec"])), None)
+        today = grid is not None and grid.submissions[cell["spec"]["submission"]] == cell["spec"]["submission_digest"]
+        if today and not (cell["cell"][:HASH] in found and found[cell["cell"][:HASH]]["scored"]):
+            found[cell["cell"][:HASH]] = cell
+            grid_of[cell["cell"]] = grid.name
     today = {name: digest for grid in grids for name, digest in grid.submissions.items()}
     kept, said = _one_version(list(found.values()), today)
     conditions, others = sort_cells(kept)

@@ -2,9 +2,11 @@
 
     python -m benchmarks.results --run              # run what is missing of benchmarks/experiments, then all of the below
     python -m benchmarks.results --cells results/   # gather cells into benchmarks/results/strategies-*.json, write the page
+    python -m benchmarks.results --cells results/ --keep   # and keep those that the files hold already, of today's submissions
     python -m benchmarks.results --page-only        # write the page from these files alone; no cells are needed
 
-``--run`` may be interrupted, and goes on where it stopped. Files, page and pictures are written whole or not at all.
+``--run`` may be interrupted, and goes on where it stopped; with ``--keep`` also elsewhere, from the files alone, at the first seed
+that they do not hold whole. Files, page and pictures are written whole or not at all.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.result_cells import pack
-from benchmarks.result_grids import Grid, gather
+from benchmarks.result_cells import pack, unpack
+from benchmarks.result_grids import Cell, Grid, gather
 from benchmarks.result_page import Results, page
 from evaluator.cli.main import main as evaluator
 from evaluator.errors import ConfigurationError, KitError
@@ -34,13 +36,13 @@ PAGE = ROOT / "docs" / "results.md"
 IMAGES = ROOT / "docs" / "images"
 
 
-def packed(grids: Sequence[Grid], folders: Sequence[Path]) -> dict[bool, str]:
+def packed(grids: Sequence[Grid], folders: Sequence[Path], kept: Sequence[Cell] = ()) -> dict[bool, str]:
     """The text of the two files, by whether it is the proxy's; a file without an experiment is not there.
 
     Raises:
         KitError: a folder that holds no results.
     """
-    gathered = gather(grids, folders)
+    gathered = gather(grids, folders, kept)
     texts = {}
     for proxy in (False, True):
         own = [grid for grid in grids if grid.proxy == proxy]
@@ -80,20 +82,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="folders of results; --run writes into the first (default: results/)",
     )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the cells of the files that are committed, and do not run them again"
+    )
     parser.add_argument("--experiments", type=Path, nargs="+", metavar="TOML", help="default: benchmarks/experiments/*.toml")
     args = parser.parse_args(arguments)
     try:
-        if args.page_only and (args.run or args.cells):
-            raise ConfigurationError("--page-only takes the committed cells; leave --run and --cells out")
+        if args.page_only and (args.run or args.cells or args.keep):
+            raise ConfigurationError("--page-only takes the committed cells; leave --run, --cells and --keep out")
         if not args.page_only:
             files = args.experiments or sorted(EXPERIMENTS.glob("*.toml"))
             grids = [Grid.read(file) for file in files]  # a mistake in the last file is said before the first is run
             folders = args.cells or [ROOT / "results"]
-            for file in files if args.run else ():
-                status = evaluator(["sweep", "--file", str(file), "--out", str(folders[0])])
+            there = any(path.exists() for path in FILES.values())
+            kept = [cell for content in read(FILES)[0] for cell in unpack(content)] if args.keep and there else []
+            for file, grid in zip(files, grids, strict=True) if args.run else ():
+                words = ["sweep", "--file", str(file), "--out", str(folders[0])]
+                if (left := grid.unfinished(kept)) != grid.seeds:
+                    words += ["--first-seed", str(left.start), "--seeds", str(len(left))]
+                status = evaluator(words) if left else 0
                 if status not in (0, 1):  # 1: a cell failed, which is a row of the page
                     return status
-            for proxy, text in packed(grids, folders).items():
+            for proxy, text in packed(grids, folders, kept).items():
                 write_page(FILES[proxy], text)
         stored, source = read(FILES)
         results = Results.of(stored)

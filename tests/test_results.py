@@ -249,6 +249,26 @@ def test_of_several_versions_todays_counts_and_an_older_one_is_said(experiment, 
     assert "3 cells of other versions of good" in gathered.left_out
 
 
+def test_cells_that_were_gathered_before_are_kept_and_where_to_go_on_is_told(experiment, tmp_path):
+    """Cells are many and large; a grid that takes days goes on from the committed file alone, without a cell counted twice."""
+    grid = Grid.read(experiment)
+    first, second = tmp_path / "first", tmp_path / "second"
+    names = [(n, d, q, s) for n, d in grid.submissions.items() for q in grid.settings.label_quality for s in range(2)]
+    for name, digest, quality, seed in names:
+        for pair in grid.pairs:
+            keep(first, name, digest, seed, label_quality=quality, pair=Pair.parse(pair))
+    keep(first, "bad", "old", 2)
+    before = gather([grid], [first]).cells(proxy=False)
+    kept = unpack(json.loads(pack(before, [grid.as_dict(len(before))], [])))
+    assert grid.unfinished(kept) == range(2, 3)
+    assert grid.unfinished(kept[:-1]) == range(1, 3)
+    assert grid.unfinished([]) == range(3)
+    keep(second, *names[-1][:2], 1, label_quality=names[-1][2])  # lies there and is kept
+    keep(second, "good", grid.submissions["good"], 2)
+    cells = gather([grid], [second], [*kept, cell("bad", 0.5, seed=2, submission_digest="old")]).cells(proxy=False)
+    assert len({c["cell"][:12] for _, c in cells}) == len(cells) == len(kept) + 1
+
+
 def test_a_file_of_both_kinds_of_pipelines_is_refused(experiment):
     experiment.write_text(experiment.read_text() + 'pipelines = ["quick", "proxy"]\n')
     with pytest.raises(ConfigurationError, match="give each a file of its own"):
@@ -314,7 +334,7 @@ def test_the_committed_page_and_pictures_are_those_of_the_committed_cells():
 
 def test_the_command_refuses_what_makes_no_sense(tmp_path, capsys, monkeypatch):
     assert command.main(["--page-only", "--run"]) == 2
-    assert "leave --run and --cells out" in capsys.readouterr().err
+    assert "leave --run, --cells and --keep out" in capsys.readouterr().err
     assert command.main(["--cells", str(tmp_path / "none")]) == 2
     assert "holds no results" in capsys.readouterr().err
     with pytest.raises(ConfigurationError, match="gather cells first"):

@@ -137,3 +137,37 @@ def test_yaml_is_read_where_it_can_be(folder):
 def test_a_bad_file_is_refused_by_name(folder, text, part):
     with pytest.raises(ConfigurationError, match=part):
         read_settings({"submissions": [folder / "some" / "a.py"]} if "submissions" not in text else {}, write(folder, text))
+
+
+def test_later_seeds_are_those_of_a_longer_run(tmp_path):
+    """``--first-seed 2 --seeds 2`` elsewhere must name the very cells of ``--seeds 4`` here."""
+    from evaluator.purchase.profiles import DEBUG
+    from evaluator.submission.source import read_source
+    from evaluator.sweep.grid import Plan
+    from evaluator.training.recipes import fitted, load_pipeline
+
+    class Sets:
+        def digests(self):
+            return {"training": "a", "unlabelled": "b", "validation": "c"}
+
+    def cells(**seeds):
+        pipeline = fitted(load_pipeline(DEBUG.pipeline), DEBUG.image_size, DEBUG.weights)
+        source = read_source(Path(__file__).parents[1] / "baselines" / "random")
+        plan = Plan(
+            source,
+            DEBUG,
+            DEBUG.pairs,
+            seeds["seeds"],
+            1,
+            (pipeline,),
+            "process",
+            "cpu",
+            1,
+            "validation",
+            **{k: v for k, v in seeds.items() if k != "seeds"},
+        )
+        return [spec.digest() for spec in plan.cells(Sets(), ["w"])]
+
+    assert cells(seeds=2, first_seed=2) == cells(seeds=4)[2:]
+    with pytest.raises(ConfigurationError, match="--first-seed is -1"):
+        cells(seeds=1, first_seed=-1)

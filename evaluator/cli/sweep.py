@@ -34,6 +34,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     what.add_argument("--round-seed", type=int, metavar="N", help="what hidden pairs are drawn from")
     what.add_argument("--seeds", type=int, metavar="N", help="repetitions of every pair (default: 1)")
+    what.add_argument("--first-seed", type=int, metavar="N", help="number of the first repetition (default: 0)")
     what.add_argument("--root-seed", type=int, metavar="N", help="every draw is split from it (default: 2022)")
     what.add_argument("--pipelines", nargs="+", metavar="NAME|FILE", help="default: the profile's own")
     what.add_argument("--profile", help="default: quick")

@@ -26,6 +26,7 @@ MOST_FAILURES = 20
 def show_sweep(console: Console, experiment: Experiment, forecast: Forecast) -> None:
     """What is to be done, and how long it will take."""
     plan, profile = experiment.plans[0], experiment.profile
+    first = f" from number {plan.first_seed} on" if plan.first_seed else ""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
@@ -34,7 +35,10 @@ def show_sweep(console: Console, experiment: Experiment, forecast: Forecast) -> 
         ("profile", f"{profile.name} of {profile.round.name}"),
         ("pairs", "; ".join(profile.describe(n.pair) + f" ({n.kind})" for n in experiment.pairs)),
         ("pipelines", ", ".join(pipeline.name for pipeline in plan.pipelines) if profile.round.scores == "organiser" else "none"),
-        ("seeds", f"{plan.seeds} (root {plan.root_seed}); scored on {', '.join(experiment.sets)}"),
+        (
+            "seeds",
+            f"{plan.seeds}{first} (root {plan.root_seed}); scored on {', '.join(experiment.sets)}",
+        ),
         ("label quality", ", ".join(f"{quality:g}" for quality in experiment.settings.label_quality)),
         ("isolation", plan.tier),
         ("trainings", _room(experiment, plan)),

@@ -120,6 +120,7 @@ def prepare(settings: Settings, step: Step = lambda what, done, total: None, dat
             profile=profile,
             pairs=tuple(named.pair for named in pairs),
             seeds=settings.seeds,
+            first_seed=settings.first_seed,
             root_seed=settings.root_seed,
             pipelines=tuple(recipes.fitted(pipeline, profile.image_size, weights) for pipeline in asked),
             tier=sandbox.name,

@@ -22,7 +22,8 @@ class Plan:
     """What the person asked for, resolved: every choice that ends up in a cell's spec.
 
     Attributes:
-        pairs: in the round's units; ``seeds``: number of repetitions, 1 or more.
+        pairs: in the round's units.
+        seeds: number of repetitions, 1 or more; ``first_seed``: number of the first of them.
         pipelines: what is trained on every purchase: one, or a panel of several.
         asked: how the pipelines were called before they were brought to the profile; empty where as they are.
         threads: of the training on the CPU; part of the spec because the last bit depends on it.
@@ -43,6 +44,7 @@ class Plan:
     restart: bool = False
     weights_dir: Path | None = None
     asked: tuple[str, ...] = ()
+    first_seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.pairs:
@@ -51,6 +53,8 @@ class Plan:
             raise ConfigurationError(f"a pair was named twice among {', '.join(p.name for p in self.pairs)}; use --seeds to repeat")
         if self.seeds < 1:
             raise ConfigurationError(f"--seeds is {self.seeds}; it must be 1 or more")
+        if self.first_seed < 0:
+            raise ConfigurationError(f"--first-seed is {self.first_seed}; it must be 0 or more")
         if self.threads < 1:
             raise ConfigurationError(f"--threads is {self.threads}; it must be 1 or more")
         names = [pipeline.name for pipeline in self.pipelines]
@@ -62,6 +66,11 @@ class Plan:
             )
         # A spec checks its choices; better now than when all data are read.
         self._spec(self.pairs[0], 0, self.pipelines[0], "", {}, "")
+
+    @property
+    def seed_numbers(self) -> range:
+        """The numbers of the repetitions."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     @property
     def panel(self) -> bool:
@@ -92,7 +101,7 @@ class Plan:
         digests = sets.digests()
         return [
             self._spec(pair, seed, pipeline, start, digests, participant)
-            for seed in range(self.seeds)
+            for seed in self.seed_numbers
             for pair in self.pairs
             for pipeline, start in zip(self.pipelines, weights, strict=True)
         ]

@@ -17,6 +17,7 @@ LISTS: dict[str, type] = {"submissions": Path, "pairs": str, "pipelines": str, "
 SINGLE: dict[str, type] = {
     "profile": str,
     "seeds": int,
+    "first_seed": int,
     "root_seed": int,
     "round_seed": int,
     "starting_weights": str,
@@ -43,6 +44,7 @@ class Settings:
         pairs: words for ``pairs.choose_pairs``; ``round_seed``: of hidden ones.
         pipelines: names or files; empty for the profile's own.
         label_quality, score_split: every one of them is run; no split means the round's.
+        seeds: repetitions, numbered from ``first_seed`` on, so that later ones may be run elsewhere or another day.
         threads: CPU threads of one training; ``workers``: trainings at a time, None for as many as there is room for.
         data: folder of the splits, None for the profile's.
         ray: address of a Ray cluster that cells are run on, see ``cluster.ClusterSlots``; None runs them on this machine.
@@ -55,6 +57,7 @@ class Settings:
     score_split: tuple[str, ...] = ()
     profile: str = "quick"
     seeds: int = 1
+    first_seed: int = 0
     root_seed: int = 2022
     round_seed: int | None = None
     starting_weights: str | None = None

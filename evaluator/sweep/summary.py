@@ -64,9 +64,9 @@ def _place(finished: Finished) -> dict[str, Any]:
 
 def _over_seeds(plan: Plan, cells: Sequence[Finished]) -> dict[str, Any] | None:
     """Per metric the interval over those seeds of which every cell was scored; None where there is no such seed."""
-    whole = max((sum(c.spec.seed == seed for c in cells) for seed in range(plan.seeds)), default=0)
+    whole = max((sum(c.spec.seed == seed for c in cells) for seed in plan.seed_numbers), default=0)
     seeds = []
-    for seed in range(plan.seeds):
+    for seed in plan.seed_numbers:
         of_seed = [c.result for c in cells if c.spec.seed == seed]
         if of_seed and len(of_seed) == whole and all(r["scored"] for r in of_seed):
             seeds.append(of_seed)

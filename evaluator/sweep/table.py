@@ -40,6 +40,7 @@ def summarise_sweep(
         "workers": experiment.workers,
         "root_seed": plan.root_seed,
         "seeds": plan.seeds,
+        "first_seed": plan.first_seed,
         "round_seed": settings.round_seed,
         "on_timeout": plan.on_timeout,
         "pairs": [
