@@ -7,8 +7,7 @@ Ours. It puts together what measured well for itself:
 - Confident learning (Northcutt, Jiang and Chuang 2021): after every round the model, cross-validated, is held against what was
   bought. Where that contradicts it more often than chance and more often than the training labels do, which are right, suspected
   labels are no longer learnt from.
-- An end: where the model knows the training labels, which are right, less well with what was bought than without, labels hurt,
-  and no more are bought. A budget need not be spent.
+- An end: where a model knows the training labels less well with what was bought than without, labels hurt; no more are bought.
 
 What it buys depends on the clock only where time is short.
 """
@@ -31,8 +30,7 @@ ROUNDS, SMALLEST = 8, 8
 RESERVE = 0.15
 """Share of the time that is left alone: being late costs everything."""
 DOUBTFUL, HARMFUL = 3.0, 1.5
-"""Standard errors from which bought labels are doubted, and from which they hurt. The end asks for less: it is asked once a round,
-and a label that is not bought cannot be worse than none."""
+"""Standard errors from which bought labels are doubted, and from which they hurt."""
 
 
 def rounds_left(labels: int, seconds: float, one: float, made: int) -> int:

@@ -1,6 +1,7 @@
 """``compare`` over fabricated stores: planted differences are shown, planted nulls are noise, unlike cells never stand together."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -62,7 +63,7 @@ def stored(tmp_path):
             "scored": score is not None,
             "fit_to_submit": True,
             "metrics": None if score is None else {"macro_f1": score, "accuracy": score / 2, "hamming_loss": 1 - score},
-            "purchase": {"bought": bought},
+            "purchase": {"bought": bought, "seconds": 3.0},
             "phases": [],
             "ledger": [],
             "data": {},
@@ -252,6 +253,123 @@ def test_the_area_is_of_all_pairs_where_no_time_has_two_budgets_and_says_so(stor
     assert only_table(stored, label_quality=0.9)["areas"] == []
 
 
+# -- hidden pairs
+
+HIDDEN = (Pair(987, 42), Pair(1650, 20.5))
+CROSSED = tuple(Pair(labels, minutes) for labels in (500, 1000) for minutes in (15, 30))
+
+
+def test_what_hidden_pairs_cost_is_paired_by_seed_and_held_against_the_reference(stored, planted):
+    planted({"random": 0.0, "tuned": 0.06, "alike": 0.0}, noise=0.002)
+    planted({"random": -0.1, "tuned": -0.1, "alike": -0.1}, pairs=HIDDEN, noise=0.002)
+    table = only_table(stored)
+    found = table["public_minus_hidden"]
+    assert (found["public"], found["hidden"]) == (["621:17", "1321:34"], ["987:42", "1650:20.5"])
+    rows = {row["strategy"]: row for row in found["rows"]}
+    assert rows["tuned"]["less"]["mean"] == pytest.approx(0.16, abs=0.002)
+    assert rows["tuned"]["less"]["n"] == 10
+    scores = conditions(stored.root)[0][0].scores("macro_f1")
+    by_seed = scores.on([p.name for p in PAIRS]).of("tuned").mean(axis=0) - scores.on([p.name for p in HIDDEN]).of("tuned").mean(
+        axis=0
+    )
+    assert rows["tuned"]["less"]["mean"] == pytest.approx(by_seed.mean())
+    half = 2.26216 * by_seed.std(ddof=1) / 10**0.5
+    assert rows["tuned"]["less"]["high"] == pytest.approx(by_seed.mean() + half, abs=1e-6)
+    # Hidden pairs are harder for everybody: that alone is no finding.
+    assert rows["random"]["less"]["low"] > 0.09
+    others = {row["strategy"]: row for row in found["differences"]}
+    assert others["tuned"]["finding"] == "loses more"
+    assert others["tuned"]["difference"]["mean"] == pytest.approx(0.06, abs=0.002)
+    assert others["alike"]["finding"] == "within noise"
+    page = markdown(report(stored))
+    assert "### public minus hidden pairs (621:17, 1321:34 minus 987:42, 1650:20.5)" in page
+    line = next(line for line in page.split("### public minus hidden")[1].splitlines() if line.startswith("| tuned"))
+    assert re.fullmatch(
+        r"\| tuned \| 0\.\d+ \| 0\.\d+ \| \+0\.1[56]\d \[\+0\.1\d\d, \+0\.1\d\d\] \| 10 \| \+0\.0[56].*\| loses more \|", line
+    )
+
+
+def test_without_hidden_or_without_public_pairs_there_is_no_difference_between_them(stored, planted):
+    planted()
+    assert only_table(stored)["public_minus_hidden"] is None
+    planted(pairs=HIDDEN, label_quality=0.9)
+    assert only_table(stored, label_quality=0.9)["public_minus_hidden"] is None
+    assert "public minus hidden" not in markdown(report(stored))
+
+
+def test_pairs_of_a_grid_are_not_hidden_ones_unless_they_are_named(stored, planted):
+    planted(pairs=(*PAIRS, *CROSSED))
+    assert only_table(stored)["public_minus_hidden"] is None
+    planted(pairs=HIDDEN[:1])
+    assert only_table(stored)["public_minus_hidden"]["hidden"] == ["987:42"]
+    named = only_table(stored, Asked(hidden=("500:15.0", "1000:30")))
+    assert named["public_minus_hidden"]["hidden"] == ["500:15", "1000:30"]
+
+
+def test_a_strategy_that_fails_on_a_hidden_pair_lacks_that_seed(stored, planted):
+    planted()
+    planted(pairs=HIDDEN)
+    stored("good", None, HIDDEN[0], 3)
+    rows = {row["strategy"]: row["less"]["n"] for row in only_table(stored)["public_minus_hidden"]["rows"]}
+    assert rows == {"random": 10, "good": 9, "bad": 10, "alike": 10}
+
+
+# -- heat maps
+
+
+def test_cells_that_form_a_grid_have_a_heat_map(stored, planted):
+    planted({"random": 0.0, "good": 0.05}, pairs=CROSSED, n=3)
+    planted({"elsewhere": 0.0}, n=3)
+    for seed in (0, 1):
+        stored("good", None, CROSSED[0], seed)
+    (heat,) = only_table(stored)["heat_maps"]
+    assert (heat["labels"], heat["minutes"], heat["budgets"], heat["seconds_allowed"]) == (
+        [500, 1000],
+        [15, 30],
+        [10, 20],
+        [45, 90],
+    )
+    assert [row["submission"] for row in heat["submissions"]] == ["good", "random"]
+    first, second = heat["submissions"][0]["cells"][:2]
+    assert (first["failed"], first["score"]["n"]) == ({"RUNTIME_ERROR": 2}, 1)
+    values = conditions(stored.root)[0][0].scores("macro_f1")
+    assert second["score"]["mean"] == pytest.approx(values.on(["500:30"]).of("good").mean())
+    gap = values.on(["500:30"]).of("good") - values.on(["500:30"]).of("random")
+    assert second["minus_reference"]["mean"] == pytest.approx(gap.mean())
+    assert (second["bought"], second["bought_share"], second["seconds_share"]) == (12, 1.2, pytest.approx(3 / 90, abs=1e-6))
+    page = markdown(report(stored))
+    assert "### good: macro F1, labels and time by label budget and time" in page
+    assert "labels 120 %; time 7 %; n 1, 2 failed" in page
+
+
+def test_cells_on_no_grid_have_no_heat_map(stored, planted):
+    planted()
+    assert only_table(stored)["heat_maps"] == []
+    assert "by label budget and time" not in markdown(report(stored))
+
+
+def test_a_heat_map_is_of_the_metric_that_was_asked_for(stored, planted):
+    planted(pairs=CROSSED, n=2)
+    (heat,) = only_table(stored, Asked(metric="accuracy"))["heat_maps"]
+    assert heat["metric"] == "accuracy"
+    values = conditions(stored.root)[0][0].scores("accuracy").on(["500:15"]).of("alike")
+    assert heat["submissions"][0]["cells"][0]["score"]["mean"] == pytest.approx(values.mean())
+
+
+def test_the_verb_shows_and_draws_the_heat_map(stored, planted, capsys, monkeypatch, tmp_path):
+    planted(pairs=CROSSED, n=2)
+    planted(pairs=CROSSED, n=2, label_quality=0.9)
+    monkeypatch.setenv("COLUMNS", "120")
+    assert cli(["compare", str(stored.root), "--heat-map", str(tmp_path / "map.svg")]) == 0
+    out = capsys.readouterr().out
+    assert "1000 (20)" in out
+    assert "labels 60 %" in out
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 120
+    drawn = (tmp_path / "map.svg").read_text()
+    for label in ("clean labels", "label quality 0.9"):
+        assert drawn.count(f"<!-- profile tiny, pipeline quick, {label}, validation split") == 1
+
+
 # -- what never stands in one table
 
 
@@ -398,8 +516,13 @@ def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):
         (("--pipeline", "round2"), "holds no cell of pipeline round2"),
         (("--metric", "f1"), "the metric is 'f1'"),
         (("--wanted", "0"), "the wanted difference is 0.0"),
+        (("--hidden", "987:42"), "no cell of the hidden pair 987:42 is stored; there are 1321:34, 621:17"),
+        (("--hidden", "987"), "the pair '987' was not understood"),
+        (("--hidden", "621:17"), "the pair 621:17 is a public one"),
+        (("--heat-map", "map.svg"), "no cells form a grid"),
+        (("--heat-map", "map.jpeg"), "it must be one of .svg, .png"),
     ],
-    ids=["reference", "pipeline", "metric", "wanted"],
+    ids=["reference", "pipeline", "metric", "wanted", "hidden", "pair", "public", "grid", "ending"],
 )
 def test_what_makes_no_sense_is_refused(stored, planted, capsys, options, said):
     planted(n=2)
@@ -430,7 +553,8 @@ def test_the_documented_keys_are_those_of_the_report(stored, planted):
     planted({"full_pool": 0.3}, bought=TINY.sizes["unlabelled"])
     planted(pipeline=PROXY)
     stored("good", None, PAIRS[0], 3, pipeline=PROXY)
-    found = paths(report(stored), "", {"tables[].data"}, [])
+    planted(pairs=(*HIDDEN, *CROSSED))
+    found = paths(report(stored), "", {"tables[].data", "tables[].heat_maps[].submissions[].cells[].failed"}, [])
     # Lists and objects that are empty in one table and not in another.
     whole = {path for path in found if not any(other.startswith((f"{path}[]", f"{path}.")) for other in found)}
     assert whole == documented("Comparisons: `python -m evaluator compare --json`")

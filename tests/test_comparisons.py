@@ -87,6 +87,15 @@ def test_scores_on_some_pairs_keep_their_names():
         scores.on(["pair9"])
 
 
+def test_a_contrast_of_pairs_is_taken_seed_by_seed():
+    scores = scores_of([[[1, 2, 3], [3, 4, 5], [0, NAN, 1]], [[1, 1, 1], [1, 1, 1], [2, 2, 2]]])
+    less = scores.contrast(["pair0", "pair1"], ["pair2"], "first two less third")
+    np.testing.assert_array_equal(less.values, [[[2, NAN, 3]], [[-1, -1, -1]]])
+    assert (less.pairs, less.strategies) == (("first two less third",), scores.strategies)
+    with pytest.raises(ValueError, match="no pair 'pair9'"):
+        scores.contrast(["pair0"], ["pair9"], "x")
+
+
 # The tests against SciPy
 
 

@@ -24,6 +24,7 @@ from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import Pair
+from evaluator.report.sweep import show_sweep_result
 from evaluator.store import Store
 from evaluator.sweep.conduct import conduct
 from evaluator.sweep.experiment import prepare
@@ -407,11 +408,93 @@ def test_public_minus_hidden_is_paired_by_seed(ready):
     assert row["public_minus_hidden"] is row["hidden"] is None
 
 
-def test_the_documented_keys_of_a_sweep_are_those_of_its_file(ready, bought):
-    experiment = ready(pairs=("621:17", "hidden:1"), round_seed=3, seeds=2)
+def summed_up(experiment, rows) -> dict:
+    return summarise_sweep(experiment, rows, {}, forecast(experiment, experiment.catalogue()), 1.0)
+
+
+def printed(summary, width: int = 200) -> str:
+    from rich.console import Console
+
+    console = Console(width=width)
+    with console.capture() as text:
+        show_sweep_result(console, summary)
+    return text.get()
+
+
+def test_the_table_holds_public_minus_hidden_with_its_interval_and_number_of_seeds(ready):
+    experiment = ready(pairs=("621:17", "1321:34", "hidden:2"), round_seed=3, seeds=2)
+    kinds = {named.pair: named.kind for named in experiment.pairs}
+    rows = rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed - (0.05 * (1 + s.seed) if kinds[s.pair] == "hidden" else 0))
+    header, row = (
+        line for line in printed(summed_up(experiment, rows)).splitlines() if line.startswith(("submission", "random_b"))
+    )
+    assert header.endswith("public - hidden")
+    # Differences of 0.05 and 0.1: half of their distance, times the t quantile 12.706.
+    assert row.endswith("+0.075 [-0.243, +0.393], n 2")
+    del rows[next(s for s in experiment.cells if s.seed == 1 and kinds[s.pair] == "hidden").digest()]
+    assert "+0.050, n 1" in printed(summed_up(experiment, rows))
+
+
+GRID = "grid:500,1000x15,30"
+
+
+def test_a_sweep_has_a_heat_map_per_pipeline_of_the_grid_that_was_asked_for(ready, tmp_path):
+    text = (ROOT / "evaluator/training/pipelines/milliseconds.toml").read_text().replace('"milliseconds"', '"other"')
+    (tmp_path / "other.toml").write_text(text)
+    (tmp_path / "random.py").write_text(RANDOM.read_text())
+    pipelines = ("milliseconds", str(tmp_path / "other.toml"))
+    experiment = ready(tmp_path / "random.py", RANDOM, pairs=("public", GRID), seeds=2, pipelines=pipelines)
+    lead = {"random": 0.0, "random_buyer": 0.1}
+    rows = rows_of(experiment, lambda s: 0.2 + s.pair.labels / 10_000 + 0.1 * s.seed + lead[s.submission])
+    gone = [s for s in experiment.cells if (s.submission, s.pair, s.pipeline.name) == ("random_buyer", Pair(1000, 30), "other")]
+    for spec in gone:
+        del rows[spec.digest()]
+    first, second = summed_up(experiment, rows)["heat_maps"]
+    assert [heat["pipeline"] for heat in (first, second)] == ["milliseconds", "other"]
+    for heat in (first, second):
+        assert (heat["labels"], heat["budgets"], heat["minutes"], heat["seconds_allowed"]) == (
+            [500, 1000],
+            [10, 20],
+            [15, 30],
+            [45, 90],
+        )
+        assert [row["submission"] for row in heat["submissions"]] == ["random", "random_buyer"]
+        assert heat["reference"] == "random"
+    scores = [[cell["score"] and cell["score"]["mean"] for cell in row["cells"]] for row in second["submissions"]]
+    assert scores[0] == pytest.approx([0.3, 0.3, 0.35, 0.35])
+    assert scores[1] == [pytest.approx(0.4), pytest.approx(0.4), pytest.approx(0.45), None]
+    cell = first["submissions"][1]["cells"][0]
+    assert (cell["bought"], cell["bought_share"], cell["seconds"], cell["missing"]) == (4, 0.4, 1.5, 0)
+    assert cell["seconds_share"] == pytest.approx(1.5 / 45, abs=1e-6)
+    assert cell["minus_reference"]["mean"] == pytest.approx(0.1)
+    assert second["submissions"][1]["cells"][3]["missing"] == 2
+
+
+def test_the_maps_stand_below_the_table_where_a_grid_was_asked_for(ready):
+    experiment = ready(pairs=("public", GRID))
+    text = printed(summed_up(experiment, rows_of(experiment, lambda s: 0.5)))
+    table, maps = text.split("profile tiny, pipeline milliseconds, clean labels, validation split")
+    assert "621:17" in table
+    assert "500:15" not in table, "it stands in the map"
+    assert "500 (10)" in maps
+    assert "labels 40 %" in maps
+    experiment = ready(pairs=("public",))
+    assert "labels" not in printed(summed_up(experiment, rows_of(experiment, lambda s: 0.5))).replace("labels of", "")
+
+
+def test_the_documented_keys_of_a_sweep_are_those_of_its_file(ready, bought, tmp_path):
+    (tmp_path / "random.py").write_text(RANDOM.read_text())
+    experiment = ready(tmp_path / "random.py", RANDOM, pairs=("621:17", "hidden:1", GRID), round_seed=3, seeds=2)
     folder, *_ = run(experiment)
     content = json.loads((folder / "sweep.json").read_text())
-    found = paths(content, "", {"data", "pipelines[].pipeline", "rows[].verdicts"}, list(TINY.round.classes))
+    found = paths(
+        content,
+        "",
+        {"data", "pipelines[].pipeline", "rows[].verdicts", "heat_maps[].submissions[].cells[].failed"},
+        list(TINY.round.classes),
+    )
+    # What is null at some places of a map and not at others.
+    found = {path for path in found if not any(other.startswith(f"{path}.") for other in found)}
     assert found == documented("A sweep")
     assert content["round_seed"] == 3
 
@@ -441,8 +524,6 @@ def test_submissions_of_one_name_are_told_apart_and_one_is_not_named_twice(ready
 
 def test_a_proxys_scores_are_marked(ready, capsys, tmp_path):
     from rich.console import Console
-
-    from evaluator.report.sweep import show_sweep_result
 
     text = (ROOT / "evaluator/training/pipelines/milliseconds.toml").read_text().replace('"milliseconds"', '"other"')
     (tmp_path / "other.toml").write_text(text)
@@ -570,7 +651,26 @@ def test_mistakes_are_said_before_anything_is_run(sweep, tmp_path):
         (("--submissions", RANDOM, "--label-quality", "0.2"), "0.2"),
         (("--submissions", RANDOM, "--workers", "0"), "--workers"),
         (("--file", tmp_path / "none.toml"), "none.toml"),
+        (("--submissions", RANDOM, "--pairs", GRID, "--heat-map", "map.gif"), "map.gif"),
+        (("--submissions", RANDOM, "--pairs", GRID, "--heat-map", "nowhere/map.svg"), "nowhere"),
+        (("--submissions", RANDOM, "--pairs", "621:17", "1321:34", "--heat-map", "map.svg"), "cross in no grid"),
     ):
         status, _, err = sweep(*options)
         assert (status, part in err) == (2, True), err
     assert not list(tmp_path.glob("results/*-sweep"))
+    assert not list(tmp_path.glob("*map*"))
+
+
+@pytest.mark.slow
+def test_a_sweep_of_a_grid_draws_its_picture(sweep, strategy, tmp_path):
+    picky = strategy("def purchase_phase(self, budget):\n    assert budget < 20, 'too many'")
+    options = ("--submissions", RANDOM, picky, "--pairs", GRID, "--heat-map", "map.svg", "--workers", 1)
+    status, out, _ = sweep(*options)
+    assert status == 1, "a cell failed; the picture is drawn all the same"
+    assert "heat map: map.svg" in out
+    assert "labels 100 %" in out
+    assert "1 RUNTIME_ERROR" in out
+    assert (tmp_path / "map.svg").read_text().count("1 RUNTIME_ERROR -->") == 2 * 3
+    _, out, err = sweep(*options, "--json")
+    assert len(json.loads(out)["heat_maps"]) == 1
+    assert "heat map: map.svg" in err

@@ -50,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
     if args.out is not None:
         write_page(args.out, markdown(report))
     if args.heat_map is not None:
-        maps = [(heading(table), table["heat_map"]) for table in report["tables"] if table["heat_map"]]
+        maps = [(heading(table), heat) for table in report["tables"] for heat in table["heat_maps"]]
         draw_heat_maps(args.heat_map, maps, f"cells of {args.results.name}")
     if args.json:
         print(json.dumps(report, indent=1, allow_nan=False))

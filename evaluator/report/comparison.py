@@ -22,7 +22,7 @@ from evaluator.scoring.power import sensitivity
 from evaluator.scoring.ranking import mean_ranks, win_tie_loss
 from evaluator.scoring.scores import Scores
 from evaluator.sweep.conditions import METRICS, Condition, budget_and_minutes, over
-from evaluator.sweep.heat import REFERENCE, condition_heat_map
+from evaluator.sweep.heat import REFERENCE, HeatMap, condition_heat_maps
 
 SCHEMA = 1
 """Version of the report; raised when a key changes its meaning."""
@@ -112,7 +112,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         top = np.broadcast_to(whole, (1, *values.shape[1:]))
         with_ceiling = Scores((*compared, ceiling), pairs, everything.seeds, np.concatenate([values, top]))
     differences = _differences(scores, main, reference, asked)
-    heat = condition_heat_map(condition, compared, metric, reference, 1 - asked.alpha)
+    maps = condition_heat_maps(condition, compared, metric, reference, 1 - asked.alpha)
     profile = condition.rules["profile"]
     return {
         "profile": profile["name"],
@@ -143,8 +143,8 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "matrix": _matrix(scores, asked),
         "ranks": [{"strategy": r.strategy, "rank": _maybe(r.rank)} for r in mean_ranks(scores.on(main), 1 - asked.alpha)],
         "areas": [_area(scores.on(members), label, reference, asked) for label, members in _curves(main)],
-        "public_minus_hidden": _public_minus_hidden(condition, scores, reference, heat, asked),
-        "heat_map": heat,
+        "public_minus_hidden": _public_minus_hidden(condition, scores, reference, maps, asked),
+        "heat_maps": maps,
         "stand_in": stand_in(condition, found, set(compared), main, metric, asked.root) if condition.proxy else None,
         "failed": _failed(condition),
         "left_out": list(condition.left_out),
@@ -233,7 +233,7 @@ def _area(scores: Scores, label: str, reference: str | None, asked: Asked) -> di
 
 
 def _public_minus_hidden(
-    condition: Condition, scores: Scores, reference: str | None, heat: dict[str, Any] | None, asked: Asked
+    condition: Condition, scores: Scores, reference: str | None, maps: Sequence[HeatMap], asked: Asked
 ) -> dict[str, Any] | None:
     """What strategies lose on pairs that they were not tuned to, paired by seed; None without public or without hidden pairs.
 
@@ -242,7 +242,7 @@ def _public_minus_hidden(
     public = {f"{pair['labels']}:{pair['minutes']:g}" for pair in condition.rules["profile"]["round"]["pairs"]}
     if wrong := public & set(asked.hidden or ()):
         raise ConfigurationError(f"the pair {min(wrong)} is a public one of the round; name hidden pairs that are not")
-    of_grid = {cell["pair"] for row in heat["submissions"][:1] for cell in row["cells"]} if heat else set()
+    of_grid = {cell["pair"] for heat in maps for row in heat["submissions"][:1] for cell in row["cells"]}
     drawn = set(scores.pairs) - public - of_grid if asked.hidden is None else set(asked.hidden)
     shown, hidden = ([pair for pair in scores.pairs if pair in kind] for kind in (public, drawn))
     if not shown or not hidden:

@@ -37,8 +37,8 @@ def show_comparison(console: Console, report: dict[str, Any]) -> None:
                 shown.add_row(*(Text(cell, style=_STYLES.get(cell.removesuffix(" ?"), "")) for cell in row))
             console.print(shown)
             console.print()
-        if table["heat_map"]:
-            show_heat_map(console, table["heat_map"])
+        for heat in table["heat_maps"]:
+            show_heat_map(console, heat)
         for note in notes(report, table):
             console.print(Text("  " + note, style="dim"))
         console.print()
@@ -55,7 +55,7 @@ def markdown(report: dict[str, Any]) -> str:
             lines += [f"**{plain(mark)}**", ""]
         for block in blocks(report, table):
             lines += [f"### {block.title}", "", *markdown_rows(block), ""]
-        for block in heat_blocks(table["heat_map"]) if table["heat_map"] else ():
+        for block in (block for heat in table["heat_maps"] for block in heat_blocks(heat)):
             lines += [f"### {block.title}", "", *markdown_rows(block), ""]
         lines += [*(f"- {plain(note)}" for note in notes(report, table)), ""]
     if report["left_out"]:
@@ -184,7 +184,7 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
     if table["public_minus_hidden"]:
         found.append(
             f"public - hidden: mean over the public pairs less that over the hidden ones, paired by seed; to {table['reference']}: "
-            "by how much more than its own, since hidden pairs may be harder for everybody. One family of tests."
+            "how much more that is than its own, since hidden pairs may be harder for everybody. One family of tests."
         )
     found += _gap_notes(table)
     failed = table["failed"]

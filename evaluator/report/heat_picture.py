@@ -84,7 +84,7 @@ def check_picture(path: Path) -> None:
 
 
 def draw_heat_maps(path: Path, maps: Sequence[tuple[str, HeatMap]], source: str) -> None:
-    """Draw maps below each other, each under its heading; maps of two conditions share no scale of scores.
+    """Draw maps below each other, each under its heading and on a scale of its own.
 
     Args:
         path: an ``.svg`` or ``.png``.
@@ -114,6 +114,11 @@ def panels(heat: HeatMap) -> list[Panel]:
     """What is drawn of every submission."""
     metric, seeds = NAMES[heat["metric"]], heat["seeds"]
 
+    def less(cell: dict[str, Any]) -> str:
+        found = cell["minus_reference"]
+        few = [f"n {found['n']}"] if found["n"] < seeds else []
+        return "\n".join([plus_minus(found, "{:+.3f}").replace(" ", "\n"), *few])
+
     def scored(cell: dict[str, Any]) -> str:
         return "\n".join([plus_minus(cell["score"], "{:.3f}").replace(" ", "\n"), *lacking(cell, seeds)])
 
@@ -133,20 +138,20 @@ def panels(heat: HeatMap) -> list[Panel]:
             (0.0, 1.0),
             "{:.0%}",
             lambda cell: cell["seconds_share"],
-            lambda cell: f"{percent(cell['seconds_share'])}\n{cell['seconds']:.3g} s",
+            lambda cell: f"{percent(cell['seconds_share'])}\n{_seconds(cell['seconds'])}",
         ),
     ]
-    less = [abs(c["minus_reference"]["mean"]) for row in heat["submissions"] for c in row["cells"] if c["minus_reference"]]
-    if less:
-        most = max(less) or 1.0
+    leads = [abs(c["minus_reference"]["mean"]) for row in heat["submissions"] for c in row["cells"] if c["minus_reference"]]
+    if leads:
+        most = max(leads) or 1.0
         found.append(
             Panel(
-                f"less {heat['reference']} (bold: not 0)",
+                f"{metric} less {heat['reference']}",
                 DIFFERENCE,
                 (-most, most),
                 "{:+.3f}",
                 lambda cell: cell["minus_reference"] and cell["minus_reference"]["mean"],
-                lambda cell: plus_minus(cell["minus_reference"], "{:+.3f}").replace(" ", "\n"),
+                less,
                 against_reference=True,
             )
         )
@@ -156,6 +161,7 @@ def panels(heat: HeatMap) -> list[Panel]:
 def _figure(plt: Any, maps: Sequence[tuple[str, HeatMap]]) -> Any:
     sizes = [_size(heat) for _, heat in maps]
     figure = plt.figure(figsize=(max(width for width, _ in sizes), sum(height for _, height in sizes)), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.02)
     parts = figure.subfigures(len(maps), 1, height_ratios=[height for _, height in sizes], squeeze=False)[:, 0]
     for part, (heading, heat) in zip(parts, maps, strict=True):
         _condition(plt, part, heading, heat)
@@ -175,7 +181,8 @@ def _condition(plt: Any, part: Any, heading: str, heat: HeatMap) -> None:
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     drawn, rows = panels(heat), heat["submissions"]
-    part.suptitle(f"{heading}\n{heat_notes(heat)[0]}", x=0.01, ha="left", fontsize=10)
+    bold = f" Bold: the interval of the difference to {heat['reference']} excludes 0." if drawn[-1].against_reference else ""
+    part.suptitle(f"{heading}\n{heat_notes(heat)[0]}{bold}", x=0.01, ha="left", fontsize=10)
     axes = part.subplots(len(rows), len(drawn), sharex=True, sharey=True, squeeze=False)
     for y, row in enumerate(rows):
         for x, panel in enumerate(drawn):
@@ -216,7 +223,13 @@ def _panel(place: Any, panel: Panel, heat: HeatMap, row: dict[str, Any]) -> None
                 look |= {"facecolor": FAILED, "hatch": "///", "linestyle": "-"} if cell["failed"] else {}
             place.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **look))
             box = {"facecolor": FAILED, "edgecolor": "none", "pad": 1} if colour is None and cell["failed"] else None
-            look_of_text = {"fontsize": 7.5, "fontweight": weight, "color": ink(colour or EMPTY), "linespacing": 1.1, "bbox": box}
+            look_of_text = {
+                "fontsize": 7.5 if colour else 6.5,
+                "fontweight": weight,
+                "color": ink(colour or EMPTY),
+                "linespacing": 1.1,
+                "bbox": box,
+            }
             place.text(j, i, text, ha="center", va="center", **look_of_text)
     place.set_xlim(-0.5, len(heat["minutes"]) - 0.5)
     place.set_ylim(-0.5, len(heat["labels"]) - 0.5)
@@ -225,6 +238,13 @@ def _panel(place: Any, panel: Panel, heat: HeatMap, row: dict[str, Any]) -> None
     place.tick_params(length=0)
     for side in place.spines.values():
         side.set_visible(False)
+
+
+def _seconds(used: float) -> str:
+    """``4.8 s``, ``54 s``, ``17.0 min``."""
+    if used >= 600:
+        return f"{used / 60:.1f} min"
+    return f"{used:.0f} s" if used >= 10 else f"{used:.1f} s"
 
 
 def _matplotlib() -> Any:

@@ -58,10 +58,12 @@ def heat_title(heat: HeatMap) -> str:
 def heat_notes(heat: HeatMap) -> list[str]:
     """How the figures came about, a line each."""
     seeds = heat["seeds"]
+    unscaled = heat["labels"] == heat["budgets"] and heat["seconds_allowed"] == [60 * minutes for minutes in heat["minutes"]]
+    scaled = "" if unscaled else " In brackets: as the profile scales them."
     first = "One seed, and no intervals: one seed decides nothing."
     if seeds > 1:
-        first = f"Mean over {seeds} seeds; ±: half of the t interval over seeds, of single places, not corrected for their number."
-    return [first, "labels: share of the budget that was bought; time: share of the clock that was used; of scored cells."]
+        first = f"Mean over {seeds} seeds, or n; ±: half of the t interval over seeds, of a single place, without a correction."
+    return [first, "labels: share of the budget that was bought; time: share of the clock that was used; of scored cells." + scaled]
 
 
 def matrix(heat: HeatMap, row: dict[str, Any]) -> list[list[dict[str, Any]]]:
@@ -119,7 +121,7 @@ def score_span(maps: Sequence[HeatMap]) -> tuple[float, float]:
 
 
 def _table(heat: HeatMap, row: dict[str, Any], scale: tuple[float, float]) -> Table:
-    table = Table(title=Text(row["submission"], style="bold"), title_justify="left", box=None, padding=0, pad_edge=False)
+    table = Table(title=Text(row["submission"], style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("labels ", justify="right", style="dim")
     for j in range(len(heat["minutes"])):
         table.add_column(Text(f" {time_name(heat, j)} "), justify="center")
@@ -127,7 +129,7 @@ def _table(heat: HeatMap, row: dict[str, Any], scale: tuple[float, float]) -> Ta
         texts = [words(cell, heat["seeds"]) for cell in cells]
         height = max(map(len, texts))
         drawn = (_cell(cell, lines, height, scale) for cell, lines in zip(cells, texts, strict=True))
-        table.add_row(Padding(budget_name(heat, i), (0, 1, 0, 0)), *drawn)
+        table.add_row(budget_name(heat, i), *drawn)
     return table
 
 

@@ -60,11 +60,12 @@ class Axes:
         return tuple(Pair(labels, minutes).name for labels in self.labels for minutes in self.minutes)
 
 
-def axes_of(pairs: Iterable[Pair], asked: Collection[Pair] = ()) -> Axes | None:
-    """The grid that pairs form; None where they form none.
+def grids(pairs: Iterable[Pair], asked: Collection[Pair] = ()) -> list[Axes]:
+    """The grids that pairs form, the largest first.
 
     A budget with a single time belongs to no grid, nor does a time with a single budget; what is left once those are taken away,
-    again and again, is the 2-core of the graph that joins budgets and times. It may have places that no pair fills.
+    again and again, is the 2-core of the graph that joins budgets and times. Each of its connected parts is a grid of its own: of
+    budgets and times that lie on no line with those of another. It may have places that no pair fills.
 
     Args:
         asked: pairs that were asked for as a grid; they stay, even as a grid of one row.
@@ -76,14 +77,22 @@ def axes_of(pairs: Iterable[Pair], asked: Collection[Pair] = ()) -> Axes | None:
         if not lone:
             break
         kept -= lone
-    if len(kept) < 2:
-        return None
-    return Axes(tuple(sorted({pair.labels for pair in kept})), tuple(sorted({pair.minutes for pair in kept})))
+    found = []
+    while kept:
+        part = {min(kept)}
+        while more := {p for p in kept - part if any(p.labels == q.labels or p.minutes == q.minutes for q in part)}:
+            part |= more
+        kept -= part
+        if len(part) > 1:
+            found.append(Axes(tuple(sorted({p.labels for p in part})), tuple(sorted({p.minutes for p in part}))))
+    return sorted(found, key=lambda axes: (-len(axes.pairs), axes.labels, axes.minutes))
 
 
-def axes_of_sweep(pairs: Sequence[NamedPair]) -> Axes | None:
-    """``axes_of`` the pairs of a sweep."""
-    return axes_of((named.pair for named in pairs), {named.pair for named in pairs if named.kind == "grid"})
+def grids_of_sweep(pairs: Sequence[NamedPair]) -> list[Axes]:
+    """Those that were asked for as grids; where none was, all that the pairs of a sweep form."""
+    asked = {named.pair for named in pairs if named.kind == "grid"}
+    found = grids((named.pair for named in pairs), asked)
+    return [axes for axes in found if any(pair in axes for pair in asked)] if asked else found
 
 
 def require_grid(pairs: Sequence[NamedPair]) -> None:
@@ -92,7 +101,7 @@ def require_grid(pairs: Sequence[NamedPair]) -> None:
     Raises:
         ConfigurationError: they form none.
     """
-    if axes_of_sweep(pairs) is None:
+    if not grids_of_sweep(pairs):
         named = ", ".join(named.pair.name for named in pairs)
         raise ConfigurationError(
             f"--heat-map draws label budgets x times, and the pairs {named} cross in no grid; add --pairs grid:500,1000x15,30, "
@@ -162,14 +171,12 @@ def heat_map(
 
 
 def sweep_heat_maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[HeatMap]:
-    """A map per pipeline, label quality and split of a sweep; none where its pairs form no grid.
+    """A map per pipeline, label quality, split and grid of a sweep; none where its pairs form no grid.
 
     Args:
         rows: of the cells that are there, failed ones too, by digest.
     """
-    axes, profile = axes_of_sweep(experiment.pairs), experiment.profile
-    if axes is None:
-        return []
+    found, profile = grids_of_sweep(experiment.pairs), experiment.profile
     names = list(experiment.labels.values())
     reference = next((label for (_, name), label in experiment.labels.items() if name == REFERENCE), None)
     metric = profile.round.primary_metric
@@ -187,31 +194,39 @@ def sweep_heat_maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[Hea
         dict(zip(("pipeline", "label_quality", "score_split"), key, strict=True))
         | heat_map(group, axes, names, scale=scale, metric=metric, seeds=seeds, reference=reference)
         for key, group in runs.items()
+        for axes in found
     ]
 
 
-def condition_heat_map(
+def condition_heat_maps(
     condition: Condition, strategies: Sequence[str], metric: str, reference: str | None, level: float
-) -> HeatMap | None:
-    """The map of stored cells that may stand in one table; None where those of the strategies form no grid.
+) -> list[HeatMap]:
+    """A map per grid that the stored cells of a condition form, those of the strategies alone.
 
-    Args:
-        strategies: those that count; one without a cell on the grid is left out.
+    A strategy without a cell on a grid is left out of its map. A place should have as many seeds as any has on that grid.
     """
-    places = {place: cell for place, cell in condition.cells.items() if place[0] in strategies}
-    axes = axes_of({Pair.parse(pair) for _, pair, _ in places})
-    if axes is None:
-        return None
-    runs = []
-    for (name, pair, seed), cell in places.items():
-        if pair in axes.pairs:
-            score = condition.value((name, pair, seed), metric) if cell["scored"] else None
-            runs.append(Run(name, pair, seed, cell["verdict"], score, cell["purchase"]["bought"], cell["purchase"].get("seconds")))
-    names = [name for name in strategies if any(run.submission == name for run in runs)]
+    runs = [
+        Run(
+            name,
+            pair,
+            seed,
+            cell["verdict"],
+            condition.value((name, pair, seed), metric) if cell["scored"] else None,
+            cell["purchase"]["bought"],
+            cell["purchase"].get("seconds"),
+        )
+        for (name, pair, seed), cell in condition.cells.items()
+        if name in strategies
+    ]
     profile = condition.rules["profile"]
     scale = (profile["budget_scale"], profile["seconds_per_minute"])
-    options = {"scale": scale, "metric": metric, "seeds": len(condition.seeds), "reference": reference, "level": level}
-    return heat_map(runs, axes, names, **options)
+    maps = []
+    for axes in grids({Pair.parse(run.pair) for run in runs}):
+        there = [run for run in runs if run.pair in axes.pairs]
+        names = [name for name in strategies if any(run.submission == name for run in there)]
+        options = {"scale": scale, "metric": metric, "seeds": len({run.seed for run in there}), "reference": reference}
+        maps.append(heat_map(there, axes, names, **options, level=level))
+    return maps
 
 
 def _interval(values: Sequence[float], level: float) -> dict[str, Any] | None:
