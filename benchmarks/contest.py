@@ -11,7 +11,7 @@ import numpy as np
 import evaluator.training.weights
 from benchmarks.phases import Phases, observed, replaced, wait_for
 from benchmarks.plain_loop import BATCH_SIZE, predict_plainly, train_plainly
-from benchmarks.timing import Stamps, Timing, peak_of, reset_peak
+from benchmarks.timing import WARM_UP, Stamps, Timing, peak_of, reset_peak
 from evaluator.data.folders import Split
 from evaluator.training import device as devices
 from evaluator.training.loop import train
@@ -39,9 +39,9 @@ class Data:
 def time_plain(
     pipeline: Pipeline, data: Data, batch_size: int, steps: int, *, device: str, threads: int, workers: int = 0
 ) -> Timing:
-    """``steps`` steps of the plain loop after one that is not counted; decoding and augmenting included."""
+    """``steps`` steps of the plain loop after those that are not counted; decoding and augmenting included."""
     reset_peak(device)
-    stamps, n = Stamps(device), batch_size * (steps + 1)
+    stamps, n = Stamps(device), batch_size * (steps + WARM_UP)
     train_plainly(
         single_epoch(pipeline, batch_size),
         data.split,
@@ -56,9 +56,9 @@ def time_plain(
 
 
 def time_ours(pipeline: Pipeline, data: Data, batch_size: int, steps: int, *, device: str, threads: int) -> Timing:
-    """``steps`` steps of ours after one that is not counted; each image's share of having been decoded once is added."""
+    """``steps`` steps of ours after those that are not counted; each image's share of having been decoded once is added."""
     reset_peak(device)
-    stamps, n = Stamps(device), batch_size * (steps + 1)
+    stamps, n = Stamps(device), batch_size * (steps + WARM_UP)
     items = np.arange(n) % len(data.split)
     train(
         single_epoch(pipeline, batch_size),
@@ -105,7 +105,7 @@ def single_epoch(pipeline: Pipeline, batch_size: int) -> Pipeline:
 def phases_of_plain(pipeline: Pipeline, data: Data, batch_size: int, steps: int, *, device: str, threads: int) -> dict[str, float]:
     """Milliseconds per image of each phase of the plain loop; evaluation per image evaluated."""
     where = devices.resolve(device)
-    phases, n = Phases(where), batch_size * (steps + 1)
+    phases, n = Phases(where), batch_size * (steps + WARM_UP)
     stamps = Stamps(device, on_first=phases.seconds.clear)
     trained = train_plainly(
         single_epoch(pipeline, batch_size),
@@ -124,9 +124,9 @@ def phases_of_plain(pipeline: Pipeline, data: Data, batch_size: int, steps: int,
 
 
 def phases_of_ours(pipeline: Pipeline, data: Data, batch_size: int, steps: int, *, device: str, threads: int) -> dict[str, float]:
-    """Milliseconds per image of each phase of ours, taken from outside by hooks; the first step is not counted."""
+    """Milliseconds per image of each phase of ours, taken from outside by hooks; the warm-up is not counted."""
     where = devices.resolve(device)
-    phases, n = Phases(where), batch_size * (steps + 1)
+    phases, n = Phases(where), batch_size * (steps + WARM_UP)
     items = np.arange(n) % len(data.split)
     stamps = Stamps(device, on_first=phases.seconds.clear)
     recipe = single_epoch(pipeline, batch_size)

@@ -9,9 +9,9 @@
 How the contest is measured
 - The data are painted sheets, written as PNG files of the pipeline's size. The plain loop (``benchmarks/plain_loop.py``) decodes
   them for every image pass; ours decodes each once into the image cache, and a tenth of that (ten epochs) is added to each pass.
-- Recipe, initial weights and architecture are the same; both are stopped after as many steps as ``--steps`` says. The first step is
-  a warm-up and is not counted. A figure is the time per image pass of the counted steps; a training of any length is that times
-  images times epochs, which is how whole trainings are extrapolated.
+- Recipe, initial weights and architecture are the same; both are stopped after as many steps as ``--steps`` says. Two steps
+  before them are a warm-up and are not counted (``timing.WARM_UP`` says why). A figure is the time per image pass of the counted
+  steps; a training of any length is that times images times epochs, which is how whole trainings are extrapolated.
 - Frozen features: the plain loop makes as many forward passes as there are epochs, and is timed by steps as above. Ours is timed
   from the moment its weights are loaded to the end of its whole training, all epochs, embedding included once ("one view": without
   augmentation in either) or once per epoch ("views": augmented like the plain loop).

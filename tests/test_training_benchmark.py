@@ -15,7 +15,7 @@ from benchmarks.contest import Data, phases_of_ours, phases_of_plain, single_epo
 from benchmarks.operations import matrix_product_rate, operations_per_image
 from benchmarks.race_tables import contest_table, phase_table, ratio_table
 from benchmarks.races import Race, races, recipe_for, row
-from benchmarks.timing import Ratio, Timing
+from benchmarks.timing import WARM_UP, Ratio, Stamps, Timing
 from benchmarks.training import parse
 from evaluator.data.folders import read_split
 from evaluator.data.make import DataSpec, make_dataset
@@ -73,6 +73,20 @@ def test_the_warm_up_is_not_counted_and_the_batch_is_ours_to_choose(data):
     assert plain.images == pytest.approx(2 * 3)
     assert ours.images == pytest.approx(2 * 4)
     assert ours.seconds > 8 * 0.5e-3 / 10, "each pass carries its share of decoding once"
+
+
+def test_the_clock_starts_when_the_warm_up_is_over():
+    started = []
+    stamps = Stamps("cpu", on_first=lambda: started.append(stamps.steps))
+    for step in range(1, 6):
+        stamps(step / 5)
+    assert started == [WARM_UP]
+    assert stamps.timing(50).images == pytest.approx(50 * (5 - WARM_UP) / 5)
+    short = Stamps("cpu")
+    for step in range(1, WARM_UP + 1):
+        short(step / WARM_UP)
+    with pytest.raises(ValueError, match="nothing but its warm-up"):
+        short.timing(10)
 
 
 def test_phases_cover_a_step_of_both_routes(data):

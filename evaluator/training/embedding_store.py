@@ -39,7 +39,7 @@ from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import evaluating, through
 from evaluator.training.weights import load_starting_weights, starting_weights_identity
 
-VERSION = 1
+VERSION = 2
 """Part of every file's name; raised when the computing of embeddings changes."""
 _CHUNK = 1024
 """Images that are read at a time."""
