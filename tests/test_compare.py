@@ -339,7 +339,7 @@ def test_cells_that_form_a_grid_have_a_heat_map(stored, planted):
     assert (second["bought"], second["bought_share"], second["seconds_share"]) == (12, 1.2, pytest.approx(3 / 90, abs=1e-6))
     page = markdown(report(stored))
     assert "### good: macro F1, labels and time by label budget and time" in page
-    assert "labels 120 %; time 7 %; n 1, 2 failed" in page
+    assert "labels 120%; time 7%; n 1, 2 failed" in page
 
 
 def test_cells_on_no_grid_have_no_heat_map(stored, planted):
@@ -363,7 +363,7 @@ def test_the_verb_shows_and_draws_the_heat_map(stored, planted, capsys, monkeypa
     assert cli(["compare", str(stored.root), "--heat-map", str(tmp_path / "map.svg")]) == 0
     out = capsys.readouterr().out
     assert "1000 (20)" in out
-    assert "labels 60 %" in out
+    assert "labels 60%" in out
     assert max(len(line.rstrip()) for line in out.splitlines()) <= 120
     drawn = (tmp_path / "map.svg").read_text()
     for label in ("clean labels", "label quality 0.9"):

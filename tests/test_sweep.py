@@ -477,7 +477,7 @@ def test_the_maps_stand_below_the_table_where_a_grid_was_asked_for(ready):
     assert "621:17" in table
     assert "500:15" not in table, "it stands in the map"
     assert "500 (10)" in maps
-    assert "labels 40 %" in maps
+    assert "labels 40%" in maps
     experiment = ready(pairs=("public",))
     assert "labels" not in printed(summed_up(experiment, rows_of(experiment, lambda s: 0.5))).replace("labels of", "")
 
@@ -668,7 +668,7 @@ def test_a_sweep_of_a_grid_draws_its_picture(sweep, strategy, tmp_path):
     status, out, _ = sweep(*options)
     assert status == 1, "a cell failed; the picture is drawn all the same"
     assert "heat map: map.svg" in out
-    assert "labels 100 %" in out
+    assert "labels 100%" in out
     assert "1 RUNTIME_ERROR" in out
     assert (tmp_path / "map.svg").read_text().count("1 RUNTIME_ERROR -->") == 2 * 3
     _, out, err = sweep(*options, "--json")

@@ -106,8 +106,8 @@ def plus_minus(interval: dict[str, Any], form: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    """``98 %``; a dash where it is not known."""
-    return "-" if share is None else f"{100 * share:.0f} %"
+    """``98%``; a dash where it is not known."""
+    return "-" if share is None else f"{share:.0%}"
 
 
 def scores(maps: Sequence[HeatMap]) -> list[float]:
@@ -124,7 +124,7 @@ def _table(heat: HeatMap, row: dict[str, Any], scale: tuple[float, float]) -> Ta
     table = Table(title=Text(row["submission"], style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("labels ", justify="right", style="dim")
     for j in range(len(heat["minutes"])):
-        table.add_column(Text(f" {time_name(heat, j)} "), justify="center")
+        table.add_column(Text(time_name(heat, j).replace(" (", "\n("), justify="center"), justify="center")
     for i, cells in enumerate(matrix(heat, row)):
         texts = [words(cell, heat["seeds"]) for cell in cells]
         height = max(map(len, texts))
