@@ -1,370 +1,236 @@
-"""Every idea for a faster training as a pair, off and on: same step, same data, taking turns, each setting in a process of its own.
+"""Every idea for a faster training as a pair, off and on: same step, same data, taking turns, each side in processes of its own.
 
-The step is ours with switches: rows of a uint8 array are transformed as a batch, sent forward and backward, clipped and stepped.
-What is timed is steps alone; the first turn of every process is a warm-up. A test holds this step against the loop's.
+What is timed is steps alone; the first turn of every process is a warm-up. A row says what was measured and nothing else: whether
+an idea is faster follows from its rounds. ``state`` and ``today`` say what the training does at present, whatever was measured.
 """
 
 from __future__ import annotations
 
-import argparse
-import copy
 import os
-import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from rich.console import Console
-from rich.table import Table
-from torch import nn
 
+from benchmarks.idea_rows import Row
 from benchmarks.operations import machine
-from benchmarks.phases import wait_for
-from benchmarks.timing import Ratio, Timing, peak_of
+from benchmarks.step_timing import epoch, first_step, take, together
+from benchmarks.steps import Settings
+from benchmarks.stopwatch import machine_seconds, processor_seconds
+from benchmarks.timing import Timing
 from benchmarks.turns import Contestant, Sides, alternate
-from evaluator.seeds import generator
-from evaluator.training import device as devices
-from evaluator.training.allocator import keep_memory
-from evaluator.training.augment import draw, transform
-from evaluator.training.convolutions import quicken
-from evaluator.training.network import build_network
 from evaluator.training.pipeline import Pipeline
-from evaluator.training.weights import load_starting_weights
 
 CELLS = 4
 """Trainings at a time on one large GPU."""
-NO_DEVICE = "not measured: no CUDA device"
+NO_DEVICE = "no CUDA device"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The switches of a step. ``kept_memory``: the process keeps freed memory (glibc) instead of giving it back to the system."""
+class Bench:
+    """How ideas are measured: ``repeats`` rounds of ``steps`` steps, ``threads`` per operator where an idea does not say."""
 
-    quicken: bool = True
-    channels_last: bool = True
-    fused: bool = True
-    whole_batch: bool = True
-    kept_memory: bool = True
-    bf16: bool = False
-    compiled: bool = False
-    graphed: bool = False
-    threads: int = 1
+    pipeline: Pipeline
+    steps: int
+    repeats: int
+    threads: int
+    device: str
 
+    @property
+    def kind(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return self.device.partition(":")[0]
 
-class Step:
-    """A training that is advanced step by step."""
+    @property
+    def base(self) -> Settings:
+        """What the loop does on this device."""
+        return Settings(threads=self.threads, bf16=self.kind == "cuda")
 
-    def __init__(self, settings: Settings, pipeline: Pipeline, device: str, seed: int = 0) -> None:
-        torch.set_num_threads(settings.threads)
-        self.settings, self.pipeline, self.device = settings, pipeline, devices.resolve(device)
-        if settings.kept_memory:
-            keep_memory()
-        model = build_network(pipeline.architecture, 6, seed=seed, image_size=pipeline.image_size)
-        load_starting_weights(model, pipeline.weights, pipeline.architecture)
-        layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        self.layout, self.model = layout, model.to(self.device, memory_format=layout)
-        if settings.quicken and self.device.type == "cpu":
-            quicken(self.model)
-        self.forward: Callable = torch.compile(self.model) if settings.compiled else self.model
-        rng, n = generator(seed, "ideas"), 4 * pipeline.batch_size
-        images = rng.integers(0, 256, (n, pipeline.image_size, pipeline.image_size, 3), dtype=np.uint8)
-        self.images = torch.from_numpy(images).to(self.device)
-        self.targets = torch.from_numpy((rng.random((n, 6)) < 0.3).astype(np.float32)).to(self.device)
-        self.draws = draw(rng, n)
-        options: dict[str, Any] = {"fused": True} if settings.fused else {"foreach": False, "fused": False}
-        if settings.graphed:
-            options["capturable"] = True
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-4, **options)
-        self.taken, self._replay = 0, None
+    def steps_of(self, settings: Settings, steps: int | None = None) -> Callable[[], Timing]:
+        """A turn that can be sent to a process."""
+        return partial(take, settings, self.pipeline, steps or self.steps, self.device)
 
-    def __call__(self) -> torch.Tensor:
-        """One step; its loss, on the device."""
-        size, at = self.pipeline.batch_size, (self.taken % 4) * self.pipeline.batch_size
-        self.taken += 1
-        x = self._input(slice(at, at + size))
-        targets = self.targets[at : at + size]
-        return self._graph(x, targets) if self.settings.graphed else self._learn(x, targets)
-
-    def evaluate(self, images: int, model: nn.Module | None = None) -> None:
-        """Forward passes of so many images, in batches of 64."""
-        model = copy.deepcopy(self.model).eval() if model is None else model
-        with torch.inference_mode():
-            for start in range(0, images, 64):
-                rows = torch.arange(start, min(start + 64, images), device=self.device) % len(self.images)
-                model(transform(self.images[rows], self.pipeline).contiguous(memory_format=self.layout))
-
-    def _input(self, rows: slice) -> torch.Tensor:
-        if self.settings.whole_batch:
-            x = transform(self.images[rows], self.pipeline, self.draws[rows])
-        else:
-            items = range(rows.start, rows.stop)
-            x = torch.cat([transform(self.images[i : i + 1], self.pipeline, self.draws[i : i + 1]) for i in items])
-        return x.contiguous(memory_format=self.layout)
-
-    def _learn(self, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        self.model.train()
-        cuda = self.device.type == "cuda"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.bf16 or cuda):
-            logits = self.forward(x)
-        loss = F.binary_cross_entropy_with_logits(logits.float(), targets)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.pipeline.gradient_clip or torch.inf)
-        self.optimiser.step()
-        return loss.detach()
-
-    def _graph(self, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The step as one CUDA graph: recorded once, after three steps on a stream of their own, then replayed."""
-        if self._replay is None:
-            self._x, self._targets = x.clone(memory_format=self.layout), targets.clone()
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                for _ in range(3):
-                    self._learn(self._x, self._targets)
-            torch.cuda.current_stream().wait_stream(stream)
-            self._replay = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._replay):
-                self._loss = self._learn(self._x, self._targets)
-        self._x.copy_(x)
-        self._targets.copy_(targets)
-        self._replay.replay()
-        return self._loss
+    def settings(self) -> dict[str, Any]:
+        """What of it decides a row."""
+        recipe = {name: getattr(self.pipeline, name) for name in ("architecture", "batch_size", "epochs")}
+        return recipe | {"steps": self.steps, "repeats": self.repeats, "threads": self.threads, "torch": torch.__version__}
 
 
-_STEPS: dict[tuple, Step] = {}
-"""Trainings of this process, kept between its turns."""
+@dataclass(frozen=True)
+class Found:
+    """Timings off and on, without the warm-up, and what is paid once."""
+
+    off: list[Timing]
+    on: list[Timing]
+    once: dict[str, float] = field(default_factory=dict)
 
 
-def take(settings: Settings, pipeline: Pipeline, steps: int, device: str, seed: int = 0) -> Timing:
-    """``steps`` steps in this process; before the first ones, one that is not counted."""
-    key = (settings, pipeline, device, seed)
-    if key not in _STEPS:
-        _STEPS[key] = Step(settings, pipeline, device, seed)
-        _STEPS[key]()
-    step = _STEPS[key]
-    wait_for(step.device)
-    clock, cpu = time.perf_counter(), time.process_time()
-    for _ in range(steps):
-        step()
-    wait_for(step.device)
-    seconds, used = time.perf_counter() - clock, time.process_time() - cpu
-    return Timing(steps * pipeline.batch_size, seconds, used, peak_of(step.device))
+Measure = Callable[[Bench, Sides], Found]
 
 
-def compiled(pipeline: Pipeline, steps: int, threads: int, device: str, cache: str) -> tuple[float, Timing]:
-    """Seconds of the first step, which compiles, and what later steps take; compiled code is kept in the folder ``cache``."""
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-    step = Step(Settings(compiled=True, threads=threads), pipeline, device)
-    started = time.perf_counter()
-    step()
-    wait_for(step.device)
-    seconds = time.perf_counter() - started
-    _STEPS[key := (step.settings, pipeline, device, 0)] = step
-    return seconds, take(key[0], pipeline, steps, device)
+def _rounds(bench: Bench, off: Callable[[], Timing], on: Callable[[], Timing]) -> tuple[list[Timing], list[Timing]]:
+    """Both in turn, here; the first round is the warm-up."""
+    found = [(off(), on()) for _ in range(bench.repeats + 1)][1:]
+    return [a for a, _ in found], [b for _, b in found]
 
 
-def epoch(pipeline: Pipeline, steps: int, evaluated: int, background: bool, device: str) -> Timing:
-    """An epoch of ``steps`` steps with the evaluation of the one before: after it on two threads, or beside it on one each."""
-    settings = Settings(threads=1 if background else 2)
-    key = (settings, pipeline, device, 0)
-    if key not in _STEPS:
-        _STEPS[key] = Step(settings, pipeline, device)
-        _STEPS[key]()
-    step = _STEPS[key]
-    clock, cpu = time.perf_counter(), time.process_time()
-    if background:
-        other = threading.Thread(target=step.evaluate, args=(evaluated, copy.deepcopy(step.model).eval()))
-        other.start()
-    for _ in range(steps):
-        step()
-    if background:
-        other.join()
-    else:
-        step.evaluate(evaluated)
-    wait_for(step.device)
-    return Timing(steps * pipeline.batch_size, time.perf_counter() - clock, time.process_time() - cpu)
+def switched(off: dict[str, Any] | None = None, on: dict[str, Any] | None = None) -> Measure:
+    """The step with its settings changed on either side."""
+
+    def measure(bench: Bench, sides: Sides) -> Found:
+        a, b = (replace(bench.base, **(changes or {})) for changes in (off, on))
+        contestants = {name: Contestant(name, bench.steps_of(settings)) for name, settings in (("off", a), ("on", b))}
+        found = alternate(sides, contestants, bench.repeats + 1)
+        return Found(found["off"][1:], found["on"][1:])
+
+    return measure
 
 
-def together(sides: Sides, settings: Settings, pipeline: Pipeline, steps: int, device: str, cells: int) -> Timing:
-    """``cells`` trainings at a time, each in a process of its own: all their images, until the last is done."""
-    jobs = [sides.submit(f"cell {i}", partial(take, settings, pipeline, steps, device, i)) for i in range(cells)]
-    wait(jobs)
-    found = [job.result() for job in jobs]
-    return Timing(sum(t.images for t in found), max(t.seconds for t in found), sum(t.cpu_seconds for t in found))
+def two_cells(bench: Bench, sides: Sides) -> Found:
+    """One cell on two threads against two cells on one each, half as many steps in each of the two."""
+    one, each = replace(bench.base, threads=2), replace(bench.base, threads=1)
+    alone = partial(sides.run, "one", bench.steps_of(one, 2 * bench.steps))
+    beside = partial(together, sides, each, bench.pipeline, bench.steps, bench.device, 2)
+    return Found(*_rounds(bench, alone, beside))
+
+
+def cells_on_a_gpu(bench: Bench, sides: Sides) -> Found:
+    """One cell at a time against ``CELLS`` at a time."""
+    alone = partial(sides.run, "one", bench.steps_of(bench.base))
+    beside = partial(together, sides, bench.base, bench.pipeline, bench.steps, bench.device, CELLS)
+    return Found(*_rounds(bench, alone, beside))
+
+
+def evaluated_beside(bench: Bench, sides: Sides) -> Found:
+    """Epoch and evaluation one after the other on two threads, against both at a time on one each."""
+    settings = {side: replace(bench.base, threads=threads) for side, threads in (("off", 2), ("on", 1))}
+    runs = {
+        side: Contestant(side, partial(epoch, settings[side], bench.pipeline, bench.steps, side == "on", bench.device))
+        for side in ("off", "on")
+    }
+    found = alternate(sides, runs, bench.repeats + 1)
+    return Found(found["off"][1:], found["on"][1:])
+
+
+def compiled(bench: Bench, sides: Sides) -> Found:
+    """Steps of the compiled network, and its first step twice: with an empty cache, and in a new process with what that left."""
+    settings = replace(bench.base, compiled=True)
+    with tempfile.TemporaryDirectory(prefix="compiled-") as cache:
+        first = partial(first_step, settings, bench.pipeline, bench.device, cache)
+        with Sides() as before:
+            cold = before.run("cold", first)
+        warm = sides.run("on", first)
+        off, on = (partial(sides.run, side, bench.steps_of(s)) for side, s in (("off", bench.base), ("on", settings)))
+        return Found(*_rounds(bench, off, on), {"cold": cold, "warm": warm})
 
 
 @dataclass(frozen=True)
 class Idea:
-    """A pair of settings, whether the loop has the idea, and why or why not."""
+    """An idea: what is off and on, how it is measured, and what the training does today.
+
+    Attributes:
+        state: ``on``, ``off`` or ``a choice``, of the training as it is today; ``today`` says more.
+        only: the kind of device that it concerns, ``cpu`` or ``cuda``; empty for both.
+        cores: that it needs.
+    """
 
     name: str
-    off: Settings
-    on: Settings
-    kept: str
-    why: str
+    off: str
+    on: str
+    measure: Measure
+    state: str
+    today: str = ""
+    only: str = ""
+    cores: int = 1
 
-    def sides(self) -> list[tuple[str, Settings]]:
-        """Both settings by name."""
-        return [("off", self.off), ("on", self.on)]
-
-
-def pairs(threads: int) -> list[Idea]:
-    """The ideas that are a switch of the step."""
-    base = Settings(threads=threads)
-    return [
-        Idea("convolutions of our own (quicken)", replace(base, quicken=False), base, "yes", "equal but for rounding"),
-        Idea("channels last", replace(base, channels_last=False), base, "yes", "the layout that the convolutions want"),
-        Idea("fused optimiser", replace(base, fused=False), base, "yes", "one call instead of thousands of small ones"),
-        Idea("whole-batch augmentation", replace(base, whole_batch=False), base, "yes", "equal to the bit"),
-        Idea("keep freed memory", replace(base, kept_memory=False), base, "yes", "equal to the bit; no pages to clear"),
-        Idea("bfloat16 on the CPU", base, replace(base, bf16=True), "no", "changes results; pays on processors with AMX alone"),
-        Idea("two threads instead of one", replace(base, threads=1), replace(base, threads=2), "a choice", "--threads"),
-    ]
+    def hindrance(self, bench: Bench) -> str:
+        """Why it cannot be measured here; empty where it can."""
+        if self.only == "cuda" and bench.kind != "cuda":
+            return NO_DEVICE
+        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return f"needs {self.cores} cores, and there is {there}" if there < self.cores else ""
 
 
-def measure(options: argparse.Namespace, size: int, pipeline: Pipeline, told: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Rows of all ideas at one size."""
-    rows, device, steps = [], options.device, options.steps
-    cuda = device.startswith("cuda")
+CACHED = switched({"cached": False})
+WHOLE_BATCH = switched({"whole_batch": False})
+FUSED = switched({"fused": False})
+CHANNELS_LAST = switched({"channels_last": False})
+QUICKENED = switched({"quicken": False})
+KEPT_MEMORY = switched({"kept_memory": False})
+BFLOAT16 = switched({"bf16": False}, {"bf16": True})
+TWO_THREADS = switched({"threads": 1}, {"threads": 2})
+GRAPHED = switched(on={"graphed": True})
 
-    def wanted(name: str) -> bool:
-        return options.only in name
-
-    def row(name: str, off: list[Timing], on: list[Timing], kept: str, why: str, **more: Any) -> None:
-        median = [statistics.median(t.ms for t in side) for side in (off, on)]
-        cpu = [statistics.median(t.cpu_ms for t in side) for side in (off, on)]
-        ratio = Ratio.between(off, on).as_dict()
-        rows.append(
-            {"size": size, "idea": name, "ms_off": median[0], "ms_on": median[1], "cpu_ms_off": cpu[0], "cpu_ms_on": cpu[1]}
-        )
-        rows[-1] |= {"ratio": ratio, "n": len(off), "kept": kept, "why": why, **more}
-        told(f"{size} px, {name}: {median[0]:.2f} -> {median[1]:.2f} ms per image")
-
-    def compare(off: Contestant, on: Contestant, sides: Sides) -> tuple[list[Timing], list[Timing]]:
-        found = alternate(sides, {"off": off, "on": on}, options.repeats + 1)
-        return found["off"][1:], found["on"][1:]  # the first turn of a process is a warm-up
-
-    for idea in pairs(options.threads):
-        cpu_only = idea.name in ("bfloat16 on the CPU", "two threads instead of one", "keep freed memory")
-        if wanted(idea.name) and not (cuda and (cpu_only or idea.name.startswith("convolutions"))):
-            with Sides() as sides:
-                runs = [Contestant(side, partial(take, s, pipeline, steps, device)) for side, s in idea.sides()]
-                row(idea.name, *compare(*runs, sides), idea.kept, idea.why)
-    base = Settings(threads=options.threads)
-    name = "two trainings side by side on two cores"
-    if wanted(name) and not cuda:
-        with Sides() as sides:
-            off, on = [], []
-            for _ in range(options.repeats + 1):
-                off.append(sides.run("one", partial(take, replace(base, threads=2), pipeline, 2 * steps, device)))
-                on.append(together(sides, replace(base, threads=1), pipeline, steps, device, 2))
-            row(name, off[1:], on[1:], "yes", "a sweep's workers, one thread each, instead of one cell on two threads")
-    name = "evaluation in the background"
-    if wanted(name):
-        with Sides() as sides:
-            runs = [
-                Contestant(side, partial(epoch, pipeline, steps, 4 * pipeline.batch_size, side == "on", device))
-                for side in ("off", "on")
-            ]
-            row(name, *compare(*runs, sides), "no", "the same cores do the same work; a sweep keeps them busy anyway")
-    name = "torch.compile"
-    if wanted(name):
-        rows += compiling(options, size, pipeline, base, told)
-    for name, kept, why in (
-        ("CUDA graphs", "no", "batch sizes differ by one and rates change; to be judged on a GPU"),
-        (f"{CELLS} cells on one GPU", "a choice", "one process per cell: --workers of a sweep"),
-    ):
-        if not wanted(name):
-            continue
-        if not cuda:
-            rows.append({"size": size, "idea": name, "kept": kept, "why": NO_DEVICE, "n": 0})
-            continue
-        with Sides() as sides:
-            off, on = [], []
-            for _ in range(options.repeats + 1):
-                off.append(sides.run("one", partial(take, base, pipeline, steps, device)))
-                if name == "CUDA graphs":
-                    on.append(sides.run("graphed", partial(take, replace(base, graphed=True), pipeline, steps, device)))
-                else:
-                    on.append(together(sides, base, pipeline, steps, device, CELLS))
-            row(name, off[1:], on[1:], kept, why)
-    return rows
+IDEAS = (
+    Idea("batches from the uint8 cache", "a PNG file decoded per image", "rows of an array", CACHED, "on"),
+    Idea("whole-batch augmentation", "image by image", "the batch at once", WHOLE_BATCH, "on"),
+    Idea("fused optimiser", "the AdamW that torch takes by itself", "its fused form", FUSED, "on"),
+    Idea("channels last", "contiguous", "channels last", CHANNELS_LAST, "on"),
+    Idea("quickened convolutions", "torch's own", "those of `convolutions.py`", QUICKENED, "on", "in EfficientNets", only="cpu"),
+    Idea("keep freed memory", "given back", "kept by the process", KEPT_MEMORY, "on", "where the C library is glibc", only="cpu"),
+    Idea("bfloat16 on the CPU", "float32", "bfloat16", BFLOAT16, "off", only="cpu"),
+    Idea("two threads for one cell", "one", "two", TWO_THREADS, "a choice", "`--threads`", only="cpu", cores=2),
+    Idea(
+        "two cells side by side",
+        "one cell on two threads",
+        "two cells on one each",
+        two_cells,
+        "on",
+        "in a sweep; `local_evaluation.py` trains one at a time",
+        only="cpu",
+        cores=2,
+    ),
+    Idea(
+        "evaluation in the background",
+        "after the epoch, on two threads",
+        "beside the next epoch, on one each",
+        evaluated_beside,
+        "off",
+        "after the epoch, where there is a validation share",
+        cores=2,
+    ),
+    Idea("torch.compile", "as it is", "compiled, the cache kept between cells", compiled, "off"),
+    Idea("bfloat16 on a GPU", "float32", "bfloat16", BFLOAT16, "on", "float16 on devices without it", only="cuda"),
+    Idea("CUDA graphs", "kernel by kernel", "a step is one graph", GRAPHED, "off", only="cuda"),
+    Idea(
+        f"{CELLS} cells on one GPU", "one", f"{CELLS} at a time", cells_on_a_gpu, "a choice", "`--workers` of a sweep", only="cuda"
+    ),
+)
 
 
-def compiling(options, size: int, pipeline: Pipeline, base: Settings, told: Callable[[str], None]) -> list[dict[str, Any]]:
-    """The row of ``torch.compile``: steps with and without, and how long the first step takes with its cache cold and warm."""
-    with tempfile.TemporaryDirectory() as cache:
-        job = partial(compiled, pipeline, options.steps, options.threads, options.device, cache)
+def ideas_for(kind: str) -> list[Idea]:
+    """Those of the table of a kind of device: on CUDA without those of the CPU, on the CPU with those that wait for a device."""
+    return [idea for idea in IDEAS if kind == "cpu" or idea.only != "cpu"]
+
+
+def measured(idea: Idea, bench: Bench) -> Row:
+    """The row of an idea; one that fails is a row that says how."""
+    found, trouble = Found([], []), idea.hindrance(bench)
+    started, busy, own = time.perf_counter(), machine_seconds(), processor_seconds()
+    if not trouble:
         try:
             with Sides() as sides:
-                cold, _ = sides.run("cold", job)
-            with Sides() as sides:
-                warm, first = sides.run("on", job)
-                settings = replace(base, compiled=True)
-                sides.run("off", partial(take, base, pipeline, options.steps, options.device))
-                off = [sides.run("off", partial(take, base, pipeline, options.steps, options.device))]
-                on = [first]
-                for _ in range(options.repeats - 1):
-                    off.append(sides.run("off", partial(take, base, pipeline, options.steps, options.device)))
-                    on.append(sides.run("on", partial(take, settings, pipeline, options.steps, options.device)))
-        except Exception as error:  # whatever a compiler can raise: the other ideas are still worth their rows
-            why = f"not measured: {type(error).__name__}: {str(error).strip().splitlines()[-1][:100]}"
-            return [{"size": size, "idea": "torch.compile", "kept": "no", "why": why, "n": 0}]
-    median = [statistics.median(t.ms for t in side) for side in (off, on)]
-    told(f"{size} px, torch.compile: {median[0]:.2f} -> {median[1]:.2f} ms per image, compiled in {cold:.0f} s ({warm:.0f} s warm)")
-    saved = (median[0] - median[1]) / 1e3
-    worth = (
-        f"pays after {warm / saved:.0f} image passes with a warm cache, {cold / saved:.0f} with a cold one"
-        if saved > 0
-        else "slower"
+                found = idea.measure(bench, sides)
+        except Exception as error:  # of a compiler, a device, a killed process: the other ideas are still worth their rows
+            lines = str(error).strip().splitlines() or [""]
+            trouble = f"{type(error).__name__}: {lines[-1][:100]}"
+    others = None
+    if found.off and busy is not None:
+        # The processes of the sides have ended, so that their time is known.
+        beside = machine_seconds() - busy - (processor_seconds() - own)
+        others = max(beside, 0.0) / (time.perf_counter() - started)
+    return Row(
+        size=bench.pipeline.image_size,
+        idea=idea.name,
+        settings=bench.settings(),
+        machine=machine(bench.device, bench.threads),
+        off=tuple(found.off),
+        on=tuple(found.on),
+        once=found.once,
+        trouble=trouble,
+        others=others,
     )
-    return [
-        {
-            "size": size,
-            "idea": "torch.compile",
-            "ms_off": median[0],
-            "ms_on": median[1],
-            "cpu_ms_off": statistics.median(t.cpu_ms for t in off),
-            "cpu_ms_on": statistics.median(t.cpu_ms for t in on),
-            "ratio": Ratio.between(off, on).as_dict(),
-            "n": len(off),
-            "kept": "no",
-            "why": f"{cold:.0f} s to compile, {warm:.0f} s from its cache; {worth}",
-            "compile_seconds": {"cold": cold, "warm": warm},
-        }
-    ]
-
-
-def ideas_table(rows: list[dict[str, Any]]) -> Table:
-    """Idea by idea: milliseconds per image off and on."""
-    table = Table(title="Ideas, off and on", title_justify="left")
-    for name in ("px", "idea", "ms off", "ms on", "times faster", "processor", "n", "kept", "why"):
-        table.add_column(name, justify="left" if name in ("idea", "kept", "why") else "right")
-    for one in rows:
-        figures = ["-"] * 4
-        if "ratio" in one:
-            ratio = Ratio(**one["ratio"])
-            figures = [f"{one['ms_off']:.2f}", f"{one['ms_on']:.2f}", str(ratio), f"{ratio.cpu_median:.2f}"]
-        table.add_row(str(one["size"]), one["idea"], *figures, str(one["n"]), one["kept"], one["why"])
-    return table
-
-
-def run(options: argparse.Namespace, console: Console, recipe_for: Callable, write: Callable[[Path, dict], None]) -> None:
-    """Measure every idea at every size; the JSON is written after each size."""
-    report: dict[str, Any] = {"machine": machine(options.device, options.threads), "rows": []}
-    for size in options.sizes:
-        pipeline = replace(recipe_for(size, options.architecture), dropout=0.0, stochastic_depth=0.0)
-        report["rows"] += measure(options, size, pipeline, lambda line: console.print(f"  {line}", highlight=False))
-        report["settings"] = asdict(Settings(threads=options.threads))
-        write(options.json, report)
-    console.print(ideas_table(report["rows"]))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from benchmarks import growth, scale
 from benchmarks.growth import FLAT, LINEAR, Series
-from benchmarks.stopwatch import measured, processor_seconds
+from benchmarks.stopwatch import machine_seconds, measured, processor_seconds
 from benchmarks.synthetic import write_split
 from evaluator.data.cache import CachedImages
 from evaluator.errors import ConfigurationError, Verdict
@@ -223,6 +223,14 @@ def test_short_work_is_repeated_and_warmed_up():
     assert not any(calls[1:])
     assert gc.isenabled()
     assert seconds * (len(calls) - 1) == pytest.approx(0.02, rel=1.0)
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="no /proc/stat")
+def test_the_machines_time_holds_that_of_its_programs():
+    own, all_of_it = processor_seconds(), machine_seconds()
+    while processor_seconds() - own < 0.3:
+        sum(range(10_000))
+    assert machine_seconds() - all_of_it >= 0.25  # it is counted in hundredths, a core at a time
 
 
 def test_waiting_is_no_processor_time():

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from benchmarks import accuracy, ideas, memory
+from benchmarks import accuracy, memory
 from benchmarks.contest import Data, phases_of_ours, phases_of_plain, single_epoch, time_ours, time_plain
 from benchmarks.operations import matrix_product_rate, operations_per_image
 from benchmarks.race_tables import contest_table, phase_table, ratio_table
@@ -146,25 +146,6 @@ def test_tables_say_what_was_measured_and_what_was_aimed_at():
     json.dumps(found)
 
 
-def test_the_step_of_the_ideas_is_that_of_the_loop():
-    """Constant rate, first batch: the loss before any step is the same in both."""
-    step = ideas.Step(ideas.Settings(), replace(SMALL, augmentation=Augmentation()), "cpu")
-    first = float(step())
-    labels = step.targets[:4].numpy().astype(np.uint8)
-    assert first == pytest.approx(np.log(2), rel=1e-5), "the head starts at zero, and this step has no bias from the rates"
-    assert labels.shape == (4, 6)
-
-
-@pytest.mark.parametrize("switched", ["quicken", "channels_last", "fused", "whole_batch"])
-def test_a_switch_changes_the_time_and_not_the_numbers(switched):
-    pipeline = replace(SMALL, augmentation=Augmentation(vertical_flip=True))
-    losses = []
-    for value in (True, False):
-        step = ideas.Step(replace(ideas.Settings(kept_memory=False), **{switched: value}), pipeline, "cpu")
-        losses.append([float(step()) for _ in range(2)])
-    np.testing.assert_allclose(losses[0], losses[1], rtol=2e-3)
-
-
 @pytest.mark.slow
 def test_memory_grows_with_what_is_trained():
     whole = memory.need_of(SMALL)
@@ -221,8 +202,9 @@ def test_the_files_of_two_splits_are_found_under_one(tmp_path):
 def test_options_name_their_file():
     assert parse(["--device", "cpu", "--ideas"]).json.name == "training-ideas-cpu.json"
     assert parse([]).json.name == "training-cpu.json"
-    with pytest.raises(SystemExit):
-        parse(["--repeats", "0"])
+    for wrong in (["--repeats", "0"], ["--fresh"], ["--page", "docs/benchmarks.md", "--memory"]):
+        with pytest.raises(SystemExit):
+            parse(wrong)
 
 
 def test_a_race_names_no_goal_at_other_sizes():
