@@ -150,7 +150,7 @@ def gather(grids: Sequence[Grid], folders: Iterable[Path], kept: Iterable[Cell] 
     grid_of: dict[str, str] = {}
     left_out = []
     for folder in folders:
-        for path, cell, why in read_cells(folder):
+        for path, cell, why in read_cells(folder, READ):
             grid = None if cell is None else next((grid for grid in grids if grid.holds(cell["spec"])), None)
             if cell is None:
                 left_out.append(f"{path.name} {why}")

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,11 @@ INDEX = "index.json"
 FIELDS = ("submission", "submission_digest", "pair", "seed", "score_split", "label_quality", "device", "threads", "tier")
 """Fields of a spec that a row holds as they are."""
 METRICS = ("macro_f1", "accuracy", "hamming_loss")
+READ = {
+    "cell": {"cell", "spec", "verdict", "reason", "scored", "metrics", "purchase", "phases", "training"},
+    "purchase": {"checksum", "spec", "verdict", "phases", "seconds"},
+}
+"""What rows are made of; everything else of a file is checked, and not parsed."""
 
 Row = dict[str, Any]
 """Few fields of a file; JSON-able."""
@@ -74,15 +78,9 @@ def pipeline_digest(pipeline: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(pipeline, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _checksum(raw: bytes) -> str:
-    """What a file that ``sound`` found right says of its checksum: it is the last key where the kit wrote the file."""
-    end = re.search(rb'"checksum": "([0-9a-f]{64})"\s*}\s*$', raw[-200:])
-    return end[1].decode() if end else json.loads(raw)["checksum"]
-
-
-def _purchase_row(content: dict[str, Any], checksum: str) -> Row:
+def _purchase_row(content: dict[str, Any]) -> Row:
     return {
-        "checksum": checksum,
+        "checksum": content["checksum"],
         "verdict": content["verdict"],
         "phases": len(content["phases"]),
         "submission_digest": content["spec"]["submission_digest"],
@@ -137,10 +135,10 @@ def _entries(folder: Path, kind: str, known: dict[str, Any], damaged: list[str])
             raw = Path(file.path).read_bytes()
         except FileNotFoundError:  # another evaluator has just put a new one in its place, or moved it aside
             continue
-        content, why = sound(raw, kind, digest)
+        content, why = sound(raw, kind, digest, READ[kind])
         if content is None:
             damaged.append(f"{file.name} {why}")
             continue
-        row = cell_row(content) if kind == "cell" else _purchase_row(content, _checksum(raw))
+        row = cell_row(content) if kind == "cell" else _purchase_row(content)
         found[digest] = [mark, row]
     return found

@@ -3,15 +3,14 @@
 ``<root>/cells/<hash>.json`` holds one finished cell, ``<root>/purchases/<hash>.json`` one purchase that cells are trained on,
 ``<root>/partial/`` the state of trainings that have not ended, ``<root>/<run>/`` one run over several cells. Every file is written
 whole to a name of its own and then renamed, so that a reader never sees half of one, whenever the writer is killed; what a killed
-writer left is removed by the next one. Cells and purchases carry a checksum over their content, so that damage is noticed that
-leaves them readable. It guards against accidents: whoever may write to the folder can compute it anew.
+writer left is removed by the next one. Cells and purchases carry a checksum over their content (``seal``), so that damage is
+noticed that leaves them readable. It guards against accidents: whoever may write to the folder can compute it anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import hashlib
 import io
 import json
 import os
@@ -19,13 +18,14 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from evaluator import __version__
 from evaluator.errors import ConfigurationError
 from evaluator.ownership import abandoned, hold
+from evaluator.seal import checksum, members, sealed
 
 NEEDED_OF_PURCHASE = {"purchase", "spec", "verdict", "reason", "phases", "seconds", "disagreement", "clock_was_read", "class"}
 NEEDED_OF_PURCHASE |= {"guarded", "limited_by", "trace", "ledger", "log"}
@@ -35,6 +35,13 @@ PARTIAL_DAYS = 30
 
 NEEDED = {"cell", "verdict", "reason", "scored", "fit_to_submit", "metrics", "purchase", "phases", "ledger", "isolation"}
 """What tables and summaries read of a cell; a file without it is damaged."""
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"JSON has no number {name}")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 class Store:
@@ -134,8 +141,7 @@ class Store:
 
     def _write_sealed(self, path: Path, content: dict[str, Any]) -> Path:
         # As it will be read: JSON turns tuples into lists and numbers that are keys into texts.
-        content = json.loads(json.dumps(content, allow_nan=False))
-        return self._write_json(path, content | {"checksum": checksum(content)})
+        return write_whole(path, sealed(json.loads(json.dumps(content, allow_nan=False))))
 
     def new_run(self, name: str) -> Path:
         """A folder for a new run: time and name, made unique."""
@@ -175,8 +181,11 @@ class Store:
         return write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def read_cells(root: Path) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
+def read_cells(root: Path, only: Collection[str] | None = None) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
     """Every stored cell below a folder of results, by name of the file, without writing anything.
+
+    Args:
+        only: keys that are wanted of a cell; all where None. Few are read several times as fast, and checked all the same.
 
     Yields:
         (path, cell, ""), or (path, None, what is wrong with the file).
@@ -188,33 +197,39 @@ def read_cells(root: Path) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
         raise ConfigurationError(f"{root} holds no results (no folder cells/); name the folder that --out named")
     for path in sorted((root / "cells").glob("*.json")):
         try:
-            yield (path, *sound(path.read_bytes(), "cell", path.stem))
+            yield (path, *sound(path.read_bytes(), "cell", path.stem, only))
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def checksum(content: dict[str, Any]) -> str:
-    """SHA-256 over a content as JSON with sorted keys and without spaces."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = None) -> tuple[dict[str, Any] | None, str]:
+    """The ``cell`` or ``purchase`` that a file holds, with ``""``; or None, and what is wrong with it.
 
-
-def sound(raw: bytes, kind: str, digest: str) -> tuple[dict[str, Any] | None, str]:
-    """The ``cell`` or ``purchase`` that a file holds, with ``""``; or None, and what is wrong with it."""
+    Args:
+        only: keys that are wanted, among them ``checksum`` where it is; where None, all but that.
+    """
+    needed = NEEDED if kind == "cell" else NEEDED_OF_PURCHASE
+    texts = members(raw)
+    if texts is not None and texts.keys() >= needed and texts[kind] == json.dumps(digest).encode():
+        with contextlib.suppress(ValueError, RecursionError):  # nothing that the kit wrote; said below
+            wanted = texts.keys() - {"checksum"} if only is None else texts.keys() & only
+            return {name: _DECODER.decode(texts[name].decode()) for name in texts if name in wanted}, ""
     try:
         content = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         return None, "is damaged"
-    needed = NEEDED if kind == "cell" else NEEDED_OF_PURCHASE
     if not isinstance(content, dict) or content.get(kind) != digest or not content.keys() >= needed:
         return None, f"does not hold this {kind}"
     if "checksum" not in content:
         return None, "carries no checksum (an older kit wrote it)"
+    said = content.pop("checksum")
     try:
-        right = content.pop("checksum") == checksum(content)
+        right = said == checksum(content)
     except ValueError:  # a number that none is written with
         right = False
-    return (content, "") if right else (None, "was changed after it was written")
+    if not right:
+        return None, "was changed after it was written"
+    return content if only is None else {name: v for name, v in (content | {"checksum": said}).items() if name in only}, ""
 
 
 def _remove_temporaries(folder: Path) -> None:

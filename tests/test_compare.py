@@ -17,8 +17,9 @@ from evaluator.report.comparison import Asked, comparison_report
 from evaluator.report.comparison_tables import markdown, marks
 from evaluator.scoring.agreement import kendall_tau
 from evaluator.scoring.scores import OVER_PAIRS
+from evaluator.seal import checksum
 from evaluator.seeds import generator
-from evaluator.store import Store, checksum
+from evaluator.store import Store
 from evaluator.sweep.conditions import Wanted, conditions
 from evaluator.training.recipes import PIPELINES
 

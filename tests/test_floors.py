@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "evaluator.errors": 1,
     "evaluator.ownership": 1,
+    "evaluator.seal": 1,
     "evaluator.seeds": 1,
     "evaluator.scoring": 1,
     "evaluator.strategies": 1,

@@ -19,6 +19,7 @@ from conftest import SUBMISSIONS, TINY, write_split
 from test_setup import documented, paths
 
 import evaluator.sweep.local
+from benchmarks.sweep import purchase as fabricated
 from evaluator.catalogue import INDEX, cell_row, read_catalogue
 from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
@@ -575,6 +576,20 @@ def test_the_index_is_only_a_copy(ready, tmp_path, monkeypatch):
     assert set(read_catalogue(store.root).cells) == {first}
     (store.root / INDEX).unlink()
     assert set(read_catalogue(store.root).cells) == {first}
+
+
+def test_cells_and_purchases_of_an_older_layout_have_the_same_rows(ready, tmp_path):
+    experiment = ready()
+    store = stored(tmp_path / "r", experiment)
+    made = fabricated(experiment.cells[0])
+    store.write_purchase(made.as_dict())
+    new = read_catalogue(store.root)
+    assert new.purchases[made.digest]["checksum"] == made.checksum
+    (store.root / INDEX).unlink()
+    for path in store.root.glob("*/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()), indent=1))
+    old = read_catalogue(store.root)
+    assert (old.cells, old.purchases, old.damaged) == (new.cells, new.purchases, ())
 
 
 def test_damaged_cells_are_said_and_never_listed(ready, tmp_path):

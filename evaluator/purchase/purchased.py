@@ -21,8 +21,8 @@ from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import CellSpec
 from evaluator.purchase.terms import PhaseReport, SessionResult, SessionSpec
 from evaluator.sandbox.tier import Sandbox
+from evaluator.seal import checksum
 from evaluator.seeds import derive, generator
-from evaluator.store import checksum
 
 Progress = Callable[[str, float], None]
 """Called with what is done and the share of it, 0 to 1."""

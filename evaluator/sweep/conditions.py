@@ -18,7 +18,7 @@ import numpy as np
 from evaluator.errors import ConfigurationError
 from evaluator.scoring.scores import Scores
 from evaluator.store import read_cells
-from evaluator.sweep.gathering import difference, rules_of, unlike
+from evaluator.sweep.gathering import difference, shared_rules, unlike
 from evaluator.training.pipeline import is_proxy
 
 METRICS = ("macro_f1", "accuracy", "hamming_loss")
@@ -129,7 +129,7 @@ def conditions(root: Path, wanted: Wanted = Wanted()) -> tuple[list[Condition], 
     damaged: list[str] = []
 
     def read() -> Iterator[dict[str, Any]]:
-        for path, cell, why in read_cells(root):
+        for path, cell, why in read_cells(root, READ):
             if cell is None:
                 damaged.append(f"{path.name} {why}")
             else:
@@ -194,7 +194,7 @@ def budget_and_minutes(pair: str) -> tuple[float, float]:
 
 def _shared(spec: dict[str, Any]) -> str:
     """What all cells of a table share, as JSON; the rules, and the pipeline beside them."""
-    return json.dumps([json.loads(rules_of(spec)), spec["pipeline"], spec["weights"]], sort_keys=True)
+    return json.dumps([shared_rules(spec), spec["pipeline"], spec["weights"]], sort_keys=True)
 
 
 def _condition(variants: dict[str, list[dict[str, Any]]], shown: bool) -> Condition:

@@ -22,6 +22,8 @@ from evaluator.store import read_cells
 
 RULES = ("kit", "schema", "root_seed", "score_split", "label_quality", "on_timeout", "restart")
 """Fields of a spec that must be equal, beside profile, data and kind of device."""
+READ = ("spec", "scored", "metrics", "purchase")
+"""What is read of a cell."""
 
 Place = tuple[str, str, int]
 """Pipeline (as JSON), pair, seed."""
@@ -129,7 +131,7 @@ def _read(root: Path, profile: str | None, left_out: list[str]) -> dict[str, lis
     """Scored cells by rules (as JSON) and submission; what cannot be used is added to ``left_out``."""
     found: dict[str, dict[tuple[str, str], _Entry]] = {}
     unscored: Counter[str] = Counter()
-    for path, cell, why in read_cells(root):
+    for path, cell, why in read_cells(root, READ):
         if cell is None:
             left_out.append(f"{path.name} {why}")
             continue
@@ -149,9 +151,14 @@ def _read(root: Path, profile: str | None, left_out: list[str]) -> dict[str, lis
 
 def rules_of(spec: dict[str, Any]) -> str:
     """What must be equal in two cells that are compared, but for their pipelines; as JSON."""
+    return json.dumps(shared_rules(spec), sort_keys=True)
+
+
+def shared_rules(spec: dict[str, Any]) -> dict[str, Any]:
+    """As ``rules_of``, not as JSON yet."""
     profile = {name: value for name, value in spec["profile"].items() if name not in ("pipeline", "weights", "pairs")}
     rules = {name: spec[name] for name in RULES} | {"profile": profile, "data": spec["data"]}
-    return json.dumps(rules | {"device": spec["device"].partition(":")[0]}, sort_keys=True)
+    return rules | {"device": spec["device"].partition(":")[0]}
 
 
 def _whole(entries: list[_Entry], grid: Grid) -> list[_Entry]:
