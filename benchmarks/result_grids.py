@@ -159,8 +159,7 @@ def gather(grids: Sequence[Grid], folders: Iterable[Path], kept: Iterable[Cell] 
                 grid_of[cell["cell"]] = grid.name
     for cell in kept:
         grid = next((grid for grid in grids if grid.holds(cell["spec"])), None)
-        today = grid is not None and grid.submissions[cell["spec"]["submission"]] == cell["spec"]["submission_digest"]
-        if today and not (cell["cell"][:HASH] in found and found[cell["cell"][:HASH]]["scored"]):
+        if grid is not None and not (cell["cell"][:HASH] in found and found[cell["cell"][:HASH]]["scored"]):
             found[cell["cell"][:HASH]] = cell
             grid_of[cell["cell"]] = grid.name
     today = {name: digest for grid in grids for name, digest in grid.submissions.items()}

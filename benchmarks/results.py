@@ -2,7 +2,7 @@
 
     python -m benchmarks.results --run              # run what is missing of benchmarks/experiments, then all of the below
     python -m benchmarks.results --cells results/   # gather cells into benchmarks/results/strategies-*.json, write the page
-    python -m benchmarks.results --cells results/ --keep   # and keep those that the files hold already, of today's submissions
+    python -m benchmarks.results --cells results/ --keep   # and keep those that the files hold already
     python -m benchmarks.results --page-only        # write the page from these files alone; no cells are needed
 
 ``--run`` may be interrupted, and goes on where it stopped; with ``--keep`` also elsewhere, from the files alone, at the first seed
