@@ -170,7 +170,7 @@ IDEAS = (
     Idea("whole-batch augmentation", "image by image", "the batch at once", WHOLE_BATCH, "on"),
     Idea("fused optimiser", "the AdamW that torch takes by itself", "its fused form", FUSED, "on"),
     Idea("channels last", "contiguous", "channels last", CHANNELS_LAST, "on"),
-    Idea("quickened convolutions", "torch's own", "those of `convolutions.py`", QUICKENED, "on", "in EfficientNets", only="cpu"),
+    Idea("quickened convolutions", "torch's own", "the kit's own forms", QUICKENED, "on", "in EfficientNets", only="cpu"),
     Idea("keep freed memory", "given back", "kept by the process", KEPT_MEMORY, "on", "where the C library is glibc", only="cpu"),
     Idea("bfloat16 on the CPU", "float32", "bfloat16", BFLOAT16, "off", only="cpu"),
     Idea("two threads for one cell", "one", "two", TWO_THREADS, "a choice", "`--threads`", only="cpu", cores=2),

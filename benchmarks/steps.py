@@ -41,7 +41,7 @@ class Settings:
     Attributes:
         cached: images are rows of a uint8 array; otherwise each is decoded from a PNG file whenever it is needed.
         whole_batch: a batch is transformed at once; otherwise image by image.
-        quicken: convolutions by ``evaluator/training/convolutions.py``, on the CPU alone.
+        quicken: convolutions in the forms of ``evaluator/training/convolutions.py``, on the CPU alone.
         fused: the optimiser's fused form; otherwise the one that torch takes by itself.
         kept_memory: the process keeps memory that it frees (glibc).
         bf16: forward passes in mixed precision, in bfloat16.
