@@ -193,7 +193,9 @@ IDEAS = (
         "after the epoch, where there is a validation share",
         cores=2,
     ),
-    Idea("torch.compile", "as it is", "compiled, the cache kept between cells", compiled, "off"),
+    Idea(
+        "torch.compile", "as it is", "compiled (1 x 1 convolutions are torch's own), the cache kept between cells", compiled, "off"
+    ),
     Idea("bfloat16 on a GPU", "float32", "bfloat16", BFLOAT16, "on", "float16 on devices without it", only="cuda"),
     Idea("CUDA graphs", "kernel by kernel", "a step is one graph", GRAPHED, "off", only="cuda"),
     Idea(
@@ -216,8 +218,8 @@ def measured(idea: Idea, bench: Bench) -> Row:
             with Sides() as sides:
                 found = idea.measure(bench, sides)
         except Exception as error:  # of a compiler, a device, a killed process: the other ideas are still worth their rows
-            lines = str(error).strip().splitlines() or [""]
-            trouble = f"{type(error).__name__}: {lines[-1][:100]}"
+            lines = str(error).strip().splitlines() or [""]  # the first says what, the others where
+            trouble = f"{type(error).__name__}: {lines[0][:100]}"
     others = None
     if found.off and busy is not None:
         # The processes of the sides have ended, so that their time is known.

@@ -27,6 +27,7 @@ from evaluator.training.augment import draw, transform
 from evaluator.training.convolutions import quicken
 from evaluator.training.network import build_network
 from evaluator.training.pipeline import Pipeline
+from evaluator.training.pointwise import Pointwise
 from evaluator.training.predict import probabilities
 from evaluator.training.weights import load_starting_weights
 
@@ -45,7 +46,7 @@ class Settings:
         fused: the optimiser's fused form; otherwise the one that torch takes by itself.
         kept_memory: the process keeps memory that it frees (glibc).
         bf16: forward passes in mixed precision, in bfloat16.
-        compiled: the network goes through ``torch.compile``.
+        compiled: the network goes through ``torch.compile``, its 1 x 1 convolutions as torch's own.
         graphed: the step is one CUDA graph.
         threads: per operator.
     """
@@ -113,6 +114,8 @@ class Step:
         model = model.to(self.device, memory_format=self.layout)
         if self.settings.quicken and self.device.type == "cpu":
             quicken(model)
+            if self.settings.compiled:
+                _give_back_pointwise(model)
         model.train()
         if self.pipeline.freeze_batch_norm:
             for module in model.modules():
@@ -158,6 +161,13 @@ class Step:
         self._targets.copy_(targets)
         self._replay.replay()
         return self._loss
+
+
+def _give_back_pointwise(model: nn.Module) -> None:
+    """Make torch's own layers of the 1 x 1 convolutions again: torch's compiler does not accept their products of matrices."""
+    for module in model.modules():
+        if type(module) is Pointwise:
+            module.__class__ = nn.Conv2d  # which it is but for its way through ``forward``
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -23,6 +23,7 @@ from evaluator.seeds import generator
 from evaluator.training import loop
 from evaluator.training.convolutions import Depthwise
 from evaluator.training.pipeline import Augmentation, Pipeline
+from evaluator.training.pointwise import Pointwise
 
 SMALL = Pipeline(
     name="small",
@@ -138,6 +139,15 @@ def test_switches_reach_what_they_are_named_for(light):
     assert norms
     assert not any(norm.training for norm in norms)
     assert frozen.training
+
+
+def test_a_compiled_network_keeps_what_the_compiler_accepts(light, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda model: model)
+    kinds = [{type(m) for m in Step(Settings(compiled=value), SMALL, "cpu").model.modules()} for value in (False, True)]
+    assert {Pointwise, Depthwise} <= kinds[0]
+    assert kinds[0] - kinds[1] == {Pointwise}
+    losses = [float(Step(Settings(compiled=value), SMALL, "cpu")()) for value in (False, True)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_an_evaluation_beside_the_training_uses_a_model_of_its_own(light):
@@ -327,7 +337,7 @@ def test_sides_are_processes():
 
 def test_an_idea_that_fails_is_a_row_that_says_how():
     def broken(bench, sides):
-        raise RuntimeError("first line\nno compiler here")
+        raise RuntimeError("no compiler here\nset a variable for more")
 
     found = measured(Idea("broken", "", "", broken, "off"), BENCH)
     assert (found.off, found.trouble, found.verdict) == ((), "RuntimeError: no compiler here", "not measured")
