@@ -1,5 +1,7 @@
 """Faster forms of a network: the same values and gradients as torch's own, for training and for prediction alone."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -236,20 +238,23 @@ NETWORKS = {"efficientnet_b4": 64, "efficientnet_b0": 80, "linear": 16, "timm/re
 
 @pytest.mark.parametrize("architecture", NETWORKS)
 @pytest.mark.parametrize("quickened", [False, True], ids=["plain", "quickened"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 5e-4), (torch.float64, 1e-12)], ids=["float32", "float64"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-12)], ids=["float32", "float64"])
 def test_a_twin_for_prediction_gives_the_models_values(architecture, quickened, dtype, tolerance):
+    """Held against the model in float64: two float32 forms may each round by nearly the tolerance, in opposite directions."""
     side = NETWORKS[architecture]
     model = lively(architecture, side).to(dtype)
     if quickened:
         quicken(model)
     x = numbers(4, 3, side, side, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    exact = copy.deepcopy(model).double().eval()
     twin = forward_only(model.train())
     with torch.inference_mode():
-        found, embedded = twin(x), features(twin, x)
+        expected, expected_features = exact(x.double()), features(exact, x.double())
         model.eval()
-        near(found, model(x), tolerance)  # in float32 layer upon layer multiplies what rounding leaves, in B4 a hundredfold
-        near(embedded, features(model, x), tolerance)
-    assert found.abs().max() > 0
+        for one in (twin, model):
+            near(one(x), expected, tolerance)
+            near(features(one, x), expected_features, tolerance)
+    assert expected.abs().max() > 0
 
 
 @pytest.mark.parametrize("architecture", ["efficientnet_b0", "timm/resnet10t"])
