@@ -92,7 +92,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from evaluator.purchase.purchased import CellInputs
     from evaluator.purchase.sets import provide_data, read_sets
     from evaluator.purchase.spec import CellSpec
-    from evaluator.report.terminal import progress_line, show_plan, show_result
+    from evaluator.report.terminal import progress_line, show_plan, show_result, show_warnings
     from evaluator.sandbox.tiers import choose
     from evaluator.store import Store
     from evaluator.submission.manifest import read_manifest
@@ -146,6 +146,8 @@ def evaluate(args: argparse.Namespace) -> int:
         line.remove_task(task)
     cells = plan.cells(sets)
     show_plan(console, plan, sets, "" if manifest is None else manifest.line)
+    warnings = plan.warnings(sets)
+    show_warnings(warnings)
     run = store.new_run(plan.source.name)
     inputs = CellInputs(plan.source.path, sets, sandbox, plan.weights_dir)
     finished = []
@@ -162,7 +164,7 @@ def evaluate(args: argparse.Namespace) -> int:
                 line.update(whole, completed=len(finished))
     finally:
         # Also where a key ended the run: what is finished stands in the summary.
-        summary = summarise(plan, finished, time.perf_counter() - started)
+        summary = summarise(plan, finished, time.perf_counter() - started, warnings)
         store.write_run(run, summary)
         store.write_purchases(run, *purchase_rows(finished, sets.splits["unlabelled"].files, profile.round.classes))
     if args.json:

@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.purchase.profiles import profile_named
     from evaluator.report.heat_picture import check_picture, draw_heat_maps
     from evaluator.report.sweep import SweepLine, show_sweep, show_sweep_result, titled_heat_maps
-    from evaluator.report.terminal import progress_line
+    from evaluator.report.terminal import progress_line, show_warnings
     from evaluator.store import Store
     from evaluator.sweep.conduct import conduct
     from evaluator.sweep.experiment import prepare
@@ -96,9 +96,10 @@ def main(args: argparse.Namespace) -> int:
         )
     expected = forecast(experiment, experiment.catalogue())
     show_sweep(console, experiment, expected)
+    show_warnings(experiment.warnings)
     if store is None:
         if args.json:
-            print(json.dumps(expected.as_dict(), indent=1))
+            print(json.dumps(expected.as_dict() | {"warnings": list(experiment.warnings)}, indent=1))
         return 0
     with progress_line(console) as line:
         shown = SweepLine(line, experiment, expected)

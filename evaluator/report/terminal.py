@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -58,6 +60,12 @@ def show_plan(console: Console, plan: Plan, sets: RoundSets, manifest: str = "")
     if plan.label_quality < 1:
         table.add_row("labels", f"{1 - plan.label_quality:.1%} of the entries that the market sells are wrong")
     console.print(table)
+
+
+def show_warnings(warnings: Sequence[str]) -> None:
+    """What a person should know before work starts, on stderr, so that it is seen where the table goes to a file."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def show_result(console: Console, summary: dict[str, Any]) -> None:

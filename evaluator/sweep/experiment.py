@@ -6,10 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from evaluator.catalogue import Catalogue, Row, read_catalogue
 from evaluator.errors import ConfigurationError
+from evaluator.purchase.label_quality import quality_warnings
 from evaluator.purchase.profiles import Profile, profile_named
 from evaluator.purchase.purchased import CellInputs
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
@@ -48,6 +50,13 @@ class Experiment:
     cells: tuple[CellSpec, ...]
     workers: int
     devices: tuple[str, ...]
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What the person should know before work starts."""
+        plan = self.plans[0]  # all plans have the same seeds, and all splits that are scored the same pool
+        sets = next(iter(self.sets.values()))
+        return quality_warnings(self.profile, sets, self.settings.label_quality, plan.root_seed, plan.seed_numbers)
 
     def inputs(self, spec: CellSpec) -> CellInputs:
         """What a cell's hashes stand for on this machine."""

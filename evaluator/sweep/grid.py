@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, WeightsError
+from evaluator.purchase.label_quality import quality_warnings
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import NODE, Pair
 from evaluator.purchase.sets import RoundSets
@@ -81,6 +82,10 @@ class Plan:
         """The name of the pipeline that ``pipeline`` was brought to the profile from; None where it is as it was asked for."""
         before = dict(zip((p.name for p in self.pipelines), self.asked, strict=False)).get(pipeline.name, pipeline.name)
         return None if before == pipeline.name else before
+
+    def warnings(self, sets: RoundSets) -> tuple[str, ...]:
+        """What the person should know before work starts."""
+        return quality_warnings(self.profile, sets, (self.label_quality,), self.root_seed, self.seed_numbers)
 
     def starting_weights(self) -> list[str]:
         """Identity of every pipeline's starting weights. It reads them whole, so plans of the same pipelines share it.

@@ -18,11 +18,14 @@ SCHEMA = 2
 METRICS = ("macro_f1", "accuracy", "hamming_loss")
 
 
-def summarise(plan: Plan, finished: Sequence[Finished], seconds: float) -> dict[str, Any]:
+def summarise(plan: Plan, finished: Sequence[Finished], seconds: float, warnings: Sequence[str]) -> dict[str, Any]:
     """The content of ``result.json``; documented in ``docs/results-format.md``.
 
     The score of the round is the mean over the pairs, and for a panel over its pipelines, per seed; its interval is over seeds. A
     run with a cell that failed has no score, and every pair and pipeline keeps its own figures all the same.
+
+    Args:
+        seconds: duration of the run; ``warnings``: what was said before it.
     """
     failed = [f for f in finished if not f.result["scored"]]
     whole = not failed and len(finished) == len(plan.pairs) * plan.seeds * len(plan.pipelines)
@@ -52,6 +55,7 @@ def summarise(plan: Plan, finished: Sequence[Finished], seconds: float) -> dict[
         "panel": [_pipeline_row(pipeline, finished, plan) for pipeline in plan.pipelines] if plan.panel else None,
         "pairs": [_pair_row(pair, [f for f in finished if f.spec.pair == pair], plan) for pair in plan.pairs],
         "cells": [{k: v for k, v in f.result.items() if k not in ("ledger", "spec")} | _place(f) for f in finished],
+        "warnings": list(warnings),
         "seconds": round(seconds, 3),
     }
 

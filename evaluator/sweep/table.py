@@ -63,6 +63,7 @@ def summarise_sweep(
         "heat_maps": sweep_heat_maps(experiment, rows),
         "cells": [_cell(experiment, spec, rows.get(spec.digest()), spec.digest() in before) for spec in experiment.cells],
         "cached": forecast.finished,
+        "warnings": list(experiment.warnings),
         "seconds": round(seconds, 3),
     }
 

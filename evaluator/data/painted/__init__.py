@@ -6,7 +6,18 @@ Stands in for the data of the original challenge, which cannot be had freely and
 
 from evaluator.data.painted.contact import class_sheet, contact_sheet
 from evaluator.data.painted.generator import Generator
-from evaluator.data.painted.quality import QUALITIES, annotator_noise
+from evaluator.data.painted.quality import QUALITIES, ExpectedNoise, annotator_noise, expected_noise
 from evaluator.data.painted.shift import CLASSES, SHIFTS, Shift
 
-__all__ = ["CLASSES", "QUALITIES", "SHIFTS", "Generator", "Shift", "annotator_noise", "class_sheet", "contact_sheet"]
+__all__ = [
+    "CLASSES",
+    "QUALITIES",
+    "SHIFTS",
+    "ExpectedNoise",
+    "Generator",
+    "Shift",
+    "annotator_noise",
+    "class_sheet",
+    "contact_sheet",
+    "expected_noise",
+]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +40,116 @@ def annotator_noise(labels: np.ndarray, rate: float, seed: int, classes: Sequenc
     Raises:
         ConfigurationError: a rate outside 0..0.5, labels that are no 0/1 table, or fewer names than columns.
     """
+    truth = _checked(labels, rate, classes)
+    noisy = truth.copy()
+    if rate == 0 or noisy.size == 0:
+        return noisy
+    rng = generator(seed, "annotator")
+    eligible = _eligible(truth, classes)
+    confused, missed, imagined = _probabilities(truth, rate, eligible)
+    untouched = np.ones(noisy.shape, bool)
+    for (small, large), rows in eligible.items():
+        swapped = rows & (rng.random(len(noisy)) < confused)
+        noisy[np.ix_(swapped, [large, small])] = truth[np.ix_(swapped, [small, large])]
+        untouched[np.ix_(swapped, [small, large])] = False
+    wrong = untouched & (rng.random(noisy.shape) < np.where(truth == 1, missed, imagined))
+    return noisy ^ wrong.astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class ExpectedNoise:
+    """What an annotator makes of a table of labels, in expectation. Those of several tables are added with ``+``.
+
+    Attributes:
+        images: rows of the table.
+        ones: true ones per class, float64 (k,).
+        missed: of them those that are given as 0, expected number, float64 (k,).
+        imagined: zeros that are given as 1, expected number, float64 (k,).
+    """
+
+    images: int
+    ones: np.ndarray
+    missed: np.ndarray
+    imagined: np.ndarray
+
+    def __add__(self, other: ExpectedNoise) -> ExpectedNoise:
+        return ExpectedNoise(
+            self.images + other.images, self.ones + other.ones, self.missed + other.missed, self.imagined + other.imagined
+        )
+
+    @property
+    def missed_share(self) -> np.ndarray:
+        """Share of the true ones that are given as 0, float64 (k,); NaN for a class that has none."""
+        return _ratio(self.missed, self.ones)
+
+    @property
+    def right_share(self) -> np.ndarray:
+        """Share of the given ones that are true, float64 (k,): true ones expected over ones expected; NaN where none is given."""
+        kept = self.ones - self.missed
+        return _ratio(kept, kept + self.imagined)
+
+    @property
+    def share_of_ones(self) -> float:
+        """Share of all entries that are ones in truth; NaN without an entry."""
+        return float(_ratio(self.ones.sum(), np.float64(self.images * len(self.ones))))
+
+    def over_classes(self) -> ExpectedNoise:
+        """All classes as one, so that frequent ones count for more: arrays of shape (1,)."""
+        columns = (np.atleast_1d(column.sum()) for column in (self.ones, self.missed, self.imagined))
+        return ExpectedNoise(self.images * len(self.ones), *columns)
+
+
+def expected_noise(labels: np.ndarray, rate: float, classes: Sequence[str] = CLASSES) -> ExpectedNoise:
+    """What ``annotator_noise`` does to these labels, over all its seeds: exact for the numbers of misses and false alarms.
+
+    A one is lost where its row is confused, or where it is not and the one is missed; a zero turns into a one where its row is
+    confused, or where it is not and the one is imagined. Only rows that show exactly one of small and large can be confused.
+
+    Args:
+        labels, rate, classes: as of ``annotator_noise``.
+
+    Raises:
+        ConfigurationError: as ``annotator_noise``.
+    """
+    truth = _checked(labels, rate, classes)
+    ones = truth.sum(axis=0, dtype=np.float64)
+    if rate == 0 or truth.size == 0:
+        return ExpectedNoise(len(truth), ones, np.zeros_like(ones), np.zeros_like(ones))
+    eligible = _eligible(truth, classes)
+    confused, missed, imagined = _probabilities(truth, rate, eligible)
+    swapped = np.zeros(truth.shape)
+    for (small, large), rows in eligible.items():
+        swapped[:, [small, large]] = confused * rows[:, None]
+    lost = np.where(truth == 1, swapped + (1 - swapped) * missed, 0).sum(axis=0)
+    added = np.where(truth == 0, swapped + (1 - swapped) * imagined, 0).sum(axis=0)
+    return ExpectedNoise(len(truth), ones, lost, added)
+
+
+class _Probabilities(NamedTuple):
+    confused: float  # of a row that shows exactly one of small and large
+    missed: float  # of a one, and
+    imagined: float  # of a zero, that no confusion touched
+
+
+def _probabilities(truth: np.ndarray, rate: float, eligible: dict[tuple[int, int], np.ndarray]) -> _Probabilities:
+    """The annotator's habits that make a share ``rate`` of all entries wrong, in expectation."""
+    wanted = rate * truth.size
+    ones = int(truth.sum())
+    candidates = sum(int(rows.sum()) for rows in eligible.values())
+    confused = min(_MOST_CONFUSED, _CONFUSIONS * wanted / (2 * candidates)) if candidates else 0.0
+    # Expected numbers of ones and zeros that no confusion touched: the swaps took one of each.
+    left_ones, left_zeros = ones - confused * candidates, truth.size - ones - confused * candidates
+    missed = min(_MOST_MISSED, _MISSES * wanted / left_ones) if left_ones > 0 else 0.0
+    imagined = (wanted - 2 * confused * candidates - missed * left_ones) / left_zeros if left_zeros > 0 else 0.0
+    if imagined > 1 or left_zeros <= 0:
+        # Hardly any zeros: what they cannot take falls back on the ones.
+        imagined = min(imagined, 1.0)
+        missed = min(1.0, (wanted - 2 * confused * candidates - imagined * left_zeros) / left_ones)
+    return _Probabilities(confused, missed, imagined)
+
+
+def _checked(labels: np.ndarray, rate: float, classes: Sequence[str]) -> np.ndarray:
+    """The labels, uint8 (n, k), as a copy."""
     truth = np.asarray(labels)
     if not 0 <= rate <= 0.5:
         raise ConfigurationError(
@@ -47,33 +159,16 @@ def annotator_noise(labels: np.ndarray, rate: float, seed: int, classes: Sequenc
         raise ConfigurationError(f"labels of shape {truth.shape} are no table of 0 and 1 with one row per image")
     if truth.shape[1] > len(classes):
         raise ConfigurationError(f"labels have {truth.shape[1]} columns but only {len(classes)} class names")
-    noisy = truth.astype(np.uint8)
-    if rate == 0 or noisy.size == 0:
-        return noisy
-    rng = generator(seed, "annotator")
-    wanted = rate * noisy.size
-    ones = int(noisy.sum())
-    pairs = _sizes(classes[: noisy.shape[1]])
+    return truth.astype(np.uint8)
 
-    eligible = {pair: noisy[:, pair[0]] != noisy[:, pair[1]] for pair in pairs}
-    candidates = sum(int(rows.sum()) for rows in eligible.values())
-    confused = min(_MOST_CONFUSED, _CONFUSIONS * wanted / (2 * candidates)) if candidates else 0.0
-    untouched = np.ones(noisy.shape, bool)
-    for (small, large), rows in eligible.items():
-        swapped = rows & (rng.random(len(noisy)) < confused)
-        noisy[np.ix_(swapped, [large, small])] = truth[np.ix_(swapped, [small, large])]
-        untouched[np.ix_(swapped, [small, large])] = False
 
-    # Expected numbers of ones and zeros that no confusion touched: the swaps took one of each.
-    left_ones, left_zeros = ones - confused * candidates, noisy.size - ones - confused * candidates
-    missed = min(_MOST_MISSED, _MISSES * wanted / left_ones) if left_ones > 0 else 0.0
-    imagined = (wanted - 2 * confused * candidates - missed * left_ones) / left_zeros if left_zeros > 0 else 0.0
-    if imagined > 1 or left_zeros <= 0:
-        # Hardly any zeros: what they cannot take falls back on the ones.
-        imagined = min(imagined, 1.0)
-        missed = min(1.0, (wanted - 2 * confused * candidates - imagined * left_zeros) / left_ones)
-    wrong = untouched & (rng.random(noisy.shape) < np.where(truth == 1, missed, imagined))
-    return noisy ^ wrong.astype(np.uint8)
+def _eligible(truth: np.ndarray, classes: Sequence[str]) -> dict[tuple[int, int], np.ndarray]:
+    """Per pair of columns (small, large), the rows that show exactly one of the two: bool (n,)."""
+    return {(small, large): truth[:, small] != truth[:, large] for small, large in _sizes(classes[: truth.shape[1]])}
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
 
 
 def _sizes(classes: Sequence[str]) -> list[tuple[int, int]]:
