@@ -316,6 +316,28 @@ def test_a_changed_purchase_makes_its_cells_missing_for_planner_and_runner_alike
 # -- what is to be done, and for how long
 
 
+def test_of_two_sweeps_at_the_same_purchase_the_first_one_stored_counts_for_both(ready, monkeypatch, tmp_path):
+    """While one buys, another is quicker, and has trained its cell already."""
+    experiment = ready(pairs=("621:17",))
+    store, (spec,) = Store(experiment.settings.out), experiment.cells
+    quicker = fabricated(spec)
+    slower = replace(quicker, session=replace(quicker.session, seconds=7.0))
+    assert slower.checksum != quicker.checksum
+
+    def buy(spec, inputs, progress):
+        store.write_purchase(quicker.as_dict())
+        store.write_cell(slot_works.scored(spec, quicker.checksum))
+        return slower
+
+    monkeypatch.setattr(evaluator.sweep.local, "buy", buy)
+    run(experiment)
+    assert store.read_purchase(spec.purchase_digest())["seconds"] == quicker.session.seconds
+    assert store.read_cell(spec.digest())["purchase"]["checksum"] == quicker.checksum
+    assert set(experiment.finished(experiment.catalogue())) == {spec.digest()}
+    run(ready(pairs=("621:17",), fresh=True))
+    assert store.read_purchase(spec.purchase_digest())["seconds"] == 7.0, "asked to be made again"
+
+
 def test_a_forecast_is_the_median_of_measured_cells_scaled_by_items(ready, bought):
     experiment = ready(seeds=2)
     rows = []
