@@ -600,6 +600,29 @@ def test_the_index_is_only_a_copy(ready, tmp_path, monkeypatch):
     assert set(read_catalogue(store.root).cells) == {first}
 
 
+def test_a_changed_index_is_said_and_no_row_of_it_counts(ready, tmp_path, capsys):
+    store = stored(tmp_path / "r", ready())
+    fresh, index = read_catalogue(store.root), store.root / INDEX
+    raw = index.read_text()
+    row = json.dumps(next(iter(json.loads(raw)["cells"].values())))
+    for changed in (
+        raw.replace('"macro_f1":0.25', '"macro_f1":0.95', 1),
+        raw[: len(raw) // 2],
+        json.dumps({"schema": 2, "cells": [row], "purchases": 5}),
+        "[]",
+        "",
+    ):
+        assert changed != raw
+        index.write_text(changed)
+        assert read_catalogue(store.root).cells == fresh.cells
+        assert f"{index} is damaged" in capsys.readouterr().err
+        assert index.read_text() == raw
+    # That of an older kit is no damage.
+    index.write_text(json.dumps({"schema": 1, "cells": {}, "purchases": {}}))
+    assert read_catalogue(store.root).cells == fresh.cells
+    assert (capsys.readouterr().err, index.read_text()) == ("", raw)
+
+
 def test_cells_and_purchases_of_an_older_layout_have_the_same_rows(ready, tmp_path):
     experiment = ready()
     store = stored(tmp_path / "r", experiment)
