@@ -680,6 +680,16 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(sweep, tmp_path):
     assert json.loads(out)["trainings"] == 2
 
 
+def test_a_dry_run_says_which_files_are_damaged(sweep, tmp_path):
+    cell = tmp_path / "results" / "cells" / f"{'0' * 32}.json"
+    cell.parent.mkdir(parents=True)
+    cell.write_text("{")
+    status, _, err = sweep("--submissions", RANDOM, "--dry-run")
+    assert status == 0
+    assert f"warning: {cell.name} is damaged; it does not count" in err
+    assert cell.read_text() == "{", "a dry run moves nothing"
+
+
 @pytest.mark.slow
 def test_a_sweep_from_the_command_line_with_a_submission_that_fails(sweep, strategy, tmp_path):
     broken = strategy("def purchase_phase(self):\n    raise ValueError('mine')")

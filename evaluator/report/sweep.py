@@ -212,7 +212,7 @@ def _listed(pipelines: list[dict[str, Any]]) -> str:
 
 def _room(experiment: Experiment, plan: Plan) -> str:
     """Where trainings and purchases are done, and how many at a time."""
-    each = f"on {plan.device}, {plan.threads} threads each"
+    each = f"on {plan.device}, {plan.threads} thread{'s' if plan.threads > 1 else ''} each"
     if experiment.settings.ray is not None:
         return f"{each}, as many as the Ray cluster ({experiment.settings.ray}) has room for; purchases one per node"
     return f"{experiment.workers} at a time {each}; purchases one at a time"
