@@ -25,6 +25,7 @@ from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import Pair
+from evaluator.report.figures import signed
 from evaluator.report.sweep import show_sweep_result
 from evaluator.store import Store
 from evaluator.sweep.conduct import conduct
@@ -459,6 +460,20 @@ def test_the_table_holds_public_minus_hidden_with_its_interval_and_number_of_see
 
 
 GRID = "grid:500,1000x15,30"
+
+
+def test_in_a_narrow_terminal_the_pairs_stand_below_the_means_and_no_figure_is_cut(ready):
+    experiment = ready(RANDOM, pairs=("public", "hidden:5"), round_seed=3, seeds=2)
+    summary = summed_up(experiment, rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed + s.pair.labels / 1e5))
+    wide, narrow = printed(summary), printed(summary, 80)
+    assert "per pair" not in wide
+    assert "\N{HORIZONTAL ELLIPSIS}" not in narrow
+    assert "macro_f1 per pair" in narrow
+    for row in summary["rows"]:
+        assert signed(row["public_minus_hidden"]["macro_f1"]) in narrow
+        assert narrow.count(f"{row['pairs'][0]['metrics']['macro_f1']['mean']:.3f}") >= len(summary["rows"])
+    for pair in summary["pairs"]:
+        assert pair["pair"] + ("*" if pair["kind"] == "hidden" else " ") in narrow
 
 
 def test_a_sweep_has_a_heat_map_per_pipeline_of_the_grid_that_was_asked_for(ready, tmp_path):
