@@ -2,7 +2,7 @@
 
 The rows are kept in ``<results>/index.json`` beside size, time and inode of the file that each was read from. The files stay the
 truth: a row counts only for the very file that it was read from, every other file is read and checked anew, and the index may be
-removed at any time.
+removed at any time. It carries a checksum as they do (``seal``): a changed row would be a wrong figure in a table.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError
+from evaluator.seal import members, sealed
 from evaluator.store import sound, write_whole
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the index; raised when a row changes, so that old ones are made anew."""
 INDEX = "index.json"
 FIELDS = ("submission", "submission_digest", "pair", "seed", "score_split", "label_quality", "device", "threads", "tier")
@@ -102,18 +104,26 @@ def read_catalogue(root: Path) -> Catalogue:
         new[f"{kind}s"] = _entries(root / f"{kind}s", kind, old.get(f"{kind}s", {}), damaged)
     if new != old and any(new[kind] for kind in ("cells", "purchases")):
         with contextlib.suppress(ConfigurationError):  # somebody else's results may be looked at, too
-            write_whole(root / INDEX, json.dumps(new, separators=(",", ":"), allow_nan=False))
+            write_whole(root / INDEX, sealed(new))
     rows = {kind: {digest: entry[1] for digest, entry in new[kind].items()} for kind in ("cells", "purchases")}
     return Catalogue(rows["cells"], rows["purchases"], tuple(damaged))
 
 
 def _read_index(path: Path) -> dict[str, Any]:
-    """The index as it lies there; empty where it is damaged, missing or of another version."""
+    """The index as it lies there; empty where it is missing, of another version or, which is said, damaged."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        raw = path.read_bytes()
+    except OSError:
         return {}
-    return content if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
+    texts = members(raw)
+    if texts is not None:
+        content = {name: json.loads(text) for name, text in texts.items() if name != "checksum"}
+        return content if content.get("schema") == SCHEMA else {}
+    with contextlib.suppress(ValueError, RecursionError, AttributeError):
+        if json.loads(raw).get("schema") != SCHEMA:  # the first version had no checksum
+            return {}
+    print(f"warning: {path} is damaged; it is made anew from the files that it lists", file=sys.stderr)
+    return {}
 
 
 def _entries(folder: Path, kind: str, known: dict[str, Any], damaged: list[str]) -> dict[str, Any]:

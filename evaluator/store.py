@@ -100,6 +100,18 @@ class Store:
         """Store a purchase, in the place of one of the same hash."""
         return self._write_sealed(self.purchase_path(content["purchase"]), content)
 
+    @contextlib.contextmanager
+    def purchases_held(self) -> Iterator[None]:
+        """While the block runs, no other evaluator is in such a block; where the file system knows no locks, it may be."""
+        descriptor = None
+        with contextlib.suppress(OSError):
+            descriptor = hold(self.root / "purchases")
+        try:
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
     def partial_path(self, cell: str, purchase: str) -> Path:
         """Where the training of a cell keeps its state.
 

@@ -25,6 +25,7 @@ from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import Pair
+from evaluator.report.figures import signed
 from evaluator.report.sweep import show_sweep_result
 from evaluator.store import Store
 from evaluator.sweep.conduct import conduct
@@ -316,6 +317,28 @@ def test_a_changed_purchase_makes_its_cells_missing_for_planner_and_runner_alike
 # -- what is to be done, and for how long
 
 
+def test_of_two_sweeps_at_the_same_purchase_the_first_one_stored_counts_for_both(ready, monkeypatch, tmp_path):
+    """While one buys, another is quicker, and has trained its cell already."""
+    experiment = ready(pairs=("621:17",))
+    store, (spec,) = Store(experiment.settings.out), experiment.cells
+    quicker = fabricated(spec)
+    slower = replace(quicker, session=replace(quicker.session, seconds=7.0))
+    assert slower.checksum != quicker.checksum
+
+    def buy(spec, inputs, progress):
+        store.write_purchase(quicker.as_dict())
+        store.write_cell(slot_works.scored(spec, quicker.checksum))
+        return slower
+
+    monkeypatch.setattr(evaluator.sweep.local, "buy", buy)
+    run(experiment)
+    assert store.read_purchase(spec.purchase_digest())["seconds"] == quicker.session.seconds
+    assert store.read_cell(spec.digest())["purchase"]["checksum"] == quicker.checksum
+    assert set(experiment.finished(experiment.catalogue())) == {spec.digest()}
+    run(ready(pairs=("621:17",), fresh=True))
+    assert store.read_purchase(spec.purchase_digest())["seconds"] == 7.0, "asked to be made again"
+
+
 def test_a_forecast_is_the_median_of_measured_cells_scaled_by_items(ready, bought):
     experiment = ready(seeds=2)
     rows = []
@@ -437,6 +460,20 @@ def test_the_table_holds_public_minus_hidden_with_its_interval_and_number_of_see
 
 
 GRID = "grid:500,1000x15,30"
+
+
+def test_in_a_narrow_terminal_the_pairs_stand_below_the_means_and_no_figure_is_cut(ready):
+    experiment = ready(RANDOM, pairs=("public", "hidden:5"), round_seed=3, seeds=2)
+    summary = summed_up(experiment, rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed + s.pair.labels / 1e5))
+    wide, narrow = printed(summary), printed(summary, 80)
+    assert "per pair" not in wide
+    assert "\N{HORIZONTAL ELLIPSIS}" not in narrow
+    assert "macro_f1 per pair" in narrow
+    for row in summary["rows"]:
+        assert signed(row["public_minus_hidden"]["macro_f1"]) in narrow
+        assert narrow.count(f"{row['pairs'][0]['metrics']['macro_f1']['mean']:.3f}") >= len(summary["rows"])
+    for pair in summary["pairs"]:
+        assert pair["pair"] + ("*" if pair["kind"] == "hidden" else " ") in narrow
 
 
 def test_a_sweep_has_a_heat_map_per_pipeline_of_the_grid_that_was_asked_for(ready, tmp_path):
@@ -578,6 +615,29 @@ def test_the_index_is_only_a_copy(ready, tmp_path, monkeypatch):
     assert set(read_catalogue(store.root).cells) == {first}
 
 
+def test_a_changed_index_is_said_and_no_row_of_it_counts(ready, tmp_path, capsys):
+    store = stored(tmp_path / "r", ready())
+    fresh, index = read_catalogue(store.root), store.root / INDEX
+    raw = index.read_text()
+    row = json.dumps(next(iter(json.loads(raw)["cells"].values())))
+    for changed in (
+        raw.replace('"macro_f1":0.25', '"macro_f1":0.95', 1),
+        raw[: len(raw) // 2],
+        json.dumps({"schema": 2, "cells": [row], "purchases": 5}),
+        "[]",
+        "",
+    ):
+        assert changed != raw
+        index.write_text(changed)
+        assert read_catalogue(store.root).cells == fresh.cells
+        assert f"{index} is damaged" in capsys.readouterr().err
+        assert index.read_text() == raw
+    # That of an older kit is no damage.
+    index.write_text(json.dumps({"schema": 1, "cells": {}, "purchases": {}}))
+    assert read_catalogue(store.root).cells == fresh.cells
+    assert (capsys.readouterr().err, index.read_text()) == ("", raw)
+
+
 def test_cells_and_purchases_of_an_older_layout_have_the_same_rows(ready, tmp_path):
     experiment = ready()
     store = stored(tmp_path / "r", experiment)
@@ -633,6 +693,16 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(sweep, tmp_path):
     assert not (tmp_path / "results").exists()
     _, out, _ = sweep("--submissions", RANDOM, "--dry-run", "--json")
     assert json.loads(out)["trainings"] == 2
+
+
+def test_a_dry_run_says_which_files_are_damaged(sweep, tmp_path):
+    cell = tmp_path / "results" / "cells" / f"{'0' * 32}.json"
+    cell.parent.mkdir(parents=True)
+    cell.write_text("{")
+    status, _, err = sweep("--submissions", RANDOM, "--dry-run")
+    assert status == 0
+    assert f"warning: {cell.name} is damaged; it does not count" in err
+    assert cell.read_text() == "{", "a dry run moves nothing"
 
 
 @pytest.mark.slow

@@ -118,6 +118,22 @@ def test_yaml_is_read_where_it_can_be(folder):
         read_settings({}, write(folder, "a: [", "bad.yml"))
 
 
+@pytest.mark.parametrize("written", ["621:17", "[621:17, 1321:34.5]", "\n- 621:17\n- 1321:34.5"])
+def test_a_pair_in_yaml_is_no_number_to_the_base_of_sixty(folder, written):
+    pytest.importorskip("yaml")
+    read, _ = read_settings({}, write(folder, f"submissions: some/a.py\npairs: {written}\nseeds: 12\n", "sweep.yaml"))
+    assert read.pairs == ("621:17", "1321:34.5")[: len(read.pairs)]
+    assert read.seeds == 12
+
+
+def test_an_option_that_a_file_holds_twice_is_refused(folder):
+    with pytest.raises(ConfigurationError, match="twice"):
+        read_settings({}, write(folder, 'submissions = "some/a.py"\nroot_seed = 3\n"root-seed" = 4\n'))
+    pytest.importorskip("yaml")
+    with pytest.raises(ConfigurationError, match="'seeds' is there twice"):
+        read_settings({}, write(folder, "submissions: some/a.py\nseeds: 3\nseeds: 4\n", "sweep.yaml"))
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [

@@ -24,7 +24,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = verb.add_argument_group("the grid")
-    what.add_argument("--file", type=Path, metavar="TOML", help="these options from a file; those of the command line win")
+    what.add_argument("--file", type=Path, metavar="FILE", help="these options from TOML or YAML; those of the command line win")
     what.add_argument("--submissions", type=Path, nargs="+", metavar="PATH", help="folders, .py files or patterns")
     what.add_argument(
         "--pairs",
@@ -94,10 +94,13 @@ def main(args: argparse.Namespace) -> int:
         experiment = prepare(
             settings, lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1)
         )
-    expected = forecast(experiment, experiment.catalogue())
+    catalogue = experiment.catalogue()
+    expected = forecast(experiment, catalogue)
     show_sweep(console, experiment, expected)
     show_warnings(experiment.warnings)
     if store is None:
+        for line in catalogue.damaged:  # a run says it when it moves the file aside
+            print(f"warning: {line}; it does not count", file=sys.stderr)
         if args.json:
             print(json.dumps(expected.as_dict() | {"warnings": list(experiment.warnings)}, indent=1))
         return 0

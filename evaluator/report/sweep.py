@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,8 @@ from evaluator.sweep.local import Finished
 
 MOST_FAILURES = 20
 """How many failed cells are shown with their reason; all of them stand in ``sweep.json``."""
+_PAIR_WIDTH = 11
+"""Columns of the terminal that a pair takes at most: ``1321:34.5*``, and a space."""
 
 
 def show_sweep(console: Console, experiment: Experiment, forecast: Forecast) -> None:
@@ -134,26 +137,16 @@ def show_sweep_result(console: Console, summary: dict[str, Any]) -> None:
     several = [name for name in ("pipeline", "label_quality", "score_split") if len({row[name] for row in summary["rows"]}) > 1]
     mark = "PROXY " if all(pipeline["proxy"] for pipeline in summary["pipelines"]) else ""
     title = f"{mark}{metric}: {summary['round']}, profile {summary['profile']}, isolation {summary['isolation']}"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("submission")
-    for name in several:
-        table.add_column(name.replace("_", " "))
-    table.add_column("scored", justify="right")
-    for pair in (summary["pairs"][i] for i in shown):
-        table.add_column(pair["pair"] + ("*" if pair["kind"] == "hidden" else ""), justify="right")
-    table.add_column("mean", justify="right")
-    if hidden:
-        table.add_column("public - hidden", justify="right")
-    proxies = {pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]}
-    for row in summary["rows"]:
-        row = row | {"pipeline": row["pipeline"] + (" (PROXY)" if row["pipeline"] in proxies else "")}
-        scored = f"{row['scored']} of {row['cells']}"
-        per_pair = [f"{p['metrics'][metric]['mean']:.3f}" if p["metrics"] else "-" for p in (row["pairs"][i] for i in shown)]
-        mean = figure(row["score"][metric]) if row["score"] else "no score"
-        more = [_with_n((row["public_minus_hidden"] or {}).get(metric))] if hidden else []
-        style = None if row["scored"] == row["cells"] else "red"
-        table.add_row(row["submission"], *(str(row[name]) for name in several), scored, *per_pair, mean, *more, style=style)
-    console.print(table)
+    whole = _table(summary, several, shown, hidden, title)
+    if not shown or _width(console, whole) <= console.width:
+        console.print(whole)
+    else:  # figures that are cut short are none: the pairs stand below the means, as many beside each other as there is room for
+        console.print(_table(summary, several, [], hidden, title))
+        names = _width(console, _table(summary, several, [], None))
+        beside = max(1, (console.width - names) // _PAIR_WIDTH)
+        for first in range(0, len(shown), beside):
+            console.print()
+            console.print(_table(summary, several, shown[first : first + beside], None, f"{mark}{metric} per pair"))
     for note in _notes(summary, hidden):
         console.print(Text("  " + note, style="dim"))
     for title, heat in maps:
@@ -165,6 +158,44 @@ def show_sweep_result(console: Console, summary: dict[str, Any]) -> None:
         console.print(Text(f"{place}: {cell['verdict']}: {cell['reason']}", style="red"))
     if len(failed) > MOST_FAILURES:
         console.print(Text(f"and {len(failed) - MOST_FAILURES} more failed cells; sweep.json holds all", style="red"))
+
+
+def _table(summary: dict[str, Any], several: list[str], shown: list[int], hidden: bool | None, title: str = "") -> Table:
+    """A row per submission and condition.
+
+    Args:
+        several: what conditions differ in.
+        shown: numbers of the pairs that have a column.
+        hidden: whether public less hidden has one; None leaves the mean and the number of scored cells out, too.
+    """
+    metric = summary["primary_metric"]
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    table.add_column("submission")
+    for name in several:
+        table.add_column(name.replace("_", " "))
+    if hidden is not None:
+        table.add_column("scored", justify="right")
+    for pair in (summary["pairs"][i] for i in shown):
+        table.add_column(pair["pair"] + ("*" if pair["kind"] == "hidden" else ""), justify="right")
+    if hidden is not None:
+        table.add_column("mean", justify="right")
+    if hidden:
+        table.add_column("public - hidden", justify="right")
+    proxies = {pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]}
+    for row in summary["rows"]:
+        row = row | {"pipeline": row["pipeline"] + (" (PROXY)" if row["pipeline"] in proxies else "")}
+        scored = [f"{row['scored']} of {row['cells']}"] if hidden is not None else []
+        per_pair = [f"{p['metrics'][metric]['mean']:.3f}" if p["metrics"] else "-" for p in (row["pairs"][i] for i in shown)]
+        mean = [figure(row["score"][metric]) if row["score"] else "no score"] if hidden is not None else []
+        more = [_with_n((row["public_minus_hidden"] or {}).get(metric))] if hidden else []
+        style = None if row["scored"] == row["cells"] else "red"
+        table.add_row(row["submission"], *(str(row[name]) for name in several), *scored, *per_pair, *mean, *more, style=style)
+    return table
+
+
+def _width(console: Console, table: Table) -> int:
+    """What a table takes where no line of it is broken, whatever the terminal's own width."""
+    return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
 
 
 def titled_heat_maps(summary: dict[str, Any]) -> list[tuple[str, HeatMap]]:
@@ -212,7 +243,7 @@ def _listed(pipelines: list[dict[str, Any]]) -> str:
 
 def _room(experiment: Experiment, plan: Plan) -> str:
     """Where trainings and purchases are done, and how many at a time."""
-    each = f"on {plan.device}, {plan.threads} threads each"
+    each = f"on {plan.device}, {plan.threads} thread{'s' if plan.threads > 1 else ''} each"
     if experiment.settings.ray is not None:
         return f"{each}, as many as the Ray cluster ({experiment.settings.ray}) has room for; purchases one per node"
     return f"{experiment.workers} at a time {each}; purchases one at a time"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -131,6 +132,8 @@ def _from_file(file: Path) -> dict[str, Any]:
         if name not in known:
             listed = ", ".join(sorted(known)).replace("_", "-")
             raise ConfigurationError(f"{file} holds the option {key!r}, which a sweep does not have; known are {listed}")
+        if name in options:
+            raise ConfigurationError(f"{file} holds the option {key!r} twice, with - and with _; write it once")
         try:
             options[name] = _typed(name, value, file.parent)
         except ConfigurationError as error:
@@ -150,8 +153,24 @@ def _yaml(file: Path, text: str) -> dict[str, Any]:
         import yaml
     except ImportError:
         raise ConfigurationError(f"{file} is YAML, and PyYAML is not installed; write it as TOML, or pip install pyyaml") from None
+
+    # YAML 1.1 takes the pair 621:17 for a number to the base of sixty, and of a key that is there twice the last.
+    pair = ("tag:yaml.org,2002:str", re.compile(r"\d+:[\d:.]+\Z"))
+
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's own name)
+            first: [pair, *resolvers] for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value]
+            for key in keys:
+                if keys.count(key) > 1:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key!r} is there twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
     try:
-        table = yaml.safe_load(text)
+        table = yaml.load(text, Loader)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"the sweep's file {file} is no YAML: {error}") from None
     if not isinstance(table, dict):

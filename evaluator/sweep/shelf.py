@@ -28,9 +28,12 @@ class Shelf:
         digest = spec.purchase_digest()
         if digest in self._made:
             return self._made[digest]
+        return self._stored(spec)
+
+    def _stored(self, spec: CellSpec) -> Purchased | None:
         if self._fresh or not spec.trains:
             return None
-        content = self._store.read_purchase(digest)
+        content = self._store.read_purchase(spec.purchase_digest())
         found = None if content is None else Purchased.from_dict(content)
         return found if found is not None and found.scorable(spec.on_timeout) else None
 
@@ -39,10 +42,18 @@ class Shelf:
         return spec.purchase_digest() in self._made
 
     def put(self, spec: CellSpec, made: Purchased) -> Purchased:
-        """Take in the purchase of a cell that was made in this run, and store it where it may be trained on."""
-        self._made[spec.purchase_digest()] = made
+        """Take in the purchase of a cell that was made in this run, and store it where it may be trained on.
+
+        Where another evaluator has stored one of the same hash meanwhile, that one counts and comes back: were it replaced, the
+        cells that were trained on it would count no more.
+        """
         if spec.trains and made.scorable(spec.on_timeout):
-            self._store.write_purchase(made.as_dict())
+            with self._store.purchases_held():
+                other = self._stored(spec)
+                if other is None:
+                    self._store.write_purchase(made.as_dict())
+            made = other or made
+        self._made[spec.purchase_digest()] = made
         return made
 
     def provide(self, spec: CellSpec, make: Callable[[], Purchased]) -> Purchased:
