@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pages import write_whole
-from benchmarks.timing import Timing
+from benchmarks.timing import Timing, round_by_round
 from evaluator.scoring.intervals import Interval, t_interval
 
 NOT_MEASURED = "not measured"
@@ -43,10 +43,8 @@ class Gain:
         Raises:
             ValueError: unequal numbers of rounds, or none.
         """
-        if len(off) != len(on) or not off:
-            raise ValueError(f"a gain needs the same rounds off and on, one or more; got {len(off)} and {len(on)}")
-        clock = t_interval(math.log(a.ms / b.ms) for a, b in zip(off, on, strict=True))
-        cpu = t_interval(math.log(a.cpu_ms / b.cpu_ms) for a, b in zip(off, on, strict=True))
+        ratios, of_cpu = round_by_round(off, on)
+        clock, cpu = (t_interval(map(math.log, found)) for found in (ratios, of_cpu))
         low, high = (None if bound is None else math.exp(bound) for bound in (clock.low, clock.high))
         return cls(math.exp(clock.mean), low, high, math.exp(cpu.mean), clock.n)
 

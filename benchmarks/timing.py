@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -86,6 +86,18 @@ def reset_peak(device: str) -> None:
         torch.cuda.reset_peak_memory_stats(devices.resolve(device))
 
 
+def round_by_round(slow: Sequence[Timing], fast: Sequence[Timing]) -> tuple[list[float], list[float]]:
+    """How many times faster every round was, by the clock and in processor time.
+
+    Raises:
+        ValueError: unequal numbers of rounds, or none.
+    """
+    if len(slow) != len(fast) or not slow:
+        raise ValueError(f"a comparison needs the same rounds of both, one or more; got {len(slow)} and {len(fast)}")
+    both = list(zip(slow, fast, strict=True))
+    return [a.ms / b.ms for a, b in both], [a.cpu_ms / b.cpu_ms for a, b in both]
+
+
 @dataclass(frozen=True)
 class Ratio:
     """How many times faster: the median over rounds, with the lowest and highest round; the same of processor time."""
@@ -103,10 +115,7 @@ class Ratio:
         Raises:
             ValueError: unequal numbers of rounds, or none.
         """
-        if len(slow) != len(fast) or not slow:
-            raise ValueError(f"a ratio needs the same rounds of both, one or more; got {len(slow)} and {len(fast)}")
-        ratios = [a.ms / b.ms for a, b in zip(slow, fast, strict=True)]
-        cpu = [a.cpu_ms / b.cpu_ms for a, b in zip(slow, fast, strict=True)]
+        ratios, cpu = round_by_round(slow, fast)
         return cls(statistics.median(ratios), min(ratios), max(ratios), statistics.median(cpu), len(ratios))
 
     def __str__(self) -> str:
