@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from evaluator.cli import weights as verb
 from evaluator.errors import ConfigurationError, TrainingError
 from evaluator.training import pretrain_run
-from evaluator.training.network import build_network
+from evaluator.training.network import build_network, feature_state
 from evaluator.training.pretrain import pretrain
 from evaluator.training.pretrain_run import Run, rate
 from evaluator.training.pretrain_spec import PretrainSpec
@@ -31,6 +32,17 @@ def test_pretraining_writes_weights_that_load_and_its_figures(tmp_path):
     assert stored["mean_average_precision"] == pytest.approx(result.mean_average_precision)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["made.json", "made.safetensors"]
     assert lines[-1].startswith(str(out))
+
+
+@pytest.mark.parametrize("architecture", ["timm/resnet10t", "timm/vit_tiny_patch16_224"])
+def test_weights_for_a_model_of_timm_start_it_at_another_size_too(tmp_path, architecture):
+    out = tmp_path / "made.safetensors"
+    result = pretrain(replace(TINY, architecture=architecture, images=32), out, progress=lambda line: None)
+    model = build_network(architecture, 6, seed=1, image_size=64)
+    before = {name: tensor.clone() for name, tensor in feature_state(model).items() if tensor.is_floating_point()}
+    assert load_starting_weights(model, str(out), architecture) == f"sha256:{result.sha256}"
+    assert [name for name, tensor in before.items() if torch.equal(tensor, feature_state(model)[name])] == []
+    assert torch.isfinite(model(torch.zeros(2, 3, 64, 64))).all()
 
 
 def test_pretraining_repeats_to_the_bit_on_one_cpu(tmp_path):
@@ -104,6 +116,7 @@ def test_a_diverging_run_is_an_error_and_writes_nothing(tmp_path):
         {"seed": -1},
         {"learning_rate": 0.0},
         {"warm_up": 1.0},
+        {"large_share": 0.5, "architecture": "timm/resnet10t"},
     ],
 )
 def test_a_spec_checks_itself(change):

@@ -102,6 +102,13 @@ def test_a_file_holds_the_same_options_and_the_command_line_wins(folder):
     assert settings.pairs == ("profile",)
 
 
+def test_a_pipeline_of_ones_own_is_seen_from_the_files_folder_too(folder):
+    path = write(folder, 'submissions = "some/*"\npipelines = ["round2", "own/mine.toml", "/abs/theirs.toml"]\n')
+    assert read_settings({}, path)[0].pipelines == ("round2", str(folder / "own" / "mine.toml"), "/abs/theirs.toml")
+    given = read_settings({"pipelines": ["own/mine.toml"]}, path)[0]
+    assert given.pipelines == ("own/mine.toml",), "what is typed is seen from where one stands"
+
+
 def test_what_the_shell_has_expanded_is_read_the_same(folder):
     shell, skipped = read_settings({"submissions": sorted((folder / "some").iterdir())})
     assert (shell, sorted(skipped)) == (read_settings({"submissions": [folder / "some" / "*"]})[0], sorted(skipped))

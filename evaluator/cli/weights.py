@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from evaluator.errors import KitError, TrainingError
+from evaluator.errors import ConfigurationError, KitError, TrainingError
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -15,7 +15,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     actions = verb.add_subparsers(dest="action", required=True)
     make = actions.add_parser("make", help="pre-train a network on procedural primitives and write its feature layers")
     make.add_argument("--out", type=Path, required=True, help="file to write (.safetensors); the figures go beside it (.json)")
-    make.add_argument("--architecture", default="efficientnet_b4", help="default: %(default)s")
+    make.add_argument("--architecture", default="efficientnet_b4", help="or timm/<name>; default: %(default)s")
     make.add_argument("--size", type=int, default=64, help="image side in pixels; default: %(default)s")
     make.add_argument("--images", type=int, default=6_000_000, help="images shown, each once; default: %(default)s")
     make.add_argument("--batch-size", type=int, default=1024, help="default: %(default)s")
@@ -24,6 +24,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     make.add_argument("--held-out", type=int, default=8192, help="images of the final figures; default: %(default)s")
     make.add_argument("--seed", type=int, default=2022, help="default: %(default)s")
     make.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps; default: %(default)s")
+    make.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: torch's own choice")
     make.add_argument("--minutes", type=float, help="end within this time; the learning-rate schedule is squeezed to fit")
     make.add_argument("--compile", action=argparse.BooleanOptionalAction, help="use torch.compile; default: on CUDA alone")
     make.set_defaults(run=main)
@@ -36,8 +37,15 @@ def main(args: argparse.Namespace) -> int:
         KitError: the options make no sense.
         TrainingError: the training failed.
     """
-    from evaluator.training.pretrain import pretrain  # torch, which no other verb should wait for
+    import torch  # which no other verb should wait for
+
+    from evaluator.training.pretrain import pretrain
     from evaluator.training.pretrain_spec import PretrainSpec
+
+    if args.threads is not None:
+        if args.threads < 1:
+            raise ConfigurationError(f"--threads is {args.threads}; it must be 1 or more")
+        torch.set_num_threads(args.threads)
 
     names = ("architecture", "size", "images", "batch_size", "learning_rate", "large_share", "held_out", "seed")
     spec = PretrainSpec(**{name: getattr(args, name) for name in names})

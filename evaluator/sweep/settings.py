@@ -192,7 +192,11 @@ def _one(name: str, kind: type, value: Any, folder: Path) -> Any:
     if not isinstance(value, expected) or (isinstance(value, bool) and kind is not bool):
         words = {Path: "a path", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
         raise ConfigurationError(f"the option {name.replace('_', '-')} is {value!r}; it must be {words}")
-    return folder / Path(value).expanduser() if kind is Path else kind(value)
+    if kind is Path:
+        return folder / Path(value).expanduser()
+    if name == "pipelines" and value.endswith(".toml"):  # a person's own, among names of the kit's
+        return str(folder / Path(value).expanduser())
+    return kind(value)
 
 
 def _submissions(named: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[str, ...]]:

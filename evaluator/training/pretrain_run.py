@@ -33,7 +33,7 @@ class Run:
     def __init__(self, spec: PretrainSpec, device: torch.device, compiled: bool, progress: Callable[[str], None]):
         self.spec, self.device, self.progress = spec, device, progress
         self.step, self.seconds, self.history = 0, 0.0, []
-        model = build_network(spec.architecture, len(primitives.ATTRIBUTES), seed=spec.seed)
+        model = build_network(spec.architecture, len(primitives.ATTRIBUTES), seed=spec.seed, image_size=spec.size)
         self.model = model.to(device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         decayed = [p for p in self.model.parameters() if p.ndim >= 2]

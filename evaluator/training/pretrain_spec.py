@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from evaluator.errors import ConfigurationError
-from evaluator.training.network import ARCHITECTURES
+from evaluator.training.network import ARCHITECTURES, TIMM_PREFIX
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,8 @@ class PretrainSpec:
     """Everything that decides what the weights become, apart from the device and a limit in minutes.
 
     Args:
+        architecture: one of torchvision's EfficientNets, or ``timm/<name>``; whether timm has it is seen when it is built.
+        size: side of the images in pixels; the weights fit other sizes, too, but have seen this one.
         images: how many images are shown, each once.
         learning_rate: the peak, after ``warm_up`` (share of the run) and before the cosine.
         large_share: share of the batches rendered at 1.5 times ``size``.
@@ -34,8 +36,13 @@ class PretrainSpec:
     held_out: int = 8192
 
     def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise ConfigurationError(f"architecture {self.architecture!r} is not known; choose one of {', '.join(ARCHITECTURES)}")
+        if self.architecture not in ARCHITECTURES and not self.architecture.startswith(TIMM_PREFIX):
+            known = ", ".join(ARCHITECTURES)
+            raise ConfigurationError(f"architecture {self.architecture!r} is not known; choose one of {known}, or {TIMM_PREFIX}<name>")
+        if self.large_share > 0.0 and self.architecture.startswith(TIMM_PREFIX):
+            raise ConfigurationError(
+                f"large_share {self.large_share}: {self.architecture} may be built for images of one size alone; expected 0"
+            )
         if self.size < 32 or self.batch_size < 2 or self.images < self.batch_size or self.held_out < 8:
             raise ConfigurationError(
                 f"size {self.size}, batch_size {self.batch_size}, images {self.images}, held_out {self.held_out}: expected a size "
