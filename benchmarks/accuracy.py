@@ -2,12 +2,14 @@
 
 A seed decides which images are bought at random, the initial weights, the split and the order, alike in both routes; the random
 numbers of the augmentation differ. Each training is scored on the images of the profile's validation split. Finished trainings are
-kept in the JSON file and skipped when the command runs again, unless the recipe or the number of images has changed.
+kept in the JSON file and skipped when the command runs again, unless the recipe, the number of images or the code that trains has
+changed.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -22,6 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+import evaluator.training
 from benchmarks.operations import machine
 from benchmarks.plain_loop import predict_plainly, train_plainly
 from evaluator.data.folders import Split
@@ -38,6 +41,7 @@ from evaluator.training.recipes import PIPELINES
 
 ROOT_SEED = 2022
 ROUTES = ("plain", "ours")
+TRAINING = Path(evaluator.training.__file__).parent
 PROFILE = "quick"
 BOUGHT = 189
 """Labels bought at random beside the training split: the budget of the first pair of ``quick``."""
@@ -56,6 +60,7 @@ def run(options: argparse.Namespace, console: Console, write: Callable[[Path, di
         "threads": options.threads,
         "device": options.device,
         "data": sets.digests(),
+        "code": code(),
     }
     rows = finished(options.json, identity)
     wanted = [(route, seed) for seed in range(options.seeds) for route in ROUTES]
@@ -77,6 +82,12 @@ def run(options: argparse.Namespace, console: Console, write: Callable[[Path, di
     rows = [row for row in rows if (row["route"], row["seed"]) in wanted]
     console.print(accuracy_table(rows))
     console.print(verdict(summary(rows)), highlight=False)
+
+
+def code() -> str:
+    """A hash over the source of both routes: figures of other code are no figures of this."""
+    files = [*sorted(TRAINING.glob("*.py")), *sorted(Path(__file__).parent.glob("plain_*.py"))]
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]
 
 
 def finished(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
