@@ -37,8 +37,8 @@ class PretrainSpec:
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES and not self.architecture.startswith(TIMM_PREFIX):
-            known = ", ".join(ARCHITECTURES)
-            raise ConfigurationError(f"architecture {self.architecture!r} is not known; choose one of {known}, or {TIMM_PREFIX}<name>")
+            known = ", ".join([*ARCHITECTURES, f"or {TIMM_PREFIX}<name>"])
+            raise ConfigurationError(f"architecture {self.architecture!r} is not known; choose one of {known}")
         if self.large_share > 0.0 and self.architecture.startswith(TIMM_PREFIX):
             raise ConfigurationError(
                 f"large_share {self.large_share}: {self.architecture} may be built for images of one size alone; expected 0"

@@ -153,15 +153,11 @@ def write_features(model: nn.Module, path: Path, description: str) -> str:
 
 
 def _procedural_file(architecture: str) -> Path:
-    if architecture.startswith(TIMM_PREFIX):
-        raise WeightsError(
-            f"`weights: procedural` exists for {PROCEDURAL_ARCHITECTURE}, not for {architecture}; use `weights: imagenet`, "
-            f"`weights: none`, or the path of a .safetensors file"
-        )
     if architecture != PROCEDURAL_ARCHITECTURE:
         raise WeightsError(
             f"`weights: procedural` exists for {PROCEDURAL_ARCHITECTURE}, not for {architecture}; make them with `python -m "
-            f"evaluator weights make --architecture {architecture} --out FILE` and give `weights: FILE`, or use `weights: none`"
+            f"evaluator weights make --architecture {architecture} --out FILE` and give `weights: FILE`, or use "
+            f"`weights: imagenet` or `weights: none`"
         )
     if not PROCEDURAL_FILE.is_file():
         raise WeightsError(
