@@ -24,7 +24,7 @@ from evaluator.purchase import profiles
 from evaluator.purchase.rounds import ROUND1
 from evaluator.report.agreement import agreement_report
 from evaluator.store import Store
-from evaluator.sweep.gathering import gather
+from evaluator.sweep.gathering import gather, unused_lines
 from evaluator.training import recipes
 from evaluator.training.recipes import PIPELINES
 
@@ -569,6 +569,15 @@ def test_the_agreement_of_stored_submissions(three, capsys):
     out = capsys.readouterr().out
     for part in ("Kendall's tau-b", "buyer2", "mean tau", "few"):
         assert part in out
+
+
+def test_many_submissions_that_are_left_out_for_one_reason_are_one_line():
+    few = [("a (1)", 2), ("b (2)", 3)]
+    assert unused_lines("cells of other rules: kit 1, not 2", few) == [
+        "a (1): 2 cells of other rules: kit 1, not 2",
+        "b (2): 3 cells of other rules: kit 1, not 2",
+    ]
+    assert unused_lines("cells outside", [*few, ("c (3)", 4), ("d (4)", 1_000)]) == ["4 submissions: 1,009 cells outside"]
 
 
 def test_what_cannot_be_compared_is_left_out_by_name_and_reason(three, tmp_path):

@@ -45,7 +45,7 @@ def show_agreement(console: Console, report: dict[str, Any]) -> None:
     grid = f"profile {report['profile']}, {len(report['pairs'])} pairs, {len(report['seeds'])} seeds"
     ranking = Table(title=f"rank and {report['metric']} by pipeline: {grid}", title_justify="left", box=None, pad_edge=False)
     for name in ("submission", *names, "mean rank"):
-        ranking.add_column(name, justify="left" if name == "submission" else "right")
+        ranking.add_column(name, justify="left" if name == "submission" else "right", overflow="fold")
     ranks = [row["ranks"] for row in report["pipelines"]]
     mean = [sum(column) / len(column) for column in zip(*ranks, strict=True)]
     for i in sorted(range(len(mean)), key=lambda i: mean[i]):
@@ -54,7 +54,7 @@ def show_agreement(console: Console, report: dict[str, Any]) -> None:
     console.print(ranking)
     matrix = Table(title="Kendall's tau-b between pipelines", title_justify="left", box=None, pad_edge=False)
     for name in ("", *names):
-        matrix.add_column(name, justify="right" if name else "left")
+        matrix.add_column(name, justify="right" if name else "left", overflow="fold")
     for i, row in enumerate(report["tau"]):
         matrix.add_row(names[i], *("" if i == j else _coefficient(cell) for j, cell in enumerate(row)))
     console.print(matrix)

@@ -29,6 +29,8 @@ Place = tuple[str, str, int]
 """Pipeline (as JSON), pair, seed."""
 Grid = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]
 """Pipelines, pairs, seeds: every combination of them."""
+MANY = 3
+"""Submissions that are named one by one where cells of theirs are left out for the same reason; more are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +118,17 @@ def gather(root: Path, profile: str | None = None) -> Gathered:
         )
     *_, rules, grid = max(choices)
     entries = _whole(found[rules], grid)
+    unused: dict[str, list[tuple[str, int]]] = {}
     for other, members in found.items():
         for entry in members:
             if other != rules:
-                left_out.append(f"{entry.label}: {len(entry.cells)} cells of other rules: {difference(other, rules)}")
+                why = f"cells of other rules: {difference(other, rules)}"
+                unused.setdefault(why, []).append((entry.label, len(entry.cells)))
             elif entry not in entries:
                 left_out.append(f"{entry.label}: {_shortcoming(entry, grid, entries)}")
             elif extra := len(entry.cells) - len(list(itertools.product(*grid))):
-                left_out.append(f"{entry.label}: {extra} cells outside the grid that all have")
+                unused.setdefault("cells outside the grid that all have", []).append((entry.label, extra))
+    left_out += [line for why, of in unused.items() for line in unused_lines(why, of)]
     return _scores(entries, grid, json.loads(rules), left_out)
 
 
@@ -168,6 +173,13 @@ def _whole(entries: list[_Entry], grid: Grid) -> list[_Entry]:
         if not entry.lacks(grid) and not entry.split_purchases(grid):
             whole.setdefault(entry.digest, entry)
     return list(whole.values())
+
+
+def unused_lines(why: str, of: list[tuple[str, int]]) -> list[str]:
+    """A line per submission, or one for all of them where they are many: what matters must not drown."""
+    if len(of) > MANY:
+        return [f"{len(of)} submissions: {sum(n for _, n in of):,} {why}"]
+    return [f"{label}: {n} {why}" for label, n in of]
 
 
 def _shortcoming(entry: _Entry, grid: Grid, whole: list[_Entry]) -> str:
