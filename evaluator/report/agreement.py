@@ -42,7 +42,8 @@ def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
 def show_agreement(console: Console, report: dict[str, Any]) -> None:
     """The rankings, the matrix of tau, and how far they can be trusted."""
     names = [row["name"] for row in report["pipelines"]]
-    grid = f"profile {report['profile']}, {len(report['pairs'])} pairs, {len(report['seeds'])} seeds"
+    pairs, seeds = (f"{len(report[many])} {many if len(report[many]) > 1 else many[:-1]}" for many in ("pairs", "seeds"))
+    grid = f"profile {report['profile']}, {pairs}, {seeds}"
     ranking = Table(title=f"rank and {report['metric']} by pipeline: {grid}", title_justify="left", box=None, pad_edge=False)
     for name in ("submission", *names, "mean rank"):
         ranking.add_column(name, justify="left" if name == "submission" else "right", overflow="fold")
