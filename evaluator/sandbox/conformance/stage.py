@@ -197,16 +197,27 @@ class Stage:
                 if worker is not None:
                     worker.end()
                     worker.log()
-                for pid in marked(mark):
-                    # A tier that lets something live on is told on by its check, and must not litter this machine.
-                    with contextlib.suppress(OSError):
-                        os.kill(pid, 9)
+                _sweep_up(mark)  # a tier that lets something live on is told on by its check, and must not litter this machine
 
     def play(self, code: str, seconds: float = PATIENCE, **options: Any) -> Outcome:
         """Have ``code`` imported, wait at most ``seconds`` for the answer, end the worker."""
         with self.cast(code, **options) as actor:
             actor.answer(seconds)
             return actor.end()
+
+
+def _sweep_up(mark: str) -> None:
+    """Kill what bears the mark until it is gone: a killed process is there for a moment more, and may have forked in it."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        killed = 0
+        for pid in marked(mark):
+            with contextlib.suppress(OSError):
+                os.kill(pid, 9)
+                killed += 1
+        if not killed:  # none is left, or none that may be killed
+            return
+        time.sleep(0.005)
 
 
 def _greet(worker: Worker) -> None:
