@@ -89,16 +89,16 @@ def evaluate(args: argparse.Namespace) -> int:
     """Arguments -> evaluator -> table and files."""
     from rich.console import Console
 
+    from evaluator.history.store import Store
     from evaluator.purchase.purchased import CellInputs
     from evaluator.purchase.sets import provide_data, read_sets
     from evaluator.purchase.spec import CellSpec
     from evaluator.report.terminal import progress_line, show_plan, show_result, show_warnings
+    from evaluator.runner.cells import run_cells
     from evaluator.sandbox.tiers import choose
-    from evaluator.store import Store
     from evaluator.submission.manifest import read_manifest
     from evaluator.submission.source import read_source
-    from evaluator.sweep.grid import Plan, node_threads
-    from evaluator.sweep.local import run_cells
+    from evaluator.sweep.plan import Plan, node_threads
     from evaluator.sweep.summary import purchase_rows, summarise
     from evaluator.training import recipes
     from evaluator.training.device import resolve

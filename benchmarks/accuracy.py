@@ -86,7 +86,7 @@ def run(options: argparse.Namespace, console: Console, write: Callable[[Path, di
 
 def code() -> str:
     """A hash over the source of both routes: figures of other code are no figures of this."""
-    files = [*sorted(TRAINING.glob("*.py")), *sorted(Path(__file__).parent.glob("plain_*.py"))]
+    files = [*sorted(TRAINING.rglob("*.py")), *sorted(Path(__file__).parent.glob("plain_*.py"))]
     return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]
 
 

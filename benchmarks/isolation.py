@@ -32,7 +32,7 @@ from evaluator.data.cache import CachedImages
 from evaluator.errors import Verdict
 from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
-from evaluator.purchase.terms import SessionSpec
+from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
 from evaluator.sandbox.tiers import SANDBOXES, state

@@ -24,7 +24,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.operations import machine, network_of
 from evaluator.seeds import generator
-from evaluator.training.embeddings import BATCH_SIZES
+from evaluator.training.embeddings.frozen import BATCH_SIZES
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.recipes import PIPELINES

@@ -13,9 +13,9 @@ import time
 
 import torch
 
-from evaluator.training import primitives
-from evaluator.training.pretrain_run import Run
-from evaluator.training.pretrain_spec import PretrainSpec
+from evaluator.training.pretraining import primitives
+from evaluator.training.pretraining.run import Run
+from evaluator.training.pretraining.spec import PretrainSpec
 
 
 def measure(spec: PretrainSpec, device: torch.device, compiled: bool, contiguous: bool, steps: int) -> tuple[float, float]:

@@ -6,7 +6,7 @@ numbers as they are, and names as places in the lists beside them (``submissions
 
     pandas.DataFrame(json.load(open(path))["columns"])
 
-is a table, and ``unpack`` gives the cells back as ``evaluator.sweep.conditions.sort_cells`` takes them.
+is a table, and ``unpack`` gives the cells back as ``evaluator.history.groups.sort_cells`` takes them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evaluator.errors import ConfigurationError
-from evaluator.sweep.conditions import METRICS
+from evaluator.history.groups import METRICS
 
 SCHEMA = 1
 DECIMALS = 5

@@ -10,11 +10,11 @@ from typing import Any
 
 from benchmarks.result_cells import HASH
 from evaluator.errors import ConfigurationError
+from evaluator.history.groups import READ, Condition, sort_cells
+from evaluator.history.store import read_cells
+from evaluator.purchase.pairs import choose_pairs
 from evaluator.purchase.profiles import profile_named
-from evaluator.store import read_cells
 from evaluator.submission.source import read_source
-from evaluator.sweep.conditions import READ, Condition, sort_cells
-from evaluator.sweep.pairs import choose_pairs
 from evaluator.sweep.settings import Settings, read_settings
 from evaluator.training.recipes import fitted, load_pipeline
 

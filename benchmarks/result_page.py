@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.result_cells import unpack
 from benchmarks.result_summary import Table, overall, sentences, titles
 from benchmarks.result_tables import agreement, by_pair, glance, public_less_hidden, tau_text
+from evaluator.history.groups import Condition, sort_cells
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.report.comparison_tables import (
     Block,
@@ -19,7 +20,6 @@ from evaluator.report.comparison_tables import (
     overall_block,
     plan_blocks,
 )
-from evaluator.sweep.conditions import Condition, sort_cells
 
 COMMAND = "python -m benchmarks.results"
 PROXY = "**Scores of a proxy** (frozen embeddings and a linear head). They stand in no table with those of a full training."

@@ -16,10 +16,10 @@ import numpy as np
 from benchmarks.result_page import PICTURES, Results, drawn, in_both
 from benchmarks.result_summary import Table, overall, titles
 from benchmarks.result_tables import glance
+from evaluator.history.groups import Condition, budget_and_minutes
 from evaluator.report.comparison_tables import NAMES
 from evaluator.scoring.curves import budget_curve
 from evaluator.scoring.intervals import t_interval
-from evaluator.sweep.conditions import Condition, budget_and_minutes
 
 BETTER, WORSE, NOISE, INK, CEILING = "#0b6fa4", "#c8501e", "#9a9a9a", "#333333", "#4d4d4d"
 """Told apart by the colour-blind, too."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.result_summary import Table, overall, titles
+from evaluator.history.groups import Condition
 from evaluator.report.comparison_tables import Block, against
 from evaluator.scoring.intervals import Interval, t_interval
-from evaluator.sweep.conditions import Condition
 
 
 def glance(tables: Sequence[tuple[Table, Condition]]) -> Block:

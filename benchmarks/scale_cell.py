@@ -16,14 +16,14 @@ from benchmarks.synthetic import CLASSES
 from evaluator.data.cache import CachedImages
 from evaluator.data.folders import Split
 from evaluator.errors import Verdict
+from evaluator.history.store import NEEDED, Store
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
-from evaluator.purchase.terms import SessionSpec
+from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.sandbox.tier import Worker, WorkerSpec
 from evaluator.seeds import generator
-from evaluator.store import NEEDED, Store
 
 if TYPE_CHECKING:
     from benchmarks.scale import Bench

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from evaluator.data.painted import CLASSES, Generator
 from evaluator.seeds import generator
 from evaluator.training import device as devices
-from evaluator.training.allocator import keep_memory
 from evaluator.training.augment import draw, transform
-from evaluator.training.convolutions import quicken
+from evaluator.training.cpu.allocator import keep_memory
+from evaluator.training.cpu.convolutions import quicken
+from evaluator.training.cpu.pointwise import Pointwise
 from evaluator.training.network import build_network
 from evaluator.training.pipeline import Pipeline
-from evaluator.training.pointwise import Pointwise
 from evaluator.training.predict import probabilities
 from evaluator.training.weights import load_starting_weights
 
@@ -42,7 +42,7 @@ class Settings:
     Attributes:
         cached: images are rows of a uint8 array; otherwise each is decoded from a PNG file whenever it is needed.
         whole_batch: a batch is transformed at once; otherwise image by image.
-        quicken: convolutions in the forms of ``evaluator/training/convolutions.py``, on the CPU alone.
+        quicken: convolutions in the forms of ``evaluator/training/cpu/convolutions.py``, on the CPU alone.
         fused: the optimiser's fused form; otherwise the one that torch takes by itself.
         kept_memory: the process keeps memory that it frees (glibc).
         bf16: forward passes in mixed precision, in bfloat16.

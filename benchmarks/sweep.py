@@ -22,19 +22,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evaluator.catalogue import INDEX, read_catalogue
 from evaluator.errors import Verdict
+from evaluator.history.index import INDEX, read_catalogue
+from evaluator.history.store import Store
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.purchased import Purchased
+from evaluator.purchase.session_spec import PhaseReport, SessionResult
 from evaluator.purchase.spec import CellSpec
-from evaluator.purchase.terms import PhaseReport, SessionResult
-from evaluator.store import Store
-from evaluator.sweep.conduct import conduct
+from evaluator.runner.cells import broken_cell
+from evaluator.runner.workers import Failure, Slots, Training
 from evaluator.sweep.experiment import Experiment, prepare
 from evaluator.sweep.forecast import forecast
-from evaluator.sweep.local import broken_cell
+from evaluator.sweep.run import conduct
 from evaluator.sweep.settings import Settings
-from evaluator.sweep.slots import Failure, Slots, Training
 
 BUYER = "from run import ZEWDPCBaseRun\n\n\nclass Buyer{0}(ZEWDPCBaseRun):\n    def purchase_phase(self):\n        pass\n"
 SUBMISSIONS, PAIRS, LABELS = 20, 5, 189

@@ -23,7 +23,7 @@ import numpy as np
 from evaluator.data.cache import CachedImages
 from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
-from evaluator.purchase.terms import SessionSpec
+from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.sandbox.tier import WorkerSpec
 

@@ -123,7 +123,7 @@ def session(sets):
     """Run the phases of a submission, without any training."""
     from evaluator.purchase.market import Market
     from evaluator.purchase.session import run_session
-    from evaluator.purchase.terms import SessionSpec
+    from evaluator.purchase.session_spec import SessionSpec
     from evaluator.sandbox.process import ProcessSandbox
 
     def run(path: Path, *, budget: int = 12, order=None, sold=None, sandbox=None, progress=lambda what, share: None, **changes):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError, DeviceError
-from evaluator.sweep.local import broken_cell
-from evaluator.sweep.slots import Failure, Training
+from evaluator.runner.cells import broken_cell
+from evaluator.runner.workers import Failure, Training
 
 PLACE = "SLOT_WORKS"
 """Variable that names the folder where works leave what they saw."""

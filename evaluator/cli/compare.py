@@ -35,11 +35,11 @@ def main(args: argparse.Namespace) -> int:
     """Run the verb; 0."""
     from rich.console import Console
 
+    from evaluator.history.groups import Wanted, conditions
     from evaluator.report.comparison import Asked, comparison_report
     from evaluator.report.comparison_tables import heading, markdown, show_comparison
     from evaluator.report.heat_picture import check_picture, draw_heat_maps
     from evaluator.report.page import write_page
-    from evaluator.sweep.conditions import Wanted, conditions
 
     hidden = None if args.hidden is None else tuple(args.hidden)
     asked = Asked(args.reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed, hidden=hidden)

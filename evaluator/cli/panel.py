@@ -21,8 +21,8 @@ def main(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from evaluator.errors import ConfigurationError
+    from evaluator.history.comparable import gather
     from evaluator.report.agreement import agreement_report, show_agreement
-    from evaluator.sweep.gathering import gather
 
     if args.seed < 0:
         raise ConfigurationError(f"--seed is {args.seed}; it must be 0 or more")

@@ -23,7 +23,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb; 0, or 1 where the same pipeline did not give the stored result to the bit, or a training failed."""
-    from evaluator.sweep.replay import Replay, read_replay
+    from evaluator.purchase.replay import Replay, read_replay
     from evaluator.training import recipes
 
     stored: Replay = read_replay(args.cell, args.data, args.device)

@@ -67,16 +67,16 @@ def main(args: argparse.Namespace) -> int:
     """Run the verb; 0 where every cell was scored, 1 where some were not, 130 interrupted (what is finished is kept)."""
     from rich.console import Console
 
+    from evaluator.history.store import Store
+    from evaluator.purchase.heat import require_grid
+    from evaluator.purchase.pairs import choose_pairs
     from evaluator.purchase.profiles import profile_named
     from evaluator.report.heat_picture import check_picture, draw_heat_maps
     from evaluator.report.sweep import SweepLine, show_sweep, show_sweep_result, titled_heat_maps
     from evaluator.report.terminal import progress_line, show_warnings
-    from evaluator.store import Store
-    from evaluator.sweep.conduct import conduct
     from evaluator.sweep.experiment import prepare
     from evaluator.sweep.forecast import forecast
-    from evaluator.sweep.heat import require_grid
-    from evaluator.sweep.pairs import choose_pairs
+    from evaluator.sweep.run import conduct
     from evaluator.sweep.settings import read_settings
 
     console = Console(stderr=args.json)

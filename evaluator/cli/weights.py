@@ -39,8 +39,8 @@ def main(args: argparse.Namespace) -> int:
     """
     import torch  # which no other verb should wait for
 
-    from evaluator.training.pretrain import pretrain
-    from evaluator.training.pretrain_spec import PretrainSpec
+    from evaluator.training.pretraining.make import pretrain
+    from evaluator.training.pretraining.spec import PretrainSpec
 
     if args.threads is not None:
         if args.threads < 1:

@@ -16,11 +16,11 @@ import numpy as np
 
 from evaluator import __version__
 from evaluator.errors import DeviceError, TrainingError, Verdict
-from evaluator.purchase.frozen import train_on_embeddings
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.purchased import CellInputs, Progress, Purchased, buy
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import SCHEMA, CellSpec
+from evaluator.purchase.training import train_on_embeddings
 from evaluator.scoring.metrics import Metrics, best_constant, score
 from evaluator.seeds import derive
 

@@ -16,7 +16,7 @@ from evaluator.data.cache import CachedImages
 from evaluator.errors import Verdict
 from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
-from evaluator.purchase.terms import SessionResult, SessionSpec
+from evaluator.purchase.session_spec import SessionResult, SessionSpec
 from evaluator.sandbox.conformance.check import Check, check
 from evaluator.sandbox.conformance.stage import PATIENCE, Stage, need
 from evaluator.sandbox.limits import Limits

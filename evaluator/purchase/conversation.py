@@ -15,7 +15,7 @@ import numpy as np
 
 from evaluator.errors import Verdict
 from evaluator.purchase.orders import write_pool_rows
-from evaluator.purchase.terms import SessionSpec
+from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, Message, ProtocolError
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
 from evaluator.worker.errors import MarketClosedError, OutOfBudgetError

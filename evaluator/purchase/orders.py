@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.data.cache import CachedImages
-from evaluator.purchase.terms import SessionSpec
+from evaluator.purchase.session_spec import SessionSpec
 
 Order = tuple[dict[str, Any], bytes]
 """A message and its binary part; ``arrays`` in the message says how the parts lie in it."""

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from evaluator.errors import Verdict
+from evaluator.history.checksum import checksum
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
+from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import CellSpec
-from evaluator.purchase.terms import PhaseReport, SessionResult, SessionSpec
 from evaluator.sandbox.tier import Sandbox
-from evaluator.seal import checksum
 from evaluator.seeds import derive, generator
 
 Progress = Callable[[str, float], None]

@@ -14,11 +14,11 @@ import numpy as np
 
 from evaluator.errors import Verdict
 from evaluator.purchase.claims import ClaimRefused, predictions, purchase_disagreement
-from evaluator.purchase.clock import Clock
 from evaluator.purchase.conversation import Conversation, Progress, Stopped
 from evaluator.purchase.orders import prediction_order, purchase_order, training_order
-from evaluator.purchase.terms import PhaseReport, SessionResult, SessionSpec
+from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.sandbox.channel import Message
+from evaluator.sandbox.clock import Clock
 from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Sandbox
 

@@ -120,7 +120,7 @@ def read_sets(
             verify=True,
         )
         if profile.embeddings:
-            from evaluator.training.shown_embeddings import shown_embeddings
+            from evaluator.training.embeddings.shown import shown_embeddings
 
             images[name] = shown_embeddings(
                 splits[name].digest,

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 from scipy.stats import rankdata
 
+from evaluator.history.comparable import Gathered
 from evaluator.scoring.agreement import FEW, agreement
-from evaluator.sweep.gathering import Gathered
 
 
 def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:

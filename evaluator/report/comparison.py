@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from evaluator.errors import ConfigurationError
+from evaluator.history.groups import METRICS, Condition, budget_and_minutes, over
+from evaluator.purchase.heat import REFERENCE, HeatMap, condition_heat_maps
 from evaluator.purchase.rounds import Pair
-from evaluator.report.stand_in import stand_in
+from evaluator.report.proxy_correlation import stand_in
 from evaluator.scoring.comparisons import Difference, Finding, compare, means
 from evaluator.scoring.curves import areas
 from evaluator.scoring.gap import shares
 from evaluator.scoring.power import sensitivity
 from evaluator.scoring.ranking import mean_ranks, win_tie_loss
 from evaluator.scoring.scores import Scores
-from evaluator.sweep.conditions import METRICS, Condition, budget_and_minutes, over
-from evaluator.sweep.heat import REFERENCE, HeatMap, condition_heat_maps
 
 SCHEMA = 1
 """Version of the report; raised when a key changes its meaning."""

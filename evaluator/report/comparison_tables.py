@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.report.figures import NAMES, Block, figure, markdown_rows, plain, signed
+from evaluator.report.format import NAMES, Block, figure, markdown_rows, plain, signed
 from evaluator.report.heat_tables import heat_blocks, show_heat_map
 from evaluator.scoring.agreement import FEW
 from evaluator.scoring.scores import OVER_PAIRS

@@ -12,11 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError
+from evaluator.purchase.heat import HeatMap
 from evaluator.report.colours import DIFFERENCE, LABELS, SCORE, TIME, ink, shade
-from evaluator.report.figures import NAMES
-from evaluator.report.heat_tables import budget_name, heat_notes, holes, lacking, matrix, percent, plus_minus, score_span, time_name
+from evaluator.report.format import NAMES
+from evaluator.report.heat_tables import (
+    budget_name,
+    heat_notes,
+    holes,
+    lacking,
+    matrix,
+    percent,
+    plus_minus,
+    score_span,
+    time_name,
+)
 from evaluator.report.page import write_page
-from evaluator.sweep.heat import HeatMap
 
 OPTION = "--heat-map"
 ENDINGS = (".svg", ".png")

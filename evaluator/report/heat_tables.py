@@ -14,9 +14,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.purchase.heat import HeatMap
 from evaluator.report.colours import SCORE, ink, shade, span_of
-from evaluator.report.figures import NAMES, Block
-from evaluator.sweep.heat import HeatMap
+from evaluator.report.format import NAMES, Block
 
 KEY = 24
 """Columns of the key to the colours."""

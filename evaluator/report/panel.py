@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from evaluator.report.figures import figure, verdicts
+from evaluator.report.format import figure, verdicts
 
 
 def panel_table(summary: dict[str, Any]) -> Table:

@@ -10,15 +10,15 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.purchase.heat import HeatMap
 from evaluator.purchase.spec import CellSpec
 from evaluator.report.comparison_tables import heading
-from evaluator.report.figures import figure, signed
+from evaluator.report.format import figure, signed
 from evaluator.report.heat_tables import show_heat_map
+from evaluator.runner.cells import Finished
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
-from evaluator.sweep.grid import Plan
-from evaluator.sweep.heat import HeatMap
-from evaluator.sweep.local import Finished
+from evaluator.sweep.plan import Plan
 
 MOST_FAILURES = 20
 """How many failed cells are shown with their reason; all of them stand in ``sweep.json``."""

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.purchase.sets import RoundSets
-from evaluator.report.figures import figure, span, verdicts
+from evaluator.report.format import figure, span, verdicts
 from evaluator.report.panel import fitted_note, panel_notes, panel_table
-from evaluator.sweep.grid import Plan
+from evaluator.sweep.plan import Plan
 
 
 def progress_line(console: Console) -> Progress:

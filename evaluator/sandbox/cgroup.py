@@ -9,7 +9,7 @@ import time
 import uuid
 from pathlib import Path
 
-from evaluator.ownership import abandoned, hold
+from evaluator.files import abandoned, hold
 from evaluator.sandbox.limits import Breach, Limits
 
 ROOT = Path("/sys/fs/cgroup")

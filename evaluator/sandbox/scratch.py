@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evaluator.ownership import abandoned, hold
+from evaluator.files import abandoned, hold
 
 PREFIX = "dck-scratch-"
 ROOM = 64 << 20

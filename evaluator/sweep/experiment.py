@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from evaluator.catalogue import Catalogue, Row, read_catalogue
 from evaluator.errors import ConfigurationError
+from evaluator.history.index import Catalogue, Row, read_catalogue
 from evaluator.purchase.label_quality import quality_warnings
+from evaluator.purchase.pairs import NamedPair, choose_pairs
 from evaluator.purchase.profiles import Profile, profile_named
 from evaluator.purchase.purchased import CellInputs
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
 from evaluator.purchase.spec import CellSpec
+from evaluator.runner.cells import counting, log_name, plain
 from evaluator.sandbox.tier import Sandbox
 from evaluator.submission.source import Source, read_source
-from evaluator.sweep.grid import Plan, cores
-from evaluator.sweep.local import counting, log_name, plain
-from evaluator.sweep.pairs import NamedPair, choose_pairs
+from evaluator.sweep.plan import Plan, cores
 from evaluator.sweep.settings import Settings
 from evaluator.training import recipes
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from evaluator.catalogue import Catalogue, Row, pipeline_digest
+from evaluator.history.index import Catalogue, Row, pipeline_digest
 from evaluator.purchase.spec import CellSpec
 from evaluator.sweep.experiment import Experiment
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from evaluator.errors import Verdict
 from evaluator.purchase.rounds import Pair
+from evaluator.runner.cells import Finished
 from evaluator.scoring.intervals import t_interval
-from evaluator.sweep.grid import Plan
-from evaluator.sweep.local import Finished
+from evaluator.sweep.plan import Plan
 from evaluator.training.pipeline import Pipeline
 
 SCHEMA = 2

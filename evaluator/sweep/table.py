@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from evaluator.catalogue import METRICS, Row
+from evaluator.history.index import METRICS, Row
+from evaluator.purchase.heat import sweep_heat_maps
 from evaluator.purchase.spec import CellSpec
 from evaluator.scoring.intervals import t_interval
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
-from evaluator.sweep.heat import sweep_heat_maps
 
 SCHEMA = 1
 """Version of ``sweep.json``."""

@@ -18,8 +18,8 @@ from evaluator.seeds import generator
 from evaluator.training import thresholds as rules
 from evaluator.training.average import Average
 from evaluator.training.checkpoint import State
-from evaluator.training.embedded import Embedded
-from evaluator.training.embeddings import Embeddings
+from evaluator.training.embeddings.frozen import Embeddings
+from evaluator.training.embeddings.inputs import Embedded
 from evaluator.training.inputs import Logits, Pictures
 from evaluator.training.optimiser import freeze, make_optimiser, positive_weights, start_bias
 from evaluator.training.pipeline import Pipeline

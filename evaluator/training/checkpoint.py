@@ -27,7 +27,7 @@ from torch import Tensor
 
 from evaluator import __version__
 from evaluator.errors import ConfigurationError
-from evaluator.ownership import hold
+from evaluator.files import hold
 
 SHORTEST = 2.0
 """Seconds of training that are worth a checkpoint."""

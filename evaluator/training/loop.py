@@ -21,10 +21,10 @@ from evaluator.errors import ConfigurationError, DataError
 from evaluator.seeds import derive, generator, short
 from evaluator.training import device as devices
 from evaluator.training import memory
-from evaluator.training.allocator import kept_memory
 from evaluator.training.attempt import Attempt
 from evaluator.training.checkpoint import Checkpoint, State, training_digest
-from evaluator.training.convolutions import quicken
+from evaluator.training.cpu.allocator import kept_memory
+from evaluator.training.cpu.convolutions import quicken
 from evaluator.training.network import PooledLinear, build_network
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import check_images

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from evaluator.errors import DataError, TrainingError
 from evaluator.training import device as devices
-from evaluator.training.allocator import kept_memory
 from evaluator.training.augment import transform
-from evaluator.training.folding import forward_only
+from evaluator.training.cpu.allocator import kept_memory
+from evaluator.training.cpu.folding import forward_only
 from evaluator.training.memory import halving, place
 from evaluator.training.network import features, head
 from evaluator.training.pipeline import Pipeline

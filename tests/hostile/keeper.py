@@ -131,7 +131,7 @@ def evaluate(plan: dict[str, Any], addresses: dict[str, Any]) -> dict[str, Any]:
     from evaluator.data.cache import CachedImages
     from evaluator.purchase.market import Market
     from evaluator.purchase.session import run_session
-    from evaluator.purchase.terms import SessionSpec
+    from evaluator.purchase.session_spec import SessionSpec
     from evaluator.sandbox.limits import Limits
 
     house = Path(plan["house"])

@@ -4,9 +4,9 @@ Stands in for the data of the original challenge, which cannot be had freely and
 ``generator`` the front door, ``sheet``, ``light``, ``damage`` and ``sensor`` the picture in the order in which it comes about.
 """
 
+from evaluator.data.annotators import QUALITIES, ExpectedNoise, annotator_noise, expected_noise
 from evaluator.data.painted.contact import class_sheet, contact_sheet
 from evaluator.data.painted.generator import Generator
-from evaluator.data.painted.quality import QUALITIES, ExpectedNoise, annotator_noise, expected_noise
 from evaluator.data.painted.shift import CLASSES, SHIFTS, Shift
 
 __all__ = [

@@ -16,7 +16,7 @@ class Attack(ZEWDPCBaseRun):
             for value in list(getattr(module, "__dict__", {}).values()):
                 look_into(value)
         # The trusted side must not be importable with anything in it.
-        for name in ("evaluator.purchase.market", "evaluator.purchase.session", "evaluator.store"):
+        for name in ("evaluator.purchase.market", "evaluator.purchase.session", "evaluator.history.store"):
             try:
                 module = __import__(name, fromlist=["x"])
             except ImportError:

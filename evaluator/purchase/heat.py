@@ -1,0 +1,242 @@
+"""The budget x time grid of a strategy: matrices of score, labels bought and time used, one of each per submission.
+
+A grid is what pairs cross: label budgets that have two times or more, and times that have two budgets or more. The maps are
+JSON-able; ``docs/results-format.md`` documents their keys, ``report.heat_tables`` and ``report.heat_picture`` show them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from evaluator.errors import ConfigurationError
+from evaluator.history.groups import Condition
+from evaluator.history.index import Row
+from evaluator.purchase.pairs import NamedPair
+from evaluator.purchase.rounds import Pair
+from evaluator.scoring.intervals import t_interval
+from evaluator.sweep.experiment import Experiment
+
+REFERENCE = "random"
+"""Name of the submission that a sweep's maps are held against, where it was run."""
+
+HeatMap = dict[str, Any]
+"""The matrices of one condition, row by row; see ``heat_map``."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell, as far as a map shows it.
+
+    Attributes:
+        score: higher is better; None where the cell failed.
+        bought: labels; ``seconds``: used of the clock, None where that is not known.
+    """
+
+    submission: str
+    pair: str
+    seed: int
+    verdict: str
+    score: float | None
+    bought: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The rows and columns of a grid, in the round's units, each rising."""
+
+    labels: tuple[int, ...]
+    minutes: tuple[float, ...]
+
+    def __contains__(self, pair: Pair) -> bool:
+        return pair.labels in self.labels and pair.minutes in self.minutes
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Names of all places, run or not: all times of the first budget, then those of the next."""
+        return tuple(Pair(labels, minutes).name for labels in self.labels for minutes in self.minutes)
+
+
+def grids(pairs: Iterable[Pair], asked: Collection[Pair] = ()) -> list[Axes]:
+    """The grids that pairs form, the largest first.
+
+    A budget with a single time belongs to no grid, nor does a time with a single budget; what is left once those are taken away,
+    again and again, is the 2-core of the graph that joins budgets and times. Each of its connected parts is a grid of its own: of
+    budgets and times that lie on no line with those of another. It may have places that no pair fills.
+
+    Args:
+        asked: pairs that were asked for as a grid; they stay, even as a grid of one row.
+    """
+    kept = set(pairs)
+    while True:
+        budgets, times = Counter(pair.labels for pair in kept), Counter(pair.minutes for pair in kept)
+        lone = {pair for pair in kept if pair not in asked and (budgets[pair.labels] < 2 or times[pair.minutes] < 2)}
+        if not lone:
+            break
+        kept -= lone
+    found = []
+    while kept:
+        part = {min(kept)}
+        while more := {p for p in kept - part if any(p.labels == q.labels or p.minutes == q.minutes for q in part)}:
+            part |= more
+        kept -= part
+        if len(part) > 1:
+            found.append(Axes(tuple(sorted({p.labels for p in part})), tuple(sorted({p.minutes for p in part}))))
+    return sorted(found, key=lambda axes: (-len(axes.pairs), axes.labels, axes.minutes))
+
+
+def grids_of_sweep(pairs: Sequence[NamedPair]) -> list[Axes]:
+    """Those that were asked for as grids; where none was, all that the pairs of a sweep form."""
+    asked = {named.pair for named in pairs if named.kind == "grid"}
+    found = grids((named.pair for named in pairs), asked)
+    return [axes for axes in found if any(pair in axes for pair in asked)] if asked else found
+
+
+def require_grid(pairs: Sequence[NamedPair]) -> None:
+    """Refuse a picture of pairs that form no grid.
+
+    Raises:
+        ConfigurationError: they form none.
+    """
+    if not grids_of_sweep(pairs):
+        named = ", ".join(named.pair.name for named in pairs)
+        raise ConfigurationError(
+            f"--heat-map draws label budgets x times, and the pairs {named} cross in no grid; add --pairs grid:500,1000x15,30, "
+            "for instance"
+        )
+
+
+def heat_map(
+    runs: Iterable[Run],
+    axes: Axes,
+    submissions: Sequence[str],
+    *,
+    scale: tuple[float, float],
+    metric: str,
+    seeds: int,
+    reference: str | None = None,
+    level: float = 0.95,
+) -> HeatMap:
+    """Means over seeds at every place of a grid, for every submission.
+
+    Labels, time and score are means of the same cells: those that were scored. A place of which no cell was scored has none, and
+    says of what verdicts its cells failed, or that they were not run.
+
+    Args:
+        scale: labels for a label of the round, seconds for one of its minutes.
+        metric: what the scores are; ``seeds``: how many cells a place should have.
+        reference: of these submissions, the one that is taken from every other, paired by seed.
+        level: of the t intervals over seeds. They are of single places, and not corrected for their number.
+    """
+    there: dict[tuple[str, str], dict[int, Run]] = {}
+    for run in runs:
+        there.setdefault((run.submission, run.pair), {})[run.seed] = run
+    reference = reference if reference in submissions else None
+    budgets = [round(labels * scale[0]) for labels in axes.labels]
+    seconds = [minutes * scale[1] for minutes in axes.minutes]
+    allowed = dict(zip(axes.pairs, ((budget, limit) for budget in budgets for limit in seconds), strict=True))
+
+    def cell(name: str, pair: str) -> dict[str, Any]:
+        of = there.get((name, pair), {})
+        other = there.get((reference, pair), {}) if reference not in (None, name) else {}
+        scored = {seed: run.score for seed, run in sorted(of.items()) if run.score is not None}
+        less = [score - other[seed].score for seed, score in scored.items() if seed in other and other[seed].score is not None]
+        bought = _mean([of[seed].bought for seed in scored])
+        used = _mean([of[seed].seconds for seed in scored])
+        return {
+            "pair": pair,
+            "score": _interval(list(scored.values()), level),
+            "bought": bought,
+            "bought_share": _share(bought, allowed[pair][0]),
+            "seconds": used,
+            "seconds_share": _share(used, allowed[pair][1]),
+            "minus_reference": _interval(less, level),
+            "failed": dict(sorted(Counter(run.verdict for run in of.values() if run.score is None).items())),
+            "missing": max(0, seeds - len(of)),
+        }
+
+    return {
+        "metric": metric,
+        "reference": reference,
+        "seeds": seeds,
+        "labels": list(axes.labels),
+        "budgets": budgets,
+        "minutes": list(axes.minutes),
+        "seconds_allowed": seconds,
+        "submissions": [{"submission": name, "cells": [cell(name, pair) for pair in axes.pairs]} for name in submissions],
+    }
+
+
+def sweep_heat_maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[HeatMap]:
+    """A map per pipeline, label quality, split and grid of a sweep; none where its pairs form no grid.
+
+    Args:
+        rows: of the cells that are there, failed ones too, by digest.
+    """
+    found, profile = grids_of_sweep(experiment.pairs), experiment.profile
+    names = list(experiment.labels.values())
+    reference = next((label for (_, name), label in experiment.labels.items() if name == REFERENCE), None)
+    metric = profile.round.primary_metric
+    runs: dict[tuple[Any, ...], list[Run]] = {}
+    for spec in experiment.cells:
+        group = runs.setdefault((spec.pipeline.name, spec.label_quality, spec.score_split), [])
+        row = rows.get(spec.digest())
+        if row is not None:
+            score = row["metrics"][metric] if row["scored"] else None
+            label = experiment.label(spec)
+            group.append(Run(label, row["pair"], row["seed"], row["verdict"], score, row["bought"], row["purchase_seconds"]))
+    scale = (profile.budget_scale, profile.seconds_per_minute)
+    seeds = experiment.plans[0].seeds
+    return [
+        dict(zip(("pipeline", "label_quality", "score_split"), key, strict=True))
+        | heat_map(group, axes, names, scale=scale, metric=metric, seeds=seeds, reference=reference)
+        for key, group in runs.items()
+        for axes in found
+    ]
+
+
+def condition_heat_maps(
+    condition: Condition, strategies: Sequence[str], metric: str, reference: str | None, level: float
+) -> list[HeatMap]:
+    """A map per grid that the stored cells of a condition form, those of the strategies alone.
+
+    A strategy without a cell on a grid is left out of its map. A place should have as many seeds as any has on that grid.
+    """
+    runs = [
+        Run(
+            name,
+            pair,
+            seed,
+            cell["verdict"],
+            condition.value((name, pair, seed), metric) if cell["scored"] else None,
+            cell["purchase"]["bought"],
+            cell["purchase"].get("seconds"),
+        )
+        for (name, pair, seed), cell in condition.cells.items()
+        if name in strategies
+    ]
+    profile = condition.rules["profile"]
+    scale = (profile["budget_scale"], profile["seconds_per_minute"])
+    maps = []
+    for axes in grids({Pair.parse(run.pair) for run in runs}):
+        there = [run for run in runs if run.pair in axes.pairs]
+        names = [name for name in strategies if any(run.submission == name for run in there)]
+        options = {"scale": scale, "metric": metric, "seeds": len({run.seed for run in there}), "reference": reference}
+        maps.append(heat_map(there, axes, names, **options, level=level))
+    return maps
+
+
+def _interval(values: Sequence[float], level: float) -> dict[str, Any] | None:
+    return asdict(t_interval(values, level)) if values else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), 6) if known and len(known) == len(values) else None
+
+
+def _share(used: float | None, of: float) -> float | None:
+    return None if used is None or not of else round(used / of, 6)

@@ -1,0 +1,58 @@
+"""How far a proxy orders strategies as full trainings do, over what both have judged in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from evaluator.history.groups import Condition, matching
+from evaluator.scoring.agreement import agreement
+
+
+def stand_in(
+    proxy: Condition, found: Sequence[Condition], strategies: Collection[str], pairs: Sequence[str], metric: str, seed: int
+) -> list[dict[str, Any]]:
+    """Kendall's tau-b between a proxy and every full pipeline that is stored under the same rules, JSON-able.
+
+    It is taken over the strategies (by the hash of their files), pairs and seeds that both have. The ceiling is no strategy that
+    could be ranked, so that ``strategies`` should not hold it: any two pipelines agree on it.
+
+    Args:
+        found: all conditions. ``strategies``: names that count; ``pairs``: at most these.
+        metric: by which strategies are ranked; ``seed``: root of the bootstrap.
+    """
+    return [_measured(proxy, full, strategies, pairs, metric, seed) for full in found if matching(proxy, full) and not full.proxy]
+
+
+def _measured(
+    proxy: Condition, full: Condition, strategies: Collection[str], pairs: Sequence[str], metric: str, seed: int
+) -> dict[str, Any]:
+    theirs = {digest: name for name, digest in full.digests.items()}
+    both = [
+        (name, theirs[proxy.digests[name]]) for name in proxy.strategies if name in strategies and proxy.digests[name] in theirs
+    ]
+    shared = [p for p in pairs if p in full.pairs]
+    seeds = sorted(set(proxy.seeds) & set(full.seeds))
+    values = np.array(
+        [
+            [np.mean([condition.value((names[side], p, n), metric) for p in shared]) if shared else np.nan for n in seeds]
+            for side, condition in enumerate((proxy, full))
+            for names in both
+        ]
+    ).reshape(2, len(both), len(seeds))
+    complete = ~np.isnan(values).any(axis=0)  # (strategies, seeds)
+    ranked = complete.any(axis=1)
+    kept = complete[ranked].all(axis=0) & ranked.any()
+    row = {
+        "pipeline": full.pipeline["name"],
+        "strategies": [names[0] for names, there in zip(both, ranked, strict=True) if there],
+        "pairs": shared,
+        "seeds": [n for n, keep in zip(seeds, kept, strict=True) if keep],
+    }
+    if not kept.any():
+        why = f"no seed of which both pipelines scored {'every' if ranked.any() else 'any'} strategy on the same pairs"
+        return row | {"tau": {"value": None, "low": None, "high": None, "n": int(ranked.sum()), "level": 0.95, "reason": why}}
+    return row | {"tau": asdict(agreement(values[:, ranked][:, :, kept], seed=seed).tau[0][1])}

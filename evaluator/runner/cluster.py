@@ -1,0 +1,291 @@
+"""The same cells on a Ray cluster (extra: ``requirements-ray.txt``).
+
+Ray starts, watches and, where a node dies, starts again; everything else is the local executor's: which cells are missing, what is
+stored, what a failure is. The driver alone writes results, so that a cell that ran twice because a node died is stored once.
+
+- A **purchase** has a clock that is part of the rules. It is given a node by itself: all CPUs of it, and no second purchase. While
+  purchases are made no training of this sweep runs.
+- A **training** takes as many CPUs as it has threads, and one GPU where it uses one. Ray packs them.
+
+Nodes see the same files under the same paths (a shared file system): the checkout, the data with its cache, submissions, results.
+What is not there, or is another version of the kit, is refused by the node with its name, before any work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from evaluator import __version__
+from evaluator.errors import ConfigurationError, KitError
+from evaluator.purchase.purchased import CellInputs, Purchased, buy
+from evaluator.purchase.sets import RoundSets
+from evaluator.purchase.spec import CellSpec
+from evaluator.runner.workers import Failure, Outcome, Training, Work, judged, model_of
+from evaluator.submission.source import read_source
+
+RETRIES = 3
+"""How often a task whose node or process died is tried again."""
+KIT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A purchase on its way to a node, whose sandbox is made there."""
+
+    spec: CellSpec
+    path: Path
+    weights_dir: Path | None
+
+
+class ClusterSlots:
+    """Places on a Ray cluster; a context that leaves nothing running. Used as ``slots.Slots`` is.
+
+    Args:
+        address: ``auto`` for the cluster that runs here, ``HOST:PORT`` or ``ray://HOST:PORT`` for another, ``local`` to start one
+            of this machine's cores.
+        threads: CPUs of one training; ``gpu``: it takes a GPU.
+        work: what is done with a task.
+
+    Raises:
+        ConfigurationError: Ray is not installed, or there is no cluster at the address.
+    """
+
+    def __init__(self, address: str, threads: int = 1, gpu: bool = False, work: Work = judged) -> None:
+        self._ray = _ray()
+        self._connected = not self._ray.is_initialized()
+        if self._connected:
+            _connect(self._ray, address)
+        self._options = {"num_cpus": threads, "num_gpus": int(gpu), "max_retries": RETRIES}
+        self._work = work
+        self._shared: dict[int, tuple[RoundSets, Any]] = {}  # held, so that no other object gets the number of one
+        self._under_way: set[Any] = set()
+
+    @property
+    def count(self) -> int:
+        """Trainings that the cluster has room for now."""
+        room = self._ray.cluster_resources()
+        each = "GPU" if self._options["num_gpus"] else "CPU"
+        return max(1, int(room.get(each, 1) // (self._options["num_gpus"] or self._options["num_cpus"])))
+
+    def __enter__(self) -> ClusterSlots:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what is under way, and leave the cluster as it was found. May be called again."""
+        if not self._ray.is_initialized():
+            return
+        for reference in self._under_way:
+            self._ray.cancel(reference, force=True)
+        self._under_way.clear()
+        self._shared.clear()
+        if self._connected:
+            self._ray.shutdown()
+
+    def train(
+        self, tasks: Iterable[Training], started: Callable[[Training], None] = lambda task: None
+    ) -> Iterator[tuple[Training, Outcome]]:
+        """Do all tasks; each comes back when it is done, whatever became of the node it was on.
+
+        Raises:
+            KitError: what a task met and no other task could do without; the others are ended.
+        """
+        remote = self._ray.remote(_train).options(**self._options)
+        pending: dict[Any, list[Training]] = {}
+        for _, neighbours in groupby(tasks, model_of):
+            group = list(neighbours)
+            # The first trains their model; the splits of the others are other images for it.
+            sets = [self._reference(task.sets) for task in group if task.sets is not None]
+            light = [replace(task, sets=None) for task in group]
+            pending[remote.remote(self._work, light, fingerprint(), *sets)] = group
+            for task in group:
+                started(task)
+        yield from self._results(pending)
+
+    def buy(self, wanted: Iterable[tuple[CellSpec, CellInputs]]) -> Iterator[tuple[CellSpec, Purchased | Failure]]:
+        """Make purchases, each on a node that it has for itself; one whose node dies is made again on another.
+
+        Raises:
+            KitError: as ``train``.
+        """
+        waiting = deque((spec, inputs, 0) for spec, inputs in wanted)
+        busy: dict[Any, tuple[str, CellSpec, CellInputs, int]] = {}
+        while waiting or busy:
+            taken = {node for node, *_ in busy.values()}
+            for node, cpus in _nodes(self._ray).items():
+                if waiting and node not in taken:
+                    spec, inputs, tries = waiting.popleft()
+                    order = Order(spec, inputs.path, inputs.weights_dir)
+                    strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+                    # Tried again here and not by Ray, which would wait for the node that died.
+                    remote = self._ray.remote(_buy).options(num_cpus=cpus, max_retries=0, scheduling_strategy=strategy)
+                    reference = remote.remote(order, self._reference(inputs.sets), fingerprint())
+                    busy[reference] = (node, spec, inputs, tries)
+                    self._under_way.add(reference)
+            if not busy:
+                raise ConfigurationError(
+                    "the Ray cluster has no node left; start one, and run the sweep again: what is done is kept"
+                )
+            ready, _ = self._ray.wait(list(busy), num_returns=1, timeout=10)
+            for reference in ready:
+                _, spec, inputs, tries = busy.pop(reference)
+                self._under_way.discard(reference)
+                outcome, died = self._outcome(reference)
+                if died and tries < RETRIES:
+                    waiting.append((spec, inputs, tries + 1))
+                else:
+                    yield spec, outcome
+
+    def _results(self, pending: dict[Any, list[Training]]) -> Iterator[tuple[Training, Outcome]]:
+        self._under_way |= set(pending)
+        try:
+            while pending:
+                ready, _ = self._ray.wait(list(pending), num_returns=1, timeout=None)
+                for reference in ready:
+                    self._under_way.discard(reference)
+                    group, outcome = pending.pop(reference), self._outcome(reference)[0]
+                    for number, task in enumerate(group):
+                        yield task, outcome if isinstance(outcome, Failure) else self._checked(outcome[number])
+        finally:
+            for reference in pending:
+                self._ray.cancel(reference, force=True)
+                self._under_way.discard(reference)
+
+    def _outcome(self, reference: Any) -> tuple[Any, bool]:
+        """What a task came to, and whether it died with its node or process.
+
+        Raises:
+            KitError: the task raised it.
+        """
+        exceptions = self._ray.exceptions
+        try:
+            outcome = self._ray.get(reference)
+        except (exceptions.RayTaskError, exceptions.TaskCancelledError) as error:
+            return Failure(f"the evaluator failed on the cluster: {error}", ""), False
+        except exceptions.RayError as error:  # its worker, its node, or the memory of one is gone
+            reason = f"the task was lost {RETRIES + 1} times with its node or process ({type(error).__name__}): {error}"
+            return Failure(reason, ""), True
+        return self._checked(outcome), False
+
+    @staticmethod
+    def _checked(outcome: Any) -> Any:
+        if isinstance(outcome, KitError):
+            raise outcome
+        return outcome
+
+    def _reference(self, sets: RoundSets) -> Any:
+        """Labels and places of the images, sent to every node once."""
+        if id(sets) not in self._shared:
+            self._shared[id(sets)] = sets, self._ray.put(sets)
+        return self._shared[id(sets)][1]
+
+
+def fingerprint() -> str:
+    """What a node must have the same of: the version of the kit and its source, as a hash."""
+    return _fingerprint()
+
+
+@lru_cache(maxsize=1)
+def _fingerprint() -> str:
+    files = sorted(path for path in KIT.rglob("*") if path.suffix in (".py", ".toml"))
+    rows = [f"{path.relative_to(KIT)}:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
+    return f"{__version__} {hashlib.sha256(chr(10).join(rows).encode()).hexdigest()[:16]}"
+
+
+def _train(work: Work, tasks: list[Training], expected: str, *sets: RoundSets) -> list[Any]:
+    """On a node: the trainings of one model, one after the other."""
+    pairs = zip(tasks, sets, strict=True)
+    return [
+        _guarded(lambda t=task, s=own: work(replace(t, sets=s)), [*_places(own), task.checkpoint.parent.parent], expected)
+        for task, own in pairs
+    ]
+
+
+def _buy(order: Order, sets: RoundSets, expected: str) -> Any:
+    """On a node: a purchase."""
+
+    def make() -> Purchased:
+        from evaluator.sandbox.tiers import choose
+
+        found = read_source(order.path).digest
+        if found != order.spec.submission_digest:
+            raise ConfigurationError(f"on {socket.gethostname()} the submission {order.path} has other files than on the driver")
+        sandbox = choose(order.spec.tier, gpu=order.spec.device.startswith("cuda"))
+        return buy(order.spec, CellInputs(order.path, sets, sandbox, order.weights_dir))
+
+    return _guarded(make, [*_places(sets), order.path, *([order.weights_dir] if order.weights_dir else [])], expected)
+
+
+def _guarded(work: Callable[[], Any], places: list[Path], expected: str) -> Any:
+    """The result of ``work``; a ``KitError`` or a ``Failure`` instead of what it raises. Checked first: what the node has."""
+    try:
+        if fingerprint() != expected:
+            raise ConfigurationError(
+                f"the node {socket.gethostname()} has the kit {fingerprint()} in {KIT}, the driver has {expected}; "
+                "let both use one checkout on the shared file system"
+            )
+        for place in places:
+            if not place.exists():
+                raise ConfigurationError(
+                    f"the node {socket.gethostname()} does not see {place}; a cluster needs the checkout, data, submissions and "
+                    "results under the same paths on every node"
+                )
+        return work()
+    except KitError as error:
+        return error
+    except Exception as error:  # our own fault must not take the other cells with it
+        return Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _places(sets: RoundSets) -> list[Path]:
+    return [path for images in sets.images.values() for path in (images.path, images.embeddings) if path is not None]
+
+
+def _nodes(ray: Any) -> dict[str, float]:
+    """CPUs of every node that lives and has some, by its id."""
+    return {
+        node["NodeID"]: node["Resources"]["CPU"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
+    }
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.exceptions
+        import ray.util.scheduling_strategies
+    except ImportError:
+        raise ConfigurationError("--ray needs Ray, which is not installed; run `pip install -r requirements-ray.txt`") from None
+    return ray
+
+
+def _connect(ray: Any, address: str) -> None:
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "WARNING"}
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        try:  # Ray itself would try for minutes, and then end the process
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, ValueError) as error:
+            raise _nowhere(address, error) from None
+    if address == "local":
+        settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    try:
+        ray.init(address=address, **settings)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise _nowhere(address, error) from None
+
+
+def _nowhere(address: str, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"there is no Ray cluster at {address!r} ({error}); start one with `ray start --head`, or write --ray local"
+    )

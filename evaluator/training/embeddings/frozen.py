@@ -1,0 +1,117 @@
+"""Frozen features, computed once: the epochs then train the head on embeddings alone.
+
+Frozen layers in evaluation mode give the same embedding of the same picture in every epoch. So every item is sent through them once
+per augmented view, with the draws that epoch ``v`` would have used for view ``v``, and once more without augmentation where it is
+predicted. With as many views as epochs the head sees what it would see otherwise, up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evaluator.errors import TrainingError
+from evaluator.training import device as devices
+from evaluator.training.augment import transform
+from evaluator.training.cpu.folding import forward_only
+from evaluator.training.inputs import Logits, augmentation_draws
+from evaluator.training.memory import halving
+from evaluator.training.network import features, head
+from evaluator.training.pipeline import Pipeline
+from evaluator.training.predict import checked, evaluating
+
+BATCH_SIZES = {"cpu": 64, "cuda": 256}
+"""Images per forward pass: no gradients are kept, so more fit than in training."""
+
+
+class Embeddings:
+    """Items as embeddings on ``where``, float32: (views, kept, d) with augmentation, (items, d) without.
+
+    Args:
+        images: uint8 (n, S, S, 3), on ``where`` or on the CPU. ``kept`` are trained on, ``held_out`` are not.
+        progress: called with the share of the views that are done.
+
+    Raises:
+        TrainingError: an embedding is not finite, or not one image fits into memory.
+    """
+
+    def __init__(
+        self,
+        recipe: Pipeline,
+        model: nn.Module,
+        images: Tensor,
+        where: torch.device,
+        number_format: str,
+        kept: np.ndarray,
+        held_out: np.ndarray,
+        seed: int,
+        progress: Callable[[float], None],
+    ) -> None:
+        self.recipe, self.model, self.images, self.where = recipe, model, images, where
+        self.number_format, self.kept = number_format, kept
+        # The features stay as they are for the whole training, so one twin serves all views.
+        self._frozen = forward_only(model) if where.type == "cpu" else model
+        self._plain: dict[bytes, Tensor] = {}
+        total = recipe.embedding_views + (len(held_out) > 0)
+        if len(held_out):
+            self._without_augmentation(held_out)
+            progress(1 / total)
+        for view in range(recipe.embedding_views):
+            draws = augmentation_draws(seed, view, len(kept)) if recipe.augmentation.on else None
+            found = self._embedded(kept, draws)
+            if view == 0:
+                self._views = found.new_empty(recipe.embedding_views, *found.shape)
+            self._views[view] = found
+            progress((total - recipe.embedding_views + view + 1) / total)
+        if not recipe.augmentation.on:
+            self._plain[kept.tobytes()] = self._views[0]
+
+    def training_mode(self) -> None:
+        """Bring the model into the mode of its training steps: of the model only the head is used, with its dropout."""
+        self.model.eval()
+        self.model.classifier.train()
+
+    def epoch(self, number: int, order: np.ndarray) -> Logits:
+        """The logits of epoch ``number`` (from 0), whose items are ``kept[order]``."""
+        # A copy, since a dropout may work in place.
+        embedded = self._views[number % len(self._views)][torch.from_numpy(order).to(self.where)]
+        return lambda start, stop: head(self.model, embedded[start:stop])
+
+    def probabilities(self, items: np.ndarray) -> np.ndarray:
+        """float32 (len(items), k) of items without augmentation, by the head that the model has now."""
+        embedded = self._without_augmentation(items)
+        with evaluating(self.model), torch.inference_mode():
+            return checked(torch.sigmoid(head(self.model, embedded)))
+
+    def _without_augmentation(self, items: np.ndarray) -> Tensor:
+        known = items.tobytes()
+        if known not in self._plain:
+            self._plain[known] = self._embedded(items, None)
+        return self._plain[known]
+
+    def _embedded(self, items: np.ndarray, draws: np.ndarray | None) -> Tensor:
+        rows = torch.from_numpy(items).to(self.images.device)
+        changes = None if draws is None else torch.from_numpy(draws).to(self.where)
+
+        def embed(size: int) -> Tensor:
+            parts = []
+            for start in range(0, len(rows), size):
+                batch = self.images[rows[start : start + size]].to(self.where, non_blocking=True)
+                x = transform(batch, self.recipe, None if changes is None else changes[start : start + size])
+                with devices.autocast(self.where, self.number_format):
+                    parts.append(features(self._frozen, x.contiguous(memory_format=torch.channels_last)).float())
+            return torch.cat(parts)
+
+        with evaluating(self._frozen), torch.inference_mode():
+            found = halving(embed, BATCH_SIZES[self.where.type])
+            finite = torch.isfinite(found).all(dim=1).cpu().numpy()
+        if not finite.all():
+            raise TrainingError(
+                f"the embedding of item {items[np.argmin(finite)]} is not finite in {self.number_format}, pipeline "
+                f"{self.recipe.name!r}; expected numbers. Check its weights ({self.recipe.weights}), or set precision to float32"
+            )
+        # A tensor of inference mode cannot take part in training; its copy can.
+        return found.clone()

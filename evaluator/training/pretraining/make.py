@@ -1,0 +1,94 @@
+"""Pre-training on procedural primitives: how the kit makes its own starting weights.
+
+A multi-label classification of what each image shows, with images rendered on the training device as they are needed, so that none
+is seen twice. ``pretrain_spec.py`` says what is asked for, ``pretrain_run.py`` trains, and this module writes what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+
+import evaluator
+from evaluator.errors import ConfigurationError
+from evaluator.training.pretraining.run import Run
+from evaluator.training.pretraining.spec import PretrainResult, PretrainSpec
+from evaluator.training.weights import write_features
+
+
+def pretrain(
+    spec: PretrainSpec,
+    out: Path,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Callable[[str], None] = print,
+    minutes: float | None = None,
+    compiled: bool | None = None,
+) -> PretrainResult:
+    """Train, write the feature layers to ``out`` (.safetensors) and the figures beside it (.json), and return the figures.
+
+    Args:
+        minutes: end the run within about this wall-clock time, compilation and writing included; the schedule is squeezed to fit.
+        compiled: use ``torch.compile``; by default on CUDA alone. A network that cannot be compiled is trained as it is.
+
+    Raises:
+        ConfigurationError: ``out`` or ``minutes`` makes no sense.
+        TrainingError: the loss stopped being finite.
+    """
+    if out.suffix != ".safetensors":
+        raise ConfigurationError(f"the output file is {out.name!r}; expected a name that ends in .safetensors")
+    if minutes is not None and not minutes > 0:
+        raise ConfigurationError(f"minutes is {minutes}; expected more than 0")
+    begin = time.monotonic()
+    device = torch.device(device)
+    run = Run(spec, device, device.type == "cuda" if compiled is None else compiled, progress)
+    deadline = None
+    if minutes is not None:
+        # What follows training (statistics, figures, writing) takes some seconds; compilation has already been spent.
+        deadline = begin + 60.0 * minutes * 0.97 - min(10.0, 6.0 * minutes)
+    run.train(deadline)
+    run.refresh_statistics()
+    loss, precision, prevalence = run.evaluate(run.average, spec.held_out)
+    mean_precision = float(np.mean(list(precision.values())))
+    result = PretrainResult(
+        spec=spec,
+        steps=run.step,
+        images=run.step * spec.batch_size,
+        seconds=round(time.monotonic() - begin, 1),
+        images_per_second=round(run.step * spec.batch_size / max(run.seconds, 1e-9), 1),
+        loss=loss,
+        mean_average_precision=mean_precision,
+        average_precision=precision,
+        prevalence=prevalence,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() or "cpu",
+        compiled=run.compiled,
+        versions={
+            "kit": evaluator.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+        },
+        minutes_limit=minutes,
+        history=tuple(run.history),
+    )
+    described = asdict(result)
+    made = {name: described[name] for name in ("spec", "steps", "images", "mean_average_precision", "versions", "device")}
+    result = PretrainResult(**{**described, "spec": spec, "sha256": write_features(run.average, out, json.dumps(made))})
+    _write_json(out.with_suffix(".json"), asdict(result))
+    progress(f"{out}: {out.stat().st_size / 1e6:.1f} MB, sha256 {result.sha256}, mean average precision {mean_precision:.4f}")
+    return result
+
+
+def _write_json(path: Path, content: dict) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,197 @@
+"""One pre-training under way: AdamW with warm-up and cosine decay, clipped gradients, bfloat16 on CUDA, and a moving average.
+
+The exponential moving average of the parameters has its batch-norm statistics measured afresh at the end (Izmailov et al.,
+"Averaging weights leads to wider optima", 2018, section 3.2). With a limit in minutes the schedule follows the clock as well as the
+images, so that it always runs to its end.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import average_precision_score
+from torch import Tensor, nn
+
+from evaluator.errors import TrainingError
+from evaluator.training.network import build_network
+from evaluator.training.pretraining import primitives
+from evaluator.training.pretraining.spec import PretrainSpec
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, so that the pipelines normalise both kinds of weights alike
+
+
+class Run:
+    """One pre-training in progress: the network, its moving average, the optimiser and the stream of batches."""
+
+    def __init__(self, spec: PretrainSpec, device: torch.device, compiled: bool, progress: Callable[[str], None]):
+        self.spec, self.device, self.progress = spec, device, progress
+        self.step, self.seconds, self.history = 0, 0.0, []
+        model = build_network(spec.architecture, len(primitives.ATTRIBUTES), seed=spec.seed, image_size=spec.size)
+        self.model = model.to(device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        decayed = [p for p in self.model.parameters() if p.ndim >= 2]
+        plain = [p for p in self.model.parameters() if p.ndim < 2]
+        groups = [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), fused=device.type == "cuda")
+        self.mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255.0
+        self.scale = 1.0 / (torch.tensor(STD, device=device).view(1, 3, 1, 1) * 255.0)
+        self.forward: nn.Module | Callable[[Tensor], Tensor] = self.model
+        self.compiled = compiled and self._compile()
+        if device.type == "cuda" and not self.compiled:
+            self._rehearse()
+
+    def train(self, deadline: float | None, *, until: int | None = None) -> None:
+        """Show ``spec.images`` images, or as many as fit before ``deadline`` (of ``time.monotonic``).
+
+        ``until`` pauses after that step without a change of the schedule, for measurements.
+        """
+        spec, total = self.spec, self.spec.images // self.spec.batch_size
+        parameters, averages = list(self.model.parameters()), list(self.average.parameters())
+        self.model.train()
+        begin = spoken = time.monotonic()
+        with self._fast_convolutions():
+            while self.step < (total if until is None else min(until, total)):
+                now = time.monotonic()
+                done = self.step / total
+                if deadline is not None:
+                    done = max(done, (now - begin) / max(deadline - begin, 1e-9))
+                    if done >= 1.0 and self.step > 0:
+                        break
+                for group in self.optimizer.param_groups:
+                    group["lr"] = spec.learning_rate * rate(min(done, 1.0), spec.warm_up)
+                images, labels = self._batch(self.step)
+                loss = self._loss(images, labels)
+                loss.backward()
+                nn.utils.clip_grad_norm_(parameters, spec.clip)
+                self.optimizer.step()
+                self.optimizer.zero_grad(set_to_none=True)
+                decay = min(spec.averaging, (1.0 + self.step) / (10.0 + self.step))
+                torch._foreach_lerp_(averages, parameters, 1.0 - decay)
+                self.step += 1
+                if self.step % 25 == 0 and self.device.type == "cuda":
+                    torch.cuda.synchronize(self.device)  # keeps the clock honest: launches may not run far ahead of the device
+                if self.step in (1, 50) or time.monotonic() - spoken >= 20.0:
+                    spoken = time.monotonic()
+                    self._speak(float(loss.detach()), done, spoken - begin, evaluated=self.step > 50)
+        self.seconds = time.monotonic() - begin
+        if not all(torch.isfinite(p).all() for p in averages):
+            raise TrainingError(f"the parameters are no longer finite after {self.step} steps; lower the learning rate")
+
+    def refresh_statistics(self, batches: int = 40) -> None:
+        """Measure the batch-norm statistics of the moving average on fresh images, as plain means over ``batches``."""
+        norms = [module for module in self.average.modules() if isinstance(module, nn.BatchNorm2d)]
+        kept = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a cumulative mean
+        self.average.train()
+        with torch.no_grad(), self._fast_convolutions():
+            for index in range(batches):
+                images, _ = self._batch(index, stream="statistics", count=min(self.spec.batch_size, 512))
+                with self._precision():
+                    self.average(images)
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+        self.average.eval()
+
+    @torch.no_grad()
+    def evaluate(self, model: nn.Module, count: int) -> tuple[float, dict[str, float], dict[str, float]]:
+        """Mean loss, average precision and prevalence per attribute on ``count`` held-out images (attributes seen there alone)."""
+        was_training = model.training
+        model.eval()
+        logits, truths = [], []
+        for index, start in enumerate(range(0, count, 512)):
+            images, labels = self._batch(index, stream="held-out", count=min(512, count - start), plain=True)
+            with self._precision():
+                logits.append(model(images).float())
+            truths.append(labels)
+        model.train(was_training)
+        scores, truth = torch.cat(logits), torch.cat(truths)
+        loss = float(F.binary_cross_entropy_with_logits(scores, truth))
+        scores, truth = scores.cpu().numpy(), truth.cpu().numpy()
+        names = {name: i for i, name in enumerate(primitives.ATTRIBUTES) if truth[:, i].any()}
+        precision = {name: float(average_precision_score(truth[:, i], scores[:, i])) for name, i in names.items()}
+        return loss, precision, {name: float(truth[:, i].mean()) for name, i in names.items()}
+
+    def _speak(self, loss: float, done: float, seconds: float, *, evaluated: bool) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(f"the loss is {loss} at step {self.step}; lower the learning rate")
+        speed = self.step * self.spec.batch_size / max(seconds, 1e-9)
+        images = self.step * self.spec.batch_size
+        line = f"{100 * done:5.1f} %  step {self.step}  {images:,} images  {speed:,.0f} images/s  loss {loss:.4f}"
+        if evaluated:
+            _, precision, _ = self.evaluate(self.model, max(self.spec.held_out // 4, 8))
+            score = float(np.mean(list(precision.values())))
+            weakest = sorted(precision, key=precision.get)[:4]
+            line += f"  held-out mAP {score:.3f}  weakest " + ", ".join(f"{name} {precision[name]:.2f}" for name in weakest)
+            self.history.append({"seconds": round(seconds, 1), "images": images, "loss": loss, "map": score})
+        self.progress(line)
+
+    def _batch(self, index: int, *, stream: str = "train", count: int | None = None, plain: bool = False) -> tuple[Tensor, Tensor]:
+        """Normalised float32 images in channels-last order and their labels."""
+        spec = self.spec
+        large = not plain and (index * 0.618034) % 1.0 < spec.large_share  # evenly spread over the run
+        size = spec.size * 3 // 2 if large else spec.size
+        images, labels = primitives.draw_batch(count or spec.batch_size, size, spec.seed, index, device=self.device, stream=stream)
+        return ((images - self.mean) * self.scale).contiguous(memory_format=torch.channels_last), labels
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        with self._precision():
+            logits = self.forward(images)
+        return F.binary_cross_entropy_with_logits(logits.float(), labels)
+
+    def _precision(self) -> AbstractContextManager:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")
+
+    @contextmanager
+    def _fast_convolutions(self) -> Iterator[None]:
+        """Let cuDNN time its algorithms: shapes are few and fixed here."""
+        kept = torch.backends.cudnn.benchmark
+        torch.backends.cudnn.benchmark = True
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.benchmark = kept
+
+    def _rehearse(self) -> None:
+        """Let cuDNN choose its algorithms before the clock runs: it takes long enough to use up the warm-up of a run in minutes."""
+        kept = copy.deepcopy(self.model.state_dict())
+        with self._fast_convolutions():
+            self._loss(*self._batch(0)).backward()
+        self.model.load_state_dict(kept)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.synchronize(self.device)
+
+    def _compile(self) -> bool:
+        """Compile by a trial step on the first batch; on failure say so and stay with the plain network."""
+        began = time.monotonic()
+        kept = copy.deepcopy(self.model.state_dict())
+        try:
+            self.forward = torch.compile(self.model)
+            with self._fast_convolutions():
+                self._loss(*self._batch(0)).backward()
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+        except Exception as error:  # compilers fail in as many ways as they have parts, and none of them matters to the result
+            self.progress(f"the network is not compiled ({type(error).__name__}: {str(error)[:200]}); training goes on without")
+            self.forward = self.model
+            return False
+        finally:
+            self.model.load_state_dict(kept)
+            self.optimizer.zero_grad(set_to_none=True)
+        self.progress(f"compiled in {time.monotonic() - began:.0f} s")
+        return True
+
+
+def rate(done: float, warm_up: float) -> float:
+    """Share of the peak learning rate at ``done`` (0..1) of the run: a line up to 1, then half a cosine down to 0."""
+    if done < warm_up:
+        return max(done, 1e-3 * warm_up) / warm_up
+    return 0.5 * (1.0 + math.cos(math.pi * (done - warm_up) / (1.0 - warm_up)))

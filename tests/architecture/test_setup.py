@@ -1,0 +1,401 @@
+"""The outside of the house: what README and docs say is what the kit does, and set-up takes what it says it takes."""
+
+import ast
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import local_evaluation
+from docs.make_picture import picture
+from evaluator.errors import Verdict
+from evaluator.purchase.profiles import PROFILES
+from evaluator.purchase.rounds import NODE
+from evaluator.sandbox.limits import GIB, Limits
+from evaluator.training import recipes
+from evaluator.training.recipes import PIPELINES
+from evaluator.worker.phases import ALIASES
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SPLITS = ("training", "unlabelled", "validation", "test", "debug")
+METRICS = ("macro_f1", "accuracy", "hamming_loss")
+TOP = {"sklearn": "scikit-learn", "PIL": "pillow"}
+"""Packages whose import name is not their own."""
+FOR_SUBMISSIONS = {"tqdm"}
+"""Required for participants' sake alone."""
+WHERE_THERE = {"matplotlib", "ray", "skactiveml", "yaml"}
+"""Imported inside a function: an extra, or done without where it is missing."""
+
+
+@pytest.fixture(scope="module")
+def run(tiny, data_folder, tmp_path_factory):
+    """Evaluate a submission on the tiny data through the front door: the exit status and the folder of results."""
+    home = tmp_path_factory.mktemp("kit")
+
+    def evaluate(submission: Path, name: str, *more: str) -> tuple[int, Path]:
+        out = home / name
+        options = ["--profile", "tiny", "--data", str(data_folder), "--out", str(out), "--submission", str(submission)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(PROFILES, "tiny", tiny)
+            patch.setattr(local_evaluation, "ROOT", home)
+            return local_evaluation.main([*options, "--device", "cpu", "--threads", "1", *more]), out
+
+    return evaluate
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory) -> Path:
+    """The strategy that README shows, as a submission."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 1, "README shows one strategy, and this test must know which it is"
+    folder = tmp_path_factory.mktemp("readme") / "example"
+    folder.mkdir()
+    (folder / "run.py").write_text(blocks[0])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(run, example) -> Path:
+    """The results folder of one whole run of README's strategy."""
+    status, out = run(example, "results")
+    assert status == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def panel(run, example) -> Path:
+    """The results folder of the same strategy before a panel of two."""
+    two = {name: replace(PIPELINES["milliseconds"], name=name) for name in ("first", "second")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "PANEL", tuple(two))
+        for name, pipeline in two.items():
+            patch.setitem(PIPELINES, name, pipeline)
+        status, out = run(example, "panel", "--panel")
+    assert status == 0
+    return out
+
+
+def only(folder: Path, pattern: str) -> Path:
+    (found,) = folder.glob(pattern)
+    return found
+
+
+def test_the_strategy_in_the_readme_is_ten_lines_and_buys_what_it_says(results, example):
+    lines = [line for line in (example / "run.py").read_text().splitlines() if line.strip()]
+    assert len(lines) <= 10
+    summary = json.loads(only(results, "*-example/result.json").read_text())
+    assert summary["verdict"] == "OK"
+    assert summary["fit_to_submit"]
+    for row in summary["pairs"]:
+        assert 0 < row["bought"][0] <= row["budget"]
+        assert row["bought"][0] > row["budget"] / 2, "one image per cluster, and hardly any cluster shares its nearest image"
+
+
+# -- docs/results-format.md
+
+
+def documented(heading: str, end: str = "\n## ") -> set[str]:
+    """The keys in the first column of the table below ``heading``."""
+    text = (ROOT / "docs" / "results-format.md").read_text(encoding="utf-8")
+    section = text.split(f"\n##{heading if heading[0] == '#' else ' ' + heading}", 1)[1].split(end, 1)[0]
+    return set(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE))
+
+
+def paths(value, prefix: str, opaque: set[str], classes: list[str]) -> set[str]:
+    """Every key of a result as a dotted path; objects in ``opaque`` are not looked into."""
+    if prefix in opaque:
+        return {f"{prefix}.*"}
+    if isinstance(value, dict):
+        found = set()
+        for key, member in value.items():
+            for group, name in ((classes, "<class>"), (SPLITS, "<split>"), (METRICS, "<metric>")):
+                # A name is a placeholder where all its siblings are of the same group, so `training` stays itself at the top.
+                if set(value) <= set(group):
+                    key = name
+            found |= paths(member, f"{prefix}.{key}" if prefix else key, opaque, classes)
+        return found
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return set().union(*(paths(member, f"{prefix}[]", opaque, classes) for member in value))
+    return {prefix}
+
+
+def test_the_documented_keys_of_a_cell_are_those_of_its_file(results, tiny):
+    files = sorted((results / "cells").glob("*.json"))
+    assert len(files) == len(tiny.pairs)
+    for file in files:
+        content = json.loads(file.read_text())
+        found = paths(content, "", {"spec.profile", "spec.pipeline", "training.timings"}, list(tiny.round.classes))
+        assert found == documented("A cell")
+        assert file.stem == content["cell"]
+
+
+def test_the_documented_keys_of_a_run_are_those_of_its_file(results, tiny):
+    content = json.loads(only(results, "*-example/result.json").read_text())
+    found = paths(content, "", {"pipeline", "cells[]"}, list(tiny.round.classes))
+    assert content["panel"] is None
+    assert found - {"panel"} | {"panel[].*"} == documented("A run", "\n### ")
+    cells = {json.loads(file.read_text())["cell"]: json.loads(file.read_text()) for file in (results / "cells").glob("*.json")}
+    for cell in content["cells"]:
+        whole = cells[cell["cell"]]
+        assert set(cell) == set(whole) - {"spec", "ledger", "checksum"} | {"pair", "seed", "pipeline", "cached", "reused"}
+
+
+def test_the_documented_keys_of_a_panel_are_those_of_its_file(panel, tiny):
+    content = json.loads(only(panel, "*-example/result.json").read_text())
+    assert content["pipeline"] is None
+    assert {row["name"] for row in content["panel"]} == {"first", "second"}
+    for row in content["panel"]:
+        assert paths(row, "", {"pipeline"}, list(tiny.round.classes)) == documented("# A panel", "\n## ")
+
+
+def test_the_documented_keys_of_a_purchase_are_those_of_its_file(results, tiny):
+    files = sorted((results / "purchases").glob("*.json"))
+    assert len(files) == len(tiny.pairs)
+    for file in files:
+        content = json.loads(file.read_text())
+        assert paths(content, "", {"spec"}, list(tiny.round.classes)) == documented("A purchase")
+        assert file.stem == content["purchase"]
+
+
+def test_the_documented_columns_of_the_purchases_are_those_of_the_file(results, tiny):
+    with open(only(results, "*-example/purchases.csv"), newline="") as file:
+        header, *rows = csv.reader(file)
+    k = len(tiny.round.classes)
+    assert tuple(header[-k:]) == tiny.round.classes
+    assert set(header[:-k]) == documented("`purchases.csv`")
+    ledgers = [json.loads(file.read_text())["ledger"] for file in (results / "cells").glob("*.json")]
+    assert len(rows) == sum(map(len, ledgers)) > 0
+
+
+def test_the_documented_files_are_those_of_a_run(results):
+    folder = only(results, "*-example")
+    assert {path.name for path in folder.iterdir()} == {"result.json", "purchases.csv", "logs"}
+    assert {path.name for path in (folder / "logs").iterdir()} == {"621x17-seed0.log", "1321x34-seed0.log"}
+
+
+def test_the_picture_of_a_run_shows_its_figures_and_loads_nothing(results):
+    summary = json.loads(only(results, "*-example/result.json").read_text())
+    svg = picture(summary, "title")
+    assert f"{summary['score']['macro_f1']['mean']:.3f}" in svg
+    assert set(re.findall(r"https?://[^\"'\s)]+", svg)) == {"http://www.w3.org/2000/svg"}
+    assert svg == picture(summary, "title")
+
+
+# -- documents
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))])
+def test_links_lead_to_files_that_are_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not re.match(r"[a-z]+:", link):
+            assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"
+
+
+def test_the_documented_keywords_are_those_that_phases_are_given():
+    text = (ROOT / "docs" / "participants.md").read_text(encoding="utf-8")
+    section = text.split("\n## What a phase is given", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", section, re.MULTILINE)
+    assert {name: (name, *re.findall(r"`(\w+)`", aliases)) for name, aliases in rows} == ALIASES
+
+
+def test_the_documented_verdicts_are_the_closed_set():
+    text = (ROOT / "docs" / "participants.md").read_text(encoding="utf-8")
+    section = text.split("\n## Verdicts", 1)[1].split("\n## ", 1)[0]
+    assert set(re.findall(r"^\| `([A-Z_]+)`", section, re.MULTILINE)) == set(Verdict)
+
+
+def test_the_documented_limits_are_those_of_the_sandbox():
+    text = (ROOT / "docs" / "participants.md").read_text(encoding="utf-8")
+    limits = Limits()
+    for words in (
+        f"{limits.memory // GIB} GiB of memory",
+        f"be {limits.processes:,}, threads included",
+        f"up to {limits.disk // GIB} GiB and {limits.files:,} files",
+        f"the round's node ({NODE['cpus']})",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize("page", ["docs/participants.md", "docs/organisers.md"])
+def test_the_documented_options_exist(page):
+    options = set(local_evaluation.build_parser()._option_string_actions)
+    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+        for command in re.findall(r"local_evaluation\.py((?: [^`#\n]+)?)", line):
+            assert set(re.findall(r"--[a-z-]+", command)) <= options, line
+
+
+def test_the_code_in_the_documents_compiles():
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            compile(block, page.name, "exec")
+
+
+def test_the_table_of_profiles_in_the_readme_is_that_of_the_kit():
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \|$", README, re.MULTILINE))
+    assert set(rows) >= set(PROFILES)
+    for name, profile in PROFILES.items():
+        cells = [cell.strip() for cell in rows[name].split("|")]
+        sizes = [profile.sizes["training"], profile.sizes["unlabelled"], profile.sizes["validation"]]
+        assert cells[0] == f"{profile.image_size} px"
+        assert cells[1] == " / ".join(f"{n:,}" for n in sizes)
+        pair = profile.pairs[0]
+        assert cells[2] == f"{profile.budget(pair):,} labels, {profile.seconds(pair):,g} s"
+
+
+# -- set-up
+
+
+def requirements(name: str) -> list[Requirement]:
+    lines = (ROOT / name).read_text().splitlines()
+    return [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "lock"), [("requirements.txt", "requirements.lock"), ("requirements-dev.txt", "requirements-dev.lock")]
+)
+def test_the_lock_pins_every_requirement_inside_its_range(ranges, lock):
+    pins: dict[str, list[str]] = {}
+    for pin in requirements(lock):
+        (specifier,) = pin.specifier
+        assert specifier.operator == "=="
+        pins.setdefault(canonicalize_name(pin.name), []).append(specifier.version)
+    for wanted in requirements(ranges):
+        found = pins.get(canonicalize_name(wanted.name), [])
+        assert found, f"{lock} lacks {wanted.name}; run make lock"
+        assert all(wanted.specifier.contains(version) for version in found), f"{lock} has {wanted.name} {found}; run make lock"
+
+
+def test_both_locks_agree():
+    kit = {str(pin) for pin in requirements("requirements.lock")}
+    assert kit <= {str(pin) for pin in requirements("requirements-dev.lock")}
+
+
+def test_what_the_code_imports_is_required_and_nothing_else():
+    files = [
+        *(ROOT / "evaluator").rglob("*.py"),
+        *(ROOT / "my_submission").rglob("*.py"),
+        ROOT / "run.py",
+        ROOT / "local_evaluation.py",
+    ]
+    imported = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            # A script that is run by its path imports its neighbours by their bare names.
+            imported |= {top for name in names if not (file.parent / f"{(top := name.partition('.')[0])}.py").exists()}
+    own = {"evaluator", "run", "my_submission", "local_evaluation"}
+    foreign = {TOP.get(name, name) for name in imported - own - WHERE_THERE - set(sys.stdlib_module_names)}
+    assert foreign | FOR_SUBMISSIONS == {requirement.name for requirement in requirements("requirements.txt")}
+
+
+def make(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "TORCH", "LOCK"))}
+    return subprocess.run(["make", "-C", str(folder), *words], capture_output=True, text=True, env=clean, timeout=60)
+
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+@needs_make
+def test_a_python_that_is_too_old_is_refused_with_a_way_out(tmp_path):
+    old = tmp_path / "python-old"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    done = make("environment", f"VENV={tmp_path / 'venv'}", f"PYTHON={old}")
+    assert done.returncode != 0
+    assert "no Python of 3.11 or newer" in done.stdout
+    assert str(old) in done.stdout
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.fixture
+def venv(tmp_path) -> Path:
+    """An environment that looks installed: later than every list of requirements."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    for name in ("bin/python", ".installed-yes", ".installed-yes-dev"):
+        (venv / name).touch()
+    (venv / "torch-build").write_text("default\n")
+    (venv / "lock").write_text("yes\n")
+    return venv
+
+
+@needs_make
+@pytest.mark.parametrize("target", ["evaluate", "test", "debug"])
+def test_a_second_call_installs_nothing(venv, target):
+    done = make("-n", target, f"VENV={venv}")
+    assert done.returncode == 0, done.stderr
+    assert "pip install" not in done.stdout
+    assert str(venv / "bin" / "python") in done.stdout
+
+
+@needs_make
+def test_a_changed_lock_is_installed(venv):
+    os.utime(venv / ".installed-yes", (0, 0))
+    assert "pip install --disable-pip-version-check -r requirements.lock" in make("-n", "evaluate", f"VENV={venv}").stdout
+
+
+@needs_make
+def test_the_cpu_build_comes_from_its_own_index_and_brings_no_cuda(tmp_path):
+    done = make("-n", "evaluate", "TORCH=cpu", f"VENV={tmp_path / 'venv'}")
+    installs = [line for line in done.stdout.splitlines() if "pip install" in line]
+    assert len(installs) == 2
+    assert "--no-deps --index-url https://download.pytorch.org/whl/cpu" in installs[0]
+    # The two commands of the recipe that choose lines, run on the lock as it is.
+    torch = subprocess.run(re.search(r"\$\((grep .*)\)$", installs[0])[1], shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert {line.split("==")[0] for line in torch.stdout.split()} == {"torch", "torchvision"}
+    rest = re.search(r"^(grep .*?) >", done.stdout, re.MULTILINE)[1]
+    kept = subprocess.run(rest, shell=True, capture_output=True, text=True, cwd=ROOT).stdout
+    assert "numpy==" in kept
+    assert not re.search(r"^(nvidia|cuda|triton)", kept, re.MULTILINE)
+
+
+@needs_make
+def test_another_build_of_torch_than_the_one_there_is_refused(venv):
+    done = make("evaluate", "TORCH=cpu", f"VENV={venv}")
+    assert done.returncode != 0
+    assert "holds the default build of torch, not cpu; run make clean first" in done.stdout
+    unknown = make("evaluate", "TORCH=gpu", f"VENV={venv}")
+    assert unknown.returncode != 0
+    assert "TORCH=gpu; write TORCH=cpu" in unknown.stdout
+
+
+def test_what_the_image_copies_is_there():
+    text = (ROOT / "Dockerfile").read_text()
+    sources = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    assert "requirements.lock" in sources
+    for source in sources:
+        assert (ROOT / source).exists(), f"Dockerfile copies {source}"
+    assert re.search(r"^USER (?!root)", text, re.MULTILINE)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+def test_apt_txt_is_read_without_its_comments(tmp_path):
+    command = re.search(r"packages=\$\((.*?)\) \\", (ROOT / "Dockerfile").read_text())[1]
+    (tmp_path / "apt.txt").write_text("# a comment\n\nlibgl1\n  # another\nffmpeg\n")
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.split() == ["libgl1", "ffmpeg"]
+    (tmp_path / "apt.txt").write_text("# nothing\n")
+    empty = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert (empty.returncode, empty.stdout) == (0, "")
+
+
+def test_the_integration_script_runs_the_suite_and_a_debug_evaluation():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
+    text = script.read_text()
+    assert "set -euo pipefail" in text
+    assert text.index("make test") < text.index("make debug")

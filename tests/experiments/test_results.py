@@ -1,0 +1,365 @@
+"""The page of results: planted differences are told rightly, what is missing is said, the committed page is that of its cells."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from test_compare import FULL, PAIRS, PLANTED, PROXY, spec
+
+from benchmarks import results as command
+from benchmarks.result_cells import pack, unpack
+from benchmarks.result_grids import Grid, gather
+from benchmarks.result_page import PICTURES, Results, page
+from benchmarks.result_pictures import draw
+from evaluator.errors import ConfigurationError
+from evaluator.history.groups import sort_cells
+from evaluator.history.store import Store
+from evaluator.purchase.profiles import QUICK, profile_named
+from evaluator.purchase.rounds import Pair
+from evaluator.report.comparison import Asked, comparison_report
+from evaluator.seeds import generator
+from evaluator.training.recipes import fitted
+
+ROOT = Path(__file__).resolve().parents[2]
+POOL = 40
+
+
+def cell(name: str, score: float | None, pair: Pair = PAIRS[0], seed: int = 0, bought: int = 12, **changes) -> dict:
+    """A stored cell, as far as comparisons read it; failed without a score."""
+    described = spec(name, pair, seed, **changes)
+    return {
+        "cell": described.digest(),
+        "spec": json.loads(json.dumps(described.as_dict())),
+        "verdict": "OK" if score is not None else "RUNTIME_ERROR",
+        "reason": "" if score is not None else "ZeroDivisionError: division by zero\nlong traceback",
+        "scored": score is not None,
+        "metrics": None if score is None else {"macro_f1": score, "accuracy": round(score / 2, 5), "hamming_loss": 0.25},
+        "purchase": {"bought": bought, "seconds": 1.25},
+        "data": {"counts": {"unlabelled": POOL}},
+    }
+
+
+def planted(effects=PLANTED, n: int = 10, pairs=PAIRS, noise: float = 0.01, **changes) -> list[dict]:
+    """Cells of strategies with known effects, on pairs and seeds whose ups and downs all share."""
+    found = []
+    for name, effect in effects.items():
+        for pair in pairs:
+            for seed in range(n):
+                common = 0.1 * generator(0, "seed", seed).normal()
+                own = noise * generator(0, name, pair.name, seed).normal()
+                found.append(cell(name, round(0.5 + common + effect + own, 5), pair, seed, **changes))
+    return found
+
+
+def ceiling(effect: float, n: int = 10, **changes) -> list[dict]:
+    """Cells of a strategy that bought the whole pool, at a pair of its own."""
+    return planted({"full_pool": effect}, n, (Pair(10_000, 51),), bought=POOL, **changes)
+
+
+def stored(cells: list[dict], missing: int = 0, name: str = "full") -> dict:
+    """A file of cells, read back."""
+    experiment = {
+        "name": name,
+        "profile": "tiny",
+        "pipelines": ["quick"],
+        "submissions": sorted({c["spec"]["submission"] for c in cells}),
+        "pairs": {c["spec"]["pair"]: "public" for c in cells},
+        "seeds": 10,
+        "label_qualities": [1.0],
+        "score_splits": ["validation"],
+        "cells": len(cells) + missing,
+        "stored": len(cells),
+    }
+    return json.loads(pack([(name, c) for c in cells], [experiment], []))
+
+
+def told(*files: dict) -> str:
+    return page(Results.of(files))
+
+
+def row(text: str, title: str, name: str) -> str:
+    """The row of a strategy in the first table whose title begins so."""
+    section = text.split(f"**{title}", 1)[1]
+    return next(line for line in section.splitlines() if line.startswith(f"| {name} |"))
+
+
+# -- what the page says
+
+
+def test_planted_differences_are_told_rightly():
+    text = told(stored(planted() + ceiling(0.2)))
+    first = text.split("**Full training.**")[1].split("\n")[0]
+    assert re.search(r"1 of 3 strategies beat `random` beyond noise: `good` \(\+0\.0[45]\d\)", first)
+    assert re.search(r"Worse than `random`: `bad` \(-0\.0[45]\d\)", first)
+    assert "alike" not in first
+    assert re.search(r"\| \*\*\+0\.0[45].* better\*\* \(n 10\) \|", row(text, "Difference to random over the pairs", "good"))
+    assert re.search(r"\| \*\*-0\.0[45].* worse\*\* \(n 10\) \|", row(text, "Difference to random over the pairs", "bad"))
+    assert re.search(r"noise \(n 10\) \|$", row(text, "Difference to random over the pairs", "alike"))
+    assert row(text, "Difference to random, pair by pair", "good").count("better") == 2
+    share = re.search(r"(\d+)% \[", row(text, "Macro F1, mean over 2 pairs", "good"))
+    assert 20 <= int(share[1]) <= 30, "0.05 of a gap of 0.2"
+    assert "Of the 6 comparisons on single pairs 2 are better than `random` and 2 worse" in text
+
+
+def test_where_nothing_beats_random_the_first_sentence_says_so():
+    text = told(stored(planted({"random": 0.0, "alike": 0.0, "bad": -0.05})))
+    assert "**none** of 2 strategies beats `random` beyond noise" in text.split("## What was run")[0]
+    assert re.search(r"The smallest true difference that these seeds show is 0\.0\d\d", text)
+
+
+def test_a_partial_grid_says_so_and_a_whole_one_does_not():
+    cells = [c for c in planted() if not (c["spec"]["submission"] == "good" and c["spec"]["seed"] > 6)]
+    text = told(stored(cells, missing=6))
+    assert "**Partial:** 6 of 80 cells are not there yet." in text
+    assert "74 of 80" in text
+    assert "better** (n 7)" in row(text, "Difference to random over the pairs", "good")
+    assert "(n 10)" in row(text, "Difference to random over the pairs", "bad")
+    assert "Partial" not in told(stored(planted()))
+
+
+def test_one_seed_decides_nothing():
+    text = told(stored(planted(n=1)))
+    assert "better" not in row(text, "Difference to random over the pairs", "good")
+    assert "one seed" in row(text, "Difference to random over the pairs", "good")
+
+
+def test_a_failed_cell_is_named():
+    cells = planted()
+    cells[25] = cell("good", None, PAIRS[0], 5)
+    text = told(stored(cells))
+    assert "good at 621:17, seed 5: RUNTIME_ERROR: ZeroDivisionError: division by zero" in text
+    assert "better** (n 9)" in row(text, "Difference to random over the pairs", "good")
+
+
+def test_what_a_strategy_loses_on_hidden_pairs_is_shown():
+    cells = planted(noise=0.001) + planted({**PLANTED, "good": 0.02}, pairs=(Pair(987, 42),), noise=0.001)
+    text = told(stored(cells))
+    lost = row(text, "Public less hidden pairs (987:42 were not public)", "good")
+    assert float(re.search(r"\+0\.\d+", lost)[0]) == pytest.approx(0.03, abs=0.002)
+    assert re.search(r"\| [+-]0\.00\d \[", row(text, "Public less hidden pairs", "alike"))
+    assert "Public less hidden" not in told(stored(planted()))
+
+
+def test_a_proxy_is_marked_at_every_table_and_never_stands_among_full_trainings():
+    full, proxy = planted() + ceiling(0.2), planted(pipeline=PROXY) + ceiling(0.1, pipeline=PROXY)
+    text = told(stored(full), stored(proxy, name="proxy"))
+    head, rest = text.split("\n## The proxy\n")
+    mine = rest.split("\n## How to read it")[0]
+    titles = re.findall(r"^\*\*(?!Scores)[A-Z][^*]*\.\*\*.*$", mine, re.MULTILINE)
+    assert len(titles) >= 5
+    assert all("*Proxy;" in title for title in titles)
+    assert sum("tau-b with `quick` 1.00 [1.00, 1.00]" in title for title in titles) == len(titles) - 1, "all but the overview"
+    assert "*Proxy;" not in head
+    assert "by a Kendall's tau-b of" in head
+
+
+def test_strategies_that_buy_the_same_with_every_seed_are_named():
+    cells = planted(pipeline=PROXY)
+    cells = [cell("fixed", 0.5, Pair.parse(c["spec"]["pair"]), c["spec"]["seed"], pipeline=PROXY) for c in cells[:20]] + cells
+    assert "never changes: `fixed`.\n" in told(stored(cells))
+    assert "whatever the seed" not in told(stored(planted(pipeline=PROXY)))
+
+
+# -- cells in columns
+
+
+def test_cells_in_columns_give_the_same_report_as_the_cells():
+    cells = [*planted(), *planted(label_quality=0.8), *ceiling(0.2), cell("good", None, PAIRS[0], 11)]
+    back = unpack(stored(cells))
+    assert len(back) == len(cells)
+    reports = []
+    for some in (cells, back):
+        report = comparison_report(sort_cells(some)[0], [], Asked())
+        for table in report["tables"]:
+            for failed in table["failed"]:
+                failed["reason"] = failed["reason"].split("\n")[0]
+        reports.append(report)
+    assert reports[0] == reports[1]
+    text = pack([("full", c) for c in cells], [{"name": "full"}], [])
+    assert len(text) / len(cells) < 120, "bytes per cell"
+    columns = json.loads(text)["columns"]
+    assert {len(values) for values in columns.values()} == {len(cells)}
+
+
+def test_a_file_of_another_version_is_refused():
+    with pytest.raises(ConfigurationError, match="has schema 99; expected 1"):
+        unpack(stored(planted()) | {"schema": 99})
+
+
+# -- which cells belong to an experiment
+
+
+@pytest.fixture
+def experiment(tmp_path) -> Path:
+    for name in ("good", "bad"):
+        (tmp_path / f"{name}.py").write_text("from run import ZEWDPCBaseRun\n\n\nclass Some(ZEWDPCBaseRun):\n    pass\n")
+    file = tmp_path / "some.toml"
+    file.write_text(
+        'submissions = ["good.py", "bad.py"]\nprofile = "quick"\npairs = ["621:17,1321:34"]\n'
+        "seeds = 3\nlabel-quality = [1.0, 0.8]\n"
+    )
+    return file
+
+
+def keep(folder: Path, name: str, digest: str, seed: int = 0, **changes) -> None:
+    pipeline = fitted(FULL, QUICK.image_size, QUICK.weights)
+    settings = {"root_seed": 2022, "profile": QUICK, "submission_digest": digest, "pipeline": pipeline}
+    result = cell(name, 0.5, seed=seed, **(settings | changes))
+    Store(folder).write_cell(result | {"fit_to_submit": True, "phases": [], "ledger": [], "isolation": {}})
+
+
+def test_a_grid_gathers_its_own_cells_and_no_others(experiment, tmp_path):
+    grid = Grid.read(experiment)
+    assert grid.size == 2 * 2 * 3 * 2
+    folder, digest = tmp_path / "cells", grid.submissions["good"]
+    for seed in range(4):  # the last is none of it
+        keep(folder, "good", digest, seed)
+    keep(folder, "good", digest, pair=Pair(1889, 51))
+    keep(folder, "good", digest, label_quality=0.9)
+    keep(folder, "good", digest, score_split="test")
+    keep(folder, "good", digest, pipeline=replace(FULL, name="other"))
+    keep(folder, "other", digest)
+    keep(folder, "good", digest, label_quality=0.8)
+    gathered = gather([grid], [folder, folder])
+    cells = gathered.cells(proxy=False)
+    assert [(name, c["spec"]["label_quality"], c["spec"]["seed"]) for name, c in cells] == [
+        ("some", 1.0, 0),
+        ("some", 1.0, 1),
+        ("some", 1.0, 2),
+        ("some", 0.8, 0),
+    ]
+    assert gathered.cells(proxy=True) == []
+    assert gathered.left_out == []
+
+
+def test_of_several_versions_todays_counts_and_an_older_one_is_said(experiment, tmp_path):
+    grid = Grid.read(experiment)
+    folder = tmp_path / "cells"
+    for seed in range(3):
+        keep(folder, "good", "old", seed)
+        keep(folder, "bad", "old", seed)
+    keep(folder, "good", grid.submissions["good"])
+    gathered = gather([grid], [folder])
+    versions = [(c["spec"]["submission"], c["spec"]["submission_digest"]) for _, c in gathered.cells(proxy=False)]
+    assert sorted(versions) == sorted([("bad", "old")] * 3 + [("good", grid.submissions["good"])])
+    assert "bad has changed since it was run: the figures are those of version old" in gathered.left_out
+    assert "3 cells of other versions of good" in gathered.left_out
+
+
+def test_cells_that_were_gathered_before_are_kept_and_where_to_go_on_is_told(experiment, tmp_path):
+    """Cells are many and large; a grid that takes days goes on from the committed file alone, without a cell counted twice."""
+    grid = Grid.read(experiment)
+    first, second = tmp_path / "first", tmp_path / "second"
+    names = [(n, d, q, s) for n, d in grid.submissions.items() for q in grid.settings.label_quality for s in range(2)]
+    for name, digest, quality, seed in names:
+        for pair in grid.pairs:
+            keep(first, name, digest, seed, label_quality=quality, pair=Pair.parse(pair))
+    keep(first, "bad", "old", 2)
+    before = gather([grid], [first]).cells(proxy=False)
+    kept = unpack(json.loads(pack(before, [grid.as_dict(len(before))], [])))
+    assert grid.unfinished(kept) == range(2, 3)
+    assert grid.unfinished(kept[:-1]) == range(1, 3)
+    assert grid.unfinished([]) == range(3)
+    keep(second, *names[-1][:2], 1, label_quality=names[-1][2])  # lies there and is kept
+    keep(second, "good", grid.submissions["good"], 2)
+    cells = gather([grid], [second], [*kept, cell("bad", 0.5, seed=2, submission_digest="old")]).cells(proxy=False)
+    assert len({c["cell"][:12] for _, c in cells}) == len(cells) == len(kept) + 1
+
+
+def test_a_file_of_both_kinds_of_pipelines_is_refused(experiment):
+    experiment.write_text(experiment.read_text() + 'pipelines = ["quick", "proxy"]\n')
+    with pytest.raises(ConfigurationError, match="give each a file of its own"):
+        Grid.read(experiment)
+
+
+def test_the_experiments_are_those_that_were_promised():
+    grids = {path.stem: Grid.read(path) for path in command.EXPERIMENTS.glob("*.toml")}
+    baselines = {path.stem for path in (ROOT / "baselines").iterdir() if not path.name.startswith(("_", "README"))}
+    # The ceiling has a file of its own, and an extra is not asked of whoever repeats the results.
+    assert set(grids["proxy"].submissions) == baselines - {"full_pool", "scikit_activeml"}
+    assert grids["proxy"].settings.seeds >= 50
+    assert len(set(grids["full"].submissions) - {"random"}) >= 6
+    assert len(grids["full"].pairs) >= 3
+    assert grids["full"].settings.seeds >= 10
+    assert "random" in grids["full"].submissions
+    for name, grid in grids.items():
+        assert grid.proxy == name.startswith("proxy")
+        assert len(grid.settings.label_quality) == 2
+        assert set(grid.splits) == {"validation", "test"}
+    for kind in ("full", "proxy"):
+        grid, top = grids[kind], grids[f"{kind}-ceiling"]
+        profile = profile_named(top.settings.profile)
+        assert all(
+            profile.budget(Pair.parse(pair)) >= profile.drawn.get("unlabelled", profile.sizes["unlabelled"]) for pair in top.pairs
+        ), "the whole pool"
+        for name in ("profile", "pipelines", "label_quality", "score_split", "seeds"):
+            assert getattr(top.settings, name) == getattr(grid.settings, name), "a ceiling is that of its own conditions"
+    assert grids["full"].settings.profile == grids["proxy"].settings.profile, "else the proxy is held against nothing"
+
+
+# -- pictures, and what is committed
+
+
+def test_pictures_are_drawn_of_everything_and_are_the_same_again(tmp_path):
+    some = {"random": 0.0, "a": 0.03, "b": 0.0, "c": -0.03}
+    files = [
+        stored([*planted(some, n=4, **q), *ceiling(0.2, 4, **q)], name=n) for n, q in (("full", {}), ("proxy", {"pipeline": PROXY}))
+    ]
+    results = Results.of(files)
+    first, again = ([path.read_bytes() for path in draw(results, tmp_path / name, "source 1")] for name in ("one", "two"))
+    assert {path.name for path in (tmp_path / "one").iterdir()} == set(PICTURES.values())
+    assert first == again
+    for content in first:
+        ElementTree.fromstring(content)
+        assert b"source 1" in content
+
+
+def test_pictures_of_one_seed_and_of_no_full_training_are_drawn(tmp_path):
+    results = Results.of([stored(planted(n=1, pipeline=PROXY), name="proxy")])
+    names = {path.name for path in draw(results, tmp_path, "")}
+    assert names == {PICTURES[True, "differences"], PICTURES[True, "curves"]}
+    assert set(re.findall(r"images/([\w-]+\.svg)", page(results))) == names
+
+
+def test_the_committed_page_and_pictures_are_those_of_the_committed_cells():
+    files, source = command.read(command.FILES)
+    text = page(Results.of(files))
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == text, "run python -m benchmarks.results --page-only"
+    for name in re.findall(r"images/([\w-]+\.svg)", text):
+        assert source in (command.IMAGES / name).read_text(encoding="utf-8"), f"{name} is of other cells"
+
+
+def test_the_command_refuses_what_makes_no_sense(tmp_path, capsys, monkeypatch):
+    assert command.main(["--page-only", "--run"]) == 2
+    assert "leave --run, --cells and --keep out" in capsys.readouterr().err
+    assert command.main(["--cells", str(tmp_path / "none")]) == 2
+    assert "holds no results" in capsys.readouterr().err
+    with pytest.raises(ConfigurationError, match="gather cells first"):
+        command.read({False: tmp_path / "a.json", True: tmp_path / "b.json"})
+
+
+def test_the_command_runs_gathers_and_writes(experiment, tmp_path, monkeypatch):
+    folder = tmp_path / "results"
+    digests = Grid.read(experiment).submissions
+
+    def sweep(words: list[str]) -> int:
+        assert words == ["sweep", "--file", str(experiment), "--out", str(folder)]
+        for name, digest in digests.items():
+            for seed in range(3):
+                keep(folder, name, digest, seed)
+        return 0
+
+    monkeypatch.setattr(command, "evaluator", sweep)
+    monkeypatch.setattr(command, "FILES", {False: tmp_path / "full.json", True: tmp_path / "proxy.json"})
+    monkeypatch.setattr(command, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(command, "IMAGES", tmp_path)
+    assert command.main(["--run", "--cells", str(folder), "--experiments", str(experiment)]) == 0
+    written = (tmp_path / "page.md").read_text()
+    assert "6 of 24" in written
+    assert "**Partial:** 18 of 24" in written
+    (tmp_path / "page.md").unlink()
+    assert command.main(["--page-only"]) == 0
+    assert (tmp_path / "page.md").read_text() == written

@@ -1,0 +1,561 @@
+"""``compare`` over fabricated stores: planted differences are shown, planted nulls are noise, unlike cells never stand together."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import TINY
+from test_setup import documented, paths
+
+from evaluator.cli.main import main as cli
+from evaluator.errors import ConfigurationError
+from evaluator.history.checksum import checksum
+from evaluator.history.groups import Wanted, conditions
+from evaluator.history.store import Store
+from evaluator.purchase.rounds import Pair
+from evaluator.purchase.spec import CellSpec
+from evaluator.report.comparison import Asked, comparison_report
+from evaluator.report.comparison_tables import markdown, marks
+from evaluator.scoring.agreement import kendall_tau
+from evaluator.scoring.scores import OVER_PAIRS
+from evaluator.seeds import generator
+from evaluator.training.recipes import PIPELINES
+
+PAIRS = (Pair(621, 17), Pair(1321, 34))
+FULL, PROXY = PIPELINES["quick"], PIPELINES["proxy"]
+PLAIN = Asked()
+PLANTED = {"random": 0.0, "good": 0.05, "bad": -0.05, "alike": 0.0}
+
+
+def spec(name: str, pair: Pair = PAIRS[0], seed: int = 0, **changes) -> CellSpec:
+    settings = {
+        "submission": name,
+        "submission_digest": f"{name:0<8}digest",
+        "profile": TINY,
+        "pair": pair,
+        "seed": seed,
+        "root_seed": 1,
+        "pipeline": FULL,
+        "weights": "sha256:0",
+        "data": {"training": "a", "unlabelled": "b", "validation": "c"},
+        "score_split": "validation",
+        "tier": "process",
+        "device": "cpu",
+        "threads": 1,
+    }
+    return CellSpec(**(settings | changes))
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Store a cell with a score, or a failed one where the score is None."""
+    root = tmp_path / "results"
+    Store(root)
+
+    def write(name: str, score: float | None, pair: Pair = PAIRS[0], seed: int = 0, bought: int = 12, kit: str = "", **changes):
+        described = spec(name, pair, seed, **changes)
+        content = {
+            "cell": described.digest(),
+            "spec": described.as_dict() | ({"kit": kit} if kit else {}),
+            "verdict": "OK" if score is not None else "RUNTIME_ERROR",
+            "reason": "" if score is not None else "ZeroDivisionError: division by zero",
+            "scored": score is not None,
+            "fit_to_submit": True,
+            "metrics": None if score is None else {"macro_f1": score, "accuracy": score / 2, "hamming_loss": 1 - score},
+            "purchase": {"bought": bought, "seconds": 3.0},
+            "phases": [],
+            "ledger": [],
+            "data": {},
+            "isolation": {},
+        }
+        content["cell"] = described.digest() if not kit else described.digest()[:-4] + "0000"
+        path = root / "cells" / f"{content['cell']}.json"
+        path.write_text(json.dumps(content | {"checksum": checksum(content)}))
+
+    write.root = root
+    return write
+
+
+@pytest.fixture
+def planted(stored):
+    """Four strategies on two pairs and ten seeds; seeds go up and down for all of them together."""
+
+    def write(effects=PLANTED, n: int = 10, pairs=PAIRS, noise: float = 0.01, root: int = 0, **changes):
+        for name, effect in effects.items():
+            for pair in pairs:
+                for seed in range(n):
+                    common = 0.1 * generator(root, "seed", seed).normal()
+                    own = noise * generator(root, name, pair.name, seed).normal()
+                    stored(name, 0.5 + common + effect + own, pair, seed, **changes)
+
+    return write
+
+
+def report(stored, asked=PLAIN, **wanted):
+    found, left_out = conditions(stored.root, Wanted(**wanted))
+    return comparison_report(found, left_out, asked)
+
+
+def only_table(stored, asked=PLAIN, **wanted):
+    (table,) = report(stored, asked, **wanted)["tables"]
+    return table
+
+
+def finding(table, strategy, pair=OVER_PAIRS):
+    (row,) = [row for row in table["differences"] if (row["strategy"], row["pair"]) == (strategy, pair)]
+    return row
+
+
+# -- what is shown, and what is noise
+
+
+def test_planted_differences_are_shown_and_a_planted_null_is_noise(stored, planted):
+    planted()
+    table = only_table(stored)
+    for pair in (OVER_PAIRS, *(p.name for p in PAIRS)):
+        assert finding(table, "good", pair)["finding"] == "better"
+        assert finding(table, "bad", pair)["finding"] == "worse"
+        assert finding(table, "alike", pair)["finding"] == "within noise"
+    row = finding(table, "good")
+    assert row["difference"]["low"] < 0.05 < row["difference"]["high"]
+    # The seeds' common ups and downs are ten times the noise: unpaired means would show nothing.
+    spread = next(m for m in table["means"] if (m["strategy"], m["pair"]) == ("good", OVER_PAIRS))["interval"]
+    assert spread["high"] - spread["low"] > 4 * (row["difference"]["high"] - row["difference"]["low"])
+    matrix = table["matrix"]
+    good, bad = matrix["strategies"].index("good"), matrix["strategies"].index("bad")
+    assert matrix["wins"][good][bad] == 2
+    assert matrix["totals"][good] == [6, 0, 0]
+    assert min(table["ranks"], key=lambda row: row["rank"]["mean"])["strategy"] == "good"
+
+
+def test_nulls_are_called_noise_at_the_stated_rate(stored, planted):
+    false = 0
+    for trial in range(20):
+        planted(dict.fromkeys(("random", "a", "b"), 0.0), n=5, pairs=PAIRS[:1], root=trial, root_seed=trial)
+    for _ in range(20):
+        # One root seed is one condition: of several, one is taken, so each is read by itself.
+        found = conditions(stored.root)[0]
+        assert found[0].rules["root_seed"] in range(20)
+        for path in stored.root.glob("cells/*.json"):
+            if json.loads(path.read_text())["spec"]["root_seed"] == found[0].rules["root_seed"]:
+                path.unlink()
+        (table,) = comparison_report(found, [], Asked())["tables"]
+        false += any(row["finding"] != "within noise" for row in table["differences"])
+    assert false <= 4, f"{false} of 20 nulls were called a difference; 1 is expected"
+
+
+def test_the_plan_says_how_small_a_difference_shows_and_how_many_seeds_a_wanted_one_takes(stored, planted):
+    planted(noise=0.02)
+    coarse, fine = (finding(only_table(stored, Asked(wanted=wanted)), "alike")["plan"] for wanted in (0.05, 0.005))
+    assert 0.005 < coarse["smallest"]["value"] < 0.05
+    assert coarse["seeds"]["value"] <= 10 < fine["seeds"]["value"]
+    assert coarse["seeds"]["low"] <= coarse["seeds"]["value"] <= coarse["seeds"]["high"]
+
+
+def test_the_family_may_be_the_whole_table(stored, planted):
+    planted()
+    by_pair, by_table = (finding(only_table(stored, Asked(family=f)), "alike", "621:17") for f in ("pair", "table"))
+    assert (by_pair["family"], by_table["family"]) == (3, 6)
+
+
+def test_the_hamming_loss_is_turned_so_that_more_is_better(stored, planted):
+    planted()
+    table = only_table(stored, Asked(metric="hamming_loss"))
+    assert finding(table, "good")["finding"] == "better"
+    assert "1 - Hamming loss" in markdown(report(stored, Asked(metric="hamming_loss")))
+
+
+# -- failed and missing cells
+
+
+def test_failed_cells_are_counted_named_and_left_out(stored, planted):
+    planted()
+    stored("good", None, PAIRS[0], 3)
+    table = only_table(stored)
+    assert [(f["strategy"], f["pair"], f["seed"], f["verdict"]) for f in table["failed"]] == [
+        ("good", "621:17", 3, "RUNTIME_ERROR")
+    ]
+    assert {s["name"]: (s["scored"], s["failed"], s["absent"]) for s in table["strategies"]}["good"] == (19, 1, 0)
+    assert finding(table, "good", "621:17")["left_out"] == [3]
+    assert finding(table, "good")["difference"]["n"] == 9
+    assert finding(table, "bad")["difference"]["n"] == 10
+    page = markdown(report(stored))
+    assert "failed cells: 1 (good 1)" in page
+    assert "good at 621:17, seed 3: RUNTIME_ERROR: ZeroDivisionError" in page
+
+
+def test_a_strategy_that_lacks_a_pair_has_no_mean_over_pairs_and_spoils_nobody_elses(stored, planted):
+    planted()
+    for seed in range(10):
+        stored("late", 0.9, PAIRS[0], seed)
+    table = only_table(stored)
+    assert table["over_pairs"] == [p.name for p in PAIRS]
+    assert finding(table, "late")["finding"] == "no seed in common"
+    assert finding(table, "late", "621:17")["finding"] == "better"
+    assert finding(table, "good")["difference"]["n"] == 10
+    assert "late 10" in markdown(report(stored))
+
+
+def test_a_pair_that_one_strategy_alone_was_run_on_takes_nobody_out_of_the_mean_over_pairs(stored, planted):
+    planted()
+    planted({"good": 0.05}, pairs=(Pair(1889, 51),))
+    table = only_table(stored)
+    assert table["over_pairs"] == [p.name for p in PAIRS]
+    assert finding(table, "bad")["finding"] == "worse"
+    assert finding(table, "good", "1889:51")["finding"] == "no seed in common"
+
+
+# -- floor, ceiling, curve
+
+
+def test_shares_of_the_gap_are_measured_to_a_ceiling_that_bought_the_whole_pool_at_another_pair(stored, planted):
+    planted({"random": 0.0, "half": 0.1}, noise=0.002)
+    planted({"full_pool": 0.2}, pairs=(Pair(10_000, 60),), noise=0.002, bought=TINY.sizes["unlabelled"])
+    table = only_table(stored)
+    assert [row["pair"] for row in table["pairs"]] == [p.name for p in PAIRS]
+    assert table["ceiling"] == {"strategy": "full_pool", "whole_pool": True}
+    share = {(row["strategy"], row["pair"]): row for row in table["shares"]}
+    for pair in (OVER_PAIRS, "621:17"):
+        assert share["half", pair]["low"] < 0.5 < share["half", pair]["high"]
+        assert 0.4 < share["half", pair]["value"] < 0.6
+    assert {row["strategy"] for row in table["differences"]} == {"half"}
+    assert "full_pool" not in table["matrix"]["strategies"]
+
+
+def test_a_ceiling_under_a_budget_is_said_to_be_one(stored, planted):
+    planted({"random": 0.0, "full_pool": 0.0, "good": 0.1})
+    table = only_table(stored)
+    assert table["ceiling"]["whole_pool"] is False
+    assert all(row["value"] is None for row in table["shares"])
+    page = markdown(report(stored))
+    assert "full_pool never bought the whole pool" in page
+    assert "within noise" in page
+
+
+def test_the_area_is_of_the_pairs_of_one_time_where_there_are_such(stored, planted):
+    grid = (Pair(500, 15), Pair(1000, 15), Pair(2000, 15), Pair(2000, 60))
+    planted({"random": 0.0, "good": 0.05}, pairs=grid, noise=0.005)
+    (area,) = only_table(stored)["areas"]
+    assert area["pairs"] == ["500:15", "1000:15", "2000:15"]
+    assert "15 minutes" in area["curve"]
+    assert [(row["strategy"], row["finding"]) for row in area["differences"]] == [("good", "better")]
+    scores = conditions(stored.root)[0][0].scores("macro_f1").on(area["pairs"]).of("good")
+    by_hand = ((scores[0] + scores[1]) / 2 * 500 + (scores[1] + scores[2]) / 2 * 1000) / 1500
+    assert next(r for r in area["means"] if r["strategy"] == "good")["interval"]["mean"] == pytest.approx(by_hand.mean())
+
+
+def test_the_area_is_of_all_pairs_where_no_time_has_two_budgets_and_says_so(stored, planted):
+    planted()
+    (area,) = only_table(stored)["areas"]
+    assert "whose times differ, too" in area["curve"]
+    planted({"random": 0.0}, pairs=PAIRS[:1], label_quality=0.9)
+    assert only_table(stored, label_quality=0.9)["areas"] == []
+
+
+# -- hidden pairs
+
+HIDDEN = (Pair(987, 42), Pair(1650, 20.5))
+CROSSED = tuple(Pair(labels, minutes) for labels in (500, 1000) for minutes in (15, 30))
+
+
+def test_what_hidden_pairs_cost_is_paired_by_seed_and_held_against_the_reference(stored, planted):
+    planted({"random": 0.0, "tuned": 0.06, "alike": 0.0}, noise=0.002)
+    planted({"random": -0.1, "tuned": -0.1, "alike": -0.1}, pairs=HIDDEN, noise=0.002)
+    table = only_table(stored)
+    found = table["public_minus_hidden"]
+    assert (found["public"], found["hidden"]) == (["621:17", "1321:34"], ["987:42", "1650:20.5"])
+    rows = {row["strategy"]: row for row in found["rows"]}
+    assert rows["tuned"]["less"]["mean"] == pytest.approx(0.16, abs=0.002)
+    assert rows["tuned"]["less"]["n"] == 10
+    scores = conditions(stored.root)[0][0].scores("macro_f1")
+    by_seed = scores.on([p.name for p in PAIRS]).of("tuned").mean(axis=0) - scores.on([p.name for p in HIDDEN]).of("tuned").mean(
+        axis=0
+    )
+    assert rows["tuned"]["less"]["mean"] == pytest.approx(by_seed.mean())
+    half = 2.26216 * by_seed.std(ddof=1) / 10**0.5
+    assert rows["tuned"]["less"]["high"] == pytest.approx(by_seed.mean() + half, abs=1e-6)
+    # Hidden pairs are harder for everybody: that alone is no finding.
+    assert rows["random"]["less"]["low"] > 0.09
+    others = {row["strategy"]: row for row in found["differences"]}
+    assert others["tuned"]["finding"] == "loses more"
+    assert others["tuned"]["difference"]["mean"] == pytest.approx(0.06, abs=0.002)
+    assert others["alike"]["finding"] == "within noise"
+    page = markdown(report(stored))
+    assert "### public minus hidden pairs (621:17, 1321:34 minus 987:42, 1650:20.5)" in page
+    line = next(line for line in page.split("### public minus hidden")[1].splitlines() if line.startswith("| tuned"))
+    assert re.fullmatch(
+        r"\| tuned \| 0\.\d+ \| 0\.\d+ \| \+0\.1[56]\d \[\+0\.1\d\d, \+0\.1\d\d\] \| 10 \| \+0\.0[56].*\| loses more \|", line
+    )
+
+
+def test_without_hidden_or_without_public_pairs_there_is_no_difference_between_them(stored, planted):
+    planted()
+    assert only_table(stored)["public_minus_hidden"] is None
+    planted(pairs=HIDDEN, label_quality=0.9)
+    assert only_table(stored, label_quality=0.9)["public_minus_hidden"] is None
+    assert "public minus hidden" not in markdown(report(stored))
+
+
+def test_pairs_of_a_grid_are_not_hidden_ones_unless_they_are_named(stored, planted):
+    planted(pairs=(*PAIRS, *CROSSED))
+    assert only_table(stored)["public_minus_hidden"] is None
+    planted(pairs=HIDDEN[:1])
+    assert only_table(stored)["public_minus_hidden"]["hidden"] == ["987:42"]
+    named = only_table(stored, Asked(hidden=("500:15.0", "1000:30")))
+    assert named["public_minus_hidden"]["hidden"] == ["500:15", "1000:30"]
+
+
+def test_a_strategy_that_fails_on_a_hidden_pair_lacks_that_seed(stored, planted):
+    planted()
+    planted(pairs=HIDDEN)
+    stored("good", None, HIDDEN[0], 3)
+    rows = {row["strategy"]: row["less"]["n"] for row in only_table(stored)["public_minus_hidden"]["rows"]}
+    assert rows == {"random": 10, "good": 9, "bad": 10, "alike": 10}
+
+
+# -- heat maps
+
+
+def test_cells_that_form_a_grid_have_a_heat_map(stored, planted):
+    planted({"random": 0.0, "good": 0.05}, pairs=CROSSED, n=3)
+    planted({"elsewhere": 0.0}, n=3)
+    for seed in (0, 1):
+        stored("good", None, CROSSED[0], seed)
+    (heat,) = only_table(stored)["heat_maps"]
+    assert (heat["labels"], heat["minutes"], heat["budgets"], heat["seconds_allowed"]) == (
+        [500, 1000],
+        [15, 30],
+        [10, 20],
+        [45, 90],
+    )
+    assert [row["submission"] for row in heat["submissions"]] == ["good", "random"]
+    first, second = heat["submissions"][0]["cells"][:2]
+    assert (first["failed"], first["score"]["n"]) == ({"RUNTIME_ERROR": 2}, 1)
+    values = conditions(stored.root)[0][0].scores("macro_f1")
+    assert second["score"]["mean"] == pytest.approx(values.on(["500:30"]).of("good").mean())
+    gap = values.on(["500:30"]).of("good") - values.on(["500:30"]).of("random")
+    assert second["minus_reference"]["mean"] == pytest.approx(gap.mean())
+    assert (second["bought"], second["bought_share"], second["seconds_share"]) == (12, 1.2, pytest.approx(3 / 90, abs=1e-6))
+    page = markdown(report(stored))
+    assert "### good: macro F1, labels and time by label budget and time" in page
+    assert "labels 120%; time 7%; n 1, 2 failed" in page
+
+
+def test_cells_on_no_grid_have_no_heat_map(stored, planted):
+    planted()
+    assert only_table(stored)["heat_maps"] == []
+    assert "by label budget and time" not in markdown(report(stored))
+
+
+def test_a_heat_map_is_of_the_metric_that_was_asked_for(stored, planted):
+    planted(pairs=CROSSED, n=2)
+    (heat,) = only_table(stored, Asked(metric="accuracy"))["heat_maps"]
+    assert heat["metric"] == "accuracy"
+    values = conditions(stored.root)[0][0].scores("accuracy").on(["500:15"]).of("alike")
+    assert heat["submissions"][0]["cells"][0]["score"]["mean"] == pytest.approx(values.mean())
+
+
+def test_the_verb_shows_and_draws_the_heat_map(stored, planted, capsys, monkeypatch, tmp_path):
+    planted(pairs=CROSSED, n=2)
+    planted(pairs=CROSSED, n=2, label_quality=0.9)
+    monkeypatch.setenv("COLUMNS", "120")
+    assert cli(["compare", str(stored.root), "--heat-map", str(tmp_path / "map.svg")]) == 0
+    out = capsys.readouterr().out
+    assert "1000 (20)" in out
+    assert "labels 60%" in out
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 120
+    drawn = (tmp_path / "map.svg").read_text()
+    for label in ("clean labels", "label quality 0.9"):
+        assert drawn.count(f"<!-- profile tiny, pipeline quick, {label}, validation split") == 1
+
+
+# -- what never stands in one table
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"label_quality": 0.9}, {"score_split": "test"}, {"pipeline": PIPELINES["debug"]}, {"profile": replace(TINY, name="other")}],
+    ids=["label quality", "score split", "pipeline", "profile"],
+)
+def test_conditions_are_tables_of_their_own(stored, planted, change):
+    planted(n=3)
+    planted(n=4, **change)
+    found = report(stored)["tables"]
+    assert sorted(len(table["seeds"]) for table in found) == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"root_seed": 2}, "root_seed 2, not 1"),
+        ({"data": {"training": "a", "unlabelled": "x", "validation": "c"}}, "other data (unlabelled)"),
+        ({"pipeline": replace(FULL, epochs=3)}, "another version of the pipeline quick"),
+        ({"weights": "sha256:1"}, "other starting weights"),
+        ({"kit": "0.0.1"}, "kit 0.0.1, not"),
+        ({"on_timeout": "keep"}, "on_timeout keep, not fail"),
+    ],
+    ids=["root", "data", "recipe", "weights", "kit", "timeout"],
+)
+def test_cells_of_other_rules_are_left_out_and_said(stored, planted, change, said):
+    planted(n=4)
+    planted({"random": 0.3, "good": 0.0}, n=2, **change)
+    table = only_table(stored)
+    assert finding(table, "good")["finding"] == "better"
+    assert len(table["seeds"]) == 4
+    (line,) = table["left_out"]
+    assert line.startswith("8 cells of other rules: ")
+    assert said in line
+
+
+def test_two_versions_of_a_strategy_are_two_rows_and_the_larger_is_the_reference(stored, planted):
+    planted()
+    for seed in range(3):
+        stored("random", 0.1, PAIRS[0], seed, submission_digest="another1")
+    table = only_table(stored)
+    assert table["reference"] == "random (random00)"
+    assert {"random (random00)", "random (another1)"} <= {s["name"] for s in table["strategies"]}
+
+
+def test_a_cell_that_is_there_twice_counts_once_and_is_said(stored, planted):
+    planted()
+    stored("good", 0.0, PAIRS[0], 0, threads=2)
+    table = only_table(stored)
+    assert finding(table, "good")["finding"] == "better"
+    assert any("there again under other circumstances" in line for line in table["left_out"])
+
+
+# -- the proxy
+
+
+def rise(n: int) -> dict[str, float]:
+    return {"random": 0.0} | {f"s{i}": 0.05 * (i + 1) for i in range(n - 1)}
+
+
+def test_a_proxy_is_marked_and_its_rank_correlation_stands_beside_its_table(stored, planted):
+    effects = rise(6)
+    planted(effects, noise=0.002)
+    swapped = effects | {"s0": effects["s1"], "s1": effects["s0"]}
+    planted(swapped, n=20, noise=0.002, root=1, pipeline=PROXY)
+    found = {table["pipeline"]: table for table in report(stored)["tables"]}
+    assert (found["quick"]["proxy"], found["proxy"]["proxy"]) == (False, True)
+    assert found["quick"]["stand_in"] is None
+    (row,) = found["proxy"]["stand_in"]
+    expected = kendall_tau(np.array(list(effects.values())), np.array(list(swapped.values())))
+    assert row["tau"]["value"] == pytest.approx(expected) == pytest.approx(13 / 15)
+    assert row["tau"]["low"] <= row["tau"]["value"] <= row["tau"]["high"]
+    assert (row["pipeline"], len(row["strategies"]), len(row["seeds"])) == ("quick", 6, 10)
+    assert "Kendall's tau-b 0.87" in marks(found["proxy"])[1]
+    page = markdown(report(stored))
+    assert "## PROXY profile tiny, pipeline proxy" in page
+    assert "not of a full training" in page
+    # Asked for alone, the proxy is still held against the full training.
+    alone = only_table(stored, pipeline="proxy")
+    assert alone["stand_in"] == found["proxy"]["stand_in"]
+
+
+def test_the_ceiling_does_not_flatter_the_rank_correlation(stored, planted):
+    for pipeline in (FULL, PROXY):
+        planted(rise(4), pipeline=pipeline)
+        planted({"full_pool": 0.5}, bought=TINY.sizes["unlabelled"], pipeline=pipeline)
+    assert "full_pool" not in only_table(stored, pipeline="proxy")["stand_in"][0]["strategies"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"label_quality": 0.9}, "none is stored under the same rules"),
+        ({"pairs": (Pair(1889, 51),)}, "no seed of which both"),
+        ({"effects": {"random": 0.0, "other": 0.1}}, "at least 3"),
+    ],
+    ids=["other rules", "other pairs", "few strategies"],
+)
+def test_a_rank_correlation_that_cannot_be_measured_is_said_to_be_none(stored, planted, change, said):
+    planted(pipeline=PROXY)
+    planted(**change)
+    found = next(t for t in report(stored)["tables"] if t["proxy"])
+    assert "not measured" in marks(found)[1]
+    assert said in marks(found)[1]
+
+
+# -- the verb
+
+
+def test_the_verb_prints_tables_of_120_columns(stored, planted, capsys, monkeypatch):
+    planted(rise(24), n=3)
+    planted({"full_pool": 0.9, "a_strategy_with_a_name_that_is_long": 0.1}, n=3, bought=TINY.sizes["unlabelled"])
+    planted(n=3, pipeline=PROXY)
+    monkeypatch.setenv("COLUMNS", "120")
+    assert cli(["compare", str(stored.root)]) == 0
+    out = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 120
+    for words in ("better", "within noise", "share of gap", "wins-ties-losses", "area under the budget curve", "seeds for 0.01"):
+        assert words in out
+    assert "…" not in out
+    # 25 strategies stand in three parts of the matrix, none of them squeezed.
+    assert [len(line.split()) for line in out.splitlines() if line.split()[-1:] == ["all"]] == [5, 11, 11, 6]
+
+
+def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):
+    planted()
+    page = tmp_path / "results.md"
+    assert cli(["compare", str(stored.root), "--out", str(page), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["tables"][0]["reference"] == "random"
+    lines = page.read_text().splitlines()
+    widths = {line.count(" | ") for line in lines if line.startswith("| good")}
+    assert any("| good |" in line and "better" in line for line in lines)
+    assert widths
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--reference", "rnadom"), "no cell of the reference 'rnadom'"),
+        (("--pipeline", "round2"), "holds no cell of pipeline round2"),
+        (("--metric", "f1"), "the metric is 'f1'"),
+        (("--wanted", "0"), "the wanted difference is 0.0"),
+        (("--hidden", "987:42"), "no cell of the hidden pair 987:42 is stored; there are 1321:34, 621:17"),
+        (("--hidden", "987"), "the pair '987' was not understood"),
+        (("--hidden", "621:17"), "the pair 621:17 is a public one"),
+        (("--heat-map", "map.svg"), "no cells form a grid"),
+        (("--heat-map", "map.jpeg"), "it must be one of .svg, .png"),
+    ],
+    ids=["reference", "pipeline", "metric", "wanted", "hidden", "pair", "public", "grid", "ending"],
+)
+def test_what_makes_no_sense_is_refused(stored, planted, capsys, options, said):
+    planted(n=2)
+    assert cli(["compare", str(stored.root), *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_a_reference_or_another_strategy_there_are_means_alone(stored, planted):
+    planted({"mine": 0.0}, n=3)
+    table = only_table(stored)
+    assert table["reference"] is None
+    assert table["differences"] == []
+    assert table["matrix"] is None
+    assert "no cell of the reference is stored" in markdown(report(stored))
+    with pytest.raises(ConfigurationError, match="no folder cells/"):
+        conditions(stored.root / "nowhere")
+
+
+def test_a_single_seed_decides_nothing(stored, planted):
+    planted(n=1)
+    table = only_table(stored)
+    assert finding(table, "good")["finding"] == "one seed decides nothing"
+    assert "one seed" in markdown(report(stored))
+
+
+def test_the_documented_keys_are_those_of_the_report(stored, planted):
+    planted()
+    planted({"full_pool": 0.3}, bought=TINY.sizes["unlabelled"])
+    planted(pipeline=PROXY)
+    stored("good", None, PAIRS[0], 3, pipeline=PROXY)
+    planted(pairs=(*HIDDEN, *CROSSED))
+    found = paths(report(stored), "", {"tables[].data", "tables[].heat_maps[].submissions[].cells[].failed"}, [])
+    # Lists and objects that are empty in one table and not in another.
+    whole = {path for path in found if not any(other.startswith((f"{path}[]", f"{path}.")) for other in found)}
+    assert whole == documented("Comparisons: `python -m evaluator compare --json`")

@@ -1,0 +1,129 @@
+"""Cells on a real Ray cluster of several nodes on this machine: the local results, whatever dies."""
+
+import os
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import slot_works
+from conftest import SUBMISSIONS
+from test_sweep import cells, lasting, ready, run  # noqa: F401  ready is a fixture
+
+from evaluator.errors import ConfigurationError
+from evaluator.history.store import Store
+from evaluator.runner import cluster as clusters
+from evaluator.runner.cluster import ClusterSlots
+from evaluator.sweep.forecast import forecast
+from evaluator.sweep.run import conduct
+from evaluator.sweep.settings import Settings
+
+ray = pytest.importorskip("ray", reason="pip install ray")
+pytestmark = pytest.mark.slow
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory):
+    """A head that computes nothing, and two nodes of two CPUs each."""
+    from ray.cluster_utils import Cluster
+
+    place = tmp_path_factory.mktemp("works")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(slot_works.PLACE, str(place))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS.parent), str(TESTS)]))
+        patch.setenv("RAY_health_check_timeout_ms", "5000")
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        workers = [made.add_node(num_cpus=2) for _ in range(2)]
+        made.wait_for_nodes()
+        yield made, workers, place
+        ray.shutdown()
+        made.shutdown()
+
+
+def conducted(experiment, address, work=clusters.judged):
+    """Run an experiment on the cluster: its cells as they ended."""
+    ended = []
+    expected = forecast(experiment, experiment.catalogue())
+    store = Store(experiment.settings.out)
+    with ClusterSlots(address, work=work) as slots:
+        assert slots.count == 4
+        conduct(experiment, expected, store, finished=ended.append, slots=slots)
+    return ended
+
+
+def test_a_cluster_gives_the_serial_results_to_the_bit(ready, nodes, tmp_path):  # noqa: F811
+    made, *_ = nodes
+    path = SUBMISSIONS / "random_buyer.py"
+    there = ready(path, out=tmp_path / "there", seeds=2)
+    here = ready(path, out=tmp_path / "here", seeds=2)
+    assert all(not cell.cached for cell in conducted(there, made.address))
+    run(here, work=clusters.judged)
+    found, expected = cells(tmp_path / "there"), cells(tmp_path / "here")
+    assert found.keys() == expected.keys()
+    assert len(found) >= 2
+    for digest, cell in expected.items():
+        assert lasting(found[digest]) == lasting(cell)
+
+
+def test_cells_of_a_node_that_dies_run_elsewhere_and_count_once(ready, nodes, tmp_path):  # noqa: F811
+    made, workers, place = nodes
+    experiment = ready(SUBMISSIONS / "random_buyer.py", seeds=6)
+
+    def kill():
+        began = time.monotonic()
+        while len(list(place.iterdir())) < 4:  # every CPU of both nodes is at a cell
+            assert time.monotonic() - began < 100
+            time.sleep(0.02)
+        dying = workers[0]
+        made.remove_node(dying, allow_graceful=False)
+        workers.remove(dying)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    ended = conducted(experiment, made.address, slot_works.slow)
+    killer.join()
+    workers.append(made.add_node(num_cpus=2))  # for the tests that follow
+    made.wait_for_nodes()
+    began = Counter(file.name.split(".")[0] for file in place.iterdir())
+    assert set(began) == {spec.digest() for spec in experiment.cells}
+    assert sum(began.values()) > len(experiment.cells), "a cell was under way on the node that died, and began again"
+    digests = [cell.spec.digest() for cell in ended]
+    assert sorted(digests) == sorted(spec.digest() for spec in experiment.cells), "each once, none lost"
+    assert all(cell.result["verdict"] == "OK" for cell in ended)
+    assert len(cells(experiment.settings.out)) == len(experiment.cells)
+
+
+def test_faults_and_refusals_are_those_of_the_local_executor(ready, nodes):  # noqa: F811
+    made, *_ = nodes
+    ended = conducted(ready(SUBMISSIONS / "random_buyer.py", seeds=2), made.address, slot_works.faulty)
+    wrong = [cell for cell in ended if cell.result["verdict"] == "INFRASTRUCTURE"]
+    assert {cell.spec.seed for cell in wrong} == {0}
+    assert "a fault of ours" in wrong[0].result["reason"]
+    with pytest.raises(ConfigurationError, match="nothing can be done here"):
+        conducted(ready(SUBMISSIONS / "random_buyer.py", seeds=1, root_seed=7), made.address, slot_works.refusing)
+
+
+def test_a_node_with_another_kit_or_without_the_files_is_refused(ready, nodes, monkeypatch):  # noqa: F811
+    made, *_ = nodes
+    monkeypatch.setattr(clusters, "_fingerprint", lambda: "another kit")
+    with pytest.raises(ConfigurationError, match=r"the node .* has the kit .*the driver has another kit"):
+        conducted(ready(SUBMISSIONS / "random_buyer.py", seeds=1), made.address)
+
+
+def test_what_a_node_does_not_see_is_named(tmp_path):
+    found = clusters._guarded(lambda: "done", [tmp_path / "nowhere"], clusters.fingerprint())
+    assert isinstance(found, ConfigurationError)
+    assert "nowhere" in str(found)
+    assert clusters._guarded(lambda: "done", [tmp_path], clusters.fingerprint()) == "done"
+
+
+def test_a_cluster_that_is_not_there_is_said():
+    with pytest.raises(ConfigurationError, match="ray start --head"):
+        ClusterSlots("127.0.0.1:1")
+
+
+def test_workers_are_rays_to_count():
+    with pytest.raises(ConfigurationError, match="--ray"):
+        Settings((Path("x"),), ray="auto", workers=2)

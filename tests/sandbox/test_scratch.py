@@ -1,0 +1,138 @@
+"""What a worker may make of its folder and of itself: it is seen, counted, and cleared away."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evaluator.sandbox.channel import ProtocolError, _checked
+from evaluator.sandbox.guard import children, is_marked
+from evaluator.sandbox.limits import Limits
+from evaluator.sandbox.scratch import remove_tree
+from evaluator.sandbox.watch import folder_breach, nameless_files
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+MIB = 1 << 20
+
+
+def nest(folder: Path, depth: int) -> None:
+    """Folders in folders, by steps that are each short."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("inner", dir_fd=here)
+        below = os.open("inner", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("file", os.O_CREAT, dir_fd=here))
+    os.close(here)
+
+
+def test_folders_deeper_than_recursion_and_paths_are_removed(tmp_path: Path) -> None:
+    """1,500 levels are more than Python recurses, and 9,000 characters more than a path may have."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    nest(folder, 1_500)
+    remove_tree(folder)
+    assert not folder.exists()
+
+
+def test_locked_folders_and_links_are_removed_and_not_followed(tmp_path: Path) -> None:
+    """What a link points to stays; a folder without rights does not."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").write_text("stays")
+    folder = tmp_path / "scratch"
+    (folder / "locked" / "inner").mkdir(parents=True)
+    (folder / "locked" / "inner" / "file").touch()
+    (folder / "link").symlink_to(kept)
+    os.mkfifo(folder / "pipe")
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff\n")).touch()
+    (folder / "locked" / "inner").chmod(0)
+    (folder / "locked").chmod(0)
+    remove_tree(folder)
+    assert not folder.exists()
+    assert (kept / "file").read_text() == "stays"
+
+
+def test_a_folder_too_deep_to_look_into_is_a_breach(tmp_path: Path) -> None:
+    """What it holds could not be counted, so it is not allowed to be there."""
+    nest(tmp_path, 400)
+    breach = folder_breach(tmp_path, Limits())
+    assert breach is not None
+    assert breach.limit == "path"
+    assert "2048 allowed" in str(breach)
+    remove_tree(tmp_path)
+    tmp_path.mkdir()
+    nest(tmp_path, 50)
+    assert folder_breach(tmp_path, Limits()) is None
+
+
+@linux
+def test_files_without_a_name_are_counted(tmp_path: Path) -> None:
+    """An open file that was unlinked fills the disk like any other; one in memory fills the memory."""
+    before = nameless_files([os.getpid()])
+    with open(tmp_path / "gone", "wb") as file:
+        file.write(b"\1" * (4 * MIB))
+        file.flush()
+        os.fsync(file.fileno())
+        os.unlink(file.name)
+        held = os.memfd_create("held")
+        twin = os.dup(held)
+        try:
+            os.write(held, b"\1" * (2 * MIB))
+            memory, disk = nameless_files([os.getpid()])
+        finally:
+            os.close(held)
+            os.close(twin)
+    assert memory - before[0] == 2 * MIB  # once, though two descriptors hold it
+    assert 4 * MIB <= disk - before[1] < 5 * MIB
+    assert nameless_files([os.getpid()])[0] == before[0]
+    assert folder_breach(tmp_path, Limits(disk=MIB), unlinked=2 * MIB).limit == "disk"  # type: ignore[union-attr]
+
+
+@linux
+def test_the_mark_of_a_worker_stays_and_is_inherited() -> None:
+    """A marked process is told from ours, and so is its child that left the session."""
+    code = (
+        "import os, sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from evaluator.sandbox.guard import mark_worker\n"
+        "mark_worker()\n"
+        "os.setsid() if os.fork() == 0 else None\n"
+        # One write per process: an unbuffered print makes two, between which the other process may write.
+        "os.write(1, b'%d\\n' % os.getpid()); time.sleep(20)"
+    )
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen([sys.executable, "-c", code, root], stdout=subprocess.PIPE, text=True) as process:
+        pids = [int(process.stdout.readline()) for _ in range(2)]  # type: ignore[union-attr]
+        try:
+            assert all(is_marked(pid) for pid in pids)
+            assert process.pid in children(os.getpid())
+            assert not is_marked(os.getpid())
+        finally:
+            for pid in pids:
+                os.kill(pid, 9)
+    assert not is_marked(2**22 + 1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"t": "progress", "fraction": 10**400},
+        {"t": "progress", "fraction": float("inf")},
+        {"t": "progress", "fraction": float("nan")},
+        {"t": "done", "n": 2**63},
+        {"t": "done", "shape": [[[1]]]},
+        {"t": "done", "shape": [1.0]},
+        {"t": "done", "shape": [True]},
+        {"t": "done", "shape": [10**4000]},
+        {"t": "done", "shape": [1] * 1000},
+    ],
+)
+def test_numbers_that_would_raise_where_they_are_used_are_refused(fields: dict) -> None:
+    """A number of 400 digits is an integer, and no float: it ended the evaluator once."""
+    with pytest.raises(ProtocolError, match="whose"):
+        _checked(fields, b"")

@@ -1,0 +1,761 @@
+"""The sweep: a grid of cells of which only what is missing is run, trainings beside each other, purchases alone."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import slot_works
+import torch
+from conftest import SUBMISSIONS, TINY, write_split
+from test_setup import documented, paths
+
+import evaluator.runner.cells
+from benchmarks.sweep import purchase as fabricated
+from evaluator.cli.main import main
+from evaluator.errors import ConfigurationError
+from evaluator.history.index import INDEX, cell_row, read_catalogue
+from evaluator.history.store import Store
+from evaluator.purchase import profiles
+from evaluator.purchase.rounds import Pair
+from evaluator.report.format import signed
+from evaluator.report.sweep import show_sweep_result
+from evaluator.runner.cells import run_cells
+from evaluator.runner.workers import Slots
+from evaluator.sweep.experiment import prepare
+from evaluator.sweep.forecast import STARTING_SECONDS, Forecast, Measured, forecast
+from evaluator.sweep.run import conduct
+from evaluator.sweep.settings import Settings
+from evaluator.sweep.table import summarise_sweep, table
+
+ROOT = Path(__file__).resolve().parents[2]
+RANDOM = SUBMISSIONS / "random_buyer.py"
+VOLATILE = {"seconds", "timings", "checksum"}
+
+
+@pytest.fixture
+def ready(monkeypatch, tmp_path, data_folder):
+    """Make a sweep on the tiny data ready."""
+    monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
+
+    def make(*submissions: Path, out: Path | None = None, **changes):
+        given = {"profile": "tiny", "sandbox": "process", "device": "cpu", "workers": 2, "data": data_folder}
+        given |= {"pipelines": ("milliseconds",), "out": out or tmp_path / "results"} | changes
+        return prepare(Settings(submissions=submissions or (RANDOM,), **given), data=tmp_path / "data")
+
+    return make
+
+
+@pytest.fixture
+def bought(monkeypatch):
+    """The purchases that were made: pair and seed, with begin and end. They are made without a worker, and buy nothing."""
+    made = []
+
+    def buy(spec, inputs, progress):
+        from evaluator.errors import Verdict
+        from evaluator.purchase.ledger import Ledger
+        from evaluator.purchase.purchased import Purchased
+        from evaluator.purchase.session_spec import PhaseReport, SessionResult
+
+        began = time.monotonic()
+        time.sleep(0.02)
+        phases = (PhaseReport("purchase_phase", Verdict.OK, "", 1.0, 2.0),)
+        session = SessionResult(Verdict.OK, "", Ledger(), phases, 1.0, None, None, False, "Buyer", True, "watch", "", "log")
+        made.append((spec.pair.name, spec.seed, began, time.monotonic()))
+        return Purchased(spec.purchase_digest(), spec.purchase_dict(), session)
+
+    monkeypatch.setattr(evaluator.runner.cells, "buy", buy)
+    return made
+
+
+def run(experiment, work=slot_works.instant, count=2, **options):
+    """Run what is missing with another work than training."""
+    store = Store(experiment.settings.out)
+    expected = forecast(experiment, experiment.catalogue())
+    return conduct(experiment, expected, store, slots=Slots(count, work=work), **options)
+
+
+def lasting(value):
+    """A result without what differs from run to run."""
+    if isinstance(value, dict):
+        return {name: lasting(member) for name, member in value.items() if name not in VOLATILE}
+    return [lasting(member) for member in value] if isinstance(value, list) else value
+
+
+def cells(root: Path) -> dict[str, dict]:
+    return {path.stem: json.loads(path.read_text()) for path in (root / "cells").glob("*.json")}
+
+
+# -- the runner
+
+
+@pytest.mark.slow
+def test_slots_give_the_serial_results_to_the_bit(ready, tmp_path):
+    serial = ready(RANDOM, seeds=2)
+    store = Store(serial.settings.out)
+    alone = list(run_cells(serial.cells, serial.inputs, store, store.new_run("serial")))
+    assert [cell.result["verdict"] for cell in alone] == ["OK"] * 4
+    beside = ready(RANDOM, seeds=2, out=tmp_path / "beside")
+    shutil.copytree(serial.settings.out / "purchases", beside.settings.out / "purchases")
+    _, summary, _ = conduct(beside, forecast(beside, beside.catalogue()), Store(beside.settings.out))
+    one, other = cells(serial.settings.out), cells(beside.settings.out)
+    assert [cell["cell"] for cell in summary["cells"]] == [spec.digest() for spec in serial.cells]
+    assert {cell["fingerprint"] for cell in one.values()} == {cell["fingerprint"] for cell in other.values()}
+    assert len({cell["fingerprint"] for cell in one.values()}) == 4
+    for digest, cell in one.items():
+        assert lasting(other[digest]) == lasting(cell)
+        assert other[digest]["purchase"]["checksum"] == cell["purchase"]["checksum"]
+
+
+def test_a_lost_device_costs_its_process_and_no_cell(ready, bought, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv(slot_works.PLACE, str(tmp_path))
+    _, summary, _ = run(ready(seeds=2), slot_works.losing, 1)
+    assert [cell["verdict"] for cell in summary["cells"]] == ["OK"] * 4
+    assert len(list(tmp_path.glob("*.process"))) == 2, "the one that lost its device, and one for all the rest"
+    assert "failed in process 0; it is done again in a new process" in capsys.readouterr().err
+
+
+def test_a_device_that_is_lost_twice_is_a_result_and_the_others_go_on(ready, bought, monkeypatch, tmp_path):
+    monkeypatch.setenv(slot_works.PLACE, str(tmp_path))
+    monkeypatch.setenv(slot_works.FAILING, "2")
+    _, summary, _ = run(ready(pairs=("621:17",), seeds=3), slot_works.losing, 1)
+    assert [cell["verdict"] for cell in summary["cells"]] == ["INFRASTRUCTURE", "OK", "OK"]
+    assert summary["cells"][0]["reason"] == "the training failed: the device cuda:0 failed in process 1"
+    assert len(list(tmp_path.glob("*.process"))) == 3
+
+
+def test_a_device_lost_to_the_evaluator_itself_is_left_to_a_new_process(ready, bought, monkeypatch, capsys):
+    """Torch's error is raised in the middle of a training of this process; the trainings of the new one are real."""
+    experiment = ready(pairs=("621:17",), seeds=3)
+    store, trained = Store(experiment.settings.out), []
+
+    def step(self, *given):
+        trained.append(self)
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered", -1)
+
+    monkeypatch.setattr("evaluator.training.attempt.Attempt._step", step)
+    found = list(run_cells(experiment.cells, experiment.inputs, store, store.new_run("lost")))
+    assert [(cell.spec.seed, cell.result["verdict"]) for cell in found] == [(0, "OK"), (1, "OK"), (2, "OK")]
+    assert len(trained) == 1, "this process did not touch the device again"
+    assert all(store.read_cell(cell.spec.digest())["scored"] for cell in found)
+    assert "failed or vanished after 0 of 10 epochs of the training of pipeline 'milliseconds'" in capsys.readouterr().err
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.slow
+def test_several_splits_are_scored_by_one_training_and_as_if_by_their_own(ready, bought, tmp_path, data_folder):
+    data = shutil.copytree(data_folder, tmp_path / "both")
+    write_split(data / "test", 30, 99)
+    both = ready(pairs=("621:17",), seeds=2, score_split=("validation", "test"), data=data, workers=1)
+    expected = forecast(both, both.catalogue())
+    assert (expected.trainings, expected.trainings_unknown) == (4, 2)
+    conduct(both, expected, Store(both.settings.out))
+    found = cells(both.settings.out)
+    alone = ready(pairs=("621:17",), seeds=2, score_split=("test",), data=data, out=tmp_path / "alone", workers=1)
+    shutil.copytree(both.settings.out / "purchases", alone.settings.out / "purchases")
+    conduct(alone, forecast(alone, alone.catalogue()), Store(alone.settings.out))
+    for digest, cell in cells(alone.settings.out).items():
+        assert lasting(found[digest]) == lasting(cell)
+        (twin,) = (c for c in found.values() if c["spec"]["seed"] == cell["spec"]["seed"] and c["cell"] != digest)
+        assert twin["training"]["timings"] == found[digest]["training"]["timings"], "one training, of one duration"
+        assert twin["training"]["timings"] != cell["training"]["timings"]
+        assert (twin["metrics"]["n"], cell["metrics"]["n"]) == (80, 30)
+
+
+def test_trainings_run_beside_each_other_and_never_beside_a_purchase(ready, bought, monkeypatch, tmp_path):
+    monkeypatch.setenv(slot_works.PLACE, str(tmp_path))
+    experiment = ready(seeds=2)
+    _, summary, _ = run(experiment, slot_works.meeting)
+    assert [cell["verdict"] for cell in summary["cells"]] == ["OK"] * 4
+    trainings = [tuple(map(float, path.read_text().split())) for path in tmp_path.glob("*.training")]
+    assert len(trainings) == len(bought) == 4
+    for *_, began, ended in bought:
+        assert all(end < began or start > ended for start, end in trainings)
+    assert [(pair, seed) for pair, seed, *_ in bought] == [("621:17", 0), ("1321:34", 0), ("621:17", 1), ("1321:34", 1)]
+    first = [spec.digest() for spec in experiment.cells if spec.seed == 0]
+    until = max(float((tmp_path / f"{digest}.training").read_text().split()[1]) for digest in first)
+    assert bought[2][2] > until, "results of a seed are there before the next seed is begun"
+
+
+def test_a_killed_training_fails_its_cell_alone_and_is_run_again(ready, bought):
+    experiment = ready(seeds=3)
+    _, summary, _ = run(experiment, slot_works.dying)
+    failed = [cell for cell in summary["cells"] if cell["score"] is None]
+    assert [(cell["pair"], cell["seed"], cell["verdict"]) for cell in failed] == [("621:17", 0, "INFRASTRUCTURE")]
+    assert "SIGKILL" in failed[0]["reason"]
+    assert "--workers" in failed[0]["reason"]
+    assert len(cells(experiment.settings.out)) == 6
+    again = []
+    _, summary, _ = run(experiment, finished=again.append)
+    assert [(cell.spec.pair.name, cell.spec.seed, cell.reused) for cell in again] == [("621:17", 0, True)]
+    assert all(cell["verdict"] == "OK" for cell in summary["cells"])
+    assert len(bought) == 6
+
+
+def test_the_exit_of_a_training_process_is_said(ready, bought):
+    _, summary, _ = run(ready(pairs=("621:17",)), slot_works.leaving, 1)
+    assert "status 7" in summary["cells"][0]["reason"]
+
+
+def test_a_fault_in_a_slot_is_a_row_with_its_trace(ready, bought):
+    experiment = ready(seeds=2, pairs=("621:17",))
+    folder, summary, _ = run(experiment, slot_works.faulty)
+    assert [cell["verdict"] for cell in summary["cells"]] == ["INFRASTRUCTURE", "OK"]
+    assert "ZeroDivisionError: a fault of ours" in summary["cells"][0]["reason"]
+    assert "in faulty" in cells(experiment.settings.out)[experiment.cells[0].digest()]["purchase"]["trace"]
+    assert any("ZeroDivisionError" in path.read_text() for path in (folder / "logs").iterdir())
+
+
+def test_what_no_cell_can_do_without_ends_the_sweep_and_its_processes(ready, bought):
+    experiment = ready(seeds=2)
+    with pytest.raises(ConfigurationError, match="nothing can be done"):
+        run(experiment, slot_works.refusing)
+    assert [child for child in multiprocessing.active_children() if child.name == "training"] == []
+    (summary,) = experiment.settings.out.glob("*-sweep/sweep.json")
+    assert json.loads(summary.read_text())["rows"][0]["scored"] == 0
+
+
+def test_ctrl_c_keeps_what_is_finished_and_the_next_run_does_the_rest(ready, bought):
+    experiment = ready(seeds=3)
+
+    def interrupt(cell):
+        raise KeyboardInterrupt
+
+    folder, summary, interrupted = run(experiment, count=1, finished=interrupt)
+    assert interrupted
+    assert [child for child in multiprocessing.active_children() if child.name == "training"] == []
+    assert sum(cell["verdict"] is not None for cell in summary["cells"]) == 1
+    assert json.loads((folder / "sweep.json").read_text()) == json.loads(json.dumps(summary))
+    rest = []
+    _, summary, interrupted = run(experiment, finished=rest.append)
+    assert not interrupted
+    assert len(rest) == 5
+    assert sum(cell["cached"] for cell in summary["cells"]) == summary["cached"] == 1
+    assert len(bought) == 6, "no purchase is made twice"
+    again = []
+    run(experiment, finished=again.append)
+    assert again == []
+
+
+def test_a_killed_sweep_leaves_no_training_behind(tmp_path):
+    code = f"""
+        import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+        import slot_works
+        from evaluator.runner.workers import Slots, Training
+        if __name__ == "__main__":
+            slots = Slots(1, work=slot_works.endless)
+            list(slots.train([Training(slot_works.Nothing(), None, slot_works.Nothing(), None, False)]))
+    """
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(code))
+    place = tmp_path / "place"
+    place.mkdir()
+    process = subprocess.Popen([sys.executable, str(script)], env=os.environ | {slot_works.PLACE: str(place)})
+    try:
+        wait_for(lambda: list(place.iterdir()))
+        (training,) = (int(path.name) for path in place.iterdir())
+    finally:
+        process.kill()
+        process.wait()
+    wait_for(lambda: not alive(training))
+
+
+def wait_for(there, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_pipelines_conditions_and_splits_share_purchases_where_they_may(ready, bought, tmp_path):
+    pipeline = (ROOT / "evaluator/training/pipelines/milliseconds.toml").read_text().replace('"milliseconds"', '"other"')
+    (tmp_path / "other.toml").write_text(pipeline)
+    pipelines = ("milliseconds", str(tmp_path / "other.toml"))
+    experiment = ready(pairs=("621:17",), pipelines=pipelines, label_quality=(1.0, 0.9))
+    folder, summary, _ = run(experiment)
+    assert len(summary["cells"]) == 4
+    assert len(bought) == 2, "one per label quality"
+    assert [(row["pipeline"], row["label_quality"]) for row in summary["rows"]] == [
+        ("milliseconds", 1.0),
+        ("other", 1.0),
+        ("milliseconds", 0.9),
+        ("other", 0.9),
+    ]
+    logs = {path.name for path in (folder / "logs").iterdir()}
+    assert logs == {"random_buyer-621x17-seed0-quality1.log", "random_buyer-621x17-seed0-quality0.9.log"}
+
+
+def test_a_changed_purchase_makes_its_cells_missing_for_planner_and_runner_alike(ready, bought):
+    experiment = ready()
+    run(experiment)
+    store = Store(experiment.settings.out)
+    digest = experiment.cells[0].purchase_digest()
+    store.write_purchase(store.read_purchase(digest) | {"seconds": 1.25})
+    expected = forecast(experiment, experiment.catalogue())
+    assert (expected.cells, expected.finished, expected.purchases) == (2, 1, 0)
+    again = []
+    run(experiment, finished=again.append)
+    assert [cell.spec.digest() for cell in again] == [experiment.cells[0].digest()]
+    cached = [cell.cached for cell in run_cells(experiment.cells, experiment.inputs, store, store.new_run("serial"))]
+    assert cached == [True, True]
+
+
+# -- what is to be done, and for how long
+
+
+def test_of_two_sweeps_at_the_same_purchase_the_first_one_stored_counts_for_both(ready, monkeypatch, tmp_path):
+    """While one buys, another is quicker, and has trained its cell already."""
+    experiment = ready(pairs=("621:17",))
+    store, (spec,) = Store(experiment.settings.out), experiment.cells
+    quicker = fabricated(spec)
+    slower = replace(quicker, session=replace(quicker.session, seconds=7.0))
+    assert slower.checksum != quicker.checksum
+
+    def buy(spec, inputs, progress):
+        store.write_purchase(quicker.as_dict())
+        store.write_cell(slot_works.scored(spec, quicker.checksum))
+        return slower
+
+    monkeypatch.setattr(evaluator.runner.cells, "buy", buy)
+    run(experiment)
+    assert store.read_purchase(spec.purchase_digest())["seconds"] == quicker.session.seconds
+    assert store.read_cell(spec.digest())["purchase"]["checksum"] == quicker.checksum
+    assert set(experiment.finished(experiment.catalogue())) == {spec.digest()}
+    run(ready(pairs=("621:17",), fresh=True))
+    assert store.read_purchase(spec.purchase_digest())["seconds"] == 7.0, "asked to be made again"
+
+
+def test_a_forecast_is_the_median_of_measured_cells_scaled_by_items(ready, bought):
+    experiment = ready(seeds=2)
+    rows = []
+    for spec, seconds in zip(experiment.cells[:3], (10.0, 20.0, 90.0), strict=True):
+        cell = slot_works.scored(spec, spec.digest())
+        rows.append(cell_row(cell | {"training": {"seconds": seconds, "n_items": 10}}))
+    measured = Measured(rows)
+    spec, digest = experiment.cells[3], rows[0]["pipeline_digest"]
+    assert measured.training(spec, 30, digest) == pytest.approx(60.0)
+    assert measured.purchase(spec) == pytest.approx(1.75 + STARTING_SECONDS), "all phases, of this pair alone"
+    assert measured.training(replace(spec, threads=2), 30, digest) is None
+    assert measured.training(replace(spec, device="cuda:0"), 30, digest) is None
+    assert measured.training(spec, 30, "another") is None
+    assert measured.purchase(replace(spec, pair=Pair(1, 1))) is None
+    assert measured.purchase(replace(spec, submission_digest="changed")) == pytest.approx(1.75 + STARTING_SECONDS)
+
+
+def test_what_is_not_measured_is_said_and_what_is_counts(ready, bought):
+    experiment = ready(seeds=2)
+    before = forecast(experiment, experiment.catalogue())
+    assert (before.trainings, before.purchases, before.trainings_unknown, before.purchases_unknown) == (4, 4, 4, 4)
+    assert before.seconds is None
+    assert before.purchase_limit == pytest.approx(2 * (51 + 102))
+    run(ready(seeds=1))
+    after = forecast(experiment, experiment.catalogue())
+    assert (after.finished, after.trainings, after.purchases) == (2, 2, 2)
+    # 4 s for 20 items; 16 images of the training set and budgets of 12 and 26.
+    assert after.training_seconds == pytest.approx(4 / 20 * (16 + 12 + 16 + 26))
+    assert after.purchase_seconds == pytest.approx(2 * (1.75 + STARTING_SECONDS))
+    assert after.seconds == pytest.approx(after.purchase_seconds + after.training_seconds / 2)
+    assert isinstance(after, Forecast)
+
+
+def test_the_progress_line_counts_by_time_and_ends_where_the_work_does(ready, bought, capsys):
+    from rich.console import Console
+
+    from evaluator.report.sweep import SweepLine
+    from evaluator.report.terminal import progress_line
+
+    experiment = ready(seeds=2)
+    expected = forecast(experiment, experiment.catalogue())
+    with progress_line(Console(stderr=True)) as line:
+        shown = SweepLine(line, experiment, expected)
+        seen = []
+
+        def moved(*arguments):
+            shown.moved(*arguments)
+            seen.append(line.tasks[0].completed)
+
+        run(experiment, slot_works.faulty, progress=moved, finished=shown.finished)
+        task = line.tasks[0]
+        assert seen == sorted(seen)
+        assert 0 < seen[len(seen) // 2] < task.total
+        assert task.completed == pytest.approx(task.total)
+        assert "4/4, 2 failed" in task.description
+    assert "a fault of ours" in capsys.readouterr().err
+
+
+# -- the table
+
+
+def rows_of(experiment, value):
+    return {s.digest(): cell_row(slot_works.scored(s, s.digest(), value(s))) for s in experiment.cells}
+
+
+def test_the_table_is_the_mean_over_pairs_with_the_interval_over_seeds(ready):
+    experiment = ready(pairs=("621:17,100:5",), seeds=2)
+    rows = rows_of(experiment, lambda s: 0.2 + 0.1 * s.seed + (0.4 if s.pair.labels == 100 else 0))
+    (row,) = table(experiment, rows)
+    assert row["score"]["macro_f1"]["mean"] == pytest.approx(0.45)
+    assert row["score"]["macro_f1"]["n"] == 2
+    # Two values 0.1 apart: half of it, times the t quantile 12.706.
+    assert row["score"]["macro_f1"]["high"] == pytest.approx(0.45 + 0.05 * 12.7062, abs=1e-4)
+    assert [pair["metrics"]["macro_f1"]["mean"] for pair in row["pairs"]] == pytest.approx([0.25, 0.65])
+    del rows[experiment.cells[0].digest()]
+    (row,) = table(experiment, rows)
+    assert (row["scored"], row["cells"]) == (3, 4)
+    assert row["score"]["macro_f1"] == {"mean": pytest.approx(0.5), "low": None, "high": None, "n": 1, "level": 0.95}
+
+
+def test_public_minus_hidden_is_paired_by_seed(ready):
+    experiment = ready(pairs=("621:17", "1321:34", "hidden:2"), round_seed=3, seeds=2)
+    kinds = {named.pair: named.kind for named in experiment.pairs}
+    assert list(kinds.values()) == ["public", "public", "hidden", "hidden"]
+    rows = rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed - (0.05 * (1 + s.seed) if kinds[s.pair] == "hidden" else 0))
+    (row,) = table(experiment, rows)
+    assert row["public_minus_hidden"]["macro_f1"]["mean"] == pytest.approx(0.075)
+    assert row["public"]["macro_f1"]["mean"] == pytest.approx(0.55)
+    assert row["hidden"]["macro_f1"]["mean"] == pytest.approx(0.475)
+    (row,) = table(ready(), rows_of(ready(), lambda s: 0.5))
+    assert row["public_minus_hidden"] is row["hidden"] is None
+
+
+def summed_up(experiment, rows) -> dict:
+    return summarise_sweep(experiment, rows, {}, forecast(experiment, experiment.catalogue()), 1.0)
+
+
+def printed(summary, width: int = 200) -> str:
+    from rich.console import Console
+
+    console = Console(width=width)
+    with console.capture() as text:
+        show_sweep_result(console, summary)
+    return text.get()
+
+
+def test_the_table_holds_public_minus_hidden_with_its_interval_and_number_of_seeds(ready):
+    experiment = ready(pairs=("621:17", "1321:34", "hidden:2"), round_seed=3, seeds=2)
+    kinds = {named.pair: named.kind for named in experiment.pairs}
+    rows = rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed - (0.05 * (1 + s.seed) if kinds[s.pair] == "hidden" else 0))
+    header, row = (
+        line for line in printed(summed_up(experiment, rows)).splitlines() if line.startswith(("submission", "random_b"))
+    )
+    assert header.endswith("public - hidden")
+    # Differences of 0.05 and 0.1: half of their distance, times the t quantile 12.706.
+    assert row.endswith("+0.075 [-0.243, +0.393], n 2")
+    del rows[next(s for s in experiment.cells if s.seed == 1 and kinds[s.pair] == "hidden").digest()]
+    assert "+0.050, n 1" in printed(summed_up(experiment, rows))
+
+
+GRID = "grid:500,1000x15,30"
+
+
+def test_in_a_narrow_terminal_the_pairs_stand_below_the_means_and_no_figure_is_cut(ready):
+    experiment = ready(RANDOM, pairs=("public", "hidden:5"), round_seed=3, seeds=2)
+    summary = summed_up(experiment, rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed + s.pair.labels / 1e5))
+    wide, narrow = printed(summary), printed(summary, 80)
+    assert "per pair" not in wide
+    assert "\N{HORIZONTAL ELLIPSIS}" not in narrow
+    assert "macro_f1 per pair" in narrow
+    for row in summary["rows"]:
+        assert signed(row["public_minus_hidden"]["macro_f1"]) in narrow
+        assert narrow.count(f"{row['pairs'][0]['metrics']['macro_f1']['mean']:.3f}") >= len(summary["rows"])
+    for pair in summary["pairs"]:
+        assert pair["pair"] + ("*" if pair["kind"] == "hidden" else " ") in narrow
+
+
+def test_a_sweep_has_a_heat_map_per_pipeline_of_the_grid_that_was_asked_for(ready, tmp_path):
+    text = (ROOT / "evaluator/training/pipelines/milliseconds.toml").read_text().replace('"milliseconds"', '"other"')
+    (tmp_path / "other.toml").write_text(text)
+    (tmp_path / "random.py").write_text(RANDOM.read_text())
+    pipelines = ("milliseconds", str(tmp_path / "other.toml"))
+    experiment = ready(tmp_path / "random.py", RANDOM, pairs=("public", GRID), seeds=2, pipelines=pipelines)
+    lead = {"random": 0.0, "random_buyer": 0.1}
+    rows = rows_of(experiment, lambda s: 0.2 + s.pair.labels / 10_000 + 0.1 * s.seed + lead[s.submission])
+    gone = [s for s in experiment.cells if (s.submission, s.pair, s.pipeline.name) == ("random_buyer", Pair(1000, 30), "other")]
+    for spec in gone:
+        del rows[spec.digest()]
+    first, second = summed_up(experiment, rows)["heat_maps"]
+    assert [heat["pipeline"] for heat in (first, second)] == ["milliseconds", "other"]
+    for heat in (first, second):
+        assert (heat["labels"], heat["budgets"], heat["minutes"], heat["seconds_allowed"]) == (
+            [500, 1000],
+            [10, 20],
+            [15, 30],
+            [45, 90],
+        )
+        assert [row["submission"] for row in heat["submissions"]] == ["random", "random_buyer"]
+        assert heat["reference"] == "random"
+    scores = [[cell["score"] and cell["score"]["mean"] for cell in row["cells"]] for row in second["submissions"]]
+    assert scores[0] == pytest.approx([0.3, 0.3, 0.35, 0.35])
+    assert scores[1] == [pytest.approx(0.4), pytest.approx(0.4), pytest.approx(0.45), None]
+    cell = first["submissions"][1]["cells"][0]
+    assert (cell["bought"], cell["bought_share"], cell["seconds"], cell["missing"]) == (4, 0.4, 1.5, 0)
+    assert cell["seconds_share"] == pytest.approx(1.5 / 45, abs=1e-6)
+    assert cell["minus_reference"]["mean"] == pytest.approx(0.1)
+    assert second["submissions"][1]["cells"][3]["missing"] == 2
+
+
+def test_the_maps_stand_below_the_table_where_a_grid_was_asked_for(ready):
+    experiment = ready(pairs=("public", GRID))
+    text = printed(summed_up(experiment, rows_of(experiment, lambda s: 0.5)))
+    table, maps = text.split("profile tiny, pipeline milliseconds, clean labels, validation split")
+    assert "621:17" in table
+    assert "500:15" not in table, "it stands in the map"
+    assert "500 (10)" in maps
+    assert "labels 40%" in maps
+    experiment = ready(pairs=("public",))
+    assert "labels" not in printed(summed_up(experiment, rows_of(experiment, lambda s: 0.5))).replace("labels of", "")
+
+
+def test_the_documented_keys_of_a_sweep_are_those_of_its_file(ready, bought, tmp_path):
+    (tmp_path / "random.py").write_text(RANDOM.read_text())
+    experiment = ready(tmp_path / "random.py", RANDOM, pairs=("621:17", "hidden:1", GRID), round_seed=3, seeds=2)
+    folder, *_ = run(experiment)
+    content = json.loads((folder / "sweep.json").read_text())
+    found = paths(
+        content,
+        "",
+        {"data", "pipelines[].pipeline", "rows[].verdicts", "heat_maps[].submissions[].cells[].failed"},
+        list(TINY.round.classes),
+    )
+    # What is null at some places of a map and not at others.
+    found = {path for path in found if not any(other.startswith(f"{path}.") for other in found)}
+    assert found == documented("A sweep")
+    assert content["round_seed"] == 3
+
+
+def test_cells_that_were_there_before_are_told_from_those_that_were_run(ready):
+    experiment = ready(seeds=3)
+    rows = rows_of(experiment, lambda s: 0.5)
+    before = {experiment.cells[0].digest(): rows[experiment.cells[0].digest()]}
+    summary = summarise_sweep(experiment, rows, before, forecast(experiment, experiment.catalogue()), 1.0)
+    assert [cell["cached"] for cell in summary["cells"]] == [True] + [False] * 5
+    assert summary["rows"][0]["verdicts"] == {"OK": 6}
+
+
+def test_submissions_of_one_name_are_told_apart_and_one_is_not_named_twice(ready, tmp_path):
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "mine.py").write_text(RANDOM.read_text() + f"\nNUMBER = {number}\n")
+    experiment = ready(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
+    labels = list(experiment.labels.values())
+    assert len(set(labels)) == 2
+    assert all(label.startswith("mine (") for label in labels)
+    assert {experiment.inputs(spec).path for spec in experiment.cells} == {tmp_path / n / "mine.py" for n in "12"}
+    shutil.copy(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
+    with pytest.raises(ConfigurationError, match="named twice"):
+        ready(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
+
+
+def test_a_proxys_scores_are_marked(ready, capsys, tmp_path):
+    from rich.console import Console
+
+    text = (ROOT / "evaluator/training/pipelines/milliseconds.toml").read_text().replace('"milliseconds"', '"other"')
+    (tmp_path / "other.toml").write_text(text)
+    experiment = ready(pipelines=("milliseconds", str(tmp_path / "other.toml")))
+    rows = rows_of(experiment, lambda s: 0.5)
+    summary = summarise_sweep(experiment, rows, {}, forecast(experiment, experiment.catalogue()), 1.0)
+    assert [pipeline["proxy"] for pipeline in summary["pipelines"]] == [False, False]
+
+    def shown(*proxies: bool) -> list[str]:
+        pipelines = [known | {"proxy": proxy} for known, proxy in zip(summary["pipelines"], proxies, strict=True)]
+        show_sweep_result(Console(width=200), summary | {"pipelines": pipelines})
+        title, _, *lines = capsys.readouterr().out.splitlines()
+        return [line for line in (title, *lines[:2]) if "PROXY" in line]
+
+    assert shown(False, False) == []
+    (marked,) = shown(False, True)
+    assert "other (PROXY)" in marked
+    assert shown(True, True)[0].startswith("PROXY macro_f1")
+
+
+# -- the index
+
+
+def stored(root: Path, experiment) -> Store:
+    store = Store(root)
+    for spec in experiment.cells:
+        store.write_cell(slot_works.scored(spec, spec.digest(), 0.25))
+    return store
+
+
+def test_the_index_is_only_a_copy(ready, tmp_path, monkeypatch):
+    experiment = ready()
+    store = stored(tmp_path / "r", experiment)
+    first, second = (spec.digest() for spec in experiment.cells)
+    fresh = read_catalogue(store.root)
+    assert set(fresh.cells) == {first, second}
+    assert (store.root / INDEX).exists()
+    read = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or whole(path))
+    assert read_catalogue(store.root).cells == fresh.cells
+    assert read == [INDEX]
+    # Changed in place, to a file of the same length.
+    store.write_cell(slot_works.scored(experiment.cells[0], first, 0.75))
+    assert read_catalogue(store.root).cells[first]["metrics"]["macro_f1"] == 0.75
+    store.cell_path(second).unlink()
+    assert set(read_catalogue(store.root).cells) == {first}
+    (store.root / INDEX).write_text("{")
+    assert set(read_catalogue(store.root).cells) == {first}
+    (store.root / INDEX).unlink()
+    assert set(read_catalogue(store.root).cells) == {first}
+
+
+def test_a_changed_index_is_said_and_no_row_of_it_counts(ready, tmp_path, capsys):
+    store = stored(tmp_path / "r", ready())
+    fresh, index = read_catalogue(store.root), store.root / INDEX
+    raw = index.read_text()
+    row = json.dumps(next(iter(json.loads(raw)["cells"].values())))
+    for changed in (
+        raw.replace('"macro_f1":0.25', '"macro_f1":0.95', 1),
+        raw[: len(raw) // 2],
+        json.dumps({"schema": 2, "cells": [row], "purchases": 5}),
+        "[]",
+        "",
+    ):
+        assert changed != raw
+        index.write_text(changed)
+        assert read_catalogue(store.root).cells == fresh.cells
+        assert f"{index} is damaged" in capsys.readouterr().err
+        assert index.read_text() == raw
+    # That of an older kit is no damage.
+    index.write_text(json.dumps({"schema": 1, "cells": {}, "purchases": {}}))
+    assert read_catalogue(store.root).cells == fresh.cells
+    assert (capsys.readouterr().err, index.read_text()) == ("", raw)
+
+
+def test_cells_and_purchases_of_an_older_layout_have_the_same_rows(ready, tmp_path):
+    experiment = ready()
+    store = stored(tmp_path / "r", experiment)
+    made = fabricated(experiment.cells[0])
+    store.write_purchase(made.as_dict())
+    new = read_catalogue(store.root)
+    assert new.purchases[made.digest]["checksum"] == made.checksum
+    (store.root / INDEX).unlink()
+    for path in store.root.glob("*/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()), indent=1))
+    old = read_catalogue(store.root)
+    assert (old.cells, old.purchases, old.damaged) == (new.cells, new.purchases, ())
+
+
+def test_damaged_cells_are_said_and_never_listed(ready, tmp_path):
+    experiment = ready()
+    store = stored(tmp_path / "r", experiment)
+    path = store.cell_path(experiment.cells[0].digest())
+    path.write_text(path.read_text().replace("0.25", "0.95"))
+    for _ in range(2):
+        found = read_catalogue(store.root)
+        assert set(found.cells) == {experiment.cells[1].digest()}
+        assert found.damaged == (f"{path.name} was changed after it was written",)
+    assert read_catalogue(tmp_path / "nowhere").cells == {}
+    assert not (tmp_path / "nowhere").exists()
+
+
+# -- the command
+
+
+@pytest.fixture
+def sweep(monkeypatch, tmp_path, data_folder, capsys):
+    """Run the verb on the tiny data: (exit status, stdout, stderr)."""
+    monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "250")
+
+    def call(*options):
+        given = ["sweep", "--profile", "tiny", "--data", data_folder, "--sandbox", "process", "--device", "cpu", "--out", "results"]
+        status = main([*map(str, given), *map(str, options)])
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call
+
+
+def test_a_dry_run_says_what_would_run_and_leaves_nothing(sweep, tmp_path):
+    status, out, _ = sweep("--submissions", RANDOM, "--dry-run", "--seeds", 3)
+    assert status == 0
+    assert "6: 0 finished before, 6 to run" in out
+    assert "6 to make" in out
+    assert "not measured" in out
+    assert not (tmp_path / "results").exists()
+    _, out, _ = sweep("--submissions", RANDOM, "--dry-run", "--json")
+    assert json.loads(out)["trainings"] == 2
+
+
+def test_a_dry_run_says_which_files_are_damaged(sweep, tmp_path):
+    cell = tmp_path / "results" / "cells" / f"{'0' * 32}.json"
+    cell.parent.mkdir(parents=True)
+    cell.write_text("{")
+    status, _, err = sweep("--submissions", RANDOM, "--dry-run")
+    assert status == 0
+    assert f"warning: {cell.name} is damaged; it does not count" in err
+    assert cell.read_text() == "{", "a dry run moves nothing"
+
+
+@pytest.mark.slow
+def test_a_sweep_from_the_command_line_with_a_submission_that_fails(sweep, strategy, tmp_path):
+    broken = strategy("def purchase_phase(self):\n    raise ValueError('mine')")
+    (tmp_path / "README.md").write_text("none")
+    options = ("--submissions", RANDOM, broken, tmp_path / "R*.md", "--pairs", "621:17", "hidden:1", "--round-seed", 5)
+    status, out, _ = sweep(*options, "--workers", 1)
+    assert status == 1
+    assert out.count("README.md") == 1
+    assert "RUNTIME_ERROR" in out
+    assert "ValueError in purchase_phase: mine" in out
+    assert "public - hidden" in out
+    assert "2 of 2" in out
+    assert "0 of 2" in out
+    status, out, _ = sweep(*options, "--json")
+    summary = json.loads(out)
+    assert status == 1
+    assert summary["cached"] == 2, "the scored ones; a failed one is tried again"
+    assert {cell["verdict"] for cell in summary["cells"]} == {"OK", "RUNTIME_ERROR"}
+    assert [pair["kind"] for pair in summary["pairs"]] == ["public", "hidden"]
+
+
+def test_mistakes_are_said_before_anything_is_run(sweep, tmp_path):
+    for options, part in (
+        ((), "no submission"),
+        (("--submissions", "nothing/*"), "nothing/*"),
+        (("--submissions", RANDOM, "--pairs", "hidden:5"), "--round-seed"),
+        (("--submissions", RANDOM, "--score-split", "training"), "score-split"),
+        (("--submissions", RANDOM, "--pipelines", "nothing"), "nothing"),
+        (("--submissions", RANDOM, "--label-quality", "0.2"), "0.2"),
+        (("--submissions", RANDOM, "--workers", "0"), "--workers"),
+        (("--file", tmp_path / "none.toml"), "none.toml"),
+        (("--submissions", RANDOM, "--pairs", GRID, "--heat-map", "map.gif"), "map.gif"),
+        (("--submissions", RANDOM, "--pairs", GRID, "--heat-map", "nowhere/map.svg"), "nowhere"),
+        (("--submissions", RANDOM, "--pairs", "621:17", "1321:34", "--heat-map", "map.svg"), "cross in no grid"),
+    ):
+        status, _, err = sweep(*options)
+        assert (status, part in err) == (2, True), err
+    assert not list(tmp_path.glob("results/*-sweep"))
+    assert not list(tmp_path.glob("*map*"))
+
+
+@pytest.mark.slow
+def test_a_sweep_of_a_grid_draws_its_picture(sweep, strategy, tmp_path):
+    picky = strategy("def purchase_phase(self, budget):\n    assert budget < 20, 'too many'")
+    options = ("--submissions", RANDOM, picky, "--pairs", GRID, "--heat-map", "map.svg", "--workers", 1)
+    status, out, _ = sweep(*options)
+    assert status == 1, "a cell failed; the picture is drawn all the same"
+    assert "heat map: map.svg" in out
+    assert "labels 100%" in out
+    assert "1 RUNTIME_ERROR" in out
+    assert (tmp_path / "map.svg").read_text().count("1 RUNTIME_ERROR -->") == 2 * 3
+    _, out, err = sweep(*options, "--json")
+    assert len(json.loads(out)["heat_maps"]) == 1
+    assert "heat map: map.svg" in err

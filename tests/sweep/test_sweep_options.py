@@ -1,0 +1,196 @@
+"""The options of a sweep: words for pairs, files of options, submissions by pattern."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluator.errors import ConfigurationError
+from evaluator.purchase.pairs import NamedPair, choose_pairs, hidden_pairs
+from evaluator.purchase.profiles import QUICK
+from evaluator.purchase.rounds import ROUND1, ROUND2, Pair
+from evaluator.sweep.settings import read_settings
+
+# -- pairs
+
+
+def names(*words: str, seed: int | None = None) -> list[str]:
+    return [named.pair.name for named in choose_pairs(words, QUICK, seed)]
+
+
+def test_words_for_pairs():
+    assert names("public") == [pair.name for pair in ROUND2.pairs]
+    assert names("profile") == [pair.name for pair in QUICK.pairs]
+    assert names("621:17,1000:2.5") == ["621:17", "1000:2.5"]
+    assert names("grid:500,1000x15,30,60") == ["500:15", "500:30", "500:60", "1000:15", "1000:30", "1000:60"]
+    assert names("621:17", "public")[:2] == ["621:17", "621:51"]
+    assert len(names("public", "hidden:3", seed=1)) == 8
+
+
+def test_a_public_pair_is_one_by_whatever_name_it_came():
+    kinds = [named.kind for named in choose_pairs(("621:17,7:7", "grid:8x8"), QUICK, None)]
+    assert kinds == ["public", "named", "grid"]
+
+
+@pytest.mark.parametrize("word", ["", "publik", "grid:", "grid:500", "grid:500,x15", "grid:ax15", "hidden:", "hidden:x", "5", "5:"])
+def test_words_that_mean_nothing_are_refused(word):
+    with pytest.raises(ConfigurationError):
+        choose_pairs((word,), QUICK, 1)
+
+
+def test_hidden_pairs_need_a_seed_and_room():
+    with pytest.raises(ConfigurationError, match="--round-seed"):
+        choose_pairs(("hidden:2",), QUICK, None)
+    with pytest.raises(ConfigurationError, match="1 were asked for"):
+        hidden_pairs(ROUND1, 1, 0, frozenset(ROUND1.pairs))
+    assert hidden_pairs(ROUND1, 1, 0) == ROUND1.pairs
+    with pytest.raises(ConfigurationError):
+        hidden_pairs(ROUND2, 0, 0)
+    with pytest.raises(ConfigurationError):
+        hidden_pairs(ROUND2, 1, -1)
+
+
+@given(seed=st.integers(0, 2**40), count=st.integers(1, 12))
+def test_hidden_pairs_lie_in_the_intervals_repeat_and_are_new(seed, count):
+    pairs = hidden_pairs(ROUND2, count, seed, frozenset(ROUND2.pairs))
+    assert len(set(pairs)) == count
+    assert not set(pairs) & set(ROUND2.pairs)
+    assert pairs == hidden_pairs(ROUND2, count + 3, seed, frozenset(ROUND2.pairs))[:count]
+    for pair in pairs:
+        assert 500 <= pair.labels <= 2000
+        assert 15 <= pair.minutes <= 60
+        assert Pair.parse(pair.name) == pair, "the name says all of it"
+    assert NamedPair(pairs[0], "hidden") in choose_pairs((f"hidden:{count}",), QUICK, seed)
+
+
+def test_hidden_pairs_fill_the_intervals():
+    pairs = hidden_pairs(ROUND2, 400, 2022)
+    for values, (low, high) in (([p.labels for p in pairs], (500, 2000)), ([p.minutes for p in pairs], (15, 60))):
+        share = (high - low) / 20
+        assert min(values) < low + share
+        assert max(values) > high - share
+        assert abs(sum(values) / len(values) - (low + high) / 2) < share * 1.5
+
+
+# -- files
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Two submissions, and what lies beside submissions."""
+    (tmp_path / "some").mkdir()
+    for name in ("a.py", "b.py", "README.md", "_own.py", "__init__.py"):
+        (tmp_path / "some" / name).write_text("")
+    return tmp_path
+
+
+def write(folder: Path, text: str, name: str = "sweep.toml") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_a_file_holds_the_same_options_and_the_command_line_wins(folder):
+    file = write(
+        folder, 'submissions = "some/*"\nseeds = 3\nlabel-quality = [1, 0.9]\nround_seed = 4\nfresh = true\nout = "here"\n'
+    )
+    settings, skipped = read_settings({"seeds": 5, "fresh": None}, file)
+    assert [path.name for path in settings.submissions] == ["a.py", "b.py"]
+    assert sorted(skipped) == ["README.md", "__init__.py", "_own.py"]
+    assert (settings.seeds, settings.label_quality, settings.round_seed, settings.fresh) == (5, (1.0, 0.9), 4, True)
+    assert settings.out == folder / "here"
+    assert settings.pairs == ("profile",)
+
+
+def test_a_pipeline_of_ones_own_is_seen_from_the_files_folder_too(folder):
+    path = write(folder, 'submissions = "some/*"\npipelines = ["round2", "own/mine.toml", "/abs/theirs.toml"]\n')
+    assert read_settings({}, path)[0].pipelines == ("round2", str(folder / "own" / "mine.toml"), "/abs/theirs.toml")
+    given = read_settings({"pipelines": ["own/mine.toml"]}, path)[0]
+    assert given.pipelines == ("own/mine.toml",), "what is typed is seen from where one stands"
+
+
+def test_what_the_shell_has_expanded_is_read_the_same(folder):
+    shell, skipped = read_settings({"submissions": sorted((folder / "some").iterdir())})
+    assert (shell, sorted(skipped)) == (read_settings({"submissions": [folder / "some" / "*"]})[0], sorted(skipped))
+    assert len(shell.submissions) == 2
+
+
+def test_yaml_is_read_where_it_can_be(folder):
+    pytest.importorskip("yaml")
+    file = write(folder, "submissions: [some/a.py]\npairs: [public, 'hidden:2']\nround-seed: 3\n", "sweep.yaml")
+    assert read_settings({}, file)[0].pairs == ("public", "hidden:2")
+    with pytest.raises(ConfigurationError, match="table of options"):
+        read_settings({}, write(folder, "- a\n", "list.yml"))
+    with pytest.raises(ConfigurationError, match="no YAML"):
+        read_settings({}, write(folder, "a: [", "bad.yml"))
+
+
+@pytest.mark.parametrize("written", ["621:17", "[621:17, 1321:34.5]", "\n- 621:17\n- 1321:34.5"])
+def test_a_pair_in_yaml_is_no_number_to_the_base_of_sixty(folder, written):
+    pytest.importorskip("yaml")
+    read, _ = read_settings({}, write(folder, f"submissions: some/a.py\npairs: {written}\nseeds: 12\n", "sweep.yaml"))
+    assert read.pairs == ("621:17", "1321:34.5")[: len(read.pairs)]
+    assert read.seeds == 12
+
+
+def test_an_option_that_a_file_holds_twice_is_refused(folder):
+    with pytest.raises(ConfigurationError, match="twice"):
+        read_settings({}, write(folder, 'submissions = "some/a.py"\nroot_seed = 3\n"root-seed" = 4\n'))
+    pytest.importorskip("yaml")
+    with pytest.raises(ConfigurationError, match="'seeds' is there twice"):
+        read_settings({}, write(folder, "submissions: some/a.py\nseeds: 3\nseeds: 4\n", "sweep.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("seedz = 3", "seedz"),
+        ("seeds = true", "whole number"),
+        ("seeds = 1.5", "whole number"),
+        ('label-quality = ["x"]', "number"),
+        ('fresh = "yes"', "true or false"),
+        ("submissions = 3", "path"),
+        ("seeds =", "TOML"),
+        ("pairs = []", "pairs"),
+        ('pipelines = ["quick", "quick"]', "twice"),
+        ('starting-weights = "mine"', "starting-weights"),
+        ('weights-dir = "nowhere"', "not a folder"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name(folder, text, part):
+    with pytest.raises(ConfigurationError, match=part):
+        read_settings({"submissions": [folder / "some" / "a.py"]} if "submissions" not in text else {}, write(folder, text))
+
+
+def test_later_seeds_are_those_of_a_longer_run(tmp_path):
+    """``--first-seed 2 --seeds 2`` elsewhere must name the very cells of ``--seeds 4`` here."""
+    from evaluator.purchase.profiles import DEBUG
+    from evaluator.submission.source import read_source
+    from evaluator.sweep.plan import Plan
+    from evaluator.training.recipes import fitted, load_pipeline
+
+    class Sets:
+        def digests(self):
+            return {"training": "a", "unlabelled": "b", "validation": "c"}
+
+    def cells(**seeds):
+        pipeline = fitted(load_pipeline(DEBUG.pipeline), DEBUG.image_size, DEBUG.weights)
+        source = read_source(Path(__file__).parents[2] / "baselines" / "random")
+        plan = Plan(
+            source,
+            DEBUG,
+            DEBUG.pairs,
+            seeds["seeds"],
+            1,
+            (pipeline,),
+            "process",
+            "cpu",
+            1,
+            "validation",
+            **{k: v for k, v in seeds.items() if k != "seeds"},
+        )
+        return [spec.digest() for spec in plan.cells(Sets(), ["w"])]
+
+    assert cells(seeds=2, first_seed=2) == cells(seeds=4)[2:]
+    with pytest.raises(ConfigurationError, match="--first-seed is -1"):
+        cells(seeds=1, first_seed=-1)
