@@ -1,8 +1,10 @@
-"""Tells what a running process still needs from what a killed one left behind.
+"""Files that appear whole or not at all, and marks that tell what a running process still needs from what a killed one left behind.
 
-The mark is an advisory lock on the file or folder itself. The kernel takes it back when its holder dies, however it dies, and it
-holds between containers that share a folder, where process numbers mean nothing. Forked children share their parent's marks until
-they start another program. Where a file system knows no locks, nothing is ever taken for abandoned.
+Whatever is written gets a hidden name of its own first (``.<name>.<random>.tmp``) and its final name by one rename, so a reader
+never sees half of it, whenever the writer is killed. A living writer holds an advisory lock on the hidden file or folder. The
+kernel releases the lock when its holder dies, however it dies, and the lock works between containers that share a folder, where
+process numbers mean nothing. Forked children share their parent's locks until they start another program. Where a file system
+knows no locks, nothing is ever taken for abandoned.
 """
 
 from __future__ import annotations
@@ -10,21 +12,136 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import os
+import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import IO, BinaryIO, Literal, TextIO, overload
 
 # Never through a link, and never waiting for the other end of a pipe: a stranger may have put either in a shared folder.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-_UNKNOWN = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+TEMPORARY = ".tmp"
+"""How the hidden name of an unfinished file or folder ends; it begins with a dot."""
+
+
+@overload
+def replaced(
+    path: Path, mode: Literal["w"] = "w", *, durable: bool = True, permissions: int = 0o666
+) -> AbstractContextManager[TextIO]: ...
+
+
+@overload
+def replaced(
+    path: Path, mode: Literal["wb"], *, durable: bool = True, permissions: int = 0o666
+) -> AbstractContextManager[BinaryIO]: ...
+
+
+@contextmanager
+def replaced(path: Path, mode: Literal["w", "wb"] = "w", *, durable: bool = True, permissions: int = 0o666) -> Iterator[IO]:
+    """A new file that takes the place of ``path`` when the block ends, and leaves no trace when the block raises.
+
+    Args:
+        path: the file to write or to replace; its folder exists.
+        mode: ``"w"`` for text (UTF-8, line ends as written) or ``"wb"`` for bytes.
+        durable: wait until the file, and the rename where the platform allows it, are on the disk.
+        permissions: of the file, less the umask.
+
+    Yields:
+        The open file. Its ``name`` is the path of the hidden temporary file, for code that must open it by name.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        OSError: the file cannot be written or renamed (full disk, no permission, ``path`` is a folder); ``path`` is as it was.
+    """
+    path = Path(path)
+    file, lock = _temporary_file(path, mode, permissions)
+    try:
+        yield file
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+        file.close()
+        os.replace(file.name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # what could not be written cannot be flushed either
+            file.close()
+        with contextlib.suppress(OSError):  # a disk that has become read-only allows no removal either
+            os.unlink(file.name)
+        raise
+    finally:
+        os.close(lock)
+    if durable:
+        _sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write ``text`` in UTF-8 in the place of ``path``, whole or not at all.
+
+    Raises:
+        OSError: as ``replaced``.
+    """
+    with replaced(path, durable=durable) as file:
+        file.write(text)
+
+
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write ``content`` in the place of ``path``, whole or not at all.
+
+    Raises:
+        OSError: as ``replaced``.
+    """
+    with replaced(path, "wb", durable=durable) as file:
+        file.write(content)
+
+
+@contextmanager
+def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A new hidden folder in ``parent``, to be filled and then renamed; removed at the end unless it was.
+
+    Folders that killed processes left for the same ``name`` are removed first.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    parent = Path(parent)
+    remove_temporaries(parent, glob.escape(name))
+    while True:
+        path = parent / _temporary_name(name)
+        path.mkdir()
+        with contextlib.suppress(FileNotFoundError):  # another process removed it before it was locked
+            lock = hold(path)
+            break
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_temporaries(folder: Path, names: str = "*") -> None:
+    """Remove the temporary files and folders that killed processes left in ``folder`` for the final ``names`` (a glob pattern).
+
+    What a living process writes is locked and stays; so does what belongs to another user or cannot be removed. Never raises.
+    """
+    with contextlib.suppress(OSError):
+        for path in list(folder.glob(_temporary_name(names, "*"))):
+            with abandoned(path) as free:
+                if free and path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif free:
+                    with contextlib.suppress(OSError):
+                        path.unlink()
 
 
 def hold(path: Path) -> int:
     """Mark ``path``, which this process has just made, as needed until the descriptor that comes back is closed.
 
     Raises:
-        FileNotFoundError: it was taken for abandoned and removed before it was marked; make another.
+        FileNotFoundError: another process took it for abandoned and removed it before it was marked; make another.
         OSError: it cannot be opened.
     """
     descriptor = os.open(path, _FLAGS)
@@ -32,7 +149,7 @@ def hold(path: Path) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:
-            if error.errno not in _UNKNOWN:
+            if error.errno not in _NO_LOCKS:
                 raise
         if not os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False)):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
@@ -48,7 +165,7 @@ def abandoned(path: Path) -> Iterator[bool]:
     try:
         descriptor = os.open(path, _FLAGS)
     except OSError:
-        # Gone already, or not ours to open.
+        # It is gone already, or this process may not open it.
         yield False
         return
     try:
@@ -59,3 +176,38 @@ def abandoned(path: Path) -> Iterator[bool]:
         yield free
     finally:
         os.close(descriptor)
+
+
+def _temporary_name(name: str, token: str = "") -> str:
+    return f".{name}.{token or secrets.token_hex(8)}{TEMPORARY}"
+
+
+def _temporary_file(path: Path, mode: str, permissions: int) -> tuple[IO, int]:
+    """A new hidden file beside ``path``, open, and the descriptor that marks it as needed."""
+    while True:
+        temporary = path.with_name(_temporary_name(path.name))
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, permissions)
+        try:
+            lock = hold(temporary)
+            break
+        except FileNotFoundError:  # a cleaner met it in the moment before it was marked
+            os.close(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+    # Opened by its name, so that ``name`` tells it; the opener hands over the descriptor that made the file.
+    if mode == "wb":
+        return open(str(temporary), "wb", opener=lambda *_: descriptor), lock
+    return open(str(temporary), "w", encoding="utf-8", newline="", opener=lambda *_: descriptor), lock
+
+
+def _sync_folder(folder: Path) -> None:
+    # Where a folder cannot be opened or synchronised, a crash of the machine may bring back the former file, whole all the same.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -26,6 +26,7 @@ from typing import BinaryIO
 from evaluator.data.folders import DESCRIPTION, IMAGE_SUFFIXES, IMAGES, LABELS
 from evaluator.data.members import tar_members, zip_members
 from evaluator.errors import DataError
+from evaluator.files import temporary_folder
 
 SPLITS = ("training", "unlabelled", "validation", "test", "debug")
 MAX_RATIO = 100
@@ -94,20 +95,18 @@ def unpack(
         raise DataError(
             f"{target} holds a generated data set ({DESCRIPTION}); import into another folder, or remove that one first"
         )
-    token = secrets.token_hex(6)
     made = not target.exists()
-    work = target / f".import-{token}"
     try:
-        work.mkdir(parents=True)
-        importer = _Import(archive, target, work, limit_bytes, limit_files, replace)
-        importer.read(progress)
-        importer.check()
-        for name in importer.images:
-            _place(work / name, target / name, target / f".replaced-{token}-{name}")
+        target.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(target, "import") as work:
+            importer = _Import(archive, target, work, limit_bytes, limit_files, replace)
+            importer.read(progress)
+            importer.check()
+            for name in importer.images:
+                _place(work / name, target / name, target / f".replaced-{secrets.token_hex(6)}-{name}")
     except OSError as error:
         raise DataError(f"{archive}: unpacking into {target} failed ({error}); nothing was imported") from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
         if made and target.is_dir() and not any(target.iterdir()):
             target.rmdir()
     return Imported(tuple(importer.images), dict(importer.images), importer.left_out)

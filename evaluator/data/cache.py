@@ -8,22 +8,18 @@ and makes a cache whole: without it there is no cache, whatever else lies in the
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import io
-import json
 import operator
-import os
 import secrets
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from evaluator.data.arrays import ArrayFile
 from evaluator.data.decoding import MAX_SIDE, decode_split
 from evaluator.data.folders import Split, split_digest
 from evaluator.errors import DataError
@@ -107,22 +103,11 @@ def cache_images(
         raise ValueError(f"size is {size}; expected 1 to {MAX_SIDE} pixels")
     if not len(split):
         raise DataError(f"{split.folder} holds no images to decode")
-    folder = Path(folder)
-    store = _Store(folder, f"{split.digest[:24]}-{size}px-v{VERSION}", len(split), size, split.digest)
+    store = _Store(
+        ArrayFile(Path(folder), f"{split.digest[:24]}-{size}px-v{VERSION}", ".rows.json", "images", "image cache"), split, size
+    )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        cached, _ = store.read(verify)
-        if cached is not None:
-            return cached
-        with store.locked():
-            # Another evaluator may have built it while this one waited.
-            cached, reason = store.read(verify)
-            if cached is not None:
-                return cached
-            if reason:
-                print(f"warning: the image cache {store.index} is damaged ({reason}); it is built anew", file=sys.stderr)
-            store.clear()
-            return store.build(split, workers, progress)
+        return store.files.obtained(lambda: store.read(verify), lambda: store.build(workers, progress))
     except OSError as error:
         raise DataError(
             f"the image cache in {folder} cannot be written or read ({error}); free some space or give another folder"
@@ -131,105 +116,66 @@ def cache_images(
 
 @dataclass(frozen=True)
 class _Store:
-    """The files of one cache: the index (which is the cache), the array it names, and a lock for builders."""
+    """The cache of one split at one size."""
 
-    folder: Path
-    key: str
-    count: int
+    files: ArrayFile
+    split: Split
     size: int
-    digest: str
-
-    @property
-    def index(self) -> Path:
-        return self.folder / f"{self.key}.rows.json"
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return (self.count, self.size, self.size, 3)
+        return (len(self.split), self.size, self.size, 3)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the lock of builders. The kernel lets go of it when the holder dies, so a killed builder blocks nobody."""
-        with open(self.folder / f"{self.key}.lock", "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
-    def clear(self) -> None:
-        """Remove what a damaged cache or a killed builder left. Only under the lock. Processes that map a file keep it."""
-        self.index.unlink(missing_ok=True)
-        for pattern in (f"{self.key}-*.npy", f".{self.key}-*.partial"):
-            for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
+    @property
+    def bytes(self) -> int:
+        return _HEADER + int(np.prod(self.shape))
 
     def read(self, verify: bool) -> tuple[CachedImages | None, str]:
         """The cache if it is there and sound; else None and why (empty: there is none)."""
-        try:
-            content = json.loads(self.index.read_text("utf-8"))
-        except FileNotFoundError:
-            return None, ""
-        except ValueError:
-            return None, "its list of rows is not JSON"
-        if not isinstance(content, dict) or (content.get("digest"), content.get("size")) != (self.digest, self.size):
+        content, damage = self.files.content()
+        if content is None:
+            return None, damage
+        if (content.get("digest"), content.get("size")) != (self.split.digest, self.size):
             return None, "it belongs to other images"
-        name, rows = content.get("images"), content.get("rows")
-        if not isinstance(rows, list) or not all(type(row) is int for row in rows) or sorted(rows) != list(range(self.count)):
+        rows = content.get("rows")
+        if not isinstance(rows, list) or not all(type(row) is int for row in rows) or sorted(rows) != list(range(len(self.split))):
             return None, "its list of rows is not an order of the images"
-        if not isinstance(name, str) or Path(name).name != name:
-            return None, "it names no file of images"
-        path = self.folder / name
-        try:
-            with open(path, "rb") as file:
-                found = os.fstat(file.fileno()).st_size
-                if found != _HEADER + int(np.prod(self.shape)):
-                    return None, f"{name} has {found} bytes, expected {_HEADER + int(np.prod(self.shape))}"
-                if file.read(_HEADER) != _header(self.shape):
-                    return None, f"the header of {name} is not that of uint8 {self.shape}"
-                if verify:
-                    file.seek(0)
-                    if hashlib.file_digest(file, "sha256").hexdigest() != content.get("sha256"):
-                        return None, f"the bytes of {name} are not those that were written"
-        except FileNotFoundError:
-            return None, f"{name} is missing"
+        path, damage = self.files.path(content, verify=False)
+        if path is None:
+            return None, damage
+        if (length := path.stat().st_size) != self.bytes:
+            return None, f"{path.name} has {length} bytes, expected {self.bytes}"
+        with open(path, "rb") as file:
+            if file.read(_HEADER) != _header(self.shape):
+                return None, f"the header of {path.name} is not that of uint8 {self.shape}"
+        if verify:
+            path, damage = self.files.path(content, verify=True)
+            if path is None:
+                return None, damage
         return CachedImages(path, _frozen(rows), self.size), ""
 
-    def build(self, split: Split, workers: int | None, progress: Callable[[int, int], None] | None) -> CachedImages:
-        """Decode everything, then publish: array first, index last. Only under the lock."""
-        rows = list(range(self.count))
+    def build(self, workers: int | None, progress: Callable[[int, int], None] | None) -> CachedImages:
+        """Decode everything, then publish it."""
+        split, folder = self.split, self.files.folder
+        rows = list(range(len(split)))
         secrets.SystemRandom().shuffle(rows)
-        total = _HEADER + int(np.prod(self.shape))
-        free = shutil.disk_usage(self.folder).free
-        if free < total:
+        free = shutil.disk_usage(folder).free
+        if free < self.bytes:
             raise DataError(
-                f"the image cache needs {total} bytes in {self.folder}, {free} are free; free some space or give another folder"
+                f"the image cache needs {self.bytes} bytes in {folder}, {free} are free; free some space or give another folder"
             )
-        path = self.folder / f"{self.key}-{secrets.token_hex(6)}.npy"
-        partial = self.folder / f".{path.name}.partial"
-        draft = self.folder / f".{self.key}-{secrets.token_hex(6)}.partial"
-        try:
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.pwrite(descriptor, _header(self.shape), 0)
-            finally:
-                os.close(descriptor)
+
+        def fill(file: BinaryIO) -> dict[str, Any]:
+            file.write(_header(self.shape))
+            file.flush()
             stride = self.size * self.size * 3
-            hashes = decode_split(split, self.size, partial, [_HEADER + row * stride for row in rows], workers, progress)
+            places = [_HEADER + row * stride for row in rows]
+            hashes = decode_split(split, self.size, Path(file.name), places, workers, progress)
             if split_digest(split.classes, split.files, split.labels, hashes) != split.digest:
                 raise DataError(f"images in {split.folder} changed while they were read; leave them alone and start again")
-            with open(partial, "rb") as file:
-                checksum = hashlib.file_digest(file, "sha256").hexdigest()
-                os.fsync(file.fileno())
-            os.chmod(partial, 0o444)
-            content = {"digest": self.digest, "size": self.size, "images": path.name, "sha256": checksum, "rows": rows}
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                json.dump(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-            os.replace(draft, self.index)
-        finally:
-            partial.unlink(missing_ok=True)
-            draft.unlink(missing_ok=True)
-        return CachedImages(path, _frozen(rows), self.size)
+            return {"digest": split.digest, "size": self.size, "rows": rows}
+
+        return CachedImages(self.files.publish(fill, permissions=0o444), _frozen(rows), self.size)
 
 
 def _frozen(rows: list[int]) -> np.ndarray:

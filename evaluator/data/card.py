@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from evaluator.data.decoding import decode
 from evaluator.data.folders import DESCRIPTION, IMAGES, LABELS, Split, read_split
 from evaluator.data.pictures import class_picture, small_png
 from evaluator.errors import DataError
+from evaluator.files import write_bytes
 
 _SAMPLE = 500
 """Images per split that channel statistics are taken from, evenly spaced over the canonical order."""
@@ -121,12 +120,7 @@ def write_card(data_folder: Path, classes: Sequence[str], out: Path, *, extra: f
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(path, content)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ import numpy as np
 
 from evaluator.data.labels import Table, read_table
 from evaluator.errors import DataError
+from evaluator.files import write_text
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 LABELS = "labels.csv"
@@ -272,13 +272,6 @@ def _remembered(stat_cache: Path | None) -> dict[str, dict[str, list]]:
 
 
 def _write(stat_cache: Path, folders: dict[str, dict[str, list]]) -> None:
-    partial = stat_cache.with_name(f".{stat_cache.name}.{secrets.token_hex(6)}.partial")
-    try:
+    with suppress(OSError):  # where it cannot be kept (read-only, full), the next call hashes again
         stat_cache.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({"version": 1, "folders": folders}), "utf-8")
-        os.replace(partial, stat_cache)
-    except OSError:
-        pass  # only a memory: where it cannot be kept (read-only, full), the next call hashes again
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        write_text(stat_cache, json.dumps({"version": 1, "folders": folders}), durable=False)

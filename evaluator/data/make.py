@@ -12,7 +12,6 @@ import json
 import multiprocessing
 import os
 import secrets
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from evaluator.data.painted import CLASSES, Generator
 from evaluator.errors import ConfigurationError, DataError
+from evaluator.files import temporary_folder
 
 SCHEMA = "painted-sheets/1"
 GENERATOR_VERSION = 1
@@ -135,9 +135,7 @@ def make_dataset(
             progress(total, total)
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        partial.mkdir()
+    with temporary_folder(folder.parent, folder.name) as partial:
         _render(partial, spec, workers, progress)
         for split in spec.sizes:
             _write_labels(partial / split / "labels.csv", spec, split)
@@ -150,8 +148,6 @@ def make_dataset(
             # Somebody else may have made the same data set in the meantime; anything else in the way is refused by name.
             if not _present(folder, spec):
                 raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _present(folder: Path, spec: DataSpec) -> bool:

@@ -24,7 +24,7 @@ from typing import Any
 
 from evaluator import __version__
 from evaluator.errors import ConfigurationError
-from evaluator.files import abandoned, hold
+from evaluator.files import hold, remove_temporaries, write_text
 from evaluator.history.checksum import checksum, members, sealed
 
 NEEDED_OF_PURCHASE = {"purchase", "spec", "verdict", "reason", "phases", "seconds", "disagreement", "clock_was_read", "class"}
@@ -65,7 +65,7 @@ class Store:
             ) from None
         for folder in (root, *(path for path in root.iterdir() if path.is_dir())):
             for place in (folder, folder / "logs"):
-                _remove_temporaries(place)
+                remove_temporaries(place)
 
     def cell_path(self, digest: str) -> Path:
         """Where the cell of that spec lies."""
@@ -244,46 +244,17 @@ def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = Non
     return content if only is None else {name: v for name, v in (content | {"checksum": said}).items() if name in only}, ""
 
 
-def _remove_temporaries(folder: Path) -> None:
-    """Remove what writers that were killed left; a living one holds its file."""
-    for path in folder.glob(".*.tmp"):
-        with abandoned(path) as free:
-            if free:
-                with contextlib.suppress(OSError):
-                    path.unlink()
-
-
 def write_whole(path: Path, text: str) -> Path:
-    """Write a file of the results folder under a name of its own, then rename it.
+    """Write a file of the results folder, whole or not at all.
 
     Raises:
         ConfigurationError: it cannot be written, or its folder is gone.
     """
-    while True:
-        # In the moment before it is held, another evaluator may take it for a dead one's.
-        with contextlib.suppress(FileNotFoundError):
-            return _write_once(path, text)
-        if not path.parent.is_dir():
-            raise ConfigurationError(f"the folder {path.parent} is gone; leave it alone while an evaluation runs")
-
-
-def _write_once(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            held = hold(temporary)
-            try:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(temporary, path)
-            finally:
-                os.close(held)
-    except FileNotFoundError:
-        raise
+        write_text(path, text)
     except OSError as error:
-        with contextlib.suppress(OSError):  # a disk that has become read-only takes no removal either; the next run makes it
-            temporary.unlink()
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"the folder {path.parent} is gone; leave it alone while an evaluation runs") from None
         raise ConfigurationError(
             f"{path} cannot be written ({error.strerror}); free some room, or name another folder with --out"
         ) from None

@@ -1,11 +1,11 @@
-"""Pages that a report leaves on disk: there whole or not at all."""
+"""Pages that a report leaves on disk: whole or not at all."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError
+from evaluator.files import write_bytes
 
 
 def write_page(path: Path, content: str | bytes, option: str = "--out") -> None:
@@ -14,10 +14,7 @@ def write_page(path: Path, content: str | bytes, option: str = "--out") -> None:
     Raises:
         ConfigurationError: it cannot be written there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(temporary, path)
+        write_bytes(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file with {option}") from error

@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import platform
 import time
-import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from torch import Tensor
 
 from evaluator import __version__
 from evaluator.errors import ConfigurationError
-from evaluator.files import hold
+from evaluator.files import replaced
 
 SHORTEST = 2.0
 """Seconds of training that are worth a checkpoint."""
@@ -99,21 +97,11 @@ class Checkpoint:
         state = made()
         about = np.frombuffer(json.dumps(state.about | {"digest": self.digest}).encode(), dtype=np.uint8)
         body = safetensors.torch.save({**state.tensors, _ABOUT: torch.from_numpy(about.copy())})
-        temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with temporary.open("wb") as file:
-                held = hold(temporary)
-                try:
-                    file.write(hashlib.sha256(body).digest())
-                    file.write(body)
-                    file.flush()
-                    os.fsync(file.fileno())
-                    os.replace(temporary, self.path)
-                finally:
-                    os.close(held)
+            with replaced(self.path, "wb") as file:
+                file.write(hashlib.sha256(body).digest())
+                file.write(body)
         except OSError as error:
-            with contextlib.suppress(OSError):  # gone already, or a disk that takes no removal either
-                temporary.unlink()
             if not self.trouble:
                 self.trouble = f"the checkpoint {self.path} could not be written ({error.strerror})"
                 warnings.warn(f"{self.trouble}; the training goes on, and starts anew if it is interrupted", stacklevel=2)

@@ -7,7 +7,6 @@ it started from. Nothing here ever falls back to something else: weights that ca
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import torchvision
 from torch import Tensor, nn
 
 from evaluator.errors import WeightsError
+from evaluator.files import write_bytes
 from evaluator.training import hub
 from evaluator.training.network import HEAD_PREFIX, TIMM_PREFIX, TimmNetwork, feature_state
 
@@ -141,14 +141,9 @@ def write_features(model: nn.Module, path: Path, description: str) -> str:
             raise WeightsError(f"{name} holds values that are not finite in {stored.dtype}; the weights are not written")
         state[name] = stored
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        # Not save_file: it makes the file readable by its owner alone. One key of metadata, since several come in any order and
-        # the same weights would then have many hashes.
-        partial.write_bytes(safetensors.torch.save(state, metadata={"made": description}))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # Not save_file: it makes the file readable by its owner alone. One key of metadata, since several come in any order and the
+    # same weights would then have many hashes.
+    write_bytes(path, safetensors.torch.save(state, metadata={"made": description}))
     return file_sha256(path)
 
 

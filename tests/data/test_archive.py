@@ -353,7 +353,7 @@ def test_a_failing_rename_puts_the_old_split_back(tmp_path, monkeypatch):
     real = os.rename
 
     def rename(source, destination):
-        if ".import-" in str(source):
+        if ".import." in str(source):
             raise OSError(28, "No space left on device")
         real(source, destination)
 

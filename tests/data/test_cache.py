@@ -274,10 +274,10 @@ def test_a_killed_build_leaves_nothing_that_is_used_and_the_next_one_clears_it(s
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(split.folder), str(folder)], cwd=root, timeout=60)
     assert done.returncode == -9
-    assert [p for p in folder.iterdir() if p.suffix == ".partial"]
+    assert [p for p in folder.iterdir() if p.suffix == ".tmp"]
     cached = cache_images(split, 16, folder)
     assert np.array_equal(cached.gather(range(12)), direct(split, 16))
-    assert not [p for p in folder.iterdir() if p.suffix == ".partial"]
+    assert not [p for p in folder.iterdir() if p.suffix == ".tmp"]
 
 
 def _race(folder: Path, cache: Path, start, answers) -> None:

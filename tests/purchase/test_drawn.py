@@ -140,7 +140,7 @@ def test_a_changed_file_is_made_anew(shown):
     os.chmod(path, 0o600)
     path.write_bytes(b"")
     assert shown().embeddings.read_bytes() == right
-    assert not list(path.parent.glob(".*.partial"))
+    assert not list(path.parent.glob(".*.tmp"))
 
 
 def test_all_phases_are_given_embeddings_where_the_profile_says_so(sets, strategy, told, tmp_path):

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import SUBMISSIONS, TINY
 
-import evaluator.history.store
+import evaluator.files
 import evaluator.runner.cells
 import local_evaluation
 from evaluator.errors import ConfigurationError, Verdict
@@ -493,7 +493,7 @@ def test_temporary_files_of_a_killed_writer_are_removed_and_those_of_a_living_on
 @pytest.mark.parametrize("moment", ["before it is marked", "while it is written"])
 def test_a_file_that_another_evaluation_meets_half_written_is_stored_all_the_same(tmp_path, monkeypatch, moment):
     store, met = Store(tmp_path), []
-    place, name = (evaluator.history.store, "hold") if moment == "before it is marked" else (os, "fsync")
+    place, name = (evaluator.files, "hold") if moment == "before it is marked" else (os, "fsync")
     real = getattr(place, name)
 
     def meet(argument):

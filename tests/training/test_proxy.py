@@ -54,7 +54,7 @@ def _random_features(monkeypatch):
                 tensor.copy_(kept[name])
         return "test"
 
-    for module in ("loop", "embedding_store"):
+    for module in ("loop", "embeddings.store"):
         monkeypatch.setattr(f"evaluator.training.{module}.load_starting_weights", load)
         monkeypatch.setattr(f"evaluator.training.{module}.starting_weights_identity", lambda *given: "test")
     forget()
@@ -204,9 +204,10 @@ def broken(path: Path, how: str) -> None:
         (".npy", "cut", "are not those that were written"),
         (".npy", "gone", "is missing"),
         (".json", "{", "is not JSON"),
-        (".json", "[]", "speaks of others"),
+        (".json", "[]", "is not a JSON object"),
+        (".json", '{"about": {}}', "belongs to other embeddings"),
     ],
-    ids=["byte", "cut", "gone", "no JSON", "another index"],
+    ids=["byte", "cut", "gone", "no JSON", "no object", "another index"],
 )
 def test_damaged_embeddings_are_named_and_made_anew(images, capsys, suffix, how, said):
     first = np.array(images.embeddings())

@@ -7,7 +7,6 @@ order drawn once per machine, so that a worker finds an image's embedding by the
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from evaluator.data.cache import CachedImages
 from evaluator.errors import DataError
+from evaluator.files import replaced
 from evaluator.training.embeddings.store import ImageSource, embeddings_of
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.recipes import fitted, load_pipeline
@@ -46,14 +46,9 @@ def shown_embeddings(
         if not _right(path, embeddings, images.rows):
             shuffled = np.empty_like(embeddings)
             shuffled[images.rows] = embeddings
-            partial = path.with_name(f".{path.stem}-{secrets.token_hex(6)}.partial")
-            try:
-                with open(partial, "xb") as file:
-                    np.save(file, shuffled)
-                partial.chmod(0o444)
-                os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
+            with replaced(path, "wb") as file:
+                np.save(file, shuffled)
+                os.fchmod(file.fileno(), 0o444)
     except OSError as error:
         raise DataError(f"the embeddings {path} cannot be written ({error}); free some space or give another folder") from error
     return replace(images, embeddings=path)

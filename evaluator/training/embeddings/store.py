@@ -9,23 +9,20 @@ rows of the decoded images is.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-import secrets
 import shutil
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
+from evaluator.data.arrays import ArrayFile
 from evaluator.errors import DataError, TrainingError
 from evaluator.seeds import derive
 from evaluator.training import device as devices
@@ -94,27 +91,22 @@ def embeddings_of(
     with devices.threads(threads) as used:
         about = _about(pipeline, images, where, used)
         kept = _Kept(images.folder, about)
-        if kept.index in _opened:
-            return _opened[kept.index]
+        if kept.files.index in _opened:
+            return _opened[kept.files.index]
+
+        def make() -> np.memmap:
+            doing = f"while embedding {images.count} images"
+            keeping = kept_memory() if where.type == "cpu" else nullcontext()
+            with keeping, devices.answering(where, lambda: doing), devices.repeatable(where):
+                return kept.write(images.count, _embedded(pipeline, images, where, about["weights"]), progress)
+
         try:
-            images.folder.mkdir(parents=True, exist_ok=True)
-            found, _ = kept.read()
-            if found is None:
-                with kept.locked():
-                    found, damage = kept.read()  # another evaluator may have made it while this one waited
-                    if damage:
-                        print(f"warning: the embeddings {kept.index} are damaged ({damage}); they are made anew", file=sys.stderr)
-                    if found is None:
-                        kept.clear()
-                        doing = f"while embedding {images.count} images"
-                        keeping = kept_memory() if where.type == "cpu" else nullcontext()
-                        with keeping, devices.answering(where, lambda: doing), devices.repeatable(where):
-                            found = kept.write(images.count, _embedded(pipeline, images, where, about["weights"]), progress)
+            found = kept.files.obtained(kept.read, make)
         except OSError as error:
             raise DataError(
                 f"the embeddings in {images.folder} cannot be written or read ({error}); free some space or give another folder"
             ) from error
-    _opened[kept.index] = found
+    _opened[kept.files.index] = found
     return found
 
 
@@ -182,81 +174,45 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
 
 
 class _Kept:
-    """The files of one split's embeddings: the index, the array that it names, and a lock for who makes them."""
+    """The embeddings of one split under one frozen network, on disk."""
 
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
         text = json.dumps(about, sort_keys=True)
-        self.folder, self.about = folder, json.loads(text)
-        self.key = f"embeddings-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
-        self.index = folder / f"{self.key}.json"
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """The kernel lets go of the lock when its holder dies, so that a killed maker blocks nobody."""
-        with open(self.folder / f"{self.key}.lock", "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
-    def clear(self) -> None:
-        """Remove what is damaged, or was left by a maker that was killed. Only under the lock."""
-        self.index.unlink(missing_ok=True)
-        for pattern in (f"{self.key}-*.npy", f".{self.key}-*.partial"):
-            for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
+        self.about = json.loads(text)
+        key = f"embeddings-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+        self.files = ArrayFile(folder, key, ".json", "file", "file of embeddings")
 
     def read(self) -> tuple[np.memmap | None, str]:
         """The embeddings if they are there and sound; else None and why (empty: there are none)."""
-        try:
-            content = json.loads(self.index.read_text("utf-8"))
-        except FileNotFoundError:
-            return None, ""
-        except ValueError:
-            return None, "its index is not JSON"
-        if not isinstance(content, dict) or content.get("about") != self.about:
-            return None, "its index speaks of others"
-        name = content.get("file")
-        if not isinstance(name, str) or Path(name).name != name:
-            return None, "its index names no file"
-        path = self.folder / name
-        try:
-            with open(path, "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != content.get("sha256"):
-                    return None, f"the bytes of {name} are not those that were written"
-        except FileNotFoundError:
-            return None, f"{name} is missing"
-        return np.load(path, mmap_mode="r", allow_pickle=False), ""
+        content, damage = self.files.content()
+        if content is None:
+            return None, damage
+        if content.get("about") != self.about:
+            return None, "its index belongs to other embeddings"
+        path, damage = self.files.path(content, verify=True)
+        return (None, damage) if path is None else (_mapped(path), "")
 
     def write(self, count: int, chunks: Iterator[np.ndarray], progress: Callable[[float], None]) -> np.memmap:
-        """Write the array, then the index. Only under the lock."""
-        path = self.folder / f"{self.key}-{secrets.token_hex(6)}.npy"
-        partial, draft = (self.folder / f".{self.key}-{secrets.token_hex(6)}.partial" for _ in range(2))
-        try:
-            for file in (partial, draft):
-                os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        """Write the array chunk by chunk, then the index."""
+
+        def fill(file: BinaryIO) -> dict[str, Any]:
             array, done = None, 0
             for chunk in chunks:
                 if array is None:
                     needed = 4 * count * chunk.shape[1]
-                    if (free := shutil.disk_usage(self.folder).free) < needed:
+                    if (free := shutil.disk_usage(self.files.folder).free) < needed:
                         raise OSError(f"the embeddings take {needed} bytes, {free} are free")
-                    array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(count, chunk.shape[1]))
+                    array = np.lib.format.open_memmap(file.name, mode="w+", dtype=np.float32, shape=(count, chunk.shape[1]))
                 array[done : done + len(chunk)] = chunk
                 done += len(chunk)
                 progress(done / count)
             if array is None:
-                raise DataError("there are no images to embed; expected one or more")
+                raise DataError("there are no images to embed; expected at least 1")
             array.flush()
-            del array
-            with open(partial, "rb") as file:
-                checksum = hashlib.file_digest(file, "sha256").hexdigest()
-                os.fsync(file.fileno())
-            with open(draft, "w", encoding="utf-8") as file:
-                json.dump({"about": self.about, "file": path.name, "sha256": checksum}, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-            os.replace(draft, self.index)
-        finally:
-            partial.unlink(missing_ok=True)
-            draft.unlink(missing_ok=True)
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+            return {"about": self.about}
+
+        return _mapped(self.files.publish(fill, permissions=0o600))
+
+
+def _mapped(path: Path) -> np.memmap:
+    return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,13 +1,12 @@
 """Pre-training on procedural primitives: how the kit makes its own starting weights.
 
 A multi-label classification of what each image shows, with images rendered on the training device as they are needed, so that none
-is seen twice. ``pretrain_spec.py`` says what is asked for, ``pretrain_run.py`` trains, and this module writes what came of it.
+is seen twice. ``spec.py`` says what is asked for, ``run.py`` trains, and this module writes what came of it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import torchvision
 
 import evaluator
 from evaluator.errors import ConfigurationError
+from evaluator.files import write_text
 from evaluator.training.pretraining.run import Run
 from evaluator.training.pretraining.spec import PretrainResult, PretrainSpec
 from evaluator.training.weights import write_features
@@ -83,12 +83,6 @@ def pretrain(
     described = asdict(result)
     made = {name: described[name] for name in ("spec", "steps", "images", "mean_average_precision", "versions", "device")}
     result = PretrainResult(**{**described, "spec": spec, "sha256": write_features(run.average, out, json.dumps(made))})
-    _write_json(out.with_suffix(".json"), asdict(result))
+    write_text(out.with_suffix(".json"), json.dumps(asdict(result), indent=1) + "\n")
     progress(f"{out}: {out.stat().st_size / 1e6:.1f} MB, sha256 {result.sha256}, mean average precision {mean_precision:.4f}")
     return result
-
-
-def _write_json(path: Path, content: dict) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)

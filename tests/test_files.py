@@ -1,0 +1,278 @@
+"""The one writer: a file is replaced whole or not at all, and what killed writers leave is told from what living writers need."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from evaluator import files
+from evaluator.files import hold, remove_temporaries, replaced, temporary_folder, write_bytes, write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def hidden(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob(".*"))
+
+
+def run(code: str, *arguments: object) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)], cwd=ROOT, timeout=60, capture_output=True, check=False
+    )
+    return done.returncode
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_text_is_written_as_it_is(tmp_path, durable):
+    path = tmp_path / "a.txt"
+    write_text(path, "first")
+    write_text(path, "ä\r\nb\n", durable=durable)
+    assert path.read_bytes() == "ä\r\nb\n".encode()
+    write_bytes(path, b"\0\xff\n", durable=durable)
+    assert path.read_bytes() == b"\0\xff\n"
+    assert hidden(tmp_path) == []
+
+
+def test_nothing_is_at_the_final_name_before_the_block_ends(tmp_path):
+    path = tmp_path / "a.bin"
+    with replaced(path, "wb") as file:
+        file.write(b"1234")
+        file.flush()
+        assert not path.exists()
+        temporary = Path(file.name)
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".a.bin.")
+        assert temporary.name.endswith(".tmp")
+        assert temporary.read_bytes() == b"1234"
+    assert path.read_bytes() == b"1234"
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
+def test_an_error_in_the_block_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail():
+        with replaced(path) as file:
+            file.write("new")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    assert path.read_text() == "old"
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["write", "fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, place):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    if place == "write":
+        # /dev/full refuses what the buffer flushes, as a full disk does.
+        real = os.open
+        monkeypatch.setattr(os, "open", lambda name, flags, *mode: real("/dev/full", os.O_WRONLY) if mode else real(name, flags))
+        monkeypatch.setattr(files, "hold", lambda _: real("/dev/null", os.O_RDONLY))
+    else:
+        monkeypatch.setattr(os, place, full)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_text(path, "new")
+    monkeypatch.undo()
+    assert path.read_text() == "old"
+    assert hidden(tmp_path) == []
+
+
+def test_a_folder_that_is_gone_is_file_not_found(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_text(tmp_path / "gone" / "a.txt", "x")
+
+
+def test_a_folder_that_vanishes_during_the_writing_is_an_error_of_the_rename(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def write():
+        with replaced(folder / "a.txt") as file:
+            Path(file.name).unlink()
+            folder.rmdir()
+
+    with pytest.raises(FileNotFoundError):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_the_file_stays(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        write_text(tmp_path / "a", "x")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_permissions_follow_the_umask(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "a", "x")
+        with replaced(tmp_path / "b", permissions=0o600) as file:
+            assert stat.S_IMODE(os.stat(file.name).st_mode) == 0o600
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o666 & ~mask
+    assert stat.S_IMODE((tmp_path / "b").stat().st_mode) == 0o600
+
+
+def test_durable_means_the_file_and_its_folder_are_synchronised(tmp_path, monkeypatch):
+    seen = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (seen.append(stat.S_IFMT(os.fstat(descriptor).st_mode)), real(descriptor)))
+    write_text(tmp_path / "a", "x", durable=False)
+    assert seen == []
+    write_text(tmp_path / "a", "x")
+    assert seen == [stat.S_IFREG, stat.S_IFDIR]
+
+
+def test_a_folder_that_cannot_be_synchronised_is_no_error(tmp_path, monkeypatch):
+    real = os.fsync
+
+    def refuse(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(22, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_text(tmp_path / "a", "x")
+    assert (tmp_path / "a").read_text() == "x"
+
+
+def test_what_a_killed_writer_left_is_removed_and_the_old_file_is_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from evaluator.files import replaced
+        with replaced(Path(sys.argv[1])) as file:
+            file.write("new" * 10_000)
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert run(code, path) == -signal.SIGKILL
+    assert path.read_text() == "old"
+    assert len(hidden(tmp_path)) == 1
+    remove_temporaries(tmp_path, "other*")
+    assert len(hidden(tmp_path)) == 1
+    remove_temporaries(tmp_path, "a.*")
+    assert hidden(tmp_path) == []
+    assert path.read_text() == "old"
+
+
+def test_what_a_living_writer_needs_stays(tmp_path):
+    path = tmp_path / "a.txt"
+    with replaced(path) as file:
+        file.write("new")
+        remove_temporaries(tmp_path)
+        assert Path(file.name).exists()
+    assert path.read_text() == "new"
+
+
+def test_cleaning_spares_what_is_not_temporary_and_never_raises(tmp_path):
+    for name in (".a.tmp.kept", "a.tmp", ".hidden"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".link.0.tmp").symlink_to(tmp_path / "a.tmp")
+    os.mkfifo(tmp_path / ".pipe.0.tmp")
+    remove_temporaries(tmp_path)
+    assert (tmp_path / "a.tmp").exists()
+    assert {".a.tmp.kept", ".hidden", ".link.0.tmp"} <= set(hidden(tmp_path))
+    remove_temporaries(tmp_path / "gone")
+
+
+def test_a_cleaner_that_comes_before_the_mark_costs_only_another_try(tmp_path, monkeypatch):
+    met = []
+
+    def late(path):
+        if not met:
+            met.append(path)
+            remove_temporaries(tmp_path)
+            assert not path.exists()
+        return hold(path)
+
+    monkeypatch.setattr(files, "hold", late)
+    write_text(tmp_path / "a", "x")
+    assert len(met) == 1
+    assert (tmp_path / "a").read_text() == "x"
+    assert hidden(tmp_path) == []
+
+
+def test_two_writers_at_once_leave_the_whole_text_of_either(tmp_path):
+    path, texts = tmp_path / "a", ["a" * 200_000, "b" * 200_000]
+    path.write_text(texts[0])
+    failed, stop = [], threading.Event()
+
+    def write(text):
+        try:
+            for _ in range(50):
+                write_text(path, text, durable=False)
+        except Exception as error:
+            failed.append(error)
+
+    def clean():
+        while not stop.is_set():
+            remove_temporaries(tmp_path)
+
+    writers, cleaner = [threading.Thread(target=write, args=(text,)) for text in texts], threading.Thread(target=clean)
+    for thread in (*writers, cleaner):
+        thread.start()
+    while any(writer.is_alive() for writer in writers):
+        assert path.read_text() in texts
+    stop.set()
+    cleaner.join()
+    assert failed == []
+    assert path.read_text() in texts
+    assert hidden(tmp_path) == []
+
+
+def test_a_temporary_folder_is_renamed_or_removed(tmp_path):
+    with temporary_folder(tmp_path, "data") as folder:
+        (folder / "a").write_text("x")
+        remove_temporaries(tmp_path)
+        folder.rename(tmp_path / "data")
+    assert (tmp_path / "data" / "a").read_text() == "x"
+
+    def fail():
+        with temporary_folder(tmp_path, "data") as folder:
+            (folder / "a").write_text("y")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert hidden(tmp_path) == []
+
+
+def test_the_next_temporary_folder_removes_what_a_killed_process_left(tmp_path):
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from evaluator.files import temporary_folder
+        with temporary_folder(Path(sys.argv[1]), "[data]") as folder:
+            (folder / "inner").mkdir()
+            (folder / "inner" / "a").write_text("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert run(code, tmp_path) == -signal.SIGKILL
+    assert len(hidden(tmp_path)) == 1
+    with temporary_folder(tmp_path, "other"):
+        assert len(hidden(tmp_path)) == 2
+    with temporary_folder(tmp_path, "[data]") as folder:
+        assert hidden(tmp_path) == [folder.name]
+    assert hidden(tmp_path) == []
