@@ -11,15 +11,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from evaluator.errors import ConfigurationError, KitError
-from evaluator.purchase.profiles import PROFILES, Profile, profile_named
-from evaluator.purchase.rounds import SPLITS, Pair
+from evaluator.places import RESULTS, ROOT
+from evaluator.purchase.profiles import PROFILES
+from evaluator.purchase.rounds import Pair
 
-ROOT = Path(__file__).resolve().parent
+OPTIONS = (
+    *("profile", "seeds", "root_seed", "on_timeout", "restart_workers", "weights_dir", "sandbox", "starting_weights", "device"),
+    *("threads", "workers", "data", "out", "fresh", "mixed_versions"),
+)
+"""Options that mean here what they mean for a sweep."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,19 +62,23 @@ def build_parser() -> argparse.ArgumentParser:
         "--starting-weights", choices=("imagenet", "procedural", "none"), help="that pipelines have here (default: the profile's)"
     )
     training.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
-    training.add_argument("--threads", type=int, metavar="N", help="CPU threads of the training (default: all, at most 4)")
-    training.add_argument("--score-split", choices=SPLITS[2:4], help="default: validation, as in the round's own kit")
+    training.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of one training (default: %(default)s)")
+    training.add_argument("--workers", type=int, metavar="N", help="trainings at a time (default: cores / threads)")
+    training.add_argument("--score-split", choices=("validation", "test"), help="default: validation, as in the round's own kit")
     files = parser.add_argument_group("files and output")
     files.add_argument("--data", type=Path, metavar="DIR", help="folder of the splits (default: data/ and the profile's)")
-    files.add_argument("--out", type=Path, default=ROOT / "results", metavar="DIR", help="results folder (default: results/)")
+    files.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
     files.add_argument("--fresh", action="store_true", help="repeat what is finished already, purchases too")
+    files.add_argument(
+        "--mixed-versions", action="store_true", help="take stored cells that other versions of the libraries computed"
+    )
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate one submission.
+    """Evaluate one submission: a sweep of one.
 
     Returns:
         The exit status: 0 every cell was scored, 1 some cell failed, 2 the options or the data are wrong, 130 interrupted.
@@ -85,110 +94,78 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def sweep_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of the sweep that evaluates one submission.
+
+    Raises:
+        ConfigurationError: options that contradict each other.
+    """
+    from evaluator.training.recipes import PANEL
+
+    if args.pair and args.pairs != "profile":
+        raise ConfigurationError("pairs were named by --pair and by --pairs; leave one of them out")
+    given = {name: getattr(args, name) for name in OPTIONS}
+    pairs = [Pair.parse(text).name for text in args.pair]
+    if len(set(pairs)) != len(pairs):
+        raise ConfigurationError(f"--pair: a pair is given more than once: {', '.join(pairs)}; use --seeds to repeat")
+    given |= {"submissions": [args.submission], "pairs": pairs or [args.pairs], "label_quality": [args.label_quality]}
+    if args.panel or args.pipeline:
+        given["pipelines"] = PANEL if args.panel else [args.pipeline]
+    if args.score_split:
+        given["score_split"] = [args.score_split]
+    return given
+
+
 def evaluate(args: argparse.Namespace) -> int:
-    """Arguments -> evaluator -> table and files."""
+    """Arguments -> experiment -> run -> table and files."""
     from rich.console import Console
 
     from evaluator.history.store import Store
-    from evaluator.purchase.purchased import CellInputs
-    from evaluator.purchase.sets import provide_data, read_sets
-    from evaluator.purchase.spec import CellSpec
-    from evaluator.report.terminal import progress_line, show_plan, show_result, show_warnings
-    from evaluator.runner.cells import run_cells
-    from evaluator.sandbox.tiers import choose
+    from evaluator.purchase.track import PURCHASE
+    from evaluator.report.terminal import progress_line, show_result, show_rows, show_warnings
     from evaluator.submission.manifest import read_manifest
-    from evaluator.submission.source import read_source
-    from evaluator.sweep.plan import Plan, node_threads
-    from evaluator.sweep.summary import purchase_rows, summarise
-    from evaluator.training import recipes
-    from evaluator.training.device import resolve
+    from evaluator.sweep.experiment import prepare
+    from evaluator.sweep.forecast import forecast
+    from evaluator.sweep.progress import SweepLine, run_rows
+    from evaluator.sweep.run import Outcome, run, stored_cells
+    from evaluator.sweep.settings import read_settings
+    from evaluator.sweep.summary import summarise
 
     console = Console(stderr=args.json)
-    profile = profile_named(args.profile)
-    asked = [recipes.load_pipeline(name) for name in (recipes.PANEL if args.panel else (args.pipeline or profile.pipeline,))]
-    weights = args.starting_weights or profile.weights
-    if args.pair and args.pairs != "profile":
-        raise ConfigurationError("pairs were named by --pair and by --pairs; leave one of them out")
-    if args.weights_dir is not None and not args.weights_dir.is_dir():
-        raise ConfigurationError(f"--weights-dir {args.weights_dir} is not a folder")
-    device = str(resolve(args.device))
-    sandbox = choose(args.sandbox, gpu=device.startswith("cuda"))
-    plan = Plan(
-        source=read_source(args.submission),
-        profile=profile,
-        pairs=tuple(Pair.parse(text) for text in args.pair) or (profile.pairs if args.pairs == "profile" else profile.round.pairs),
-        seeds=args.seeds,
-        root_seed=args.root_seed,
-        pipelines=tuple(recipes.fitted(pipeline, profile.image_size, weights) for pipeline in asked),
-        tier=sandbox.name,
-        device=device,
-        threads=node_threads() if args.threads is None else args.threads,
-        score_split=args.score_split or profile.round.score_split,
-        label_quality=args.label_quality,
-        on_timeout=args.on_timeout,
-        restart=args.restart_workers,
-        weights_dir=None if args.weights_dir is None else args.weights_dir.resolve(),
-        asked=tuple(pipeline.name for pipeline in asked),
-    )
-    manifest = read_manifest(plan.source.path)
-    store = Store(args.out.absolute())
-    folder = (args.data or _default_data(profile)).absolute()
-    started = time.perf_counter()
+    settings, _ = read_settings(sweep_options(args), PURCHASE)
+    store = Store(settings.out.absolute())
     with progress_line(console) as line:
-        task = line.add_task("data", total=1)
+        reading = line.add_task("data", total=1)
+        experiment = prepare(
+            PURCHASE,
+            settings,
+            lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
+        )
+    source = experiment.sources[0]
+    manifest = read_manifest(source.path)
+    show_rows(console, run_rows(experiment, "" if manifest is None else manifest.line))
+    show_warnings(experiment.warnings)
+    summary: dict[str, Any] = {}
 
-        def step(what: str, done: int, total: int) -> None:
-            line.update(task, description=what, completed=done, total=total or 1)
+    def finish(outcome: Outcome) -> None:
+        cells = stored_cells(experiment, store, outcome)
+        summary.update(summarise(experiment, cells, outcome.seconds))
+        store.write_run(outcome.folder, summary)
+        results = [cell.result for cell in cells]
+        for name, (header, rows) in PURCHASE.tables(results, experiment.plan.data[experiment.splits[0]]).items():
+            store.write_table(outcome.folder, name, header, rows)
 
-        if args.data is None:
-            provide_data(profile, folder, step)
-        sets = read_sets(profile, folder, score_split=plan.score_split, cache=ROOT / "data" / ".cache", step=step)
-        line.remove_task(task)
-    cells = plan.cells(sets)
-    show_plan(console, plan, sets, "" if manifest is None else manifest.line)
-    warnings = plan.warnings(sets)
-    show_warnings(warnings)
-    run = store.new_run(plan.source.name)
-    inputs = CellInputs(plan.source.path, sets, sandbox, plan.weights_dir)
-    finished = []
-    try:
-        with progress_line(console) as line:
-            whole = line.add_task("cells", total=len(cells))
-
-            def moved(spec: CellSpec, what: str, share: float) -> None:
-                place = f"{spec.pair.name} seed {spec.seed}" + (f" {spec.pipeline.name}" if plan.panel else "")
-                line.update(whole, description=f"{place}: {what}", completed=len(finished) + _share(what, share))
-
-            for cell in run_cells(cells, lambda spec: inputs, store, run, fresh=args.fresh, progress=moved):
-                finished.append(cell)
-                line.update(whole, completed=len(finished))
-    finally:
-        # Also where a key ended the run: what is finished stands in the summary.
-        summary = summarise(plan, finished, time.perf_counter() - started, warnings)
-        store.write_run(run, summary)
-        store.write_purchases(run, *purchase_rows(finished, sets.splits["unlabelled"].files, profile.round.classes))
+    with progress_line(console) as line:
+        shown = SweepLine(line, experiment, forecast(experiment, experiment.index()))
+        outcome = run(experiment, store, source.name, finish, shown.moved, shown.finished)
     if args.json:
         print(json.dumps(summary, indent=1))
     else:
-        show_result(console, summary)
-        console.print(f"results: {run}", soft_wrap=True, highlight=False)
+        show_result(console, summary, PURCHASE)
+        console.print(f"results: {outcome.folder}", soft_wrap=True, highlight=False)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
     return 0 if summary["verdict"] == "OK" else 1
-
-
-def _default_data(profile: Profile) -> Path:
-    return ROOT / "data" / profile.data_folder
-
-
-def _share(what: str, share: float) -> float:
-    # The training is about half of a cell; the phases before it share the other half.
-    places = {
-        "pre_training_phase": (0.0, 0.2),
-        "purchase_phase": (0.2, 0.25),
-        "prediction_phase": (0.45, 0.05),
-        "training": (0.5, 0.5),
-    }
-    start, width = places.get(what, (0.0, 0.0))
-    return start + width * share
 
 
 if __name__ == "__main__":

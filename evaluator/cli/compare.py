@@ -6,26 +6,40 @@ import argparse
 import json
 from pathlib import Path
 
+from evaluator.cli.tracks import TRACKS
+from evaluator.places import RESULTS
+
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``compare`` to the command line."""
     verb = subparsers.add_parser("compare", help="strategies against a reference, over stored cells", description=__doc__)
-    verb.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder of results (default: results/)")
+    verb.add_argument("results", type=Path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
     verb.add_argument("--reference", metavar="NAME", help="strategy to compare with (default: random)")
     verb.add_argument("--ceiling", metavar="NAME", default="full_pool", help="end of the gap (default: %(default)s)")
     verb.add_argument("--metric", help="macro_f1, accuracy or hamming_loss (default: the one that ranks in the round)")
     verb.add_argument("--profile", metavar="NAME", help="only this profile (default: a table for each)")
     verb.add_argument("--pipeline", metavar="NAME", help="only this pipeline")
-    verb.add_argument("--label-quality", type=float, metavar="Q", help="only this label quality")
+    for track in TRACKS:
+        for name in track.conditions:
+            option = track.options[name]
+            verb.add_argument(
+                f"--{name.replace('_', '-')}", type=option.kind, metavar=option.metavar, help=f"only this {name.replace('_', ' ')}"
+            )
     verb.add_argument("--score-split", metavar="SPLIT", help="only cells scored on this split")
     verb.add_argument(
-        "--family", choices=("pair", "table"), default="pair", help="what Holm's correction holds together (default: %(default)s)"
+        "--family",
+        choices=("pair", "table"),
+        default="pair",
+        help="family of tests for Holm's correction: those of one pair, or of the whole table (default: %(default)s)",
     )
     verb.add_argument(
         "--hidden", nargs="+", metavar="PAIR", help="hidden pairs, 987:42 (default: those neither public nor part of a grid)"
     )
     verb.add_argument("--wanted", type=float, default=0.01, metavar="D", help="a difference to plan for (default: %(default)s)")
     verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstraps' draws (default: %(default)s)")
+    verb.add_argument(
+        "--mixed-versions", action="store_true", help="one table for cells that different versions of the libraries computed"
+    )
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")
     verb.add_argument("--out", type=Path, metavar="FILE.md", help="write the tables as Markdown")
     verb.add_argument("--heat-map", type=Path, metavar="FILE", help="draw label budgets x times as .svg or .png")
@@ -36,24 +50,26 @@ def main(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from evaluator.history.groups import Wanted, conditions
+    from evaluator.purchase.heat_picture import check_picture, draw_heat_maps
     from evaluator.report.comparison import Asked, comparison_report
     from evaluator.report.comparison_tables import heading, markdown, show_comparison
-    from evaluator.report.heat_picture import check_picture, draw_heat_maps
     from evaluator.report.page import write_page
 
     hidden = None if args.hidden is None else tuple(args.hidden)
     asked = Asked(args.reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed, hidden=hidden)
     if args.heat_map is not None:
         check_picture(args.heat_map)
-    found, left_out = conditions(args.results, Wanted(args.profile, args.pipeline, args.label_quality, args.score_split))
+    own = {name: getattr(args, name) for track in TRACKS for name in track.conditions}
+    wanted = Wanted(args.profile, args.pipeline, args.score_split, own)
+    found, left_out = conditions(args.results, TRACKS, wanted, args.mixed_versions)
     report = comparison_report(found, left_out, asked)
     if args.out is not None:
-        write_page(args.out, markdown(report))
+        write_page(args.out, markdown(report, TRACKS))
     if args.heat_map is not None:
-        maps = [(heading(table), heat) for table in report["tables"] for heat in table["heat_maps"]]
+        maps = [(heading(TRACKS.known[table["track"]], table), heat) for table in report["tables"] for heat in table["heat_maps"]]
         draw_heat_maps(args.heat_map, maps, f"cells of {args.results.name}")
     if args.json:
         print(json.dumps(report, indent=1, allow_nan=False))
     elif args.out is None:
-        show_comparison(Console(), report)
+        show_comparison(Console(), report, TRACKS)
     return 0

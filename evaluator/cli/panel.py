@@ -6,11 +6,14 @@ import argparse
 import json
 from pathlib import Path
 
+from evaluator.cli.tracks import TRACKS
+from evaluator.places import RESULTS
+
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``panel`` to the command line."""
     verb = subparsers.add_parser("panel", help="rank agreement of pipelines over stored submissions", description=__doc__)
-    verb.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder of results (default: results/)")
+    verb.add_argument("results", type=Path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
     verb.add_argument("--profile", help="only cells of this profile")
     verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstrap's draws (default: %(default)s)")
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -26,7 +29,7 @@ def main(args: argparse.Namespace) -> int:
 
     if args.seed < 0:
         raise ConfigurationError(f"--seed is {args.seed}; it must be 0 or more")
-    report = agreement_report(gather(args.results, args.profile), args.seed)
+    report = agreement_report(gather(args.results, TRACKS, args.profile), args.seed)
     if args.json:
         print(json.dumps(report, indent=1))
     else:

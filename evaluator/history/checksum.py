@@ -1,4 +1,4 @@
-"""The form of a stored cell or purchase: its checksum stands at its end and fits the file's own text.
+"""The form of a stored cell or answer: its checksum stands at its end and fits the file's own text.
 
 A checksum is taken over a content as JSON with sorted keys and without spaces. The file is that text, a member a line, so that
 whoever has ten thousand of them to check hashes what was read, writes nothing anew, and parses only the members that are wanted;

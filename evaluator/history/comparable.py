@@ -1,4 +1,4 @@
-"""Stored cells of several submissions that may be compared: the same pipelines, pairs, seeds, data and rules.
+"""Stored cells of several submissions that may be compared: the same pipelines, tasks, seeds, data and rules.
 
 Everything else is left out, and said. A table over submissions that were judged by different measures would look the same and mean
 nothing.
@@ -19,16 +19,17 @@ import numpy as np
 from evaluator.errors import ConfigurationError
 from evaluator.history.store import read_cells
 from evaluator.scoring.agreement import FEWEST
+from evaluator.track import Track, Tracks, computed_by
 
-RULES = ("kit", "schema", "root_seed", "score_split", "label_quality", "on_timeout", "restart")
-"""Fields of a spec that must be equal, beside profile, data and kind of device."""
-READ = ("spec", "scored", "metrics", "purchase")
+RULES = ("track", "version", "root_seed", "score_split")
+"""Fields of a spec that must be equal, beside the track's own, profile, data and kind of device."""
+READ = ("spec", "scored", "metrics", "answer", "versions")
 """What is read of a cell."""
 
 Place = tuple[str, str, int]
-"""Pipeline (as JSON), pair, seed."""
+"""Pipeline (as JSON), task, seed."""
 Grid = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]
-"""Pipelines, pairs, seeds: every combination of them."""
+"""Pipelines, tasks, seeds: every combination of them."""
 MANY = 3
 """Submissions that are named one by one where cells of theirs are left out for the same reason; more are counted."""
 
@@ -38,14 +39,14 @@ class Gathered:
     """A complete grid of scores.
 
     Attributes:
-        scores: float64 (pipelines, submissions, seeds), the primary metric's mean over the pairs.
+        scores: float64 (pipelines, submissions, seeds), the primary metric's mean over the tasks.
         rules: what is the same for all of them, by name.
         left_out: what is there and was not used, and why; a line each.
     """
 
     pipelines: tuple[str, ...]
     submissions: tuple[str, ...]
-    pairs: tuple[str, ...]
+    tasks: tuple[str, ...]
     seeds: tuple[int, ...]
     metric: str
     scores: np.ndarray
@@ -68,29 +69,29 @@ class _Entry:
     def lacks(self, grid: Grid) -> list[Place]:
         return [place for place in itertools.product(*grid) if place not in self.cells]
 
-    def split_purchases(self, grid: Grid) -> list[tuple[str, int]]:
-        """Pairs and seeds at which the pipelines were not trained on one and the same purchase."""
-        pipelines, pairs, seeds = grid
+    def split_answers(self, grid: Grid) -> list[tuple[str, int]]:
+        """Pairs and seeds at which the pipelines were not judged on one and the same answer."""
+        pipelines, tasks, seeds = grid
         found = []
-        for pair, seed in itertools.product(pairs, seeds):
-            if len({self.cells[p, pair, seed]["purchase"].get("checksum") for p in pipelines}) > 1:
-                found.append((pair, seed))
+        for task, seed in itertools.product(tasks, seeds):
+            if len({self.cells[p, task, seed]["answer"]["checksum"] for p in pipelines}) > 1:
+                found.append((task, seed))
         return found
 
     def grids(self) -> Iterator[Grid]:
         """Complete grids of two pipelines or more that this submission holds, the widest of every set of pipelines."""
         at: dict[tuple[str, int], set[str]] = {}
-        for pipeline, pair, seed in self.cells:
-            at.setdefault((pair, seed), set()).add(pipeline)
+        for pipeline, task, seed in self.cells:
+            at.setdefault((task, seed), set()).add(pipeline)
         for pipelines in {frozenset(found) for found in at.values() if len(found) > 1}:
             held = {place for place, found in at.items() if found >= pipelines}
-            pairs = sorted({pair for pair, _ in held})
-            seeds = [seed for seed in sorted({seed for _, seed in held}) if all((pair, seed) in held for pair in pairs)]
+            tasks = sorted({task for task, _ in held})
+            seeds = [seed for seed in sorted({seed for _, seed in held}) if all((task, seed) in held for task in tasks)]
             if seeds:
-                yield tuple(sorted(pipelines)), tuple(pairs), tuple(seeds)
+                yield tuple(sorted(pipelines)), tuple(tasks), tuple(seeds)
 
 
-def gather(root: Path, profile: str | None = None) -> Gathered:
+def gather(root: Path, tracks: Tracks, profile: str | None = None) -> Gathered:
     """The largest comparable grid of the cells stored below ``root``.
 
     The rules and the grid are chosen for which at least three submissions are complete, or as many as there are; of several such
@@ -103,17 +104,17 @@ def gather(root: Path, profile: str | None = None) -> Gathered:
         ConfigurationError: there is no folder of results, or no submission that two pipelines have judged.
     """
     left_out: list[str] = []
-    found = _read(root, profile, left_out)
+    found = _read(root, tracks, profile, left_out)
     choices = [
-        (min(len(whole), FEWEST), len(whole) * len(pipelines) * len(pairs) * len(seeds), rules, (pipelines, pairs, seeds))
+        (min(len(whole), FEWEST), len(whole) * len(pipelines) * len(tasks) * len(seeds), rules, (pipelines, tasks, seeds))
         for rules, entries in found.items()
-        for pipelines, pairs, seeds in sorted({grid for entry in entries for grid in entry.grids()})
-        if (whole := _whole(entries, (pipelines, pairs, seeds)))
+        for pipelines, tasks, seeds in sorted({grid for entry in entries for grid in entry.grids()})
+        if (whole := _whole(entries, (pipelines, tasks, seeds)))
     ]
     if not choices:
         said = "".join(f"\n  {line}" for line in left_out)
         raise ConfigurationError(
-            f"{root} holds no submission that two pipelines or more have judged on the same purchases; run "
+            f"{root} holds no submission that two pipelines or more have judged on the same answers; run "
             f"`python local_evaluation.py --panel` with every submission first{said}"
         )
     *_, rules, grid = max(choices)
@@ -132,11 +133,11 @@ def gather(root: Path, profile: str | None = None) -> Gathered:
     return _scores(entries, grid, json.loads(rules), left_out)
 
 
-def _read(root: Path, profile: str | None, left_out: list[str]) -> dict[str, list[_Entry]]:
+def _read(root: Path, tracks: Tracks, profile: str | None, left_out: list[str]) -> dict[str, list[_Entry]]:
     """Scored cells by rules (as JSON) and submission; what cannot be used is added to ``left_out``."""
     found: dict[str, dict[tuple[str, str], _Entry]] = {}
     unscored: Counter[str] = Counter()
-    for path, cell, why in read_cells(root, READ):
+    for path, cell, why in read_cells(root, tracks, READ):
         if cell is None:
             left_out.append(f"{path.name} {why}")
             continue
@@ -144,33 +145,35 @@ def _read(root: Path, profile: str | None, left_out: list[str]) -> dict[str, lis
         if profile is not None and spec["profile"]["name"] != profile:
             continue
         source = (spec["submission"], spec["submission_digest"])
-        if not cell["scored"] or spec["profile"]["round"]["scores"] != "organiser":
+        track = tracks.of(spec)
+        assert track is not None  # the reader has told
+        if not cell["scored"] or not track.spec_trains(spec):
             unscored[f"{source[0]} ({source[1][:8]})"] += 1
             continue
-        entry = found.setdefault(rules_of(spec), {}).setdefault(source, _Entry(*source, {}))
+        entry = found.setdefault(rules_of(track, cell), {}).setdefault(source, _Entry(*source, {}))
         judge = json.dumps([spec["pipeline"]["name"], spec["pipeline"], spec["weights"]], sort_keys=True)
-        entry.cells[judge, spec["pair"], spec["seed"]] = cell
+        entry.cells[judge, spec["task"], spec["seed"]] = cell
     left_out += [f"{label}: {n} cells without a score of a trained pipeline" for label, n in unscored.items()]
     return {rules: list(entries.values()) for rules, entries in found.items()}
 
 
-def rules_of(spec: dict[str, Any]) -> str:
+def rules_of(track: Track, cell: dict[str, Any]) -> str:
     """What must be equal in two cells that are compared, but for their pipelines; as JSON."""
-    return json.dumps(shared_rules(spec), sort_keys=True)
+    return json.dumps(shared_rules(track, cell["spec"], cell["versions"] or {}), sort_keys=True)
 
 
-def shared_rules(spec: dict[str, Any]) -> dict[str, Any]:
-    """As ``rules_of``, not as JSON yet."""
-    profile = {name: value for name, value in spec["profile"].items() if name not in ("pipeline", "weights", "pairs")}
-    rules = {name: spec[name] for name in RULES} | {"profile": profile, "data": spec["data"]}
-    return rules | {"device": spec["device"].partition(":")[0]}
+def shared_rules(track: Track, spec: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
+    """As ``rules_of``, not as JSON yet. ``versions``: those that must be equal, too."""
+    rules = {name: spec[name] for name in (*RULES, *track.spec_rules)}
+    rules |= {"profile": track.shared_profile(spec["profile"]), "data": spec["data"]}
+    return rules | {"device": spec["device"].partition(":")[0], "versions": computed_by(versions)}
 
 
 def _whole(entries: list[_Entry], grid: Grid) -> list[_Entry]:
     """The submissions that hold the whole grid, one of every content."""
     whole: dict[str, _Entry] = {}
     for entry in sorted(entries, key=lambda e: (e.name, e.digest)):
-        if not entry.lacks(grid) and not entry.split_purchases(grid):
+        if not entry.lacks(grid) and not entry.split_answers(grid):
             whole.setdefault(entry.digest, entry)
     return list(whole.values())
 
@@ -185,12 +188,12 @@ def unused_lines(why: str, of: list[tuple[str, int]]) -> list[str]:
 def _shortcoming(entry: _Entry, grid: Grid, whole: list[_Entry]) -> str:
     """Why a submission under the same rules is not among those that are compared."""
     if lacking := entry.lacks(grid):
-        pipeline, pair, seed = lacking[0]
+        pipeline, task, seed = lacking[0]
         n = len(list(itertools.product(*grid)))
-        return f"{len(lacking)} of {n} cells are not there or not scored, e.g. {_name(pipeline)} at {pair}, seed {seed}"
-    if split := entry.split_purchases(grid):
-        pair, seed = split[0]
-        return f"the pipelines were trained on different purchases at {pair}, seed {seed}; run it with --panel again"
+        return f"{len(lacking)} of {n} cells are not there or not scored, e.g. {_name(pipeline)} at {task}, seed {seed}"
+    if split := entry.split_answers(grid):
+        task, seed = split[0]
+        return f"the pipelines were judged on different answers at {task}, seed {seed}; run it with --panel again"
     return f"the same files as {next(e.name for e in whole if e.digest == entry.digest)}"
 
 
@@ -204,6 +207,9 @@ def difference(rules: str, chosen: str) -> str:
         if name == "data":
             splits = sorted(s for s in {*here[name], *there[name]} if here[name].get(s) != there[name].get(s))
             parts.append(f"other data ({', '.join(splits)})")
+        elif name == "versions":
+            changed = sorted(n for n in {*here[name], *there[name]} if here[name].get(n) != there[name].get(n))
+            parts += [f"{n} {here[name].get(n, 'unknown')}, not {there[name].get(n, 'unknown')}" for n in changed]
         elif name == "profile":
             same = here[name]["name"] == there[name]["name"]
             parts.append("another version of the profile" if same else f"profile {here[name]['name']}, not {there[name]['name']}")
@@ -217,18 +223,18 @@ def _name(pipeline: str) -> str:
 
 
 def _scores(entries: list[_Entry], grid: Grid, rules: dict[str, Any], left_out: list[str]) -> Gathered:
-    pipelines, pairs, seeds = grid
+    pipelines, tasks, seeds = grid
     metric = rules["profile"]["round"]["primary_metric"]
     scores = np.array(
         [
-            [[np.mean([e.cells[p, pair, seed]["metrics"][metric] for pair in pairs]) for seed in seeds] for e in entries]
+            [[np.mean([e.cells[p, task, seed]["metrics"][metric] for task in tasks]) for seed in seeds] for e in entries]
             for p in pipelines
         ]
     )
     return Gathered(
         pipelines=unlike([_name(p) for p in pipelines]),
         submissions=unlike([e.name for e in entries], [e.digest for e in entries]),
-        pairs=pairs,
+        tasks=tasks,
         seeds=seeds,
         metric=metric,
         scores=scores,

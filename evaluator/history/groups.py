@@ -1,14 +1,14 @@
 """Stored cells sorted into conditions: the cells of one condition may stand in one table, those of two never.
 
-A condition is a profile, a pipeline, a label quality and a scored split, under one set of rules: kit, root seed, data, time limits.
-Where one of them was stored under several sets of rules, the set with the most scored cells is taken, and the rest is named.
+A condition is a track with its own choices, a profile, a pipeline and a scored split, under one set of rules: version of the judging
+code, versions of the libraries, root seed, data, limits. Where one of them was stored under several sets of rules, the set with the most scored cells is taken, and the rest is named.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,39 +19,38 @@ from evaluator.errors import ConfigurationError
 from evaluator.history.comparable import difference, shared_rules, unlike
 from evaluator.history.store import read_cells
 from evaluator.scoring.scores import Scores
+from evaluator.track import Track, Tracks, computed_by
 from evaluator.training.pipeline import is_proxy
 
-METRICS = ("macro_f1", "accuracy", "hamming_loss")
-CIRCUMSTANCES = ("tier", "threads", "worker_threads", "participant_weights")
-"""Fields of a spec that may differ within a condition; where one cell is there under two of them, one is taken."""
-
-READ = ("cell", "spec", "verdict", "reason", "scored", "metrics", "purchase", "data")
-"""What is read of a cell: of ``purchase`` the number bought, of ``data`` the counts."""
+CIRCUMSTANCES = ("tier", "threads", "worker_threads")
+"""Fields of a spec that may differ within a condition, beside the track's own; where one cell is there under two of them, one is
+taken."""
+READ = ("cell", "spec", "verdict", "reason", "scored", "metrics", "answer", "data", "versions")
+"""What is read of a cell, beside the members that its track needs."""
 
 Place = tuple[str, str, int]
-"""Strategy, pair, seed."""
+"""Strategy, task, seed."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which cells are asked for; None takes all."""
+    """Which cells are asked for; None takes all. ``condition``: the track's own choices, by name."""
 
     profile: str | None = None
     pipeline: str | None = None
-    label_quality: float | None = None
     score_split: str | None = None
+    condition: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        parts = [f"{name.replace('_', ' ')} {value}" for name, value in vars(self).items() if value is not None]
+        named = {"profile": self.profile, "pipeline": self.pipeline, **self.condition, "score_split": self.score_split}
+        parts = [f"{name.replace('_', ' ')} {value}" for name, value in named.items() if value is not None]
         return ", ".join(parts) or "any condition"
 
     def matches(self, spec: dict[str, Any]) -> bool:
         """Whether a cell of this spec is asked for, whatever its pipeline."""
-        values = (spec["profile"]["name"], spec["label_quality"], spec["score_split"])
-        return all(
-            asked in (None, value)
-            for asked, value in zip((self.profile, self.label_quality, self.score_split), values, strict=True)
-        )
+        named = {"score_split": self.score_split, **self.condition}
+        right = all(value in (None, spec.get(name)) for name, value in named.items())
+        return right and self.profile in (None, spec["profile"]["name"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,22 +58,24 @@ class Condition:
     """The cells that may stand in one table.
 
     Attributes:
+        track: whose cells they are.
         rules: what all of them share, without the pipeline.
         pipeline: its fields, as stored; ``weights``: identity of its starting weights.
         strategies: names that tell them apart, sorted; ``digests``: of their files, by that name.
-        pairs: by budget, then time; ``seeds``: sorted.
-        cells: by strategy, pair and seed; scored or failed. A place that was never run is not there.
+        tasks: in the track's order; ``seeds``: sorted.
+        cells: by strategy, task and seed; scored or failed. A place that was never run is not there.
         left_out: what is stored for this condition and was not taken, a line each.
         notes: on what differs within it.
         shown: whether its pipeline was asked for; a proxy is held against the others, too.
     """
 
+    track: Track
     rules: dict[str, Any]
     pipeline: dict[str, Any]
     weights: str
     strategies: tuple[str, ...]
     digests: dict[str, str]
-    pairs: tuple[str, ...]
+    tasks: tuple[str, ...]
     seeds: tuple[int, ...]
     cells: dict[Place, dict[str, Any]] = field(repr=False)
     left_out: tuple[str, ...] = ()
@@ -85,6 +86,11 @@ class Condition:
     def proxy(self) -> bool:
         """Whether its pipeline is a cheap stand-in for a full training."""
         return is_proxy(self.pipeline)
+
+    @property
+    def condition(self) -> dict[str, Any]:
+        """The track's own choices that it is of."""
+        return {name: self.rules[name] for name in self.track.conditions}
 
     @property
     def metric(self) -> str:
@@ -101,41 +107,45 @@ class Condition:
 
     def scores(self, metric: str) -> Scores:
         """All of them, NaN where a cell failed or was not run."""
-        values = [[[self.value((s, p, n), metric) for n in self.seeds] for p in self.pairs] for s in self.strategies]
-        return Scores(self.strategies, self.pairs, self.seeds, np.array(values))
+        values = [[[self.value((s, t, n), metric) for n in self.seeds] for t in self.tasks] for s in self.strategies]
+        return Scores(self.strategies, self.tasks, self.seeds, np.array(values))
 
-    def whole_pool(self, strategy: str, metric: str) -> np.ndarray | None:
-        """Scores (seeds,) of a strategy with the whole pool bought, NaN where it never was; None where it never was at all.
+    def whole(self, strategy: str, metric: str) -> np.ndarray | None:
+        """Scores (seeds,) of a strategy that had everything there is to have, NaN where it never did; None where it never did at all.
 
-        The pair is of no consequence then: the same labels are trained on.
+        The task is of no consequence then: the same items are learnt from.
         """
-        pool = self.rules["profile"]["sizes"]["unlabelled"]
         found = np.full(len(self.seeds), np.nan)
-        for (name, _, seed), cell in sorted(self.cells.items(), key=lambda item: item[0]):
-            held = cell["data"].get("counts", {}).get("unlabelled", pool)
-            if name == strategy and cell["scored"] and cell["purchase"]["bought"] == held:
-                found[self.seeds.index(seed)] = self.value((name, _, seed), metric)
+        for (name, task, seed), cell in sorted(self.cells.items(), key=lambda item: item[0]):
+            if name == strategy and cell["scored"] and self.track.whole(cell):
+                found[self.seeds.index(seed)] = self.value((name, task, seed), metric)
         return None if np.isnan(found).all() else found
 
 
-def conditions(root: Path, wanted: Wanted = Wanted()) -> tuple[list[Condition], list[str]]:
+def conditions(
+    root: Path, tracks: Tracks, wanted: Wanted = Wanted(), mixed_versions: bool = False
+) -> tuple[list[Condition], list[str]]:
     """Every condition that is stored below ``root`` and asked for, sorted, and what belongs to none, a line each.
 
     Those of other pipelines than the one asked for come too, marked as not to be shown.
+
+    Args:
+        mixed_versions: cells that other versions of Python or of the libraries computed may stand in one table, which says so.
 
     Raises:
         ConfigurationError: there is no folder of results, or no cell that is asked for.
     """
     damaged: list[str] = []
+    reads = {*READ, *(name for track in tracks for name in track.figure_members)}
 
     def read() -> Iterator[dict[str, Any]]:
-        for path, cell, why in read_cells(root, READ):
+        for path, cell, why in read_cells(root, tracks, reads):
             if cell is None:
                 damaged.append(f"{path.name} {why}")
             else:
                 yield cell
 
-    found, left_out = sort_cells(read(), wanted)
+    found, left_out = sort_cells(read(), tracks, wanted, mixed_versions)
     left_out = damaged + left_out
     if not any(condition.shown for condition in found):
         said = "".join(f"\n  {line}" for line in left_out)
@@ -143,26 +153,39 @@ def conditions(root: Path, wanted: Wanted = Wanted()) -> tuple[list[Condition], 
     return found, left_out
 
 
-def sort_cells(cells: Iterable[dict[str, Any]], wanted: Wanted = Wanted()) -> tuple[list[Condition], list[str]]:
-    """``conditions`` of cells that were read already; of each it takes the fields of ``READ``."""
+def sort_cells(
+    cells: Iterable[dict[str, Any]], tracks: Tracks, wanted: Wanted = Wanted(), mixed_versions: bool = False
+) -> tuple[list[Condition], list[str]]:
+    """``conditions`` of cells that were read already; of each it takes the fields of ``READ`` and those that its track needs."""
     left_out: list[str] = []
     found: dict[tuple, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     others: Counter[str] = Counter()
     for cell in cells:
         spec = cell["spec"]
-        key = (spec["profile"]["name"], spec["pipeline"]["name"], -spec["label_quality"], spec["score_split"])
-        if spec["profile"]["round"]["scores"] != "organiser":
+        track = tracks.of(spec)
+        assert track is not None  # the reader has told
+        if not track.spec_trains(spec):
             left_out.append(
                 f"{cell['cell']}.json scores the participant's own predictions, no training ({spec['profile']['name']})"
             )
             continue
+        own = {name: spec[name] for name in track.conditions}
+        order = tuple(-value if isinstance(value, (int, float)) else value for value in own.values())
+        key = (track.name, spec["profile"]["name"], spec["pipeline"]["name"], order, spec["score_split"])
         if not wanted.matches(spec) or wanted.pipeline not in (None, spec["pipeline"]["name"]):
-            others[f"{key[0]}, pipeline {key[1]}, label quality {-key[2]:g}, {key[3]} split"] += 1
+            said = [
+                f"pipeline {key[2]}",
+                *(f"{name.replace('_', ' ')} {value:g}" for name, value in own.items()),
+                f"{key[4]} split",
+            ]
+            others[", ".join([key[1], *said])] += 1
         if wanted.matches(spec):
-            # Ledgers and histories are most of a cell, and there may be ten thousand.
-            found[key][_shared(spec)].append({name: cell[name] for name in READ})
+            # What a track keeps of every item, and histories, are most of a cell, and there may be ten thousand.
+            names = {*READ, *track.figure_members}
+            found[key][_shared(track, cell, mixed_versions)].append({name: cell.get(name) for name in names})
     left_out += [f"{n} cells were not asked for: {label}" for label, n in sorted(others.items())]
-    return [_condition(found[key], wanted.pipeline in (None, key[1])) for key in sorted(found)], left_out
+    known = {track.name: track for track in tracks}
+    return [_condition(known[key[0]], found[key], wanted.pipeline in (None, key[2])) for key in sorted(found)], left_out
 
 
 def matching(first: Condition, second: Condition) -> bool:
@@ -170,34 +193,30 @@ def matching(first: Condition, second: Condition) -> bool:
     return first.rules == second.rules and first.pipeline != second.pipeline
 
 
-def over(condition: Condition, strategies: Sequence[str], pairs: Sequence[str]) -> tuple[str, ...]:
-    """The pairs that a mean over pairs is taken of: those that all the strategies were run on; where there is none such, the set
-    that gives the most cells, and a strategy that lacks one of them has no mean."""
-    held = {s: frozenset(p for p in pairs if any((s, p, n) in condition.cells for n in condition.seeds)) for s in strategies}
+def over(condition: Condition, strategies: Sequence[str], tasks: Sequence[str]) -> tuple[str, ...]:
+    """The tasks that a mean over tasks is taken of: those that all strategies were run on. Where there is none such, the set that
+    covers the most cells; a strategy that lacks one of them then has no mean."""
+    held = {s: frozenset(t for t in tasks if any((s, t, n) in condition.cells for n in condition.seeds)) for s in strategies}
     choices = {frozenset.intersection(*held.values()), *held.values()} - {frozenset()}
     if not choices:
-        return tuple(pairs)
+        return tuple(tasks)
 
     def worth(choice: frozenset[str]) -> tuple[int, int, list[str]]:
         whole = sum(choice <= own for own in held.values())
         return whole * len(choice), whole, sorted(choice)
 
     best = max(choices, key=worth)
-    return tuple(pair for pair in pairs if pair in best)
+    return tuple(task for task in tasks if task in best)
 
 
-def budget_and_minutes(pair: str) -> tuple[float, float]:
-    """Of a pair's name, ``labels:minutes``."""
-    labels, minutes = pair.split(":")
-    return float(labels), float(minutes)
-
-
-def _shared(spec: dict[str, Any]) -> str:
+def _shared(track: Track, cell: dict[str, Any], mixed_versions: bool) -> str:
     """What all cells of a table share, as JSON; the rules, and the pipeline beside them."""
-    return json.dumps([shared_rules(spec), spec["pipeline"], spec["weights"]], sort_keys=True)
+    spec = cell["spec"]
+    rules = shared_rules(track, spec, {} if mixed_versions else cell["versions"] or {})
+    return json.dumps([rules, spec["pipeline"], spec["weights"]], sort_keys=True)
 
 
-def _condition(variants: dict[str, list[dict[str, Any]]], shown: bool) -> Condition:
+def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: bool) -> Condition:
     chosen = max(sorted(variants), key=lambda rules: (sum(cell["scored"] for cell in variants[rules]), len(variants[rules])))
     rules, pipeline, weights = json.loads(chosen)
     left_out = []
@@ -210,41 +229,49 @@ def _condition(variants: dict[str, list[dict[str, Any]]], shown: bool) -> Condit
     cells = variants[chosen]
     sources = sorted({(cell["spec"]["submission"], cell["spec"]["submission_digest"]) for cell in cells})
     names = dict(zip(sources, unlike([name for name, _ in sources], [digest for _, digest in sources]), strict=True))
-    common = Counter(_circumstances(cell["spec"]) for cell in cells)
+    circumstances = (*CIRCUMSTANCES, *track.circumstances)
+
+    def of(cell: dict[str, Any]) -> tuple:
+        return tuple(str(cell["spec"].get(name)) for name in circumstances)
+
+    common = Counter(of(cell) for cell in cells)
     places: dict[Place, dict[str, Any]] = {}
     doubles = 0
     # The best is laid down last: scored, under the most common circumstances.
-    for cell in sorted(cells, key=lambda c: (c["scored"], common[_circumstances(c["spec"])], c["cell"])):
+    for cell in sorted(cells, key=lambda c: (c["scored"], common[of(c)], c["cell"])):
         spec = cell["spec"]
-        place = (names[spec["submission"], spec["submission_digest"]], spec["pair"], spec["seed"])
+        place = (names[spec["submission"], spec["submission_digest"]], spec["task"], spec["seed"])
         doubles += place in places
         places[place] = cell
     if doubles:
-        left_out.append(f"{doubles} cells that are there again under other circumstances ({', '.join(CIRCUMSTANCES)})")
+        left_out.append(f"{doubles} cells that are there again under other circumstances ({', '.join(circumstances)})")
     return Condition(
+        track=track,
         rules=rules,
         pipeline=pipeline,
         weights=weights,
         strategies=tuple(sorted(names.values())),
         digests={name: source[1] for source, name in names.items()},
-        pairs=tuple(sorted({pair for _, pair, _ in places}, key=budget_and_minutes)),
+        tasks=tuple(sorted({task for _, task, _ in places}, key=track.task_order)),
         seeds=tuple(sorted({seed for _, _, seed in places})),
         cells=places,
         left_out=tuple(left_out),
-        notes=tuple(_mixed(places.values())),
+        notes=tuple(_mixed(list(places.values()), circumstances)),
         shown=shown,
     )
 
 
-def _circumstances(spec: dict[str, Any]) -> tuple:
-    return tuple(spec[name] for name in CIRCUMSTANCES)
-
-
-def _mixed(cells: Any) -> list[str]:
-    found = []
-    for name in CIRCUMSTANCES:
-        counts = Counter(str(cell["spec"][name]) or "none" for cell in cells)
+def _mixed(cells: Sequence[dict[str, Any]], circumstances: Sequence[str]) -> list[str]:
+    """What differs within a table, a sentence each."""
+    values = {name: [str(cell["spec"].get(name) or "") for cell in cells] for name in circumstances}
+    versions = [cell["versions"] or {} for cell in cells]
+    values["processor"] = [found.get("processor", "") for found in versions]
+    for name in sorted({name for found in versions for name in computed_by(found)}):
+        values[f"version of {name}"] = [computed_by(found).get(name, "") for found in versions]
+    notes = []
+    for name, seen in values.items():
+        counts = Counter(value or "none" for value in seen)
         if len(counts) > 1:
             said = ", ".join(f"{value} ({n} cells)" for value, n in counts.most_common())
-            found.append(f"{name.replace('_', ' ')} differs within the table: {said}.")
-    return found
+            notes.append(f"{name.replace('_', ' ')} differs within the table: {said}.")
+    return notes

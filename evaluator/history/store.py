@@ -1,16 +1,17 @@
 """Where results lie. The only code that knows.
 
-``<root>/cells/<hash>.json`` holds one finished cell, ``<root>/purchases/<hash>.json`` one purchase that cells are trained on,
-``<root>/partial/`` the state of trainings that have not ended, ``<root>/<run>/`` one run over several cells. Every file is written
-whole to a name of its own and then renamed, so that a reader never sees half of one, whenever the writer is killed; what a killed
-writer left is removed by the next one. Cells and purchases carry a checksum over their content (``seal``), so that damage is
-noticed that leaves them readable. It guards against accidents: whoever may write to the folder can compute it anew.
+``<root>/cells/<hash>.json`` holds one finished cell and ``<root>/cells/<hash>.npy`` its predictions, ``<root>/answers/<hash>.json``
+one answer that cells are judged on, ``<root>/partial/`` the state of trainings that have not ended, ``<root>/<run>/`` one run over
+several cells. Every file appears whole or not at all, whenever its writer is killed; what a killed writer left is removed by the
+next one. Cells and answers carry a checksum over their content, so that damage is noticed that leaves them readable. It guards
+against accidents: whoever may write to the folder can compute it anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
@@ -19,22 +20,39 @@ import sys
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evaluator import __version__
 from evaluator.errors import ConfigurationError
-from evaluator.files import hold, remove_temporaries, write_text
+from evaluator.files import hold, remove_temporaries, write_bytes, write_text
 from evaluator.history.checksum import checksum, members, sealed
+from evaluator.records import SCHEMA, Answer, CellResult, PredictionsRow
+from evaluator.track import Judged, Tracks, computed_by
 
-NEEDED_OF_PURCHASE = {"purchase", "spec", "verdict", "reason", "phases", "seconds", "disagreement", "clock_was_read", "class"}
-NEEDED_OF_PURCHASE |= {"guarded", "limited_by", "trace", "ledger", "log"}
-"""What a training needs of a purchase."""
 PARTIAL_DAYS = 30
 """How long the state of a training that nobody goes on with is kept."""
+REPLACED = "replaced"
+"""Folder below ``cells/`` for cells in whose place one of other library versions came."""
 
-NEEDED = {"cell", "verdict", "reason", "scored", "fit_to_submit", "metrics", "purchase", "phases", "ledger", "isolation"}
-"""What tables and summaries read of a cell; a file without it is damaged."""
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of stored file: its folder, and the members without which it is damaged."""
+
+    folder: str
+    needed: frozenset[str]
+
+
+_OLD = frozenset({"cell", "spec", "verdict", "reason", "scored", "fit_to_submit", "metrics", "phases", "isolation", "versions"})
+"""Members that cells of every schema have."""
+KINDS = {
+    "cell": Kind("cells", _OLD | {"schema", "answer"}),
+    "answer": Kind("answers", frozenset({"schema", "answer", "spec", "verdict", "phases", "log", "versions"})),
+}
 
 
 def _no_number(name: str) -> Any:
@@ -54,7 +72,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
-            for name in ("cells", "purchases", "partial"):
+            for name in ("cells", "answers", "partial"):
                 (root / name).mkdir(parents=True, exist_ok=True)
             probe = root / f".probe.{uuid.uuid4().hex}.tmp"
             probe.touch()
@@ -81,43 +99,90 @@ class Store:
         """
         return self._read(self.cell_path(digest), "cell", "it is run again")
 
-    def write_cell(self, result: dict[str, Any]) -> Path:
-        """Store a finished cell. The state of its training is not needed any more."""
-        path = self._write_sealed(self.cell_path(result["cell"]), result)
-        if result["scored"]:
-            self._forget_partials(result["cell"])
-        return path
+    def write_cell(self, judged: Judged) -> CellResult:
+        """Store a finished cell and its predictions. The state of its training is not needed any more.
 
-    def purchase_path(self, digest: str) -> Path:
-        """Where the purchase of that hash lies."""
-        return self.root / "purchases" / f"{digest}.json"
+        A stored cell that other library versions computed is set aside first, into ``cells/replaced/``.
 
-    def read_purchase(self, digest: str) -> dict[str, Any] | None:
-        """A stored purchase, or None where there is none; as ``read_cell``."""
-        return self._read(self.purchase_path(digest), "purchase", "it does not count")
+        Returns:
+            The result as it is stored.
 
-    def write_purchase(self, content: dict[str, Any]) -> Path:
-        """Store a purchase, in the place of one of the same hash."""
-        return self._write_sealed(self.purchase_path(content["purchase"]), content)
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        result = judged.result
+        digest = result.spec.digest()
+        path = self.cell_path(digest)
+        self._set_aside(path, result)
+        if judged.predictions is not None:
+            result = replace(result, predictions=self._write_predictions(digest, judged.predictions))
+        self._write_sealed(path, result.as_dict())
+        if judged.predictions is None:
+            with contextlib.suppress(OSError):  # of a cell that is not there any more
+                path.with_suffix(".npy").unlink(missing_ok=True)
+        if result.scored:
+            self._forget_partials(digest)
+        return result
+
+    def _write_predictions(self, digest: str, values: np.ndarray) -> PredictionsRow:
+        path = self.cell_path(digest).with_suffix(".npy")
+        content = io.BytesIO()
+        np.save(content, np.asarray(values, np.float16))
+        try:
+            write_bytes(path, content.getvalue())
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        sha256 = hashlib.sha256(content.getvalue()).hexdigest()
+        return PredictionsRow(file=path.name, sha256=sha256, shape=list(np.shape(values)))
+
+    def _set_aside(self, path: Path, result: CellResult) -> None:
+        try:
+            raw = path.read_bytes()
+        except OSError:
+            return
+        there, _ = sound(raw, "cell", path.stem, {"versions", "scored"})
+        if there is None or not there["scored"] or computed_by(there["versions"]) == computed_by(result.versions):
+            return
+        mark = hashlib.sha256(raw).hexdigest()[:8]
+        folder = path.parent / REPLACED
+        try:
+            folder.mkdir(exist_ok=True)
+            for old in (path.with_suffix(".npy"), path):
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(old, folder / f"{path.stem}-{mark}{old.suffix}")
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+
+    def answer_path(self, digest: str) -> Path:
+        """Where the answer of that hash lies."""
+        return self.root / "answers" / f"{digest}.json"
+
+    def read_answer(self, digest: str) -> dict[str, Any] | None:
+        """A stored answer, or None where there is none; as ``read_cell``."""
+        return self._read(self.answer_path(digest), "answer", "it does not count")
+
+    def write_answer(self, answer: Answer) -> Path:
+        """Store an answer, in the place of one of the same hash."""
+        return self._write_sealed(self.answer_path(answer.digest), answer.as_dict())
 
     @contextlib.contextmanager
-    def purchases_held(self) -> Iterator[None]:
+    def answers_held(self) -> Iterator[None]:
         """While the block runs, no other evaluator is in such a block; where the file system knows no locks, it may be."""
         descriptor = None
         with contextlib.suppress(OSError):
-            descriptor = hold(self.root / "purchases")
+            descriptor = hold(self.root / "answers")
         try:
             yield
         finally:
             if descriptor is not None:
                 os.close(descriptor)
 
-    def partial_path(self, cell: str, purchase: str) -> Path:
+    def partial_path(self, cell: str, answer: str) -> Path:
         """Where the training of a cell keeps its state.
 
-        ``purchase``, the purchase's checksum, is part of the name: a training never goes on from the state of one on other labels.
+        ``answer``, the answer's checksum, is part of the name: a training never goes on from the state of one on another answer.
         """
-        return self.root / "partial" / f"{__version__}-{cell}-{purchase[:16]}.pt"
+        return self.root / "partial" / f"{__version__}-{cell}-{answer[:16]}.pt"
 
     def forget_old_partials(self) -> None:
         """Remove states that no training will go on from: of another version, of finished cells, and those left for a month."""
@@ -171,7 +236,7 @@ class Store:
                     f"{folder} cannot be made ({error.strerror}); free some room, or name another folder with --out"
                 ) from None
             return folder
-        raise ConfigurationError(f"{self.root} holds a thousand runs called {stem}; name another folder with --out")
+        raise ConfigurationError(f"1,000 runs named {stem} already exist in {self.root}; choose another folder with --out")
 
     def write_run(self, folder: Path, summary: dict[str, Any], name: str = "result") -> Path:
         """Store the summary of a run as ``result.json``, that of a sweep as ``sweep.json``."""
@@ -181,22 +246,25 @@ class Store:
         """Store what a participant printed in one cell."""
         return write_whole(folder / "logs" / f"{name}.log", text)
 
-    def write_purchases(self, folder: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-        """Store the ledgers of a run as ``purchases.csv``."""
+    def write_table(self, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+        """Store a table of a run as CSV."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
-        return write_whole(folder / "purchases.csv", text.getvalue())
+        return write_whole(folder / name, text.getvalue())
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> Path:
         return write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def read_cells(root: Path, only: Collection[str] | None = None) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
-    """Every stored cell below a folder of results, by name of the file, without writing anything.
+def read_cells(
+    root: Path, tracks: Tracks, only: Collection[str] | None = None
+) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
+    """Every stored cell below a folder of results, by name of the file, in the form of today, without writing anything.
 
     Args:
+        tracks: those that may be met; a cell of another track is none that can be read here.
         only: keys that are wanted of a cell; all where None. Few are read several times as fast, and checked all the same.
 
     Yields:
@@ -209,20 +277,52 @@ def read_cells(root: Path, only: Collection[str] | None = None) -> Iterator[tupl
         raise ConfigurationError(f"{root} holds no results (no folder cells/); name the folder that --out named")
     for path in sorted((root / "cells").glob("*.json")):
         try:
-            yield (path, *sound(path.read_bytes(), "cell", path.stem, only))
+            yield (path, *known(path.read_bytes(), path.stem, tracks, only))
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be read ({error.strerror})") from None
 
 
+def known(raw: bytes, digest: str, tracks: Tracks, only: Collection[str] | None) -> tuple[dict[str, Any] | None, str]:
+    """The cell of a file as ``sound`` gives it, in the form of today; or None, and why it cannot be read here."""
+    old = frozenset().union(*(track.old_members for track in tracks))
+    cell, why = sound(raw, "cell", digest, None if only is None else {*only, "schema", "spec", *old})
+    if cell is None:
+        return None, why
+    track = tracks.of(cell["spec"])
+    if track is None:
+        return None, f"is of the track {cell['spec'].get('track')!r}, which is not known here"
+    if cell["schema"] != SCHEMA:
+        cell = track.upgraded(cell)
+    return (cell if only is None else {name: cell.get(name) for name in only}), ""
+
+
+def read_predictions(root: Path, cell: dict[str, Any]) -> np.ndarray | None:
+    """The probabilities that were kept with a stored cell, float16 (images, classes); None where none were kept.
+
+    Raises:
+        ConfigurationError: the file is missing, cannot be read, or is not the one that was stored.
+    """
+    kept = cell.get("predictions")
+    if kept is None:
+        return None
+    path = root / "cells" / Path(kept["file"]).name
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read ({error.strerror}); run the cell again with --fresh") from None
+    if hashlib.sha256(raw).hexdigest() != kept["sha256"]:
+        raise ConfigurationError(f"{path} was changed after it was written; run the cell again with --fresh")
+    return np.load(io.BytesIO(raw), allow_pickle=False)
+
+
 def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = None) -> tuple[dict[str, Any] | None, str]:
-    """The ``cell`` or ``purchase`` that a file holds, with ``""``; or None, and what is wrong with it.
+    """The ``cell`` or ``answer`` that a file holds, with ``""``; or None, and what is wrong with it.
 
     Args:
         only: keys that are wanted, among them ``checksum`` where it is; where None, all but that.
     """
-    needed = NEEDED if kind == "cell" else NEEDED_OF_PURCHASE
     texts = members(raw)
-    if texts is not None and texts.keys() >= needed and texts[kind] == json.dumps(digest).encode():
+    if texts is not None and _whole(texts.keys(), kind) and texts[kind] == json.dumps(digest).encode():
         with contextlib.suppress(ValueError, RecursionError):  # nothing that the kit wrote; said below
             wanted = texts.keys() - {"checksum"} if only is None else texts.keys() & only
             return {name: _DECODER.decode(texts[name].decode()) for name in texts if name in wanted}, ""
@@ -230,7 +330,7 @@ def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = Non
         content = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         return None, "is damaged"
-    if not isinstance(content, dict) or content.get(kind) != digest or not content.keys() >= needed:
+    if not isinstance(content, dict) or content.get(kind) != digest or not _whole(content.keys(), kind):
         return None, f"does not hold this {kind}"
     if "checksum" not in content:
         return None, "carries no checksum (an older kit wrote it)"
@@ -244,6 +344,17 @@ def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = Non
     return content if only is None else {name: v for name, v in (content | {"checksum": said}).items() if name in only}, ""
 
 
+def _whole(names: Collection[str], kind: str) -> bool:
+    needed = KINDS[kind].needed
+    if kind == "cell" and "answer" not in names:
+        needed = _OLD  # schema 1; its track brings it into the form of today
+    return needed <= set(names)
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"{path} cannot be written ({error.strerror}); free some room, or name another folder with --out")
+
+
 def write_whole(path: Path, text: str) -> Path:
     """Write a file of the results folder, whole or not at all.
 
@@ -255,7 +366,5 @@ def write_whole(path: Path, text: str) -> Path:
     except OSError as error:
         if not path.parent.is_dir():
             raise ConfigurationError(f"the folder {path.parent} is gone; leave it alone while an evaluation runs") from None
-        raise ConfigurationError(
-            f"{path} cannot be written ({error.strerror}); free some room, or name another folder with --out"
-        ) from None
+        raise _unwritable(path, error) from None
     return path

@@ -1,7 +1,7 @@
 """The budget x time grid of a strategy: matrices of score, labels bought and time used, one of each per submission.
 
 A grid is what pairs cross: label budgets that have two times or more, and times that have two budgets or more. The maps are
-JSON-able; ``docs/results-format.md`` documents their keys, ``report.heat_tables`` and ``report.heat_picture`` show them.
+JSON-able; ``docs/results-format.md`` documents their keys, ``heat_tables`` and ``heat_picture`` show them.
 """
 
 from __future__ import annotations
@@ -12,36 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evaluator.errors import ConfigurationError
-from evaluator.history.groups import Condition
-from evaluator.history.index import Row
-from evaluator.purchase.pairs import NamedPair
 from evaluator.purchase.rounds import Pair
 from evaluator.scoring.intervals import t_interval
-from evaluator.sweep.experiment import Experiment
-
-REFERENCE = "random"
-"""Name of the submission that a sweep's maps are held against, where it was run."""
+from evaluator.track import Run, Task
 
 HeatMap = dict[str, Any]
 """The matrices of one condition, row by row; see ``heat_map``."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One cell, as far as a map shows it.
-
-    Attributes:
-        score: higher is better; None where the cell failed.
-        bought: labels; ``seconds``: used of the clock, None where that is not known.
-    """
-
-    submission: str
-    pair: str
-    seed: int
-    verdict: str
-    score: float | None
-    bought: float
-    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -88,21 +64,22 @@ def grids(pairs: Iterable[Pair], asked: Collection[Pair] = ()) -> list[Axes]:
     return sorted(found, key=lambda axes: (-len(axes.pairs), axes.labels, axes.minutes))
 
 
-def grids_of_sweep(pairs: Sequence[NamedPair]) -> list[Axes]:
-    """Those that were asked for as grids; where none was, all that the pairs of a sweep form."""
-    asked = {named.pair for named in pairs if named.kind == "grid"}
-    found = grids((named.pair for named in pairs), asked)
+def grids_of_tasks(tasks: Sequence[Task]) -> list[Axes]:
+    """Those that were asked for as grids; where none was, all that the pairs form."""
+    pairs = {Pair.parse(task.name): task.kind for task in tasks}
+    asked = {pair for pair, kind in pairs.items() if kind == "grid"}
+    found = grids(pairs, asked)
     return [axes for axes in found if any(pair in axes for pair in asked)] if asked else found
 
 
-def require_grid(pairs: Sequence[NamedPair]) -> None:
+def require_grid(tasks: Sequence[Task]) -> None:
     """Refuse a picture of pairs that form no grid.
 
     Raises:
         ConfigurationError: they form none.
     """
-    if not grids_of_sweep(pairs):
-        named = ", ".join(named.pair.name for named in pairs)
+    if not grids_of_tasks(tasks):
+        named = ", ".join(task.name for task in tasks)
         raise ConfigurationError(
             f"--heat-map draws label budgets x times, and the pairs {named} cross in no grid; add --pairs grid:500,1000x15,30, "
             "for instance"
@@ -133,7 +110,7 @@ def heat_map(
     """
     there: dict[tuple[str, str], dict[int, Run]] = {}
     for run in runs:
-        there.setdefault((run.submission, run.pair), {})[run.seed] = run
+        there.setdefault((run.submission, run.task), {})[run.seed] = run
     reference = reference if reference in submissions else None
     budgets = [round(labels * scale[0]) for labels in axes.labels]
     seconds = [minutes * scale[1] for minutes in axes.minutes]
@@ -144,8 +121,8 @@ def heat_map(
         other = there.get((reference, pair), {}) if reference not in (None, name) else {}
         scored = {seed: run.score for seed, run in sorted(of.items()) if run.score is not None}
         less = [score - other[seed].score for seed, score in scored.items() if seed in other and other[seed].score is not None]
-        bought = _mean([of[seed].bought for seed in scored])
-        used = _mean([of[seed].seconds for seed in scored])
+        bought = _mean([of[seed].figures["bought"] for seed in scored])
+        used = _mean([of[seed].figures.get("seconds") for seed in scored])
         return {
             "pair": pair,
             "score": _interval(list(scored.values()), level),
@@ -170,62 +147,34 @@ def heat_map(
     }
 
 
-def sweep_heat_maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[HeatMap]:
-    """A map per pipeline, label quality, split and grid of a sweep; none where its pairs form no grid.
+def heat_maps(
+    profile: Mapping[str, Any],
+    runs: Sequence[Run],
+    tasks: Sequence[Task] | None,
+    names: Sequence[str],
+    *,
+    metric: str,
+    seeds: int | None,
+    reference: str | None,
+    level: float = 0.95,
+) -> list[HeatMap]:
+    """A map per grid of a set of cells; none where their pairs form no grid.
 
     Args:
-        rows: of the cells that are there, failed ones too, by digest.
+        profile: as stored.
+        tasks: the pairs that were asked for, with every submission on every map; None: those of the cells, and a submission without
+            a cell on a grid is left out of its map.
+        names: of the submissions, in order.
+        seeds: how many cells a place should have; None: as many as any place of the grid has.
     """
-    found, profile = grids_of_sweep(experiment.pairs), experiment.profile
-    names = list(experiment.labels.values())
-    reference = next((label for (_, name), label in experiment.labels.items() if name == REFERENCE), None)
-    metric = profile.round.primary_metric
-    runs: dict[tuple[Any, ...], list[Run]] = {}
-    for spec in experiment.cells:
-        group = runs.setdefault((spec.pipeline.name, spec.label_quality, spec.score_split), [])
-        row = rows.get(spec.digest())
-        if row is not None:
-            score = row["metrics"][metric] if row["scored"] else None
-            label = experiment.label(spec)
-            group.append(Run(label, row["pair"], row["seed"], row["verdict"], score, row["bought"], row["purchase_seconds"]))
-    scale = (profile.budget_scale, profile.seconds_per_minute)
-    seeds = experiment.plans[0].seeds
-    return [
-        dict(zip(("pipeline", "label_quality", "score_split"), key, strict=True))
-        | heat_map(group, axes, names, scale=scale, metric=metric, seeds=seeds, reference=reference)
-        for key, group in runs.items()
-        for axes in found
-    ]
-
-
-def condition_heat_maps(
-    condition: Condition, strategies: Sequence[str], metric: str, reference: str | None, level: float
-) -> list[HeatMap]:
-    """A map per grid that the stored cells of a condition form, those of the strategies alone.
-
-    A strategy without a cell on a grid is left out of its map. A place should have as many seeds as any has on that grid.
-    """
-    runs = [
-        Run(
-            name,
-            pair,
-            seed,
-            cell["verdict"],
-            condition.value((name, pair, seed), metric) if cell["scored"] else None,
-            cell["purchase"]["bought"],
-            cell["purchase"].get("seconds"),
-        )
-        for (name, pair, seed), cell in condition.cells.items()
-        if name in strategies
-    ]
-    profile = condition.rules["profile"]
     scale = (profile["budget_scale"], profile["seconds_per_minute"])
+    found = grids({Pair.parse(run.task) for run in runs}) if tasks is None else grids_of_tasks(tasks)
     maps = []
-    for axes in grids({Pair.parse(run.pair) for run in runs}):
-        there = [run for run in runs if run.pair in axes.pairs]
-        names = [name for name in strategies if any(run.submission == name for run in there)]
-        options = {"scale": scale, "metric": metric, "seeds": len({run.seed for run in there}), "reference": reference}
-        maps.append(heat_map(there, axes, names, **options, level=level))
+    for axes in found:
+        there = [run for run in runs if run.task in axes.pairs]
+        shown = names if tasks is not None else [name for name in names if any(run.submission == name for run in there)]
+        expected = len({run.seed for run in there}) if seeds is None else seeds
+        maps.append(heat_map(there, axes, shown, scale=scale, metric=metric, seeds=expected, reference=reference, level=level))
     return maps
 
 

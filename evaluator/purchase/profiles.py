@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -67,6 +68,32 @@ class Profile:
         if self.budget_scale <= 0 or self.seconds_per_minute <= 0:
             raise ConfigurationError(f"the profile {self.name} scales budgets or minutes by zero or less")
 
+    @property
+    def round_name(self) -> str:
+        """Name of the round."""
+        return self.round.name
+
+    @property
+    def primary_metric(self) -> str:
+        """The metric that ranks."""
+        return self.round.primary_metric
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Profile:
+        """The inverse of ``plain``, also after a way through JSON.
+
+        Raises:
+            ConfigurationError: a field is missing, unknown or makes no sense.
+        """
+        try:
+            rules = dict(stored["round"])
+            rules |= {"pairs": _pairs(rules["pairs"])} | {
+                name: tuple(rules[name]) for name in ("classes", "label_interval", "minute_interval")
+            }
+            return cls(**dict(stored) | {"round": Round(**rules), "pairs": _pairs(stored["pairs"])})
+        except (KeyError, TypeError) as error:
+            raise ConfigurationError(f"a stored profile was not understood: {error!r}") from error
+
     @cached_property
     def plain(self) -> dict[str, Any]:
         """Every field, JSON-able; made once, since ten thousand specs share it. Not to be changed."""
@@ -85,6 +112,10 @@ class Profile:
         if self.budget_scale == 1 and self.seconds_per_minute == 60:
             return f"{pair.labels} labels, {pair.minutes:g} min"
         return f"{pair.name} = {self.budget(pair)} labels, {self.seconds(pair):.3g} s"
+
+
+def _pairs(stored: Sequence[Mapping[str, Any]]) -> tuple[Pair, ...]:
+    return tuple(Pair(**pair) for pair in stored)
 
 
 OFFICIAL = Profile(

@@ -6,71 +6,68 @@ soon as the session has ended; a training that was interrupted, or another pipel
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from evaluator.errors import Verdict
+from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history.checksum import checksum
+from evaluator.machine import versions
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.purchase.sets import RoundSets
-from evaluator.purchase.spec import CellSpec
-from evaluator.sandbox.tier import Sandbox
+from evaluator.purchase.spec import PurchaseSpec
+from evaluator.records import Answer, CellSpec
 from evaluator.seeds import derive, generator
-
-Progress = Callable[[str, float], None]
-"""Called with what is done and the share of it, 0 to 1."""
+from evaluator.track import CellInputs, Progress
 
 
 @dataclass(frozen=True, eq=False)
-class CellInputs:
-    """What a spec's hashes stand for, on this machine.
+class PurchaseInputs(CellInputs):
+    """What a spec's hashes stand for; ``data`` are the ``RoundSets``.
 
     ``sold`` replaces the labels that the market sells (canonical order); None sells those of the pool's split.
     """
 
-    path: Path
-    sets: RoundSets
-    sandbox: Sandbox
-    weights_dir: Path | None = None
     sold: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Purchased:
+class Purchased(Answer):
     """A session that has ended.
 
     Attributes:
-        digest: hash over what decided it, ``CellSpec.purchase_digest``.
-        spec: the same in full, ``CellSpec.purchase_dict``.
+        digest: hash over what decided it, ``CellSpec.answer_digest``.
+        spec: the same in full, ``CellSpec.answer_dict``.
         session: what it left.
+        versions: what it was made with; ``busy``: other load on the machine when it began, in words.
     """
 
     digest: str
     spec: dict[str, Any]
     session: SessionResult
+    versions: dict[str, str] = field(default_factory=dict)
+    busy: str = ""
 
-    def scorable(self, on_timeout: str) -> bool:
-        """Whether a pipeline may be trained on it: all went well, or the time ran out and what was bought by then is kept.
+    @property
+    def log(self) -> str:
+        """What the submission printed."""
+        return self.session.log
 
-        A submission that could not even be imported in time has not begun: there is nothing to keep.
-        """
-        session = self.session
-        kept = session.verdict is Verdict.TIME_LIMIT and on_timeout == "keep" and bool(session.phases)
-        return session.verdict is Verdict.OK or kept
+    def scorable(self, spec: CellSpec) -> bool:
+        """Whether a pipeline may be trained on it: see ``PurchaseSpec.takes``."""
+        return spec.takes(str(self.session.verdict), len(self.session.phases))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able: all but the predictions, which no pipeline needs. ``from_dict`` reads it back."""
         session = self.session
         return {
             "schema": self.spec["schema"],
-            "purchase": self.digest,
+            "answer": self.digest,
             "spec": self.spec,
             "verdict": str(session.verdict),
             "reason": session.reason,
@@ -84,27 +81,36 @@ class Purchased:
             "trace": session.trace,
             "ledger": session.ledger.as_rows(),
             "log": session.log,
+            "versions": self.versions,
+            "busy": self.busy,
         }
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Purchased:
-        """The inverse of ``as_dict``, without predictions."""
-        session = SessionResult(
-            verdict=Verdict(content["verdict"]),
-            reason=content["reason"],
-            ledger=Ledger.from_rows(content["ledger"]),
-            phases=tuple(PhaseReport(**phase | {"verdict": Verdict(phase["verdict"])}) for phase in content["phases"]),
-            seconds=content["seconds"],
-            predictions=None,
-            disagreement=content["disagreement"],
-            clock_was_read=content["clock_was_read"],
-            class_name=content["class"],
-            guarded=content["guarded"],
-            limited_by=content["limited_by"],
-            trace=content["trace"],
-            log=content["log"],
-        )
-        return cls(content["purchase"], content["spec"], session)
+    def from_dict(cls, content: Mapping[str, Any]) -> Purchased:
+        """The inverse of ``as_dict``, without predictions.
+
+        Raises:
+            ConfigurationError: a member is missing or makes no sense.
+        """
+        try:
+            session = SessionResult(
+                verdict=Verdict(content["verdict"]),
+                reason=content["reason"],
+                ledger=Ledger.from_rows(content["ledger"]),
+                phases=tuple(PhaseReport(**phase | {"verdict": Verdict(phase["verdict"])}) for phase in content["phases"]),
+                seconds=content["seconds"],
+                predictions=None,
+                disagreement=content["disagreement"],
+                clock_was_read=content["clock_was_read"],
+                class_name=content["class"],
+                guarded=content["guarded"],
+                limited_by=content["limited_by"],
+                trace=content["trace"],
+                log=content["log"],
+            )
+            return cls(content["answer"], content["spec"], session, content["versions"], content["busy"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"a stored purchase was not understood: {error!r}") from error
 
     @property
     def checksum(self) -> str:
@@ -112,12 +118,13 @@ class Purchased:
         return checksum(self.as_dict())
 
 
-def buy(spec: CellSpec, inputs: CellInputs, progress: Progress = lambda what, share: None) -> Purchased:
+def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what, share: None) -> Purchased:
     """Run the submission's phases: the untrusted half of a cell."""
-    sets, profile = inputs.sets.drawn(spec.profile, spec.root_seed, spec.seed), spec.profile
+    sets, profile = inputs.data.drawn(spec.profile, spec.root_seed, spec.seed), spec.profile
     names = (spec.pair.name, spec.seed)
     order = generator(spec.root_seed, *names, "pool order").permutation(len(sets.splits["unlabelled"]))
-    sold = inputs.sold if inputs.sold is not None else sold_labels(spec, sets)
+    given = inputs.sold if isinstance(inputs, PurchaseInputs) else None
+    sold = sold_labels(spec, sets) if given is None else given
     session = SessionSpec(
         submission=inputs.path,
         classes=profile.round.classes,
@@ -135,10 +142,11 @@ def buy(spec: CellSpec, inputs: CellInputs, progress: Progress = lambda what, sh
         weights=inputs.weights_dir,
         restart=spec.restart,
     )
-    return Purchased(spec.purchase_digest(), spec.purchase_dict(), run_session(session, inputs.sandbox, progress))
+    made = run_session(session, inputs.sandbox, progress)
+    return Purchased(spec.answer_digest(), spec.answer_dict(), made, versions(), inputs.busy)
 
 
-def sold_labels(spec: CellSpec, sets: RoundSets) -> np.ndarray:
+def sold_labels(spec: PurchaseSpec, sets: RoundSets) -> np.ndarray:
     """The pool's labels as the market sells them, uint8 (n, classes), canonical order; with mistakes where the quality says so."""
     truth = sets.splits["unlabelled"].labels
     if spec.label_quality == 1:

@@ -1,4 +1,4 @@
-"""A stored cell's ledger, trained on again."""
+"""A stored cell's ledger, trained on again under the profile, round and pipeline that are stored with it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError, DataError, TrainingError
+from evaluator.places import DATA
 from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger
-from evaluator.purchase.profiles import profile_named
-from evaluator.purchase.rounds import Pair
+from evaluator.purchase.result import upgraded
 from evaluator.purchase.sets import RoundSets, read_sets
-from evaluator.purchase.spec import CellSpec
+from evaluator.purchase.spec import PurchaseSpec
+from evaluator.records import SCHEMA
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.recipes import fitted, load_pipeline
 
@@ -23,7 +24,7 @@ from evaluator.training.recipes import fitted, load_pipeline
 class Replay:
     """What a stored cell gives to train on: its spec, its ledger, the data it was run on, and the result to compare with."""
 
-    spec: CellSpec
+    spec: PurchaseSpec
     ledger: Ledger
     sets: RoundSets
     fingerprint: str | None
@@ -71,37 +72,33 @@ class Replay:
 
 
 def read_replay(cell: Path, data: Path | None = None, device: str | None = None) -> Replay:
-    """Read a stored cell and the data that it was run on.
+    """What a stored cell gives to train on; cells of older schemas are read, too.
 
     Args:
         cell: a file of ``results/cells/``.
-        data: folder of the splits; the profile's own where None. ``device``: another than the cell's.
+        data: folder of the splits; None for that of the stored profile, below the kit's data folder.
+        device: None for the one it was trained on.
 
     Raises:
-        ConfigurationError: the file is no stored cell, or one without an organiser's training.
+        ConfigurationError: the file is no stored cell, or of a round that trains nothing.
         DataError: the data are not what the cell was run on.
     """
     try:
         stored = json.loads(cell.read_text(encoding="utf-8"))
-        spec, ledger = stored["spec"], Ledger.from_rows(stored["ledger"])
-        profile, pipeline = profile_named(spec["profile"]["name"]), Pipeline.from_dict(spec["pipeline"])
-        again = CellSpec(
-            **{name: spec[name] for name in ("submission", "submission_digest", "seed", "root_seed", "weights", "data")},
-            **{name: spec[name] for name in ("score_split", "tier", "threads")},
-            profile=profile,
-            pair=Pair.parse(spec["pair"]),
-            pipeline=pipeline,
-            device=device or spec["device"],
-        )
-        fingerprint = stored["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if stored["schema"] != SCHEMA:
+            stored = upgraded(stored)
+        spec = PurchaseSpec.from_dict(stored["spec"])
+        ledger, fingerprint = Ledger.from_rows(stored["ledger"]), stored["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, ConfigurationError) as error:
         raise ConfigurationError(f"{cell} is not a stored cell ({error}); name a file of results/cells/") from None
-    if not again.trains:
-        raise ConfigurationError(f"{cell} is of {profile.round.name}, where the participant's own predictions were scored")
-    sets = read_sets(profile, data or Path("data") / profile.data_folder, score_split=again.score_split, cache=Path("data/.cache"))
-    changed = [split for split, digest in again.data.items() if sets.digests().get(split) != digest]
+    spec = replace(spec, device=device or spec.device)
+    if not spec.trains:
+        raise ConfigurationError(f"{cell} is of {spec.profile.round.name}, where the participant's own predictions were scored")
+    folder = data or DATA / spec.profile.data_folder
+    sets = read_sets(spec.profile, folder, score_split=spec.score_split, cache=DATA / ".cache")
+    changed = [split for split, digest in spec.data.items() if sets.digests().get(split) != digest]
     if changed:
         raise DataError(
             f"the data in {sets.folder} is not what the cell was run on ({', '.join(changed)} differ); name it with --data"
         )
-    return Replay(again, ledger, sets, fingerprint)
+    return Replay(spec, ledger, sets, fingerprint)

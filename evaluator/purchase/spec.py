@@ -1,61 +1,47 @@
-"""What a cell is, complete, and which part of it decides what is bought.
+"""What a cell of the purchase track is, complete, and which part of it decides what is bought.
 
-Two equal specs describe the same cell, and the hash of a spec names its result. A purchase is decided by less: not by the pipeline
-that will be trained on it, nor by where and how that is done. So it has a hash of its own, and every cell of that hash may be
-trained on one and the same ledger.
+A purchase is decided by less than a cell: not by the pipeline that will be trained on it, nor by where and how that is done. So it
+has a hash of its own, and every cell of that hash may be trained on one and the same ledger.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
-from evaluator import __version__
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, Verdict
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import Pair
+from evaluator.records import CellSpec, digest_of
 from evaluator.training.pipeline import Pipeline
 
-SCHEMA = 1
-"""Version of the files of cells and purchases; raised when a field changes its meaning."""
+VERSION = 1
+"""Version of the judging code: from a ledger to figures. Raised by hand when the figures of a cell change; a test says so."""
 
 
-@dataclass(frozen=True)
-class CellSpec:
-    """What is run.
+@dataclass(frozen=True, kw_only=True)
+class PurchaseSpec(CellSpec):
+    """What is run: see ``CellSpec``.
 
     Attributes:
-        submission: name of the submission; ``submission_digest``: hash over its files.
-        seed: index of the repetition, 0, 1, ...; ``root_seed``: the seed that everything is split from.
-        data: content hash per split; ``weights``: identity of the pipeline's starting weights.
-        device, threads: of the training.
+        pair: what may be bought and how long that may take.
         label_quality: share of label entries that the market sells right.
         on_timeout: ``fail``, or ``keep`` to score what was bought before the limit.
-        participant_weights: identity of the folder of weights that the worker is given; ``worker_threads``: threads it is told to
-            use.
+        restart: a fresh worker runs every phase.
+        participant_weights: identity of the folder of weights that the worker is given.
     """
 
-    submission: str
-    submission_digest: str
+    track: ClassVar[str] = "purchase"
+    version: ClassVar[int] = VERSION
+
     profile: Profile
-    pair: Pair
-    seed: int
-    root_seed: int
     pipeline: Pipeline
-    weights: str
-    data: dict[str, str]
-    score_split: str
-    tier: str
-    device: str
-    threads: int
+    pair: Pair
     label_quality: float = 1.0
     on_timeout: Literal["fail", "keep"] = "fail"
     restart: bool = False
     participant_weights: str = ""
-    worker_threads: int = 1
 
     def __post_init__(self) -> None:
         if self.on_timeout not in ("fail", "keep"):
@@ -66,32 +52,69 @@ class CellSpec:
             raise ConfigurationError(f"the seed {self.seed} and the root seed {self.root_seed} must be 0 or more")
 
     @property
+    def task(self) -> str:
+        """The pair, ``621:17``."""
+        return self.pair.name
+
+    @property
     def trains(self) -> bool:
         """Whether a pipeline is trained at all; where not, the participant's own predictions are scored."""
         return self.profile.round.scores == "organiser"
+
+    @property
+    def seconds_allowed(self) -> float:
+        """Seconds that pre-training and purchase share."""
+        return self.profile.seconds(self.pair)
+
+    @property
+    def condition(self) -> dict[str, Any]:
+        """The label quality."""
+        return {"label_quality": self.label_quality}
 
     @property
     def prediction_split(self) -> str:
         """The split whose images the prediction phase is given."""
         return self.profile.round.prediction_split if self.trains else self.score_split
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able, complete."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        fields |= {"pair": self.pair.name, "pipeline": self.pipeline.as_dict(), "profile": self.profile.plain}
-        return {"kit": __version__, "schema": SCHEMA, "track": "purchase", **fields}
+    def takes(self, verdict: str, phases: int) -> bool:
+        """All went well, or the time ran out and what was bought by then is kept.
 
-    def digest(self) -> str:
-        """SHA-256 over the spec; names the result file."""
-        return self._digests[0]
+        A submission that could not even be imported in time has not begun: there is nothing to keep.
+        """
+        return verdict == Verdict.OK or (verdict == Verdict.TIME_LIMIT and self.on_timeout == "keep" and phases > 0)
 
-    def purchase_dict(self) -> dict[str, Any]:
+    def own(self) -> dict[str, Any]:
+        """See ``CellSpec.own``; the pair stands under ``task``."""
+        return {name: getattr(self, name) for name in ("label_quality", "on_timeout", "restart", "participant_weights")}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> PurchaseSpec:
+        """The inverse of ``as_dict``, with the profile, round and pipeline that are stored, whatever the kit's tables say today.
+
+        Raises:
+            ConfigurationError: a field is missing or makes no sense.
+        """
+        try:
+            plain = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+            return cls(
+                **plain
+                | {
+                    "profile": Profile.from_dict(stored["profile"]),
+                    "pipeline": Pipeline.from_dict(stored["pipeline"]),
+                    "pair": Pair.parse(stored["task"]),
+                    "data": dict(stored["data"]),
+                }
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigurationError(f"the stored spec of a cell was not understood: {error!r}") from error
+
+    def answer_dict(self) -> dict[str, Any]:
         """What decides a purchase, JSON-able: everything that the worker is given or held to, and nothing of the training.
 
         A worker is given the GPU where the training uses one, and a strategy that computes on it buys otherwise.
         """
         whole = self.as_dict()
-        unseen = {"submission", "pipeline", "weights", "score_split", "device", "threads", "on_timeout"}
+        unseen = {"submission", "pipeline", "weights", "score_split", "device", "threads", "on_timeout", "version"}
         seen = dict.fromkeys(("training", "unlabelled", self.prediction_split))
         hidden = {"pipeline"} if self.profile.embeddings else {"pipeline", "weights"}
         return {name: value for name, value in whole.items() if name not in unseen} | {
@@ -100,22 +123,8 @@ class CellSpec:
             "gpu": self.device.startswith("cuda"),
         }
 
-    def purchase_digest(self) -> str:
-        """SHA-256 over what decides the purchase; names its file."""
-        return self._digests[1]
-
-    def training_digest(self) -> str:
-        """SHA-256 over all but the split that is scored: cells of one purchase that agree in it have the same model."""
+    def model_digest(self) -> str:
+        """Of all but the split that is scored: cells of one purchase that agree in it have the same model."""
         seen = ("training", "unlabelled", self.prediction_split)
         whole = {name: value for name, value in self.as_dict().items() if name != "score_split"}
-        return _digest(whole | {"data": {name: self.data.get(name) for name in seen}})
-
-    @cached_property
-    def _digests(self) -> tuple[str, str]:
-        # A runner asks for them many times over.
-        return _digest(self.as_dict()), _digest(self.purchase_dict())
-
-
-def _digest(content: dict[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return digest_of(whole | {"data": {name: self.data.get(name) for name in seen}})

@@ -1,26 +1,28 @@
-"""The training of a proxy within a cell: a head on stored embeddings, so that no cell sends an image through the network again."""
+"""The training within a cell: a pipeline on images, or a proxy's head on stored embeddings. Images come in canonical order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evaluator.purchase.sets import RoundSets
-from evaluator.purchase.spec import CellSpec
+from evaluator.purchase.spec import PurchaseSpec
+from evaluator.track import Progress
 
 if TYPE_CHECKING:  # it imports torch, which a purchase does not need
     from evaluator.training.trained import Trained
 
 
 def train_on_embeddings(
-    spec: CellSpec,
+    spec: PurchaseSpec,
     sets: RoundSets,
     bought: np.ndarray,
     labels: np.ndarray,
     seed: int,
-    progress: Callable[[str, float], None],
+    progress: Progress,
 ) -> tuple[Trained, np.ndarray]:
     """Train a proxy on the training set and what was bought, and predict the split that is scored.
 
@@ -61,3 +63,51 @@ def train_on_embeddings(
         progress=lambda share: progress("training", share),
     )
     return trained, predict_head(trained, embedded(spec.score_split))
+
+
+def train_on_images(
+    spec: PurchaseSpec,
+    sets: RoundSets,
+    bought: np.ndarray,
+    labels: np.ndarray,
+    seed: int,
+    progress: Progress,
+    checkpoint: Path | None,
+    cache: dict[str, Any] | None = None,
+) -> tuple[Trained, np.ndarray]:
+    """Train on the training set and what was bought, and predict the split that is scored.
+
+    Args:
+        bought: canonical numbers of the pool's images; ``labels``: uint8 (training set + bought, k).
+        checkpoint: where the training keeps its state and goes on from.
+        cache: holds the model that was trained last in this process, which is used again where two cells differ only in the split
+            that is scored.
+
+    Returns:
+        The model, and its probabilities float32 (m, k) of the images of ``spec.score_split``.
+
+    Raises:
+        TrainingError, DeviceError: as ``loop.train``.
+    """
+    from evaluator.training.loop import train
+    from evaluator.training.predict import predict
+
+    cache = {} if cache is None else cache
+    # What a model depends on beside what it learns from, and what it learns from.
+    key = (spec.model_digest(), hashlib.sha256(bought.tobytes() + labels.tobytes()).hexdigest())
+    if cache.get("key") != key:
+        cache.clear()  # two models at once may be too many for a device
+        images = [sets.images["training"].gather(range(len(sets.splits["training"]))), sets.images["unlabelled"].gather(bought)]
+        cache["trained"] = train(
+            spec.pipeline,
+            np.concatenate(images),
+            labels,
+            seed=seed,
+            device=spec.device,
+            threads=spec.threads,
+            progress=lambda share: progress("training", share),
+            checkpoint=checkpoint,
+        )
+        cache["key"] = key
+    scored = sets.images[spec.score_split]
+    return cache["trained"], predict(cache["trained"], scored.gather(range(len(scored))))

@@ -20,10 +20,10 @@ def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
     means = gathered.scores.mean(axis=2)
     return {
         "profile": gathered.rules["profile"]["name"],
-        "kit": gathered.rules["kit"],
+        "versions": gathered.rules["versions"],
         "root_seed": gathered.rules["root_seed"],
         "metric": gathered.metric,
-        "pairs": list(gathered.pairs),
+        "pairs": list(gathered.tasks),
         "seeds": list(gathered.seeds),
         "submissions": list(gathered.submissions),
         "pipelines": [
@@ -73,7 +73,7 @@ def notes(report: dict[str, Any]) -> list[str]:
         f"({report['resamples']} draws, seed {report['bootstrap_seed']})."
     )
     if not reason and n < FEW:
-        found.append(f"{n} submissions are few: below {FEW} such an interval is narrower than it says.")
+        found.append(f"{n} submissions are few: with fewer than {FEW} such an interval covers less than 95 %.")
     return found + [f"left out: {line}" for line in report["left_out"]]
 
 

@@ -5,27 +5,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from evaluator.errors import ConfigurationError
-from evaluator.history.groups import METRICS, Condition, budget_and_minutes, over
-from evaluator.purchase.heat import REFERENCE, HeatMap, condition_heat_maps
-from evaluator.purchase.rounds import Pair
+from evaluator.history.groups import Condition, over
 from evaluator.report.proxy_correlation import stand_in
 from evaluator.scoring.comparisons import Difference, Finding, compare, means
 from evaluator.scoring.curves import areas
 from evaluator.scoring.gap import shares
+from evaluator.scoring.metrics import METRICS
 from evaluator.scoring.power import sensitivity
 from evaluator.scoring.ranking import mean_ranks, win_tie_loss
 from evaluator.scoring.scores import Scores
+from evaluator.track import Run
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the report; raised when a key changes its meaning."""
+REFERENCE = "random"
 CEILING = "full_pool"
 LOSES = {Finding.BETTER: "loses more", Finding.WORSE: "loses less"}
 """What it means that a strategy's public scores are further above its hidden ones than the reference's are."""
@@ -65,8 +65,6 @@ class Asked:
             raise ConfigurationError(f"the wanted difference is {self.wanted}; it must lie between 0 and 1, e.g. 0.01")
         if not 0 < self.alpha < self.power < 1 or self.root < 0:
             raise ConfigurationError(f"alpha {self.alpha}, power {self.power}, seed {self.root}: 0 < alpha < power < 1, seed >= 0")
-        if self.hidden is not None:  # 987:42.0 is 987:42
-            object.__setattr__(self, "hidden", tuple(dict.fromkeys(Pair.parse(name).name for name in self.hidden)))
 
 
 def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked: Asked) -> dict[str, Any]:
@@ -79,9 +77,13 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
     if asked.reference is not None and not any(_resolved(asked.reference, condition) for condition in shown):
         known = sorted({name for condition in shown for name in condition.strategies})
         raise ConfigurationError(f"no cell of the reference {asked.reference!r} is stored; there are {', '.join(known)}")
-    stored = {pair for condition in shown for pair in condition.pairs}
-    if unknown := [pair for pair in asked.hidden or () if pair not in stored]:
-        raise ConfigurationError(f"no cell of the hidden pair {unknown[0]} is stored; there are {', '.join(sorted(stored))}")
+    if asked.hidden is not None and shown:  # 987:42.0 is 987:42
+        hidden = tuple(dict.fromkeys(shown[0].track.task_name(name) for name in asked.hidden))
+        asked = replace(asked, hidden=hidden)
+        stored = {task for condition in shown for task in condition.tasks}
+        if unknown := [task for task in hidden if task not in stored]:
+            word = shown[0].track.task_word
+            raise ConfigurationError(f"no cell of the hidden {word} {unknown[0]} is stored; there are {', '.join(sorted(stored))}")
     return {
         "schema": SCHEMA,
         "family": asked.family,
@@ -98,12 +100,12 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
     metric = asked.metric or condition.metric
     reference = _resolved(asked.reference or REFERENCE, condition)
     ceiling = _resolved(asked.ceiling, condition)
-    whole = None if ceiling in (None, reference) else condition.whole_pool(ceiling, metric)
-    # Who was given the whole pool is no competitor: it is in no family of tests and in no ranking.
+    whole = None if ceiling in (None, reference) else condition.whole(ceiling, metric)
+    # A strategy that had everything is no competitor: it is in no family of tests and in no ranking.
     whole = None if condition.strategies == (ceiling,) else whole
     compared = tuple(s for s in condition.strategies if whole is None or s != ceiling)
     everything = condition.scores(metric)
-    pairs = tuple(p for p in condition.pairs if any((s, p, n) in condition.cells for s in compared for n in condition.seeds))
+    pairs = tuple(p for p in condition.tasks if any((s, p, n) in condition.cells for s in compared for n in condition.seeds))
     values = everything.on(pairs).values[[everything.index(s) for s in compared]]
     scores = Scores(compared, pairs, everything.seeds, values)
     main = over(condition, compared, pairs)
@@ -112,26 +114,27 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         top = np.broadcast_to(whole, (1, *values.shape[1:]))
         with_ceiling = Scores((*compared, ceiling), pairs, everything.seeds, np.concatenate([values, top]))
     differences = _differences(scores, main, reference, asked)
-    maps = condition_heat_maps(condition, compared, metric, reference, 1 - asked.alpha)
+    maps = _maps(condition, compared, metric, reference, 1 - asked.alpha)
+    track = condition.track
     profile = condition.rules["profile"]
     return {
         "profile": profile["name"],
         "pipeline": condition.pipeline["name"],
         "proxy": condition.proxy,
-        "label_quality": condition.rules["label_quality"],
+        "track": track.name,
         "score_split": condition.rules["score_split"],
-        "kit": condition.rules["kit"],
+        **{name: condition.rules[name] for name in track.spec_rules},
+        "version": condition.rules["version"],
+        "versions": condition.rules["versions"],
         "root_seed": condition.rules["root_seed"],
         "device": condition.rules["device"],
-        "on_timeout": condition.rules["on_timeout"],
-        "restart": condition.rules["restart"],
         "data": condition.rules["data"],
         "weights": condition.weights,
         "metric": metric,
         "reference": reference,
-        "ceiling": None if ceiling is None else {"strategy": ceiling, "whole_pool": whole is not None},
+        "ceiling": None if ceiling is None else {"strategy": ceiling, "everything": whole is not None},
         "strategies": [_counts(condition, name, pairs) for name in condition.strategies],
-        "pairs": [{"pair": p, "budget": round(budget_and_minutes(p)[0] * profile["budget_scale"])} for p in pairs],
+        "pairs": [{"pair": p} | track.task_figures(profile, p) for p in pairs],
         "over_pairs": list(main),
         "seeds": list(scores.seeds),
         "means": [
@@ -142,7 +145,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "shares": _shares(with_ceiling, main, reference, ceiling, asked),
         "matrix": _matrix(scores, asked),
         "ranks": [{"strategy": r.strategy, "rank": _maybe(r.rank)} for r in mean_ranks(scores.on(main), 1 - asked.alpha)],
-        "areas": [_area(scores.on(members), label, reference, asked) for label, members in _curves(main)],
+        "areas": [_area(scores.on(members), label, cost, reference, asked) for label, members, cost in track.curves(main)],
         "public_minus_hidden": _public_minus_hidden(condition, scores, reference, maps, asked),
         "heat_maps": maps,
         "stand_in": stand_in(condition, found, set(compared), main, metric, asked.root) if condition.proxy else None,
@@ -206,20 +209,28 @@ def _matrix(scores: Scores, asked: Asked) -> dict[str, Any] | None:
     }
 
 
-def _curves(pairs: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """Budget curves that the pairs allow, with how each is made: one per time that has two budgets; else one over all pairs."""
-    at: dict[float, list[str]] = defaultdict(list)
-    for pair in pairs:
-        at[budget_and_minutes(pair)[1]].append(pair)
-    found = [(f"pairs of {minutes:g} minutes", tuple(members)) for minutes, members in sorted(at.items()) if len(members) > 1]
-    if found:
-        return found
-    several = len({budget_and_minutes(pair)[0] for pair in pairs}) > 1
-    return [("all pairs, whose times differ, too", tuple(pairs))] if several else []
+def _maps(
+    condition: Condition, strategies: Sequence[str], metric: str, reference: str | None, level: float
+) -> list[dict[str, Any]]:
+    """The track's own maps of the strategies' cells."""
+    runs = [
+        Run(
+            name,
+            task,
+            seed,
+            cell["verdict"],
+            condition.value((name, task, seed), metric) if cell["scored"] else None,
+            condition.track.figures(cell),
+        )
+        for (name, task, seed), cell in condition.cells.items()
+        if name in strategies
+    ]
+    how = {"metric": metric, "seeds": None, "reference": reference, "level": level}
+    return condition.track.maps(condition.rules["profile"], runs, None, strategies, **how)
 
 
-def _area(scores: Scores, label: str, reference: str | None, asked: Asked) -> dict[str, Any]:
-    found = areas(scores, [budget_and_minutes(pair)[0] for pair in scores.pairs])
+def _area(scores: Scores, label: str, cost: Sequence[float], reference: str | None, asked: Asked) -> dict[str, Any]:
+    found = areas(scores, list(cost))
     against = _differences(found, found.pairs, reference, asked)[: len(scores.strategies) - 1]
     return {
         "curve": label,
@@ -233,15 +244,15 @@ def _area(scores: Scores, label: str, reference: str | None, asked: Asked) -> di
 
 
 def _public_minus_hidden(
-    condition: Condition, scores: Scores, reference: str | None, maps: Sequence[HeatMap], asked: Asked
+    condition: Condition, scores: Scores, reference: str | None, maps: Sequence[dict[str, Any]], asked: Asked
 ) -> dict[str, Any] | None:
     """What strategies lose on pairs that they were not tuned to, paired by seed; None without public or without hidden pairs.
 
     Hidden pairs may be harder for everybody, so that a strategy's loss is held against the reference's, too.
     """
-    public = {f"{pair['labels']}:{pair['minutes']:g}" for pair in condition.rules["profile"]["round"]["pairs"]}
+    public = condition.track.public_tasks(condition.rules["profile"])
     if wrong := public & set(asked.hidden or ()):
-        raise ConfigurationError(f"the pair {min(wrong)} is a public one of the round; name hidden pairs that are not")
+        raise ConfigurationError(f"--hidden {min(wrong)}: this is a public {condition.track.task_word} of the round; name others")
     of_grid = {cell["pair"] for heat in maps for row in heat["submissions"][:1] for cell in row["cells"]}
     drawn = set(scores.pairs) - public - of_grid if asked.hidden is None else set(asked.hidden)
     shown, hidden = ([pair for pair in scores.pairs if pair in kind] for kind in (public, drawn))

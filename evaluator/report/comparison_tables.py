@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.report.format import NAMES, Block, figure, markdown_rows, plain, signed
-from evaluator.report.heat_tables import heat_blocks, show_heat_map
 from evaluator.scoring.agreement import FEW
 from evaluator.scoring.scores import OVER_PAIRS
+from evaluator.track import Track, Tracks
 
 ABREAST = 10
 """Columns of the matrix that stand side by side."""
@@ -23,13 +23,14 @@ _SHORT = {"one seed decides nothing": "one seed", "no seed in common": "no seed"
 _STYLES = {"better": "green", "worse": "red", "loses more": "red", "loses less": "green"}
 
 
-def show_comparison(console: Console, report: dict[str, Any]) -> None:
+def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) -> None:
     """All tables, and under each what a reader must know."""
     for table in report["tables"]:
-        console.print(Text(heading(table), style="bold yellow" if table["proxy"] else "bold"))
+        track = _track(tracks, table)
+        console.print(Text(heading(track, table), style="bold yellow" if table["proxy"] else "bold"))
         for line in marks(table):
             console.print(Text(line, style="yellow"))
-        for block in blocks(report, table):
+        for block in blocks(report, table, track):
             shown = Table(title=block.title, title_justify="left", box=None, pad_edge=False)
             for i, name in enumerate(block.headers):
                 shown.add_column(Text(name), justify="right" if i and name != "finding" else "left", overflow="fold")
@@ -38,7 +39,7 @@ def show_comparison(console: Console, report: dict[str, Any]) -> None:
             console.print(shown)
             console.print()
         for heat in table["heat_maps"]:
-            show_heat_map(console, heat)
+            track.show_map(console, heat)
         for note in notes(report, table):
             console.print(Text("  " + note, style="dim"))
         console.print()
@@ -46,16 +47,17 @@ def show_comparison(console: Console, report: dict[str, Any]) -> None:
         console.print(Text(f"left out: {line}", style="dim"))
 
 
-def markdown(report: dict[str, Any]) -> str:
+def markdown(report: dict[str, Any], tracks: Tracks) -> str:
     """The same as a page of Markdown."""
     lines = []
     for table in report["tables"]:
-        lines += [f"## {heading(table)}", ""]
+        track = _track(tracks, table)
+        lines += [f"## {heading(track, table)}", ""]
         for mark in marks(table):
             lines += [f"**{plain(mark)}**", ""]
-        for block in blocks(report, table):
+        for block in blocks(report, table, track):
             lines += [f"### {block.title}", "", *markdown_rows(block), ""]
-        for block in (block for heat in table["heat_maps"] for block in heat_blocks(heat)):
+        for block in (block for heat in table["heat_maps"] for block in track.map_blocks(heat)):
             lines += [f"### {block.title}", "", *markdown_rows(block), ""]
         lines += [*(f"- {plain(note)}" for note in notes(report, table)), ""]
     if report["left_out"]:
@@ -63,12 +65,18 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def heading(table: dict[str, Any]) -> str:
+def _track(tracks: Tracks, table: dict[str, Any]) -> Track:
+    found = tracks.of(table)
+    assert found is not None  # the report was made of cells of known tracks
+    return found
+
+
+def heading(track: Track, table: dict[str, Any]) -> str:
     """Which condition a table is of."""
-    quality = table["label_quality"]
-    labels = "clean labels" if quality == 1 else f"label quality {quality:g}"
+    own = track.heading({name: table[name] for name in track.conditions})
     mark = "PROXY " if table["proxy"] else ""
-    return f"{mark}profile {table['profile']}, pipeline {table['pipeline']}, {labels}, {table['score_split']} split"
+    parts = [f"{mark}profile {table['profile']}", f"pipeline {table['pipeline']}", own, f"{table['score_split']} split"]
+    return ", ".join(part for part in parts if part)
 
 
 def marks(table: dict[str, Any]) -> list[str]:
@@ -82,19 +90,22 @@ def marks(table: dict[str, Any]) -> list[str]:
             found.append(f"Rank correlation with {row['pipeline']}: not measured ({tau['reason']}).")
             continue
         spread = "" if tau["low"] is None else f" [{tau['low']:.2f}, {tau['high']:.2f}]"
-        few = f"; fewer than {FEW} strategies: the interval is narrower than it says" if tau["n"] < FEW else ""
+        few = f"; fewer than {FEW} strategies: the interval covers less than 95 %" if tau["n"] < FEW else ""
         found.append(f"Rank correlation with {row['pipeline']}: Kendall's tau-b {tau['value']:.2f}{spread} over {over}{few}.")
     if not table["stand_in"]:
         found.append("Rank correlation with a full training: not measured (none is stored under the same rules).")
     return found
 
 
-def blocks(report: dict[str, Any], table: dict[str, Any]) -> Iterator[Block]:
+def blocks(report: dict[str, Any], table: dict[str, Any], track: Track) -> Iterator[Block]:
     """The tables of one condition."""
     if len(table["over_pairs"]) > 1:
         yield overall_block(report, table)
     for row in table["pairs"]:
-        yield _scores(report, table, row["pair"], f"{NAMES[table['metric']]} at {row['pair']} ({row['budget']} labels)")
+        figures = track.task_title({name: value for name, value in row.items() if name != "pair"})
+        yield _scores(
+            report, table, row["pair"], f"{NAMES[table['metric']]} at {row['pair']}" + (f" ({figures})" if figures else "")
+        )
     yield from area_blocks(table)
     yield from hidden_blocks(table)
     yield from matrix_blocks(table)
@@ -114,7 +125,7 @@ def overall_block(report: dict[str, Any], table: dict[str, Any]) -> Block:
 
 
 def area_blocks(table: dict[str, Any]) -> Iterator[Block]:
-    """The area under every budget curve."""
+    """The area under every curve along what tasks cost."""
     for area in table["areas"]:
         others = {row["strategy"]: row for row in area["differences"]}
         rows = [
@@ -122,7 +133,7 @@ def area_blocks(table: dict[str, Any]) -> Iterator[Block]:
             for row in sorted(area["means"], key=_height)
         ]
         headers = ("strategy", "area", f"to {table['reference']}", "p Holm", "finding")
-        yield Block(f"area under the budget curve: {area['curve']}", headers if others else headers[:2], _cut(rows, others))
+        yield Block(f"area under the curve: {area['curve']}", headers if others else headers[:2], _cut(rows, others))
 
 
 def hidden_blocks(table: dict[str, Any]) -> Iterator[Block]:
@@ -164,7 +175,7 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
     """How the figures came about, and what was left out, a line each."""
     level = f"{100 * (1 - report['alpha']):g} %"
     found = [
-        f"{len(table['seeds'])} seeds, root seed {table['root_seed']}, kit {table['kit']}, training on {table['device']}. "
+        f"{len(table['seeds'])} seeds, root seed {table['root_seed']}, training on {table['device']}. "
         f"Brackets: {level} t intervals over seeds; differences are paired by seed."
     ]
     if any(row["p_holm"] is not None for row in table["differences"]):
@@ -191,7 +202,9 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
     if failed:
         by = Counter(row["strategy"] for row in failed)
         count = ", ".join(f"{name} {n}" for name, n in by.items())
-        found.append(f"failed cells: {len(failed)} ({count}); left out as NaN, which flatters who fails where it is hard:")
+        found.append(
+            f"failed cells: {len(failed)} ({count}); excluded from the means. A strategy that fails on hard pairs therefore looks better than it is:"
+        )
         found += [
             f"  failed: {f['strategy']} at {f['pair']}, seed {f['seed']}: {f['verdict']}: {_brief(f)}" for f in failed[:NAMED]
         ]
@@ -259,16 +272,16 @@ def _gap_notes(table: dict[str, Any]) -> list[str]:
     if ceiling is None or table["reference"] is None:
         return ["share of the gap: not measured (no cell of the ceiling or of the reference is stored)."]
     name = ceiling["strategy"]
-    if ceiling["whole_pool"]:
-        found = [f"{name} bought the whole pool: it is the ceiling of every pair, and in no test and no ranking."]
+    if ceiling["everything"]:
+        found = [f"{name} had everything there is to have: it is the ceiling of every pair, and in no test and no ranking."]
     else:
-        found = [f"{name} never bought the whole pool: as a ceiling it stands for what it bought within each pair's budget."]
+        found = [f"{name} never had everything there is to have: as a ceiling it counts with what it had at each pair."]
     reasons = Counter(row["reason"] for row in table["shares"] if row["reason"] and row["strategy"] == name)
     return found + [f"no share of the gap ({n} of the tables): {reason}." for reason, n in reasons.items()]
 
 
 def _whole(table: dict[str, Any]) -> str | None:
-    return table["ceiling"]["strategy"] if table["ceiling"] and table["ceiling"]["whole_pool"] else None
+    return table["ceiling"]["strategy"] if table["ceiling"] and table["ceiling"]["everything"] else None
 
 
 def _cut(rows: list[tuple[str, ...]], others: dict[str, Any]) -> tuple[tuple[str, ...], ...]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 NAMES = {"macro_f1": "macro F1", "accuracy": "accuracy", "hamming_loss": "1 - Hamming loss"}
+"""Of metrics, as scores of which more is better."""
+LOSSES = {"hamming_loss": "Hamming loss"}
+"""Of metrics, as they are stored, where that is a loss."""
 
 
 @dataclass(frozen=True)

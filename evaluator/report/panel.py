@@ -1,4 +1,4 @@
-"""The table of a panel: a row per pipeline, their mean, and a column per pair."""
+"""The table of a panel: a row per pipeline, their mean, and a column per task."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from rich.table import Table
 from evaluator.report.format import figure, verdicts
 
 
-def panel_table(summary: dict[str, Any]) -> Table:
-    """What every pipeline of the panel makes of the same purchases: macro F1 per pair, and its score over the pairs."""
-    table = Table(title="macro F1 by pipeline, on the same purchases", title_justify="left", box=None, pad_edge=False)
+def panel_table(summary: dict[str, Any], word: str) -> Table:
+    """What every pipeline of the panel makes of the same answers: macro F1 per task, and its score over the tasks."""
+    table = Table(title="macro F1 by pipeline, on the same answers", title_justify="left", box=None, pad_edge=False)
     table.add_column("pipeline")
     table.add_column("verdict")
-    for row in summary["pairs"]:
-        table.add_column(row["pair"], justify="right")
+    for row in summary[f"{word}s"]:
+        table.add_column(row[word], justify="right")
     table.add_column("mean", justify="right")
     table.add_column("training", justify="right")
     for row in summary["panel"]:
-        per_pair = [_mean(pair["metrics"]) for pair in row["pairs"]]
+        per_pair = [_mean(pair["metrics"]) for pair in row[f"{word}s"]]
         score = figure(row["score"]["macro_f1"]) if row["score"] else "no score"
         style = None if row["score"] else "red"
         table.add_row(row["name"], verdicts(row["verdicts"]), *per_pair, score, f"{row['seconds']:.1f} s", style=style)
     table.add_section()
     score = summary["score"]
     whole = f"mean of the {_number(len(summary['panel']))}"
-    figures = [_mean(row["metrics"]) for row in summary["pairs"]]
+    figures = [_mean(row["metrics"]) for row in summary[f"{word}s"]]
     last = figure(score["macro_f1"]) if score else "no score"
     table.add_row(whole, summary["verdict"], *figures, last, "", style="bold" if score else "bold red")
     return table
@@ -35,7 +35,9 @@ def panel_table(summary: dict[str, Any]) -> Table:
 def panel_notes(summary: dict[str, Any]) -> list[str]:
     """What a reader must know of the pipelines, a line each."""
     names = len(summary["panel"])
-    found = [f"every purchase was made once and trained on by {names} pipelines; the score is their mean."]
+    found = [
+        f"the submission ran once per task and seed, and {names} pipelines were trained on its answer; the score is their mean."
+    ]
     fitted = [row for row in summary["panel"] if row["fitted_from"]]
     found += [fitted_note(row["name"], row["fitted_from"], row["pipeline"]) for row in fitted]
     return found

@@ -34,7 +34,7 @@ def _measured(
     both = [
         (name, theirs[proxy.digests[name]]) for name in proxy.strategies if name in strategies and proxy.digests[name] in theirs
     ]
-    shared = [p for p in pairs if p in full.pairs]
+    shared = [p for p in pairs if p in full.tasks]
     seeds = sorted(set(proxy.seeds) & set(full.seeds))
     values = np.array(
         [

@@ -3,8 +3,8 @@
 Ray starts, watches and, where a node dies, starts again; everything else is the local executor's: which cells are missing, what is
 stored, what a failure is. The driver alone writes results, so that a cell that ran twice because a node died is stored once.
 
-- A **purchase** has a clock that is part of the rules. It is given a node by itself: all CPUs of it, and no second purchase. While
-  purchases are made no training of this sweep runs.
+- A **submission** runs against a clock that is part of the rules. It is given a node by itself: all CPUs of it, and no second
+  submission. While submissions run no training of this sweep runs.
 - A **training** takes as many CPUs as it has threads, and one GPU where it uses one. Ray packs them.
 
 Nodes see the same files under the same paths (a shared file system): the checkout, the data with its cache, submissions, results.
@@ -26,11 +26,11 @@ from typing import Any
 
 from evaluator import __version__
 from evaluator.errors import ConfigurationError, KitError
-from evaluator.purchase.purchased import CellInputs, Purchased, buy
-from evaluator.purchase.sets import RoundSets
-from evaluator.purchase.spec import CellSpec
-from evaluator.runner.workers import Failure, Outcome, Training, Work, judged, model_of
+from evaluator.machine import load
+from evaluator.records import Answer, CellSpec
+from evaluator.runner.workers import Failure, Judging, Outcome, Work, judged, model_of
 from evaluator.submission.source import read_source
+from evaluator.track import CellInputs, Track
 
 RETRIES = 3
 """How often a task whose node or process died is tried again."""
@@ -39,15 +39,16 @@ KIT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Order:
-    """A purchase on its way to a node, whose sandbox is made there."""
+    """A submission on its way to a node, whose sandbox is made there."""
 
+    track: Track
     spec: CellSpec
     path: Path
     weights_dir: Path | None
 
 
-class ClusterSlots:
-    """Places on a Ray cluster; a context that leaves nothing running. Used as ``slots.Slots`` is.
+class ClusterWorkers:
+    """Places on a Ray cluster; a context that leaves nothing running. Used as ``workers.Workers`` is.
 
     Args:
         address: ``auto`` for the cluster that runs here, ``HOST:PORT`` or ``ray://HOST:PORT`` for another, ``local`` to start one
@@ -66,17 +67,17 @@ class ClusterSlots:
             _connect(self._ray, address)
         self._options = {"num_cpus": threads, "num_gpus": int(gpu), "max_retries": RETRIES}
         self._work = work
-        self._shared: dict[int, tuple[RoundSets, Any]] = {}  # held, so that no other object gets the number of one
+        self._shared: dict[int, tuple[Any, Any]] = {}  # held, so that no other object gets the number of one
         self._under_way: set[Any] = set()
 
     @property
     def count(self) -> int:
-        """Trainings that the cluster has room for now."""
+        """Judgings that the cluster has room for now."""
         room = self._ray.cluster_resources()
         each = "GPU" if self._options["num_gpus"] else "CPU"
         return max(1, int(room.get(each, 1) // (self._options["num_gpus"] or self._options["num_cpus"])))
 
-    def __enter__(self) -> ClusterSlots:
+    def __enter__(self) -> ClusterWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,27 +95,27 @@ class ClusterSlots:
             self._ray.shutdown()
 
     def train(
-        self, tasks: Iterable[Training], started: Callable[[Training], None] = lambda task: None
-    ) -> Iterator[tuple[Training, Outcome]]:
+        self, tasks: Iterable[Judging], started: Callable[[Judging], None] = lambda task: None
+    ) -> Iterator[tuple[Judging, Outcome]]:
         """Do all tasks; each comes back when it is done, whatever became of the node it was on.
 
         Raises:
             KitError: what a task met and no other task could do without; the others are ended.
         """
         remote = self._ray.remote(_train).options(**self._options)
-        pending: dict[Any, list[Training]] = {}
+        pending: dict[Any, list[Judging]] = {}
         for _, neighbours in groupby(tasks, model_of):
             group = list(neighbours)
             # The first trains their model; the splits of the others are other images for it.
-            sets = [self._reference(task.sets) for task in group if task.sets is not None]
-            light = [replace(task, sets=None) for task in group]
+            sets = [self._reference(task.data) for task in group if task.data is not None]
+            light = [replace(task, data=None) for task in group]
             pending[remote.remote(self._work, light, fingerprint(), *sets)] = group
             for task in group:
                 started(task)
         yield from self._results(pending)
 
-    def buy(self, wanted: Iterable[tuple[CellSpec, CellInputs]]) -> Iterator[tuple[CellSpec, Purchased | Failure]]:
-        """Make purchases, each on a node that it has for itself; one whose node dies is made again on another.
+    def obtain(self, track: Track, wanted: Iterable[tuple[CellSpec, CellInputs]]) -> Iterator[tuple[CellSpec, Answer | Failure]]:
+        """Obtain answers, each on a node that it has for itself; where the node dies, again on another.
 
         Raises:
             KitError: as ``train``.
@@ -126,11 +127,11 @@ class ClusterSlots:
             for node, cpus in _nodes(self._ray).items():
                 if waiting and node not in taken:
                     spec, inputs, tries = waiting.popleft()
-                    order = Order(spec, inputs.path, inputs.weights_dir)
+                    order = Order(track, spec, inputs.path, inputs.weights_dir)
                     strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
                     # Tried again here and not by Ray, which would wait for the node that died.
-                    remote = self._ray.remote(_buy).options(num_cpus=cpus, max_retries=0, scheduling_strategy=strategy)
-                    reference = remote.remote(order, self._reference(inputs.sets), fingerprint())
+                    remote = self._ray.remote(_obtain).options(num_cpus=cpus, max_retries=0, scheduling_strategy=strategy)
+                    reference = remote.remote(order, self._reference(inputs.data), fingerprint())
                     busy[reference] = (node, spec, inputs, tries)
                     self._under_way.add(reference)
             if not busy:
@@ -147,7 +148,7 @@ class ClusterSlots:
                 else:
                     yield spec, outcome
 
-    def _results(self, pending: dict[Any, list[Training]]) -> Iterator[tuple[Training, Outcome]]:
+    def _results(self, pending: dict[Any, list[Judging]]) -> Iterator[tuple[Judging, Outcome]]:
         self._under_way |= set(pending)
         try:
             while pending:
@@ -184,11 +185,11 @@ class ClusterSlots:
             raise outcome
         return outcome
 
-    def _reference(self, sets: RoundSets) -> Any:
+    def _reference(self, data: Any) -> Any:
         """Labels and places of the images, sent to every node once."""
-        if id(sets) not in self._shared:
-            self._shared[id(sets)] = sets, self._ray.put(sets)
-        return self._shared[id(sets)][1]
+        if id(data) not in self._shared:
+            self._shared[id(data)] = data, self._ray.put(data)
+        return self._shared[id(data)][1]
 
 
 def fingerprint() -> str:
@@ -203,28 +204,29 @@ def _fingerprint() -> str:
     return f"{__version__} {hashlib.sha256(chr(10).join(rows).encode()).hexdigest()[:16]}"
 
 
-def _train(work: Work, tasks: list[Training], expected: str, *sets: RoundSets) -> list[Any]:
+def _train(work: Work, tasks: list[Judging], expected: str, *data: Any) -> list[Any]:
     """On a node: the trainings of one model, one after the other."""
-    pairs = zip(tasks, sets, strict=True)
     return [
-        _guarded(lambda t=task, s=own: work(replace(t, sets=s)), [*_places(own), task.checkpoint.parent.parent], expected)
-        for task, own in pairs
+        _guarded(lambda t=task, d=own: work(replace(t, data=d)), [*task.track.places(own), task.checkpoint.parent.parent], expected)
+        for task, own in zip(tasks, data, strict=True)
     ]
 
 
-def _buy(order: Order, sets: RoundSets, expected: str) -> Any:
-    """On a node: a purchase."""
+def _obtain(order: Order, data: Any, expected: str) -> Any:
+    """On a node: an answer."""
 
-    def make() -> Purchased:
+    def make() -> Answer:
         from evaluator.sandbox.tiers import choose
 
         found = read_source(order.path).digest
         if found != order.spec.submission_digest:
             raise ConfigurationError(f"on {socket.gethostname()} the submission {order.path} has other files than on the driver")
         sandbox = choose(order.spec.tier, gpu=order.spec.device.startswith("cuda"))
-        return buy(order.spec, CellInputs(order.path, sets, sandbox, order.weights_dir))
+        inputs = CellInputs(order.path, data, sandbox, order.weights_dir, load().busy())
+        return order.track.obtain(order.spec, inputs, lambda what, share: None)
 
-    return _guarded(make, [*_places(sets), order.path, *([order.weights_dir] if order.weights_dir else [])], expected)
+    given = [order.path, *([order.weights_dir] if order.weights_dir else [])]
+    return _guarded(make, [*order.track.places(data), *given], expected)
 
 
 def _guarded(work: Callable[[], Any], places: list[Path], expected: str) -> Any:
@@ -246,10 +248,6 @@ def _guarded(work: Callable[[], Any], places: list[Path], expected: str) -> Any:
         return error
     except Exception as error:  # our own fault must not take the other cells with it
         return Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc())
-
-
-def _places(sets: RoundSets) -> list[Path]:
-    return [path for images in sets.images.values() for path in (images.path, images.embeddings) if path is not None]
 
 
 def _nodes(ray: Any) -> dict[str, float]:

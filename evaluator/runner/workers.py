@@ -1,10 +1,13 @@
-"""Slots: processes that train at the same time, each one cell after the other.
+"""Workers that judge: processes side by side, each at one cell after the other.
 
-A slot is a process of its own, started anew (not forked, so that no lock or CUDA context is copied) when it is first needed and
-kept for the whole sweep, since importing torch takes seconds. It gets its tasks and gives its results through a pipe. One that dies
-takes the cell it was at with it, no other: its place is filled and the rest goes on. One whose device failed can compute nothing
-more on it and is ended; its cell is given once more, to the process that comes after it. Nothing of a submission ever runs in a
-slot, and no slot does anything while a submission runs: that is the runner's order of things.
+A worker is a process of its own, started anew (not forked, so that no lock or CUDA context is copied) when it is first needed and
+kept for the whole run, since importing torch takes seconds. It gets its tasks and gives its results through a pipe. When it dies, it
+takes the cell it was at with it, no other: its place is filled and the rest goes on. A worker whose device failed can compute nothing
+more on it and is ended; its cell is given once more, to the process that comes after it. Nothing of a submission ever runs in such a
+worker, and none of them does anything while a submission runs: that is the runner's order of things.
+
+Pools of the standard library and of loky lose their other tasks when one process is killed, and cannot give a task to a new process
+because a device failed; that is why this one is our own.
 """
 
 from __future__ import annotations
@@ -26,24 +29,23 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError
-from evaluator.purchase.cell import LastModel, judge
-from evaluator.purchase.purchased import Purchased
-from evaluator.purchase.sets import RoundSets
-from evaluator.purchase.spec import CellSpec
+from evaluator.records import Answer, CellSpec
+from evaluator.track import Judged, Track
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
-    """A cell whose purchase is made: what is left of it needs no submission.
+class Judging:
+    """A cell whose answer is there: what is left of it needs no submission.
 
     Attributes:
-        reused: the purchase is of an earlier run.
-        sets: None on its way into a process that has them already.
+        data: what the track judges on; None on its way into a process that has it already.
+        reused: the answer is of an earlier run.
     """
 
+    track: Track
     spec: CellSpec
-    sets: RoundSets | None
-    purchased: Purchased
+    data: Any
+    answer: Answer
     checkpoint: Path
     reused: bool
 
@@ -60,32 +62,34 @@ class Failure:
     device_lost: bool = False
 
 
-Outcome = dict[str, Any] | Failure
-Work = Callable[[Training], dict[str, Any]]
+Outcome = Judged | Failure
+Work = Callable[[Judging], Judged]
+
+_CACHE: dict[str, Any] = {}
+"""What the cell before left in this process."""
 
 
-_LAST = LastModel()
-"""Of this process."""
+def judged(task: Judging) -> Judged:
+    """Train and score: what a worker does. Cells in a row that differ in the split that is scored alone are trained once."""
+    return task.track.judge(task.spec, task.data, task.answer, _silent, checkpoint=task.checkpoint, cache=_CACHE)
 
 
-def judged(task: Training) -> dict[str, Any]:
-    """Train and score: what a slot does. Cells in a row that differ in the split that is scored alone are trained once."""
-    assert task.sets is not None
-    return judge(task.spec, task.sets, task.purchased, checkpoint=task.checkpoint, last=_LAST)
-
-
-def model_of(task: Training) -> tuple[str, str]:
+def model_of(task: Judging) -> tuple[str, str]:
     """Tells apart the models that tasks train."""
-    return task.purchased.checksum, task.spec.training_digest()
+    return task.answer.checksum, task.spec.model_digest()
 
 
-class Slots:
+def _silent(what: str, share: float) -> None:
+    """Progress within a cell is not told across processes."""
+
+
+class Workers:
     """Processes for trainings; a context that leaves none of them behind.
 
     Args:
         count: how many train at once, 1 or more.
-        devices: CUDA devices as ``CUDA_VISIBLE_DEVICES`` names them; slot k sees the k-th of them, round and round. Empty: every
-            slot sees what this process sees.
+        devices: CUDA devices as ``CUDA_VISIBLE_DEVICES`` names them; worker k sees the k-th of them, assigned round-robin. Empty: every
+            worker sees what this process sees.
         work: what is done with a task; a function of a module, since the processes import it.
 
     Raises:
@@ -96,9 +100,9 @@ class Slots:
         if count < 1:
             raise ConfigurationError(f"--workers is {count}; it must be 1 or more")
         self.count = count
-        self._slots = [_Slot(work, devices[k % len(devices)] if devices else None) for k in range(count)]
+        self._places = [_Place(work, devices[k % len(devices)] if devices else None) for k in range(count)]
 
-    def __enter__(self) -> Slots:
+    def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,12 +110,12 @@ class Slots:
 
     def close(self) -> None:
         """End every process, whatever it is at. May be called again."""
-        for slot in self._slots:
-            slot.end()
+        for place in self._places:
+            place.end()
 
     def train(
-        self, tasks: Iterable[Training], started: Callable[[Training], None] = lambda task: None
-    ) -> Iterator[tuple[Training, Outcome]]:
+        self, tasks: Iterable[Judging], started: Callable[[Judging], None] = lambda task: None
+    ) -> Iterator[tuple[Judging, Outcome]]:
         """Do all tasks, as many at a time as there are slots; each comes back when it is done.
 
         A task whose device fails is done once more, in a new process, which goes on from its last checkpoint.
@@ -124,60 +128,60 @@ class Slots:
         """
         again: set[int] = set()
         waiting = deque(deque(group) for _, group in groupby(tasks, model_of))
-        busy: dict[Connection, _Slot] = {}
+        busy: dict[Connection, _Place] = {}
         try:
-            while waiting or busy or any(slot.next for slot in self._slots):
-                for slot in self._slots:
-                    if slot.task is None and (slot.next or waiting):
-                        slot.next = slot.next or waiting.popleft()
-                        task = slot.next.popleft()
-                        busy[slot.give(task)] = slot
+            while waiting or busy or any(place.next for place in self._places):
+                for place in self._places:
+                    if place.task is None and (place.next or waiting):
+                        place.next = place.next or waiting.popleft()
+                        task = place.next.popleft()
+                        busy[place.give(task)] = place
                         started(task)
                 for connection in wait(list(busy)):
-                    slot = busy.pop(connection)  # type: ignore[arg-type]
-                    task, outcome = slot.take()
+                    place = busy.pop(connection)  # type: ignore[arg-type]
+                    task, outcome = place.take()
                     if isinstance(outcome, Failure) and outcome.device_lost and id(task) not in again:
                         print(f"warning: {outcome.reason}; it is done again in a new process", file=sys.stderr)
                         again.add(id(task))
-                        slot.next.appendleft(task)
+                        place.next.appendleft(task)
                         continue
                     yield task, outcome
         finally:
-            for slot in busy.values():
-                slot.end()
-            for slot in self._slots:
-                slot.next.clear()
+            for place in busy.values():
+                place.end()
+            for place in self._places:
+                place.next.clear()
 
 
-class _Slot:
+class _Place:
     """One place, and the process that fills it now."""
 
     def __init__(self, work: Work, device: str | None) -> None:
-        self.task: Training | None = None
-        self.next: deque[Training] = deque()
+        self.task: Judging | None = None
+        self.next: deque[Judging] = deque()
         self._work, self._device = work, device
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
-        self._has: dict[int, RoundSets | None] = {}  # held, so that no other object gets the number of one
+        self._has: dict[int, Any] = {}  # held, so that no other object gets the number of one
 
-    def give(self, task: Training) -> Connection:
+    def give(self, task: Judging) -> Connection:
         """Hand over a task; the connection that becomes ready when it is done, or when the process is gone."""
         if self._process is None or not self._process.is_alive():
             self.end()
             self._start()
         assert self._connection is not None
-        key = id(task.sets)
+        key = id(task.data)
         try:
             if key not in self._has:
-                self._connection.send((key, task.sets))
-                self._has[key] = task.sets
-            self._connection.send((key, replace(task, sets=None)))
+                self._connection.send((key, task.data))
+                self._has[key] = task.data
+            self._connection.send((key, replace(task, data=None)))
         except OSError:
             pass  # it has died since; `take` finds that out and says how
         self.task = task
         return self._connection
 
-    def take(self) -> tuple[Training, Outcome]:
+    def take(self) -> tuple[Judging, Outcome]:
         """The task, and what became of it.
 
         Raises:
@@ -231,17 +235,17 @@ def _serve(connection: Connection, work: Work) -> None:
     # Ctrl-C goes to the whole group of processes; the sweep decides what becomes of its trainings.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sets: dict[int, RoundSets] = {}
+    data: dict[int, Any] = {}
     while True:
         try:
             key, given = connection.recv()
         except EOFError:
             return
-        if not isinstance(given, Training):
-            sets[key] = given
+        if not isinstance(given, Judging):
+            data[key] = given
             continue
         try:
-            outcome: Any = work(replace(given, sets=sets[key]))
+            outcome: Any = work(replace(given, data=data[key]))
         except KitError as error:
             outcome = error
         except DeviceError as error:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+METRICS = ("macro_f1", "accuracy", "hamming_loss")
+"""Names of the metrics that tables show, in their order."""
+
 
 @dataclass(frozen=True)
 class Metrics:

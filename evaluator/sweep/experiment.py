@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError
-from evaluator.history.index import Catalogue, Row, read_catalogue
-from evaluator.purchase.label_quality import quality_warnings
-from evaluator.purchase.pairs import NamedPair, choose_pairs
-from evaluator.purchase.profiles import Profile, profile_named
-from evaluator.purchase.purchased import CellInputs
-from evaluator.purchase.sets import RoundSets, provide_data, read_sets
-from evaluator.purchase.spec import CellSpec
+from evaluator.history.index import Index, Row, read_index
+from evaluator.machine import Load, cores, load, versions
+from evaluator.places import DATA
+from evaluator.records import CellSpec
 from evaluator.runner.cells import counting, log_name, plain
 from evaluator.sandbox.tier import Sandbox
 from evaluator.submission.source import Source, read_source
-from evaluator.sweep.plan import Plan, cores
 from evaluator.sweep.settings import Settings
-from evaluator.training import recipes
-
-Step = Callable[[str, int, int], None]
-"""Called with what is done, how far, and of how much."""
+from evaluator.track import CellInputs, Choices, Plan, Step, Track, Tracks, computed_by, in_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,79 +25,94 @@ class Experiment:
 
     Attributes:
         labels: what a submission is called in tables, by its digest and name.
-        plans: one per submission, label quality and split that is scored.
-        sets: by that split.
-        cells: seed by seed; within a seed those of one purchase one after the other.
-        workers: trainings at a time; ``devices``: what the slots see, where there are several CUDA devices.
+        cells: seed by seed; within a seed those of one answer one after the other.
+        workers: trainings at a time; ``devices``: what the workers see, where there are several CUDA devices.
+        load: of the machine, before anything runs.
     """
 
+    track: Track
     settings: Settings
-    profile: Profile
-    pairs: tuple[NamedPair, ...]
+    plan: Plan
+    sources: tuple[Source, ...]
     labels: dict[tuple[str, str], str]
-    plans: tuple[Plan, ...]
-    sets: dict[str, RoundSets]
     sandbox: Sandbox
+    device: str
     cells: tuple[CellSpec, ...]
     workers: int
     devices: tuple[str, ...]
+    load: Load
 
-    @cached_property
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the person should know before work starts."""
-        plan = self.plans[0]  # all plans have the same seeds, and all splits that are scored the same pool
-        sets = next(iter(self.sets.values()))
-        return quality_warnings(self.profile, sets, self.settings.label_quality, plan.root_seed, plan.seed_numbers)
+        busy = self.load.busy()
+        advice = "; submissions and trainings will be slower than on a quiet machine, and a submission may miss its time limit"
+        return (*self.plan.warnings, *([f"busy machine: {busy}{advice}."] if busy else []))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are scored."""
+        return tuple(self.plan.data)
 
     def inputs(self, spec: CellSpec) -> CellInputs:
         """What a cell's hashes stand for on this machine."""
-        source = next(
-            p.source for p in self.plans if p.source.digest == spec.submission_digest and p.source.name == spec.submission
-        )
-        return CellInputs(source.path, self.sets[spec.score_split], self.sandbox, self.plans[0].weights_dir)
+        source = next(s for s in self.sources if s.digest == spec.submission_digest and s.name == spec.submission)
+        weights = self.settings.weights_dir
+        data = self.plan.data[spec.score_split]
+        return CellInputs(source.path, data, self.sandbox, None if weights is None else weights.resolve(), self.load.busy())
 
     def label(self, spec: CellSpec) -> str:
         """What the submission of a cell is called."""
         return self.labels[spec.submission_digest, spec.submission]
 
     def log_name(self, spec: CellSpec) -> str:
-        """Name of the log of a cell's purchase, unlike that of any other purchase of the sweep."""
-        quality = f"-quality{spec.label_quality:g}" if len(self.settings.label_quality) > 1 else ""
-        return f"{plain(self.label(spec))}-{log_name(spec)}{quality}"
+        """Name of the log of a cell's answer, unlike that of any other answer of the sweep."""
+        parts = [plain(self.label(spec))] if len(self.labels) > 1 else []
+        parts.append(log_name(spec))
+        several = {name for name, values in self.plan.conditions.items() if len(values) > 1}
+        parts += [
+            f"{name}{value:g}" if isinstance(value, float) else f"{name}{value}"
+            for name, value in spec.condition.items()
+            if name in several
+        ]
+        return "-".join(parts)
 
-    def finished(self, catalogue: Catalogue) -> dict[str, Row]:
+    def finished(self, index: Index) -> dict[str, Row]:
         """Rows of the cells that are stored and count, by digest: exactly those that the runner would not run again."""
         if self.settings.fresh:
             return {}
-        of: dict[str, list[str]] = {}
+        of: dict[str, list[CellSpec]] = {}
         for spec in self.cells:
-            of.setdefault(spec.purchase_digest(), []).append(spec.digest())
+            of.setdefault(spec.answer_digest(), []).append(spec)
         found: dict[str, Row] = {}
-        for purchase, digests in of.items():
-            rows = {d: catalogue.cells[d] for d in digests if d in catalogue.cells and catalogue.cells[d]["scored"]}
-            checksums = {digest: row["purchase_checksum"] for digest, row in rows.items()}
-            still = counting(checksums, len(digests), self.bought(purchase, catalogue))
+        for specs in of.values():
+            rows = {s.digest(): index.cells[s.digest()] for s in specs if s.digest() in index.cells}
+            rows = {digest: row for digest, row in rows.items() if row["scored"] and self._counts(row)}
+            checksums = {digest: row["answer_checksum"] for digest, row in rows.items()}
+            still = counting(checksums, len(specs), self.answered(specs[0], index))
             found |= {digest: row for digest, row in rows.items() if digest in still}
         return found
 
-    def bought(self, purchase: str, catalogue: Catalogue) -> str | None:
-        """Checksum of a stored purchase that trainings of this sweep would be done on; None where it must be made."""
-        row = catalogue.purchases.get(purchase)
-        if row is None or self.settings.fresh or self.profile.round.scores == "participant":
+    def answered(self, spec: CellSpec, index: Index) -> str | None:
+        """Checksum of a stored answer that trainings of this sweep would be done on; None where it must be obtained."""
+        row = index.answers.get(spec.answer_digest())
+        if row is None or self.settings.fresh or not spec.trains or not self._counts(row):
             return None
-        kept = row["verdict"] == "TIME_LIMIT" and self.settings.on_timeout == "keep" and row["phases"]
-        return row["checksum"] if row["verdict"] == "OK" or kept else None
+        return row["checksum"] if spec.takes(row["verdict"], row["phases"]) else None
 
-    def catalogue(self) -> Catalogue:
+    def _counts(self, row: Row) -> bool:
+        return self.settings.mixed_versions or row["versions"] == computed_by(versions())
+
+    def index(self) -> Index:
         """What is stored now."""
-        return read_catalogue(self.settings.out.absolute())
+        return read_index(self.settings.out.absolute(), Tracks({self.track.name: self.track}))
 
 
-def prepare(settings: Settings, step: Step = lambda what, done, total: None, data: Path = Path("data")) -> Experiment:
+def prepare(track: Track, settings: Settings, step: Step = lambda what, done, total: None, folder: Path = DATA) -> Experiment:
     """Check every choice, read (and where it is generated: make) the data, and name every cell.
 
     Args:
-        data: the folder below which profiles have their data, and the cache of decoded images lies.
+        folder: below it profiles have their data, and the cache of decoded images lies.
 
     Raises:
         KitError: a choice, a submission, data or weights that are not there or make no sense.
@@ -114,63 +120,38 @@ def prepare(settings: Settings, step: Step = lambda what, done, total: None, dat
     from evaluator.sandbox.tiers import choose
     from evaluator.training.device import resolve
 
-    profile = profile_named(settings.profile)
-    pairs = choose_pairs(settings.pairs, profile, settings.round_seed)
-    asked = [recipes.load_pipeline(name) for name in settings.pipelines or (profile.pipeline,)]
-    weights = settings.starting_weights or profile.weights
-    sources = [read_source(path) for path in settings.submissions]
+    sources = tuple(read_source(path) for path in settings.submissions)
     labels = _labels(sources)
     device = str(resolve(settings.device))
     sandbox = choose(settings.sandbox, gpu=device.startswith("cuda"))
-    splits = settings.score_split or (profile.round.score_split,)
-    plans = tuple(
-        Plan(
-            source=source,
-            profile=profile,
-            pairs=tuple(named.pair for named in pairs),
-            seeds=settings.seeds,
-            first_seed=settings.first_seed,
-            root_seed=settings.root_seed,
-            pipelines=tuple(recipes.fitted(pipeline, profile.image_size, weights) for pipeline in asked),
-            tier=sandbox.name,
-            device=device,
-            threads=settings.threads,
-            score_split=split,
-            label_quality=quality,
-            on_timeout=settings.on_timeout,
-            restart=settings.restart_workers,
-            weights_dir=None if settings.weights_dir is None else settings.weights_dir.resolve(),
-            asked=tuple(pipeline.name for pipeline in asked),
-        )
-        for source in sources
-        for quality in settings.label_quality
-        for split in splits
+    choices = Choices(
+        submissions=sources,
+        profile=settings.profile,
+        pipelines=settings.pipelines,
+        seeds=settings.seed_numbers,
+        root_seed=settings.root_seed,
+        starting_weights=settings.starting_weights,
+        score_splits=settings.score_split,
+        tier=sandbox.name,
+        device=device,
+        threads=settings.threads,
+        data=settings.data,
+        folder=folder,
+        weights_dir=None if settings.weights_dir is None else settings.weights_dir.resolve(),
+        options=settings.options,
     )
-    folder = (settings.data or data / profile.data_folder).absolute()
-    if settings.data is None:
-        provide_data(profile, folder, step)
-    sets = {split: read_sets(profile, folder, score_split=split, cache=data.absolute() / ".cache", step=step) for split in splits}
+    plan = track.plan(choices, step)
+    cells = in_order(plan.cells, [pipeline.name for pipeline in plan.pipelines])
     workers, devices = _room(settings, device)
-    return Experiment(settings, profile, pairs, labels, plans, sets, sandbox, _cells(plans, sets), workers, devices)
+    return Experiment(track, settings, plan, sources, labels, sandbox, device, cells, workers, devices, load())
 
 
-def _labels(sources: list[Source]) -> dict[tuple[str, str], str]:
+def _labels(sources: tuple[Source, ...]) -> dict[tuple[str, str], str]:
     twice = [key for key, n in Counter((s.digest, s.name) for s in sources).items() if n > 1]
     if twice:
         raise ConfigurationError(f"the submission {twice[0][1]} is named twice, with the same files; name it once")
     names = Counter(source.name for source in sources)
     return {(s.digest, s.name): s.name if names[s.name] == 1 else f"{s.name} ({s.digest[:8]})" for s in sources}
-
-
-def _cells(plans: tuple[Plan, ...], sets: dict[str, RoundSets]) -> tuple[CellSpec, ...]:
-    weights = plans[0].starting_weights()  # all plans have the same pipelines
-    cells = [spec for plan in plans for spec in plan.cells(sets[plan.score_split], weights)]
-    # Purchases in the order of the plans; several splits of one purchase are of several plans, and of one model are neighbours.
-    pipelines = [pipeline.name for pipeline in plans[0].pipelines]
-    place: dict[str, int] = {}
-    for spec in cells:
-        place.setdefault(spec.purchase_digest(), len(place))
-    return tuple(sorted(cells, key=lambda s: (s.seed, place[s.purchase_digest()], pipelines.index(s.pipeline.name))))
 
 
 def _room(settings: Settings, device: str) -> tuple[int, tuple[str, ...]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from evaluator.history.index import Catalogue, Row, pipeline_digest
-from evaluator.purchase.spec import CellSpec
+from evaluator.history.index import Index, Row
+from evaluator.records import CellSpec, digest_of
 from evaluator.sweep.experiment import Experiment
 
 STARTING_SECONDS = 1.0
@@ -20,24 +20,24 @@ class Forecast:
     """What is to be done.
 
     Attributes:
-        cells: in all; ``finished``: of them, stored already; ``purchases``: to be made for the rest.
-        training_seconds: of the trainings that something is known of, one after the other; ``purchase_seconds``: likewise.
-        trainings_unknown, purchases_unknown: of which nothing is known; ``purchase_limit``: the seconds that these purchases are
-            allowed in all, so that they cannot take (much) longer.
+        cells: in all; ``finished``: of them, stored already; ``answers``: to be obtained for the rest.
+        training_seconds: of the trainings that something is known of, one after the other; ``answer_seconds``: likewise.
+        trainings_unknown, answers_unknown: of which nothing is known; ``answer_limit``: the seconds that submissions are allowed for
+            these in all, so that they cannot take (much) longer.
         workers: trainings at a time.
-        purchase, training: what each is taken for, in seconds, by digest; for a progress line.
+        answer, training: what each is taken for, in seconds, by digest; for a progress line.
     """
 
     cells: int
     finished: int
-    purchases: int
+    answers: int
     training_seconds: float
     trainings_unknown: int
-    purchase_seconds: float
-    purchases_unknown: int
-    purchase_limit: float
+    answer_seconds: float
+    answers_unknown: int
+    answer_limit: float
     workers: int
-    purchase: Mapping[str, float] = field(default_factory=dict)
+    answer: Mapping[str, float] = field(default_factory=dict)
     training: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -47,14 +47,14 @@ class Forecast:
 
     @property
     def seconds(self) -> float | None:
-        """Duration, purchases one after the other; an upper bound where ``purchases_unknown``; None where a training is unknown."""
+        """Duration, submissions one after the other; an upper bound where ``answers_unknown``; None where a training is unknown."""
         if self.trainings_unknown:
             return None
-        return self.purchase_seconds + self.purchase_limit + self.training_seconds / self.workers
+        return self.answer_seconds + self.answer_limit + self.training_seconds / self.workers
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, without the single durations."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("purchase", "training")}
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("answer", "training")}
         return plain | {"trainings": self.trainings, "seconds": self.seconds}
 
 
@@ -63,68 +63,67 @@ class Measured:
 
     def __init__(self, rows: Iterable[Row]) -> None:
         per_item: dict[tuple[str, str, int], list[float]] = {}
-        purchases: dict[tuple[str, str, str], dict[str, float]] = {}
+        sessions: dict[tuple[str, str, str], dict[str, float]] = {}
         for row in rows:
             if row["training_seconds"] and row["items"]:
                 key = (row["pipeline_digest"], _kind(row["device"]), row["threads"])
                 per_item.setdefault(key, []).append(row["training_seconds"] / row["items"])
-            if row["purchase_checksum"] and row["session_seconds"]:
-                # A changed strategy is like the one it was, until it has been measured itself.
-                for who in (row["submission_digest"], row["submission"]):
-                    purchases.setdefault((who, row["profile"], row["pair"]), {})[row["purchase_checksum"]] = row["session_seconds"]
+            if row["answer_checksum"] and row["session_seconds"]:
+                # A changed submission is like the one it was, until it has been measured itself.
+                for named in (row["submission_digest"], row["submission"]):
+                    sessions.setdefault((named, row["profile"], row["task"]), {})[row["answer_checksum"]] = row["session_seconds"]
         self._per_item = {key: median(seconds) for key, seconds in per_item.items()}
-        self._purchases = {key: median(seconds.values()) for key, seconds in purchases.items()}
+        self._sessions = {key: median(seconds.values()) for key, seconds in sessions.items()}
 
     def training(self, spec: CellSpec, items: int, digest: str) -> float | None:
         """Median seconds per item of this pipeline, kind of device and number of threads, times ``items``; None where unknown."""
         rate = self._per_item.get((digest, _kind(spec.device), spec.threads))
         return None if rate is None else rate * items
 
-    def purchase(self, spec: CellSpec) -> float | None:
-        """Median seconds of all phases of this submission at this pair, whatever the seed, and the start; None where unknown."""
-        for who in (spec.submission_digest, spec.submission):
-            if (found := self._purchases.get((who, spec.profile.name, spec.pair.name))) is not None:
+    def session(self, spec: CellSpec) -> float | None:
+        """Median seconds of all phases of this submission at this task, whatever the seed, and the start; None where unknown."""
+        for named in (spec.submission_digest, spec.submission):
+            if (found := self._sessions.get((named, spec.profile.name, spec.task))) is not None:
                 return found + STARTING_SECONDS
         return None
 
 
-def forecast(experiment: Experiment, catalogue: Catalogue) -> Forecast:
+def forecast(experiment: Experiment, index: Index) -> Forecast:
     """What is to be done for an experiment, and how long it will take.
 
-    Items of a training are the training set and all that the budget allows, since it is not known yet what will be bought.
+    Items of a training are the most that the task allows, since it is not known yet what the submission will do.
     """
-    measured = Measured(catalogue.cells.values())
-    finished = experiment.finished(catalogue)
+    measured = Measured(index.cells.values())
+    finished = experiment.finished(index)
     pending = [spec for spec in experiment.cells if spec.digest() not in finished]
-    pipelines = {id(p): pipeline_digest(p.as_dict()) for plan in experiment.plans for p in plan.pipelines}
+    pipelines = {pipeline.name: digest_of(pipeline.as_dict())[:16] for pipeline in experiment.plan.pipelines}
     trainings: dict[str, float | None] = {}
-    purchases: dict[str, float | None] = {}
+    answers: dict[str, float | None] = {}
     models: set[tuple[str, str]] = set()
     limit = 0.0
     for spec in pending:
-        counts = experiment.sets[spec.score_split].counts()
-        items = counts["training"] + min(spec.profile.budget(spec.pair), counts["unlabelled"])
-        purchase = spec.purchase_digest()
-        model = (purchase, spec.training_digest())
-        # A round that scores the participant's own predictions trains nothing; a model is trained once for all splits.
+        answer = spec.answer_digest()
+        model = (answer, spec.model_digest())
+        # A cell that trains nothing takes no time to judge; a model is trained once for all splits.
         free = not spec.trains or model in models
-        trainings[spec.digest()] = 0.0 if free else measured.training(spec, items, pipelines[id(spec.pipeline)])
+        items = experiment.plan.items[spec.task]
+        trainings[spec.digest()] = 0.0 if free else measured.training(spec, items, pipelines[spec.pipeline.name])
         models.add(model)
-        if purchase not in purchases and experiment.bought(purchase, catalogue) is None:
-            purchases[purchase] = measured.purchase(spec)
-            limit += 0.0 if purchases[purchase] is not None else spec.profile.seconds(spec.pair)
-    unknown = sum(seconds is None for seconds in purchases.values())
+        if answer not in answers and experiment.answered(spec, index) is None:
+            answers[answer] = measured.session(spec)
+            limit += 0.0 if answers[answer] is not None else spec.seconds_allowed
+    unknown = sum(seconds is None for seconds in answers.values())
     return Forecast(
         cells=len(experiment.cells),
         finished=len(finished),
-        purchases=len(purchases),
+        answers=len(answers),
         training_seconds=sum(seconds or 0.0 for seconds in trainings.values()),
         trainings_unknown=sum(seconds is None for seconds in trainings.values()),
-        purchase_seconds=sum(seconds or 0.0 for seconds in purchases.values()),
-        purchases_unknown=unknown,
-        purchase_limit=limit,
+        answer_seconds=sum(seconds or 0.0 for seconds in answers.values()),
+        answers_unknown=unknown,
+        answer_limit=limit,
         workers=experiment.workers,
-        purchase=_filled(purchases, limit / unknown if unknown else 1.0),
+        answer=_filled(answers, limit / unknown if unknown else 1.0),
         training=_filled(trainings, 30.0),
     )
 

@@ -1,77 +1,118 @@
-"""Runs what is missing of an experiment, and sums it up."""
+"""Runs what is missing of an experiment, and keeps what came of it. The one path from submissions to results."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from evaluator.history.index import cell_row
+from evaluator.history.index import Index, Row
 from evaluator.history.store import Store
 from evaluator.runner.cells import Finished, Progress, run_cells
-from evaluator.runner.cluster import ClusterSlots
-from evaluator.runner.workers import Slots
+from evaluator.runner.cluster import ClusterWorkers
+from evaluator.runner.workers import Workers
 from evaluator.sweep.experiment import Experiment
-from evaluator.sweep.forecast import Forecast
-from evaluator.sweep.table import summarise_sweep
+from evaluator.track import row_of
 
 
-def conduct(
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        folder: of the run.
+        rows: of every cell that is there, failed cells too, by digest; ``before``: of them, those that were finished before.
+        ran: the cells that were run, in order.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    folder: Path
+    rows: Mapping[str, Row]
+    before: Mapping[str, Row]
+    ran: tuple[Finished, ...]
+    seconds: float
+    interrupted: bool
+
+
+def run(
     experiment: Experiment,
-    forecast: Forecast,
     store: Store,
+    name: str,
+    finish: Callable[[Outcome], None],
     progress: Progress = lambda spec, what, share: None,
     finished: Callable[[Finished], None] = lambda cell: None,
-    slots: Slots | ClusterSlots | None = None,
-) -> tuple[Path, dict[str, Any], bool]:
-    """Run the cells that are not finished, and write ``sweep.json``, also where Ctrl-C or an error ends it early.
+    workers: Workers | ClusterWorkers | None = None,
+) -> Outcome:
+    """Run the cells that are not finished.
 
     Args:
-        forecast: made from what is stored now.
+        name: of the run's folder.
+        finish: called with what there is, also where Ctrl-C or an error ends the run early: the summary is written here.
         finished: called with every cell that was run.
-        slots: where trainings are done; made, and ended, here where None.
-
-    Returns:
-        (folder of the run, content of ``sweep.json``, whether Ctrl-C ended it).
+        workers: where trainings are done; made, and ended, here where None.
 
     Raises:
         KitError: as ``run_cells``.
     """
     started = time.perf_counter()
-    before = experiment.finished(experiment.catalogue())
+    before = experiment.finished(experiment.index())
     rows = dict(before)
     pending = [spec for spec in experiment.cells if spec.digest() not in before]
-    run = store.new_run("sweep")
-    summary: dict[str, Any] = {}
+    folder = store.new_run(name)
+    ran: list[Finished] = []
     interrupted = False
+
+    def outcome() -> Outcome:
+        return Outcome(folder, rows, before, tuple(ran), time.perf_counter() - started, interrupted)
+
     try:
-        with slots or _places(experiment) as places:
+        with workers or places(experiment) as there:
             for cell in run_cells(
+                experiment.track,
                 pending,
                 experiment.inputs,
                 store,
-                run,
+                folder,
                 fresh=experiment.settings.fresh,
+                mixed_versions=experiment.settings.mixed_versions,
                 progress=progress,
-                slots=places,
+                workers=there,
                 log=experiment.log_name,
             ):
-                rows[cell.spec.digest()] = cell_row(cell.result)
+                rows[cell.spec.digest()] = row_of(experiment.track, cell.result.as_dict())
+                ran.append(cell)
                 finished(cell)
     except KeyboardInterrupt:
         interrupted = True
     finally:
-        summary = summarise_sweep(experiment, rows, before, forecast, time.perf_counter() - started)
-        store.write_run(run, summary, "sweep")
-        experiment.catalogue()  # the next reader finds the new cells in the index
-    return run, summary, interrupted
+        finish(outcome())
+        experiment.index()  # the next reader finds the new cells in the index
+    return outcome()
 
 
-def _places(experiment: Experiment) -> Slots | ClusterSlots:
+def places(experiment: Experiment) -> Workers | ClusterWorkers:
     """Where trainings are done: on this machine, or on the cluster that was asked for."""
     address = experiment.settings.ray
     if address is None:
-        return Slots(experiment.workers, experiment.devices)
+        return Workers(experiment.workers, experiment.devices)
     gpu = any(spec.device.startswith("cuda") for spec in experiment.cells)
-    return ClusterSlots(address, experiment.settings.threads, gpu)
+    return ClusterWorkers(address, experiment.settings.threads, gpu)
+
+
+def stored_cells(experiment: Experiment, store: Store, outcome: Outcome) -> list[Finished]:
+    """Every cell that is there, in the order of the experiment: those that were run, and those that were finished before."""
+    ran = {cell.spec.digest(): cell for cell in outcome.ran}
+    found = []
+    for spec in experiment.cells:
+        digest = spec.digest()
+        if digest in ran:
+            found.append(ran[digest])
+        elif digest in outcome.before and (stored := store.read_cell(digest)) is not None:
+            found.append(Finished(spec, experiment.track.result(stored), cached=True, reused=True))
+    return found
+
+
+def unused(index: Index) -> tuple[str, ...]:
+    """Stored files that do not count because they are damaged, a line each."""
+    return index.damaged

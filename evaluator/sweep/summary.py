@@ -1,132 +1,213 @@
-"""One run over several cells, summed up: per pair over its seeds, over the pairs, and for a panel per pipeline."""
+"""One submission's run over several cells, summed up: per task over its seeds, over the tasks, and for a panel per pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import msgspec
 
 from evaluator.errors import Verdict
-from evaluator.purchase.rounds import Pair
+from evaluator.records import Recipe, doc
 from evaluator.runner.cells import Finished
 from evaluator.scoring.intervals import t_interval
-from evaluator.sweep.plan import Plan
-from evaluator.training.pipeline import Pipeline
+from evaluator.scoring.metrics import METRICS
+from evaluator.sweep.experiment import Experiment
+from evaluator.track import Task
 
-SCHEMA = 2
-"""Version of ``result.json``. 2: of a panel the score is the mean over its pipelines, and ``pipeline`` is null."""
-METRICS = ("macro_f1", "accuracy", "hamming_loss")
+SCHEMA = 3
+"""Version of ``result.json``. 2: of a panel the score is the mean over its pipelines, and ``pipeline`` is null. 3: ``answer`` in
+cells, ``busy``, ``owner``."""
 
 
-def summarise(plan: Plan, finished: Sequence[Finished], seconds: float, warnings: Sequence[str]) -> dict[str, Any]:
-    """The content of ``result.json``; documented in ``docs/results-format.md``.
+@dataclass(frozen=True, kw_only=True)
+class SubmissionRow:
+    """Whose run it was."""
 
-    The score of the round is the mean over the pairs, and for a panel over its pipelines, per seed; its interval is over seeds. A
-    run with a cell that failed has no score, and every pair and pipeline keeps its own figures all the same.
+    name: Annotated[str, doc("plain name")]
+    digest: Annotated[str, doc("hash over its files")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalRow:
+    """A mean and its interval over seeds."""
+
+    mean: Annotated[float, doc("over the tasks (and pipelines of a panel), then over the seeds")]
+    low: Annotated[float | None, doc("lower end of the t-interval over seeds; `null` for one seed")]
+    high: Annotated[float | None, doc("upper end")]
+    n: Annotated[int, doc("seeds")]
+    level: Annotated[float, doc("confidence level, 0.95")]
+
+
+Figures = Annotated[dict[str, IntervalRow] | None, doc("by metric; `null` where not every cell was scored")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelRow:
+    """One pipeline of a panel."""
+
+    name: Annotated[str, doc("of the pipeline, as it was trained")]
+    fitted_from: Annotated[str | None, doc("the pipeline it was adapted from; `null` where it is as it was asked for")]
+    pipeline: Annotated[dict[str, Any], doc("the pipeline, complete")]
+    verdict: Annotated[str, doc("`OK` where every cell of this pipeline was scored, else `FAILED`")]
+    verdicts: Annotated[list[str], doc("per cell")]
+    score: Figures
+    tasks: Annotated[list[dict[str, Any]], doc("name and metrics of each task")]
+    seconds: Annotated[float, doc("of its trainings")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """The content of ``result.json``.
+
+    The score is the mean over the tasks, and for a panel over its pipelines, per seed; its interval is over seeds. A run with a cell
+    that failed has no score, and every task and pipeline keeps its own figures all the same.
+    """
+
+    schema: Annotated[int, doc("version of this format")] = SCHEMA
+    track: Annotated[str, doc("name of the track")]
+    submission: SubmissionRow
+    round: Annotated[str, doc("name of the round")]
+    profile: Annotated[str, doc("name of the profile")]
+    pipeline: Annotated[dict[str, Any] | None, doc("the pipeline, complete; `null` for a panel")]
+    fitted_from: Annotated[str | None, doc("the pipeline it was adapted from; `null` where it is as it was asked for")]
+    primary_metric: Annotated[str, doc("the metric that ranks")]
+    score_split: Annotated[str, doc("the split that was scored")]
+    isolation: Annotated[str, doc("isolation tier")]
+    limited_by: Annotated[str, doc("what held memory and processes, over all cells")]
+    device: Annotated[str, doc("device of the training")]
+    threads: Annotated[int, doc("CPU threads of one training")]
+    workers: Annotated[int, doc("trainings at a time")]
+    root_seed: Annotated[int, doc("the seed that every draw is split from")]
+    seeds: Annotated[int, doc("repetitions of every task")]
+    options: Annotated[dict[str, Any], doc("the track's own choices, by name")]
+    busy: Annotated[str, doc("other load on the machine before the first clock started, in words; empty where there was none")]
+    versions: Annotated[list[dict[str, str]], doc("what computed the figures; more than one set where cells of several are mixed")]
+    verdict: Annotated[str, doc("`OK` where every cell was scored, else `FAILED`")]
+    fit_to_submit: Annotated[bool, doc("every cell is, and no time limit was kept")]
+    kept_time_limits: Annotated[int, doc("cells that met the limit and were scored all the same")]
+    score: Figures
+    panel: Annotated[list[PanelRow] | None, doc("per pipeline; `null` where one pipeline was trained")]
+    tasks: Annotated[list[dict[str, Any]], doc("per task: what it allows, verdicts, what the track says of it, metrics")]
+    cells: Annotated[list[dict[str, Any]], doc("every cell as in its file, without what is large, with its place")]
+    warnings: Annotated[list[str], doc("what was said before the run; empty where there was nothing")]
+    seconds: Annotated[float, doc("duration of the run")]
+
+    def as_dict(self, word: str) -> dict[str, Any]:
+        """JSON-able. ``word``: what the track calls a task; the list of tasks stands under its plural, options by their names."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        found: dict[str, Any] = {}
+        for name, value in plain.items():
+            if name == "options":
+                found |= value
+            elif name == "panel" and value is not None:
+                found[name] = [_renamed(row, word) for row in value]
+            else:
+                found[f"{word}s" if name == "tasks" else name] = value
+        return found
+
+
+def _renamed(row: Mapping[str, Any], word: str) -> dict[str, Any]:
+    return {f"{word}s" if name == "tasks" else name: value for name, value in row.items()}
+
+
+def summarise(experiment: Experiment, finished: Sequence[Finished], seconds: float) -> dict[str, Any]:
+    """The content of ``result.json`` for an experiment of one submission, condition and split.
 
     Args:
-        seconds: duration of the run; ``warnings``: what was said before it.
+        finished: every cell that is there, in order.
+        seconds: duration of the run.
     """
-    failed = [f for f in finished if not f.result["scored"]]
-    whole = not failed and len(finished) == len(plan.pairs) * plan.seeds * len(plan.pipelines)
-    kept = sum(f.result["verdict"] == Verdict.TIME_LIMIT and f.result["scored"] for f in finished)
-    return {
-        "schema": SCHEMA,
-        "track": "purchase",
-        "submission": {"name": plan.source.name, "digest": plan.source.digest},
-        "round": plan.profile.round.name,
-        "profile": plan.profile.name,
-        "pipeline": None if plan.panel else plan.pipelines[0].as_dict(),
-        "fitted_from": None if plan.panel else plan.fitted_from(plan.pipelines[0]),
-        "primary_metric": plan.profile.round.primary_metric,
-        "score_split": plan.score_split,
-        "isolation": plan.tier,
+    plan, settings = experiment.plan, experiment.settings
+    source, panel = experiment.sources[0], len(plan.pipelines) > 1
+    whole = len(finished) == len(experiment.cells) and all(f.result.scored for f in finished)
+    kept = sum(f.result.verdict is Verdict.TIME_LIMIT and f.result.scored for f in finished)
+    word = experiment.track.task_word
+    options = {name: experiment.cells[0].as_dict()[name] for name in experiment.track.spec_rules}
+    versions = {str(sorted(f.result.versions.items())): f.result.versions for f in finished if f.result.versions}
+    return RunSummary(
+        track=experiment.track.name,
+        submission=SubmissionRow(name=source.name, digest=source.digest),
+        round=plan.rules.round_name,
+        profile=plan.rules.name,
+        pipeline=None if panel else plan.pipelines[0].as_dict(),
+        fitted_from=None if panel else plan.fitted_from.get(plan.pipelines[0].name),
+        primary_metric=plan.rules.primary_metric,
+        score_split=experiment.splits[0],
+        isolation=experiment.sandbox.name,
         # More than one where a stored cell was run under other circumstances.
-        "limited_by": ", ".join(sorted({f.result["isolation"].get("limited_by") or "" for f in finished} - {""})),
-        "device": plan.device,
-        "root_seed": plan.root_seed,
-        "seeds": plan.seeds,
-        "label_quality": plan.label_quality,
-        "on_timeout": plan.on_timeout,
-        "verdict": "OK" if whole else "FAILED",
-        "fit_to_submit": whole and not kept and all(f.result["fit_to_submit"] for f in finished),
-        "kept_time_limits": kept,
-        "score": _over_seeds(plan, finished) if whole else None,
-        "panel": [_pipeline_row(pipeline, finished, plan) for pipeline in plan.pipelines] if plan.panel else None,
-        "pairs": [_pair_row(pair, [f for f in finished if f.spec.pair == pair], plan) for pair in plan.pairs],
-        "cells": [{k: v for k, v in f.result.items() if k not in ("ledger", "spec")} | _place(f) for f in finished],
-        "warnings": list(warnings),
-        "seconds": round(seconds, 3),
+        limited_by=", ".join(sorted({f.result.isolation.limited_by for f in finished} - {""})),
+        device=experiment.device,
+        threads=settings.threads,
+        workers=experiment.workers,
+        root_seed=settings.root_seed,
+        seeds=settings.seeds,
+        options=options,
+        busy=experiment.load.busy(),
+        versions=list(versions.values()),
+        verdict="OK" if whole else "FAILED",
+        fit_to_submit=whole and not kept and all(f.result.fit_to_submit for f in finished),
+        kept_time_limits=kept,
+        score=_over_seeds(finished) if whole else None,
+        panel=[_pipeline_row(p, finished, experiment) for p in plan.pipelines] if panel else None,
+        tasks=[_task_row(task, [f for f in finished if f.spec.task == task.name], experiment) for task in plan.tasks],
+        cells=[_cell_row(f, word) for f in finished],
+        warnings=list(experiment.warnings),
+        seconds=round(seconds, 3),
+    ).as_dict(word)
+
+
+def _cell_row(finished: Finished, word: str) -> dict[str, Any]:
+    spec = finished.spec
+    row = {name: value for name, value in finished.result.as_dict().items() if name not in finished.result.bulk}
+    place = {word: spec.task, "seed": spec.seed, "pipeline": spec.pipeline.name}
+    return row | place | {"cached": finished.cached, "reused": finished.reused}
+
+
+def _over_seeds(cells: Sequence[Finished]) -> dict[str, IntervalRow] | None:
+    """Per metric the interval over those seeds of which every cell was scored; None where there is no such seed."""
+    of_seed: dict[int, list[Finished]] = {}
+    for cell in cells:
+        of_seed.setdefault(cell.spec.seed, []).append(cell)
+    most = max((len(of) for of in of_seed.values()), default=0)
+    whole = [
+        [cell.result.metrics for cell in of if cell.result.metrics is not None]
+        for _, of in sorted(of_seed.items())
+        if len(of) == most and all(cell.result.scored for cell in of)
+    ]
+    if not whole:
+        return None
+    return {
+        m: IntervalRow(**asdict(t_interval([sum(x[m] for x in of) / len(of) for of in whole]))) for m in METRICS if m in whole[0][0]
     }
 
 
-def _place(finished: Finished) -> dict[str, Any]:
-    spec = finished.spec
-    place = {"pair": spec.pair.name, "seed": spec.seed, "pipeline": spec.pipeline.name}
-    return place | {"cached": finished.cached, "reused": finished.reused}
-
-
-def _over_seeds(plan: Plan, cells: Sequence[Finished]) -> dict[str, Any] | None:
-    """Per metric the interval over those seeds of which every cell was scored; None where there is no such seed."""
-    whole = max((sum(c.spec.seed == seed for c in cells) for seed in plan.seed_numbers), default=0)
-    seeds = []
-    for seed in plan.seed_numbers:
-        of_seed = [c.result for c in cells if c.spec.seed == seed]
-        if of_seed and len(of_seed) == whole and all(r["scored"] for r in of_seed):
-            seeds.append(of_seed)
-    if not seeds:
-        return None
-    return {m: asdict(t_interval([sum(r["metrics"][m] for r in cells) / len(cells) for cells in seeds])) for m in METRICS}
-
-
-def _pair_row(pair: Pair, cells: Sequence[Finished], plan: Plan) -> dict[str, Any]:
-    # What was bought is the same for all pipelines of a panel; it is said once.
+def _task_row(task: Task, cells: Sequence[Finished], experiment: Experiment) -> dict[str, Any]:
+    # What was answered is the same for all pipelines of a panel; it is said once.
     first = list({c.spec.seed: c.result for c in reversed(cells)}.values())[::-1]
     return {
-        "pair": pair.name,
-        "budget": plan.profile.budget(pair),
-        "seconds_allowed": plan.profile.seconds(pair),
-        "verdicts": [c.result["verdict"] for c in cells],
-        "bought": [r["purchase"]["bought"] for r in first],
-        "seconds": [r["purchase"]["seconds"] for r in first],
-        "metrics": _over_seeds(plan, cells),
+        experiment.track.task_word: task.name,
+        **task.figures,
+        "verdicts": [str(c.result.verdict) for c in cells],
+        **experiment.track.run_figures(first),
+        "metrics": _over_seeds(cells),
     }
 
 
-def _pipeline_row(pipeline: Pipeline, finished: Sequence[Finished], plan: Plan) -> dict[str, Any]:
-    """One pipeline of a panel: its own score, and per pair."""
-    cells = [f for f in finished if f.spec.pipeline == pipeline]
-    whole = len(cells) == len(plan.pairs) * plan.seeds and all(c.result["scored"] for c in cells)
-    trainings = [c.result["training"] for c in cells if c.result["training"]]
-    of_pair = {pair: [c for c in cells if c.spec.pair == pair] for pair in plan.pairs}
-    return {
-        "name": pipeline.name,
-        "fitted_from": plan.fitted_from(pipeline),
-        "pipeline": pipeline.as_dict(),
-        "verdict": "OK" if whole else "FAILED",
-        "verdicts": [c.result["verdict"] for c in cells],
-        "score": _over_seeds(plan, cells) if whole else None,
-        "pairs": [{"pair": pair.name, "metrics": _over_seeds(plan, members)} for pair, members in of_pair.items()],
-        "seconds": round(sum(training["seconds"] for training in trainings), 3),
-    }
-
-
-def purchase_rows(
-    finished: Sequence[Finished], files: Sequence[str], classes: Sequence[str]
-) -> tuple[list[str], Iterator[list[Any]]]:
-    """Header and rows of ``purchases.csv``: every ledger of the run, in order of purchase; that of a panel once."""
-    header = ["pair", "seed", "order", "index", "file", "seconds", *classes]
-
-    def rows() -> Iterator[list[Any]]:
-        written = set()
-        for cell in finished:
-            purchase = (cell.spec.pair, cell.spec.seed)
-            # An evaluation of its own fault has no ledger, although another pipeline of the panel has.
-            if purchase in written or not cell.result["ledger"]:
-                continue
-            written.add(purchase)
-            for p in cell.result["ledger"]:
-                place = [cell.spec.pair.name, cell.spec.seed, p["order"], p["index"], files[p["image"]]]
-                yield [*place, f"{p['seconds']:.6f}", *p["label"]]
-
-    return header, rows()
+def _pipeline_row(pipeline: Recipe, finished: Sequence[Finished], experiment: Experiment) -> PanelRow:
+    """One pipeline of a panel: its own score, and per task."""
+    plan, word = experiment.plan, experiment.track.task_word
+    cells = [f for f in finished if f.spec.pipeline.name == pipeline.name]
+    whole = len(cells) == len(plan.tasks) * experiment.settings.seeds and all(c.result.scored for c in cells)
+    of_task = {task.name: [c for c in cells if c.spec.task == task.name] for task in plan.tasks}
+    return PanelRow(
+        name=pipeline.name,
+        fitted_from=plan.fitted_from.get(pipeline.name),
+        pipeline=pipeline.as_dict(),
+        verdict="OK" if whole else "FAILED",
+        verdicts=[str(c.result.verdict) for c in cells],
+        score=_over_seeds(cells) if whole else None,
+        tasks=[{word: name, "metrics": _over_seeds(members)} for name, members in of_task.items()],
+        seconds=round(sum(c.result.training.seconds for c in cells if c.result.training is not None), 3),
+    )

@@ -6,15 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from evaluator.history.index import METRICS, Row
-from evaluator.purchase.heat import sweep_heat_maps
-from evaluator.purchase.spec import CellSpec
+from evaluator.history.index import Row
+from evaluator.records import CellSpec
 from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.metrics import METRICS
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
+from evaluator.track import Run
+from evaluator.training.pipeline import is_proxy
 
-SCHEMA = 1
-"""Version of ``sweep.json``."""
+SCHEMA = 2
+"""Version of ``sweep.json``. 2: ``busy``."""
+REFERENCE = "random"
+"""Name of the submission that a sweep's maps are held against, where it was run."""
 
 
 def summarise_sweep(
@@ -23,44 +27,40 @@ def summarise_sweep(
     """The content of ``sweep.json``; documented in ``docs/results-format.md``.
 
     Args:
-        rows: of every cell that is there at the end, failed ones too, by digest; ``before``: of them, those that were finished
+        rows: of every cell that is there at the end, failed cells too, by digest; ``before``: of them, those that were finished
             before.
         seconds: duration of the run.
     """
-    plan, settings, profile = experiment.plans[0], experiment.settings, experiment.profile
+    plan, settings, track = experiment.plan, experiment.settings, experiment.track
+    common = {name: experiment.cells[0].as_dict()[name] for name in track.spec_rules if name not in track.conditions}
+    word = track.task_word
     return {
         "schema": SCHEMA,
-        "track": "purchase",
-        "round": profile.round.name,
-        "profile": profile.name,
-        "primary_metric": profile.round.primary_metric,
-        "isolation": plan.tier,
-        "device": plan.device,
-        "threads": plan.threads,
+        "track": track.name,
+        "round": plan.rules.round_name,
+        "profile": plan.rules.name,
+        "primary_metric": plan.rules.primary_metric,
+        "isolation": experiment.sandbox.name,
+        "device": experiment.device,
+        "threads": settings.threads,
         "workers": experiment.workers,
-        "root_seed": plan.root_seed,
-        "seeds": plan.seeds,
-        "first_seed": plan.first_seed,
-        "round_seed": settings.round_seed,
-        "on_timeout": plan.on_timeout,
-        "pairs": [
-            {
-                "pair": named.pair.name,
-                "kind": named.kind,
-                "budget": profile.budget(named.pair),
-                "seconds_allowed": profile.seconds(named.pair),
-            }
-            for named in experiment.pairs
-        ],
+        "root_seed": settings.root_seed,
+        "seeds": settings.seeds,
+        "first_seed": settings.first_seed,
+        "round_seed": settings.options.get("round_seed"),
+        **common,
+        "busy": experiment.load.busy(),
+        f"{word}s": [{word: task.name, "kind": task.kind, **task.figures} for task in plan.tasks],
         "submissions": [{"label": label, "name": name, "digest": digest} for (digest, name), label in experiment.labels.items()],
         "pipelines": [
-            {"name": p.name, "proxy": p.proxy, "fitted_from": plan.fitted_from(p), "pipeline": p.as_dict()} for p in plan.pipelines
+            {"name": p.name, "proxy": is_proxy(p.as_dict()), "fitted_from": plan.fitted_from.get(p.name), "pipeline": p.as_dict()}
+            for p in plan.pipelines
         ],
-        "label_qualities": list(settings.label_quality),
-        "score_splits": list(experiment.sets),
-        "data": {split: sets.digests() for split, sets in experiment.sets.items()},
+        **{_plural(name): list(values) for name, values in plan.conditions.items()},
+        "score_splits": list(experiment.splits),
+        "data": dict(plan.digests),
         "rows": table(experiment, rows),
-        "heat_maps": sweep_heat_maps(experiment, rows),
+        "heat_maps": maps(experiment, rows),
         "cells": [_cell(experiment, spec, rows.get(spec.digest()), spec.digest() in before) for spec in experiment.cells],
         "cached": forecast.finished,
         "warnings": list(experiment.warnings),
@@ -68,27 +68,58 @@ def summarise_sweep(
     }
 
 
+def _plural(name: str) -> str:
+    return name.removesuffix("y") + "ies" if name.endswith("y") else f"{name}s"
+
+
+def _group(spec: CellSpec) -> dict[str, Any]:
+    """What rows of one submission differ in."""
+    return {"pipeline": spec.pipeline.name, **spec.condition, "score_split": spec.score_split}
+
+
 def table(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
-    """One member per submission, pipeline, label quality and split, in that order of the options."""
+    """One member per submission, pipeline, condition and split, in that order of the options."""
+    kinds = {task.name: task.kind for task in experiment.plan.tasks}
     groups: dict[tuple[Any, ...], list[CellSpec]] = {}
-    for plan in experiment.plans:
-        label = experiment.labels[plan.source.digest, plan.source.name]
-        for pipeline in plan.pipelines:
-            groups[label, pipeline.name, plan.label_quality, plan.score_split] = []
+    for spec in experiment.plan.cells:
+        groups.setdefault((experiment.label(spec), *_group(spec).values()), []).append(spec)
+    word = experiment.track.task_word
+    found = []
+    for (label, *_), specs in groups.items():
+        found.append({"submission": label} | _group(specs[0]) | _figures(specs, rows, kinds, word))
+    return found
+
+
+def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
+    """The track's own maps, per pipeline, condition and split.
+
+    Args:
+        rows: of the cells that are there, failed cells too, by digest.
+    """
+    names = list(experiment.labels.values())
+    reference = next((label for (_, name), label in experiment.labels.items() if name == REFERENCE), None)
+    metric = experiment.plan.rules.primary_metric
+    runs: dict[tuple[Any, ...], tuple[dict[str, Any], list[Run]]] = {}
     for spec in experiment.cells:
-        groups[experiment.label(spec), spec.pipeline.name, spec.label_quality, spec.score_split].append(spec)
-    kinds = {named.pair.name: named.kind for named in experiment.pairs}
+        _, group = runs.setdefault(tuple(_group(spec).values()), (_group(spec), []))
+        row = rows.get(spec.digest())
+        if row is not None:
+            score = row["metrics"][metric] if row["scored"] else None
+            group.append(Run(experiment.label(spec), row["task"], row["seed"], row["verdict"], score, row["figures"]))
+    how = {"metric": metric, "seeds": experiment.settings.seeds, "reference": reference}
+    profile = experiment.plan.rules.plain
     return [
-        dict(zip(("submission", "pipeline", "label_quality", "score_split"), key, strict=True)) | _figures(specs, rows, kinds)
-        for key, specs in groups.items()
+        key | found
+        for key, group in runs.values()
+        for found in experiment.track.maps(profile, group, experiment.plan.tasks, names, **how)
     ]
 
 
-def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[str, str]) -> dict[str, Any]:
-    """Scores of cells by pair and seed. A seed that lacks a cell does not enter a mean over the pairs."""
+def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[str, str], word: str) -> dict[str, Any]:
+    """Scores of cells by task and seed. A seed that lacks a cell does not enter a mean over the tasks."""
     there = [rows[spec.digest()] for spec in specs if spec.digest() in rows]
-    scored = {(row["pair"], row["seed"]): row for row in there if row["scored"]}
-    pairs, seeds = list(dict.fromkeys(spec.pair.name for spec in specs)), sorted({spec.seed for spec in specs})
+    scored = {(row["task"], row["seed"]): row for row in there if row["scored"]}
+    pairs, seeds = list(dict.fromkeys(spec.task for spec in specs)), sorted({spec.seed for spec in specs})
     verdicts = [row["verdict"] for row in there]
     public = [pair for pair in pairs if kinds[pair] == "public"]
     hidden = [pair for pair in pairs if kinds[pair] == "hidden"]
@@ -114,16 +145,11 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
         "public": intervals(public),
         "hidden": intervals(hidden),
         "public_minus_hidden": None if None in differences.values() else differences,
-        "pairs": [
-            {
-                "pair": pair,
-                "metrics": intervals([pair]),
-                "bought": _mean(row["bought"] for (of, _), row in scored.items() if of == pair),
-                "seconds": _mean(row["purchase_seconds"] for (of, _), row in scored.items() if of == pair),
-            }
+        f"{word}s": [
+            {word: pair, "metrics": intervals([pair])} | _means([row["figures"] for (of, _), row in scored.items() if of == pair])
             for pair in pairs
         ],
-        "clock_was_read": any(row["clock_was_read"] for row in there),
+        "clock_was_read": any(row["figures"].get("clock_was_read") for row in there),
     }
 
 
@@ -132,22 +158,25 @@ def _interval(values: Iterable[float]) -> dict[str, Any] | None:
     return asdict(t_interval(found)) if found else None
 
 
-def _mean(values: Iterable[float]) -> float | None:
-    found = list(values)
-    return round(sum(found) / len(found), 6) if found else None
+def _means(figures: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """The means of a track's figures, of those that are numbers."""
+    found: dict[str, float | None] = {}
+    for name in dict.fromkeys(name for row in figures for name in row):
+        values = [row[name] for row in figures if isinstance(row.get(name), (int, float)) and not isinstance(row[name], bool)]
+        if len(values) == len(figures):
+            found[name] = round(sum(values) / len(values), 6)
+    return found
 
 
 def _cell(experiment: Experiment, spec: CellSpec, row: Row | None, cached: bool) -> dict[str, Any]:
     return {
         "cell": spec.digest(),
         "submission": experiment.label(spec),
-        "pair": spec.pair.name,
+        experiment.track.task_word: spec.task,
         "seed": spec.seed,
-        "pipeline": spec.pipeline.name,
-        "label_quality": spec.label_quality,
-        "score_split": spec.score_split,
+        **_group(spec),
         "verdict": None if row is None else row["verdict"],
         "reason": None if row is None else row["reason"],
-        "score": None if row is None or not row["scored"] else row["metrics"][spec.profile.round.primary_metric],
+        "score": None if row is None or not row["scored"] else row["metrics"][experiment.plan.rules.primary_metric],
         "cached": cached,
     }

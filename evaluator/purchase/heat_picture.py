@@ -13,9 +13,7 @@ from typing import Any
 
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.heat import HeatMap
-from evaluator.report.colours import DIFFERENCE, LABELS, SCORE, TIME, ink, shade
-from evaluator.report.format import NAMES
-from evaluator.report.heat_tables import (
+from evaluator.purchase.heat_tables import (
     budget_name,
     heat_notes,
     holes,
@@ -26,6 +24,8 @@ from evaluator.report.heat_tables import (
     score_span,
     time_name,
 )
+from evaluator.report.colours import DIFFERENCE, LABELS, SCORE, TIME, ink, shade
+from evaluator.report.format import NAMES
 from evaluator.report.page import write_page
 
 OPTION = "--heat-map"

@@ -1,0 +1,21 @@
+"""The tracks that this kit has: the one place where they are listed."""
+
+from __future__ import annotations
+
+import argparse
+
+from evaluator.purchase.track import PURCHASE
+from evaluator.track import Option, Tracks
+
+TRACKS = Tracks({track.name: track for track in (PURCHASE,)})
+
+
+def add_option(group: argparse._ArgumentGroup, name: str, option: Option) -> None:
+    """An option of a track, or one that every track has, as an argument whose default is None: not given."""
+    flag = f"--{name.replace('_', '-')}"
+    if option.kind is bool:
+        group.add_argument(flag, action="store_true", default=None, help=option.help)
+        return
+    many = {"nargs": "+"} if option.many else {}
+    shown = {"choices": option.choices} if option.choices else {"metavar": option.metavar}
+    group.add_argument(flag, type=option.kind, help=option.help, **many, **shown)  # type: ignore[arg-type]

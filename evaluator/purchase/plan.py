@@ -1,0 +1,179 @@
+"""What a person asked for, made into cells of the purchase track: every choice checked, data read, nothing run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from evaluator.errors import ConfigurationError, WeightsError
+from evaluator.machine import cores
+from evaluator.purchase.label_quality import quality_warnings
+from evaluator.purchase.pairs import NamedPair, choose_pairs
+from evaluator.purchase.profiles import Profile, profile_named
+from evaluator.purchase.rounds import NODE, SPLITS
+from evaluator.purchase.sets import RoundSets, provide_data, read_sets
+from evaluator.purchase.spec import PurchaseSpec
+from evaluator.submission.source import Source
+from evaluator.track import Choices, Plan, Step, Task
+from evaluator.training import recipes
+from evaluator.training.pipeline import Pipeline
+
+
+def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> Plan:
+    """Check every choice, read (and where it is generated: make) the data, and name every cell.
+
+    All tasks of a seed come before the next seed, so that a run that is cut short has whole seeds; all pipelines of a task and seed
+    come one after the other, since they share a purchase.
+
+    Raises:
+        KitError: a choice, data or weights that are not there or make no sense.
+    """
+    options = choices.options
+    profile = profile_named(choices.profile)
+    pairs = choose_pairs(options["pairs"], profile, options["round_seed"])
+    asked = [recipes.load_pipeline(name) for name in choices.pipelines or (profile.pipeline,)]
+    weights = choices.starting_weights or profile.weights
+    pipelines = tuple(recipes.fitted(pipeline, profile.image_size, weights) for pipeline in asked)
+    splits = choices.score_splits or (profile.round.score_split,)
+    _check(choices, profile, pipelines, splits)
+    participant = "" if choices.weights_dir is None else f"{choices.weights_dir.name}:{_listing(choices.weights_dir)}"
+
+    def cells(split: str, quality: float, source: Source, start: Sequence[str], data: dict[str, str]) -> list[PurchaseSpec]:
+        return [
+            PurchaseSpec(
+                submission=source.name,
+                submission_digest=source.digest,
+                profile=profile,
+                pair=named.pair,
+                seed=seed,
+                root_seed=choices.root_seed,
+                pipeline=pipeline,
+                weights=identity,
+                data=data,
+                score_split=split,
+                tier=choices.tier,
+                device=choices.device,
+                threads=choices.threads,
+                label_quality=quality,
+                on_timeout=options["on_timeout"],
+                restart=options["restart_workers"],
+                participant_weights=participant,
+                worker_threads=node_threads(),
+            )
+            for seed in choices.seeds
+            for named in pairs
+            for pipeline, identity in zip(pipelines, start, strict=True)
+        ]
+
+    # A spec checks its choices; better now than when all data are read.
+    for quality in options["label_quality"]:
+        cells(splits[0], quality, choices.submissions[0], [""] * len(pipelines), {})
+    folder = (choices.data or choices.folder / profile.data_folder).absolute()
+    if choices.data is None:
+        provide_data(profile, folder, step)
+    cache = choices.folder.absolute() / ".cache"
+    sets = {split: read_sets(profile, folder, score_split=split, cache=cache, step=step) for split in splits}
+    start = [_starting_weights(pipeline, profile) for pipeline in pipelines]
+    first = next(iter(sets.values()))
+    qualities = options["label_quality"]
+    return Plan(
+        rules=profile,
+        tasks=tuple(_task(named, profile) for named in pairs),
+        pipelines=pipelines,
+        fitted_from={p.name: a.name for p, a in zip(pipelines, asked, strict=True) if p.name != a.name},
+        cells=tuple(
+            spec
+            for source in choices.submissions
+            for quality in qualities
+            for split in splits
+            for spec in cells(split, quality, source, start, sets[split].digests())
+        ),
+        data=sets,
+        digests={split: found.digests() for split, found in sets.items()},
+        items={named.pair.name: _items(profile, named, first) for named in pairs},
+        conditions={"label_quality": tuple(qualities)},
+        warnings=quality_warnings(profile, first, qualities, choices.root_seed, choices.seeds),
+        shown=_shown(choices, profile, pairs, pipelines, first),
+    )
+
+
+def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], splits: Sequence[str]) -> None:
+    names = [pipeline.name for pipeline in pipelines]
+    if len(set(names)) != len(names):
+        raise ConfigurationError(f"the pipelines are {', '.join(names)}; name each once")
+    if len(pipelines) > 1 and profile.round.scores == "participant":
+        raise ConfigurationError(
+            f"{profile.round.name} scores the participant's own predictions and trains no pipeline; leave --panel out"
+        )
+    unknown = set(splits) - set(SPLITS[2:4])
+    if unknown:
+        raise ConfigurationError(f"--score-split is {min(unknown)!r}; it is {' or '.join(SPLITS[2:4])}")
+    qualities = choices.options["label_quality"]
+    for name, given in (("pairs", choices.options["pairs"]), ("label-quality", qualities)):
+        if not given:
+            raise ConfigurationError(f"--{name}: no value was given; leave the option out, or give a value")
+    if len(set(qualities)) != len(qualities):
+        raise ConfigurationError(f"--label-quality: a value is given more than once: {', '.join(map(str, qualities))}")
+
+
+def _task(named: NamedPair, profile: Profile) -> Task:
+    figures = {"budget": profile.budget(named.pair), "seconds_allowed": profile.seconds(named.pair)}
+    return Task(named.pair.name, named.kind, figures)
+
+
+def _items(profile: Profile, named: NamedPair, sets: RoundSets) -> int:
+    """Items that a training has at most: it is not known yet what will be bought."""
+    counts = sets.counts() | profile.drawn
+    return counts["training"] + min(profile.budget(named.pair), counts["unlabelled"])
+
+
+def _shown(
+    choices: Choices, profile: Profile, pairs: Sequence[NamedPair], pipelines: Sequence[Pipeline], sets: RoundSets
+) -> tuple[tuple[str, str], ...]:
+    counts = ", ".join(f"{n} {name}" for name, n in sets.counts().items())
+    forms = {name: split.note for name, split in sets.splits.items()}
+    notes = (
+        "; ".join(dict.fromkeys(forms.values()))
+        if len(set(forms.values())) == 1
+        else "; ".join(f"{name}: {note}" for name, note in forms.items())
+    )
+    rows = [
+        ("profile", f"{profile.name} of {profile.round.name}: {profile.image_size} px, {counts}"),
+        ("labels.csv", notes),
+        ("pairs", "; ".join(profile.describe(n.pair) + (f" ({n.kind})" if n.kind != "public" else "") for n in pairs)),
+    ]
+    if profile.drawn:
+        drawn = ", ".join(f"{n} {name}" for name, n in profile.drawn.items())
+        rows.insert(1, ("each seed", f"draws {drawn}"))
+    wrong = [
+        f"at {q:g} {1 - q:.1%} of the entries that the market sells are wrong" for q in choices.options["label_quality"] if q < 1
+    ]
+    return (*rows, *([("labels", "; ".join(wrong))] if wrong else []))
+
+
+def _starting_weights(pipeline: Pipeline, profile: Profile) -> str:
+    """Identity of a pipeline's starting weights: changed weights make other cells, and missing ones are said at once.
+
+    Raises:
+        WeightsError: they cannot be had.
+    """
+    if pipeline.architecture == "linear" or profile.round.scores == "participant":
+        return "none"
+    from evaluator.training.weights import starting_weights_identity
+
+    try:
+        return starting_weights_identity(pipeline.weights, pipeline.architecture)
+    except WeightsError as error:
+        raise WeightsError(f"pipeline {pipeline.name!r}: {error}") from error
+
+
+def node_threads() -> int:
+    """Threads of the round's node, as far as this machine has them."""
+    return min(int(NODE["cpus"]), cores())
+
+
+def _listing(folder: Path) -> str:
+    # Names and sizes only: weights are gigabytes, and their content is the participant's own business.
+    rows = sorted(f"{p.relative_to(folder)}:{p.stat().st_size}" for p in folder.rglob("*") if p.is_file())
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]

@@ -1,0 +1,138 @@
+"""What a person sees while a sweep, or a run of one submission, is prepared and goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.progress import Progress, TaskID
+from rich.text import Text
+
+from evaluator.records import CellSpec
+from evaluator.runner.cells import Finished
+from evaluator.sweep.experiment import Experiment
+from evaluator.sweep.forecast import Forecast
+
+
+def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, str]]:
+    """What is to be done, and how long it will take: label and text of each line."""
+    settings, plan = experiment.settings, experiment.plan
+    first = f" from number {settings.first_seed} on" if settings.first_seed else ""
+    trains = any(spec.trains for spec in experiment.cells)
+    return [
+        ("submissions", f"{len(experiment.labels)}: {', '.join(experiment.labels.values())}"),
+        *plan.shown,
+        ("pipelines", ", ".join(pipeline.name for pipeline in plan.pipelines) if trains else "none"),
+        ("seeds", f"{settings.seeds}{first} (root {settings.root_seed}); scored on {', '.join(experiment.splits)}"),
+        ("isolation", experiment.sandbox.name),
+        ("trainings", _room(experiment)),
+        ("cells", f"{forecast.cells}: {forecast.finished} finished before, {forecast.trainings} to run"),
+        ("submissions to run", f"{forecast.answers}"),
+        ("time", time_needed(forecast)),
+    ]
+
+
+def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]]:
+    """What will be run of one submission. ``manifest``: what its aicrowd.json says of it."""
+    source, settings, plan = experiment.sources[0], experiment.settings, experiment.plan
+    rows = [("submission", f"{source.name} ({source.digest[:12]})")]
+    rows += [("manifest", manifest)] if manifest else []
+    rows += plan.shown
+    if any(spec.trains for spec in experiment.cells):
+        for number, pipeline in enumerate(plan.pipelines):
+            recipe, before = pipeline.as_dict(), plan.fitted_from.get(pipeline.name)
+            trained = f"{pipeline.name}: {recipe['architecture']}, {recipe['image_size']} px, {recipe['epochs']} epochs, "
+            trained += f"weights {recipe['weights']}, {experiment.device}" + (
+                f" ({before} adapted to this profile)" if before else ""
+            )
+            label = f"panel of {len(plan.pipelines)}" if len(plan.pipelines) > 1 else "pipeline"
+            rows.append(("" if number else label, trained))
+        rows.append(("trainings", _room(experiment)))
+    else:
+        rows.append(("pipeline", "none: the participant's own predictions are scored"))
+    rows.append(("seeds", f"{settings.seeds} (root {settings.root_seed}); scored on the {experiment.splits[0]} split"))
+    own = ", the same user as you: judge your own code only" if experiment.sandbox.name == "process" else ""
+    return [*rows, ("isolation", experiment.sandbox.name + own)]
+
+
+def time_needed(forecast: Forecast) -> str:
+    """The duration in words, and what it rests on."""
+    if not forecast.trainings:
+        return "nothing to run"
+    parts = []
+    if forecast.answers_unknown:
+        limit = duration(forecast.answer_limit)
+        parts.append(f"{forecast.answers_unknown} sessions not measured yet: counted with their limit, {limit} in all")
+    if forecast.trainings_unknown:
+        unknown = f"{forecast.trainings_unknown} of {forecast.trainings} trainings"
+        parts.append(f"{unknown} not measured: no stored cell of that pipeline, device and number of threads")
+    if forecast.seconds is not None:
+        return "; ".join((("at most " if forecast.answers_unknown else "about ") + duration(forecast.seconds), *parts))
+    known = forecast.answer_seconds + forecast.training_seconds / forecast.workers
+    return "; ".join((*parts, *([f"what is known takes {duration(known)}"] if known else ())))
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class SweepLine:
+    """The progress of a whole sweep on one line; what a cell counts for is the time that it will probably take.
+
+    A failed cell is written above the line as soon as it is known.
+    """
+
+    def __init__(self, progress: Progress, experiment: Experiment, forecast: Forecast) -> None:
+        self._line, self._experiment, self._forecast = progress, experiment, forecast
+        self._answered: set[str] = set()
+        self._trained: set[str] = set()
+        self._obtaining = ""
+        self._doing = ""
+        self._failed = 0
+        self._task: TaskID = progress.add_task("sweep", total=sum(forecast.answer.values()) + self._of(forecast.training))
+
+    def moved(self, spec: CellSpec, what: str, share: float) -> None:
+        """What is being done now."""
+        del share
+        answer = spec.answer_digest()
+        if what == "training":
+            self._answered.add(answer)
+        elif self._obtaining != answer:  # they are made one after the other, so the one before is done
+            self._answered.add(self._obtaining)
+            self._obtaining = answer
+        words = f"training, {self._experiment.workers} at a time" if what == "training" else f"submission at {spec.task}"
+        self._doing = f"; seed {spec.seed}: {words}, {self._experiment.label(spec)}"
+        self._show()
+
+    def finished(self, cell: Finished) -> None:
+        """A cell is there."""
+        spec = cell.spec
+        if not cell.cached:
+            self._trained.add(spec.digest())
+            self._answered.add(spec.answer_digest())
+        if not cell.result.scored:
+            self._failed += 1
+            place = f"{self._experiment.label(spec)} {spec.task} seed {spec.seed} {spec.pipeline.name}"
+            self._line.console.print(Text(f"{place}: {cell.result.verdict}: {cell.result.reason}", style="red"))
+        self._show()
+
+    def _show(self) -> None:
+        answered = sum(self._forecast.answer.get(digest, 0.0) for digest in self._answered)
+        done = answered + self._of({digest: self._forecast.training.get(digest, 0.0) for digest in self._trained})
+        count = f"{self._forecast.finished + len(self._trained)}/{self._forecast.cells}"
+        failed = f", {self._failed} failed" if self._failed else ""
+        self._line.update(self._task, completed=done, description=f"{count}{failed}{self._doing}")
+
+    def _of(self, trainings: Any) -> float:
+        return sum(trainings.values()) / self._experiment.workers
+
+
+def _room(experiment: Experiment) -> str:
+    """Where trainings are done, how many at a time, and that submissions have the machine for themselves."""
+    threads = experiment.settings.threads
+    each = f"on {experiment.device}, {threads} thread{'s' if threads > 1 else ''} each"
+    if experiment.settings.ray is not None:
+        return f"{each}, as many as the Ray cluster ({experiment.settings.ray}) has room for; submissions alone on a node"
+    return f"{experiment.workers} at a time {each}; submissions run one at a time, and nothing beside them"
