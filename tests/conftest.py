@@ -150,7 +150,7 @@ def session(sets):
 @pytest.fixture
 def cell_spec(sets):
     """The spec of one cell on ``tiny``."""
-    from evaluator.purchase.spec import CellSpec
+    from evaluator.purchase.spec import PurchaseSpec
     from evaluator.submission.source import read_source
     from evaluator.training.recipes import PIPELINES
 
@@ -171,7 +171,7 @@ def cell_spec(sets):
             "device": "cpu",
             "threads": 1,
         }
-        return CellSpec(**(settings | changes))
+        return PurchaseSpec(**(settings | changes))
 
     return make
 
@@ -180,11 +180,12 @@ def cell_spec(sets):
 def cell(sets, cell_spec):
     """Run one cell on ``tiny``: (result, log). ``sold`` and ``weights_dir`` go to its inputs, everything else to its spec."""
     from evaluator.purchase.cell import run_cell
-    from evaluator.purchase.purchased import CellInputs
+    from evaluator.purchase.purchased import PurchaseInputs
     from evaluator.sandbox.process import ProcessSandbox
 
     def run(path: Path, *, sold=None, weights_dir=None, progress=lambda what, share: None, **changes):
-        inputs = CellInputs(path, sets, ProcessSandbox(), weights_dir=weights_dir, sold=sold)
-        return run_cell(cell_spec(path, **changes), inputs, progress)
+        inputs = PurchaseInputs(path, sets, ProcessSandbox(), weights_dir=weights_dir, sold=sold)
+        result, log = run_cell(cell_spec(path, **changes), inputs, progress)
+        return result.as_dict(), log
 
     return run

@@ -159,7 +159,7 @@ def test_the_documented_keys_of_a_panel_are_those_of_its_file(panel, tiny):
 
 
 def test_the_documented_keys_of_a_purchase_are_those_of_its_file(results, tiny):
-    files = sorted((results / "purchases").glob("*.json"))
+    files = sorted((results / "answers").glob("*.json"))
     assert len(files) == len(tiny.pairs)
     for file in files:
         content = json.loads(file.read_text())

@@ -66,7 +66,7 @@ def stored(cells: list[dict], missing: int = 0, name: str = "full") -> dict:
         "profile": "tiny",
         "pipelines": ["quick"],
         "submissions": sorted({c["spec"]["submission"] for c in cells}),
-        "pairs": {c["spec"]["pair"]: "public" for c in cells},
+        "pairs": {c["spec"]["task"]: "public" for c in cells},
         "seeds": 10,
         "label_qualities": [1.0],
         "score_splits": ["validation"],
@@ -158,7 +158,7 @@ def test_a_proxy_is_marked_at_every_table_and_never_stands_among_full_trainings(
 
 def test_strategies_that_buy_the_same_with_every_seed_are_named():
     cells = planted(pipeline=PROXY)
-    cells = [cell("fixed", 0.5, Pair.parse(c["spec"]["pair"]), c["spec"]["seed"], pipeline=PROXY) for c in cells[:20]] + cells
+    cells = [cell("fixed", 0.5, Pair.parse(c["spec"]["task"]), c["spec"]["seed"], pipeline=PROXY) for c in cells[:20]] + cells
     assert "never changes: `fixed`.\n" in told(stored(cells))
     assert "whatever the seed" not in told(stored(planted(pipeline=PROXY)))
 

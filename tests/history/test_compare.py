@@ -15,7 +15,6 @@ from evaluator.history.checksum import checksum
 from evaluator.history.groups import Wanted, conditions
 from evaluator.history.store import Store
 from evaluator.purchase.rounds import Pair
-from evaluator.purchase.spec import CellSpec
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.report.comparison_tables import markdown, marks
 from evaluator.scoring.agreement import kendall_tau

@@ -304,7 +304,7 @@ def test_a_result_says_how_it_came_about(cell, sets):
     json.dumps(result, allow_nan=False)
     assert result["spec"]["profile"]["name"] == "tiny"
     assert result["spec"]["pipeline"]["name"] == "milliseconds"
-    assert result["spec"]["pair"] == "621:17"
+    assert result["spec"]["task"] == "621:17"
     assert result["data"]["digests"] == {name: split.digest for name, split in sets.splits.items()}
     assert result["isolation"] == {"tier": "process", "guarded": True} | result["isolation"]
     assert set(result["versions"]) >= {"numpy", "torch", "torchvision", "python", "kit"}

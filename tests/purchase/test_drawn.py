@@ -13,10 +13,10 @@ from evaluator.purchase.cell import run_cell, train_and_score
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.market import Market
 from evaluator.purchase.profiles import PROFILES
-from evaluator.purchase.purchased import CellInputs
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.process import ProcessSandbox
+from evaluator.track import CellInputs
 from evaluator.training.embeddings.shown import embedding_pipeline, shown_embeddings
 from evaluator.training.embeddings.store import ImageSource, embeddings_of
 from evaluator.worker.datasets import ImageDataset
@@ -189,9 +189,9 @@ def test_all_phases_are_given_embeddings_where_the_profile_says_so(sets, strateg
 def test_weights_are_part_of_a_purchase_where_embeddings_of_them_are_given(cell_spec):
     path = Path(SUBMISSIONS / "random_buyer.py")
     plain, other = (cell_spec(path, profile=replace(TINY, weights=w)) for w in ("procedural", "none"))
-    assert plain.purchase_digest() == other.purchase_digest()
+    assert plain.answer_digest() == other.answer_digest()
     plain, other = (cell_spec(path, profile=replace(TINY, weights=w, embeddings=True)) for w in ("procedural", "none"))
-    assert plain.purchase_digest() != other.purchase_digest()
+    assert plain.answer_digest() != other.answer_digest()
 
 
 def test_the_rare_profile_is_what_it_says():

@@ -14,12 +14,12 @@ from rich.console import Console
 
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.heat import Axes, Run, grids, grids_of_sweep, heat_map, require_grid
+from evaluator.purchase.heat_picture import check_picture, draw_heat_maps
+from evaluator.purchase.heat_tables import heat_blocks, heat_notes, matrix, show_heat_map
 from evaluator.purchase.pairs import choose_pairs, hidden_pairs
 from evaluator.purchase.profiles import QUICK
 from evaluator.purchase.rounds import ROUND2, Pair
 from evaluator.report.colours import DIFFERENCE, LABELS, SCORE, TIME, ink, luminance, shade, span_of
-from evaluator.purchase.heat_picture import check_picture, draw_heat_maps
-from evaluator.purchase.heat_tables import heat_blocks, heat_notes, matrix, show_heat_map
 
 AXES = Axes((500, 1000), (15.0, 30.0))
 T = 12.7062

@@ -14,7 +14,7 @@ from test_sweep import cells, lasting, ready, run  # noqa: F401  ready is a fixt
 from evaluator.errors import ConfigurationError
 from evaluator.history.store import Store
 from evaluator.runner import cluster as clusters
-from evaluator.runner.cluster import ClusterSlots
+from evaluator.runner.cluster import ClusterWorkers
 from evaluator.sweep.forecast import forecast
 from evaluator.sweep.run import conduct
 from evaluator.sweep.settings import Settings
@@ -47,7 +47,7 @@ def conducted(experiment, address, work=clusters.judged):
     ended = []
     expected = forecast(experiment, experiment.catalogue())
     store = Store(experiment.settings.out)
-    with ClusterSlots(address, work=work) as slots:
+    with ClusterWorkers(address, work=work) as slots:
         assert slots.count == 4
         conduct(experiment, expected, store, finished=ended.append, slots=slots)
     return ended
@@ -121,7 +121,7 @@ def test_what_a_node_does_not_see_is_named(tmp_path):
 
 def test_a_cluster_that_is_not_there_is_said():
     with pytest.raises(ConfigurationError, match="ray start --head"):
-        ClusterSlots("127.0.0.1:1")
+        ClusterWorkers("127.0.0.1:1")
 
 
 def test_workers_are_rays_to_count():

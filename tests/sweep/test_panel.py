@@ -84,7 +84,7 @@ def trained(monkeypatch):
 
 
 def purchases(root: Path) -> list[Path]:
-    return sorted((root / "purchases").glob("*.json"))
+    return sorted((root / "answers").glob("*.json"))
 
 
 def ledgers(root: Path) -> set[str]:
@@ -161,15 +161,15 @@ def test_a_log_outlives_the_run_that_made_it(evaluate, strategy):
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else str(value),
 )
 def test_what_decides_a_purchase_names_it_and_nothing_else_does(cell_spec, change, same):
-    assert (cell_spec(RANDOM, **change).purchase_digest() == cell_spec(RANDOM).purchase_digest()) is same
+    assert (cell_spec(RANDOM, **change).answer_digest() == cell_spec(RANDOM).answer_digest()) is same
 
 
 def test_only_the_data_that_a_worker_meets_decides_its_purchase(cell_spec):
     data = dict(cell_spec(RANDOM).data)
     other = cell_spec(RANDOM, data=data | {"validation": "other"})
-    assert other.purchase_digest() == cell_spec(RANDOM).purchase_digest()
+    assert other.answer_digest() == cell_spec(RANDOM).answer_digest()
     for name in ("training", "unlabelled", "debug"):
-        assert cell_spec(RANDOM, data=data | {name: "other"}).purchase_digest() != other.purchase_digest()
+        assert cell_spec(RANDOM, data=data | {name: "other"}).answer_digest() != other.answer_digest()
 
 
 def test_a_failed_session_is_bought_again_next_time_and_once_within_a_panel(evaluate, bought, strategy):
@@ -242,7 +242,7 @@ def test_fresh_buys_again_once_and_the_others_follow(evaluate, bought, trained):
     _, summary, _ = evaluate("--panel")
     assert (len(bought), trained) == (3, ["a", "b", "d", "e"])
     assert [cell["cached"] for cell in summary["cells"]] == [False, False, True, False, False]
-    assert len({cell["purchase"]["checksum"] for cell in summary["cells"]}) == 1
+    assert len({cell["answer"]["checksum"] for cell in summary["cells"]}) == 1
     assert len(ledgers(evaluate.results)) == 1
 
 

@@ -29,7 +29,7 @@ from evaluator.purchase.rounds import Pair
 from evaluator.report.format import signed
 from evaluator.report.sweep import show_sweep_result
 from evaluator.runner.cells import run_cells
-from evaluator.runner.workers import Slots
+from evaluator.runner.workers import Workers
 from evaluator.sweep.experiment import prepare
 from evaluator.sweep.forecast import STARTING_SECONDS, Forecast, Measured, forecast
 from evaluator.sweep.run import conduct
@@ -70,7 +70,7 @@ def bought(monkeypatch):
         phases = (PhaseReport("purchase_phase", Verdict.OK, "", 1.0, 2.0),)
         session = SessionResult(Verdict.OK, "", Ledger(), phases, 1.0, None, None, False, "Buyer", True, "watch", "", "log")
         made.append((spec.pair.name, spec.seed, began, time.monotonic()))
-        return Purchased(spec.purchase_digest(), spec.purchase_dict(), session)
+        return Purchased(spec.answer_digest(), spec.answer_dict(), session)
 
     monkeypatch.setattr(evaluator.runner.cells, "buy", buy)
     return made
@@ -80,7 +80,7 @@ def run(experiment, work=slot_works.instant, count=2, **options):
     """Run what is missing with another work than training."""
     store = Store(experiment.settings.out)
     expected = forecast(experiment, experiment.catalogue())
-    return conduct(experiment, expected, store, slots=Slots(count, work=work), **options)
+    return conduct(experiment, expected, store, slots=Workers(count, work=work), **options)
 
 
 def lasting(value):
@@ -104,7 +104,7 @@ def test_slots_give_the_serial_results_to_the_bit(ready, tmp_path):
     alone = list(run_cells(serial.cells, serial.inputs, store, store.new_run("serial")))
     assert [cell.result["verdict"] for cell in alone] == ["OK"] * 4
     beside = ready(RANDOM, seeds=2, out=tmp_path / "beside")
-    shutil.copytree(serial.settings.out / "purchases", beside.settings.out / "purchases")
+    shutil.copytree(serial.settings.out / "purchases", beside.settings.out / "answers")
     _, summary, _ = conduct(beside, forecast(beside, beside.catalogue()), Store(beside.settings.out))
     one, other = cells(serial.settings.out), cells(beside.settings.out)
     assert [cell["cell"] for cell in summary["cells"]] == [spec.digest() for spec in serial.cells]
@@ -112,7 +112,7 @@ def test_slots_give_the_serial_results_to_the_bit(ready, tmp_path):
     assert len({cell["fingerprint"] for cell in one.values()}) == 4
     for digest, cell in one.items():
         assert lasting(other[digest]) == lasting(cell)
-        assert other[digest]["purchase"]["checksum"] == cell["purchase"]["checksum"]
+        assert other[digest]["answer"]["checksum"] == cell["answer"]["checksum"]
 
 
 def test_a_lost_device_costs_its_process_and_no_cell(ready, bought, monkeypatch, tmp_path, capsys):
@@ -160,7 +160,7 @@ def test_several_splits_are_scored_by_one_training_and_as_if_by_their_own(ready,
     conduct(both, expected, Store(both.settings.out))
     found = cells(both.settings.out)
     alone = ready(pairs=("621:17",), seeds=2, score_split=("test",), data=data, out=tmp_path / "alone", workers=1)
-    shutil.copytree(both.settings.out / "purchases", alone.settings.out / "purchases")
+    shutil.copytree(both.settings.out / "purchases", alone.settings.out / "answers")
     conduct(alone, forecast(alone, alone.catalogue()), Store(alone.settings.out))
     for digest, cell in cells(alone.settings.out).items():
         assert lasting(found[digest]) == lasting(cell)
@@ -249,9 +249,9 @@ def test_a_killed_sweep_leaves_no_training_behind(tmp_path):
     code = f"""
         import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
         import slot_works
-        from evaluator.runner.workers import Slots, Training
+        from evaluator.runner.workers import Workers, Training
         if __name__ == "__main__":
-            slots = Slots(1, work=slot_works.endless)
+            slots = Workers(1, work=slot_works.endless)
             list(slots.train([Training(slot_works.Nothing(), None, slot_works.Nothing(), None, False)]))
     """
     script = tmp_path / "killed.py"
@@ -303,8 +303,8 @@ def test_a_changed_purchase_makes_its_cells_missing_for_planner_and_runner_alike
     experiment = ready()
     run(experiment)
     store = Store(experiment.settings.out)
-    digest = experiment.cells[0].purchase_digest()
-    store.write_purchase(store.read_purchase(digest) | {"seconds": 1.25})
+    digest = experiment.cells[0].answer_digest()
+    store.write_answer(store.read_answer(digest) | {"seconds": 1.25})
     expected = forecast(experiment, experiment.catalogue())
     assert (expected.cells, expected.finished, expected.purchases) == (2, 1, 0)
     again = []
@@ -326,17 +326,17 @@ def test_of_two_sweeps_at_the_same_purchase_the_first_one_stored_counts_for_both
     assert slower.checksum != quicker.checksum
 
     def buy(spec, inputs, progress):
-        store.write_purchase(quicker.as_dict())
+        store.write_answer(quicker.as_dict())
         store.write_cell(slot_works.scored(spec, quicker.checksum))
         return slower
 
     monkeypatch.setattr(evaluator.runner.cells, "buy", buy)
     run(experiment)
-    assert store.read_purchase(spec.purchase_digest())["seconds"] == quicker.session.seconds
-    assert store.read_cell(spec.digest())["purchase"]["checksum"] == quicker.checksum
+    assert store.read_answer(spec.answer_digest())["seconds"] == quicker.session.seconds
+    assert store.read_cell(spec.digest())["answer"]["checksum"] == quicker.checksum
     assert set(experiment.finished(experiment.catalogue())) == {spec.digest()}
     run(ready(pairs=("621:17",), fresh=True))
-    assert store.read_purchase(spec.purchase_digest())["seconds"] == 7.0, "asked to be made again"
+    assert store.read_answer(spec.answer_digest())["seconds"] == 7.0, "asked to be made again"
 
 
 def test_a_forecast_is_the_median_of_measured_cells_scaled_by_items(ready, bought):
@@ -642,7 +642,7 @@ def test_cells_and_purchases_of_an_older_layout_have_the_same_rows(ready, tmp_pa
     experiment = ready()
     store = stored(tmp_path / "r", experiment)
     made = fabricated(experiment.cells[0])
-    store.write_purchase(made.as_dict())
+    store.write_answer(made.as_dict())
     new = read_catalogue(store.root)
     assert new.purchases[made.digest]["checksum"] == made.checksum
     (store.root / INDEX).unlink()
