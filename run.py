@@ -28,8 +28,8 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from evaluator.worker.datasets import ImageDataset, PoolDataset
-from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
+from evaluator.worker.datasets import ImageDataset
+from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError, PoolDataset
 
 __all__ = ["ImageDataset", "MarketClosedError", "OutOfBudgetError", "PoolDataset", "ZEWDPCBaseRun"]
 

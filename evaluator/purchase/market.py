@@ -10,8 +10,8 @@ import numpy as np
 
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.ledger import Ledger, Purchase
-from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
 from evaluator.worker.indices import as_index, as_indices
+from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError
 
 
 class Market:

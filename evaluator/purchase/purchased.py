@@ -16,7 +16,6 @@ import numpy as np
 from evaluator.errors import Verdict
 from evaluator.history.checksum import checksum
 from evaluator.purchase.ledger import Ledger
-from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.purchase.sets import RoundSets
@@ -126,7 +125,8 @@ def buy(spec: CellSpec, inputs: CellInputs, progress: Progress = lambda what, sh
         pool=sets.images["unlabelled"],
         order=order,
         prediction=sets.images[spec.prediction_split],
-        market=Market(sold, order, profile.budget(spec.pair)),
+        sold=sold,
+        budget=profile.budget(spec.pair),
         seconds=profile.seconds(spec.pair),
         prediction_seconds=profile.prediction_seconds,
         load_seconds=profile.load_seconds,

@@ -25,7 +25,7 @@ from evaluator.purchase.spec import CellSpec
 from evaluator.runner.answers import Shelf
 from evaluator.runner.cluster import ClusterSlots
 from evaluator.runner.workers import Failure, Slots, Training
-from evaluator.sandbox.leftovers import remove_leftovers
+from evaluator.sandbox.scratch import remove_leftovers
 
 Progress = Callable[[CellSpec, str, float], None]
 """Called with the cell, what is done, and the share of it, 0 to 1."""

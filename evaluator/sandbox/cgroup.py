@@ -138,13 +138,12 @@ def remove_abandoned_groups() -> int:
 def _parents() -> tuple[int, dict[str, Path]]:
     """The version of control groups here, and per controller the group below which new ones are made."""
     if (ROOT / "cgroup.controllers").exists():
-        return 2, dict.fromkeys(("memory", "pids"), _own(ROOT, 2))
+        return 2, dict.fromkeys(("memory", "pids"), _own(ROOT))
     return 1, {kind: ROOT / kind for kind in ("memory", "pids")}
 
 
-def _own(root: Path, version: int) -> Path:
+def _own(root: Path) -> Path:
     """Our own group of version 2, below which a new one may be made if it is delegated to us."""
-    del version
     with contextlib.suppress(OSError), open("/proc/self/cgroup") as file:
         for line in file:
             if line.startswith("0::"):

@@ -19,7 +19,7 @@ PATIENCE = 60.0
 
 
 class Container:
-    """A container in the two roles that a guarded worker knows: the outermost process, and the control group.
+    """A container. To a guarded worker it is both the outermost process (``Outer``) and what holds the limits (``LimitGroup``).
 
     Attributes:
         pid: the number of its first process on this machine. ``limited``: control groups hold its limits, of ``version`` 1 or 2.
@@ -94,14 +94,8 @@ class Container:
                 return False
             raise
 
-    def add(self, pid: int) -> None:
-        """As of a control group: every process of the container is in its group from its first instruction on."""
-
-    def send_signal(self, number: int) -> None:
-        """As of a process. The guard cannot be stopped from within, so there is nothing to continue."""
-
     def kill(self) -> None:
-        """Read what the limits counted, then end every process of the container."""
+        """Read what the limits counted, then end every process of the container. May be called again."""
         if self._killed:
             return
         self._breach = self.breach()
@@ -120,9 +114,6 @@ class Container:
             if self.pid:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.pid, signal.SIGKILL)
-
-    def wait(self) -> None:
-        """As of a process; ``remove`` waits."""
 
     def breach(self) -> Breach | None:
         """The limit that the kernel enforced so far, if any; also after the end."""
@@ -156,9 +147,6 @@ class Container:
                     return
             time.sleep(0.005)
         raise OSError(f"the container {self._id[:12]} could not be removed; remove it: docker rm --force {self._id[:12]}")
-
-    def close(self) -> None:
-        """As of a control group; the engine removes it with the container."""
 
     def _ran_out_of_memory(self) -> bool:
         filters = {"container": [self._id], "event": ["oom"]}

@@ -72,7 +72,8 @@ def _descendants_by_parent(root: int) -> list[int]:
                     continue  # it ended while we looked
                 # The command's name may hold spaces and brackets; the fields after the last bracket are plain.
                 parents[int(name)] = int(stat[stat.rindex(b")") + 2 :].split()[1])
-    found, front = [], {root}
+    found: list[int] = []
+    front = {root}
     while front:
         front = {pid for pid, parent in parents.items() if parent in front}
         found += front
@@ -229,7 +230,7 @@ def main() -> None:
         seen = os.waitpid(worker, os.WNOHANG)
         status = seen[1] if seen[0] else None
     kill_tree(worker)
-    report = {"ended": True, "killed": status is None}
+    report: dict[str, object] = {"ended": True, "killed": status is None}
     if status is not None:
         report |= {"code": os.WEXITSTATUS(status)} if os.WIFEXITED(status) else {"signal": os.WTERMSIG(status)}
     _say(control, report)

@@ -1,4 +1,8 @@
-"""A folder that a worker may write, and that is gone afterwards whatever was done to it, and whoever was killed meanwhile."""
+"""A folder that a worker may write, and that is gone afterwards whatever was done to it, and whoever was killed meanwhile.
+
+A killed evaluator can clean nothing. Its workers end with it (their guards see to that); ``remove_leftovers`` removes the rest, and
+ends whatever of a worker had escaped its guard but not its control group. What another evaluator still needs is left alone.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evaluator.files import abandoned, hold
+from evaluator.sandbox.cgroup import remove_abandoned_groups
 
 PREFIX = "dck-scratch-"
 ROOM = 64 << 20
@@ -34,6 +39,12 @@ def scratch_folder() -> Iterator[Path]:
     finally:
         _remove(folder)
         os.close(held)
+
+
+def remove_leftovers() -> int:
+    """Remove the control groups and scratch folders of no living evaluator; how many there were. Called before the first worker."""
+    # Groups first: a process that still lived could write into a folder while that is removed.
+    return remove_abandoned_groups() + remove_abandoned_folders()
 
 
 def remove_abandoned_folders() -> int:

@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.guard import descendants
-from evaluator.sandbox.limits import Breach, Limits
+from evaluator.sandbox.limits import Breach, LimitGroup, Limits
 
 INTERVAL = 0.05
 SHARE = 0.05
@@ -47,7 +46,7 @@ class Watch:
         scratch: Path | None,
         end: Callable[[], None],
         *,
-        group: ControlGroup | None = None,
+        group: LimitGroup | None = None,
         mounts: tuple[str, ...] = (),
     ) -> None:
         self.breach: Breach | None = None

@@ -1,4 +1,4 @@
-"""What counts as an index. One rule for data sets and the market, on both sides of the channel."""
+"""What counts as an index. One rule for data sets and for what is asked of the evaluator, on both sides of the channel."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ def as_indices(values: Any, size: int) -> np.ndarray:
     if isinstance(values, (str, bytes, dict)) or not isinstance(values, Iterable):
         raise TypeError(f"indices came as a {type(values).__name__}; a list or an array of integers was expected")
     if getattr(values, "ndim", 1) == 0:
-        raise TypeError("indices came as an array without a dimension; use purchase_label for one index")
+        raise TypeError("indices came as an array without a dimension; a list or an array of one dimension was expected")
     return np.fromiter((as_index(value, size) for value in values), dtype=np.int64)

@@ -83,7 +83,7 @@ def a_tree_that_keeps_forking_is_killed(stage: Stage) -> str:
 
 
 @check(CHECKS)
-def a_worker_that_exits_leaves_no_daemon(stage: Stage) -> str | None:
+def a_worker_that_exits_leaves_no_daemon(stage: Stage) -> None:
     """When the worker exits by itself, what it started is gone when the end has been told."""
     with stage.cast("if daemon():\n    time.sleep(600)\ntime.sleep(0.3)\nos._exit(0)\n") as actor:
         need(actor.answer() == "ended", "the channel is not told as ended")

@@ -1,8 +1,8 @@
 """Where a check plays: a worker of the tier under test, a small program in the role of the submission, and a look from outside.
 
-The program runs while the worker imports it, which needs nothing of the kit but the worker itself. It speaks by ``tell(value)``,
-which the worker's log carries. Every process of it bears a mark in its name, so that it is found from outside whatever session,
-parent or namespace it has moved to.
+The program runs while the worker imports it, which needs nothing of the kit but the worker itself: the order to load names no
+track, so no class is looked for. It speaks by ``tell(value)``, which the worker's log carries. Every process of it bears a mark in
+its name, so that it is found from outside whatever session, parent or namespace it has moved to.
 """
 
 from __future__ import annotations
@@ -52,11 +52,6 @@ def attempt(action):
 MARK = {mark!r}
 if sys.platform.startswith("linux"):
     ctypes.CDLL(None).prctl(15, MARK.encode(), 0, 0, 0)
-"""
-CLASS = """
-from run import ZEWDPCBaseRun
-class Play(ZEWDPCBaseRun):
-    pass
 """
 
 
@@ -186,7 +181,7 @@ class Stage:
             try:
                 worker = self.sandbox.start(replace(spec, **given))
                 names = {"images": worker.seen(self.images), "submission": worker.seen(submission)}
-                text = PRELUDE.replace("{mark!r}", repr(mark)) + places.format(**names) + textwrap.dedent(code) + CLASS
+                text = PRELUDE.replace("{mark!r}", repr(mark)) + places.format(**names) + textwrap.dedent(code)
                 (submission / "run.py").write_text(text)
                 actor = Actor(worker, scratch, mark)
                 _greet(worker)
