@@ -56,7 +56,7 @@ class ZEWDPCBaseRun:
             budget: labels that can be bought (also as ``purchase_budget``).
 
         Returns:
-            Nothing that counts: what was bought stands in the evaluator's ledger.
+            Anything. It is compared with the evaluator's ledger, and the ledger counts.
         """
         raise NotImplementedError("override purchase_phase: this is where labels are bought")
 

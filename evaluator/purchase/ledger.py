@@ -30,7 +30,7 @@ class Purchase:
 
 @dataclass
 class Ledger:
-    """Purchases in order; the one source of bought labels for training, replay and ``purchases.csv``."""
+    """Purchases in order; the only source of bought labels for training, replay and ``purchases.csv``."""
 
     purchases: list[Purchase] = field(default_factory=list)
 

@@ -89,7 +89,7 @@ def purchase_disagreement(message: Message, ledger: Ledger, n_images: int, n_cla
     """
     allowed = n_images * (8 + n_classes)
     if len(message.blob) > allowed:
-        # A sound worker sends no claim rather than that; comparing it would take time that is on nobody's clock.
+        # The kit's own worker never sends so much; comparing it would take time that no clock counts.
         raise Stopped(Verdict.PROTOCOL_ERROR, f"purchase_phase returned {len(message.blob)} bytes; at most {allowed} are allowed")
     kind, n = message.fields.get("claim", "none"), message.fields.get("n", 0)
     if kind == "none":

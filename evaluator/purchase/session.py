@@ -40,7 +40,7 @@ def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda
     Raises:
         ConfigurationError: the spec's order is no permutation of its labels, or its budget is negative.
     """
-    # What is shown lies not in the worker's own folder: it is read-only.
+    # The pool's rows lie outside the worker's own folder, because they are read-only.
     with scratch_folder() as scratch, scratch_folder() as shown:
         return _Session(spec, scratch, shown / "pool.rows").run(sandbox, progress)
 

@@ -1,4 +1,4 @@
-"""The sealed room for Linux: mount, process, network, IPC, host name and user namespaces of its own, made by bubblewrap.
+"""A sealed room for Linux: mount, process, network, IPC, host name and user namespaces of its own, made by bubblewrap.
 
 The worker sees the interpreter and its packages, the system's libraries, ``run.py``, the worker package and the strategies, its
 submission, the image caches it was given and a scratch folder of bounded size. It sees nothing else of the host: no label, no
@@ -56,11 +56,11 @@ class BubblewrapSandbox:
         if spec.weights is not None:
             environment["TORCH_HOME"] = "/weights"
         passwd = _text_descriptor(_PASSWD)
-        # As files, whose closing may be repeated: who is first depends on how far the start comes.
+        # As file objects, which may be closed twice: the start and the end may both close them.
         info_read, info_write = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
         checkpoint = make_checkpoint(spec)
         if self._root:
-            # The folder around it belongs to root; nobody may pass through it to its own.
+            # The folder around it belongs to root; the user nobody may pass through it to its own folder.
             spec.scratch.chmod(0o711)
 
         def command(channel: int, control: int) -> list[str]:
@@ -108,7 +108,7 @@ class BubblewrapSandbox:
         yield from ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
         yield from ("--hostname", "worker", "--die-with-parent", "--new-session")
         if self._root:
-            # Real root makes the room; the guard keeps just enough to become nobody and to kill what nobody started.
+            # Real root makes the room; the guard keeps what it needs to become the user nobody and to kill that user's processes.
             yield from ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_KILL")
         else:
             yield from ("--unshare-user", "--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY))
@@ -116,7 +116,7 @@ class BubblewrapSandbox:
         inside += map(Path, SYSTEM)
         parents = {parent for place in inside for parent in place.parents if parent != Path("/")}
         for parent in sorted(parents):
-            # Made by itself, bubblewrap would close them to everybody but root.
+            # Parents that bubblewrap makes by itself are closed to everybody but root.
             yield from ("--perms", "0755", "--dir", str(parent))
         for folder in SYSTEM:
             if os.path.islink(folder):
@@ -155,7 +155,7 @@ class BubblewrapSandbox:
 
 
 def interpreter_places() -> list[Path]:
-    """Folders that the running interpreter needs: itself, its standard library, its packages; the outermost ones only."""
+    """Folders of the running interpreter, its standard library and its packages; none that lies in another of them."""
     wanted = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).parent, Path(os.path.realpath(sys.executable)).parent}
     wanted |= {Path(p) for p in sysconfig.get_paths().values()}
     wanted = {p for p in wanted if p.is_dir() and p != Path("/usr") and not any(p.is_relative_to(s) for s in SYSTEM)}
@@ -170,8 +170,8 @@ def _text_descriptor(text: str) -> int:
 
 
 def _wait_for_end(info: IO[str], ours: IO[str]) -> None:
-    """Wait until the room's first process is gone; the kernel then has ended all others in it."""
-    # Where the start fails our own end is still open, and the other would never end.
+    """Wait until the room's first process is gone; the kernel has then ended all others in it."""
+    # After a failed start our own end is still open, and reading would never end.
     ours.close()
     with info:
         text = info.read()
@@ -180,7 +180,7 @@ def _wait_for_end(info: IO[str], ours: IO[str]) -> None:
         try:
             select.select([descriptor], [], [], 10)
             with contextlib.suppress(ChildProcessError):
-                # Its parent is gone, and we are the reaper of what is below us.
+                # Its parent is gone, so it has become our child.
                 os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG)
         finally:
             os.close(descriptor)

@@ -24,7 +24,7 @@ class ChannelEnded(Exception):
 
 
 class ProtocolError(Exception):
-    """The worker sent something that is no message of this channel."""
+    """The worker sent something that is not a message of this channel."""
 
 
 Fields = Mapping[str, type | tuple[type, ...]]

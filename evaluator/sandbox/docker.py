@@ -1,4 +1,4 @@
-"""The sealed room as a container: the worker runs inside the image built from the project's Dockerfile.
+"""A sealed room that is a container: the worker runs inside the image built from the project's Dockerfile.
 
 The container has no network, a read-only root, no capabilities and no way to gain any, an unprivileged user, and the limits of
 memory, processes and processors that the engine sets by control groups. It holds the image's interpreter and packages; of the kit
@@ -35,7 +35,7 @@ VERSION_LABEL = "org.opencontainers.image.version"
 LAUNCHER = Path(__file__).with_name("launcher.py")
 START_SECONDS = 60.0
 HIDDEN = ("/home", "/root", "/var/log")
-"""Folders of the image that are none of a worker's business."""
+"""Folders of the image that a worker must not see."""
 BUILD = "docker build -t data-centric-kit ."
 
 
@@ -44,7 +44,7 @@ class DockerSandbox:
 
     Args:
         gpu: give the container all NVIDIA devices (needs the NVIDIA container toolkit).
-        image: name or number of the image; None for the one that ``DATA_CENTRIC_KIT_IMAGE`` names, else
+        image: name or identifier of the image; None for the image that ``DATA_CENTRIC_KIT_IMAGE`` names, else
             ``data-centric-kit:<version>``, else ``data-centric-kit``.
         engine: None for the machine's.
 
@@ -58,7 +58,7 @@ class DockerSandbox:
     def __init__(self, gpu: bool = False, image: str | None = None, engine: Engine | None = None) -> None:
         self._engine = engine or Engine()
         self._gpu = gpu
-        # Files that the worker leaves in its checkpoint must be ours to remove: nobody's where we are root, else our own.
+        # We must be able to remove the files that the worker leaves: they belong to nobody where we are root, else to us.
         self._user = f"{NOBODY}:{NOBODY}" if os.geteuid() == 0 else f"{os.getuid()}:{os.getgid()}"
         self._image = _checked_image(self._engine, image or os.environ.get(IMAGE_VARIABLE))
         self._cpus = int(self._engine.ask("GET", "/info")["NCPU"])
@@ -99,7 +99,7 @@ class DockerSandbox:
         ours |= {KIT_ROOT / "evaluator" / part: f"/kit/evaluator/{part}" for part in SHOWN}
         mounts = [_bind(path, place) for path, place in (ours | shown).items()]
         mounts.append(_bind(spec.scratch / "checkpoint", "/scratch/checkpoint", writable=True))
-        # What the image holds of the kit is hidden, so that one copy counts: ours.
+        # The image's own copy of the kit is hidden, so that the worker runs ours.
         memory = dict.fromkeys(("/kit", *HIDDEN), "ro,nosuid,nodev,mode=755,size=64k")
         # By owner, not by mode: runc gives a mounted file system the mode of the folder it covers. A little more than the limit
         # of files, so that it is the watch that ends a worker with too many, in words.
@@ -111,7 +111,7 @@ class DockerSandbox:
             "CapDrop": ["ALL"],
             "CgroupnsMode": "private",
             "IpcMode": "private",
-            "LogConfig": {"Type": "none"},  # what the worker prints goes through a pipe of ours, capped
+            "LogConfig": {"Type": "none"},  # what the worker prints goes through our own pipe, capped
             "Memory": limits.memory,
             "MemorySwap": limits.memory,
             "Mounts": mounts,
@@ -148,7 +148,7 @@ class _Ends:
         self.theirs: tuple[int, ...] = (theirs.detach(), guard_end.detach(), log_write)
 
     def close_theirs(self) -> None:
-        """The container holds its copies; ours would hide that it has closed them."""
+        """Close our copies: the container has its own, and ours would hide that it has closed them."""
         theirs, self.theirs = self.theirs, ()
         for descriptor in theirs:
             os.close(descriptor)
@@ -159,7 +159,7 @@ class _Ends:
         return Lines(self.control, HostChannel(self.channel), LogReader(log))
 
     def close(self) -> None:
-        """Close what nobody has taken."""
+        """Close what was not taken."""
         self.close_theirs()
         if self.log >= 0:
             os.close(self.log)
@@ -168,7 +168,7 @@ class _Ends:
 
 
 class _Door:
-    """A listening socket in a folder that nobody but us and one container can reach; gone when it has been used."""
+    """A listening socket in a folder that only we and one container can reach; removed after use."""
 
     def __init__(self, scratch: Path) -> None:
         # The scratch folder is ours alone; within it, the container's user must be able to pass.
@@ -193,7 +193,7 @@ class _Door:
         shutil.rmtree(self.folder)
 
     def hand_over(self, container: Container, descriptors: tuple[int, ...], order: bytes) -> None:
-        """Give the descriptors to the container's first process, and to nobody else.
+        """Give the descriptors to the container's first process and to no other process.
 
         Raises:
             OSError: it did not come for them.
@@ -219,7 +219,7 @@ class _Door:
 
 
 def _checked_image(engine: Engine, wanted: str | None) -> str:
-    """The number of the image, so that every worker of this evaluator runs in the same one."""
+    """The identifier of the image, so that every worker of this evaluator runs in the same image."""
     names = (wanted,) if wanted else (f"data-centric-kit:{__version__}", "data-centric-kit")
     for name in names:
         image = engine.image(name)
@@ -233,8 +233,9 @@ def _checked_image(engine: Engine, wanted: str | None) -> str:
 
 
 def _order(spec: WorkerSpec) -> bytes:
-    """What the launcher is told beside its descriptors."""
-    source = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}  # that one is about this machine
+    """What the launcher is sent beside its descriptors."""
+    # That variable describes this machine, not the image.
+    source = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     environment = Environment().build(spec, source) | {"HOME": "/scratch", "TMPDIR": "/scratch"}
     if spec.weights is not None:
         environment["TORCH_HOME"] = "/weights"

@@ -1,4 +1,4 @@
-"""A started worker behind its guard, whatever room the two of them are in."""
+"""A started worker behind its guard, whatever room they are in."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WORKER = KIT_ROOT / "evaluator" / "worker" / "__main__.py"
 SHOWN = ("__init__.py", "strategies", "worker")
 """What a worker sees of the package, in a room of its own."""
 SOON = 0.6
-"""Seconds in which a guard that nobody hinders has done its work, on most machines and days."""
+"""Seconds in which a guard that nothing hinders has usually done its work."""
 
 
 class Outer(Protocol):
@@ -187,13 +187,13 @@ class GuardedWorker:
         return self._ended
 
     def _end_guard(self) -> dict[str, int]:
-        """Have the guard do its work, and its report; an empty one where it is lost.
+        """Have the guard do its work, and its report; an empty report where the guard is lost.
 
-        A worker of the same user may stop its guard again and again, read its line, or write to it. So what a guard in no room of
-        its own has not done in half a second is done from here, and a report counts when the guard is gone.
+        A worker of the same user may stop its guard again and again, read its line, or write to it. So where there is no room, we
+        do what the guard has not done in half a second, and a report counts only when the guard is gone.
         """
         self._kill()
-        # In a room that root made the guard is out of the worker's reach, and its report is worth waiting for.
+        # In a room that root made, the guard is out of the worker's reach, so we wait longer for its report.
         report = self._read_report(timeout=2 if self._exposed is None and os.geteuid() == 0 else SOON)
         if self._exposed is None:
             return report
@@ -212,7 +212,7 @@ class GuardedWorker:
         return self._logs.close()
 
     def _read_report(self, timeout: float) -> dict[str, int]:
-        """The guard's next line, or an empty report where there is none in time."""
+        """The guard's next report; an empty report where no line comes in time."""
         deadline = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
@@ -235,7 +235,7 @@ class GuardedWorker:
         return {name: value for name, value in report.items() if isinstance(value, int)} if isinstance(report, dict) else {}
 
     def _sweep_session(self) -> None:
-        """The guard is lost: kill at least what stayed in the worker's session."""
+        """The guard is lost: kill at least the processes that stayed in the worker's session."""
         if not self.pid:
             return
         for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
@@ -256,7 +256,7 @@ def _end_below(guard: int) -> None:
 
 
 def _end_strays() -> None:
-    """End what has lost its guard: children of ours that a worker started. Workers whose guards live are their guards' children."""
+    """End processes that have lost their guard: our children that a worker started. Other workers are their guards' children."""
     for _ in range(1_000):
         strays = [pid for pid in children(os.getpid()) if is_marked(pid)]
         if not strays:
@@ -272,7 +272,7 @@ def _end_strays() -> None:
 
 
 def _bury_strays() -> None:
-    """Take note of the end of what lost its guard and is dead: it became our child, and would stay in the list of processes."""
+    """Reap dead processes that lost their guard: they became our children, and would stay in the list of processes."""
     for pid in children(os.getpid()):
         if is_marked(pid):
             with contextlib.suppress(ChildProcessError):
@@ -292,7 +292,7 @@ def launch(
     Raises:
         OSError: it did not start; nothing is left behind.
     """
-    # What loses its guard then becomes our child, and not a stranger's.
+    # A process that loses its guard then becomes our child, and not that of another process.
     become_reaper()
     ours, theirs = socket.socketpair()
     control, guard_end = socket.socketpair()

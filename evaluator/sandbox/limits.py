@@ -1,4 +1,4 @@
-"""What one worker and everything it starts may use, and how a broken limit is told."""
+"""What one worker and everything it starts may use, and how a broken limit is reported."""
 
 from __future__ import annotations
 

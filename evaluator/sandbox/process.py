@@ -20,7 +20,7 @@ class ProcessSandbox:
     """Tier ``process``.
 
     Args:
-        cgroups: limit memory and processes by a control group where this user may make one; else, or without, by watching.
+        cgroups: limit memory and processes by a control group where this user may make a group. Otherwise they are watched.
     """
 
     name = "process"

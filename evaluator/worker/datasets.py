@@ -28,7 +28,7 @@ class ImageDataset(Sequence):
         classes: names of the classes, in the order of the label vector.
         embeddings: file of the images' embeddings, float32 (n, d), whose rows are those of ``path``; None where the
             rules give none.
-        without_labels: what to say to somebody who asks for labels where there are none.
+        without_labels: message of the error where labels are asked for and there are none.
     """
 
     def __init__(

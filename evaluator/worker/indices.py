@@ -20,7 +20,7 @@ def as_index(value: Any, size: int) -> int:
     """
     kind = getattr(value, "dtype", None)
     letter = getattr(kind, "kind", None)
-    # Other libraries' dtypes have no letter, and name their bool alike: "torch.bool".
+    # Dtypes of other libraries have no letter; the names of their bools end alike: "torch.bool".
     if isinstance(value, bool) or letter == "b" or (letter is None and kind is not None and str(kind).endswith("bool")):
         raise TypeError(f"the index {value!r} is a bool; an integer from 0 to {size - 1} was expected")
     try:
@@ -36,14 +36,14 @@ def as_index(value: Any, size: int) -> int:
 
 
 def as_indices(values: Any, size: int) -> np.ndarray:
-    """Many indices as an int64 array of one dimension; every one is checked by the rule of ``as_index``.
+    """Many indices as an int64 array of one dimension; each is checked by the rule of ``as_index``.
 
     Raises:
         TypeError: not an iterable, nested, or an element that is no integer.
         IndexError: an element out of range.
     """
     if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
-        # The fast road for arrays: the same rule, without a Python call per element.
+        # The fast path for arrays: the same rule, without a Python call per element.
         bad = np.flatnonzero((values < 0) | (values >= size))
         if bad.size:
             as_index(values[bad[0]], size)

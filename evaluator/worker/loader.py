@@ -27,14 +27,14 @@ def entry_file(path: Path) -> Path:
     """The file that rule 1 picks.
 
     Raises:
-        SubmissionNotFound: there is none, or no single one.
+        SubmissionNotFound: there is no such file, or more than one.
     """
     if path.is_file():
         if path.suffix != ".py":
-            raise SubmissionNotFound(f"{path.name} is no Python file; name a .py file, or a folder that holds run.py")
+            raise SubmissionNotFound(f"{path.name} is no Python file; give a .py file, or a folder with a run.py")
         return path
     if not path.is_dir():
-        raise SubmissionNotFound(f"{path} does not exist; name a .py file, or a folder that holds run.py")
+        raise SubmissionNotFound(f"{path} does not exist; give a .py file, or a folder with a run.py")
     if (path / "run.py").is_file():
         return path / "run.py"
     package = path / "__init__.py"

@@ -39,7 +39,7 @@ def keywords_for(
         if parameter.kind is not parameter.POSITIONAL_ONLY and name in spelled:
             chosen[name] = spelled[name]
         elif parameter.default is parameter.empty:
-            hint = "by keyword, and this one is positional only" if parameter.kind is parameter.POSITIONAL_ONLY else "by name"
+            hint = "by keyword, and this argument is positional only" if parameter.kind is parameter.POSITIONAL_ONLY else "by name"
             raise SignatureMismatch(
                 f"{getattr(hook, '__name__', 'the hook')} asks for {name!r}; arguments are passed {hint}. "
                 f"On offer here: {', '.join(sorted(spelled))}"

@@ -1,6 +1,6 @@
 """The purchase track in the worker: the pool and its market, the three phases, and how their return values are read.
 
-What is counted here serves the participant's convenience alone. The budget, the ledger and the clock are the evaluator's.
+What is counted here is for the participant's convenience only. The budget, the ledger and the clock are the evaluator's.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Track:
 
     Attributes:
         hooks: names of the methods that a submission's class must have; the phases.
-        marker: the hook by which the class is found; the base class does not fill it with work.
+        marker: the hook by which the submission's class is found.
         interface: the kit's module that participants import their base class from.
         base: name of that base class.
         aliases: per argument that a hook is offered, the names under which a hook may ask for it.

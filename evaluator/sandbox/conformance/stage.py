@@ -27,7 +27,7 @@ from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
 
 PATIENCE = 60.0
-"""Seconds after which a thing that should have happened has not. Generous: nothing is measured by it."""
+"""Seconds after which what should have happened counts as not happening. Generous: nothing is measured by it."""
 SMALL = Limits(memory=512 << 20, processes=64, disk=32 << 20, files=2_000)
 
 PRELUDE = """
@@ -91,7 +91,7 @@ class Outcome:
     scratch: Path
 
     def only(self) -> Any:
-        """The one thing that was told."""
+        """What the program told, where it told exactly one value."""
         need(len(self.told) == 1, f"the program told {len(self.told)} things; it {self.how}: {self.message} {self.log[-300:]!r}")
         return self.told[0]
 
@@ -150,7 +150,7 @@ class Stage:
 
     Args:
         sandbox: the tier under test.
-        folder: an empty folder of one's own for what the workers are given, and for a file that they must not see.
+        folder: an empty folder for what the workers are given, and for a file that they must not see.
     """
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
@@ -192,7 +192,7 @@ class Stage:
                 if worker is not None:
                     worker.end()
                     worker.log()
-                _sweep_up(mark)  # a tier that lets something live on is told on by its check, and must not litter this machine
+                _sweep_up(mark)  # a process that a tier lets live is reported by its check, and must not stay on this machine
 
     def play(self, code: str, seconds: float = PATIENCE, **options: Any) -> Outcome:
         """Have ``code`` imported, wait at most ``seconds`` for the answer, end the worker."""
