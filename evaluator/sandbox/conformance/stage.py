@@ -13,7 +13,7 @@ import os
 import secrets
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -241,11 +241,3 @@ def _stats() -> Iterator[tuple[int, bytes]]:
         if name.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
                 yield int(name), file.read()
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Wait for ``condition``; ``Broken`` says that ``what`` did not come about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        need(time.monotonic() < deadline, f"{what}: not within {seconds:g} s")
-        time.sleep(0.02)
