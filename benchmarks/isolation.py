@@ -30,7 +30,6 @@ import numpy as np
 from benchmarks.worker import BUYER
 from evaluator.data.cache import CachedImages
 from evaluator.errors import Verdict
-from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.scratch import scratch_folder
@@ -79,7 +78,6 @@ def session(folder: Path, code: str, images: CachedImages) -> SessionSpec:
     labels = generator(1, "benchmark", "labels").integers(0, 2, (n, 6)).astype(np.uint8)
     few = CachedImages(images.path, images.rows[:4], images.size)
     order = np.arange(n)
-    market = Market(labels, order, n)
     return SessionSpec(
         submission=submission,
         classes=tuple("abcdef"),
@@ -88,7 +86,8 @@ def session(folder: Path, code: str, images: CachedImages) -> SessionSpec:
         pool=images,
         order=order,
         prediction=few,
-        market=market,
+        sold=labels,
+        budget=n,
         seconds=600,
         prediction_seconds=60,
         load_seconds=120,

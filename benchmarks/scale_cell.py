@@ -18,7 +18,6 @@ from evaluator.data.folders import Split
 from evaluator.errors import Verdict
 from evaluator.history.store import NEEDED, Store
 from evaluator.purchase.ledger import Ledger
-from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.process import ProcessSandbox
@@ -124,7 +123,6 @@ def run_probe(
     sandbox = Noting()
     began = time.monotonic()
     order = generator(1, "benchmark", "pool order").permutation(len(split))
-    market = Market(split.labels, order, budget)
     drawn = time.monotonic()
     session = SessionSpec(
         submission=submission,
@@ -134,7 +132,8 @@ def run_probe(
         pool=images,
         order=order,
         prediction=few,
-        market=market,
+        sold=split.labels,
+        budget=budget,
         seconds=600,
         prediction_seconds=60,
         load_seconds=120,

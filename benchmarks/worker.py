@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 from evaluator.data.cache import CachedImages
-from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.process import ProcessSandbox
@@ -74,9 +73,8 @@ def _session(folder: Path, code: str, seconds: float, n_pool: int = 10_000) -> S
     pool = CachedImages(path, np.arange(n_pool), 64)
     few = CachedImages(path, np.arange(100), 64)
     order = np.arange(n_pool)
-    market = Market(labels, order, n_pool)
     classes = tuple("abcdef")
-    return SessionSpec(submission, classes, few, labels[:100], pool, order, few, market, seconds, 10, 60, seed=1)
+    return SessionSpec(submission, classes, few, labels[:100], pool, order, few, labels, n_pool, seconds, 10, 60, seed=1)
 
 
 def start_up(repeats: int) -> list[float]:

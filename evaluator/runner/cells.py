@@ -23,7 +23,7 @@ from evaluator.records import CellResult, CellSpec
 from evaluator.runner.answers import Answers
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.runner.workers import Failure, Judging, Workers
-from evaluator.sandbox.leftovers import remove_leftovers
+from evaluator.sandbox.scratch import remove_leftovers
 from evaluator.track import CellInputs, Judged, Track, computed_by
 
 Progress = Callable[[CellSpec, str, float], None]

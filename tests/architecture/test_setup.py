@@ -23,7 +23,7 @@ from evaluator.purchase.rounds import NODE
 from evaluator.sandbox.limits import GIB, Limits
 from evaluator.training import recipes
 from evaluator.training.recipes import PIPELINES
-from evaluator.worker.phases import ALIASES
+from evaluator.worker.purchase import ALIASES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -27,10 +27,10 @@ from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.seeds import generator
-from evaluator.worker.datasets import ImageDataset, PoolDataset
+from evaluator.worker.datasets import ImageDataset
 from evaluator.worker.frames import encode
 from evaluator.worker.images import map_rows
-from evaluator.worker.market import MarketClient
+from evaluator.worker.purchase import MarketClient, PoolDataset
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 
@@ -325,10 +325,9 @@ def start(tmp_path):
         few = CachedImages(pool.path, np.arange(10), 1)
         labels = np.zeros((n, 6), np.uint8)
         order = generator(1, "order", n).permutation(n)
-        market = Market(labels, order, 5)
         sandbox = Recording()
         classes = tuple("abcdef")
-        spec = SessionSpec(tmp_path / "probe.py", classes, few, labels[:10], pool, order, few, market, 60, 60, 60, seed=1)
+        spec = SessionSpec(tmp_path / "probe.py", classes, few, labels[:10], pool, order, few, labels, 5, 60, 60, 60, seed=1)
         result = run_session(spec, sandbox)
         assert result.verdict is Verdict.OK, result.reason
         return result, order, sandbox.frames

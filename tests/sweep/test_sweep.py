@@ -68,7 +68,21 @@ def bought(monkeypatch):
         began = time.monotonic()
         time.sleep(0.02)
         phases = (PhaseReport("purchase_phase", Verdict.OK, "", 1.0, 2.0),)
-        session = SessionResult(Verdict.OK, "", Ledger(), phases, 1.0, None, None, False, "Buyer", True, "watch", "", "log")
+        session = SessionResult(
+            verdict=Verdict.OK,
+            reason="",
+            ledger=Ledger(),
+            phases=phases,
+            seconds=1.0,
+            predictions=None,
+            disagreement=None,
+            clock_was_read=False,
+            class_name="Buyer",
+            guarded=True,
+            limited_by="watch",
+            trace="",
+            log="log",
+        )
         made.append((spec.pair.name, spec.seed, began, time.monotonic()))
         return Purchased(spec.answer_digest(), spec.answer_dict(), session)
 

@@ -1,92 +1,112 @@
-"""What is said between a session and its worker: orders out, purchases and progress in, and how either side can end it.
+"""What is said between the evaluator and one worker after another: orders out, requests and progress in, until either side ends it.
 
-A conversation owns the worker: it starts it, sells to it while the market is open, and knows why a worker that is gone is gone.
+A conversation owns the worker: it starts it, has the submission loaded, serves its requests by the track's handlers under a
+deadline, and knows why a worker that is gone is gone. It knows no track: schema, handlers and advice are handed in.
 """
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evaluator.errors import Verdict
-from evaluator.purchase.orders import write_pool_rows
-from evaluator.purchase.session_spec import SessionSpec
-from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, Message, ProtocolError
+from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, Message, ProtocolError, Schema
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
-from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
 
 PROGRESS_AT_ONCE, PROGRESS_PER_SECOND = 50, 20
-"""How much of a worker's progress is passed on; what is more is dropped."""
+"""How many progress messages are passed on: so many at once, and so many per second. Further messages are dropped."""
+
+IMPORTING = "importing the submission"
+"""What a worker is doing while it loads, in reasons and progress."""
+
+ANSWERS = Schema(optional={"done": {"class": str, "saves": bool, "loads": bool, "clock": bool}})
+"""What a ``done`` may say in every track. After loading: the class's name, and which checkpoint hooks it has. After a phase:
+whether the submission has read its clock."""
+
+Order = tuple[dict[str, Any], bytes]
+"""A message to the worker and its binary part. A ``Path`` in the message is the host's; the worker gets its own name for it."""
+
+Handler = Callable[[Message, str], Order]
+"""Answers a worker's request: called with the request and with what the worker is doing (a phase or hook); gives the answer.
+
+Raises ``ProtocolError`` for a request that no sound worker makes.
+"""
 
 Progress = Callable[[str, float], None]
 """Called with a phase's name and the share of it that is done, 0 to 1."""
 
 
 class Stopped(Exception):
-    """The session cannot go on; carries the verdict."""
+    """The conversation cannot go on; carries the verdict, its reason in words, and the participant's traceback if there is one."""
 
     def __init__(self, verdict: Verdict, reason: str, trace: str = "") -> None:
         super().__init__(reason)
         self.verdict, self.reason, self.trace = verdict, reason, trace
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What one track and one run lay down for their conversations.
+
+    Attributes:
+        track: the name under which the worker knows the track's hooks.
+        worker: what a worker may see, use and write.
+        load_seconds: limit of starting a worker and importing the submission.
+        restart: the worker is restarted between phases, so the submission needs both checkpoint hooks.
+        schema: the track's messages, beside those that every worker may send.
+        handlers: per kind of request, what answers it.
+        advice: given a phase or hook, says what its time limit is and what a participant can do about it.
+    """
+
+    track: str
+    worker: WorkerSpec
+    load_seconds: float
+    restart: bool = False
+    schema: Schema = field(default_factory=Schema)
+    handlers: Mapping[str, Handler] = field(default_factory=dict)
+    advice: Callable[[str], str] = lambda what: "see the time limits of the round"
+
+
 class Conversation:
-    """A session's worker, or its workers one after another.
+    """The worker of a run, or its workers one after another.
 
     Args:
-        spec: of the session.
+        terms: of the track and the run.
         sandbox: starts workers.
-        scratch: the folder that workers may write to.
-        pool_rows: the file with the pool's rows in this session's order; written at the first start.
         progress: told what the worker says of its progress.
 
     Attributes:
-        hooks: what the worker told of the submission's class when it was imported.
+        facts: what the worker told of the submission's class when it was loaded: ``class``, ``saves``, ``loads``.
         logs: of the workers that have ended.
         guarded: whether a guard stood by to the end of every worker so far.
         limited_by: what holds the worker's limits; empty before the first start.
-        selling: whether labels may be bought.
     """
 
-    def __init__(self, spec: SessionSpec, sandbox: Sandbox, scratch: Path, pool_rows: Path, progress: Progress) -> None:
-        self.spec, self.sandbox, self.scratch, self.pool_rows, self.progress = spec, sandbox, scratch, pool_rows, progress
-        self.hooks: dict[str, Any] = {}
+    def __init__(self, terms: Terms, sandbox: Sandbox, progress: Progress = lambda what, share: None) -> None:
+        self.terms, self.sandbox, self.progress = terms, sandbox, progress
+        self.facts: dict[str, Any] = {}
         self.logs: list[str] = []
         self.guarded = True
         self.limited_by = ""
-        self.selling = False
         self._worker: Worker | None = None
 
     def load(self) -> None:
-        """Start a worker and import the submission; on no clock, within a limit of its own.
+        """Start a worker and have it import the submission; on no clock, within a limit of its own.
 
         Raises:
-            Stopped: the worker cannot be started or greeted with nonsense, or the submission cannot be used.
+            Stopped: the worker cannot be started or greets wrongly, or the submission cannot be used.
         """
-        deadline = time.monotonic() + self.spec.load_seconds
-        spec = self.spec
-        sets = (spec.training, spec.pool, spec.prediction)
-        seen = WorkerSpec(
-            submission=spec.submission,
-            scratch=self.scratch,
-            readable=(*(s.path for s in sets), *(s.embeddings for s in sets if s.embeddings is not None), self.pool_rows),
-            weights=spec.weights,
-            seed=spec.seed,
-            threads=spec.threads,
-            limits=spec.limits,
-        )
+        deadline = time.monotonic() + self.terms.load_seconds
         try:
-            if not self.pool_rows.exists():
-                write_pool_rows(spec, self.pool_rows)
-            self._worker = self.sandbox.start(seen)
+            self._worker = self.sandbox.start(self.terms.worker)
         except OSError as error:
             raise Stopped(Verdict.INFRASTRUCTURE, f"the worker could not be started: {error}") from error
         self.limited_by = self._worker.limited_by
+        self._worker.channel.allow(ANSWERS | self.terms.schema)
         try:
             hello = self._worker.channel.receive(deadline)
         except (ChannelTimeout, ChannelEnded, ProtocolError) as error:
@@ -94,12 +114,13 @@ class Conversation:
             raise Stopped(Verdict.INFRASTRUCTURE, f"the worker did not answer: {error or 'no greeting in time'}") from None
         if hello.kind != "hello":
             raise Stopped(Verdict.PROTOCOL_ERROR, f"the worker greeted with a {hello.kind!r} message")
-        order = {"t": "load", "submission": spec.submission}
-        self.hooks = self.ask(order, b"", deadline, "importing the submission").fields
-        if spec.restart and not (self.hooks.get("saves") and self.hooks.get("loads")):
+        order = {"t": "load", "submission": self.terms.worker.submission, "track": self.terms.track}
+        self.facts = self.ask(order, b"", deadline, IMPORTING).fields
+        if self.terms.restart and not (self.facts.get("saves") and self.facts.get("loads")):
             raise Stopped(
                 Verdict.RUNTIME_ERROR,
-                "the run restarts the worker between phases, and the submission lacks save_checkpoint or load_checkpoint",
+                "the run restarts the worker between phases, and the submission lacks save_checkpoint or load_checkpoint; "
+                "write both, or run without restarts",
             )
 
     def end(self) -> Ended:
@@ -116,7 +137,7 @@ class Conversation:
         """Send an order and serve the worker's requests until it says ``done``. Paths are given as the worker sees them.
 
         Args:
-            order: a message of the channel's schema; ``blob`` goes with it.
+            order: an order of the worker's service loop; ``blob`` goes with it.
             deadline: of ``time.monotonic``.
             what: the phase or hook, as a verdict's reason and the progress name it.
 
@@ -131,13 +152,14 @@ class Conversation:
             started, shown = time.monotonic(), 0
             while True:
                 message = channel.receive(deadline)
-                # Also where frames pile up faster than we answer: nothing is sold and nothing ends well after the deadline.
+                # Also where frames pile up faster than we answer: no request is served and no phase ends well after its deadline.
                 if time.monotonic() >= deadline:
                     raise ChannelTimeout
-                if message.kind == "buy":
-                    self._sell(message, deadline)
+                if message.kind in self.terms.handlers:
+                    answer, payload = self.terms.handlers[message.kind](message, what)
+                    channel.send(answer, payload, deadline=deadline)
                 elif message.kind == "progress":
-                    # Somebody draws it on a terminal; a flood of it would be work of ours beside the participant's clock.
+                    # Each message is drawn on a terminal; a flood of them would be work of ours beside the participant's clock.
                     if shown < PROGRESS_AT_ONCE + PROGRESS_PER_SECOND * (time.monotonic() - started):
                         shown += 1
                         self.progress(what, float(message.fields["fraction"]))
@@ -159,12 +181,9 @@ class Conversation:
             raise self._death(what) from None
 
     def _advice(self, what: str) -> str:
-        if what == "importing the submission":
-            return f"starting and importing may take {self.spec.load_seconds:g} s"
-        if what == "prediction_phase":
-            return f"it has {self.spec.prediction_seconds:g} s of its own"
-        shared = f"pre-training, purchase and checkpoint hooks share {self.spec.seconds:g} s"
-        return f"{shared}: look at time_available and remaining_time()"
+        if what == IMPORTING:
+            return f"starting and importing may take {self.terms.load_seconds:g} s"
+        return self.terms.advice(what)
 
     def _death(self, what: str) -> Stopped:
         """The verdict over a worker that is gone before it answered."""
@@ -175,28 +194,12 @@ class Conversation:
             verdict = Verdict.MEMORY_LIMIT if ended.breach.limit == "memory" else Verdict.RUNTIME_ERROR
             return Stopped(verdict, f"a limit was broken during {what}: {ended.breach}")
         if ended.signal is not None:
-            how = f"the worker was killed by signal {ended.signal} ({_signal_name(ended.signal)})"
+            reason = f"the worker was killed by signal {ended.signal} ({_signal_name(ended.signal)}) during {what}"
         elif ended.code is not None:
-            how = f"the worker exited with status {ended.code} (a hook ends by returning)"
+            reason = f"the worker exited with status {ended.code} during {what}; return from the hook instead of calling exit()"
         else:
-            how = "the worker closed its channel"
-        return Stopped(Verdict.RUNTIME_ERROR, f"{how} during {what}")
-
-    def _sell(self, message: Message, deadline: float) -> None:
-        assert self._worker is not None
-        market = self.spec.market
-        if len(message.blob) % 8 or len(message.blob) > 8 * len(market):
-            raise ProtocolError(f"a purchase of {len(message.blob)} bytes from a pool of {len(market)} images")
-        try:
-            if not self.selling:
-                raise MarketClosedError("labels are sold during the purchase phase only")
-            labels = market.purchase_labels(np.frombuffer(message.blob, np.int64))
-        except (OutOfBudgetError, IndexError, TypeError, MarketClosedError) as error:
-            refusal = {"t": "refused", "error": type(error).__name__, "message": str(error)}
-            self._worker.channel.send(refusal, deadline=deadline)
-        else:
-            answer = {"t": "sold", "remaining": market.remaining_budget}
-            self._worker.channel.send(answer, labels.tobytes(), deadline=deadline)
+            reason = f"the worker closed its channel during {what}"
+        return Stopped(Verdict.RUNTIME_ERROR, reason)
 
 
 def _signal_name(number: int) -> str:
