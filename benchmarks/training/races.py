@@ -81,7 +81,7 @@ def run_race(race: Race, data: Data, options: argparse.Namespace, told: Console)
     """All contestants of one race, their ratios and their phases."""
     pipeline, settings = race.pipeline, {"device": options.device, "threads": options.threads}
     batch, frozen = pipeline.batch_size, race.mode != "whole"
-    # Every contestant counts as many images, so that a batch size of 5 is not judged by 10 images and one of 32 by 64.
+    # Every contestant counts as many images, so that a batch size of 5 is not judged by 10 images and a batch size of 32 by 64.
     counted = max(options.steps * batch, 1)
     small = max(round(counted / BATCH_SIZE), 2)
     large = max(options.steps, 2)
