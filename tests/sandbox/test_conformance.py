@@ -53,9 +53,7 @@ for result in run_checks(({checks}), {sandbox}):
 
 
 DOCKER = """
-import sys
-sys.path.insert(0, "tests")
-import docker_engine
+from benchmarks.harness import docker_engine
 try:
     with docker_engine.running_engine() as running:
         from evaluator.sandbox.docker import DockerSandbox

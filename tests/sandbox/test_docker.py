@@ -9,10 +9,10 @@ import textwrap
 import time
 from pathlib import Path
 
-import docker_engine
 import numpy as np
 import pytest
 
+from benchmarks.harness import docker_engine
 from evaluator import __version__
 from evaluator.errors import Verdict
 from evaluator.sandbox.container import OWNER_LABEL, owner, sweep

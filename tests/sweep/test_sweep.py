@@ -19,7 +19,7 @@ from conftest import SUBMISSIONS, TINY, write_split
 from test_setup import documented, paths
 
 import evaluator.runner.cells
-from benchmarks.sweep import purchase as fabricated
+from benchmarks.harness.sweep import purchase as fabricated
 from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
 from evaluator.history.index import INDEX, cell_row, read_catalogue
