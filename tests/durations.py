@@ -24,7 +24,7 @@ def table(junit: Path, longest: int = LONGEST) -> str:
     total = sum(seconds for seconds, _ in cases)
     cases.sort(key=lambda pair: (-pair[0], pair[1].attrib["classname"], pair[1].attrib["name"]))
     head = (
-        f"# The {min(longest, len(cases))} longest of {len(cases):,} tests, in seconds; all together took {total:,.0f} s of test time.\n"
+        f"# The {min(longest, len(cases))} longest of {len(cases):,} tests, in seconds. All together: {total:,.0f} s.\n"
         f"# Python {platform.python_version()}. Written by `make durations` after `make test-all`; do not edit.\n"
     )
     rows = [f"{seconds:8.2f}  {case.attrib['classname']}::{case.attrib['name']}\n" for seconds, case in cases[:longest]]
