@@ -2,7 +2,7 @@
 
 A checksum is taken over a content as JSON with sorted keys and without spaces. The file is that text, a member a line, so that
 whoever has ten thousand of them to check hashes what was read, writes nothing anew, and parses only the members that are wanted;
-ledgers and histories are most of a file and stand in no list. What an older kit or an editor laid out otherwise is no worse a file:
+lists of items and histories are most of a file and stand in no table. What an older kit or an editor laid out otherwise is no worse a file:
 it has the same checksum, which takes ten times as long to compare.
 """
 
