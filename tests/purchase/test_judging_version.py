@@ -39,10 +39,10 @@ def test_figures_change_only_together_with_the_version_of_the_judging_code(cell_
     if stored["version"] == VERSION:
         assert changed == {}, (
             "the same ledger gives other figures than before; raise VERSION in evaluator/purchase/spec.py, and write this file anew: "
-            "python tests/purchase/test_judging_version.py"
+            "PYTHONPATH=tests:. python tests/purchase/test_judging_version.py"
         )
     else:
-        pytest.fail(f"{STORED.name} is of version {stored['version']}; the code is {VERSION}: python {__file__} writes it anew")
+        pytest.fail(f"{STORED.name} is of version {stored['version']}; the code is {VERSION}: PYTHONPATH=tests:. python tests/purchase/test_judging_version.py writes it anew")
 
 
 def write() -> None:
