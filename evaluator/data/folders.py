@@ -22,6 +22,7 @@ import numpy as np
 from evaluator.data.labels import Table, read_table
 from evaluator.errors import DataError
 from evaluator.files import write_text
+from evaluator.machine import cores
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 LABELS = "labels.csv"
@@ -239,7 +240,7 @@ def _hashes(images: Path, files: tuple[str, ...], states: dict[str, os.stat_resu
     changed = [name for name in files if not kept(name)]
     # In parts: a task of its own for every image would cost as much as a small image's hash, and its record is kept to the end.
     parts = [changed[start : start + AT_ONCE] for start in range(0, len(changed), AT_ONCE)]
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, cores())) as pool:
         found = dict(zip(changed, chain.from_iterable(pool.map(hashed, parts)), strict=True))
     values = [found[name] if name in found else known[name][3] for name in files]
     fresh = {name: [*sign(name), text] for name, text in zip(files, values, strict=True)}

@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 from evaluator.data.painted import CLASSES, Generator
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.files import temporary_folder
+from evaluator.machine import cores
 
 SCHEMA = "painted-sheets/1"
 GENERATOR_VERSION = 1
@@ -192,7 +193,7 @@ def _render(folder: Path, spec: DataSpec, workers: int | None, progress: Callabl
     total, done = sum(spec.sizes.values()), 0
     report = progress or (lambda done, total: None)
     report(0, total)
-    processes = workers or (1 if total < _SERIAL_BELOW else _cores())
+    processes = workers or (1 if total < _SERIAL_BELOW else cores())
     processes = min(processes, len(jobs))
     if processes == 1:
         for job in jobs:
@@ -214,11 +215,6 @@ def _render(folder: Path, spec: DataSpec, workers: int | None, progress: Callabl
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _cores() -> int:
-    """Cores that this process may use: fewer than the machine has, in a container or under ``taskset``."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _render_chunk(folder: Path, spec: DataSpec, split: str, start: int, stop: int) -> int:

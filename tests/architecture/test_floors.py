@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     "evaluator.errors": 1,
     "evaluator.files": 1,
+    "evaluator.machine": 1,
     "evaluator.seeds": 1,
     "evaluator.scoring": 2,
     "evaluator.worker": 3,
