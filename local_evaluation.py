@@ -15,9 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluator.data.layout import SPLITS
 from evaluator.errors import ConfigurationError, KitError
 from evaluator.purchase.profiles import PROFILES, Profile, profile_named
-from evaluator.purchase.rounds import SPLITS, Pair
+from evaluator.purchase.rounds import Pair
 
 ROOT = Path(__file__).resolve().parent
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evaluator.errors import ConfigurationError
-from evaluator.history.groups import METRICS
+from evaluator.scoring.metrics import METRICS
 
 SCHEMA = 1
 DECIMALS = 5

@@ -20,15 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from evaluator.data.labels import Table, read_table
+from evaluator.data.layout import IMAGE_SUFFIXES, IMAGES, LABELS
 from evaluator.errors import DataError
 from evaluator.files import write_text
 from evaluator.machine import cores
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-LABELS = "labels.csv"
-IMAGES = "images"
-DESCRIPTION = "dataset.json"
-"""What the generator writes beside the splits of a data set that it made."""
 AT_ONCE = 64
 """Images that a thread hashes before it asks for more."""
 

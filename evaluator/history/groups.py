@@ -21,7 +21,6 @@ from evaluator.history.store import read_cells
 from evaluator.scoring.scores import Scores
 from evaluator.training.pipeline import is_proxy
 
-METRICS = ("macro_f1", "accuracy", "hamming_loss")
 CIRCUMSTANCES = ("tier", "threads", "worker_threads", "participant_weights")
 """Fields of a spec that may differ within a condition; where one cell is there under two of them, one is taken."""
 

@@ -19,13 +19,13 @@ from typing import Any
 from evaluator.errors import ConfigurationError
 from evaluator.history.checksum import members, sealed
 from evaluator.history.store import sound, write_whole
+from evaluator.scoring.metrics import METRICS
 
 SCHEMA = 2
 """Version of the index; raised when a row changes, so that old ones are made anew."""
 INDEX = "index.json"
 FIELDS = ("submission", "submission_digest", "pair", "seed", "score_split", "label_quality", "device", "threads", "tier")
 """Fields of a spec that a row holds as they are."""
-METRICS = ("macro_f1", "accuracy", "hamming_loss")
 READ = {
     "cell": {"cell", "spec", "verdict", "reason", "scored", "metrics", "purchase", "phases", "training"},
     "purchase": {"checksum", "spec", "verdict", "phases", "seconds"},

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from evaluator.errors import ConfigurationError
-from evaluator.history.groups import METRICS, Condition, budget_and_minutes, over
+from evaluator.history.groups import Condition, budget_and_minutes, over
 from evaluator.purchase.heat import REFERENCE, HeatMap, condition_heat_maps
 from evaluator.purchase.rounds import Pair
 from evaluator.report.proxy_correlation import stand_in
 from evaluator.scoring.comparisons import Difference, Finding, compare, means
 from evaluator.scoring.curves import areas
 from evaluator.scoring.gap import shares
+from evaluator.scoring.metrics import METRICS
 from evaluator.scoring.power import sensitivity
 from evaluator.scoring.ranking import mean_ranks, win_tie_loss
 from evaluator.scoring.scores import Scores

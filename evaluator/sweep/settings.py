@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from evaluator.data.layout import SPLITS
 from evaluator.errors import ConfigurationError
-from evaluator.purchase.rounds import SPLITS
 
 LISTS: dict[str, type] = {"submissions": Path, "pairs": str, "pipelines": str, "label_quality": float, "score_split": str}
 """Options that take several values."""

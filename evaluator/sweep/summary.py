@@ -10,12 +10,12 @@ from evaluator.errors import Verdict
 from evaluator.purchase.rounds import Pair
 from evaluator.runner.cells import Finished
 from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.metrics import METRICS
 from evaluator.sweep.plan import Plan
 from evaluator.training.pipeline import Pipeline
 
 SCHEMA = 2
 """Version of ``result.json``. 2: of a panel the score is the mean over its pipelines, and ``pipeline`` is null."""
-METRICS = ("macro_f1", "accuracy", "hamming_loss")
 
 
 def summarise(plan: Plan, finished: Sequence[Finished], seconds: float, warnings: Sequence[str]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from evaluator.history.index import METRICS, Row
+from evaluator.history.index import Row
 from evaluator.purchase.heat import sweep_heat_maps
 from evaluator.purchase.spec import CellSpec
 from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.metrics import METRICS
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
 

@@ -14,7 +14,8 @@ import huggingface_hub
 from torch import Tensor
 
 from evaluator.errors import WeightsError
-from evaluator.training.network import TIMM_PREFIX, TimmNetwork, timm_that_knows
+from evaluator.training.network import TimmNetwork, timm_that_knows
+from evaluator.training.pipeline import TIMM_PREFIX
 
 FILE = "model.safetensors"
 FEATURES = "features."

@@ -26,7 +26,7 @@ from evaluator.training.checkpoint import Checkpoint, State, training_digest
 from evaluator.training.cpu.allocator import kept_memory
 from evaluator.training.cpu.convolutions import quicken
 from evaluator.training.network import PooledLinear, build_network
-from evaluator.training.pipeline import Pipeline
+from evaluator.training.pipeline import LINEAR, Pipeline
 from evaluator.training.predict import check_images
 from evaluator.training.schedule import portions
 from evaluator.training.split import stratified_share
@@ -149,7 +149,7 @@ class _Task:
             self.images,
             self.labels,
             pipeline=self.recipe.as_dict(),
-            weights="none" if self.recipe.architecture == "linear" else _identity(self.recipe),
+            weights="none" if self.recipe.architecture == LINEAR else _identity(self.recipe),
             seed=self.seed,
             device=torch.cuda.get_device_name(self.where) if cuda else "cpu",
             number_format=self.number_format,
@@ -226,7 +226,7 @@ class _Task:
 
 def _starting_model(pipeline: Pipeline, n_outputs: int, seed: int) -> tuple[nn.Module, str]:
     """The network before its first step, on the CPU, and the identity of its weights."""
-    if pipeline.architecture == "linear":
+    if pipeline.architecture == LINEAR:
         return PooledLinear(pipeline.image_size, n_outputs), "none"
     model = build_network(
         pipeline.architecture,

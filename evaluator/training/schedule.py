@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 
 def portions(n: int, batch_size: int) -> list[tuple[int, int]]:
     """Cut ``n`` items in a row into batches of at most ``batch_size`` whose sizes differ by one at most: (start, stop) of each.
@@ -17,11 +15,6 @@ def portions(n: int, batch_size: int) -> list[tuple[int, int]]:
     size, larger = divmod(n, count)
     ends = [(i + 1) * size + min(i + 1, larger) for i in range(count)]
     return list(zip([0, *ends[:-1]], ends, strict=True))
-
-
-def batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """The items of ``order`` in such batches."""
-    return [order[start:stop] for start, stop in portions(len(order), batch_size)]
 
 
 def rate_factor(step: int, steps: int, schedule: str, warmup: float) -> float:

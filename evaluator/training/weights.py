@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from evaluator.errors import WeightsError
 from evaluator.files import write_bytes
 from evaluator.training import hub
-from evaluator.training.network import HEAD_PREFIX, TIMM_PREFIX, TimmNetwork, feature_state
+from evaluator.training.network import HEAD_PREFIX, TimmNetwork, feature_state
+from evaluator.training.pipeline import PROCEDURAL_ARCHITECTURE, TIMM_PREFIX
 
-PROCEDURAL_ARCHITECTURE = "efficientnet_b4"
-PROCEDURAL_FILE = Path(__file__).parent / "weights_data" / "procedural-efficientnet_b4.safetensors"
+PROCEDURAL_FILE = Path(__file__).parent / "weights_data" / f"procedural-{PROCEDURAL_ARCHITECTURE}.safetensors"
 PROCEDURAL_SHA256 = "69dd25cf9bb033b6b3777bd98d20a41c034c45048104c2b81914c146739bedd2"
 """SHA-256 of the committed file. A change of the file is a change of every result that started from it."""
 

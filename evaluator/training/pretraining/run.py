@@ -21,10 +21,9 @@ from torch import Tensor, nn
 
 from evaluator.errors import TrainingError
 from evaluator.training.network import build_network
+from evaluator.training.pipeline import IMAGENET_MEAN, IMAGENET_STD
 from evaluator.training.pretraining import primitives
 from evaluator.training.pretraining.spec import PretrainSpec
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, so that the pipelines normalise both kinds of weights alike
 
 
 class Run:
@@ -40,8 +39,9 @@ class Run:
         plain = [p for p in self.model.parameters() if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), fused=device.type == "cuda")
-        self.mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255.0
-        self.scale = 1.0 / (torch.tensor(STD, device=device).view(1, 3, 1, 1) * 255.0)
+        # ImageNet's normalisation, so that the pipelines normalise both kinds of weights alike.
+        self.mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1) * 255.0
+        self.scale = 1.0 / (torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1) * 255.0)
         self.forward: nn.Module | Callable[[Tensor], Tensor] = self.model
         self.compiled = compiled and self._compile()
         if device.type == "cuda" and not self.compiled:
