@@ -41,8 +41,8 @@ from evaluator.seeds import derive, generator, short
 from evaluator.training import device as devices
 from evaluator.training import thresholds as rules
 from evaluator.training.network import PooledLinear, build_network, head_parameters
+from evaluator.training.optimiser import portions, rate_factor
 from evaluator.training.pipeline import Pipeline
-from evaluator.training.schedule import portions, rate_factor
 from evaluator.training.split import stratified_share
 from evaluator.training.weights import load_starting_weights
 

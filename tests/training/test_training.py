@@ -16,9 +16,9 @@ from evaluator.seeds import generator
 from evaluator.training import augment
 from evaluator.training.average import Average
 from evaluator.training.loop import train
+from evaluator.training.optimiser import portions, rate_factor
 from evaluator.training.pipeline import IMAGENET_MEAN, IMAGENET_STD, Augmentation
 from evaluator.training.predict import decide, predict
-from evaluator.training.schedule import portions, rate_factor
 from evaluator.training.split import stratified_share
 
 # -- transforms

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from evaluator.errors import TrainingError
 from evaluator.training.network import build_network
+from evaluator.training.optimiser import rate_at
 from evaluator.training.pipeline import IMAGENET_MEAN, IMAGENET_STD
 from evaluator.training.pretraining import primitives
 from evaluator.training.pretraining.spec import PretrainSpec
@@ -65,7 +66,7 @@ class Run:
                     if done >= 1.0 and self.step > 0:
                         break
                 for group in self.optimizer.param_groups:
-                    group["lr"] = spec.learning_rate * rate(min(done, 1.0), spec.warm_up)
+                    group["lr"] = spec.learning_rate * rate_at(min(done, 1.0), spec.warm_up)
                 images, labels = self._batch(self.step)
                 loss = self._loss(images, labels)
                 loss.backward()
@@ -188,10 +189,3 @@ class Run:
             self.optimizer.zero_grad(set_to_none=True)
         self.progress(f"compiled in {time.monotonic() - began:.0f} s")
         return True
-
-
-def rate(done: float, warm_up: float) -> float:
-    """Share of the peak learning rate at ``done`` (0..1) of the run: a line up to 1, then half a cosine down to 0."""
-    if done < warm_up:
-        return max(done, 1e-3 * warm_up) / warm_up
-    return 0.5 * (1.0 + math.cos(math.pi * (done - warm_up) / (1.0 - warm_up)))
