@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError
-from evaluator.history.groups import METRICS
+from evaluator.scoring.metrics import METRICS
 
 SCHEMA = 1
 DECIMALS = 5

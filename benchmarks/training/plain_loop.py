@@ -41,8 +41,8 @@ from evaluator.seeds import derive, generator, short
 from evaluator.training import device as devices
 from evaluator.training import thresholds as rules
 from evaluator.training.network import PooledLinear, build_network, head_parameters
+from evaluator.training.optimiser import portions, rate_factor
 from evaluator.training.pipeline import Pipeline
-from evaluator.training.schedule import batches, rate_factor
 from evaluator.training.split import stratified_share
 from evaluator.training.weights import load_starting_weights
 
@@ -148,13 +148,14 @@ class _Loop:
     def epochs(self, seed: int, most_steps: int | None, progress: Callable[[float], None]) -> list[float]:
         """Train, and return the loss of every step."""
         recipe, losses = self.pipeline, []
-        steps = len(batches(self.items, self.batch_size)) * recipe.epochs
+        cuts = portions(len(self.items), self.batch_size)
+        steps = len(cuts) * recipe.epochs
         stored = Image.open(self.split.path(int(self.items[0]))).size[0]
         data = Files(self.split, self.items, transforms_of(recipe, training=True, stored=stored), self._of_this_process())
         for epoch in range(recipe.epochs):
             self._training_mode()
-            order = batches(generator(seed, "order", epoch).permutation(len(self.items)), self.batch_size)
-            loader = DataLoader(data, batch_sampler=[batch.tolist() for batch in order], num_workers=self.workers)
+            order = generator(seed, "order", epoch).permutation(len(self.items)).tolist()
+            loader = DataLoader(data, batch_sampler=[order[start:stop] for start, stop in cuts], num_workers=self.workers)
             for images, targets in self._waited_for(loader):
                 for group in self.optimiser.param_groups:
                     group["lr"] = group["peak"] * rate_factor(len(losses), steps, recipe.schedule, recipe.warmup)

@@ -151,7 +151,9 @@ def sold_labels(spec: PurchaseSpec, sets: RoundSets) -> np.ndarray:
     truth = sets.splits["unlabelled"].labels
     if spec.label_quality == 1:
         return truth
-    from evaluator.data.painted import annotator_noise
+    from evaluator.data.annotators import annotator_noise
+    from evaluator.data.painted import size_pairs
 
     # The same mistakes in every cell of a seed: annotators do not change with the pair.
-    return annotator_noise(truth, 1 - spec.label_quality, derive(spec.root_seed, spec.seed, "annotators"))
+    seed = derive(spec.root_seed, spec.seed, "annotators")
+    return annotator_noise(truth, 1 - spec.label_quality, seed, size_pairs(truth.shape[1]))
