@@ -10,9 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 WORDS = ("purchase", "bought", "buy", "sold", "sell", "market", "ledger", "budget")
 """Words of the purchase track, as parts of longer words too: budgets, buyer, marketplace."""
 
-GENERAL = tuple(
-    f"evaluator/{name}"
-    for name in ("sandbox", "worker", "runner", "history", "sweep", "scoring", "report", "records.py", "track.py", "files.py", "machine.py")
+GENERAL = (
+    *(f"evaluator/{room}" for room in ("sandbox", "worker", "runner", "history", "sweep", "scoring", "report")),
+    *(f"evaluator/{module}.py" for module in ("records", "track", "files", "machine", "places")),
 )
 """Rooms that every track uses."""
 

@@ -1,7 +1,7 @@
 """What kit 0.2 stored is read today: listed, compared and replayed with the figures that 0.2 itself gave.
 
-``version_0_2/results`` was made by that version on the profile ``debug``: three submissions (among them one that fails), three pairs,
-two seeds, two pipelines; a time limit that was kept; a run with labels of lower quality. Beside it lie what its own ``compare``,
+``version_0_2/results`` was made by that version on the profile ``debug``: three submissions (one of them fails), three pairs, two
+seeds, two pipelines; a time limit that was kept; a run with labels of lower quality. Beside it lies what its own ``compare``,
 ``panel`` and ``replay`` said of these results.
 """
 

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from conftest import CLASSES, SUBMISSIONS, TINY
 
+import evaluator
+import evaluator.history.store
+import evaluator.machine
 import evaluator.training.loop
 from evaluator.errors import ConfigurationError, TrainingError
 from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.rounds import ROUND1, Pair
+from evaluator.purchase.spec import PurchaseSpec
 from evaluator.training.recipes import PIPELINES
 
 RANDOM = SUBMISSIONS / "random_buyer.py"
@@ -357,6 +361,17 @@ def test_every_choice_enters_the_name_of_the_cell(cell_spec, submission):
     digests = [cell_spec(RANDOM, **change).digest() for change in changes]
     assert len(set(digests)) == len(changes)
     assert cell_spec(RANDOM).digest() == digests[0]
+
+
+def test_the_version_of_the_judging_code_names_a_cell_and_no_answer_and_that_of_the_kit_names_neither(cell_spec, monkeypatch):
+    before = cell_spec(RANDOM)
+    for module in (evaluator, evaluator.machine, evaluator.history.store):
+        monkeypatch.setattr(module, "__version__", "99.0")
+    assert cell_spec(RANDOM).digest() == before.digest()
+    assert "kit" not in json.dumps(before.as_dict())
+    monkeypatch.setattr(PurchaseSpec, "version", PurchaseSpec.version + 1)
+    assert cell_spec(RANDOM).digest() != before.digest()
+    assert cell_spec(RANDOM).answer_digest() == before.answer_digest()
 
 
 def test_a_cell_warns_of_nothing(cell):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import CLASSES, SUBMISSIONS, TINY
 
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, Verdict
 from evaluator.purchase.cell import run_cell, train_and_score
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.profiles import PROFILES
@@ -60,10 +60,10 @@ def test_pairs_of_a_seed_share_the_draw_and_the_cell_is_trained_on_it(sets, cell
     spec = cell_spec(path, profile=DRAWING, seed=2)
     result, _ = run_cell(spec, CellInputs(path, sets, ProcessSandbox()))
     drawn = sets.drawn(DRAWING, spec.root_seed, 2)
-    assert result["verdict"] == "OK"
-    assert result["data"]["counts"]["unlabelled"] == 30
-    assert result["training"]["n_training_set"] == 7
-    bought = sorted(row["image"] for row in result["ledger"])
+    assert result.verdict is Verdict.OK
+    assert result.data.counts["unlabelled"] == 30
+    assert result.training.n_training_set == 7
+    bought = sorted(sold.image for sold in result.ledger)
     assert max(bought) < 30
     assert np.array_equal(seen[0][1], np.concatenate([drawn.splits["training"].labels, drawn.splits["unlabelled"].labels[bought]]))
     expected = [drawn.images["training"].gather(range(7)), drawn.images["unlabelled"].gather(bought)]
@@ -71,8 +71,8 @@ def test_pairs_of_a_seed_share_the_draw_and_the_cell_is_trained_on_it(sets, cell
     other = sets.drawn(DRAWING, spec.root_seed, 2)  # nothing of the pair goes in
     assert other.splits["training"].files == drawn.splits["training"].files
     # A stored ledger is replayed on the same draw.
-    again = train_and_score(spec, sets, Ledger.from_rows(result["ledger"]))
-    assert again.fingerprint == result["fingerprint"]
+    again = train_and_score(spec, sets, Ledger.from_rows(result.as_dict()["ledger"]))
+    assert again.fingerprint == result.fingerprint
 
 
 def test_a_proxy_trains_on_the_embeddings_of_the_images_that_were_drawn(sets, cell_spec, monkeypatch):

@@ -13,13 +13,14 @@ from PIL import Image
 from rich.console import Console
 
 from evaluator.errors import ConfigurationError
-from evaluator.purchase.heat import Axes, Run, grids, grids_of_sweep, heat_map, require_grid
+from evaluator.purchase.heat import Axes, grids, grids_of_tasks, heat_map, require_grid
 from evaluator.purchase.heat_picture import check_picture, draw_heat_maps
 from evaluator.purchase.heat_tables import heat_blocks, heat_notes, matrix, show_heat_map
-from evaluator.purchase.pairs import choose_pairs, hidden_pairs
-from evaluator.purchase.profiles import QUICK
+from evaluator.purchase.pairs import hidden_pairs
 from evaluator.purchase.rounds import ROUND2, Pair
+from evaluator.purchase.track import PURCHASE
 from evaluator.report.colours import DIFFERENCE, LABELS, SCORE, TIME, ink, luminance, shade, span_of
+from evaluator.track import Run, Task
 
 AXES = Axes((500, 1000), (15.0, 30.0))
 T = 12.7062
@@ -30,14 +31,23 @@ def crossing(labels: tuple[int, ...], minutes: tuple[float, ...]) -> list[Pair]:
     return [Pair(n, m) for n in labels for m in minutes]
 
 
+def ran(name: str, pair: str, seed: int, verdict: str, score: float | None, bought: int = 50, seconds: float | None = 3.0) -> Run:
+    return Run(name, pair, seed, verdict, score, {"bought": bought, "seconds": seconds})
+
+
+def asked(*words: str, round_seed: int | None = None) -> tuple[Task, ...]:
+    """The pairs that words name, as a sweep has them."""
+    return PURCHASE.tasks({"pairs": words, "round_seed": round_seed}, "quick")
+
+
 def runs() -> list[Run]:
     """Two submissions, two seeds: ``random`` everywhere; ``mine`` fails once at 500:30, always at 1000:15, and lacks 1000:30."""
-    found = [Run("random", pair, seed, "OK", 0.40 + 0.10 * seed, bought=50, seconds=3.0) for pair in AXES.pairs for seed in (0, 1)]
+    found = [ran("random", pair, seed, "OK", 0.40 + 0.10 * seed) for pair in AXES.pairs for seed in (0, 1)]
     found += [
-        Run("mine", "500:15", seed, "OK", 0.46 + 0.12 * seed, bought=20 + 10 * seed, seconds=6.0 + 3 * seed) for seed in (0, 1)
+        ran("mine", "500:15", seed, "OK", 0.46 + 0.12 * seed, bought=20 + 10 * seed, seconds=6.0 + 3 * seed) for seed in (0, 1)
     ]
-    found += [Run("mine", "500:30", 0, "TIME_LIMIT", None, bought=1, seconds=30.0), Run("mine", "500:30", 1, "OK", 0.45, 50, 15.0)]
-    found += [Run("mine", "1000:15", seed, verdict, None, 0, 1.0) for seed, verdict in enumerate(("TIME_LIMIT", "RUNTIME_ERROR"))]
+    found += [ran("mine", "500:30", 0, "TIME_LIMIT", None, bought=1, seconds=30.0), ran("mine", "500:30", 1, "OK", 0.45, 50, 15.0)]
+    found += [ran("mine", "1000:15", seed, verdict, None, 0, 1.0) for seed, verdict in enumerate(("TIME_LIMIT", "RUNTIME_ERROR"))]
     return found
 
 
@@ -91,17 +101,16 @@ def test_pairs_that_cross_nowhere_are_no_grid(pairs):
 
 
 def test_a_row_that_was_asked_for_is_a_grid():
-    named = choose_pairs(("grid:500,1000x15",), QUICK, None)
-    assert grids_of_sweep(named) == [Axes((500, 1000), (15,))]
+    assert grids_of_tasks(asked("grid:500,1000x15")) == [Axes((500, 1000), (15,))]
 
 
 def test_of_a_sweep_the_grids_that_were_asked_for_count_and_else_all():
-    asked = choose_pairs(("public", "hidden:3", "grid:500,1000x15,30"), QUICK, 1)
-    assert grids_of_sweep(asked) == [Axes((500, 1000), (15, 30))]
-    assert grids_of_sweep(choose_pairs(("public",), QUICK, None)) == [Axes((621, 1889), (17, 51))]
-    require_grid(asked)
+    mixed = asked("public", "hidden:3", "grid:500,1000x15,30", round_seed=1)
+    assert grids_of_tasks(mixed) == [Axes((500, 1000), (15, 30))]
+    assert grids_of_tasks(asked("public")) == [Axes((621, 1889), (17, 51))]
+    require_grid(mixed)
     with pytest.raises(ConfigurationError, match=r"621:17, 1321:34 cross in no grid; add --pairs grid:"):
-        require_grid(choose_pairs(("621:17,1321:34",), QUICK, None))
+        require_grid(asked("621:17,1321:34"))
 
 
 @given(st.sets(st.tuples(st.integers(1, 6), st.integers(1, 6)), max_size=20))
@@ -141,7 +150,7 @@ def test_labels_and_time_are_means_and_shares_of_what_the_profile_allows(heat):
 
 
 def test_a_budget_of_nothing_and_a_time_that_is_not_known_have_no_share():
-    nothing = [Run("a", pair, 0, "OK", 0.5, 0, None) for pair in AXES.pairs]
+    nothing = [ran("a", pair, 0, "OK", 0.5, 0, None) for pair in AXES.pairs]
     cell = place(heat_map(nothing, AXES, ("a",), scale=(0.0001, 1), metric="macro_f1", seeds=1), "a", "500:15")
     assert (cell["bought"], cell["bought_share"], cell["seconds"], cell["seconds_share"]) == (0, None, None, None)
     assert cell["score"] == {"mean": 0.5, "low": None, "high": None, "n": 1, "level": 0.95}
@@ -288,7 +297,7 @@ def test_one_seed_is_said_to_decide_nothing():
 
 
 def test_nothing_but_failures_is_a_map_too(tmp_path):
-    failed = [Run("a", pair, 0, "MEMORY_LIMIT", None, 0, 0.0) for pair in AXES.pairs]
+    failed = [ran("a", pair, 0, "MEMORY_LIMIT", None, 0, 0.0) for pair in AXES.pairs]
     heat = heat_map(failed, AXES, ("a",), scale=(1, 60), metric="macro_f1", seeds=1)
     assert shown(heat, color_system=None).count("1 MEMORY_LIMIT") == 4
     draw_heat_maps(tmp_path / "map.svg", [("failures", heat)], "cells")
@@ -349,7 +358,7 @@ def test_an_interval_that_excludes_nothing_is_bold(heat, tmp_path):
     # Two differences of 0.06 and 0.08: 0.07 ± 0.127 holds 0.
     assert weights[f"+0.070\n±{T * 0.01:.3f}"] == "normal"
     surer = [
-        Run(name, pair, seed, "OK", score, 1, 1.0)
+        ran(name, pair, seed, "OK", score, 1, 1.0)
         for pair in AXES.pairs
         for seed in range(3)
         for name, score in (("random", 0.4), ("mine", 0.5 + 0.001 * seed))

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from conftest import SUBMISSIONS
 
 from evaluator.purchase.cell import train_and_score
@@ -36,13 +35,9 @@ def test_figures_change_only_together_with_the_version_of_the_judging_code(cell_
     figures = judged(cell_spec, sets)
     changed = {name: (stored["figures"].get(name), value) for name, value in figures.items()}
     changed = {name: pair for name, pair in changed.items() if pair[0] is None or abs(pair[0] - pair[1]) > CLOSE}
-    if stored["version"] == VERSION:
-        assert changed == {}, (
-            "the same ledger gives other figures than before; raise VERSION in evaluator/purchase/spec.py, and write this file anew: "
-            "PYTHONPATH=tests:. python tests/purchase/test_judging_version.py"
-        )
-    else:
-        pytest.fail(f"{STORED.name} is of version {stored['version']}; the code is {VERSION}: PYTHONPATH=tests:. python tests/purchase/test_judging_version.py writes it anew")
+    anew = "PYTHONPATH=tests:. python tests/purchase/test_judging_version.py"
+    assert stored["version"] == VERSION, f"{STORED.name} holds the figures of another version; write it anew: {anew}"
+    assert changed == {}, f"the same ledger gives other figures; raise VERSION in evaluator/purchase/spec.py, then: {anew}"
 
 
 def write() -> None:

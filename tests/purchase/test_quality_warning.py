@@ -7,15 +7,17 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import evaluator.sweep.plan
 import numpy as np
 import pytest
 from conftest import SUBMISSIONS, TINY
 
+import evaluator.purchase.plan
+import evaluator.sweep.experiment
 import local_evaluation
 from evaluator.cli.main import main
 from evaluator.data.annotators import expected_noise
 from evaluator.data.painted import Generator, size_pairs
+from evaluator.machine import Load
 from evaluator.purchase import profiles
 from evaluator.purchase.label_quality import enough_quality, quality_warnings, sold_noise
 from evaluator.purchase.market import Market
@@ -173,8 +175,9 @@ def rare_folder(data_folder, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def call(monkeypatch, tmp_path, rare_folder, capsys):
-    """Run a front door on that data: (stdout, stderr)."""
+    """Run a front door on that data, on a quiet machine: (stdout, stderr)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
+    monkeypatch.setattr(evaluator.sweep.experiment, "load", lambda: Load(0.0, None, 2))
     monkeypatch.setattr(local_evaluation, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
 
@@ -238,7 +241,7 @@ def test_the_warning_changes_no_cell_and_no_worker_hears_it(call, tmp_path, monk
     options = ("--label-quality", 0.9, "--pair", "621:17")
     _, err = call(local_evaluation.main, *options, out="warned")
     (text,) = said(err)
-    monkeypatch.setattr(evaluator.sweep.plan, "quality_warnings", lambda *given: ())
+    monkeypatch.setattr(evaluator.purchase.plan, "quality_warnings", lambda *given: ())
     _, err = call(local_evaluation.main, *options, out="silent")
     assert said(err) == []
 
@@ -251,6 +254,7 @@ def test_the_warning_changes_no_cell_and_no_worker_hears_it(call, tmp_path, monk
     assert warned_cell[1]["metrics"] == silent_cell[1]["metrics"]
     assert set(warned_cell[1]) == set(silent_cell[1])
     # What the evaluator knows of a cell, sends to its worker or hears from it stands in these files.
-    files = [*tmp_path.glob("warned/cells/*"), *tmp_path.glob("warned/purchases/*"), *tmp_path.glob("warned/*/logs/*")]
-    assert len(files) >= 3
-    assert [file for file in files if "of the sold ones" in file.read_text() or text[:40] in file.read_text()] == []
+    files = [*tmp_path.glob("warned/cells/*"), *tmp_path.glob("warned/answers/*"), *tmp_path.glob("warned/*/logs/*")]
+    assert len(files) >= 4
+    needles = (b"of the sold ones", text[:40].encode())
+    assert [file for file in files if any(needle in file.read_bytes() for needle in needles)] == []
