@@ -190,6 +190,8 @@ class Track(ABC):
     """Members of a stored cell that ``figures`` and ``whole`` need, beside those that every row needs."""
     old_members: ClassVar[frozenset[str]] = frozenset()
     """Members of a stored cell of an older schema that ``upgraded`` needs."""
+    old_folders: ClassVar[frozenset[str]] = frozenset()
+    """Folders of results in which older kits kept answers; nothing reads them any more."""
 
     # -- records
 
