@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError, KitError
-from evaluator.places import RESULTS, ROOT
+from evaluator.places import DATA, RESULTS, ROOT
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import Pair
 
@@ -123,6 +123,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from evaluator.history.store import Store
     from evaluator.purchase.track import PURCHASE
     from evaluator.report.terminal import progress_line, show_result, show_rows, show_warnings
+    from evaluator.runner.cells import log_name
     from evaluator.submission.manifest import read_manifest
     from evaluator.sweep.experiment import prepare
     from evaluator.sweep.forecast import forecast
@@ -140,6 +141,7 @@ def evaluate(args: argparse.Namespace) -> int:
             PURCHASE,
             settings,
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
+            DATA,
         )
     source = experiment.sources[0]
     manifest = read_manifest(source.path)
@@ -157,7 +159,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
     with progress_line(console) as line:
         shown = SweepLine(line, experiment, forecast(experiment, experiment.index()))
-        outcome = run(experiment, store, source.name, finish, shown.moved, shown.finished)
+        outcome = run(experiment, store, source.name, finish, shown.moved, shown.finished, log=log_name)
     if args.json:
         print(json.dumps(summary, indent=1))
     else:
