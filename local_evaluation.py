@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--sandbox",
         choices=("auto", "bubblewrap", "docker", "process"),
         default="auto",
-        help="isolation tier (default: auto, the strongest that works here)",
+        help="isolation tier (default: the strongest that works)",
     )
     training = parser.add_argument_group("training and score")
     which = training.add_mutually_exclusive_group()
@@ -69,9 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument("--data", type=Path, metavar="DIR", help="folder of the splits (default: data/ and the profile's)")
     files.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
     files.add_argument("--fresh", action="store_true", help="repeat what is finished already, purchases too")
-    files.add_argument(
-        "--mixed-versions", action="store_true", help="take stored cells that other versions of the libraries computed"
-    )
+    files.add_argument("--mixed-versions", action="store_true", help="take stored cells of other library versions, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
     return parser

@@ -56,6 +56,12 @@ def faulty(task: Judging) -> Judged:
     return instant(task)
 
 
+def faulty_first(task: Judging) -> Judged:
+    if task.spec.pair.labels == 621:
+        raise ZeroDivisionError("a fault of ours")
+    return instant(task)
+
+
 def losing(task: Judging, kept: list[int] = []) -> Judged:  # noqa: B006 - of the process, as a lost device is
     """The device of the first so many processes fails, and stays lost to them."""
     seen = Path(os.environ[PLACE])
