@@ -1,4 +1,4 @@
-"""How much of the way from floor to ceiling a strategy goes: random is 0, the fully bought pool is 1."""
+"""How much of the way from floor to ceiling a strategy goes: the reference is 0, everything there is to have is 1."""
 
 from __future__ import annotations
 
