@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import slot_works
 from conftest import SUBMISSIONS
-from test_sweep import cells, lasting, ready, run  # noqa: F401  ready is a fixture
+from sweeps import cells, lasting, ready, run  # noqa: F401  ready is a fixture
 
 from evaluator.errors import ConfigurationError
 from evaluator.history.store import Store
