@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from evaluator.data.layout import DESCRIPTION, IMAGE_SUFFIXES, IMAGES, LABELS, SPLITS
 from evaluator.data.members import tar_members, zip_members
@@ -161,7 +161,7 @@ class _Import:
                 f"{self.archive} unpacks to more than {MAX_RATIO} times its size; no archive of images does, it is refused"
             )
 
-    def take(self, name: str, stream: BinaryIO | None) -> None:
+    def take(self, name: str, stream: IO[bytes] | None) -> None:
         """Check one member, and keep it if it is an image or a table of a split. ``stream`` is None for a folder."""
         path = self.checked(name)
         if stream is None:

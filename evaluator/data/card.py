@@ -110,8 +110,8 @@ def write_card(data_folder: Path, classes: Sequence[str], out: Path, *, extra: f
             f"{data_folder} is secret, and a card shows images with their labels; write it inside: {data_folder / 'README.md'}"
         )
     splits = [read_split(path, tuple(classes), extra=extra) for path in splits_in(data_folder)]
-    pictures = {name: class_picture(name, splits, about) for name in classes}
-    files = {name: f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png" for name, picture in pictures.items() if picture is not None}
+    pictures = {name: picture for name in classes if (picture := class_picture(name, splits, about)) is not None}
+    files = {name: f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png" for name in pictures}
     text = _text(data_folder.name, splits, about, files)
     for name, file in files.items():
         _write(out.parent / "card" / file, small_png(pictures[name]))

@@ -173,7 +173,7 @@ def _decode_chunk(target: str, size: int, paths: list[str], places: list[int]) -
             except OSError as error:
                 raise DataError(f"{path} cannot be read ({error.strerror}); replace it or remove it with its row") from error
             array, stored = decode(raw, path, size)
-            data = memoryview(np.ascontiguousarray(array)).cast("B")
+            data = np.ascontiguousarray(array).data.cast("B")
             while data:
                 written = os.pwrite(descriptor, data, offset)
                 data, offset = data[written:], offset + written
@@ -187,5 +187,11 @@ def _end_with_parent() -> None:
     """Let a decoding process end when its evaluator was killed; otherwise it would wait for work for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the evaluator's to answer; it ends its pool
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    if parent is None:
+        return
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -46,7 +46,8 @@ class Estimate:
     resamples: int
 
     def __post_init__(self) -> None:
-        if (self.low is None) != (self.high is None) or (self.low is not None and not self.low <= self.high):
+        neither = self.low is None and self.high is None
+        if not neither and (self.low is None or self.high is None or not self.low <= self.high):
             raise ValueError(f"the bounds are {self.low} and {self.high}; the lower must be given with a higher one, or neither")
 
 
@@ -87,7 +88,7 @@ def over_seeds(
     kept = [sample[present] for sample in samples]
     n, left_out = int(present.sum()), int((~present).sum())
     if not n or np.isinf(kept).any():
-        raise ValueError(f"{n} of {len(present)} seeds have every value; at least one must, and all must be finite")
+        raise ValueError(f"{n} of {present.size} seeds have every value; at least one must, and all must be finite")
     value = float(statistic(*kept, axis=-1))
     if n == 1:
         return Estimate(value, None, None, n, left_out, level, "none", 0)

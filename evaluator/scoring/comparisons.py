@@ -75,7 +75,7 @@ class Difference:
         known = [value is not None for value in (self.deviation, self.p, self.p_holm, self.p_permutation)]
         if any(known) != all(known) or all(known) != (self.n > 1):
             raise ValueError(f"{self.strategy} on {self.pair}: {self.n} seeds, and a test that is there in part; it takes two")
-        if all(known) and not 0 <= self.p <= self.p_holm <= 1:
+        if self.p is not None and self.p_holm is not None and not 0 <= self.p <= self.p_holm <= 1:
             raise ValueError(
                 f"{self.strategy} on {self.pair}: p is {self.p} and corrected {self.p_holm}; a correction only raises it"
             )
@@ -91,7 +91,9 @@ class Difference:
     @property
     def doubtful(self) -> bool:
         """Whether the uncorrected tests fall on different sides of alpha, with seeds enough for the sign-flip test to reach it."""
-        return self.n > 1 and 2.0 ** (1 - self.n) < self.alpha and (self.p < self.alpha) != (self.p_permutation < self.alpha)
+        if self.p is None or self.p_permutation is None:
+            return False
+        return 2.0 ** (1 - self.n) < self.alpha and (self.p < self.alpha) != (self.p_permutation < self.alpha)
 
 
 @dataclass(frozen=True)
@@ -172,10 +174,22 @@ def compare(
                 at_row, n = (p, row), int(tests.n[p, row])
                 interval = None if n == 0 else _interval(tests, at_row, 1 - alpha)
                 words = {0: Finding.NO_SEED, 1: Finding.ONE_SEED}.get(n) or _WORDS[int(signs[at_row])]
-                known = [float(a[at_row]) if n > 1 else None for a in (tests.deviation, tests.p, p_holm, p_flip)]
-                out = _missing(gaps[at_row], of.seeds)
-                size = int(tested if whole else tested[p])
-                found.append(Difference(of.strategies[s], reference, pair, interval, *known, size, out, alpha, words))
+                found.append(
+                    Difference(
+                        strategy=of.strategies[s],
+                        reference=reference,
+                        pair=pair,
+                        difference=interval,
+                        deviation=float(tests.deviation[at_row]) if n > 1 else None,
+                        p=float(tests.p[at_row]) if n > 1 else None,
+                        p_holm=float(p_holm[at_row]) if n > 1 else None,
+                        p_permutation=float(p_flip[at_row]) if n > 1 else None,
+                        family=int(tested if whole else tested[p]),
+                        left_out=_missing(gaps[at_row], of.seeds),
+                        alpha=alpha,
+                        finding=words,
+                    )
+                )
         return tuple(found)
 
     return Comparisons(reference, alpha, differences(scores.over_pairs(), True), differences(scores, family == "table"))

@@ -85,7 +85,8 @@ def shares(
     for p, pair in enumerate(scores.pairs):
         for s, strategy in enumerate(scores.strategies):
             n = int(tests.n[s, p])
-            reason, bounds = _reason(tests, (s, p), floor, ceiling), (None, None, None)
+            reason = _reason(tests, (s, p), floor, ceiling)
+            bounds: tuple[float | None, float | None, float | None] = (None, None, None)
             if reason is None and np.isnan(value[s, p]):  # a gap of the size of rounding errors
                 reason = f"the gap between {floor} and {ceiling} is within rounding"
             if reason is None and method == "fieller":

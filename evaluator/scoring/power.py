@@ -89,13 +89,12 @@ def sensitivity(
         ValueError: anything outside its range; a deviation of one seed.
     """
     planned = measured if planned is None else planned
-    spread = deviation_interval(deviation, measured, level)
-    at = {"power": power, "alpha": alpha, "comparisons": comparisons}
-    smallest = Bounded(*(smallest_difference(d, planned, **at) for d in (spread.value, spread.low, spread.high)))
+    spread = _deviation_bounds(deviation, measured, level)
+    smallest = [smallest_difference(d, planned, power=power, alpha=alpha, comparisons=comparisons) for d in spread]
     seeds = None
     if wanted is not None:
-        seeds = Bounded(*(seeds_needed(wanted, d, **at) for d in (spread.value, spread.low, spread.high)))
-    return Sensitivity(spread, measured, planned, smallest, wanted, seeds, power, alpha, comparisons, level)
+        seeds = Bounded(*(seeds_needed(wanted, d, power=power, alpha=alpha, comparisons=comparisons) for d in spread))
+    return Sensitivity(Bounded(*spread), measured, planned, Bounded(*smallest), wanted, seeds, power, alpha, comparisons, level)
 
 
 def smallest_difference(deviation: float, n: int, *, power: float = 0.8, alpha: float = 0.05, comparisons: int = 1) -> float:
@@ -153,13 +152,17 @@ def deviation_interval(deviation: float, n: int, level: float = 0.95) -> Bounded
     Raises:
         ValueError: fewer than 2 values, a negative deviation, or a level outside (0, 1).
     """
+    return Bounded(*_deviation_bounds(deviation, n, level))
+
+
+def _deviation_bounds(deviation: float, n: int, level: float) -> tuple[float, float, float]:
     _check_deviation(deviation)
     if n < 2:
         raise ValueError(f"the deviation is of {n} difference(s); one seed decides nothing, it takes two")
     if not 0 < level < 1:
         raise ValueError(f"the level is {level}; it must lie between 0 and 1, e.g. 0.95")
     high, low = (special.chdtri(n - 1, tail) for tail in ((1 - level) / 2, (1 + level) / 2))
-    return Bounded(deviation, deviation * math.sqrt((n - 1) / float(high)), deviation * math.sqrt((n - 1) / float(low)))
+    return deviation, deviation * math.sqrt((n - 1) / float(high)), deviation * math.sqrt((n - 1) / float(low))
 
 
 def _chance(effect: float, n: int, alpha: float) -> float:

@@ -49,7 +49,7 @@ class WinTieLoss:
     def totals(self) -> dict[str, tuple[int, int, int]]:
         """Strategy to its (wins, ties, losses) against all others."""
         rows = zip(self.wins.sum(axis=1), self.ties.sum(axis=1), self.wins.sum(axis=0), strict=True)
-        return {name: tuple(map(int, row)) for name, row in zip(self.strategies, rows, strict=True)}
+        return {name: (int(w), int(t), int(lost)) for name, (w, t, lost) in zip(self.strategies, rows, strict=True)}
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _as_floats(values: np.ndarray, name: str, dtype: type) -> np.ndarray:
     if values.dtype.kind not in "fiub":
         raise ValueError(f"{name} are of type {values.dtype}; numbers were expected")
     with np.errstate(over="ignore"):
-        converted = values.astype(dtype, copy=False)
+        converted: np.ndarray = values.astype(dtype, copy=False)
     if not np.isfinite(converted).all():
         bad = np.argwhere(~np.isfinite(converted))[0].tolist()
         raise ValueError(f"{name} hold {values[tuple(bad)]} at {bad}, which is no finite number of {np.dtype(dtype).name}")

@@ -90,7 +90,7 @@ def read_manifest(submission: Path) -> Manifest | None:
 
 def _checked(path: Path, key: str, value: Any) -> Any:
     kind, words = _KINDS[key]
-    good = isinstance(value, kind) and (kind is not list or all(isinstance(member, str) for member in value))
+    good = isinstance(value, kind) and (not isinstance(value, list) or all(isinstance(member, str) for member in value))
     if not good:
         raise ConfigurationError(f"{path}: {key} is {value!r}; {words} was expected")
     return tuple(value) if kind is list else value

@@ -129,5 +129,5 @@ def training_digest(images: np.ndarray, labels: np.ndarray, **decisive: Any) -> 
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for array in (images, labels.astype(np.uint8)):
         digest.update(f"{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

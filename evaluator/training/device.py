@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
+from torch import nn
 
 from evaluator.errors import ConfigurationError, DeviceError
 
@@ -29,6 +30,11 @@ def resolve(name: str) -> torch.device:
             raise ConfigurationError(f"the device is {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices; write auto")
         device = torch.device("cuda", device.index if device.index is not None else torch.cuda.current_device())
     return device
+
+
+def placed(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on the device, its kernels in the order of channels-last images, which is the faster one for convolutions."""
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 @contextmanager

@@ -195,9 +195,9 @@ class Pipeline:
             ("embedding_views", 0, 10_000),
         ):
             _number(owner, name, getattr(self, name), low, high, whole=True)
-        for name, high in (("learning_rate", 100), ("head_rate", 1000)):
-            _number(owner, name, getattr(self, name), 0, high, open_low=True)
-        for name, high in (
+        for name, most in (("learning_rate", 100.0), ("head_rate", 1000.0)):
+            _number(owner, name, getattr(self, name), 0, most, open_low=True)
+        for name, most in (
             ("warmup", 0.9),
             ("weight_decay", 10),
             ("gradient_clip", 1e6),
@@ -209,7 +209,7 @@ class Pipeline:
             ("validation_share", 0.5),
             ("threshold_value", 1),
         ):
-            _number(owner, name, getattr(self, name), 0, high)
+            _number(owner, name, getattr(self, name), 0, most)
         if not isinstance(self.freeze_batch_norm, bool):
             raise ConfigurationError(f"{owner}: freeze_batch_norm is {self.freeze_batch_norm!r}; it must be True or False")
         if not isinstance(self.augmentation, Augmentation):

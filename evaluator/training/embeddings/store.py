@@ -149,7 +149,7 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
         raise TrainingError(
             f"the weights {pipeline.weights!r} changed while they were used ({identity}, then {loaded}); start again"
         )
-    model = model.to(where, memory_format=torch.channels_last)
+    model = devices.placed(model, where)
     if where.type == "cpu":
         model = forward_only(quicken(model))
     number_format = devices.number_format(where, pipeline.precision)
@@ -160,10 +160,12 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
 
     for start in range(0, images.count, _CHUNK):
         chunk = torch.from_numpy(images.gather(range(start, min(start + _CHUNK, images.count))))
+
+        def embed(size: int, chunk: torch.Tensor = chunk) -> np.ndarray:
+            return through(chunk, where, pipeline, forward, size).cpu().numpy()
+
         with evaluating(model), torch.inference_mode():
-            found = halving(
-                lambda size, chunk=chunk: through(chunk, where, pipeline, forward, size).cpu().numpy(), BATCH_SIZES[where.type]
-            )
+            found = halving(embed, BATCH_SIZES[where.type])
         bad = ~np.isfinite(found).all(axis=1)
         if bad.any():
             raise TrainingError(
