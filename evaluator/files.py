@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and marks that tell what a running process still needs from what a killed one left behind.
+"""Files that appear whole or not at all, and marks that tell what a running process still needs from what a killed process left.
 
 Whatever is written gets a hidden name of its own first (``.<name>.<random>.tmp``) and its final name by one rename, so a reader
 never sees half of it, whenever the writer is killed. A living writer holds an advisory lock on the hidden file or folder. The

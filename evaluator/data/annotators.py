@@ -1,7 +1,7 @@
 """Annotators: wrong labels at a set rate, for any labels, repeatable by a seed.
 
 Two kinds of labels are served. A *table* is 0/1, a row per image and a column per class, where classes may appear together:
-``annotator_noise`` makes a person's mistakes in it and ``flipped`` independent ones. *Class numbers* are one integer per image:
+``annotator_noise`` makes a person's mistakes in it and ``flipped`` independent mistakes. *Class numbers* are one integer per image:
 ``confused_classes`` draws what an annotator says from a transition matrix, which ``uniform_confusion`` and ``pair_confusion`` make.
 """
 
@@ -31,7 +31,7 @@ Columns = Sequence[tuple[int, int]]
 
 
 def annotator_noise(labels: np.ndarray, rate: float, seed: int, confused: Columns) -> np.ndarray:
-    """A table as an annotator would give it who is wrong in a share ``rate`` of all entries, in expectation.
+    """A table as given by an annotator who is wrong in a share ``rate`` of all entries, in expectation.
 
     Half of the wrong entries are misses (1 read as 0), a quarter comes from confused classes (where exactly one of the two is
     present they change places, two wrong entries at once), and a quarter are false alarms. A person misses what is barely visible

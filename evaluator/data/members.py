@@ -1,4 +1,4 @@
-"""The members of a tar or zip archive that nobody vouches for: folders and plain files only, one by one, read in pieces."""
+"""The members of a tar or zip archive from an untrusted source: folders and plain files only, one by one, read in pieces."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _refused(archive: Path, name: str, why: str) -> DataError:
 
 class _Counted(io.RawIOBase):
     """A seekable stream that reports how far it was read, and reads nothing large at once: tarfile takes a header's word for how
-    long a header is, so one that claims gigabytes would otherwise fill the memory."""
+    long a header is, so a header that claims gigabytes would otherwise fill the memory."""
 
     def __init__(self, source: io.BufferedIOBase, bound: Callable[[int], None]) -> None:
         self.source, self.bound, self.last = source, bound, b""

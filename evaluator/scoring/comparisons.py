@@ -74,7 +74,9 @@ class Difference:
             raise ValueError(f"alpha is {self.alpha}; it must lie between 0 and 1, e.g. 0.05")
         known = [value is not None for value in (self.deviation, self.p, self.p_holm, self.p_permutation)]
         if any(known) != all(known) or all(known) != (self.n > 1):
-            raise ValueError(f"{self.strategy} on {self.pair}: {self.n} seeds, and a test that is there in part; it takes two")
+            raise ValueError(
+                f"{self.strategy} on {self.pair}: {self.n} seeds and only some tests; give all tests from 2 seeds on, else none"
+            )
         if self.p is not None and self.p_holm is not None and not 0 <= self.p <= self.p_holm <= 1:
             raise ValueError(
                 f"{self.strategy} on {self.pair}: p is {self.p} and corrected {self.p_holm}; a correction only raises it"
@@ -112,10 +114,10 @@ class Comparisons:
     per_pair: tuple[Difference, ...]
 
     def of(self, strategy: str, pair: str | None = None) -> Difference:
-        """The difference of a strategy, over pairs unless one is named.
+        """The difference of a strategy, over pairs unless a pair is named.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such comparison.
         """
         for difference in self.overall if pair is None else self.per_pair:
             if difference.strategy == strategy and pair in (None, difference.pair):
@@ -134,17 +136,18 @@ def compare(
 ) -> Comparisons:
     """Compare every strategy with the reference, seed by seed, over the pairs and on each.
 
-    A seed that failed in a strategy is left out of the differences of that strategy alone; one that failed in the reference is left
-    out of all; over pairs, a seed needs every pair in both. ``left_out`` names them. Over pairs, the mean over pairs is taken first
+    A seed that failed in a strategy is left out of the differences of that strategy alone; a seed that failed in the reference is
+    left out of all; over pairs, a seed needs every pair in both. ``left_out`` names them. Over pairs, the mean over pairs is taken
+    first
     for every seed, and the test is over seeds: pairs are the round's choice, and the seeds are what varies by chance.
 
     Args:
         scores: of s strategies.
         reference: name of the strategy to compare with; it is in no family itself.
         alpha: significance level, which is also 1 minus the level of the intervals. The intervals are not widened for the family.
-        family: what Holm's correction holds together on the pairs. ``"pair"``: the strategies on one pair, so that each pair's
-            table has at most a chance of alpha of any false finding. ``"table"``: all pairs and strategies, so that all tables
-            together have.
+        family: the tests that Holm's correction covers together on the pairs. ``"pair"``: the strategies on one pair, so that each
+            pair's table has at most a chance of alpha of any false finding. ``"table"``: all pairs and strategies, so that all
+            tables together have.
         flips, root: of the permutation check, as in ``sign_flip_p``.
 
     Raises:

@@ -22,7 +22,7 @@ def budget_curve(scores: Scores, budgets: Sequence[float]) -> tuple[np.ndarray, 
         budgets: the label budget of each pair, p positive numbers.
 
     Raises:
-        ValueError: not a budget for each pair, one that is not positive and finite, or fewer than two different ones.
+        ValueError: not a budget for each pair, a budget that is not positive and finite, or fewer than two different budgets.
     """
     given = np.asarray(budgets, dtype=np.float64)
     if given.shape != (len(scores.pairs),):
@@ -31,7 +31,7 @@ def budget_curve(scores: Scores, budgets: Sequence[float]) -> tuple[np.ndarray, 
         raise ValueError(f"the budgets are {given.tolist()}; they must be positive and finite")
     different, place = np.unique(given, return_inverse=True)
     if len(different) < 2:
-        raise ValueError(f"every budget is {different[0]:g}; a curve needs two different ones")
+        raise ValueError(f"every budget is {different[0]:g}; a curve needs at least 2 different budgets")
     curve = np.stack([scores.values[:, place == b].mean(axis=1) for b in range(len(different))], axis=1)
     return different, curve
 

@@ -24,7 +24,7 @@ class Share:
         left_out: number of other seeds.
         level: of the interval, and of the question whether there is a gap.
         method: "fieller" or "bootstrap".
-        reason: why there is no value; ``None`` where there is one.
+        reason: why the value is ``None``; ``None`` where there is a value.
     """
 
     strategy: str

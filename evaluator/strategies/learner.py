@@ -19,7 +19,7 @@ class Learner:
 
     Args:
         training: the labelled data set of the phase.
-        pool: the unlabelled one.
+        pool: the unlabelled data set.
         seed: of all that is random here.
         seconds: what embedding may take; images are made smaller until it should fit. None takes them as they are, so that the same
             seed buys the same labels on a slow machine.

@@ -73,7 +73,7 @@ class Attempt:
         """Train the epochs that are left, leave the final weights in the model, and return the thresholds, float64 (k,).
 
         Raises:
-            TrainingError: a loss that is not finite, or a scaled one that never fits.
+            TrainingError: a loss that is not finite, or a scaled loss that never fits into float16.
         """
         while self.done < self.recipe.epochs:
             with self._timed("train"):
@@ -187,7 +187,7 @@ class Attempt:
         """Which steps were taken: all, but for those that the scaler left out since float16 could not hold their gradient.
 
         Raises:
-            TrainingError: a loss that is not finite, or a scaled one that never fits.
+            TrainingError: a loss that is not finite, or a scaled loss that never fits into float16.
         """
         recipe = self.recipe
         at = f"in epoch {epoch + 1}, step {{}} of {len(losses)}, pipeline {recipe.name!r}"

@@ -103,7 +103,7 @@ def answering(device: torch.device, doing: Callable[[], str]) -> Iterator[None]:
     """Turn what torch raises when a device fails or vanishes into an error that says what to do.
 
     An error of the device poisons its context: every later call in the same process fails, also one that only cleans up. So this
-    stands around everything else that touches the device.
+    encloses everything else that touches the device.
 
     Raises:
         DeviceError: with what ``doing()`` says was under way.

@@ -126,7 +126,7 @@ class TimmNetwork(nn.Module):
     """A model of timm in the form of the others: (n, 3, s, s) to (n, k) logits, by ``features`` and ``classifier``.
 
     ``features`` is timm's own model whose classifier has become the identity, so that it gives what the classifier would have seen:
-    ``forward_head(forward_features(x), pre_logits=True)``. timm is built without dropout there, and ours stands before the new
+    ``forward_head(forward_features(x), pre_logits=True)``. timm is built without dropout there, and ours comes before the new
     linear layer, so that embeddings never hold the head's dropout. The names of timm's own layers begin with ``features.``.
     """
 

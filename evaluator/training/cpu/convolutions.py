@@ -55,7 +55,7 @@ class Depthwise(nn.Conv2d):
     """A depthwise convolution of a square kernel, padded with zeros; faster on the CPU where gradients are asked for."""
 
     def forward(self, x: Tensor) -> Tensor:
-        # All of this is for the sake of the gradients. Forward alone, the library's own form is the faster one at every size.
+        # All of this is for the sake of the gradients. For the forward pass alone, the library's own form is faster at every size.
         learning = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
         if x.device.type != "cpu" or not learning or self.bias is not None:
             return super().forward(x)
