@@ -5,7 +5,8 @@
 ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE}
 
-# The isolation tier `docker` takes an image of its own version of the kit only, and knows it by this label.
+# The isolation tier `docker` takes an image of its own version of the kit only, and knows it by this label. A test holds it to
+# `__version__` in evaluator/__init__.py, so that `docker build` needs no argument for it.
 LABEL org.opencontainers.image.version="0.2.0"
 
 # cpu: torch's CPU build, from PyTorch's own index. default: the build with CUDA, as the lock file names it.
@@ -34,7 +35,7 @@ RUN if [ "$TORCH" = present ]; then exec python -c 'import numpy'; fi \
 RUN useradd --uid 1000 --create-home evaluator && mkdir -p data results && chown evaluator data results
 COPY evaluator evaluator
 COPY my_submission my_submission
-COPY run.py local_evaluation.py aicrowd.json ./
+COPY run.py local_evaluation.py aicrowd.json LICENSE ./
 COPY data/README.md data/README.md
 
 USER evaluator

@@ -16,15 +16,28 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 NEEDED := $(if $(filter yes,$(LOCK)),requirements.lock,requirements.txt)
 PIP := $(PY) -m pip install --disable-pip-version-check
 
-.PHONY: help evaluate debug test attacks lint data card picture lock clean environment development agree
+# Tests of benchmarks/ and experiments/ are not tests of the product.
+PRODUCT := --ignore=tests/benchmarks --ignore=tests/experiments
+# One thread per process: the tests start processes of their own, and their clocks should not wait for each other.
+# Where coverage is asked for: Python 3.12 brought a way to count lines that costs far less, before it there is only the old way.
+PYTEST = OMP_NUM_THREADS=1 COVERAGE_CORE=$$($(PY) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
+  $(PY) -m pytest -n $(WORKERS) --dist loadfile
+
+.PHONY: help evaluate debug test test-all fresh coverage durations attacks lint format data card picture lock clean \
+  environment development agree
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make evaluate      set up, make the data, judge my_submission over the five pairs, write results/"
-	@echo "make test          set up, run the whole test suite"
+	@echo "make test          set up, run the tests of the product"
+	@echo "make test-all      all tests, those of benchmarks/ and experiments/ too, and make fresh"
+	@echo "make lint          ruff (rules and format) and mypy (types)"
+	@echo "make format        let ruff lay out the code and mend what it can"
+	@echo "make fresh         are the committed pages of results those that their cells give?"
+	@echo "make coverage      the tests of the product, and a table of the lines that they run"
+	@echo "make durations     write tests/durations.txt, the 30 longest tests, from the times of the last make test-all"
 	@echo "make attacks       run the suite of attacks on every isolation tier that works here, write docs/attacks.md"
 	@echo "make debug         the whole flow on a handful of images, within a minute"
-	@echo "make lint          ruff: rules and format"
 	@echo "make data          make the data of the profile quick, where it is not there"
 	@echo "make card          write data/README.md with counts, frequencies and contact sheets"
 	@echo "make picture       draw the newest result into docs/images/result.svg"
@@ -43,9 +56,22 @@ evaluate: environment
 debug: environment
 	$(PY) local_evaluation.py --profile debug --fresh $(ARGS)
 
-# One thread per process: the tests start processes of their own, and their clocks should not wait for each other.
 test: development
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PYTEST) $(PRODUCT) $(ARGS)
+
+test-all: development
+	$(PYTEST) --junitxml=build/tests.xml $(ARGS)
+	@$(MAKE) --no-print-directory fresh
+
+# A page that is out of date is no fault of the product, so this is a check of its own; it says which command writes the page anew.
+fresh: development
+	$(PY) -m experiments --check
+
+coverage: development
+	$(PYTEST) $(PRODUCT) --cov --cov-report=term $(ARGS)
+
+durations: development
+	$(PY) -m tests.durations build/tests.xml
 
 attacks: development
 	OMP_NUM_THREADS=1 $(PY) -m tests.hostile --table docs/attacks.md $(ARGS)
@@ -53,6 +79,11 @@ attacks: development
 lint: development
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: development
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
 
 data: | environment
 	@test -e data/quick || $(PY) -m evaluator data make --profile quick
@@ -125,5 +156,5 @@ lock: | $(PY)
 	  --custom-compile-command "make lock" -c requirements.lock requirements.txt requirements-dev.txt -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis data/.cache
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .mypy_cache .hypothesis data/.cache
 	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +

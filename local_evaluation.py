@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError, KitError
 from evaluator.places import RESULTS, ROOT
 from evaluator.purchase.profiles import PROFILES
@@ -64,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     training.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     training.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of one training (default: %(default)s)")
     training.add_argument("--workers", type=int, metavar="N", help="trainings at a time (default: cores / threads)")
-    training.add_argument("--score-split", choices=("validation", "test"), help="default: validation, as in the round's own kit")
+    training.add_argument("--score-split", choices=SCORED_SPLITS, help="default: validation, as in the round's own kit")
     files = parser.add_argument_group("files and output")
     files.add_argument("--data", type=Path, metavar="DIR", help="folder of the splits (default: data/ and the profile's)")
     files.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")

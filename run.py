@@ -28,8 +28,8 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from evaluator.worker.datasets import ImageDataset, PoolDataset
-from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
+from evaluator.worker.datasets import ImageDataset
+from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError, PoolDataset
 
 __all__ = ["ImageDataset", "MarketClosedError", "OutOfBudgetError", "PoolDataset", "ZEWDPCBaseRun"]
 
@@ -56,7 +56,7 @@ class ZEWDPCBaseRun:
             budget: labels that can be bought (also as ``purchase_budget``).
 
         Returns:
-            Nothing that counts: what was bought stands in the evaluator's ledger.
+            Anything. It is compared with the evaluator's ledger, and the ledger counts.
         """
         raise NotImplementedError("override purchase_phase: this is where labels are bought")
 

@@ -1,8 +1,9 @@
 """What a track is: a small protocol. A track is one kind of competition; its cells are run in two halves.
 
 ``obtain`` is the untrusted half: it runs a submission in a sandbox and gives an ``Answer``, which is stored and which another tool
-could have written. ``judge`` is the trusted half: it turns an answer into a ``CellResult`` and never sees the submission. Everything
-between the two (which cells are missing, workers side by side, storage, tables, comparisons) is shared and knows no track by name.
+could have written. ``judge`` is the trusted half: it turns an answer into a ``CellResult`` and never sees the submission.
+Everything between the two (which cells are missing, workers side by side, storage, tables, comparisons) is shared and knows no
+track by name.
 """
 
 from __future__ import annotations
@@ -189,6 +190,8 @@ class Track(ABC):
     """Members of a stored cell that ``figures`` and ``whole`` need, beside those that every row needs."""
     old_members: ClassVar[frozenset[str]] = frozenset()
     """Members of a stored cell of an older schema that ``upgraded`` needs."""
+    old_folders: ClassVar[frozenset[str]] = frozenset()
+    """Folders of results in which older kits kept answers; nothing reads them any more."""
 
     # -- records
 
@@ -327,7 +330,8 @@ class Track(ABC):
         return ()
 
     def show_map(self, console: Console, found: Mapping[str, Any], title: str = "") -> None:
-        """A map in the terminal."""
+        """A map in the terminal: its plain tables, where the track shows nothing better."""
+        console.print(title, *self.map_blocks(found))
 
     def run_figures(self, results: Sequence[CellResult]) -> dict[str, Any]:
         """What a task's row of a run's summary holds beside the common figures. ``results``: one per seed."""

@@ -121,7 +121,6 @@ def told() -> Callable[[Any], list[Any]]:
 @pytest.fixture
 def session(sets):
     """Run the phases of a submission, without any training."""
-    from evaluator.purchase.market import Market
     from evaluator.purchase.session import run_session
     from evaluator.purchase.session_spec import SessionSpec
     from evaluator.sandbox.process import ProcessSandbox
@@ -129,7 +128,6 @@ def session(sets):
     def run(path: Path, *, budget: int = 12, order=None, sold=None, sandbox=None, progress=lambda what, share: None, **changes):
         pool = sets.splits["unlabelled"].labels
         order = np.arange(len(pool)) if order is None else order
-        market = Market(pool if sold is None else sold, order, budget)
         settings = {"seconds": 50.0, "prediction_seconds": 50.0, "load_seconds": 50.0, "seed": 7} | changes
         spec = SessionSpec(
             submission=path,
@@ -139,7 +137,8 @@ def session(sets):
             pool=sets.images["unlabelled"],
             order=order,
             prediction=sets.images["debug"],
-            market=market,
+            sold=pool if sold is None else sold,
+            budget=budget,
             **settings,
         )
         return run_session(spec, sandbox or ProcessSandbox(), progress)

@@ -88,8 +88,8 @@ def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
 def _classes(args: argparse.Namespace, split: Path) -> tuple[str, ...]:
     """The classes to read: those named, else those of dataset.json, else those of the latest round that labels.csv has whole."""
     from evaluator.data.card import description
-    from evaluator.data.folders import LABELS
     from evaluator.data.labels import read_table
+    from evaluator.data.layout import LABELS
 
     if args.classes is not None:
         names = tuple(name.strip() for name in args.classes.split(","))
@@ -196,7 +196,7 @@ def _card(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from evaluator.data.card import splits_in
-    from evaluator.data.folders import IMAGES, LABELS
+    from evaluator.data.layout import IMAGES, LABELS
 
     alone = (args.folder / IMAGES).is_dir() or (args.folder / LABELS).is_file()
     return _report([args.folder] if alone else splits_in(args.folder), args)

@@ -23,12 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from evaluator.data.folders import DESCRIPTION, IMAGE_SUFFIXES, IMAGES, LABELS
+from evaluator.data.layout import DESCRIPTION, IMAGE_SUFFIXES, IMAGES, LABELS, SPLITS
 from evaluator.data.members import tar_members, zip_members
 from evaluator.errors import DataError
 from evaluator.files import temporary_folder
 
-SPLITS = ("training", "unlabelled", "validation", "test", "debug")
 MAX_RATIO = 100
 """Unpacked bytes per byte of the archive. Images are packed already, so honest archives stay near 1."""
 
@@ -44,21 +43,6 @@ class Imported:
     splits: tuple[str, ...]
     images: dict[str, int]
     left_out: int
-
-
-def import_archive(
-    archive: Path,
-    target: Path,
-    *,
-    limit_bytes: int = 20 * 2**30,
-    limit_files: int = 200_000,
-    replace: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[str]:
-    """Unpack ``archive`` into the data folder ``target`` and return the names of the splits; see :func:`unpack`."""
-    return list(
-        unpack(archive, target, limit_bytes=limit_bytes, limit_files=limit_files, replace=replace, progress=progress).splits
-    )
 
 
 def unpack(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluator.data.archive import SPLITS
 from evaluator.data.decoding import decode
-from evaluator.data.folders import DESCRIPTION, IMAGES, LABELS, Split, read_split
+from evaluator.data.folders import Split, read_split
+from evaluator.data.layout import DESCRIPTION, IMAGES, LABELS, SPLITS
 from evaluator.data.pictures import class_picture, small_png
 from evaluator.errors import DataError
 from evaluator.files import write_bytes

@@ -25,6 +25,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from evaluator.data.folders import Split
 from evaluator.errors import DataError
+from evaluator.machine import cores
 
 MAX_SIDE = 8192
 """Images with a longer side are refused before they are decoded."""
@@ -131,13 +132,7 @@ def decode_split(
             progress(done, count)
 
     jobs = [(str(target), size, [paths[i] for i in chunk], [places[i] for i in chunk]) for chunk in chunks]
-    wanted = (
-        workers
-        if workers is not None
-        else len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
+    wanted = cores() if workers is None else workers
     if wanted < 1:
         raise ValueError(f"workers is {wanted}; expected 1 or more")
     wanted = min(wanted, len(chunks))
@@ -194,8 +189,3 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-
-
-def _cores() -> int:
-    """Cores that this process may use, which in a container can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

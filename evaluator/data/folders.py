@@ -20,14 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from evaluator.data.labels import Table, read_table
+from evaluator.data.layout import IMAGE_SUFFIXES, IMAGES, LABELS
 from evaluator.errors import DataError
 from evaluator.files import write_text
+from evaluator.machine import cores
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-LABELS = "labels.csv"
-IMAGES = "images"
-DESCRIPTION = "dataset.json"
-"""What the generator writes beside the splits of a data set that it made."""
 AT_ONCE = 64
 """Images that a thread hashes before it asks for more."""
 
@@ -239,7 +236,7 @@ def _hashes(images: Path, files: tuple[str, ...], states: dict[str, os.stat_resu
     changed = [name for name in files if not kept(name)]
     # In parts: a task of its own for every image would cost as much as a small image's hash, and its record is kept to the end.
     parts = [changed[start : start + AT_ONCE] for start in range(0, len(changed), AT_ONCE)]
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, cores())) as pool:
         found = dict(zip(changed, chain.from_iterable(pool.map(hashed, parts)), strict=True))
     values = [found[name] if name in found else known[name][3] for name in files]
     fresh = {name: [*sign(name), text] for name, text in zip(files, values, strict=True)}

@@ -22,14 +22,15 @@ from typing import Any
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from evaluator.data.layout import DESCRIPTION, IMAGES, LABELS
 from evaluator.data.painted import CLASSES, Generator
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.files import temporary_folder
+from evaluator.machine import cores
 
 SCHEMA = "painted-sheets/1"
 GENERATOR_VERSION = 1
 """Raised whenever the same spec would give other pixels or labels: by a change here, or by a NumPy that draws other numbers."""
-DESCRIPTION = "dataset.json"
 
 _CHUNK = 64  # images per unit of work: small enough for a smooth progress line, large enough to hide the hand-over
 _SERIAL_BELOW = 4 * _CHUNK  # starting processes costs more than it saves below this
@@ -138,7 +139,7 @@ def make_dataset(
     with temporary_folder(folder.parent, folder.name) as partial:
         _render(partial, spec, workers, progress)
         for split in spec.sizes:
-            _write_labels(partial / split / "labels.csv", spec, split)
+            _write_labels(partial / split / LABELS, spec, split)
         # The salt is no draw of the generator: it must not be known to who knows the rest of the spec.
         text = json.dumps(spec.description(secrets.token_hex(16)), indent=2) + "\n"
         (partial / DESCRIPTION).write_text(text, encoding="utf-8")
@@ -176,23 +177,23 @@ def _present(folder: Path, spec: DataSpec) -> bool:
 
 def _missing(folder: Path, spec: DataSpec, split: str) -> str:
     """The first thing a split lacks, or the empty string."""
-    images = folder / "images"
+    images = folder / IMAGES
     there = {entry.name for entry in os.scandir(images)} if images.is_dir() else set()
     for name in spec.names(split):
         if name not in there:
             return f"{split}/images/{name}"
-    return "" if (folder / "labels.csv").is_file() else f"{split}/labels.csv"
+    return "" if (folder / LABELS).is_file() else f"{split}/labels.csv"
 
 
 def _render(folder: Path, spec: DataSpec, workers: int | None, progress: Callable[[int, int], None] | None) -> None:
     jobs = []
     for split, size in spec.sizes.items():
-        (folder / split / "images").mkdir(parents=True)
+        (folder / split / IMAGES).mkdir(parents=True)
         jobs += [(folder, spec, split, start, min(start + _CHUNK, size)) for start in range(0, size, _CHUNK)]
     total, done = sum(spec.sizes.values()), 0
     report = progress or (lambda done, total: None)
     report(0, total)
-    processes = workers or (1 if total < _SERIAL_BELOW else _cores())
+    processes = workers or (1 if total < _SERIAL_BELOW else cores())
     processes = min(processes, len(jobs))
     if processes == 1:
         for job in jobs:
@@ -216,11 +217,6 @@ def _render(folder: Path, spec: DataSpec, workers: int | None, progress: Callabl
             raise
 
 
-def _cores() -> int:
-    """Cores that this process may use: fewer than the machine has, in a container or under ``taskset``."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _render_chunk(folder: Path, spec: DataSpec, split: str, start: int, stop: int) -> int:
     """Render and write the images ``start`` to ``stop`` of a split; returns their number."""
     generator, names = spec.generator(split), spec.names(split)
@@ -229,7 +225,7 @@ def _render_chunk(folder: Path, spec: DataSpec, split: str, start: int, stop: in
         for index in range(start, stop):
             image, _ = generator.sample(split, index)
             # Level 1: sensor noise hardly compresses; level 6 takes twice as long at 224 px and saves an eighth of the bytes.
-            Image.fromarray(image).save(folder / split / "images" / names[index], compress_level=1)
+            Image.fromarray(image).save(folder / split / IMAGES / names[index], compress_level=1)
     return stop - start
 
 

@@ -1,9 +1,8 @@
 """The form of a stored cell or answer: its checksum stands at its end and fits the file's own text.
 
 A checksum is taken over a content as JSON with sorted keys and without spaces. The file is that text, a member a line, so that
-whoever has ten thousand of them to check hashes what was read, writes nothing anew, and parses only the members that are wanted;
-ledgers and histories are most of a file and stand in no list. What an older kit or an editor laid out otherwise is no worse a file:
-it has the same checksum, which takes ten times as long to compare.
+only the members that a table needs are parsed; the large ones (lists of items, histories) are hashed and not parsed. A file with
+other white space, of an older kit or an editor, is as good: it has the same checksum, which takes ten times as long to compare.
 """
 
 from __future__ import annotations

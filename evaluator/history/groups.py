@@ -1,7 +1,8 @@
 """Stored cells sorted into conditions: the cells of one condition may stand in one table, those of two never.
 
-A condition is a track with its own choices, a profile, a pipeline and a scored split, under one set of rules: version of the judging
-code, versions of the libraries, root seed, data, limits. Where one of them was stored under several sets of rules, the set with the most scored cells is taken, and the rest is named.
+A condition is a track with its own choices, a profile, a pipeline and a scored split, under one set of rules: version of the
+judging code, versions of the libraries, root seed, data, limits. Where one of them was stored under several sets of rules, the set
+with the most scored cells is taken, and the rest is named.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ class Condition:
         return Scores(self.strategies, self.tasks, self.seeds, np.array(values))
 
     def whole(self, strategy: str, metric: str) -> np.ndarray | None:
-        """Scores (seeds,) of a strategy that had everything there is to have, NaN where it never did; None where it never did at all.
+        """Scores (seeds,) of a strategy that had everything there is to have, NaN where it never did; None where it never did at
+        all.
 
         The task is of no consequence then: the same items are learnt from.
         """

@@ -14,7 +14,6 @@ import numpy as np
 
 from evaluator.data.cache import CachedImages
 from evaluator.errors import Verdict
-from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionResult, SessionSpec
 from evaluator.sandbox.conformance.check import Check, check
@@ -51,7 +50,8 @@ def _session(stage: Stage, methods: str, top: str = "", **changes: Any) -> Sessi
         pool=pool,
         order=order,
         prediction=few,
-        market=Market(labels, order, BUDGET),
+        sold=labels,
+        budget=BUDGET,
         seconds=PATIENCE,
         prediction_seconds=PATIENCE,
         load_seconds=PATIENCE,

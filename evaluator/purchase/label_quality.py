@@ -17,7 +17,7 @@ from evaluator.purchase.profiles import Profile
 from evaluator.purchase.sets import RoundSets
 
 if TYPE_CHECKING:
-    from evaluator.data.painted import ExpectedNoise
+    from evaluator.data.annotators import ExpectedNoise
 
 LEAST_RIGHT = 0.5
 """Share of the sold ones, over all classes, below which a quality is warned of: a sold one is then more likely wrong than right.
@@ -34,17 +34,18 @@ def sold_noise(profile: Profile, sets: RoundSets, quality: float, root_seed: int
     Raises:
         ConfigurationError: a quality outside 0.5..1.
     """
-    from evaluator.data.painted import expected_noise
+    from evaluator.data.annotators import expected_noise
+    from evaluator.data.painted import size_pairs
 
     numbers = list(seeds) if profile.drawn else [0]
     pools = (sets.drawn(profile, root_seed, seed).splits["unlabelled"].labels for seed in numbers)
-    return reduce(add, (expected_noise(labels, 1 - quality) for labels in pools))
+    return reduce(add, (expected_noise(labels, 1 - quality, size_pairs(labels.shape[1])) for labels in pools))
 
 
 def enough_quality(noise: ExpectedNoise) -> float:
     """The lowest quality, rounded up to three decimals, at which ``LEAST_RIGHT`` of the sold ones are right: 1 - share of ones."""
     # The last bit of the share must not round it up.
-    return max(0.5, math.ceil(round((1 - noise.share_of_ones) * 1000, 6)) / 1000)
+    return max(0.5, math.ceil(round((1 - noise.positive_share) * 1000, 6)) / 1000)
 
 
 def quality_warnings(
@@ -71,7 +72,7 @@ def quality_warnings(
     names = ", ".join(f"{quality:g}" for quality in low)
     return (
         f"label quality {names}: more label entries are sold wrong than there are ones in the "
-        f"pool ({noise.share_of_ones:.1%} of its entries). Expected: "
+        f"pool ({noise.positive_share:.1%} of its entries). Expected: "
         + "; ".join(f"at {quality:g} {_in_words(found)}" for quality, found in low.items())
         + ". Scores will hardly show which labels were worth buying. From --label-quality "
         + f"{enough:g} on, at least half of the sold ones are right{f', with {there} missed' if there else ''}.",

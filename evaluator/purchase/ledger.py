@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Purchase:
 
 @dataclass
 class Ledger:
-    """Purchases in order; the one source of bought labels for training, replay and ``purchases.csv``."""
+    """Purchases in order; the only source of bought labels for training, replay and ``purchases.csv``."""
 
     purchases: list[Purchase] = field(default_factory=list)
 
@@ -59,6 +60,6 @@ class Ledger:
         ]
 
     @classmethod
-    def from_rows(cls, rows: list[dict[str, object]]) -> Ledger:
+    def from_rows(cls, rows: list[dict[str, Any]]) -> Ledger:
         """The ledger of a stored result."""
-        return cls([Purchase(r["order"], r["index"], r["image"], r["seconds"], tuple(r["label"])) for r in rows])  # type: ignore[arg-type]
+        return cls([Purchase(r["order"], r["index"], r["image"], r["seconds"], tuple(r["label"])) for r in rows])

@@ -1,4 +1,7 @@
-"""The market: sells labels of the pool and owns the budget. Section 5 of the design is its contract."""
+"""The market: sells labels of the pool and owns the budget.
+
+A repeated purchase is free and returns the same answer. A batch is bought whole or not at all. A refused request changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ import numpy as np
 
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.ledger import Ledger, Purchase
-from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
 from evaluator.worker.indices import as_index, as_indices
+from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError
 
 
 class Market:
@@ -58,7 +61,7 @@ class Market:
         A label that was bought before is free, also within one batch.
 
         Raises:
-            TypeError, IndexError: an index that is no integer of the pool.
+            TypeError, IndexError: an index that is not an integer, or not in the pool.
             OutOfBudgetError: more new labels than the budget has left.
             MarketClosedError: the purchase phase is over.
             In every case nothing has changed.
@@ -89,7 +92,7 @@ class Market:
 
 
 def _is_permutation(order: np.ndarray) -> bool:
-    """Whether ``order`` (n,) holds every number from 0 to n - 1 once. Without sorting: a cell waits for it."""
+    """Whether ``order`` (n,) holds every number from 0 to n - 1 once. It does not sort, because every cell waits for it."""
     if order.dtype.kind not in "iu" or (order.size and not 0 <= order.min() <= order.max() < order.size):
         return False
     named = np.zeros(order.size, bool)

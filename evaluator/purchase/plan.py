@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError, WeightsError
 from evaluator.machine import cores
 from evaluator.purchase.label_quality import quality_warnings
 from evaluator.purchase.pairs import NamedPair, choose_pairs
 from evaluator.purchase.profiles import Profile, profile_named
-from evaluator.purchase.rounds import NODE, SPLITS
+from evaluator.purchase.rounds import NODE
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.submission.source import Source
@@ -106,9 +107,9 @@ def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], sp
         raise ConfigurationError(
             f"{profile.round.name} scores the participant's own predictions and trains no pipeline; leave --panel out"
         )
-    unknown = set(splits) - set(SPLITS[2:4])
+    unknown = set(splits) - set(SCORED_SPLITS)
     if unknown:
-        raise ConfigurationError(f"--score-split is {min(unknown)!r}; it is {' or '.join(SPLITS[2:4])}")
+        raise ConfigurationError(f"--score-split is {min(unknown)!r}; it is {' or '.join(SCORED_SPLITS)}")
     qualities = choices.options["label_quality"]
     for name, given in (("pairs", choices.options["pairs"]), ("label-quality", qualities)):
         if not given:

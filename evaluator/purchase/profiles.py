@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from evaluator.data.layout import SPLITS
 from evaluator.errors import ConfigurationError
-from evaluator.purchase.rounds import ROUND1, ROUND2, SPLITS, Pair, Round
+from evaluator.purchase.rounds import ROUND1, ROUND2, Pair, Round
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history.checksum import checksum
 from evaluator.machine import versions
 from evaluator.purchase.ledger import Ledger
-from evaluator.purchase.market import Market
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.purchase.sets import RoundSets
@@ -133,7 +132,8 @@ def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what
         pool=sets.images["unlabelled"],
         order=order,
         prediction=sets.images[spec.prediction_split],
-        market=Market(sold, order, profile.budget(spec.pair)),
+        sold=sold,
+        budget=profile.budget(spec.pair),
         seconds=profile.seconds(spec.pair),
         prediction_seconds=profile.prediction_seconds,
         load_seconds=profile.load_seconds,
@@ -151,7 +151,9 @@ def sold_labels(spec: PurchaseSpec, sets: RoundSets) -> np.ndarray:
     truth = sets.splits["unlabelled"].labels
     if spec.label_quality == 1:
         return truth
-    from evaluator.data.painted import annotator_noise
+    from evaluator.data.annotators import annotator_noise
+    from evaluator.data.painted import size_pairs
 
     # The same mistakes in every cell of a seed: annotators do not change with the pair.
-    return annotator_noise(truth, 1 - spec.label_quality, derive(spec.root_seed, spec.seed, "annotators"))
+    seed = derive(spec.root_seed, spec.seed, "annotators")
+    return annotator_noise(truth, 1 - spec.label_quality, seed, size_pairs(truth.shape[1]))

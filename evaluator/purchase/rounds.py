@@ -11,8 +11,6 @@ from typing import Literal
 
 from evaluator.errors import ConfigurationError
 
-SPLITS = ("training", "unlabelled", "validation", "test", "debug")
-
 
 @dataclass(frozen=True, order=True)
 class Pair:

@@ -8,20 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from evaluator.data.cache import CachedImages
-from evaluator.errors import Verdict
 from evaluator.purchase.ledger import Ledger
-from evaluator.purchase.market import Market
 from evaluator.sandbox.limits import Limits
+from evaluator.sandbox.phases import PhaseReport, SessionOutcome
+
+__all__ = ["PhaseReport", "SessionResult", "SessionSpec"]
 
 
 @dataclass(frozen=True)
 class SessionSpec:
-    """Everything that one session needs.
+    """Everything that one session needs. Nothing in it changes, so that a spec may be run again.
 
     Attributes:
         training, pool, prediction: decoded images; ``training_labels`` uint8 (n, classes).
-        market: sells the pool's labels; its ledger is filled here.
         order: int64, the canonical pool image behind every index of this session.
+        sold: uint8 (n, classes), the labels that the market sells, in canonical order of the pool.
+        budget: labels that may be bought.
         seconds: limit that pre-training and purchase share; ``prediction_seconds`` of the prediction phase, ``load_seconds`` for
             starting and importing.
         seed: handed to the participant.
@@ -36,7 +38,8 @@ class SessionSpec:
     pool: CachedImages
     order: np.ndarray
     prediction: CachedImages
-    market: Market
+    sold: np.ndarray
+    budget: int
     seconds: float
     prediction_seconds: float
     load_seconds: float
@@ -48,42 +51,15 @@ class SessionSpec:
 
 
 @dataclass(frozen=True)
-class PhaseReport:
-    """How one phase went. ``seconds`` used on its clock, checkpoint hooks included; ``allowed``: the limit of that clock."""
-
-    name: str
-    verdict: Verdict
-    reason: str
-    seconds: float
-    allowed: float
-
-
-@dataclass(frozen=True)
-class SessionResult:
-    """What a session leaves.
+class SessionResult(SessionOutcome):
+    """What a session leaves. ``verdict`` is of loading, pre-training and purchase; the prediction phase has a report of its own.
 
     Attributes:
-        verdict, reason: of loading, pre-training and purchase; the prediction phase has a report of its own.
-        phases: reports of the phases that were started.
-        seconds: used on the shared clock.
+        ledger: what was bought; filled also where the session failed later.
         predictions: float64 (images, classes), or None.
         disagreement: where the purchase phase's return value contradicts the ledger, in words; else None.
-        clock_was_read: the submission asked for the time it has (as far as its worker says), so that what it bought may differ in
-            another run; None where the purchase phase did not end.
-        limited_by: what held the worker's limits, as ``Worker.limited_by``; empty where none was started.
-        trace: the participant's traceback, where there was one.
     """
 
-    verdict: Verdict
-    reason: str
     ledger: Ledger
-    phases: tuple[PhaseReport, ...]
-    seconds: float
     predictions: np.ndarray | None
     disagreement: str | None
-    clock_was_read: bool | None
-    class_name: str | None
-    guarded: bool
-    limited_by: str
-    trace: str
-    log: str

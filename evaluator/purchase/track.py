@@ -46,6 +46,7 @@ class PurchaseTrack(Track):
     columns: ClassVar[tuple[Column, ...]] = (Column("labels", _labels), Column("time", _time))
     figure_members: ClassVar[frozenset[str]] = frozenset({"purchase"})
     old_members: ClassVar[frozenset[str]] = frozenset({"purchase"})
+    old_folders: ClassVar[frozenset[str]] = frozenset({"purchases"})
     options: ClassVar[Mapping[str, Option]] = {
         "pairs": Option(
             str,

@@ -122,6 +122,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "pipeline": condition.pipeline["name"],
         "proxy": condition.proxy,
         "track": track.name,
+        "word": track.task_word,
         "score_split": condition.rules["score_split"],
         **{name: condition.rules[name] for name in track.spec_rules},
         "version": condition.rules["version"],

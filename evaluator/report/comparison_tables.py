@@ -203,7 +203,8 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
         by = Counter(row["strategy"] for row in failed)
         count = ", ".join(f"{name} {n}" for name, n in by.items())
         found.append(
-            f"failed cells: {len(failed)} ({count}); excluded from the means. A strategy that fails on hard pairs therefore looks better than it is:"
+            f"failed cells: {len(failed)} ({count}); they are excluded from the means, so a strategy that fails on hard "
+            f"{table['word']}s looks better than it is:"
         )
         found += [
             f"  failed: {f['strategy']} at {f['pair']}, seed {f['seed']}: {f['verdict']}: {_brief(f)}" for f in failed[:NAMED]

@@ -58,3 +58,8 @@ def markdown_rows(block: Block) -> list[str]:
 def plain(text: str) -> str:
     """A text that Markdown shows as it is, inside a table, too."""
     return text.strip().replace("|", "\\|").replace("<", "&lt;")
+
+
+def printable(text: str) -> str:
+    """A text from outside (a name, a path, a reason) without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

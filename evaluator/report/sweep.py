@@ -112,7 +112,7 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     seeds, word = summary["seeds"], f"{track.task_word}s"
     interval = "brackets: 95 % t-interval over seeds" if seeds > 1 else "one seed gives no interval: use --seeds 5"
     found = [
-        f"mean over {len(summary['pairs'])} pairs, then over {seeds} seed{'s' if seeds > 1 else ''}; {interval}. A seed that "
+        f"mean over {len(summary[word])} {word}, then over {seeds} seed{'s' if seeds > 1 else ''}; {interval}. A seed that "
         f"lacks a cell does not enter. Scored on {', '.join(summary['score_splits'])}; pipelines {_listed(summary['pipelines'])}."
     ]
     proxies = [pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]]
@@ -128,7 +128,7 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     clocked = [row["submission"] for row in summary["rows"] if row["clock_was_read"]]
     if clocked:
         names = ", ".join(dict.fromkeys(clocked))
-        found.append(f"these read their clock, so that what they buy may differ from run to run: {names}.")
+        found.append(f"these read their clock, so that their answers may differ from run to run: {names}.")
     missing = sum(cell["verdict"] is None for cell in summary["cells"])
     if missing:
         found.append(f"{missing} cells are not there yet; the same command runs them.")

@@ -15,8 +15,8 @@ from evaluator.track import Track, computed_by
 class Answers:
     """Answers, by the hash over what decides them.
 
-    A stored one is taken only where it may be judged under the rules of the cell that asks: one that failed is obtained again in the
-    next run, since its reason may have been mended. Within a run it is obtained once, failed or not.
+    A stored one is taken only where it may be judged under the rules of the cell that asks: one that failed is obtained again in
+    the next run, since its reason may have been mended. Within a run it is obtained once, failed or not.
 
     Args:
         fresh: stored ones are obtained again, each once.

@@ -1,9 +1,9 @@
 """Runs cells on this machine, and never runs one that is finished.
 
-Submissions run one at a time, and nothing else of the run works meanwhile, because the clock is part of the rules: a submission that
-shares its cores with another, or with a training, has less time than it was given. Trainings have no clock. Without workers each
-follows its answer in this process; with workers the answers of a seed are obtained first, and then its trainings run, several at a
-time. The results are the same to the bit.
+Submissions run one at a time, and nothing else of the run works meanwhile, because the clock is part of the rules: a submission
+that shares its cores with another, or with a training, has less time than it was given. Trainings have no clock. Without workers
+each follows its answer in this process; with workers the answers of a seed are obtained first, and then its trainings run, several
+at a time. The results are the same to the bit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from evaluator.records import CellResult, CellSpec
 from evaluator.runner.answers import Answers
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.runner.workers import Failure, Judging, Workers
-from evaluator.sandbox.leftovers import remove_leftovers
+from evaluator.sandbox.scratch import remove_leftovers
 from evaluator.track import CellInputs, Judged, Track, computed_by
 
 Progress = Callable[[CellSpec, str, float], None]

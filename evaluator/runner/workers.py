@@ -1,10 +1,10 @@
 """Workers that judge: processes side by side, each at one cell after the other.
 
 A worker is a process of its own, started anew (not forked, so that no lock or CUDA context is copied) when it is first needed and
-kept for the whole run, since importing torch takes seconds. It gets its tasks and gives its results through a pipe. When it dies, it
-takes the cell it was at with it, no other: its place is filled and the rest goes on. A worker whose device failed can compute nothing
-more on it and is ended; its cell is given once more, to the process that comes after it. Nothing of a submission ever runs in such a
-worker, and none of them does anything while a submission runs: that is the runner's order of things.
+kept for the whole run, since importing torch takes seconds. It gets its tasks and gives its results through a pipe. When it dies,
+it takes the cell it was at with it, no other: its place is filled and the rest goes on. A worker whose device failed can compute
+nothing more on it and is ended; its cell is given once more, to the process that comes after it. Nothing of a submission ever runs
+in such a worker, and none of them does anything while a submission runs: that is the runner's order of things.
 
 Pools of the standard library and of loky lose their other tasks when one process is killed, and cannot give a task to a new process
 because a device failed; that is why this one is our own.
@@ -88,8 +88,8 @@ class Workers:
 
     Args:
         count: how many train at once, 1 or more.
-        devices: CUDA devices as ``CUDA_VISIBLE_DEVICES`` names them; worker k sees the k-th of them, assigned round-robin. Empty: every
-            worker sees what this process sees.
+        devices: CUDA devices as ``CUDA_VISIBLE_DEVICES`` names them, assigned to the workers round-robin. Empty: every worker
+            sees what this process sees.
         work: what is done with a task; a function of a module, since the processes import it.
 
     Raises:

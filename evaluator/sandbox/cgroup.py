@@ -1,4 +1,4 @@
-"""A control group for one worker, version 1 or 2, where this user may make one: limits that cannot be overshot."""
+"""A control group for one worker, version 1 or 2, where this user may make one: the kernel lets no worker exceed its limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PREFIX = "dck-worker-"
 
 
 class ControlGroup:
-    """Limits of memory and processes over whatever is put in. Made by ``make``.
+    """Limits of memory and processes over whatever is put in. A ``LimitGroup``. Made by ``make``.
 
     Attributes:
         version: 1 or 2, for the record.
@@ -63,7 +63,7 @@ class ControlGroup:
                 try:
                     self._held.append(hold(folder))
                 except FileNotFoundError:
-                    # In the moment before it was marked, another evaluator took it for a dead one's.
+                    # Before it was marked, another evaluator took it for abandoned and removed it.
                     if attempt == 3:
                         raise
                 else:
@@ -79,7 +79,7 @@ class ControlGroup:
             (folder / "cgroup.procs").write_text(str(pid))
 
     def kill(self) -> None:
-        """Kill everything in the group, until it is empty: also what escaped every parent and session."""
+        """Kill everything in the group until it is empty, also processes that left every parent and session."""
         for _ in range(500):
             pids = {int(pid) for folder in self._folders.values() for pid in _lines(folder / "cgroup.procs")}
             if not pids:
@@ -121,7 +121,7 @@ class ControlGroup:
 
 
 def remove_abandoned_groups() -> int:
-    """Kill what is in groups of evaluators that were killed, and remove the groups; how many there were."""
+    """Kill the processes in groups of evaluators that were killed, remove the groups, and return their number."""
     count = 0
     version, parents = _parents()
     for parent in dict.fromkeys(parents.values()):
@@ -136,20 +136,19 @@ def remove_abandoned_groups() -> int:
 
 
 def _parents() -> tuple[int, dict[str, Path]]:
-    """The version of control groups here, and per controller the group below which new ones are made."""
+    """The version of control groups here, and per controller the group below which new groups are made."""
     if (ROOT / "cgroup.controllers").exists():
-        return 2, dict.fromkeys(("memory", "pids"), _own(ROOT, 2))
+        return 2, dict.fromkeys(("memory", "pids"), _own(ROOT))
     return 1, {kind: ROOT / kind for kind in ("memory", "pids")}
 
 
-def _own(root: Path, version: int) -> Path:
+def _own(root: Path) -> Path:
     """Our own group of version 2, below which a new one may be made if it is delegated to us."""
-    del version
     with contextlib.suppress(OSError), open("/proc/self/cgroup") as file:
         for line in file:
             if line.startswith("0::"):
                 parent = root / line[3:].strip().lstrip("/")
-                # A group that holds processes cannot hand out controllers, so the new one is made beside it.
+                # A group that holds processes cannot hand out controllers, so the new group is made beside it.
                 return parent.parent if os.access(parent.parent, os.W_OK) and parent != root else parent
     return root
 

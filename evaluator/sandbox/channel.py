@@ -1,11 +1,15 @@
-"""The evaluator's end of the private channel: every read has a deadline, every frame is checked against a fixed schema."""
+"""The evaluator's end of the private channel: every read has a deadline, every frame is checked against a closed schema.
+
+The base messages are the same for every track. A track adds its own requests and fields with a ``Schema``.
+"""
 
 from __future__ import annotations
 
 import selectors
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from evaluator.worker.frames import FrameError, FrameReader, encode
@@ -20,25 +24,27 @@ class ChannelEnded(Exception):
 
 
 class ProtocolError(Exception):
-    """The worker sent something that is no message of this channel."""
+    """The worker sent something that is not a message of this channel."""
 
 
-# Per message: the fields it must have, and their types. Anything else in it is refused, so that nothing unread travels along.
-SCHEMA: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "hello": {"pid": int, "numpy": str, "python": str},
-    "buy": {},
-    "progress": {"fraction": (int, float)},
-    "failed": {"error": str, "message": str, "trace": str},
-    "done": {},
-}
-OPTIONAL: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "done": {"class": str, "saves": bool, "loads": bool, "claim": str, "n": int, "clock": bool, "shape": list},
-}
+Fields = Mapping[str, type | tuple[type, ...]]
+"""Names of fields, and the types that each may have."""
 
 LARGEST = 2**63 - 1
-"""Largest number in a message."""
+"""Largest absolute value of a number in a message."""
+LONGEST_LIST = 64
+"""Most members of a list in a message; they are integers."""
+TEXT_CAP = 4_000
 TEXT_CAPS = {"trace": 20_000}
-"""Longest text of a worker's field in characters, 4,000 where nothing is said: what it says is shown to people."""
+"""Longest text of a field in characters, ``TEXT_CAP`` where the field is not listed: these texts are shown to people."""
+
+
+BOUNDED = frozenset((bool, int, float, str, list))
+"""Types that a field may have: for each of them ``_check_type`` or ``_plain`` bounds the value."""
+
+
+def _types(types: type | tuple[type, ...]) -> tuple[type, ...]:
+    return types if isinstance(types, tuple) else (types,)
 
 
 @dataclass(frozen=True)
@@ -50,19 +56,90 @@ class Message:
     blob: bytes
 
 
+@dataclass(frozen=True)
+class Schema:
+    """The messages that a worker may send. A message of another kind, or with another field, is refused.
+
+    Attributes:
+        required: per kind of message, the fields that it must have. A kind that is not listed here is unknown.
+        optional: per kind, the fields that it may have.
+
+    ``base | more`` gives a schema with the messages and fields of both.
+
+    Raises:
+        ValueError: a field has a type whose size no rule of this module bounds.
+    """
+
+    required: Mapping[str, Fields] = field(default_factory=dict)
+    optional: Mapping[str, Fields] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for fields in (*self.required.values(), *self.optional.values()):
+            for name, types in fields.items():
+                if not types or not set(_types(types)) <= BOUNDED:
+                    allowed = ", ".join(sorted(kind.__name__ for kind in BOUNDED))
+                    raise ValueError(f"the field {name!r} has the type {types}; fields are of {allowed}")
+
+    def __or__(self, other: Schema) -> Schema:
+        """Both together.
+
+        Raises:
+            ValueError: the two disagree about the types of a field.
+        """
+        return Schema(_merged(self.required, other.required), _merged(self.optional, other.optional))
+
+    def check(self, fields: dict[str, Any], blob: bytes) -> Message:
+        """The message in a frame: ``fields`` is its JSON object (``t`` names the kind), ``blob`` its binary part.
+
+        Raises:
+            ProtocolError: the kind or a field is unknown, a field is missing, or a value has a wrong type or is too large.
+        """
+        fields = dict(fields)
+        kind = fields.pop("t")
+        required, optional = self.required.get(kind), self.optional.get(kind, {})
+        if required is None:
+            raise ProtocolError(f"a message of the unknown kind {kind[:40]!r}")
+        for name in required:
+            if name not in fields:
+                raise ProtocolError(f"a {kind!r} message without {name!r}")
+        for name, value in fields.items():
+            types = required.get(name) or optional.get(name)
+            if types is None:
+                raise ProtocolError(f"a {kind!r} message with the unknown field {name[:40]!r}")
+            _check_type(kind, name, value, types)
+        return Message(kind, {name: _plain(name, value) for name, value in fields.items()}, blob)
+
+
+BASE = Schema(
+    required={
+        "hello": {"pid": int, "numpy": str, "python": str},
+        "progress": {"fraction": (int, float)},
+        "failed": {"error": str, "message": str, "trace": str},
+        "done": {},
+    }
+)
+"""What every worker may say, whatever its track."""
+
+
 class HostChannel:
     """Frames to and from one worker.
 
     Args:
         sock: our end of a socket pair; it is made non-blocking.
+        schema: messages that are allowed beside those of ``BASE``; ``allow`` replaces them.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, schema: Schema = Schema()) -> None:
         sock.setblocking(False)
+        self.allow(schema)
         self._socket = sock
         self._reader = FrameReader()
         self._selector = selectors.DefaultSelector()
         self._selector.register(sock, selectors.EVENT_READ)
+
+    def allow(self, schema: Schema) -> None:
+        """From now on, refuse whatever is neither in ``BASE`` nor in ``schema``."""
+        self._schema = BASE | schema
 
     def receive(self, deadline: float) -> Message:
         """The next message.
@@ -87,7 +164,7 @@ class HostChannel:
                 self._reader.feed(data)
         except FrameError as error:
             raise ProtocolError(str(error)) from None
-        return _checked(*frame)
+        return self._schema.check(*frame)
 
     def send(self, message: dict[str, Any], blob: bytes = b"", *, deadline: float) -> None:
         """Send one frame; a worker that does not read cannot hold us longer than the deadline.
@@ -119,38 +196,31 @@ class HostChannel:
             raise ChannelTimeout
 
 
-def _checked(fields: dict[str, Any], blob: bytes) -> Message:
-    kind = fields.pop("t")
-    schema = SCHEMA.get(kind)
-    if schema is None:
-        raise ProtocolError(f"a message of the unknown kind {kind[:40]!r}")
-    for name, types in schema.items():
-        if name not in fields:
-            raise ProtocolError(f"a {kind!r} message without {name!r}")
-        _check_type(kind, name, fields[name], types)
-    optional = OPTIONAL.get(kind, {})
-    for name, value in fields.items():
-        if name not in schema:
-            if name not in optional:
-                raise ProtocolError(f"a {kind!r} message with the unknown field {name[:40]!r}")
-            _check_type(kind, name, value, optional[name])
-    return Message(kind, {name: _plain(name, value) for name, value in fields.items()}, blob)
+def _merged(ours: Mapping[str, Fields], theirs: Mapping[str, Fields]) -> dict[str, Fields]:
+    merged: dict[str, Fields] = {}
+    for kind in [*ours, *(kind for kind in theirs if kind not in ours)]:
+        left, right = ours.get(kind, {}), theirs.get(kind, {})
+        for name in left.keys() & right.keys():
+            if left[name] != right[name]:
+                raise ValueError(f"the field {name!r} of {kind!r} is declared with two types: {left[name]} and {right[name]}")
+        merged[kind] = {**left, **right}
+    return merged
 
 
 def _plain(name: str, value: Any) -> Any:
     """Texts cut to their cap, and without characters that would steer a terminal."""
     if not isinstance(value, str):
         return value
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in value[: TEXT_CAPS.get(name, 4_000)])
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in value[: TEXT_CAPS.get(name, TEXT_CAP)])
 
 
 def _check_type(kind: str, name: str, value: Any, types: type | tuple[type, ...]) -> None:
-    wanted = types if isinstance(types, tuple) else (types,)
+    wanted = _types(types)
     right = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
     # A number that no float holds, or a list nested as deep as can be read, would raise only where it is used.
     if isinstance(value, (int, float)):
         right = right and -LARGEST <= value <= LARGEST
     elif isinstance(value, list):
-        right = right and len(value) <= 64 and all(type(v) is int and abs(v) <= LARGEST for v in value)
+        right = right and len(value) <= LONGEST_LIST and all(type(v) is int and abs(v) <= LARGEST for v in value)
     if not right:
         raise ProtocolError(f"a {kind!r} message whose {name!r} is a {type(value).__name__}")

@@ -19,7 +19,7 @@ PATIENCE = 60.0
 
 
 class Container:
-    """A container in the two roles that a guarded worker knows: the outermost process, and the control group.
+    """A container. To a guarded worker it is both the outermost process (``Outer``) and what holds the limits (``LimitGroup``).
 
     Attributes:
         pid: the number of its first process on this machine. ``limited``: control groups hold its limits, of ``version`` 1 or 2.
@@ -49,7 +49,7 @@ class Container:
         try:
             table = Path(f"/proc/{self.pid or 'none'}/cgroup").read_text()
         except OSError as error:
-            # It may also have ended in this very moment; only one that goes on running is out of sight.
+            # It may also have ended just now; only a container that goes on running is out of sight.
             if self._ends_within(2.0):
                 raise OSError(
                     "the container ended as soon as it was started; does its image hold Python 3.11 or newer as `python`?"
@@ -63,7 +63,7 @@ class Container:
             self.version = self._group.version
 
     def _state(self) -> dict[str, Any]:
-        """What the engine says of it; one that the engine has removed already has ended."""
+        """The engine's state of the container; a container that the engine has removed has ended."""
         try:
             return self._engine.ask("GET", f"/containers/{self._id}/json")["State"]
         except EngineError as error:
@@ -72,7 +72,7 @@ class Container:
             return {"Running": False, "Pid": 0}
 
     def _ends_within(self, seconds: float) -> bool:
-        """Whether the engine says in that time that the container has ended; it notices an end a moment after it."""
+        """Whether the engine reports within that time that the container has ended; it notices an end a moment late."""
         deadline = time.monotonic() + seconds
         while self._state()["Running"]:
             if time.monotonic() >= deadline:
@@ -94,14 +94,8 @@ class Container:
                 return False
             raise
 
-    def add(self, pid: int) -> None:
-        """As of a control group: every process of the container is in its group from its first instruction on."""
-
-    def send_signal(self, number: int) -> None:
-        """As of a process. The guard cannot be stopped from within, so there is nothing to continue."""
-
     def kill(self) -> None:
-        """Read what the limits counted, then end every process of the container."""
+        """Read what the limits counted, then end every process of the container. May be called again."""
         if self._killed:
             return
         self._breach = self.breach()
@@ -112,17 +106,14 @@ class Container:
         except EngineError as error:
             if error.status not in (404, 409):
                 raise
-            # It had ended by itself. If the guard was what the kernel chose, the counters were gone before we could look.
+            # It had ended by itself. If the kernel chose to kill the guard, the counters were gone before we could read them.
             if self._breach is None and self._limits is not None and self._ran_out_of_memory():
                 self._breach = Breach("memory", self._limits.memory, self._limits.memory)
         except OSError:
-            # The engine is gone, its containers may run on. What root or the container's own user may always do:
+            # The engine is gone, its containers may run on. Root and the container's own user may still kill it directly.
             if self.pid:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.pid, signal.SIGKILL)
-
-    def wait(self) -> None:
-        """As of a process; ``remove`` waits."""
 
     def breach(self) -> Breach | None:
         """The limit that the kernel enforced so far, if any; also after the end."""
@@ -151,14 +142,11 @@ class Container:
                     raise
                 forced = time.monotonic() + 5
             except OSError:
-                # No engine any more. One that comes back removes what has ended, as the container's description says.
+                # The engine is gone. When it comes back it removes containers that have ended (AutoRemove).
                 if self.pid and not os.path.exists(f"/proc/{self.pid}"):
                     return
             time.sleep(0.005)
         raise OSError(f"the container {self._id[:12]} could not be removed; remove it: docker rm --force {self._id[:12]}")
-
-    def close(self) -> None:
-        """As of a control group; the engine removes it with the container."""
 
     def _ran_out_of_memory(self) -> bool:
         filters = {"container": [self._id], "event": ["oom"]}
@@ -178,7 +166,7 @@ def sweep(engine: Engine) -> int:
     count = 0
     for found in engine.ask("GET", "/containers/json", all="1", filters={"label": [OWNER_LABEL]}):
         parts = found["Labels"][OWNER_LABEL].split("/")
-        # Of another namespace's evaluator it cannot be said from here whether it lives.
+        # Whether an evaluator of another namespace still lives cannot be seen from here.
         if len(parts) != 4 or (parts[0] == boot and (parts[1] != space or _began(int(parts[2])) == parts[3])):
             continue
         with contextlib.suppress(EngineError):  # another evaluator sweeps as well

@@ -1,4 +1,4 @@
-"""The sealed room as a container: the worker runs inside the image built from the project's Dockerfile.
+"""A sealed room that is a container: the worker runs inside the image built from the project's Dockerfile.
 
 The container has no network, a read-only root, no capabilities and no way to gain any, an unprivileged user, and the limits of
 memory, processes and processors that the engine sets by control groups. It holds the image's interpreter and packages; of the kit
@@ -25,18 +25,17 @@ from evaluator import __version__
 from evaluator.sandbox.channel import HostChannel
 from evaluator.sandbox.container import OWNER_LABEL, Container, owner, sweep
 from evaluator.sandbox.engine import Engine
-from evaluator.sandbox.guarded import GUARD, KIT_ROOT, SHOWN, GuardedWorker, worker_command
+from evaluator.sandbox.guarded import GUARD, KIT_ROOT, SHOWN, GuardedWorker, GuardSpec, Lines, worker_command
 from evaluator.sandbox.logs import LogReader
+from evaluator.sandbox.room import MOUNTS, NOBODY, SHARED_MEMORY_BYTES, make_checkpoint, naming, places
 from evaluator.sandbox.tier import PROMISES, Environment, WorkerSpec
 
 IMAGE_VARIABLE = "DATA_CENTRIC_KIT_IMAGE"
 VERSION_LABEL = "org.opencontainers.image.version"
 LAUNCHER = Path(__file__).with_name("launcher.py")
-NOBODY = 65534
-SHARED_MEMORY_BYTES = 1 << 30
 START_SECONDS = 60.0
 HIDDEN = ("/home", "/root", "/var/log")
-"""Folders of the image that are none of a worker's business."""
+"""Folders of the image that a worker must not see."""
 BUILD = "docker build -t data-centric-kit ."
 
 
@@ -45,7 +44,7 @@ class DockerSandbox:
 
     Args:
         gpu: give the container all NVIDIA devices (needs the NVIDIA container toolkit).
-        image: name or number of the image; None for the one that ``DATA_CENTRIC_KIT_IMAGE`` names, else
+        image: name or identifier of the image; None for the image that ``DATA_CENTRIC_KIT_IMAGE`` names, else
             ``data-centric-kit:<version>``, else ``data-centric-kit``.
         engine: None for the machine's.
 
@@ -59,66 +58,60 @@ class DockerSandbox:
     def __init__(self, gpu: bool = False, image: str | None = None, engine: Engine | None = None) -> None:
         self._engine = engine or Engine()
         self._gpu = gpu
-        self._root = os.geteuid() == 0
-        # Files that the worker leaves in its checkpoint must be ours to remove: nobody's where we are root, else our own.
-        self._user = f"{NOBODY}:{NOBODY}" if self._root else f"{os.getuid()}:{os.getgid()}"
+        # We must be able to remove the files that the worker leaves: they belong to nobody where we are root, else to us.
+        self._user = f"{NOBODY}:{NOBODY}" if os.geteuid() == 0 else f"{os.getuid()}:{os.getgid()}"
         self._image = _checked_image(self._engine, image or os.environ.get(IMAGE_VARIABLE))
         self._cpus = int(self._engine.ask("GET", "/info")["NCPU"])
         sweep(self._engine)
 
     def start(self, spec: WorkerSpec) -> GuardedWorker:
         """See ``Sandbox.start``."""
-        seen = _places(spec)
-        checkpoint = spec.scratch / "checkpoint"
-        checkpoint.mkdir(exist_ok=True)
-        if self._root:
-            os.chown(checkpoint, NOBODY, NOBODY)
-            checkpoint.chmod(0o700)
+        shown = places(spec)
+        checkpoint = make_checkpoint(spec)
         ends = _Ends()
         container = None
         try:
             with _Door(spec.scratch) as door:
-                container = Container(self._engine, self._description(spec, seen, door.folder))
+                container = Container(self._engine, self._description(spec, shown, door.folder))
                 container.run(spec.limits)
                 door.hand_over(container, ends.theirs, _order(spec))
             ends.close_theirs()
-            return GuardedWorker(
-                container,  # type: ignore[arg-type]
-                *ends.taken(),
-                room=True,
+            guard_spec = GuardSpec(
                 limits=spec.limits,
-                group=container if container.limited else None,  # type: ignore[arg-type]
+                room=True,
+                group=container if container.limited else None,
                 scratch=checkpoint,
-                mounts=("/scratch", "/dev/shm"),
-                seen=lambda path: seen.get(path, f"/scratch/{path.name}" if path.parent == spec.scratch else str(path)),
+                mounts=MOUNTS,
+                seen=naming(spec, shown),
                 left=container.remove,
             )
+            return GuardedWorker(container, ends.taken(), guard_spec)
         except BaseException:
             ends.close()
             if container is not None:
                 container.remove()
             raise
 
-    def _description(self, spec: WorkerSpec, seen: dict[Path, str], door: Path) -> dict[str, Any]:
+    def _description(self, spec: WorkerSpec, shown: dict[Path, str], door: Path) -> dict[str, Any]:
         """The container as the engine wants it described."""
         limits = spec.limits
-        shown = {LAUNCHER: "/room/launcher.py", GUARD: "/room/guard.py", door: "/room/door", KIT_ROOT / "run.py": "/kit/run.py"}
-        shown |= {KIT_ROOT / "evaluator" / part: f"/kit/evaluator/{part}" for part in SHOWN} | seen
-        mounts = [_bind(path, place) for path, place in shown.items()]
+        ours = {LAUNCHER: "/room/launcher.py", GUARD: "/room/guard.py", door: "/room/door", KIT_ROOT / "run.py": "/kit/run.py"}
+        ours |= {KIT_ROOT / "evaluator" / part: f"/kit/evaluator/{part}" for part in SHOWN}
+        mounts = [_bind(path, place) for path, place in (ours | shown).items()]
         mounts.append(_bind(spec.scratch / "checkpoint", "/scratch/checkpoint", writable=True))
-        # What the image holds of the kit is hidden, so that one copy counts: ours.
+        # The image's own copy of the kit is hidden, so that the worker runs ours.
         memory = dict.fromkeys(("/kit", *HIDDEN), "ro,nosuid,nodev,mode=755,size=64k")
         # By owner, not by mode: runc gives a mounted file system the mode of the folder it covers. A little more than the limit
         # of files, so that it is the watch that ends a worker with too many, in words.
         uid, _, gid = self._user.partition(":")
         owned = f"uid={uid},gid={gid},mode=700"
         memory["/scratch"] = f"rw,exec,nosuid,nodev,{owned},size={limits.disk},nr_inodes={limits.files + 1024}"
-        host = {
+        host: dict[str, Any] = {
             "AutoRemove": True,
             "CapDrop": ["ALL"],
             "CgroupnsMode": "private",
             "IpcMode": "private",
-            "LogConfig": {"Type": "none"},  # what the worker prints goes through a pipe of ours, capped
+            "LogConfig": {"Type": "none"},  # what the worker prints goes through our own pipe, capped
             "Memory": limits.memory,
             "MemorySwap": limits.memory,
             "Mounts": mounts,
@@ -152,21 +145,21 @@ class _Ends:
         self.channel, theirs = socket.socketpair()
         self.control, guard_end = socket.socketpair()
         self.log, log_write = os.pipe()
-        self.theirs = (theirs.detach(), guard_end.detach(), log_write)
+        self.theirs: tuple[int, ...] = (theirs.detach(), guard_end.detach(), log_write)
 
     def close_theirs(self) -> None:
-        """The container holds its copies; ours would hide that it has closed them."""
+        """Close our copies: the container has its own, and ours would hide that it has closed them."""
         theirs, self.theirs = self.theirs, ()
         for descriptor in theirs:
             os.close(descriptor)
 
-    def taken(self) -> tuple[socket.socket, HostChannel, LogReader]:
+    def taken(self) -> Lines:
         """Our ends, for a worker that will close them."""
         log, self.log = self.log, -1
-        return self.control, HostChannel(self.channel), LogReader(log)
+        return Lines(self.control, HostChannel(self.channel), LogReader(log))
 
     def close(self) -> None:
-        """Close what nobody has taken."""
+        """Close what was not taken."""
         self.close_theirs()
         if self.log >= 0:
             os.close(self.log)
@@ -175,7 +168,7 @@ class _Ends:
 
 
 class _Door:
-    """A listening socket in a folder that nobody but us and one container can reach; gone when it has been used."""
+    """A listening socket in a folder that only we and one container can reach; removed after use."""
 
     def __init__(self, scratch: Path) -> None:
         # The scratch folder is ours alone; within it, the container's user must be able to pass.
@@ -200,7 +193,7 @@ class _Door:
         shutil.rmtree(self.folder)
 
     def hand_over(self, container: Container, descriptors: tuple[int, ...], order: bytes) -> None:
-        """Give the descriptors to the container's first process, and to nobody else.
+        """Give the descriptors to the container's first process and to no other process.
 
         Raises:
             OSError: it did not come for them.
@@ -226,7 +219,7 @@ class _Door:
 
 
 def _checked_image(engine: Engine, wanted: str | None) -> str:
-    """The number of the image, so that every worker of this evaluator runs in the same one."""
+    """The identifier of the image, so that every worker of this evaluator runs in the same image."""
     names = (wanted,) if wanted else (f"data-centric-kit:{__version__}", "data-centric-kit")
     for name in names:
         image = engine.image(name)
@@ -240,23 +233,15 @@ def _checked_image(engine: Engine, wanted: str | None) -> str:
 
 
 def _order(spec: WorkerSpec) -> bytes:
-    """What the launcher is told beside its descriptors."""
-    source = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}  # that one is about this machine
+    """What the launcher is sent beside its descriptors."""
+    # That variable describes this machine, not the image.
+    source = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     environment = Environment().build(spec, source) | {"HOME": "/scratch", "TMPDIR": "/scratch"}
     if spec.weights is not None:
         environment["TORCH_HOME"] = "/weights"
     command = worker_command(0, python="python", worker="/kit/evaluator/worker/__main__.py", root="/kit")
     command[-2] = "{channel}"
     return json.dumps({"command": command, "environment": environment, "folder": "/scratch"}).encode() + b"\n"
-
-
-def _places(spec: WorkerSpec) -> dict[Path, str]:
-    """Where the worker finds what it is given. Names say what a thing is and nothing about the host."""
-    seen = {spec.submission: f"/submission/{spec.submission.name}"}
-    seen |= {path: f"/images/{number}{path.suffix}" for number, path in enumerate(dict.fromkeys(spec.readable))}
-    if spec.weights is not None:
-        seen[spec.weights] = "/weights"
-    return seen
 
 
 def _bind(path: Path, place: str, writable: bool = False) -> dict[str, Any]:

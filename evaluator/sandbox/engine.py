@@ -1,7 +1,7 @@
 """A Docker engine on this machine, spoken to over its own socket: its HTTP interface, with errors that say what to do.
 
 The interface and not the command line: a command costs 50 ms and more to start, and a run needs five of them. Paths carry no
-version, so that every engine answers in the newest one it knows; only what all of them understand is used.
+version, so that every engine answers in the newest version that it knows; only what all versions understand is used.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Engine:
     """Requests to the engine behind a Unix socket. Threads may share it: each request has a connection of its own.
 
     Args:
-        path: the engine's socket; None for the one that ``DOCKER_HOST`` names, else that of the system, else that of this user.
+        path: the engine's socket; None for the socket that ``DOCKER_HOST`` names, else the system's, else this user's.
 
     Raises:
         OSError: ``DOCKER_HOST`` names an engine of another machine, whose containers could not be given our files.
@@ -55,7 +55,7 @@ class Engine:
         """One request; what the engine answers, decoded (None for an empty answer).
 
         Args:
-            body: sent as JSON. query: parameters of the address; those that are no text are sent as JSON.
+            body: sent as JSON. query: parameters of the address; values other than text are sent as JSON.
 
         Raises:
             OSError: no engine answers, or this user may not ask it. EngineError: it refused.
@@ -71,7 +71,7 @@ class Engine:
         except PermissionError as error:
             raise OSError(
                 f"this user may not use the Docker engine at {self.path}: add the user to its group (usermod -aG docker NAME, and"
-                " log in again), which makes the user as mighty as root, or use an engine of the user's own (rootless Docker)"
+                " log in again), which gives the user the rights of root, or use a rootless Docker engine of the user's own"
             ) from error
         except (ConnectionError, FileNotFoundError, TimeoutError, http.client.HTTPException) as error:
             raise OSError(
@@ -85,7 +85,7 @@ class Engine:
         return _decoded(data)
 
     def image(self, name: str) -> dict[str, Any] | None:
-        """What the engine knows about an image, or None where it has none of that name."""
+        """What the engine knows about an image, or None where it has no image of that name."""
         try:
             return self.ask("GET", f"/images/{quote(name, safe='/:@')}/json")
         except EngineError as error:

@@ -1,4 +1,4 @@
-"""The guard: a small process between the evaluator and one worker, whose only work is that nothing of the worker outlives it.
+"""The guard: a small process between the evaluator and one worker, whose only task is that no process of the worker outlives it.
 
 Run as a script (``python -I -S guard.py CONTROL [--user ID] [--processes N] -- COMMAND``), standard library only. It starts the
 command when it is told to go. On Linux it is the sub-reaper of everything the worker starts: a child that called ``setsid`` or
@@ -72,7 +72,8 @@ def _descendants_by_parent(root: int) -> list[int]:
                     continue  # it ended while we looked
                 # The command's name may hold spaces and brackets; the fields after the last bracket are plain.
                 parents[int(name)] = int(stat[stat.rindex(b")") + 2 :].split()[1])
-    found, front = [], {root}
+    found: list[int] = []
+    front = {root}
     while front:
         front = {pid for pid, parent in parents.items() if parent in front}
         found += front
@@ -98,8 +99,8 @@ def kill_tree(worker: int) -> None:
 
 
 def mark_worker() -> None:
-    """Lower a hard limit that nobody needs, by one: no process but root's can raise it again, so whatever the worker starts bears
-    the mark, whatever parent or session it moves to. Read by ``is_marked``."""
+    """Lower a hard limit that nothing needs, by 1. Only root can raise it again, so every process that the worker starts bears the
+    mark, whatever parent or session it moves to. Read by ``is_marked``."""
     number = getattr(resource, "RLIMIT_MSGQUEUE", None)
     if number is not None:
         _, hard = resource.getrlimit(number)
@@ -108,7 +109,7 @@ def mark_worker() -> None:
 
 
 def is_marked(pid: int) -> bool:
-    """Whether a process is one that a worker started; seen from a process that is not."""
+    """Whether a worker started a process; asked from a process that no worker started."""
     number = getattr(resource, "RLIMIT_MSGQUEUE", None)
     with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/limits") as file:
         for line in file:
@@ -120,7 +121,7 @@ def is_marked(pid: int) -> bool:
 
 
 def become(user: int) -> None:
-    """Give up root for good, and enter a user namespace that knows this one user only.
+    """Give up root for good, and enter a user namespace that knows no other user.
 
     Raises:
         OSError: some step was refused; the caller must not go on.
@@ -141,7 +142,7 @@ def become(user: int) -> None:
 
 
 def limit_processes(more: int) -> None:
-    """Let this user have ``more`` processes and threads than now. The kernel counts per user, and not at all for root."""
+    """Let this user have ``more`` processes and threads than now. The kernel counts per user; it does not count root's."""
     now = 0
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         with contextlib.suppress(OSError):
@@ -195,7 +196,7 @@ def main() -> None:
             os.write(2, f"the worker could not be started: {error}\n".encode())
         finally:
             os._exit(127)
-    # Only the worker may hold its ends of the channel and the pipes, or their closing could not be seen.
+    # Only the worker may hold its ends of the channel and the pipes; otherwise nobody would notice that it closed them.
     keep = {control, wake_read, wake_write}
     for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else map(str, range(256)):
         if int(name) not in keep:
@@ -214,7 +215,7 @@ def main() -> None:
     while status is None:
         ready = {key.fd for key, _ in selector.select()}
         if control in ready:
-            break  # "kill", or the evaluator is gone: both mean the same
+            break  # "kill", or the evaluator is gone: either way the tree is killed
         if wake_read in ready:
             os.read(wake_read, 4096)
         try:
@@ -229,14 +230,14 @@ def main() -> None:
         seen = os.waitpid(worker, os.WNOHANG)
         status = seen[1] if seen[0] else None
     kill_tree(worker)
-    report = {"ended": True, "killed": status is None}
+    report: dict[str, object] = {"ended": True, "killed": status is None}
     if status is not None:
         report |= {"code": os.WEXITSTATUS(status)} if os.WIFEXITED(status) else {"signal": os.WTERMSIG(status)}
     _say(control, report)
 
 
 def _say(control: int, report: dict[str, object]) -> None:
-    with contextlib.suppress(OSError):  # an evaluator that is gone has no use for a report
+    with contextlib.suppress(OSError):  # the evaluator may be gone
         os.write(control, json.dumps(report).encode() + b"\n")
 
 

@@ -1,4 +1,4 @@
-"""A started worker behind its guard, whatever room the two of them are in."""
+"""A started worker behind its guard, whatever room they are in."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
-from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.channel import HostChannel
 from evaluator.sandbox.guard import become_reaper, children, descendants, is_marked
-from evaluator.sandbox.limits import Limits
+from evaluator.sandbox.limits import LimitGroup, Limits
 from evaluator.sandbox.logs import LogReader
 from evaluator.sandbox.tier import Ended
 from evaluator.sandbox.watch import Watch
@@ -28,7 +29,81 @@ WORKER = KIT_ROOT / "evaluator" / "worker" / "__main__.py"
 SHOWN = ("__init__.py", "strategies", "worker")
 """What a worker sees of the package, in a room of its own."""
 SOON = 0.6
-"""Seconds in which a guard that nobody hinders has done its work, on most machines and days."""
+"""Seconds in which a guard that nothing hinders has usually done its work."""
+
+
+class Outer(Protocol):
+    """The outermost process of a worker: the guard itself, or what holds the guard's room open."""
+
+    @property
+    def pid(self) -> int:
+        """Its number on this machine; its descendants are the guard's tree."""
+        ...
+
+    def kill(self) -> None:
+        """Kill it; returns when it is dead. May be called again."""
+        ...
+
+
+class LocalProcess:
+    """An outermost process that we started ourselves. An ``Outer``."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def kill(self) -> None:
+        """See ``Outer.kill``."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait()
+
+    def resume(self) -> None:
+        """Let it go on, where something has stopped it."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGCONT)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait at most so long for its end, and say whether it came."""
+        try:
+            self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
+class Lines(NamedTuple):
+    """Our ends of what connects us to a worker: the guard's line, the private channel, the output."""
+
+    control: socket.socket
+    channel: HostChannel
+    logs: LogReader
+
+
+@dataclass(frozen=True)
+class GuardSpec:
+    """How a worker is watched and ended.
+
+    Attributes:
+        limits: held by ``group`` where there is one, else by watching.
+        room: the outer process takes every process of the worker with it when it is killed (a namespace). Where there is none,
+            the outer process is the guard, within the worker's reach, and a ``LocalProcess``.
+        group: holds the limits of memory and processes.
+        join: puts a process into the group; None where they are in it from their first instruction on.
+        scratch: a folder whose size is watched; None where it cannot outgrow its limit.
+        mounts: the room's file systems in memory, whose size is watched too.
+        seen: how the worker names a file of the host.
+        left: called once, when every process is gone; frees what the tier made for this worker.
+    """
+
+    limits: Limits
+    room: bool = False
+    group: LimitGroup | None = None
+    join: Callable[[int], None] | None = None
+    scratch: Path | None = None
+    mounts: tuple[str, ...] = ()
+    seen: Callable[[Path], str] = str
+    left: Callable[[], None] = lambda: None
 
 
 class GuardedWorker:
@@ -36,55 +111,43 @@ class GuardedWorker:
 
     Args:
         outer: the process that we started: the guard itself, or what holds the guard's room open.
-        control: our end of the guard's line.
-        room: True where the outer process takes every process of the worker with it when it is killed (a namespace).
-        seen: how the worker names a file of the host.
-        left: called when every process is gone.
-        limits: held by ``group`` where there is one, else by watching; ``scratch`` is watched where it is given, and so are the
-            room's file systems in memory, ``mounts``.
+        lines: closed with the worker.
+        spec: how it is watched and ended.
+
+    Raises:
+        OSError: the guard did not start; nothing is left behind.
+        TypeError: there is no room, and the outer process is not one that we started.
     """
 
-    def __init__(
-        self,
-        outer: subprocess.Popen[bytes],
-        control: socket.socket,
-        channel: HostChannel,
-        logs: LogReader,
-        *,
-        room: bool = False,
-        seen: Callable[[Path], str] = str,
-        left: Callable[[], None] = lambda: None,
-        limits: Limits,
-        group: ControlGroup | None = None,
-        scratch: Path | None = None,
-        mounts: tuple[str, ...] = (),
-    ) -> None:
-        self.outer = outer
-        self.channel = channel
-        self.seen = seen
-        self._control = control
-        self._logs = logs
-        self._room = room
-        self._left = left
-        self._lines = b""
+    def __init__(self, outer: Outer, lines: Lines, spec: GuardSpec) -> None:
+        if not spec.room and not isinstance(outer, LocalProcess):
+            raise TypeError(f"a guard without a room must be a LocalProcess; this is a {type(outer).__name__}")
+        self.channel = lines.channel
+        self.seen = spec.seen
+        self._outer = outer
+        # In no room the guard is our own child, and a worker of the same user can stop it.
+        self._exposed = outer if isinstance(outer, LocalProcess) and not spec.room else None
+        self._control, _, self._logs = lines
+        self._spec = spec
+        self._group = spec.group
+        self._received = b""
         self._ended: Ended | None = None
-        self._group = group
         self._watch: Watch | None = None
-        self.limited_by = "watch" if group is None else f"cgroup v{group.version}"
+        self.limited_by = "watch" if spec.group is None else f"cgroup v{spec.group.version}"
         self.pid = self._begin()
         if not self.pid:
             self.end()
             raise OSError(f"the worker's guard did not start: {self.log().strip()[-500:] or 'it said nothing'}")
-        self._watch = Watch(outer.pid, limits, scratch, self._kill, group=group, mounts=mounts)
+        self._watch = Watch(outer.pid, spec.limits, spec.scratch, self._kill, group=spec.group, mounts=spec.mounts)
 
     def _begin(self) -> int:
         """Let the guard start the worker, in the control group; the worker's number, or 0."""
         if not self._read_report(timeout=20).get("ready"):
             return 0
         try:
-            if self._group is not None:
-                for pid in (self.outer.pid, *descendants(self.outer.pid)):
-                    self._group.add(pid)
+            if self._spec.join is not None:
+                for pid in (self._outer.pid, *descendants(self._outer.pid)):
+                    self._spec.join(pid)
             self._control.send(b"go\n")
         except OSError:
             return 0
@@ -95,8 +158,8 @@ class GuardedWorker:
         with contextlib.suppress(OSError):
             self._control.send(b"kill\n")
         # A guard that a worker has stopped cannot do its work; a guard that was not stopped ignores this.
-        with contextlib.suppress(ProcessLookupError):
-            self.outer.send_signal(signal.SIGCONT)
+        if self._exposed is not None:
+            self._exposed.resume()
 
     def end(self) -> Ended:
         """See ``Worker.end``."""
@@ -104,51 +167,44 @@ class GuardedWorker:
             if self._watch is not None:
                 self._watch.close()
             report = self._end_guard()
-            guarded = bool(report.get("ended")) or self._room
-            with contextlib.suppress(ProcessLookupError):
-                self.outer.kill()
-            self.outer.wait()
-            if not self._room and self._group is None:
+            guarded = bool(report.get("ended")) or self._exposed is None
+            self._outer.kill()
+            if self._exposed is not None and self._group is None:
                 if not guarded:
                     self._sweep_session()
                 # Also after a report: a worker of the same user may have written it.
                 _end_strays()
+            breach = self._watch.breach if self._watch is not None else None
             if self._group is not None:
                 self._group.kill()
                 guarded = True
-            self._left()
+                breach = breach or self._group.breach()
+            self._spec.left()
             _bury_strays()
             self._control.close()
             self.channel.close()
-            breach = self._watch.breach if self._watch is not None else None
-            if self._group is not None:
-                breach = breach or self._group.breach()
-                self._group.close()
             self._ended = Ended(report.get("code"), report.get("signal"), bool(report.get("killed")), guarded, breach)
         return self._ended
 
     def _end_guard(self) -> dict[str, int]:
-        """Have the guard do its work, and its report; an empty one where it is lost.
+        """Have the guard do its work, and its report; an empty report where the guard is lost.
 
-        A worker of the same user may stop its guard again and again, read its line, or write to it. So what a guard in no room of
-        its own has not done in half a second is done from here, and a report counts when the guard is gone.
+        A worker of the same user may stop its guard again and again, read its line, or write to it. So where there is no room, we
+        do what the guard has not done in half a second, and a report counts only when the guard is gone.
         """
         self._kill()
-        # In a room that root made the guard is out of the worker's reach, and its report is worth waiting for.
-        report = self._read_report(timeout=2 if self._room and os.geteuid() == 0 else SOON)
-        if self._room:
+        # In a room that root made, the guard is out of the worker's reach, so we wait longer for its report.
+        report = self._read_report(timeout=2 if self._exposed is None and os.geteuid() == 0 else SOON)
+        if self._exposed is None:
             return report
         if not report:
-            _end_below(self.outer.pid)
+            _end_below(self._exposed.pid)
             self._kill()
             report = self._read_report(timeout=10)
-        try:
-            self.outer.wait(timeout=SOON)
-        except subprocess.TimeoutExpired:
-            _end_below(self.outer.pid)
+        if not self._exposed.ends_within(SOON):
+            _end_below(self._exposed.pid)
             self._kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.outer.wait(timeout=10)
+            self._exposed.ends_within(10)
         return report
 
     def log(self) -> str:
@@ -156,21 +212,21 @@ class GuardedWorker:
         return self._logs.close()
 
     def _read_report(self, timeout: float) -> dict[str, int]:
-        """The guard's next line, or an empty report where there is none in time."""
+        """The guard's next report; an empty report where no line comes in time."""
         deadline = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
-            while b"\n" not in self._lines:
+            while b"\n" not in self._received:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     return {}
                 try:
                     data = self._control.recv(4096)
                 except ConnectionError:
                     return {}
-                if not data or len(self._lines) > 4096:
+                if not data or len(self._received) > 4096:
                     return {}
-                self._lines += data
-        line, _, self._lines = self._lines.partition(b"\n")
+                self._received += data
+        line, _, self._received = self._received.partition(b"\n")
         try:
             report = json.loads(line)
         except ValueError:
@@ -179,7 +235,7 @@ class GuardedWorker:
         return {name: value for name, value in report.items() if isinstance(value, int)} if isinstance(report, dict) else {}
 
     def _sweep_session(self) -> None:
-        """The guard is lost: kill at least what stayed in the worker's session."""
+        """The guard is lost: kill at least the processes that stayed in the worker's session."""
         if not self.pid:
             return
         for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
@@ -200,7 +256,7 @@ def _end_below(guard: int) -> None:
 
 
 def _end_strays() -> None:
-    """End what has lost its guard: children of ours that a worker started. Workers whose guards live are their guards' children."""
+    """End processes that have lost their guard: our children that a worker started. Other workers are their guards' children."""
     for _ in range(1_000):
         strays = [pid for pid in children(os.getpid()) if is_marked(pid)]
         if not strays:
@@ -216,7 +272,7 @@ def _end_strays() -> None:
 
 
 def _bury_strays() -> None:
-    """Take note of the end of what lost its guard and is dead: it became our child, and would stay in the list of processes."""
+    """Reap dead processes that lost their guard: they became our children, and would stay in the list of processes."""
     for pid in children(os.getpid()):
         if is_marked(pid):
             with contextlib.suppress(ChildProcessError):
@@ -225,18 +281,18 @@ def _bury_strays() -> None:
 
 def launch(
     command: Callable[[int, int], list[str]],
+    spec: GuardSpec,
     *,
     cwd: Path | None,
     environment: Mapping[str, str],
     keep: tuple[int, ...] = (),
-    **options: object,
 ) -> GuardedWorker:
     """Start ``command(channel descriptor, control descriptor)`` with nothing inherited but these two, ``keep`` and the log's pipe.
 
     Raises:
         OSError: it did not start; nothing is left behind.
     """
-    # What loses its guard then becomes our child, and not a stranger's.
+    # A process that loses its guard then becomes our child, and not that of another process.
     become_reaper()
     ours, theirs = socket.socketpair()
     control, guard_end = socket.socketpair()
@@ -255,12 +311,13 @@ def launch(
     except OSError:
         for descriptor in (out_read, ours.detach(), control.detach()):
             os.close(descriptor)
+        spec.left()
         raise
     finally:
         os.close(out_write)
         theirs.close()
         guard_end.close()
-    return GuardedWorker(outer, control, HostChannel(ours), LogReader(out_read), **options)  # type: ignore[arg-type]
+    return GuardedWorker(LocalProcess(outer), Lines(control, HostChannel(ours), LogReader(out_read)), spec)
 
 
 def worker_command(channel: int, python: str = sys.executable, worker: str = str(WORKER), root: str = str(KIT_ROOT)) -> list[str]:

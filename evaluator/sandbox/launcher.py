@@ -3,7 +3,7 @@
 Run as ``python -I -S -B launcher.py SOCKET``, standard library only, with ``guard.py`` beside it. Docker hands no descriptors into
 a container, but a Unix socket can: the evaluator listens in a folder that is shown to this container alone, and sends the worker's
 end of the channel, the guard's end of its line and the log's pipe, with the worker's command and environment in one line of JSON.
-After that nobody listens there any more.
+After that the socket is closed.
 """
 
 from __future__ import annotations

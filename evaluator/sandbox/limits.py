@@ -1,9 +1,9 @@
-"""What one worker and everything it starts may use, and how a broken limit is told."""
+"""What one worker and everything it starts may use, and how a broken limit is reported."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from evaluator.errors import ConfigurationError
 
@@ -46,3 +46,17 @@ class Breach:
         if self.limit == "path":
             return f"files: a folder's path of {self.seen} characters, {self.allowed} allowed"
         return f"{self.limit}: {self.seen} seen, {self.allowed} allowed"
+
+
+class LimitGroup(Protocol):
+    """A control group that holds a worker's limits, as seen by those who run the worker. ``version`` is 1 or 2, for the record."""
+
+    version: int
+
+    def kill(self) -> None:
+        """Kill everything in the group; returns when it is dead. May be called again."""
+        ...
+
+    def breach(self) -> Breach | None:
+        """The limit that the kernel enforced so far, if any; also after ``kill``."""
+        ...

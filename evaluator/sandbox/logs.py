@@ -13,7 +13,7 @@ TAIL_CAP = 256 * 1024
 
 
 class CappedLog:
-    """The first and the last bytes of a stream; what fell out between them is counted."""
+    """The first and the last bytes of a stream; the bytes left out between them are counted."""
 
     def __init__(self, head: int = HEAD_CAP, tail: int = TAIL_CAP) -> None:
         self._head = bytearray()
@@ -57,7 +57,7 @@ class LogReader:
         self._thread.start()
 
     def close(self) -> str:
-        """Read what is still there, stop, and return the text. Called when every writer is dead; does not wait for the others."""
+        """Read what is still there, stop, and return the text. Called when every writer is dead; waits for no other process."""
         self._stop.set()
         self._thread.join(timeout=5)
         return self.log.text()

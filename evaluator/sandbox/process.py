@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 
 from evaluator.sandbox.cgroup import ControlGroup
-from evaluator.sandbox.guarded import GUARD, GuardedWorker, launch, worker_command
+from evaluator.sandbox.guarded import GUARD, GuardedWorker, GuardSpec, launch, worker_command
 from evaluator.sandbox.tier import Environment, WorkerSpec
 
 
@@ -19,7 +20,7 @@ class ProcessSandbox:
     """Tier ``process``.
 
     Args:
-        cgroups: limit memory and processes by a control group where this user may make one; else, or without, by watching.
+        cgroups: limit memory and processes by a control group where this user may make a group. Otherwise they are watched.
     """
 
     name = "process"
@@ -36,5 +37,8 @@ class ProcessSandbox:
             return [sys.executable, "-I", "-S", str(GUARD), str(control), *processes, "--", *worker_command(channel)]
 
         environment = Environment().build(spec, dict(os.environ))
+        guard_spec = GuardSpec(limits=spec.limits, scratch=spec.scratch)
         group = ControlGroup.make(spec.limits) if self._cgroups else None
-        return launch(command, cwd=spec.scratch, environment=environment, limits=spec.limits, group=group, scratch=spec.scratch)
+        if group is not None:
+            guard_spec = replace(guard_spec, group=group, join=group.add, left=group.close)
+        return launch(command, guard_spec, cwd=spec.scratch, environment=environment)

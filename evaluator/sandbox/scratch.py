@@ -1,4 +1,8 @@
-"""A folder that a worker may write, and that is gone afterwards whatever was done to it, and whoever was killed meanwhile."""
+"""A folder that a worker may write. It is removed afterwards, whatever was done to it and even if the evaluator is killed.
+
+A killed evaluator can clean nothing. Its workers end with it (their guards see to that); ``remove_leftovers`` removes the rest, and
+ends whatever of a worker had escaped its guard but not its control group. What another evaluator still needs is left alone.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evaluator.files import abandoned, hold
+from evaluator.sandbox.cgroup import remove_abandoned_groups
 
 PREFIX = "dck-scratch-"
 ROOM = 64 << 20
-"""Bytes that must be free: below, a worker would fail at its first file, and be blamed for a full disk of ours."""
+"""Bytes that must be free. With less, a worker would fail at its first file, and be blamed for our full disk."""
 DEEP = 1024
-"""Length of a path from which on a folder is moved before it is emptied. Longer ones cost the kernel more at every step."""
+"""Length of a path above which a folder is moved before it is emptied: the longer a path, the slower every step."""
 
 
 @contextmanager
@@ -36,8 +41,17 @@ def scratch_folder() -> Iterator[Path]:
         os.close(held)
 
 
+def remove_leftovers() -> int:
+    """Remove control groups and scratch folders that belong to no living evaluator, and return their number.
+
+    Called before the first worker is started.
+    """
+    # Groups first: a process that still lived could write into a folder while that is removed.
+    return remove_abandoned_groups() + remove_abandoned_folders()
+
+
 def remove_abandoned_folders() -> int:
-    """Remove the folders of evaluators that were killed; how many there were."""
+    """Remove the folders of evaluators that were killed, and return their number."""
     count = 0
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with abandoned(folder) as free:
@@ -50,11 +64,11 @@ def remove_abandoned_folders() -> int:
 def _new_folder() -> tuple[Path, int]:
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if free < ROOM:
-        room = f"a worker's folder needs {ROOM >> 20} MiB, {free >> 20} are free; free some, or name another place in TMPDIR"
+        room = f"a worker's folder needs {ROOM >> 20} MiB, {free >> 20} MiB are free; free some, or set TMPDIR to another folder"
         raise OSError(errno.ENOSPC, room, tempfile.gettempdir())
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        # In the moment before it is marked, another evaluator may take it for a dead one's.
+        # Before it is marked, another evaluator may take it for abandoned and remove it.
         with contextlib.suppress(FileNotFoundError):
             return folder, hold(folder)
 

@@ -16,7 +16,7 @@ PROMISES = {
     "network": "the worker reaches no network, the machine's own addresses and abstract sockets included",
     "privileges": "the worker is not root, holds no capabilities, and can gain none",
 }
-"""What a tier may promise beside what every tier owes."""
+"""What a tier may promise beside what every tier must do."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Worker(Protocol):
 
 
 class Sandbox(Protocol):
-    """An isolation tier. ``promises`` are keys of ``PROMISES``: what it is held to beside what every tier owes."""
+    """An isolation tier. ``promises`` are keys of ``PROMISES``: what it must do beside what every tier must do."""
 
     name: str
     promises: frozenset[str]

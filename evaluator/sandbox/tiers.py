@@ -1,8 +1,8 @@
 """The isolation tiers by name, and the choice between them.
 
 ``auto`` takes the strongest tier that passes its self-check here. bubblewrap comes before docker: both promise the same, and a room
-of bubblewrap is ready in tens of milliseconds, a container in about a second, with a root daemon beside it. A tier that was named
-is taken or refused; nothing is ever lowered without a word.
+of bubblewrap is ready in tens of milliseconds, a container needs about a second and a root daemon. A tier that is asked for by name
+is used or refused; it is never silently replaced by a weaker tier.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _docker(gpu: bool) -> Sandbox:
 
 
 SANDBOXES: dict[str, Callable[[bool], Sandbox]] = {"bubblewrap": _bubblewrap, "docker": _docker, "process": _process}
-"""Makes a tier; the argument says whether the worker needs the GPU. Strongest, or of two equals the cheaper one, first."""
+"""Makes a tier; the argument says whether the worker needs the GPU. Strongest first; of equally strong tiers the cheaper first."""
 
 WAYS = {
     "process": "it needs nothing but a POSIX system; run `python -m evaluator doctor --sandbox process` to see what fails",

@@ -1,8 +1,8 @@
 """Watches what a worker's tree uses, where the kernel is not asked to.
 
-Looks every 50 ms, less often where a look is dear. A tree that grows faster than that can overshoot before it is ended; cgroups
-cannot be overshot, and are used where they can be written. Address-space limits are not used at all: they count what is merely
-reserved, and break OpenBLAS and CUDA.
+Looks every 50 ms, less often where a look is expensive. A tree that grows faster than that can exceed a limit before it is ended;
+with cgroups it cannot, so they are used where they can be written. Address-space limits are not used at all: they count what is
+merely reserved, and break OpenBLAS and CUDA.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.guard import descendants
-from evaluator.sandbox.limits import Breach, Limits
+from evaluator.sandbox.limits import Breach, LimitGroup, Limits
 
 INTERVAL = 0.05
 SHARE = 0.05
 """Share of one core that watching may cost: it runs beside the participant's clock."""
 LONGEST_PATH = 2048
-"""Bytes of a folder's path. From twice as many on the system takes no path, and nobody could see what lies there."""
+"""Bytes of a folder's path. The system takes no path of twice as many, and what lies deeper could not be seen."""
 
 
 class Watch:
@@ -47,7 +46,7 @@ class Watch:
         scratch: Path | None,
         end: Callable[[], None],
         *,
-        group: ControlGroup | None = None,
+        group: LimitGroup | None = None,
         mounts: tuple[str, ...] = (),
     ) -> None:
         self.breach: Breach | None = None
@@ -134,7 +133,7 @@ def _memory_only(breach: Breach | None) -> Breach | None:
 
 
 def _status(pid: int) -> tuple[int, int, int]:
-    """(bytes of the process's own memory, of shared memory, threads); zeros for one that is gone."""
+    """(bytes of the process's own memory, of shared memory, threads); zeros for a process that is gone."""
     found = _fields(f"/proc/{pid}/status", (b"RssAnon", b"RssShmem", b"VmSwap", b"Threads"))
     threads, shared = found.pop(b"Threads", 0), found.pop(b"RssShmem", 0)
     return 1024 * sum(found.values()), 1024 * shared, threads
@@ -167,7 +166,7 @@ def nameless_files(pids: Iterable[int]) -> tuple[int, int]:
 def folder_breach(folder: Path, limits: Limits, unlinked: int = 0) -> Breach | None:
     """Whether a folder holds more than it may: bytes on disk (a sparse file's holes are none), files and folders.
 
-    Folders that lie too deep to be named are a breach by themselves, since nobody could see what they hold. ``unlinked`` bytes are
+    Folders that lie too deep to be named are a breach by themselves, since what they hold could not be seen. ``unlinked`` bytes are
     added to those seen.
     """
     total, files = unlinked, 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 METRICS = ("macro_f1", "accuracy", "hamming_loss")
-"""Names of the metrics that tables show, in their order."""
+"""The single numbers of ``Metrics`` that tables, summaries and comparisons show."""
 
 
 @dataclass(frozen=True)

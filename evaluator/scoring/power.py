@@ -98,26 +98,12 @@ def sensitivity(
     return Sensitivity(spread, measured, planned, smallest, wanted, seeds, power, alpha, comparisons, level)
 
 
-def chance(difference: float, deviation: float, n: int, *, alpha: float = 0.05, comparisons: int = 1) -> float:
-    """Power: the chance that n seeds show a true difference, by the noncentral t distribution; alpha itself where it is 0.
-
-    Raises:
-        ValueError: fewer than 2 seeds, a negative deviation, or alpha or comparisons out of range.
-    """
-    _check(n, alpha, comparisons)
-    _check_deviation(deviation)
-    if not math.isfinite(difference):
-        raise ValueError(f"the difference is {difference}; it must be finite")
-    if deviation == 0:
-        return alpha / comparisons if difference == 0 else 1.0
-    return _chance(abs(difference) / deviation, n, alpha / comparisons)
-
-
 def smallest_difference(deviation: float, n: int, *, power: float = 0.8, alpha: float = 0.05, comparisons: int = 1) -> float:
     """The smallest true difference that n seeds show with the power given; 0 where the deviation is 0.
 
     Raises:
-        ValueError: as ``chance``, or a power that is not between alpha and 1.
+        ValueError: fewer than 2 seeds, a negative deviation, alpha or comparisons out of range, or a power that is not between
+            alpha and 1.
     """
     _check(n, alpha, comparisons, power)
     _check_deviation(deviation)

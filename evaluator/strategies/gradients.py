@@ -9,12 +9,6 @@ import numpy as np
 from evaluator.strategies.arrays import as_budget, as_embeddings, as_probabilities, squared_norms
 
 
-def gradient_norms(p: Any, x: Any) -> np.ndarray:
-    """Squared length of the gradient embedding of every image, float32 (n,); see ``badge``."""
-    residuals, x = _factors(p, x)
-    return squared_norms(residuals) * squared_norms(x)
-
-
 def badge(p: Any, x: Any, budget: int, rng: np.random.Generator) -> np.ndarray:
     """Indices (m,) by k-means++ among gradient embeddings.
 

@@ -22,8 +22,8 @@ class Forecast:
     Attributes:
         cells: in all; ``finished``: of them, stored already; ``answers``: to be obtained for the rest.
         training_seconds: of the trainings that something is known of, one after the other; ``answer_seconds``: likewise.
-        trainings_unknown, answers_unknown: of which nothing is known; ``answer_limit``: the seconds that submissions are allowed for
-            these in all, so that they cannot take (much) longer.
+        trainings_unknown, answers_unknown: of which nothing is known; ``answer_limit``: the seconds that submissions are allowed
+            for these in all, so that they cannot take (much) longer.
         workers: trainings at a time.
         answer, training: what each is taken for, in seconds, by digest; for a progress line.
     """

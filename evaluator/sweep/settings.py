@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError
 from evaluator.places import RESULTS
 from evaluator.track import Option, Track
@@ -35,7 +36,6 @@ COMMON: dict[str, Option] = {
     "mixed_versions": Option(bool, "take stored cells that other versions of Python or of the libraries computed"),
 }
 """Options that every track has."""
-SPLITS = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class Settings:
             twice = sorted({value for value in given if given.count(value) > 1})
             if twice:
                 raise ConfigurationError(f"--{name.replace('_', '-')}: {twice[0]!r} is given more than once; name it once")
-        unknown = set(self.score_split) - set(SPLITS)
+        unknown = set(self.score_split) - set(SCORED_SPLITS)
         if unknown:
-            raise ConfigurationError(f"--score-split is {min(unknown)!r}; it is {' or '.join(SPLITS)}")
+            raise ConfigurationError(f"--score-split is {min(unknown)!r}; it is {' or '.join(SCORED_SPLITS)}")
         if self.starting_weights not in (None, "imagenet", "procedural", "none"):
             raise ConfigurationError(f"--starting-weights is {self.starting_weights!r}; it is imagenet, procedural or none")
         for name, least in (("seeds", 1), ("threads", 1), ("workers", 1), ("first_seed", 0), ("root_seed", 0)):

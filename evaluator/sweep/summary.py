@@ -61,8 +61,8 @@ class PanelRow:
 class RunSummary:
     """The content of ``result.json``.
 
-    The score is the mean over the tasks, and for a panel over its pipelines, per seed; its interval is over seeds. A run with a cell
-    that failed has no score, and every task and pipeline keeps its own figures all the same.
+    The score is the mean over the tasks, and for a panel over its pipelines, per seed; its interval is over seeds. A run with a
+    cell that failed has no score, and every task and pipeline keeps its own figures all the same.
     """
 
     schema: Annotated[int, doc("version of this format")] = SCHEMA

@@ -20,10 +20,8 @@ from evaluator.training.average import Average
 from evaluator.training.checkpoint import State
 from evaluator.training.embeddings.frozen import Embeddings
 from evaluator.training.embeddings.inputs import Embedded
-from evaluator.training.inputs import Logits, Pictures
-from evaluator.training.optimiser import freeze, make_optimiser, positive_weights, start_bias
-from evaluator.training.pipeline import Pipeline
-from evaluator.training.schedule import portions, rate_factor
+from evaluator.training.inputs import Job, Logits, Pictures
+from evaluator.training.optimiser import freeze, make_optimiser, portions, positive_weights, rate_factor, start_bias
 
 MOST_SKIPPED_STEPS = 20
 """In a row, under a scaled loss: the scale has then been halved a million times over, so it is not the scale."""
@@ -35,57 +33,39 @@ class Attempt:
     """A model, its data on the device, optimiser and moving average.
 
     Args:
-        recipe: the pipeline.
-        model: before its first step, on ``where``.
-        images: uint8 (n, S, S, 3), on ``where`` or on the CPU; or float32 (n, d) embeddings of them on ``where``, for a head alone.
-        labels: 0/1 (n, k), on the CPU.
-        kept, held_out: numbers of the items to train on, and of the validation share.
-        number_format: of the forward passes.
+        job: what is trained on what, where and how.
+        model: before its first step, on the job's device.
         micro_batch: most items that go through the network at once; 2 or more.
-        seed: the root of order and augmentation.
         progress: called with the share of the work done, up to 1.
     """
 
-    def __init__(
-        self,
-        recipe: Pipeline,
-        model: nn.Module,
-        images: Tensor,
-        labels: np.ndarray,
-        kept: np.ndarray,
-        held_out: np.ndarray,
-        *,
-        where: torch.device,
-        number_format: str,
-        micro_batch: int,
-        seed: int,
-        progress: Callable[[float], None],
-    ) -> None:
-        self.recipe, self.model, self.labels, self.where = recipe, model, labels, where
-        self.kept, self.held_out, self.seed, self.micro_batch = kept, held_out, seed, micro_batch
-        self.done, self.history, self.skipped_in_a_row = 0, [], 0
+    def __init__(self, job: Job, model: nn.Module, micro_batch: int, progress: Callable[[float], None]) -> None:
+        self.recipe, self.model, self.labels, self.where = job.recipe, model, job.labels, job.where
+        self.kept, self.held_out, self.seed, self.micro_batch = job.kept, job.held_out, job.seed, micro_batch
+        self.done, self.skipped_in_a_row = 0, 0
+        self.history: list[dict[str, float]] = []
         self.timings = {"embed": 0.0, "train": 0.0, "validate": 0.0}
-        self.targets = torch.from_numpy(labels.astype(np.float32)).to(where)
-        rates = self.targets[torch.from_numpy(kept).to(where)].mean(dim=0)
-        self.positive_weight = positive_weights(rates, len(kept), recipe.positive_weight)
-        start_bias(model, rates, len(kept), self.positive_weight)
-        self.changing = freeze(model, recipe.trains)
-        self.optimiser = make_optimiser(recipe, model)
+        self.targets = torch.from_numpy(job.labels.astype(np.float32)).to(job.where)
+        rates = self.targets[torch.from_numpy(job.kept).to(job.where)].mean(dim=0)
+        self.positive_weight = positive_weights(rates, len(job.kept), job.recipe.positive_weight)
+        start_bias(model, rates, len(job.kept), self.positive_weight)
+        self.changing = freeze(model, job.recipe.trains)
+        self.optimiser = make_optimiser(job.recipe, model)
         self.trained = [p for group in self.optimiser.param_groups for p in group["params"]]
-        self.average = Average(list(self.changing.values()), recipe.averaging) if recipe.averaging else None
+        self.average = Average(list(self.changing.values()), job.recipe.averaging) if job.recipe.averaging else None
         # Embeddings are made in mixed precision; the head behind them is too small to gain by it.
-        scaled = number_format == "float16" and not recipe.embedding_views
-        self.scaler = torch.amp.GradScaler(where.type, enabled=scaled)
-        data = (recipe, model, images, where, number_format, kept, held_out, seed)
+        scaled = job.number_format == "float16" and not job.recipe.embedding_views
+        self.scaler = torch.amp.GradScaler(job.where.type, enabled=scaled)
+        self.progress = progress
         self.inputs: Pictures | Embeddings | Embedded
-        if images.ndim == 2:
-            self.inputs, self.progress = Embedded(model, images, kept), progress
-        elif recipe.embedding_views:
+        if job.images.ndim == 2:
+            self.inputs = Embedded(model, job.images, job.kept)
+        elif job.recipe.embedding_views:
             with self._timed("embed"):
-                self.inputs = Embeddings(*data, progress=lambda share: progress(EMBEDDING_SHARE * share))
+                self.inputs = Embeddings(job, model, lambda share: progress(EMBEDDING_SHARE * share))
             self.progress = lambda share: progress(EMBEDDING_SHARE + (1 - EMBEDDING_SHARE) * share)
         else:
-            self.inputs, self.progress = Pictures(*data), progress
+            self.inputs = Pictures(job, model)
 
     def run(self, after_epoch: Callable[[Attempt], None]) -> np.ndarray:
         """Train the epochs that are left, leave the final weights in the model, and return the thresholds, float64 (k,).

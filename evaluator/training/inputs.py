@@ -19,28 +19,46 @@ Logits = Callable[[int, int], Tensor]
 """Logits, float32 (stop - start, k), of the items from ``start`` to ``stop`` in the order of the epoch."""
 
 
-@dataclass(eq=False)
-class Pictures:
-    """Items as uint8 images (n, S, S, 3) in ``images``, on ``where`` or on the CPU. ``kept`` are trained on, ``held_out`` not."""
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is trained, on what, where and how.
+
+    Attributes:
+        recipe: the pipeline.
+        images: uint8 (n, S, S, 3), on ``where`` or on the CPU; or float32 (n, d) embeddings of them on ``where``, where only a head
+            is trained.
+        labels: 0/1 (n, k), on the CPU.
+        kept, held_out: numbers of the items that are trained on, and of the validation share.
+        seed: the root of order and augmentation.
+        where: the device.
+        number_format: of the forward passes: ``float32``, ``bfloat16`` or ``float16``.
+    """
 
     recipe: Pipeline
-    model: nn.Module
     images: Tensor
-    where: torch.device
-    number_format: str
+    labels: np.ndarray
     kept: np.ndarray
     held_out: np.ndarray
     seed: int
+    where: torch.device
+    number_format: str
+
+
+class Pictures:
+    """Items as images: every step transforms its batch and sends it through the whole network."""
+
+    def __init__(self, job: Job, model: nn.Module) -> None:
+        self.job, self.model = job, model
 
     def training_mode(self) -> None:
         """Bring the model into the mode of its training steps."""
-        if self.recipe.trains == "head":
+        if self.job.recipe.trains == "head":
             # Nothing of the frozen layers acts at random or gathers statistics; the head's dropout does act.
             self.model.eval()
             self.model.classifier.train()
             return
         self.model.train()
-        if self.recipe.freeze_batch_norm:
+        if self.job.recipe.freeze_batch_norm:
             for module in self.model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
@@ -48,21 +66,21 @@ class Pictures:
     def epoch(self, number: int, order: np.ndarray) -> Logits:
         """The logits of epoch ``number`` (from 0), whose items are ``kept[order]``."""
         # Sent once an epoch: sending a few numbers in every step would make an accelerator wait in every step.
-        rows = torch.from_numpy(self.kept[order]).to(self.images.device)
-        draws = torch.from_numpy(augmentation_draws(self.seed, number, len(self.kept))[order]).to(self.where)
+        rows = torch.from_numpy(self.job.kept[order]).to(self.job.images.device)
+        draws = torch.from_numpy(augmentation_draws(self.job.seed, number, len(self.job.kept))[order]).to(self.job.where)
 
         def logits(start: int, stop: int) -> Tensor:
-            batch = self.images[rows[start:stop]].to(self.where, non_blocking=True)
-            x = transform(batch, self.recipe, draws[start:stop])
-            with devices.autocast(self.where, self.number_format):
+            batch = self.job.images[rows[start:stop]].to(self.job.where, non_blocking=True)
+            x = transform(batch, self.job.recipe, draws[start:stop])
+            with devices.autocast(self.job.where, self.job.number_format):
                 return self.model(x.contiguous(memory_format=torch.channels_last)).float()
 
         return logits
 
     def probabilities(self, items: np.ndarray) -> np.ndarray:
         """float32 (len(items), k) of items without augmentation, by the weights that the model has now."""
-        rows = torch.from_numpy(items).to(self.images.device)
-        return probabilities(self.model, self.images[rows], self.recipe, self.number_format)
+        rows = torch.from_numpy(items).to(self.job.images.device)
+        return probabilities(self.model, self.job.images[rows], self.job.recipe, self.job.number_format)
 
 
 def augmentation_draws(seed: int, number: int, n: int) -> np.ndarray:

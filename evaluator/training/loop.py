@@ -15,21 +15,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from evaluator.errors import ConfigurationError, DataError
-from evaluator.seeds import derive, generator, short
+from evaluator.seeds import derive, short
 from evaluator.training import device as devices
 from evaluator.training import memory
 from evaluator.training.attempt import Attempt
 from evaluator.training.checkpoint import Checkpoint, State, training_digest
 from evaluator.training.cpu.allocator import kept_memory
 from evaluator.training.cpu.convolutions import quicken
+from evaluator.training.inputs import Job
 from evaluator.training.network import PooledLinear, build_network
-from evaluator.training.pipeline import Pipeline
+from evaluator.training.optimiser import portions
+from evaluator.training.pipeline import LINEAR, Pipeline
 from evaluator.training.predict import check_images
-from evaluator.training.schedule import portions
-from evaluator.training.split import stratified_share
+from evaluator.training.split import validation_split
 from evaluator.training.trained import Trained
 from evaluator.training.weights import load_starting_weights, starting_weights_identity
 
@@ -76,10 +77,7 @@ def train(
     started = time.perf_counter()
     _check(images, labels, micro_batch)
     where = devices.resolve(device)
-    kept, held_out = stratified_share(labels, pipeline.validation_share, generator(seed, "validation split"))
-    if len(kept) < 2:
-        raise DataError(f"{len(labels)} items leave {len(kept)} to train on; give at least 2, or a smaller validation_share")
-    task = _Task(pipeline, images, labels, kept, held_out, seed, where, progress or (lambda share: None))
+    task = _Task(pipeline, images, labels, seed, where, progress or (lambda share: None))
     keeping = kept_memory() if where.type == "cpu" else nullcontext()
     with keeping, devices.threads(threads) as used, devices.answering(where, task.doing), devices.repeatable(where):
         devices.start_of_peak(where)
@@ -100,8 +98,8 @@ def train(
         history=tuple(attempt.history),
         seconds=task.earlier + time.perf_counter() - started,
         n_items=len(labels),
-        n_train=len(kept),
-        n_validation=len(held_out),
+        n_train=len(task.kept),
+        n_validation=len(task.held_out),
         weights_identity=identity,
         device=str(where),
         threads=used,
@@ -122,14 +120,13 @@ class _Task:
         recipe: Pipeline,
         images: np.ndarray,
         labels: np.ndarray,
-        kept: np.ndarray,
-        held_out: np.ndarray,
         seed: int,
         where: torch.device,
         progress: Callable[[float], None],
     ) -> None:
-        self.recipe, self.images, self.labels, self.kept, self.held_out = recipe, images, labels, kept, held_out
-        self.seed, self.where, self.progress = seed, where, progress
+        self.recipe, self.images, self.labels, self.seed, self.where = recipe, images, labels, seed, where
+        self.kept, self.held_out = validation_split(labels, recipe.validation_share, seed)
+        self.progress = progress
         self.number_format = devices.number_format(where, recipe.precision)
         self.notes: list[str] = []
         self.earlier = 0.0
@@ -149,7 +146,7 @@ class _Task:
             self.images,
             self.labels,
             pipeline=self.recipe.as_dict(),
-            weights="none" if self.recipe.architecture == "linear" else _identity(self.recipe),
+            weights="none" if self.recipe.architecture == LINEAR else _identity(self.recipe),
             seed=self.seed,
             device=torch.cuda.get_device_name(self.where) if cuda else "cpu",
             number_format=self.number_format,
@@ -163,12 +160,13 @@ class _Task:
         largest = max(stop - start for start, stop in portions(len(self.kept), self.recipe.batch_size))
         micro_batch = min(micro_batch or largest, largest) if state is None else state.about["micro_batch"]
         images = memory.place(self.images, self.where)
+        job = Job(self.recipe, images, self.labels, self.kept, self.held_out, self.seed, self.where, self.number_format)
         if images.device != self.where:
             self.notes.append(f"the images stayed in the computer's memory: they leave too little room on {self.where}")
         while True:
             try:
                 with devices.random_state(self.where, short(self.seed, "regularisation")):
-                    return self._attempted(images, micro_batch, file, state)
+                    return self._attempted(job, micro_batch, file, state)
             except RuntimeError as error:
                 if not memory.is_shortage(error):
                     raise
@@ -183,25 +181,13 @@ class _Task:
                 file.remove()
 
     def _attempted(
-        self, images: Tensor, micro_batch: int, file: Checkpoint | None, state: State | None
+        self, job: Job, micro_batch: int, file: Checkpoint | None, state: State | None
     ) -> tuple[Attempt, np.ndarray, str]:
         model, identity = _starting_model(self.recipe, self.labels.shape[1], derive(self.seed, "initial weights"))
         model = model.to(self.where, memory_format=torch.channels_last)
         if self.where.type == "cpu":
             quicken(model)
-        self._attempt = attempt = Attempt(
-            self.recipe,
-            model,
-            images,
-            self.labels,
-            self.kept,
-            self.held_out,
-            where=self.where,
-            number_format=self.number_format,
-            micro_batch=micro_batch,
-            seed=self.seed,
-            progress=self.progress,
-        )
+        self._attempt = attempt = Attempt(job, model, micro_batch, self.progress)
         if state is not None:
             attempt.restore(state)
             self.earlier = state.about["seconds"]
@@ -226,7 +212,7 @@ class _Task:
 
 def _starting_model(pipeline: Pipeline, n_outputs: int, seed: int) -> tuple[nn.Module, str]:
     """The network before its first step, on the CPU, and the identity of its weights."""
-    if pipeline.architecture == "linear":
+    if pipeline.architecture == LINEAR:
         return PooledLinear(pipeline.image_size, n_outputs), "none"
     model = build_network(
         pipeline.architecture,

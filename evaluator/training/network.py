@@ -23,10 +23,8 @@ from torchvision.models.efficientnet import MBConv
 
 from evaluator.errors import ConfigurationError
 from evaluator.seeds import short
+from evaluator.training.pipeline import ARCHITECTURES, TIMM_PREFIX
 
-ARCHITECTURES: tuple[str, ...] = ("efficientnet_b4", "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3")
-
-TIMM_PREFIX = "timm/"
 HEAD_PREFIX = "classifier."
 """Names in a state dict that belong to the head; all others are feature layers."""
 
@@ -47,7 +45,7 @@ def build_network(
     on the CPU, in training mode.
 
     Args:
-        architecture: one of ``ARCHITECTURES``, or ``timm/<name>`` with or without the tag of pretrained weights.
+        architecture: one of ``pipeline.ARCHITECTURES``, or ``timm/<name>`` with or without the tag of pretrained weights.
         n_outputs: number of logits, 1 or more.
         seed: a root seed, 0 or more (any size); it is split by name here.
         dropout: probability before the head, in [0, 1).
@@ -79,11 +77,6 @@ def build_network(
         )
     _start_shallow(model)
     return model
-
-
-def feature_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters of the feature layers, in the model's order."""
-    return [parameter for name, parameter in model.named_parameters() if not name.startswith(HEAD_PREFIX)]
 
 
 def head_parameters(model: nn.Module) -> list[nn.Parameter]:

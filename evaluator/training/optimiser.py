@@ -1,7 +1,8 @@
-"""The loss's weights, the head's start and the optimiser of a pipeline."""
+"""How a pipeline steps: its batches, learning rates and optimiser, the loss's weights and the head's start."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -61,3 +62,41 @@ def make_optimiser(pipeline: Pipeline, model: nn.Module) -> torch.optim.Optimize
     if pipeline.optimiser == "sgd":
         return torch.optim.SGD(settings, momentum=MOMENTUM, nesterov=True, fused=True)
     return torch.optim.AdamW(settings, fused=True)
+
+
+def portions(n: int, batch_size: int) -> list[tuple[int, int]]:
+    """Cut ``n`` items in a row into batches of at most ``batch_size`` whose sizes differ by one at most: (start, stop) of each.
+
+    A short last batch would weigh its few items more than all others, and one of a single item cannot be batch-normalised. Batches
+    of one do not occur: an odd rest at ``batch_size`` 2 makes one batch of three.
+    """
+    count = max(1, min(math.ceil(n / batch_size), n // 2))
+    size, larger = divmod(n, count)
+    ends = [(i + 1) * size + min(i + 1, larger) for i in range(count)]
+    return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def rate_factor(step: int, steps: int, schedule: str, warmup: float) -> float:
+    """The learning rate of a step (from 0) as a share of the peak."""
+    rising = warmup * steps
+    if schedule == "constant" and step >= rising:
+        return 1.0
+    if step < rising:
+        done = (step + 1) / (rising + 1)
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * done)) / 2 if schedule == "one_cycle" else done
+    return _falling(math.pi * (step - rising) / max(steps - rising, 1))
+
+
+def rate_at(done: float, warmup: float) -> float:
+    """The learning rate as a share of the peak where ``done`` (0 to 1) of a run that follows the clock is over.
+
+    A line up to 1 in the share ``warmup``, then half a cosine down to 0.
+    """
+    if done < warmup:
+        return max(done, 1e-3 * warmup) / warmup
+    return _falling(math.pi * (done - warmup) / (1.0 - warmup))
+
+
+def _falling(angle: float) -> float:
+    """Half a cosine from 1 at angle 0 to 0 at angle pi."""
+    return (1 + math.cos(angle)) / 2

@@ -16,8 +16,13 @@ from typing import Any
 
 from evaluator.errors import ConfigurationError
 
-ARCHITECTURES = ("efficientnet_b4", "efficientnet_b0", "linear")
-TIMM = re.compile(r"timm/[a-z0-9_]+(\.[a-z0-9_]+)?")
+PROCEDURAL_ARCHITECTURE = "efficientnet_b4"
+"""What the round trains, and what the kit's own starting weights are for."""
+ARCHITECTURES = (PROCEDURAL_ARCHITECTURE, "efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3")
+"""Torchvision's networks that can be trained."""
+LINEAR = "linear"
+TIMM_PREFIX = "timm/"
+TIMM = re.compile(TIMM_PREFIX + r"[a-z0-9_]+(\.[a-z0-9_]+)?")
 """Any image model of timm, by its own name, with or without the tag of its pretrained weights."""
 OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("one_cycle", "cosine", "constant")
@@ -38,9 +43,10 @@ def _number(owner: str, name: str, value: Any, low: float, high: float, *, whole
         raise ConfigurationError(f"{owner}: {name} is {value!r}; it must be {kind} {bounds} to {high:g}")
 
 
-def _one_of(owner: str, name: str, value: Any, known: tuple[str, ...]) -> None:
+def _one_of(owner: str, name: str, value: Any, known: tuple[str, ...], *further: str) -> None:
+    """Refuse a ``value`` that is not among ``known``; ``further``: what else the message names."""
     if value not in known:
-        raise ConfigurationError(f"{owner}: {name} is {value!r}; known are {', '.join(known)}")
+        raise ConfigurationError(f"{owner}: {name} is {value!r}; known are {', '.join((*known, *further))}")
 
 
 @dataclass(frozen=True)
@@ -97,9 +103,9 @@ class Pipeline:
 
     Attributes:
         name: how results and tables call it.
-        architecture: ``efficientnet_b4`` (the round's), ``efficientnet_b0`` (a small relative), ``timm/<name>`` (an image model of
-            timm, with or without the tag of its pretrained weights), or ``linear`` (logistic regression on the pixels of the sized
-            image; for tests of the harness).
+        architecture: ``efficientnet_b4`` (the round's), ``efficientnet_b0`` to ``efficientnet_b3`` (its small relatives),
+            ``timm/<name>`` (an image model of timm, with or without the tag of its pretrained weights), or ``linear`` (logistic
+            regression on the pixels of the sized image; for tests of the harness).
         weights: ``procedural``, ``imagenet``, ``none`` or the path of a weights file.
         image_size: side in pixels that every image is brought to.
         epochs, batch_size: passes over the items; largest number of items per step.
@@ -134,7 +140,7 @@ class Pipeline:
     """
 
     name: str
-    architecture: str = "efficientnet_b4"
+    architecture: str = PROCEDURAL_ARCHITECTURE
     weights: str = "procedural"
     image_size: int = 64
     epochs: int = 10
@@ -172,7 +178,7 @@ class Pipeline:
             raise ConfigurationError(f"a pipeline's name is {self.name!r}; it must be a text that is not empty")
         owner = f"pipeline {self.name!r}"
         if not isinstance(self.architecture, str) or TIMM.fullmatch(self.architecture) is None:
-            _one_of(owner, "architecture", self.architecture, (*ARCHITECTURES, "timm/<name>"))
+            _one_of(owner, "architecture", self.architecture, (*ARCHITECTURES, LINEAR), f"{TIMM_PREFIX}<name>")
         for name, known in (
             ("optimiser", OPTIMISERS),
             ("schedule", SCHEDULES),
@@ -181,7 +187,7 @@ class Pipeline:
             ("precision", PRECISIONS),
         ):
             _one_of(owner, name, getattr(self, name), known)
-        smallest = 1 if self.architecture == "linear" else 32
+        smallest = 1 if self.architecture == LINEAR else 32
         for name, low, high in (
             ("image_size", smallest, 1024),
             ("epochs", 1, 10_000),
@@ -220,7 +226,7 @@ class Pipeline:
                 _number(owner, name, channel, low, 10, open_low=name == "std")
             object.__setattr__(self, name, tuple(float(v) for v in value))
         # timm's weights were trained with different ones; the recipe's author takes them from the model's configuration.
-        torchvisions = self.weights == "imagenet" and not self.architecture.startswith("timm/")
+        torchvisions = self.weights == "imagenet" and not self.architecture.startswith(TIMM_PREFIX)
         if torchvisions and (self.mean, self.std) != (IMAGENET_MEAN, IMAGENET_STD):
             raise ConfigurationError(
                 f"{owner}: ImageNet weights expect mean {IMAGENET_MEAN} and std {IMAGENET_STD}, not {self.mean} and {self.std}; "
@@ -230,9 +236,9 @@ class Pipeline:
     def _check_together(self, owner: str) -> None:
         if not isinstance(self.weights, str) or not self.weights:
             raise ConfigurationError(f"{owner}: weights is {self.weights!r}; write procedural, imagenet, none or a path")
-        if self.architecture == "linear" and self.weights != "none":
+        if self.architecture == LINEAR and self.weights != "none":
             raise ConfigurationError(f"{owner}: the linear model has no starting weights, not {self.weights!r}; write none")
-        if self.architecture == "linear" and self.trains != "all":
+        if self.architecture == LINEAR and self.trains != "all":
             raise ConfigurationError(f"{owner}: the linear model has one layer; trains must be 'all', not {self.trains!r}")
         if self.trains == "head" and self.weights == "none":
             raise ConfigurationError(f"{owner}: training the head alone on random features is void; give weights or train all")

@@ -12,11 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError
-from evaluator.training.pipeline import Pipeline
+from evaluator.training.pipeline import PROCEDURAL_ARCHITECTURE, Pipeline
 
 FOLDER = Path(__file__).parent / "pipelines"
-PROCEDURAL = "efficientnet_b4"
-"""The architecture that the kit's own starting weights are for (``weights.PROCEDURAL_ARCHITECTURE``; torch is not needed here)."""
 
 PANEL: tuple[str, ...] = ("round2", "panel-b4-frozen", "panel-resnet50", "panel-convnext-tiny", "panel-vit-small")
 """The five pipelines that differ in kind, by which finalists are judged."""
@@ -81,15 +79,15 @@ def fitted(pipeline: Pipeline, profile_image_size: int, profile_weights: str) ->
         raise ConfigurationError(f"a profile's weights are {profile_weights!r}; known are imagenet, procedural, none")
     weights = pipeline.weights
     if weights == "imagenet" != profile_weights:
-        weights = "procedural" if profile_weights == "procedural" and pipeline.architecture == PROCEDURAL else "none"
+        weights = "procedural" if profile_weights == "procedural" and pipeline.architecture == PROCEDURAL_ARCHITECTURE else "none"
     size = min(pipeline.image_size, profile_image_size)
     if (size, weights) == (pipeline.image_size, pipeline.weights):
         return pipeline
     if weights == "none" != pipeline.weights:
         if pipeline.trains == "head" and pipeline.from_scratch.get("trains", "head") == "head":
             raise ConfigurationError(
-                f"pipeline {pipeline.name!r} trains the head alone, and a profile without ImageNet weights has no features for "
-                f"{pipeline.architecture} that it could stand on; choose a pipeline that trains all layers, or {PROCEDURAL}"
+                f"pipeline {pipeline.name!r} trains only the head, but the profile has no pretrained weights for "
+                f"{pipeline.architecture}. Choose a pipeline that trains all layers, or {PROCEDURAL_ARCHITECTURE}"
             )
         pipeline = pipeline.without_weights()
     label = weights if "/" not in weights and "\\" not in weights else Path(weights).stem

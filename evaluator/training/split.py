@@ -4,6 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
+from evaluator.errors import DataError
+from evaluator.seeds import generator
+
+
+def validation_split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The items of a training that are trained on, and those of its validation share.
+
+    Args:
+        labels: 0/1 (n, k).
+        share: of the items, in [0, 1).
+        seed: the root of the training's random draws.
+
+    Returns:
+        Two int64 arrays of item numbers, each ascending: kept, held out.
+
+    Raises:
+        DataError: fewer than 2 items are left to train on.
+    """
+    kept, held_out = stratified_share(labels, share, generator(seed, "validation split"))
+    if len(kept) < 2:
+        raise DataError(f"{len(labels)} items leave {len(kept)} to train on; give at least 2, or a smaller validation_share")
+    return kept, held_out
+
 
 def stratified_share(labels: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Split items in two such that each class has close to ``share`` of its positives in the second part.

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import huggingface_hub
 import safetensors
 import safetensors.torch
 import torch
@@ -20,13 +22,17 @@ from torch import Tensor, nn
 
 from evaluator.errors import WeightsError
 from evaluator.files import write_bytes
-from evaluator.training import hub
-from evaluator.training.network import HEAD_PREFIX, TIMM_PREFIX, TimmNetwork, feature_state
+from evaluator.training.network import HEAD_PREFIX, TimmNetwork, feature_state, timm_that_knows
+from evaluator.training.pipeline import PROCEDURAL_ARCHITECTURE, TIMM_PREFIX
 
-PROCEDURAL_ARCHITECTURE = "efficientnet_b4"
-PROCEDURAL_FILE = Path(__file__).parent / "weights_data" / "procedural-efficientnet_b4.safetensors"
+PROCEDURAL_FILE = Path(__file__).parent / "weights_data" / f"procedural-{PROCEDURAL_ARCHITECTURE}.safetensors"
 PROCEDURAL_SHA256 = "69dd25cf9bb033b6b3777bd98d20a41c034c45048104c2b81914c146739bedd2"
 """SHA-256 of the committed file. A change of the file is a change of every result that started from it."""
+
+HUB_FILE = "model.safetensors"
+"""What a file of weights is called in timm's repositories on Hugging Face's hub."""
+_FEATURES = "features."
+_CONNECT_SECONDS = 10.0
 
 WAYS_OUT = (
     f"use `weights: procedural` (the kit's own for {PROCEDURAL_ARCHITECTURE}, no network needed) or `weights: none` (start from "
@@ -60,7 +66,7 @@ def load_starting_weights(
     identity = _identity(path, weights)
     state = _read_pickled(path) if path.suffix == ".pth" else read_safetensors(path)
     if isinstance(model, TimmNetwork):
-        state = hub.as_features(model, state)
+        state = _as_features(model, state)
     _copy_features(model, state, path)
     return identity
 
@@ -82,7 +88,7 @@ def _file(weights: str, architecture: str, torch_home: Path | None, hub_cache: P
         return None
     if weights == "imagenet":
         if architecture.startswith(TIMM_PREFIX):
-            return hub.pretrained_file(architecture, hub_cache)
+            return pretrained_file(architecture, hub_cache)
         return _imagenet_file(architecture, torch_home)
     return _procedural_file(architecture) if weights == "procedural" else _named_file(weights)
 
@@ -94,7 +100,7 @@ def _identity(path: Path, weights: str) -> str:
             f"{path} has the SHA-256 {digest}, expected {PROCEDURAL_SHA256}; restore it (`git checkout -- {path.name}` in its "
             f"folder), or name it by its path to use it as it is"
         )
-    named = hub.expected_sha256(path) if weights == "imagenet" else None
+    named = _expected_sha256(path) if weights == "imagenet" else None
     if named is not None and digest != named:
         raise WeightsError(
             f"{path} has the SHA-256 {digest}, expected {named}: it is truncated or another file. Delete {path.resolve()} and "
@@ -234,3 +240,81 @@ def _copy_features(model: nn.Module, state: Mapping[str, Tensor], path: Path) ->
 
 def _first(names: list[str]) -> str:
     return names[0] if names else "none"
+
+
+# -- timm's models in the cache of Hugging Face's hub: only safetensors files are read, which hold numbers and no code
+
+
+def pretrained_file(architecture: str, cache: Path | None = None) -> Path:
+    """The weights of ``timm/<name>[.tag]`` in the hub's cache, fetched if they are not there; without a tag, timm's first choice.
+
+    Args:
+        architecture: with its prefix ``timm/``.
+        cache: the folder of the cache, instead of ``$HF_HUB_CACHE`` (by default ``~/.cache/huggingface/hub``).
+
+    Raises:
+        ConfigurationError: timm has no such model or tag.
+        WeightsError: there are no weights of that model, they cannot be fetched, or the cached file is broken.
+    """
+    name = architecture.removeprefix(TIMM_PREFIX)
+    configuration = timm_that_knows(name).get_pretrained_cfg(name)
+    if configuration is None or not configuration.hf_hub_id or (configuration.hf_hub_filename or HUB_FILE) != HUB_FILE:
+        raise WeightsError(
+            f"timm names no file {HUB_FILE} of pretrained weights for {name}; choose a model or tag that has one, give `weights: "
+            "FILE`, or use `weights: none`"
+        )
+    repository, _, revision = configuration.hf_hub_id.partition("@")
+    folder = Path(cache if cache is not None else huggingface_hub.constants.HF_HUB_CACHE)
+    where = {"repo_id": repository, "filename": HUB_FILE, "revision": revision or None}
+    found = huggingface_hub.try_to_load_from_cache(**where, cache_dir=folder)
+    if not isinstance(found, str):  # None, or a mark that the hub has no such file
+        try:
+            # Asked once before the download, which tries again for half a minute where there is no network.
+            huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(**where), timeout=_CONNECT_SECONDS)
+            found = huggingface_hub.hf_hub_download(**where, cache_dir=folder)
+        # The hub's errors, and those of its client's connection, are OSErrors or carry the client's own base class.
+        except Exception as error:
+            if not isinstance(error, OSError | ValueError) and not type(error).__module__.startswith(("httpx", "httpcore")):
+                raise
+            by_hand = folder / f"models--{repository.replace('/', '--')}" / "snapshots" / (revision or "main") / HUB_FILE
+            raise WeightsError(
+                f"the ImageNet weights of {name} are not in {folder} and cannot be fetched from "
+                f"https://huggingface.co/{repository} ({type(error).__name__}: {_short(error)}). Ways out: put that page's file "
+                f"{HUB_FILE} at {by_hand} (docs/weights.md says how); or give its path as `weights: FILE.safetensors`; or use "
+                "`weights: none` (start from random weights)"
+            ) from error
+    return Path(found)
+
+
+def _expected_sha256(path: Path) -> str | None:
+    """The SHA-256 that the cache knows a file by (its blob's name), or ``None`` for a file that was put there by hand."""
+    blob = path.resolve().name
+    return blob if re.fullmatch(r"[0-9a-f]{64}", blob) else None
+
+
+def _as_features(model: TimmNetwork, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under timm's names, or under ours, as the feature layers of ``model``: without the classifier, fitted to its size.
+
+    Position embeddings of another grid are resampled as timm does it (bicubic, antialiased).
+
+    Raises:
+        WeightsError: timm cannot make weights of this model out of them.
+    """
+    if all(name.startswith(_FEATURES) for name in state):
+        state = {name.removeprefix(_FEATURES): tensor for name, tensor in state.items()}
+    fit = getattr(sys.modules[type(model.features).__module__], "checkpoint_filter_fn", None)
+    if fit is not None:
+        try:
+            state = fit(dict(state), model.features)
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError, AssertionError) as error:
+            kind = type(model.features).__name__
+            raise WeightsError(
+                f"timm cannot make weights of a {kind} out of the file ({type(error).__name__}: {error}); give a file that was "
+                "made for this architecture, or use `weights: none`"
+            ) from error
+    head = {f"{model.timm_head}.weight", f"{model.timm_head}.bias"}
+    return {f"{_FEATURES}{name}": tensor for name, tensor in state.items() if name not in head}
+
+
+def _short(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else "no reason given"

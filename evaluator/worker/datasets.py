@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from evaluator.worker.images import map_embeddings, map_images
-from evaluator.worker.market import MarketClient
 
 
 class ImageDataset(Sequence):
@@ -29,6 +28,7 @@ class ImageDataset(Sequence):
         classes: names of the classes, in the order of the label vector.
         embeddings: file of the images' embeddings, float32 (n, d), whose rows are those of ``path``; None where the
             rules give none.
+        without_labels: message of the error where labels are asked for and there are none.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class ImageDataset(Sequence):
         indices: np.ndarray | None = None,
         mapped: np.ndarray | None = None,
         embeddings: str | None = None,
+        without_labels: str = "this data set has no labels",
     ) -> None:
         self._path = str(path)
         self._file = map_images(path) if mapped is None else mapped
@@ -51,6 +52,7 @@ class ImageDataset(Sequence):
         self._indices = indices
         self._embeddings = None if embeddings is None else str(embeddings)
         self._gathered: np.ndarray | None = None
+        self._without_labels = without_labels
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -88,7 +90,16 @@ class ImageDataset(Sequence):
         rows = self._rows[positions]  # refuses what is no position
         # Not from ``indices``, which would be made for all images to number a few.
         indices = positions.astype(np.int64) % len(self) if self._indices is None else self._indices[positions]
-        return ImageDataset(self._path, rows, labels, self.classes, indices=indices, mapped=self._file, embeddings=self._embeddings)
+        return ImageDataset(
+            self._path,
+            rows,
+            labels,
+            self.classes,
+            indices=indices,
+            mapped=self._file,
+            embeddings=self._embeddings,
+            without_labels=self._without_labels,
+        )
 
     @property
     def indices(self) -> np.ndarray:
@@ -128,7 +139,7 @@ class ImageDataset(Sequence):
             AttributeError: the set has none.
         """
         if self._labels is None:
-            raise AttributeError("this data set has no labels; labels of the pool are bought with purchase_label")
+            raise AttributeError(self._without_labels)
         return self._labels
 
     def pil(self, position: int) -> Any:
@@ -154,54 +165,3 @@ class ImageDataset(Sequence):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._file = map_images(self._path)
-
-
-class PoolDataset(ImageDataset):
-    """The unlabelled pool, and the market that sells its labels. Items carry ``idx``, the number that a label is bought by."""
-
-    def __init__(
-        self, path: str, rows: np.ndarray, classes: Sequence[str], market: MarketClient, *, embeddings: str | None = None
-    ) -> None:
-        super().__init__(path, rows, None, classes, embeddings=embeddings)
-        self._market = market
-
-    def purchase_label(self, index: int) -> np.ndarray:
-        """Buy the label of the image whose ``idx`` is ``index``; int64 (classes,) of 0 and 1.
-
-        A repeated purchase is free and returns the same answer.
-
-        Raises:
-            OutOfBudgetError: no label is left to buy; nothing changes.
-            TypeError, IndexError: not an integer, or not in the pool; nothing changes.
-            MarketClosedError: called outside the purchase phase, or from a forked process.
-        """
-        return self._market.purchase_label(index)
-
-    def purchase_labels(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Buy many labels in one round trip, whole or not at all; int64 (len(indices), classes) in the order asked for.
-
-        Raises as ``purchase_label`` does; then nothing was bought.
-        """
-        return self._market.purchase_labels(indices)
-
-    @property
-    def budget(self) -> int:
-        """Labels that could be bought at the start."""
-        return self._market.budget
-
-    @property
-    def remaining_budget(self) -> int:
-        """Labels that can still be bought."""
-        return self._market.remaining
-
-    def remaining_time(self) -> float:
-        """Seconds until the purchase phase is ended by force; never below 0."""
-        return self._market.remaining_time()
-
-    @property
-    def purchased(self) -> dict[int, np.ndarray]:
-        """What was bought so far: label vectors by ``idx``, in order of purchase."""
-        return self._market.purchased
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_market": self._market.closed_copy()}

@@ -1,7 +1,7 @@
-"""Frames on the private channel: the one format that both halves speak.
+"""Frames on the private channel: the format that both halves speak.
 
 A frame is two big-endian 32-bit lengths, a JSON object of the first length and raw bytes of the second. There is no pickle: bytes
-that come from a worker can at worst be refused. Both lengths are checked against a cap before anything is allocated.
+from a worker are parsed or refused, never executed. Both lengths are checked against a cap before anything is allocated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What counts as an index. One rule for data sets and the market, on both sides of the channel."""
+"""What counts as an index. One rule for data sets and for what is asked of the evaluator, on both sides of the channel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def as_index(value: Any, size: int) -> int:
     """
     kind = getattr(value, "dtype", None)
     letter = getattr(kind, "kind", None)
-    # Other libraries' dtypes have no letter, and name their bool alike: "torch.bool".
+    # Dtypes of other libraries have no letter; the names of their bools end alike: "torch.bool".
     if isinstance(value, bool) or letter == "b" or (letter is None and kind is not None and str(kind).endswith("bool")):
         raise TypeError(f"the index {value!r} is a bool; an integer from 0 to {size - 1} was expected")
     try:
@@ -36,14 +36,14 @@ def as_index(value: Any, size: int) -> int:
 
 
 def as_indices(values: Any, size: int) -> np.ndarray:
-    """Many indices as an int64 array of one dimension; every one is checked by the rule of ``as_index``.
+    """Many indices as an int64 array of one dimension; each is checked by the rule of ``as_index``.
 
     Raises:
         TypeError: not an iterable, nested, or an element that is no integer.
         IndexError: an element out of range.
     """
     if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
-        # The fast road for arrays: the same rule, without a Python call per element.
+        # The fast path for arrays: the same rule, without a Python call per element.
         bad = np.flatnonzero((values < 0) | (values >= size))
         if bad.size:
             as_index(values[bad[0]], size)
@@ -51,5 +51,5 @@ def as_indices(values: Any, size: int) -> np.ndarray:
     if isinstance(values, (str, bytes, dict)) or not isinstance(values, Iterable):
         raise TypeError(f"indices came as a {type(values).__name__}; a list or an array of integers was expected")
     if getattr(values, "ndim", 1) == 0:
-        raise TypeError("indices came as an array without a dimension; use purchase_label for one index")
+        raise TypeError("indices came as an array without a dimension; a list or an array of one dimension was expected")
     return np.fromiter((as_index(value, size) for value in values), dtype=np.int64)

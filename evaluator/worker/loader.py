@@ -1,10 +1,10 @@
-"""Finds the participant's class. The rule, in full:
+"""Finds the participant's class by the hook that marks it. The rule, in full:
 
 1. ``--submission`` names a Python file, or a folder. In a folder the entry is ``run.py`` if there is one, else ``__init__.py`` if
    it is not empty, else the only ``.py`` file. A folder with an ``__init__.py`` is imported as a package (relative imports work);
    the folder itself is on ``sys.path`` either way.
-2. A candidate is a class that the entry holds under its own name, that is written in the submission's files, and that has a
-   ``purchase_phase``. A class that another candidate builds on is no candidate (so an edited base class counts by itself, and does
+2. A candidate is a class that the entry holds under its own name, that is written in the submission's files, and that has the
+   track's marker hook. A class that another candidate builds on is no candidate (so an edited base class counts by itself, and does
    not count where it is subclassed).
 3. There must be exactly one candidate.
 """
@@ -27,14 +27,14 @@ def entry_file(path: Path) -> Path:
     """The file that rule 1 picks.
 
     Raises:
-        SubmissionNotFound: there is none, or no single one.
+        SubmissionNotFound: there is no such file, or more than one.
     """
     if path.is_file():
         if path.suffix != ".py":
-            raise SubmissionNotFound(f"{path.name} is no Python file; name a .py file, or a folder that holds run.py")
+            raise SubmissionNotFound(f"{path.name} is no Python file; give a .py file, or a folder with a run.py")
         return path
     if not path.is_dir():
-        raise SubmissionNotFound(f"{path} does not exist; name a .py file, or a folder that holds run.py")
+        raise SubmissionNotFound(f"{path} does not exist; give a .py file, or a folder with a run.py")
     if (path / "run.py").is_file():
         return path / "run.py"
     package = path / "__init__.py"
@@ -73,15 +73,20 @@ def _import(name: str, file: Path, search: list[str] | None) -> ModuleType:
     return module
 
 
-def find_class(module: ModuleType, folder: Path) -> type:
-    """The one candidate of rule 2 in ``module``.
+def find_class(module: ModuleType, folder: Path, marker: str, base: str, interface: str) -> type:
+    """The only candidate of rule 2 in ``module``.
+
+    Args:
+        folder: of the submission.
+        marker: the hook that makes a class a candidate.
+        base: name of the kit's base class, and ``interface`` the module that has it; for messages.
 
     Raises:
-        SubmissionNotFound: none, or several.
+        SubmissionNotFound: there is no candidate, or more than one.
     """
     found = []
     for value in vars(module).values():
-        if inspect.isclass(value) and callable(getattr(value, "purchase_phase", None)) and _written_in(value, folder):
+        if inspect.isclass(value) and callable(getattr(value, marker, None)) and _written_in(value, folder):
             found.append(value)
     found = list(dict.fromkeys(found))
     leaves = [c for c in found if not any(other is not c and issubclass(other, c) for other in found)]
@@ -90,10 +95,10 @@ def find_class(module: ModuleType, folder: Path) -> type:
     place = Path(module.__file__ or "?").name
     if not leaves:
         raise SubmissionNotFound(
-            f"{place} holds no class with a purchase_phase; write one that subclasses ZEWDPCBaseRun (from run import ZEWDPCBaseRun)"
+            f"{place} holds no class with a {marker}; write a class that subclasses {base} (from {interface} import {base})"
         )
     names = ", ".join(sorted(c.__name__ for c in leaves))
-    raise SubmissionNotFound(f"{place} holds {len(leaves)} classes with a purchase_phase ({names}); leave one in it")
+    raise SubmissionNotFound(f"{place} holds {len(leaves)} classes with a {marker} ({names}); leave one class in it")
 
 
 def _written_in(candidate: type, folder: Path) -> bool:

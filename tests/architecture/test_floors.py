@@ -5,10 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
@@ -38,7 +37,17 @@ FLOORS = {
     "local_evaluation": 15,
 }
 UNPLANNED = {"evaluator", "run"}  # the package itself holds a version; the participant interface stands beside the house
-FILES = [*sorted((ROOT / "evaluator").rglob("*.py")), ROOT / "local_evaluation.py", ROOT / "run.py"]
+OUTSIDE = {
+    "benchmarks.pages": 17,
+    "benchmarks.stopwatch": 18,
+    "benchmarks": 19,
+    "experiments": 20,
+}
+"""Floors of what is outside the product: it may import the product and what is below it here."""
+FOLDERS = ("evaluator", *dict.fromkeys(part.split(".")[0] for part in OUTSIDE))
+FILES = [*(path for name in FOLDERS for path in sorted((ROOT / name).rglob("*.py"))), ROOT / "local_evaluation.py", ROOT / "run.py"]
+TESTS = {"tests", *(path.stem for pattern in ("*.py", "*/test_*.py") for path in (ROOT / "tests").glob(pattern))}
+"""Names under which code of the tests can be imported."""
 
 
 def name_of(path: Path) -> str:
@@ -47,12 +56,18 @@ def name_of(path: Path) -> str:
 
 
 MODULES = {name_of(path): path for path in FILES}
+ALL_FLOORS = FLOORS | OUTSIDE
 
 
-def place(module: str) -> str | None:
-    """The part of the house that a module belongs to."""
-    known = [part for part in FLOORS if module == part or module.startswith(part + ".")]
+def place(module: str, parts: Iterable[str] = ALL_FLOORS) -> str | None:
+    """The part that a module belongs to."""
+    known = [part for part in parts if module == part or module.startswith(part + ".")]
     return max(known, key=len, default=None)
+
+
+def outside(module: str) -> bool:
+    """Whether a module is no part of the product."""
+    return place(module, OUTSIDE) is not None
 
 
 def imports(path: Path) -> set[str]:
@@ -78,13 +93,15 @@ def test_every_module_has_its_place_in_the_house():
     assert [name for name in MODULES if name not in UNPLANNED and place(name) is None] == []
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_imports_only_go_down(module):
-    if module in UNPLANNED:
-        return
-    floor = FLOORS[place(module)]
-    above = {name: FLOORS[place(name)] for name in own_imports(module) if FLOORS[place(name)] > floor}
-    assert above == {}, f"{module} is on floor {floor}"
+def test_imports_only_go_down():
+    floor = {name: ALL_FLOORS[place(name)] for name in MODULES if name not in UNPLANNED}
+    upward = [
+        f"{module} (floor {floor[module]}) imports {name} (floor {floor[name]})"
+        for module in floor
+        for name in sorted(own_imports(module))
+        if floor[name] > floor[module]
+    ]
+    assert upward == []
 
 
 def test_no_module_imports_itself_by_a_detour():
@@ -93,27 +110,52 @@ def test_no_module_imports_itself_by_a_detour():
 
 
 def test_no_part_of_the_house_needs_another_that_needs_it():
+    """Parts are the floors of the product, each house of the benchmarks, and the experiments."""
     graph: dict[str, set[str]] = {}
     for name in MODULES:
         if name not in UNPLANNED:
-            graph.setdefault(place(name), set()).update(place(other) for other in own_imports(name))
+            graph.setdefault(part_of(name), set()).update(part_of(other) for other in own_imports(name))
     TopologicalSorter({part: others - {part} for part, others in graph.items()}).prepare()
 
 
-@pytest.mark.parametrize("module", [name for name in sorted(MODULES) if name.startswith("evaluator.worker") or name == "run"])
-def test_the_workers_half_imports_nothing_else_of_the_kit(module):
-    outside = {name for name in imports(MODULES[module]) if name.split(".")[0] not in sys.stdlib_module_names}
-    allowed = {"numpy", "PIL", "torch", "torch.utils.data"}  # the last three where they are used, not to start
-    kit = {name for name in outside if name.split(".")[0] in ("evaluator", "run", "local_evaluation")}
-    assert all(name.startswith("evaluator.worker") or name == "run" for name in kit), kit
-    assert outside - kit <= allowed
+def part_of(module: str) -> str | None:
+    """The part of the product; of benchmarks the house, which is a folder, or a single file."""
+    return ".".join(module.split(".")[:2]) if module.startswith("benchmarks.") else place(module)
+
+
+def test_the_product_imports_no_benchmark_and_no_experiment():
+    guilty = [
+        f"{module}: {name}"
+        for module in MODULES
+        if not outside(module)
+        for name in sorted(imports(MODULES[module]))
+        if name.split(".")[0] in ("benchmarks", "experiments")
+    ]
+    assert guilty == []
+
+
+def test_nothing_imports_the_tests():
+    guilty = [f"{name}: {found}" for name in MODULES for found in sorted(imports(MODULES[name])) if found.split(".")[0] in TESTS]
+    assert guilty == []
+
+
+def test_the_workers_half_imports_nothing_else_of_the_kit():
+    allowed = {"run", "numpy", "PIL", "torch", "torch.utils.data"}  # the last three where they are used, not to start
+    guilty = [
+        f"{module}: {name}"
+        for module in MODULES
+        if module.startswith("evaluator.worker") or module == "run"
+        for name in sorted(imports(MODULES[module]))
+        if not (name.split(".")[0] in sys.stdlib_module_names or name in allowed or name.startswith("evaluator.worker"))
+    ]
+    assert guilty == []
 
 
 def test_the_trusted_half_never_imports_or_runs_what_it_is_given():
     makers = {"importlib", "runpy", "imp", "pkgutil", "pickle", "marshal", "shelve", "dill", "joblib"}
     guilty = []
     for module, path in MODULES.items():
-        if module.startswith("evaluator.worker"):
+        if module.startswith("evaluator.worker") or outside(module):
             continue
         text = path.read_text(encoding="utf-8")
         tree = ast.parse(text)

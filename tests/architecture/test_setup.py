@@ -8,7 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -17,13 +19,15 @@ from packaging.utils import canonicalize_name
 
 import local_evaluation
 from docs.make_picture import picture
+from evaluator import __version__
 from evaluator.errors import Verdict
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import NODE
 from evaluator.sandbox.limits import GIB, Limits
 from evaluator.training import recipes
 from evaluator.training.recipes import PIPELINES
-from evaluator.worker.phases import ALIASES
+from evaluator.worker.purchase import ALIASES
+from tests import durations
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -99,6 +103,15 @@ def test_the_strategy_in_the_readme_is_ten_lines_and_buys_what_it_says(results, 
     for row in summary["pairs"]:
         assert 0 < row["bought"][0] <= row["budget"]
         assert row["bought"][0] > row["budget"] / 2, "one image per cluster, and hardly any cluster shares its nearest image"
+
+
+def test_the_strategy_of_the_first_hour_spends_its_budget(run, tmp_path):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "first-hour.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "mine.py").write_text(block)
+    status, out = run(tmp_path / "mine.py", "first-hour")
+    assert status == 0
+    summary = json.loads(only(out, "*-mine/result.json").read_text())
+    assert [row["bought"] for row in summary["pairs"]] == [[row["budget"]] for row in summary["pairs"]]
 
 
 # -- docs/results-format.md
@@ -194,7 +207,15 @@ def test_the_picture_of_a_run_shows_its_figures_and_loads_nothing(results):
 # -- documents
 
 
-@pytest.mark.parametrize("page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))])
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for place in (".", "docs", "baselines", ".github")
+    for path in (ROOT / place).rglob("*.md")
+    if place != "." or path.parent == ROOT
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files_that_are_there(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
@@ -392,10 +413,147 @@ def test_apt_txt_is_read_without_its_comments(tmp_path):
     assert (empty.returncode, empty.stdout) == (0, "")
 
 
-def test_the_integration_script_runs_the_suite_and_a_debug_evaluation():
+def test_the_integration_script_runs_linters_all_tests_and_a_debug_evaluation():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
     text = script.read_text()
     assert "set -euo pipefail" in text
-    assert text.index("make test") < text.index("make debug")
+    assert text.index("make lint") < text.index("make test-all") < text.index("make debug")
+    assert "--cov" in re.search(r"make test-all ARGS=\"(.*)\"", text)[1].split()
+
+
+@needs_make
+def test_make_test_is_the_product_and_make_test_all_is_everything(venv):
+    product = make("-n", "test", f"VENV={venv}").stdout
+    assert re.findall(r"--ignore=(\S+)", product) == ["tests/benchmarks", "tests/experiments"]
+    assert all((ROOT / folder).is_dir() for folder in re.findall(r"--ignore=(\S+)", product))
+    everything = make("-n", "test-all", f"VENV={venv}").stdout
+    assert "--ignore" not in everything
+    assert "-m experiments --check" in everything
+    assert "-m experiments --check" not in product
+
+
+@needs_make
+def test_make_lint_checks_rules_format_and_types(venv):
+    commands = make("-n", "lint", f"VENV={venv}").stdout
+    assert all(f"-m {command}" in commands for command in ("ruff check .", "ruff format --check .", "mypy"))
+
+
+def test_the_longest_tests_are_read_from_the_times_of_a_run(tmp_path):
+    rows = [("a", "first", 0.5), ("b", "second[x-1]", 12.25), ("b", "third", 0.5)]
+    cases = "".join(f'<testcase classname="tests.{file}" name="{name}" time="{time}"/>' for file, name, time in rows)
+    (tmp_path / "tests.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    head, _, *lines = durations.table(tmp_path / "tests.xml", longest=2).splitlines()
+    assert head == "# The 2 longest of 3 tests, in seconds. All together: 13 s."
+    assert lines == ["   12.25  tests.b::second[x-1]", "    0.50  tests.a::first"]
+
+
+# -- the front door
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+COMMUNITY = (
+    "LICENSE",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "CODE_OF_CONDUCT.md",
+    "CITATION.cff",
+    ".pre-commit-config.yaml",
+    ".github/PULL_REQUEST_TEMPLATE.md",
+)
+
+
+@pytest.mark.parametrize("name", COMMUNITY)
+def test_what_people_who_carry_on_look_for_is_there(name):
+    assert (ROOT / name).read_text(encoding="utf-8").strip()
+
+
+def test_the_licence_is_the_same_wherever_it_is_named():
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    project = PROJECT["project"]
+    assert text.startswith("MIT License\n")
+    assert f"Copyright (c) 2026 {project['authors'][0]['name']}\n" in text
+    assert (project["license"], project["license-files"]) == ("MIT", ["LICENSE"])
+    assert re.search(r"^license: MIT$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_version_is_the_same_wherever_it_is_named():
+    # The image's label is held to it by tests/sandbox/test_docker.py.
+    assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)[1] == __version__
+    entries = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert __version__ in entries
+    assert entries[-1] == "0.1.0"
+    numbers = [tuple(map(int, entry.split("."))) for entry in entries if entry != "Unreleased"]
+    assert numbers == sorted(numbers, reverse=True), "the newest version stands at the top"
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "evaluator.__version__"}
+
+
+def test_the_command_dck_is_the_command_line_of_the_kit(capsys):
+    command = EntryPoint("dck", PROJECT["project"]["scripts"]["dck"], "console_scripts")
+    main = command.load()
+    assert command.module == "evaluator.cli.main"
+    assert isinstance(main(["compare", "/nowhere"]), int), "what a console script hands to sys.exit"
+    assert capsys.readouterr().err.startswith("error: /nowhere")
+
+
+def test_the_types_of_an_installed_kit_are_used():
+    assert (ROOT / "evaluator" / "py.typed").is_file()
+    assert "py.typed" in PROJECT["tool"]["setuptools"]["package-data"]["evaluator"]
+
+
+def test_the_one_large_file_that_may_be_committed_is_there():
+    # pre-commit refuses files above 1 MB; a second version of the weights must not enter by a wider exception.
+    config = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    section = config.split("id: check-added-large-files", 1)[1].split("- id:", 1)[0]
+    (allowed,) = re.findall(r"exclude: \^(.*)\$$", section, re.MULTILINE)
+    assert (ROOT / allowed.replace("\\", "")).is_file()
+    assert "|" not in allowed
+    assert "*" not in allowed
+
+
+def spoken() -> str:
+    """Every text of the kit's code, with ``...`` where a value is put in, and the Makefile."""
+    texts = [(ROOT / "Makefile").read_text(encoding="utf-8")]
+    for file in [*(ROOT / "evaluator").rglob("*.py"), ROOT / "local_evaluation.py"]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "..." for part in node.values)
+                texts.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+            elif isinstance(node, ast.ClassDef):
+                texts.append(node.name)
+    return "\n".join(texts)
+
+
+def test_the_messages_that_are_explained_are_those_of_the_kit():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    said = spoken()
+    messages = [
+        message for heading in re.findall(r"^### (.*)$", page, re.MULTILINE) for message in re.findall(r"`([^`]+)`", heading)
+    ]
+    assert len(messages) > 40
+    unknown = [
+        message
+        for message in messages
+        if not re.search("[^\n]*".join(re.escape(part.strip(" ")) for part in message.split("...")), said)
+    ]
+    assert unknown == [], "docs/troubleshooting.md explains messages under words that the kit does not use"
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/first-hour.md", "docs/troubleshooting.md", "README.md"])
+def test_the_make_commands_of_the_pages_exist(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([a-z][a-z-]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE))
+    assert named
+    assert named <= targets
+
+
+def test_the_map_of_the_house_names_rooms_that_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("\n## Where things go", 1)[1].split("\n## ", 1)[0]
+    rooms = set(re.findall(r"`(evaluator/[a-z]+)/`", text))
+    assert all((ROOT / room).is_dir() for room in rooms), rooms
+    there = {f"evaluator/{path.name}" for path in (ROOT / "evaluator").iterdir() if (path / "__init__.py").is_file()}
+    assert there - {"evaluator/cleaning", "evaluator/curation", "evaluator/audit"} <= rooms

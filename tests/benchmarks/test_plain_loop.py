@@ -1,4 +1,4 @@
-"""The plain loop is the same training as ours: the yardstick of benchmarks/training.py, held against what it measures."""
+"""The plain loop is the same training as ours: the yardstick of ``benchmarks.training``, held against what it measures."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from benchmarks.plain_inputs import Files, augmentations, transforms_of
-from benchmarks.plain_loop import predict_plainly, train_plainly
+from benchmarks.training.plain_inputs import Files, augmentations, transforms_of
+from benchmarks.training.plain_loop import predict_plainly, train_plainly
 from evaluator.data.folders import read_split
 from evaluator.data.make import DataSpec, make_dataset
 from evaluator.data.painted import CLASSES
@@ -66,7 +66,7 @@ def test_every_part_of_the_recipe_is_obeyed(split, images, changes):
 
 
 def test_the_head_alone_trains_where_the_recipe_says_so(split, tmp_path):
-    from benchmarks.plain_loop import starting_model
+    from benchmarks.training.plain_loop import starting_model
     from evaluator.training.weights import write_features
 
     path = tmp_path / "b0.safetensors"

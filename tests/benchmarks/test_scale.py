@@ -1,14 +1,7 @@
-"""How the cost grows: the fit on planted figures, and that the start of a cell does no work that grows with the pool."""
+"""``benchmarks.scale``: the fit on planted figures, the table, the picture, the command."""
 
-import gc
 import json
 import math
-import re
-import subprocess
-import sys
-import time
-import tracemalloc
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,21 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import growth, scale
-from benchmarks.growth import FLAT, LINEAR, Series
-from benchmarks.stopwatch import machine_seconds, measured, processor_seconds
-from benchmarks.synthetic import write_split
-from evaluator.data.cache import CachedImages
-from evaluator.errors import ConfigurationError, Verdict
-from evaluator.purchase.market import Market
-from evaluator.purchase.session import run_session
-from evaluator.purchase.session_spec import SessionSpec
-from evaluator.sandbox.process import ProcessSandbox
-from evaluator.seeds import generator
-from evaluator.worker.datasets import ImageDataset, PoolDataset
-from evaluator.worker.frames import encode
-from evaluator.worker.images import map_rows
-from evaluator.worker.market import MarketClient
+from benchmarks.scale import __main__ as command
+from benchmarks.scale import growth, page
+from benchmarks.scale.bench import Plan
+from benchmarks.scale.growth import FLAT, LINEAR, Series
+from benchmarks.scale.synthetic import CLASSES, write_split
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 
@@ -156,7 +139,7 @@ def test_the_table_shows_medians_powers_and_verdicts():
     assert lines[3] == "| sorting (n = 5) | 200 µs | 1.8 ms | 20 ms | 180 ms | 2 s | 2.00 (2.00 to 2.00) | too steep |"
     assert lines[-1] == (
         "| worker (n = 3, as counted) | 16 MiB | 17.5 MiB | 0.02 (0.02 to 0.02) | "
-        "ok; last less first: 1.5 MiB (1.5 MiB to 1.5 MiB) |"
+        "ok; largest minus smallest size: 1.5 MiB (1.5 MiB to 1.5 MiB) |"
     )
     assert len({line.count("|") for line in lines[:4]}) == 1
 
@@ -168,9 +151,10 @@ def test_the_picture_shows_every_line_its_power_and_what_is_linear(tmp_path):
         planted(lambda x: 1e-9 * x**2, name="sorting", part="memory", unit="MiB"),
     ]
     for name in ("one.svg", "two.svg"):
-        growth.draw(series, tmp_path / name)
+        growth.draw(series, tmp_path / name, "figures 1")
     text = (tmp_path / "one.svg").read_text()
     assert text == (tmp_path / "two.svg").read_text()
+    assert "figures 1" in text
     shown = " ".join("".join(e.itertext()) for e in ElementTree.fromstring(text).iter() if e.tag.endswith("}text"))
     for words in ("reading: 1.00", "sorting: 2.00, too steep", "linear: 1.00", "100,000", "images in the pool", "memory"):
         assert words in shown
@@ -180,15 +164,15 @@ def test_the_picture_shows_every_line_its_power_and_what_is_linear(tmp_path):
 
 @pytest.mark.parametrize(("power", "status"), [(1, 0), (2, 1)])
 def test_the_command_ends_badly_where_something_grows_too_fast(tmp_path, capsys, power, status):
-    file, page = tmp_path / "scale.json", tmp_path / "page.md"
+    file, written = tmp_path / "scale.json", tmp_path / "page.md"
     file.write_text(json.dumps(stored(planted(lambda x: 1e-9 * x**power, name="reading"))))
-    page.write_text(f"before\n{scale.REGION.start}\nold figures\n{scale.REGION.end}\nafter\n")
-    assert scale.main(["--stored", str(file), "--page", str(page)]) == status
-    text = page.read_text()
+    written.write_text(f"before\n{page.REGION.start}\nold figures\n{page.REGION.end}\nafter\n")
+    assert command.main(["--stored", str(file), "--page", str(written)]) == status
+    text = written.read_text()
     said = "reading (start of a cell)" if status else "nothing"
-    assert f"What grows faster than it may: {said}." in text
-    assert text.startswith(f"before\n{scale.REGION.start}\n")
-    assert text.endswith(f"{scale.REGION.end}\nafter\n")
+    assert f"- Grows faster than its limit: {said}." in text
+    assert text.startswith(f"before\n{page.REGION.start}\n")
+    assert text.endswith(f"{page.REGION.end}\nafter\n")
     assert "old figures" not in text
     assert text.count("| reading (n = 5) |") == 1
     assert capsys.readouterr().out.strip() in text
@@ -196,50 +180,17 @@ def test_the_command_ends_badly_where_something_grows_too_fast(tmp_path, capsys,
 
 @pytest.mark.slow
 def test_some_rows_may_be_measured_by_themselves(tmp_path, monkeypatch, capsys):
-    small = scale.Plan((20, 40), (32, 40), (40, 80), 32, 20, 4, turns=2, dear_turns=1, steps=1)
-    monkeypatch.setattr(scale, "QUICK_LOOK", small)
-    scale.main(["--quick-look", "--only", "size: gather", "--json", str(tmp_path / "scale.json")])
+    small = Plan((20, 40), (32, 40), (40, 80), 32, 20, 4, turns=2, long_turns=1, steps=1)
+    monkeypatch.setattr(command, "QUICK_LOOK", small)
+    command.main(["--quick-look", "--only", "size: gather", "--json", str(tmp_path / "scale.json")])
     found = json.loads((tmp_path / "scale.json").read_text())
     assert [s["name"] for s in found["series"]] == ["gather all images"]
     assert found["command"] == "python -m benchmarks.scale --quick-look --only 'size: gather'"
-    with pytest.raises(SystemExit, match="no row's name holds 'nonsense'"):
-        scale.main(["--quick-look", "--only", "nonsense"])
+    with pytest.raises(SystemExit, match="no row's name contains 'nonsense'"):
+        command.main(["--quick-look", "--only", "nonsense"])
     with pytest.raises(SystemExit):
-        scale.main(["--only", "replay", "--page", str(tmp_path / "page.md")])
+        command.main(["--only", "replay", "--page", str(tmp_path / "page.md")])
     capsys.readouterr()
-
-
-def test_short_work_is_repeated_and_warmed_up():
-    calls = []
-
-    def work():
-        calls.append(gc.isenabled())
-        return sum(range(20_000))
-
-    value, seconds = measured(work, least=0.02)
-    assert value == sum(range(20_000))
-    assert calls[0]  # the warm-up is as it comes
-    assert len(calls) >= 3
-    assert not any(calls[1:])
-    assert gc.isenabled()
-    assert seconds * (len(calls) - 1) == pytest.approx(0.02, rel=1.0)
-
-
-@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="no /proc/stat")
-def test_the_machines_time_holds_that_of_its_programs():
-    own, all_of_it = processor_seconds(), machine_seconds()
-    while processor_seconds() - own < 0.3:
-        sum(range(10_000))
-    assert machine_seconds() - all_of_it >= 0.25  # it is counted in hundredths, a core at a time
-
-
-def test_waiting_is_no_processor_time():
-    """A sleep is not counted; the work of a process that was started is."""
-    before = processor_seconds()
-    time.sleep(0.2)
-    slept = processor_seconds() - before
-    subprocess.run([sys.executable, "-S", "-c", "sum(range(3_000_000))"], check=True)
-    assert processor_seconds() - before - slept > 0.01 > slept / 10
 
 
 @pytest.mark.slow
@@ -247,9 +198,9 @@ def test_a_quick_look_measures_every_row_and_leaves_nothing(tmp_path, monkeypatc
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", None)
-    small = scale.Plan((20, 40), (32, 40), (40, 80), 32, 20, 4, turns=2, dear_turns=1, steps=1)
-    monkeypatch.setattr(scale, "QUICK_LOOK", small)
-    scale.main(["--quick-look", "--json", str(tmp_path / "scale.json")])
+    small = Plan((20, 40), (32, 40), (40, 80), 32, 20, 4, turns=2, long_turns=1, steps=1)
+    monkeypatch.setattr(command, "QUICK_LOOK", small)
+    command.main(["--quick-look", "--json", str(tmp_path / "scale.json")])
     found = json.loads((tmp_path / "scale.json").read_text())
     series = [Series.from_dict(plain) for plain in found["series"]]
     assert {(s.part, s.axis) for s in series} == set(growth.PANELS)
@@ -268,198 +219,9 @@ def test_a_synthetic_split_is_read_as_any_other(tmp_path):
     from evaluator.data.cache import cache_images
     from evaluator.data.folders import read_split
 
-    split = read_split(write_split(tmp_path / "unlabelled", 70, 20), scale.CLASSES)
+    split = read_split(write_split(tmp_path / "unlabelled", 70, 20), CLASSES)
     images = cache_images(split, 20, tmp_path / "cache", workers=1)
     assert len(split) == len(images) == 70
     everything = images.gather(range(70))
     assert np.array_equal(everything[0], everything[64])  # a further name of the same file
     assert len({image.tobytes() for image in everything}) == 64
-
-
-# -- what a cell does at its start
-
-PROBE = """
-import json
-from run import ZEWDPCBaseRun
-class Probe(ZEWDPCBaseRun):
-    def purchase_phase(self, unlabelled_dataset):
-        pool = unlabelled_dataset
-        n = len(pool)
-        seen = [[item["idx"], item["image"][0, 0].tolist()] for item in (pool[0], pool[n // 2], pool[-1])]
-        pool.purchase_label(n - 1)
-        print("SEEN " + json.dumps([n, seen]))
-"""
-
-
-class Recording(ProcessSandbox):
-    """Keeps every frame that is sent to its workers."""
-
-    def __init__(self):
-        super().__init__()
-        self.frames = []
-
-    def start(self, spec):
-        worker = super().start(spec)
-        send = worker.channel.send
-
-        def recorded(message, blob=b"", *, deadline):
-            self.frames.append((message, bytes(blob)))
-            send(message, blob, deadline=deadline)
-
-        worker.channel.send = recorded
-        return worker
-
-
-@pytest.fixture
-def start(tmp_path):
-    """A session on a pool of n images whose first pixel is the number of the image: (its result, order, frames)."""
-
-    def run(n):
-        numbers = np.arange(n)
-        rows = generator(1, "rows", n).permutation(n)
-        images = np.zeros((n, 1, 1, 3), np.uint8)
-        images[rows, 0, 0] = np.stack([numbers >> 16, numbers >> 8 & 255, numbers & 255], axis=1)
-        np.save(tmp_path / f"{n}.npy", images)
-        (tmp_path / "probe.py").write_text(PROBE)
-        pool = CachedImages(tmp_path / f"{n}.npy", rows, 1)
-        few = CachedImages(pool.path, np.arange(10), 1)
-        labels = np.zeros((n, 6), np.uint8)
-        order = generator(1, "order", n).permutation(n)
-        market = Market(labels, order, 5)
-        sandbox = Recording()
-        classes = tuple("abcdef")
-        spec = SessionSpec(tmp_path / "probe.py", classes, few, labels[:10], pool, order, few, market, 60, 60, 60, seed=1)
-        result = run_session(spec, sandbox)
-        assert result.verdict is Verdict.OK, result.reason
-        return result, order, sandbox.frames
-
-    return run
-
-
-def sizes(frames):
-    """Per frame the length of its JSON part, without digits and folders, and of its binary part."""
-    for message, blob in frames:
-        plain = {name: value.rpartition("/")[2] if isinstance(value, str) else value for name, value in message.items()}
-        yield message["t"], len(re.sub(r"[\d.e-]+", "", encode(plain)[8:].decode())), len(blob)
-
-
-def test_what_a_worker_is_sent_does_not_grow_with_the_pool(start):
-    small, large = start(100)[2], start(10_000)[2]
-    assert list(sizes(small)) == list(sizes(large))
-    assert max(len(blob) for _, blob in large) < 1_000
-    assert [message["t"] for message, _ in large[:3]] == ["load", "phase", "phase"]
-    assert large[2][0]["name"] == "purchase_phase"
-
-
-@pytest.mark.parametrize("n", [3, 10_000])
-def test_the_pool_has_the_order_of_its_session_and_sells_by_it(start, n):
-    result, order, _ = start(n)
-    count, seen = json.loads(next(line for line in result.log.splitlines() if line.startswith("SEEN "))[5:])
-    assert count == n
-    assert [number for number, _ in seen] == [0, n // 2, n - 1]
-    assert [(a << 16) + (b << 8) + c for _, (a, b, c) in seen] == order[[0, n // 2, n - 1]].tolist()
-    assert [(p.index, p.image) for p in result.ledger] == [(n - 1, order[-1])]
-
-
-def instructions(work):
-    """Instructions of Python code that ``work`` executes on this thread: a loop shows, whatever it calls or does not."""
-    count = 0
-
-    def trace(frame, event, _):
-        nonlocal count
-        frame.f_trace_opcodes = True
-        count += event == "opcode"
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
-
-
-def test_instructions_of_loops_are_counted():
-    assert instructions(lambda: [x + 1 for x in range(1_000)]) - instructions(lambda: [x + 1 for x in range(10)]) >= 990
-    assert instructions(lambda: np.arange(100_000).sum()) == instructions(lambda: np.arange(10).sum())
-
-
-def test_no_loop_of_the_evaluator_goes_over_the_pool_at_the_start(start):
-    start(100)  # what is imported on first use
-    # Waiting for the worker takes more or fewer looks; a loop over the pool would go 9,900 rounds more.
-    assert instructions(lambda: start(10_000)) - instructions(lambda: start(100)) < 9_900
-
-
-def test_a_worker_makes_nothing_of_the_pools_size_until_it_is_asked(tmp_path):
-    n = 1_000_000
-    np.save(tmp_path / "images.npy", np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 1, 3), np.uint8))
-    rows = generator(1, "rows").integers(0, 10, n).astype(np.uint32)
-    (tmp_path / "pool.rows").write_bytes(rows.tobytes())
-
-    def pool():
-        return PoolDataset(tmp_path / "images.npy", map_rows(tmp_path / "pool.rows"), tuple("ab"), MarketClient(None, n, 2, 5, 9.0))
-
-    def phase():
-        dataset = pool()
-        some = dataset[n - 20 :: 2], dataset[[5, -1]], dataset[np.array([7], np.uint8)]
-        return dataset[n - 1], [[item["idx"] for item in part] for part in some]
-
-    phase()
-    tracemalloc.start()
-    try:
-        item, numbers = phase()
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert numbers == [list(range(n - 20, n, 2)), [5, n - 1], [7]]
-    assert (item["idx"], item["image"][0, 0, 0]) == (n - 1, rows[-1])
-    assert peak < 100_000
-    assert instructions(phase) < 20_000
-    assert np.array_equal(pool().indices, np.arange(n))
-
-
-def test_parts_of_parts_keep_their_numbers(tmp_path):
-    np.save(tmp_path / "images.npy", np.zeros((12, 1, 1, 3), np.uint8))
-    dataset = ImageDataset(tmp_path / "images.npy", None, None, ("a",))
-    assert dataset[::-1][[0, -1]].indices.tolist() == [11, 0]
-    assert dataset[[-1, 3]][::-1].indices.tolist() == [3, 11]
-    assert dataset[[]].indices.tolist() == dataset[[]][:].indices.tolist() == []
-    for wrong in ([12], [-13], [0.5], [True, False]):
-        with pytest.raises(IndexError):
-            dataset[wrong]
-
-
-@pytest.mark.parametrize(("size", "said"), [(0, None), (4, None), (6, "6 bytes")])
-def test_a_file_of_rows_is_whole_numbers_of_four_bytes(tmp_path, size, said):
-    (tmp_path / "pool.rows").write_bytes(bytes(size))
-    if said is None:
-        assert map_rows(tmp_path / "pool.rows").tolist() == [0] * (size // 4)
-    else:
-        with pytest.raises(ValueError, match=said):
-            map_rows(tmp_path / "pool.rows")
-
-
-@given(st.lists(st.integers(-2, 6), max_size=6))
-def test_a_market_takes_permutations_and_nothing_else(order):
-    labels = np.zeros((len(order), 2), np.uint8)
-    if sorted(order) == list(range(len(order))):
-        assert len(Market(labels, np.array(order, np.int64), 1)) == len(order)
-    else:
-        with pytest.raises(ConfigurationError, match="permutation"):
-            Market(labels, np.array(order, np.int64), 1)
-
-
-def test_a_market_takes_no_order_of_fractions():
-    with pytest.raises(ConfigurationError, match="permutation"):
-        Market(np.zeros((3, 2), np.uint8), np.array([0.0, 1.0, 2.0]), 1)
-
-
-def test_the_page_holds_the_figures_that_are_stored():
-    root = Path(scale.__file__).resolve().parents[2]
-    figures = json.loads((root / "benchmarks" / "results" / "scale.json").read_text(encoding="utf-8"))
-    page = (root / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    assert scale.REGION.replaced(page, scale.page_text(figures)) == page, (
-        "run python -m benchmarks.scale --stored benchmarks/results/scale.json --page docs/benchmarks.md"
-    )
-    assert figures["command"] == "python -m benchmarks.scale"  # the whole run, not a quick look

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from evaluator.data.archive import import_archive, unpack
+from evaluator.data.archive import unpack
 from evaluator.data.folders import read_split
 from evaluator.errors import DataError
 
@@ -53,6 +53,11 @@ def zipped(path: Path, files: dict[str, bytes], **options) -> Path:
         for name, data in files.items():
             archive.writestr(name, data)
     return path
+
+
+def import_archive(archive: Path, target: Path, **options) -> list[str]:
+    """The names of the splits that were unpacked."""
+    return list(unpack(archive, target, **options).splits)
 
 
 def refused(archive: Path, target: Path, *words: str, **options) -> None:

@@ -1,4 +1,4 @@
-"""The page of results: planted differences are told rightly, what is missing is said, the committed page is that of its cells."""
+"""The page of results: it reports planted differences, says what is missing, and is written from the committed cells alone."""
 
 import json
 import re
@@ -7,24 +7,47 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from test_compare import FULL, PAIRS, PLANTED, PROXY, spec
+from conftest import TINY
 
-from benchmarks import results as command
-from benchmarks.result_cells import pack, unpack
-from benchmarks.result_grids import Grid, gather
-from benchmarks.result_page import PICTURES, Results, page
-from benchmarks.result_pictures import draw
 from evaluator.errors import ConfigurationError
 from evaluator.history.groups import sort_cells
 from evaluator.history.store import Store
 from evaluator.purchase.profiles import QUICK, profile_named
 from evaluator.purchase.rounds import Pair
+from evaluator.purchase.spec import CellSpec
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.seeds import generator
-from evaluator.training.recipes import fitted
+from evaluator.training.recipes import PIPELINES, fitted
+from experiments import __main__ as command
+from experiments.columns import pack, read, unpack
+from experiments.grids import Grid, gather
+from experiments.page import PICTURES, Results, page
+from experiments.pictures import draw
+from experiments.places import HERE, Places
 
-ROOT = Path(__file__).resolve().parents[2]
+PAIRS = (Pair(621, 17), Pair(1321, 34))
+FULL, PROXY = PIPELINES["quick"], PIPELINES["proxy"]
+PLANTED = {"random": 0.0, "good": 0.05, "bad": -0.05, "alike": 0.0}
 POOL = 40
+
+
+def spec(name: str, pair: Pair = PAIRS[0], seed: int = 0, **changes) -> CellSpec:
+    settings = {
+        "submission": name,
+        "submission_digest": f"{name:0<8}digest",
+        "profile": TINY,
+        "pair": pair,
+        "seed": seed,
+        "root_seed": 1,
+        "pipeline": FULL,
+        "weights": "sha256:0",
+        "data": {"training": "a", "unlabelled": "b", "validation": "c"},
+        "score_split": "validation",
+        "tier": "process",
+        "device": "cpu",
+        "threads": 1,
+    }
+    return CellSpec(**(settings | changes))
 
 
 def cell(name: str, score: float | None, pair: Pair = PAIRS[0], seed: int = 0, bought: int = 12, **changes) -> dict:
@@ -101,19 +124,19 @@ def test_planted_differences_are_told_rightly():
     assert row(text, "Difference to random, pair by pair", "good").count("better") == 2
     share = re.search(r"(\d+)% \[", row(text, "Macro F1, mean over 2 pairs", "good"))
     assert 20 <= int(share[1]) <= 30, "0.05 of a gap of 0.2"
-    assert "Of the 6 comparisons on single pairs 2 are better than `random` and 2 worse" in text
+    assert "Of the 6 comparisons on single pairs, 2 are better than `random` and 2 are worse" in text
 
 
 def test_where_nothing_beats_random_the_first_sentence_says_so():
     text = told(stored(planted({"random": 0.0, "alike": 0.0, "bad": -0.05})))
     assert "**none** of 2 strategies beats `random` beyond noise" in text.split("## What was run")[0]
-    assert re.search(r"The smallest true difference that these seeds show is 0\.0\d\d", text)
+    assert re.search(r"The smallest true difference that these seeds can show is 0\.0\d\d", text)
 
 
 def test_a_partial_grid_says_so_and_a_whole_one_does_not():
     cells = [c for c in planted() if not (c["spec"]["submission"] == "good" and c["spec"]["seed"] > 6)]
     text = told(stored(cells, missing=6))
-    assert "**Partial:** 6 of 80 cells are not there yet." in text
+    assert "**Partial:** 6 of 80 cells are not stored yet." in text
     assert "74 of 80" in text
     assert "better** (n 7)" in row(text, "Difference to random over the pairs", "good")
     assert "(n 10)" in row(text, "Difference to random over the pairs", "bad")
@@ -137,10 +160,10 @@ def test_a_failed_cell_is_named():
 def test_what_a_strategy_loses_on_hidden_pairs_is_shown():
     cells = planted(noise=0.001) + planted({**PLANTED, "good": 0.02}, pairs=(Pair(987, 42),), noise=0.001)
     text = told(stored(cells))
-    lost = row(text, "Public less hidden pairs (987:42 were not public)", "good")
+    lost = row(text, "Public minus hidden pairs (hidden: 987:42)", "good")
     assert float(re.search(r"\+0\.\d+", lost)[0]) == pytest.approx(0.03, abs=0.002)
-    assert re.search(r"\| [+-]0\.00\d \[", row(text, "Public less hidden pairs", "alike"))
-    assert "Public less hidden" not in told(stored(planted()))
+    assert re.search(r"\| [+-]0\.00\d \[", row(text, "Public minus hidden pairs", "alike"))
+    assert "Public minus hidden" not in told(stored(planted()))
 
 
 def test_a_proxy_is_marked_at_every_table_and_never_stands_among_full_trainings():
@@ -160,7 +183,7 @@ def test_strategies_that_buy_the_same_with_every_seed_are_named():
     cells = planted(pipeline=PROXY)
     cells = [cell("fixed", 0.5, Pair.parse(c["spec"]["task"]), c["spec"]["seed"], pipeline=PROXY) for c in cells[:20]] + cells
     assert "never changes: `fixed`.\n" in told(stored(cells))
-    assert "whatever the seed" not in told(stored(planted(pipeline=PROXY)))
+    assert "with every seed" not in told(stored(planted(pipeline=PROXY)))
 
 
 # -- cells in columns
@@ -276,8 +299,8 @@ def test_a_file_of_both_kinds_of_pipelines_is_refused(experiment):
 
 
 def test_the_experiments_are_those_that_were_promised():
-    grids = {path.stem: Grid.read(path) for path in command.EXPERIMENTS.glob("*.toml")}
-    baselines = {path.stem for path in (ROOT / "baselines").iterdir() if not path.name.startswith(("_", "README"))}
+    grids = {path.stem: Grid.read(path) for path in HERE.sweeps}
+    baselines = {path.stem for path in (HERE.root / "baselines").iterdir() if not path.name.startswith(("_", "README"))}
     # The ceiling has a file of its own, and an extra is not asked of whoever repeats the results.
     assert set(grids["proxy"].submissions) == baselines - {"full_pool", "scikit_activeml"}
     assert grids["proxy"].settings.seeds >= 50
@@ -300,7 +323,7 @@ def test_the_experiments_are_those_that_were_promised():
     assert grids["full"].settings.profile == grids["proxy"].settings.profile, "else the proxy is held against nothing"
 
 
-# -- pictures, and what is committed
+# -- pictures, and the command
 
 
 def test_pictures_are_drawn_of_everything_and_are_the_same_again(tmp_path):
@@ -324,21 +347,14 @@ def test_pictures_of_one_seed_and_of_no_full_training_are_drawn(tmp_path):
     assert set(re.findall(r"images/([\w-]+\.svg)", page(results))) == names
 
 
-def test_the_committed_page_and_pictures_are_those_of_the_committed_cells():
-    files, source = command.read(command.FILES)
-    text = page(Results.of(files))
-    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == text, "run python -m benchmarks.results --page-only"
-    for name in re.findall(r"images/([\w-]+\.svg)", text):
-        assert source in (command.IMAGES / name).read_text(encoding="utf-8"), f"{name} is of other cells"
-
-
-def test_the_command_refuses_what_makes_no_sense(tmp_path, capsys, monkeypatch):
-    assert command.main(["--page-only", "--run"]) == 2
-    assert "leave --run, --cells and --keep out" in capsys.readouterr().err
+def test_the_command_refuses_what_makes_no_sense(tmp_path, capsys):
+    for words in (["--page-only", "--run"], ["--check", "--keep"], ["--check", "--page-only"]):
+        assert command.main(words, Places(tmp_path)) == 2
+        assert "leave --run, --cells and --keep out" in capsys.readouterr().err
     assert command.main(["--cells", str(tmp_path / "none")]) == 2
     assert "holds no results" in capsys.readouterr().err
-    with pytest.raises(ConfigurationError, match="gather cells first"):
-        command.read({False: tmp_path / "a.json", True: tmp_path / "b.json"})
+    with pytest.raises(ConfigurationError, match="Gather cells first"):
+        read([tmp_path / "a.json", tmp_path / "b.json"])
 
 
 def test_the_command_runs_gathers_and_writes(experiment, tmp_path, monkeypatch):
@@ -353,13 +369,13 @@ def test_the_command_runs_gathers_and_writes(experiment, tmp_path, monkeypatch):
         return 0
 
     monkeypatch.setattr(command, "evaluator", sweep)
-    monkeypatch.setattr(command, "FILES", {False: tmp_path / "full.json", True: tmp_path / "proxy.json"})
-    monkeypatch.setattr(command, "PAGE", tmp_path / "page.md")
-    monkeypatch.setattr(command, "IMAGES", tmp_path)
-    assert command.main(["--run", "--cells", str(folder), "--experiments", str(experiment)]) == 0
-    written = (tmp_path / "page.md").read_text()
-    assert "6 of 24" in written
-    assert "**Partial:** 18 of 24" in written
-    (tmp_path / "page.md").unlink()
-    assert command.main(["--page-only"]) == 0
-    assert (tmp_path / "page.md").read_text() == written
+    places = Places(tmp_path / "repository")
+    assert command.main(["--run", "--cells", str(folder), "--experiments", str(experiment)], places) == 0
+    text = places.page.read_text()
+    assert "6 of 24" in text
+    assert "**Partial:** 18 of 24" in text
+    places.page.unlink()
+    assert command.main(["--page-only"], places) == 0
+    assert places.page.read_text() == text
+    assert command.main(["--cells", str(folder), "--keep", "--experiments", str(experiment)], places) == 0
+    assert places.page.read_text() == text

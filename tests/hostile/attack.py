@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.harness import docker_engine
 from evaluator.sandbox import tiers
 from evaluator.sandbox.engine import Engine
 from evaluator.sandbox.scratch import remove_tree
-from tests import docker_engine
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

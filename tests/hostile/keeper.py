@@ -129,7 +129,6 @@ def evaluate(plan: dict[str, Any], addresses: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
 
     from evaluator.data.cache import CachedImages
-    from evaluator.purchase.market import Market
     from evaluator.purchase.session import run_session
     from evaluator.purchase.session_spec import SessionSpec
     from evaluator.sandbox.limits import Limits
@@ -167,7 +166,6 @@ def evaluate(plan: dict[str, Any], addresses: dict[str, Any]) -> dict[str, Any]:
         if cell == 1:
             aim["carry"] = plan["carry"]
         (house / "submission" / "aim.json").write_text(json.dumps(aim))
-        market = Market(truth, order, plan["budget"])
         spec = SessionSpec(
             submission=house / "submission",
             classes=classes,
@@ -176,7 +174,8 @@ def evaluate(plan: dict[str, Any], addresses: dict[str, Any]) -> dict[str, Any]:
             pool=images,
             order=order,
             prediction=few,
-            market=market,
+            sold=truth,
+            budget=plan["budget"],
             seconds=plan["seconds"],
             prediction_seconds=plan["seconds"],
             load_seconds=plan["load_seconds"],

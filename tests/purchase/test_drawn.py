@@ -11,7 +11,6 @@ from conftest import CLASSES, SUBMISSIONS, TINY
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.purchase.cell import run_cell, train_and_score
 from evaluator.purchase.ledger import Ledger, Purchase
-from evaluator.purchase.market import Market
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
@@ -171,7 +170,8 @@ def test_all_phases_are_given_embeddings_where_the_profile_says_so(sets, strateg
         pool=images["unlabelled"],
         order=order,
         prediction=images["debug"],
-        market=Market(sets.splits["unlabelled"].labels, order, 5),
+        sold=sets.splits["unlabelled"].labels,
+        budget=5,
         seconds=50,
         prediction_seconds=50,
         load_seconds=50,

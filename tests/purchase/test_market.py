@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.market import Market
-from evaluator.worker.errors import MarketClosedError, OutOfBudgetError
 from evaluator.worker.indices import as_index, as_indices
+from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError
 
 SIZE, BUDGET = 12, 5
 

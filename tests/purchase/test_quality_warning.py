@@ -15,7 +15,8 @@ import evaluator.purchase.plan
 import evaluator.sweep.experiment
 import local_evaluation
 from evaluator.cli.main import main
-from evaluator.data.painted import Generator, expected_noise
+from evaluator.data.annotators import expected_noise
+from evaluator.data.painted import Generator, size_pairs
 from evaluator.machine import Load
 from evaluator.purchase import profiles
 from evaluator.purchase.label_quality import enough_quality, quality_warnings, sold_noise
@@ -66,7 +67,7 @@ def test_rare_ones_are_warned_of_at_a_quality_that_drowns_them_and_at_no_other(p
     whole = noise.over_classes()
     for part in (
         "label quality 0.8",
-        f"{noise.share_of_ones:.1%} of its entries",
+        f"{noise.positive_share:.1%} of its entries",
         f"{whole.right_share[0]:.1%} of the sold ones are right",
         f"{whole.missed_share[0]:.1%} of the true ones are sold as 0",
         f"{noise.right_share.min():.1%} to {noise.right_share.max():.1%} by class",
@@ -120,11 +121,11 @@ def test_a_pool_without_ones_and_one_of_ones_alone(pool):
 
 def test_pools_that_seeds_draw_are_taken_together(pool, pools):
     sets, profile = pool(pools["rare"]), PROFILES["rare"]
-    each = [expected_noise(sets.drawn(profile, 2022, seed).splits["unlabelled"].labels, 0.2) for seed in (3, 4)]
+    each = [expected_noise(sets.drawn(profile, 2022, seed).splits["unlabelled"].labels, 0.2, size_pairs()) for seed in (3, 4)]
     both = sold_noise(profile, sets, 0.8, 2022, (3, 4))
     assert both.images == 2 * profile.drawn["unlabelled"]
     assert both.missed == pytest.approx(each[0].missed + each[1].missed)
-    assert not np.array_equal(each[0].ones, each[1].ones)
+    assert not np.array_equal(each[0].positives, each[1].positives)
 
 
 @pytest.mark.parametrize("quality", [0.97, 0.9, 0.8])
@@ -149,12 +150,12 @@ def test_the_table_in_the_organisers_page_is_what_is_expected(pools):
     for quality in (0.97, 0.9, 0.8):
         figures = []
         for labels in (pools["quick"], pools["rare"]):
-            whole = expected_noise(labels, 1 - quality).over_classes()
+            whole = expected_noise(labels, 1 - quality, size_pairs(labels.shape[1])).over_classes()
             figures += [f"{share[0]:.1%}".replace("%", " %") for share in (whole.missed_share, whole.right_share)]
         rows[quality] = f"| {quality:g} | {' | '.join(figures)} |"
     assert [row for row in rows.values() if row not in text] == []
     for name, labels in pools.items():
-        assert f"{enough_quality(expected_noise(labels, 0.1)):g} for `{name}`" in text
+        assert f"{enough_quality(expected_noise(labels, 0.1, size_pairs(labels.shape[1]))):g} for `{name}`" in text
 
 
 # -- who hears it, and that it changes nothing

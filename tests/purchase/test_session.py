@@ -25,7 +25,7 @@ UNSTARTABLE = {
     "two classes": (
         "from run import ZEWDPCBaseRun as B\nclass One(B):\n    def purchase_phase(self): pass\n"
         "class Two(B):\n    def purchase_phase(self): pass",
-        "leave one in it",
+        "leave one class in it",
     ),
     "missing phases": ("class A:\n    def purchase_phase(self): pass", "pre_training_phase, prediction_phase"),
     "needs arguments": (

@@ -27,9 +27,8 @@ from evaluator.history.store import NEEDED, Store
 from evaluator.purchase import profiles
 from evaluator.sandbox import cgroup
 from evaluator.sandbox.cgroup import ControlGroup, remove_abandoned_groups
-from evaluator.sandbox.leftovers import remove_leftovers
 from evaluator.sandbox.limits import Limits
-from evaluator.sandbox.scratch import remove_abandoned_folders, scratch_folder
+from evaluator.sandbox.scratch import remove_abandoned_folders, remove_leftovers, scratch_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 RANDOM = SUBMISSIONS / "random_buyer.py"

@@ -15,14 +15,18 @@ import pytest
 from conftest import CLASSES
 
 from evaluator.errors import Verdict
-from evaluator.purchase.market import Market
+from evaluator.purchase.messages import SCHEMA
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
-from evaluator.sandbox.channel import LARGEST, OPTIONAL, SCHEMA, ChannelEnded, HostChannel, ProtocolError
+from evaluator.sandbox.channel import BASE, LARGEST, ChannelEnded, HostChannel, ProtocolError
+from evaluator.sandbox.conversation import ANSWERS
 from evaluator.sandbox.tier import Ended
 from evaluator.seeds import derive
 from evaluator.worker.frames import BLOB_CAP, HEADER_CAP, FrameReader, encode
 
+PURCHASE = ANSWERS | SCHEMA
+WHOLE = BASE | PURCHASE
+REQUIRED, OPTIONAL = WHOLE.required, WHOLE.optional
 VALID = [
     ({"t": "hello", "pid": 3, "numpy": "2.4.0", "python": "3.11.7"}, b""),
     ({"t": "buy"}, np.arange(3).tobytes()),
@@ -139,8 +143,8 @@ MUTATIONS += [other_field, doubled_field, missing_field, no_object, other_encodi
 
 def must_be_sound(message) -> None:
     """What gets through is of the schema, to the last number and letter."""
-    known = SCHEMA[message.kind] | OPTIONAL.get(message.kind, {})
-    assert SCHEMA[message.kind].keys() <= message.fields.keys() <= known.keys()
+    known = REQUIRED[message.kind] | OPTIONAL.get(message.kind, {})
+    assert REQUIRED[message.kind].keys() <= message.fields.keys() <= known.keys()
     for name, value in message.fields.items():
         wanted = known[name] if isinstance(known[name], tuple) else (known[name],)
         assert type(value) in wanted, (name, value)
@@ -172,7 +176,7 @@ class Wire:
 def channel():
     """A channel whose waiting is over at once, and what it reads from."""
     ours, theirs = socket.socketpair()
-    host = HostChannel(ours)
+    host = HostChannel(ours, PURCHASE)
     host._wait = lambda event, deadline: None
     yield host
     theirs.close()
@@ -312,7 +316,8 @@ def raw_session(sets, tmp_path):
             pool=sets.images["unlabelled"],
             order=np.arange(len(labels)),
             prediction=sets.images["debug"],
-            market=Market(labels, np.arange(len(labels)), 12),
+            sold=labels,
+            budget=12,
             seconds=60.0,
             prediction_seconds=60.0,
             load_seconds=60.0,
@@ -342,7 +347,7 @@ def fits(types, text: str) -> bool:
 
 def wrong_messages():
     """Every kind of message with every field of every wrong type: (kind, field, the JSON text)."""
-    for kind, schema in SCHEMA.items():
+    for kind, schema in REQUIRED.items():
         right = next(message for message, _ in VALID if message["t"] == kind)
         for name, types in (schema | OPTIONAL.get(kind, {}) | {"t": str, "unknown": ()}).items():
             for text in ALL_TYPES:

@@ -53,9 +53,7 @@ for result in run_checks(({checks}), {sandbox}):
 
 
 DOCKER = """
-import sys
-sys.path.insert(0, "tests")
-import docker_engine
+from benchmarks.harness import docker_engine
 try:
     with docker_engine.running_engine() as running:
         from evaluator.sandbox.docker import DockerSandbox
@@ -257,8 +255,8 @@ NAIVE_FAULTS = {
     "a timeout kills grandchildren": "outlived",
     "a timeout kills what left the session": "outlived",
     "a timeout kills daemons": "outlived",
-    "a fast death by signal is no timeout": "told as",
-    "a crash is told with its signal": "told as",
+    "a fast death by signal is no timeout": "reported as",
+    "a crash is told with its signal": "reported as",
     "the environment is an allow list": "has passed",
     "no secret is in the memory that the worker started with": "True",
     "only the streams and the channel are open": "beside the standard streams",

@@ -9,10 +9,10 @@ import textwrap
 import time
 from pathlib import Path
 
-import docker_engine
 import numpy as np
 import pytest
 
+from benchmarks.harness import docker_engine
 from evaluator import __version__
 from evaluator.errors import Verdict
 from evaluator.sandbox.container import OWNER_LABEL, owner, sweep
@@ -454,7 +454,6 @@ def test_when_the_evaluator_is_killed_its_container_goes_with_it(docker, strateg
         import numpy as np
         sys.path.insert(0, {str(ROOT / "tests")!r})
         from conftest import CLASSES, TINY
-        from evaluator.purchase.market import Market
         from evaluator.purchase.session import run_session
         from evaluator.purchase.session_spec import SessionSpec
         from evaluator.purchase.sets import read_sets
@@ -463,7 +462,7 @@ def test_when_the_evaluator_is_killed_its_container_goes_with_it(docker, strateg
         images, labels = sets.images, sets.splits["unlabelled"].labels
         order = np.arange(len(labels))
         run_session(SessionSpec(Path({str(path)!r}), CLASSES, images["training"], sets.splits["training"].labels,
-            images["unlabelled"], order, images["debug"], Market(labels, order, 3), 500.0, 10.0, 60.0, 1), DockerSandbox())
+            images["unlabelled"], order, images["debug"], labels, 3, 500.0, 10.0, 60.0, 1), DockerSandbox())
     """
     environment = os.environ | {"TMPDIR": str(tmp_path), "DOCKER_HOST": f"unix://{docker.engine.path}"}
     evaluator = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, env=environment)

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluator.purchase.messages import SCHEMA
 from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, HostChannel, ProtocolError
+from evaluator.sandbox.conversation import ANSWERS
 from evaluator.worker.channel import ChannelClosed, WorkerChannel
 from evaluator.worker.frames import BLOB_CAP, HEADER_CAP, FrameError, FrameReader, encode
 
@@ -83,7 +85,7 @@ def test_a_number_that_json_has_not_is_not_sent():
 def pair():
     """The evaluator's channel, and the bare socket of a worker that may say anything."""
     ours, theirs = socket.socketpair()
-    host = HostChannel(ours)
+    host = HostChannel(ours, ANSWERS | SCHEMA)
     yield host, theirs
     host.close()
     theirs.close()
@@ -178,7 +180,7 @@ def test_a_closed_end_is_noticed_by_both_verbs(pair):
 
 def test_answers_to_many_threads_never_change_places():
     ours, theirs = socket.socketpair()
-    host, worker = HostChannel(ours), WorkerChannel(theirs.detach())
+    host, worker = HostChannel(ours, SCHEMA), WorkerChannel(theirs.detach())
 
     def echo():
         while True:

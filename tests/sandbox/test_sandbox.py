@@ -167,7 +167,6 @@ def test_when_the_evaluator_itself_is_killed_the_worker_goes_with_it(strategy, t
         import numpy as np
         sys.path.insert(0, {str(ROOT / "tests")!r})
         from conftest import CLASSES, TINY
-        from evaluator.purchase.market import Market
         from evaluator.purchase.session import run_session
         from evaluator.purchase.session_spec import SessionSpec
         from evaluator.purchase.sets import read_sets
@@ -176,7 +175,7 @@ def test_when_the_evaluator_itself_is_killed_the_worker_goes_with_it(strategy, t
         images, labels = sets.images, sets.splits["unlabelled"].labels
         order = np.arange(len(labels))
         run_session(SessionSpec(Path({str(path)!r}), CLASSES, images["training"], sets.splits["training"].labels,
-            images["unlabelled"], order, images["debug"], Market(labels, order, 3), 500.0, 10.0, 60.0, 1), ProcessSandbox())
+            images["unlabelled"], order, images["debug"], labels, 3, 500.0, 10.0, 60.0, 1), ProcessSandbox())
     """)
     evaluator = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)})
     try:

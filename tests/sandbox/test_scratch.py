@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.sandbox.channel import ProtocolError, _checked
+from evaluator.sandbox.channel import BASE, ProtocolError, Schema
 from evaluator.sandbox.guard import children, is_marked
 from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.scratch import remove_tree
@@ -134,5 +134,6 @@ def test_the_mark_of_a_worker_stays_and_is_inherited() -> None:
 )
 def test_numbers_that_would_raise_where_they_are_used_are_refused(fields: dict) -> None:
     """A number of 400 digits is an integer, and no float: it ended the evaluator once."""
+    schema = BASE | Schema(optional={"done": {"n": int, "shape": list}})
     with pytest.raises(ProtocolError, match="whose"):
-        _checked(fields, b"")
+        schema.check(fields, b"")

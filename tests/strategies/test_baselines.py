@@ -17,9 +17,10 @@ from evaluator.strategies import embedding, linear
 from evaluator.strategies.learner import Learner, affordable
 from evaluator.strategies.quality import excess
 from evaluator.submission.source import read_source
-from evaluator.worker.datasets import ImageDataset, PoolDataset
+from evaluator.worker.datasets import ImageDataset
 from evaluator.worker.loader import entry_file, find_class, load_entry
 from evaluator.worker.phases import keywords_for
+from evaluator.worker.purchase import TRACK, PoolDataset
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ROUND2.classes
@@ -86,6 +87,11 @@ class Shop:
         return 50.0
 
 
+def class_of(path):
+    """The class of a baseline, imported into this process."""
+    return find_class(load_entry(path), path if path.is_dir() else path.parent, TRACK.marker, TRACK.base, TRACK.interface)
+
+
 @pytest.fixture
 def phases(sets, monkeypatch):
     """Run the two later phases of a baseline in this process: what it bought in order, and its predictions."""
@@ -93,7 +99,7 @@ def phases(sets, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])  # the loader puts the submission's folder on it
 
     def run(path, budget):
-        made = find_class(load_entry(path), path if path.is_dir() else path.parent)()
+        made = class_of(path)()
         images, labels = sets.images, sets.splits["training"].labels.astype(np.int64)
         training, pool = images["training"], images["unlabelled"]
         shop = Shop(sets.splits["unlabelled"].labels, budget)
@@ -104,7 +110,7 @@ def phases(sets, monkeypatch):
             "seed": 7,
             "register_progress": lambda fraction: None,
         }
-        made.purchase_phase(**keywords_for(made.purchase_phase, offered))
+        made.purchase_phase(**keywords_for(made.purchase_phase, offered, TRACK.aliases))
         test = ImageDataset(images["debug"].path, images["debug"].rows, None, CLASSES)
         return list(shop.purchased), made.prediction_phase(
             **keywords_for(made.prediction_phase, {"test_dataset": test, "register_progress": print})
@@ -130,7 +136,7 @@ def test_a_baseline_as_a_submission_buys_its_budget_and_the_same_again(path, ses
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RUNNABLE)
 def test_a_baseline_outlives_a_restart_between_phases(path, session):
-    if not hasattr(find_class(load_entry(path), path if path.is_dir() else path.parent), "save_checkpoint"):
+    if not hasattr(class_of(path), "save_checkpoint"):
         pytest.skip("predicts nothing and keeps nothing")
     plain, restarted = session(path, budget=12), session(path, budget=12, restart=True)
     assert restarted.verdict is Verdict.OK, (restarted.reason, restarted.log)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.strategies import arrays, clusters, coverage, gradients
+from evaluator.strategies.arrays import squared_norms
 from evaluator.strategies.committee import bald, consensus_entropy, vote_entropy
 from evaluator.strategies.coverage import k_center, prob_cover, purity_radius
 from evaluator.strategies.quality import agreement, suspects
@@ -165,10 +166,16 @@ def test_weights_draw_the_centres():
     assert max(clusters.weighted_k_means(x, weights, 4, generator(), beta=5)) < 20
 
 
+def gradient_norms(p, x):
+    """Squared length of every image's gradient embedding, out of the two factors that ``badge`` works with."""
+    residuals, x = gradients._factors(p, x)
+    return squared_norms(residuals) * squared_norms(x)
+
+
 def test_gradient_embeddings_factorise():
     p, x = CASES["p"], CASES["x"]
     whole = ((p - (p >= 0.5))[:, :, None] * x[:, None, :]).reshape(len(x), -1)
-    np.testing.assert_allclose(gradients.gradient_norms(p, x), (whole**2).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(gradient_norms(p, x), (whole**2).sum(1), rtol=1e-5)
     # Where one image differs from all others the draw is certain, whatever the generator says.
     p, x = np.full((5, 1), 0.6), np.array([[1.0], [1.0], [1.0], [1.0], [-9.0]])
     for seed in range(5):
@@ -262,7 +269,7 @@ def test_parity_of_badge():
     p = CASES["one_class"]
     lengths, second = np.array(REFERENCE["badge_first_two"])
     # With two classes that exclude each other both rows of the gradient are alike: the squares are twice those of yes/no.
-    found = gradients.gradient_norms(p[:, None], CASES["x"])
+    found = gradient_norms(p[:, None], CASES["x"])
     np.testing.assert_allclose(found / found.sum(), lengths, rtol=1e-4)
     first = gradients.badge(p[:, None], CASES["x"], 1, generator())[0]
     assert first == np.argmax(lengths)

@@ -19,7 +19,7 @@ from conftest import SUBMISSIONS, TINY, write_split
 from test_setup import documented, paths
 
 import evaluator.runner.cells
-from benchmarks.sweep import purchase as fabricated
+from benchmarks.harness.sweep import purchase as fabricated
 from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
 from evaluator.history.index import INDEX, cell_row, read_catalogue
@@ -68,7 +68,21 @@ def bought(monkeypatch):
         began = time.monotonic()
         time.sleep(0.02)
         phases = (PhaseReport("purchase_phase", Verdict.OK, "", 1.0, 2.0),)
-        session = SessionResult(Verdict.OK, "", Ledger(), phases, 1.0, None, None, False, "Buyer", True, "watch", "", "log")
+        session = SessionResult(
+            verdict=Verdict.OK,
+            reason="",
+            ledger=Ledger(),
+            phases=phases,
+            seconds=1.0,
+            predictions=None,
+            disagreement=None,
+            clock_was_read=False,
+            class_name="Buyer",
+            guarded=True,
+            limited_by="watch",
+            trace="",
+            log="log",
+        )
         made.append((spec.pair.name, spec.seed, began, time.monotonic()))
         return Purchased(spec.answer_digest(), spec.answer_dict(), session)
 

@@ -10,7 +10,7 @@ from toys import SMALL, TURNS, distance, same, toy, weights
 from evaluator.errors import TrainingError
 from evaluator.training.embeddings import frozen as embeddings
 from evaluator.training.embeddings.frozen import Embeddings
-from evaluator.training.inputs import Pictures
+from evaluator.training.inputs import Job, Pictures
 from evaluator.training.loop import train
 from evaluator.training.network import build_network, head
 from evaluator.training.pipeline import Augmentation
@@ -94,8 +94,8 @@ def test_epochs_take_the_views_in_turn():
     torch.nn.init.normal_(model.classifier[1].weight, generator=torch.Generator().manual_seed(0))
     cpu = torch.device("cpu")
     recipe, kept = replace(FROZEN, embedding_views=2), np.arange(12)
-    data = (recipe, model, torch.from_numpy(images), cpu, "float32", kept, kept[:0], 5)
-    cached, anew = Embeddings(*data, progress=lambda share: None), Pictures(*data)
+    job = Job(recipe, torch.from_numpy(images), np.zeros((12, 2)), kept, kept[:0], 5, cpu, "float32")
+    cached, anew = Embeddings(job, model, lambda share: None), Pictures(job, model)
     order = np.roll(kept, 5)
     for epoch, view in ((0, 0), (1, 1), (2, 0), (3, 1)):
         model.eval()
@@ -110,9 +110,8 @@ def test_a_dropout_in_place_leaves_the_embeddings_as_they_are():
     enliven(model)
     kept = np.arange(8)
     recipe = replace(FROZEN, embedding_views=1)
-    cached = Embeddings(
-        recipe, model, torch.from_numpy(images), torch.device("cpu"), "float32", kept, kept[:2], 5, progress=lambda share: None
-    )
+    job = Job(recipe, torch.from_numpy(images), np.zeros((8, 2)), kept, kept[:2], 5, torch.device("cpu"), "float32")
+    cached = Embeddings(job, model, lambda share: None)
     before = cached._views.clone()
     cached.training_mode()
     cached.epoch(0, kept)(0, 8)

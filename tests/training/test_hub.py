@@ -10,9 +10,14 @@ import timm
 import torch
 
 from evaluator.errors import ConfigurationError, WeightsError
-from evaluator.training.hub import pretrained_file
 from evaluator.training.network import build_network, feature_state, features
-from evaluator.training.weights import load_starting_weights, read_safetensors, starting_weights_identity, write_features
+from evaluator.training.weights import (
+    load_starting_weights,
+    pretrained_file,
+    read_safetensors,
+    starting_weights_identity,
+    write_features,
+)
 
 RESNET = "timm/resnet10t.c3_in1k"
 VIT = "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"

@@ -8,15 +8,14 @@ from torchvision.models.efficientnet import MBConv
 from evaluator.errors import ConfigurationError
 from evaluator.training.cpu.convolutions import quicken
 from evaluator.training.network import (
-    ARCHITECTURES,
     PooledLinear,
     build_network,
-    feature_parameters,
     feature_state,
     features,
     head,
     head_parameters,
 )
+from evaluator.training.pipeline import ARCHITECTURES, Pipeline
 
 TIMM = {
     "timm/resnet10t": (64, 512),
@@ -35,6 +34,8 @@ def model():
 def test_the_round_architecture_comes_first():
     assert ARCHITECTURES[0] == "efficientnet_b4"
     assert "efficientnet_b0" in ARCHITECTURES
+    for architecture in ARCHITECTURES:
+        assert Pipeline("x", architecture=architecture).architecture == architecture
 
 
 def test_same_seed_same_weights_other_seed_others(model):
@@ -72,6 +73,10 @@ def test_blocks_without_a_shortcut_let_the_signal_through(model):
 def test_the_first_prediction_is_one_half(model):
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert torch.equal(model(x), torch.zeros(2, 6))
+
+
+def feature_parameters(model):
+    return [parameter for name, parameter in model.named_parameters() if not name.startswith("classifier.")]
 
 
 def test_head_and_features_share_out_all_parameters(model):

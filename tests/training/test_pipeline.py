@@ -35,6 +35,7 @@ def test_a_description_is_no_part_of_a_recipe():
         ({"architecture": "resnet"}, "efficientnet_b4"),
         ({"architecture": "timm/"}, "timm/<name>"),
         ({"architecture": "timm/../x"}, "timm/<name>"),
+        ({"architecture": "timm/<name>"}, "known are .*timm/<name>"),
         ({"precision": "half"}, "float32"),
         ({"embedding_views": 1}, "frozen"),
         ({"embedding_views": 2, "trains": "head"}, "without augmentation"),

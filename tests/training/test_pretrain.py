@@ -11,9 +11,10 @@ import torch
 from evaluator.cli import weights as verb
 from evaluator.errors import ConfigurationError, TrainingError
 from evaluator.training.network import build_network, feature_state
+from evaluator.training.optimiser import rate_at
 from evaluator.training.pretraining import run as pretrain_run
 from evaluator.training.pretraining.make import pretrain
-from evaluator.training.pretraining.run import Run, rate
+from evaluator.training.pretraining.run import Run
 from evaluator.training.pretraining.spec import PretrainSpec
 from evaluator.training.weights import load_starting_weights
 
@@ -79,10 +80,10 @@ def test_a_limit_in_minutes_ends_the_run_and_the_schedule_with_it(monkeypatch):
 
 
 def test_the_rate_rises_then_falls_to_nothing():
-    assert rate(0.0, 0.1) < 0.01
-    assert rate(0.1, 0.1) == pytest.approx(1.0)
-    assert rate(1.0, 0.1) == pytest.approx(0.0)
-    falling = [rate(0.1 + 0.009 * step, 0.1) for step in range(101)]
+    assert rate_at(0.0, 0.1) < 0.01
+    assert rate_at(0.1, 0.1) == pytest.approx(1.0)
+    assert rate_at(1.0, 0.1) == pytest.approx(0.0)
+    falling = [rate_at(0.1 + 0.009 * step, 0.1) for step in range(101)]
     assert falling == sorted(falling, reverse=True)
 
 

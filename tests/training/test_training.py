@@ -16,9 +16,9 @@ from evaluator.seeds import generator
 from evaluator.training import augment
 from evaluator.training.average import Average
 from evaluator.training.loop import train
+from evaluator.training.optimiser import portions, rate_factor
 from evaluator.training.pipeline import IMAGENET_MEAN, IMAGENET_STD, Augmentation
 from evaluator.training.predict import decide, predict
-from evaluator.training.schedule import batches, rate_factor
 from evaluator.training.split import stratified_share
 
 # -- transforms
@@ -93,7 +93,7 @@ def test_a_shift_moves_by_whole_pixels_and_mirrors_the_border():
 
 @given(st.integers(2, 300), st.integers(2, 40))
 def test_batches_hold_every_item_once_and_never_one_alone(n, batch_size):
-    cut = batches(np.arange(n), batch_size)
+    cut = [np.arange(n)[start:stop] for start, stop in portions(n, batch_size)]
     assert np.concatenate(cut).tolist() == list(range(n))
     sizes = [len(b) for b in cut]
     assert min(sizes) >= 2

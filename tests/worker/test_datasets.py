@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.worker.datasets import ImageDataset, PoolDataset
-from evaluator.worker.errors import MarketClosedError
+from evaluator.worker.datasets import ImageDataset
 from evaluator.worker.images import map_images
-from evaluator.worker.market import MarketClient
+from evaluator.worker.purchase import MarketClient, MarketClosedError, PoolDataset
 
 N, CLASSES = 10, ("a", "b", "c")
 IMAGES = np.random.default_rng(0).integers(0, 256, (N, 4, 4, 3), dtype=np.uint8)

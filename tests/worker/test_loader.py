@@ -30,7 +30,8 @@ def write(folder, **files):
 
 
 def found(path):
-    return find_class(load_entry(path), path if path.is_dir() else path.parent).__name__
+    folder = path if path.is_dir() else path.parent
+    return find_class(load_entry(path), folder, "purchase_phase", "ZEWDPCBaseRun", "run").__name__
 
 
 def test_run_py_is_the_entry_before_anything_else(tmp_path):
@@ -116,7 +117,7 @@ def test_two_names_for_one_class_are_one_candidate(tmp_path):
 
 def test_two_candidates_are_named(tmp_path):
     folder = write(tmp_path, run=STRATEGY.format(name="A") + STRATEGY.format(name="B"))
-    with pytest.raises(SubmissionNotFound, match=r"2 classes with a purchase_phase \(A, B\); leave one"):
+    with pytest.raises(SubmissionNotFound, match=r"2 classes with a purchase_phase \(A, B\); leave one class in it"):
         found(folder)
 
 

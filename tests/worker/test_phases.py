@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from evaluator.errors import Verdict
-from evaluator.purchase.claims import ClaimRefused, predictions, purchase_disagreement
 from evaluator.purchase.ledger import Ledger, Purchase
+from evaluator.purchase.messages import predictions, purchase_disagreement
 from evaluator.sandbox.channel import Message
-from evaluator.worker.phases import InvalidOutput, SignatureMismatch, keywords_for, prediction_array, purchase_claim
+from evaluator.sandbox.conversation import Stopped
+from evaluator.worker.phases import InvalidOutput, SignatureMismatch
+from evaluator.worker.phases import keywords_for as keywords_by_alias
+from evaluator.worker.purchase import ALIASES, prediction_array, purchase_claim
 
 OFFERED = {
     "training_dataset": "T",
@@ -17,6 +20,10 @@ OFFERED = {
     "register_progress": print,
     "seed": 3,
 }
+
+
+def keywords_for(hook, offered):
+    return keywords_by_alias(hook, offered, ALIASES)
 
 
 def defaults(training_dataset, budget=100, own=4):
@@ -138,7 +145,7 @@ BOUGHT = ledger((3, (0, 1)), (5, (1, 1)))
     ],
 )
 def test_where_the_return_value_disagrees_the_ledger_counts_and_it_is_said(message, said):
-    found = purchase_disagreement(message, BOUGHT, 2)
+    found = purchase_disagreement(message, BOUGHT, 8, 2)
     assert (found is None) if said is None else (said in found and found.endswith("the ledger counts"))
 
 
@@ -146,8 +153,8 @@ def test_where_the_return_value_disagrees_the_ledger_counts_and_it_is_said(messa
 def test_a_claim_whose_sizes_do_not_fit_is_a_protocol_error(n):
     message = claim([3, 5])
     message.fields["n"] = n
-    with pytest.raises(ClaimRefused) as caught:
-        purchase_disagreement(message, BOUGHT, 2)
+    with pytest.raises(Stopped) as caught:
+        purchase_disagreement(message, BOUGHT, 8, 2)
     assert caught.value.verdict is Verdict.PROTOCOL_ERROR
 
 
@@ -241,7 +248,7 @@ def test_right_predictions_pass_unchanged():
 def test_a_value_that_is_no_probability_is_named_with_its_place(value):
     array = ONES.copy()
     array[2, 1] = value
-    with pytest.raises(ClaimRefused, match="for image 2, class 1") as caught:
+    with pytest.raises(Stopped, match="for image 2, class 1") as caught:
         predictions(sent(array), 3, 2)
     assert caught.value.verdict is Verdict.INVALID_OUTPUT
     assert str(np.float64(value)) in str(caught.value)
@@ -249,12 +256,12 @@ def test_a_value_that_is_no_probability_is_named_with_its_place(value):
 
 @pytest.mark.parametrize("shape", [(3,), (2, 2), (3, 3), (2, 3), (3, 2, 1), ()])
 def test_a_wrong_shape_is_named_with_the_right_one(shape):
-    with pytest.raises(ClaimRefused, match=r"\(3, 2\) was expected") as caught:
+    with pytest.raises(Stopped, match=r"\(3, 2\) was expected") as caught:
         predictions(sent(np.ones(shape)), 3, 2)
     assert caught.value.verdict is Verdict.INVALID_OUTPUT
 
 
 def test_bytes_that_do_not_fit_their_shape_are_a_protocol_error():
-    with pytest.raises(ClaimRefused) as caught:
+    with pytest.raises(Stopped) as caught:
         predictions(Message("done", {"shape": [3, 2]}, b"12345678"), 3, 2)
     assert caught.value.verdict is Verdict.PROTOCOL_ERROR

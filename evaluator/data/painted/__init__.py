@@ -4,20 +4,16 @@ Stands in for the data of the original challenge, which cannot be had freely and
 ``generator`` the front door, ``sheet``, ``light``, ``damage`` and ``sensor`` the picture in the order in which it comes about.
 """
 
-from evaluator.data.annotators import QUALITIES, ExpectedNoise, annotator_noise, expected_noise
 from evaluator.data.painted.contact import class_sheet, contact_sheet
 from evaluator.data.painted.generator import Generator
-from evaluator.data.painted.shift import CLASSES, SHIFTS, Shift
+from evaluator.data.painted.shift import CLASSES, SHIFTS, Shift, size_pairs
 
 __all__ = [
     "CLASSES",
-    "QUALITIES",
     "SHIFTS",
-    "ExpectedNoise",
     "Generator",
     "Shift",
-    "annotator_noise",
     "class_sheet",
     "contact_sheet",
-    "expected_noise",
+    "size_pairs",
 ]

@@ -195,3 +195,10 @@ SHIFTS: dict[str, Shift] = {shift.name: shift for shift in (_PUBLIC, _PRIVATE, _
 """The named distributions: ``public`` is what participants see, ``private`` another line with another camera. ``rare`` and
 ``rare-private`` are the same two lines where they run well: two thirds of the sheets have no damage, so that labels bought blindly
 are mostly labels of nothing."""
+
+
+def size_pairs(classes: int = len(CLASSES)) -> list[tuple[int, int]]:
+    """Columns of the small and the large form of one damage among the first ``classes`` columns: annotators confuse the two."""
+    names = CLASSES[:classes]
+    stems = [name.removesuffix("_small") for name in names if name.endswith("_small")]
+    return [(names.index(f"{stem}_small"), names.index(f"{stem}_large")) for stem in stems if f"{stem}_large" in names]

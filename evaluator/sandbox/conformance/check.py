@@ -1,4 +1,4 @@
-"""One check: a duty that a tier has, and a small play that would show if it failed it."""
+"""One check: a duty that a tier has, and a small play that shows whether the tier does it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Check:
     Attributes:
         name: in words, the name of its function.
         duty: what a tier must do: the function's docstring.
-        promise: a key of ``PROMISES`` that makes it a duty; None where every tier owes it.
+        promise: a key of ``PROMISES`` that makes it a duty; None where every tier must do it.
         play: raises ``Broken`` or ``Unseen``; returns a figure worth showing, or nothing.
     """
 
@@ -65,7 +65,7 @@ def check(registry: list[Check], promise: str | None = None) -> Callable[[Callab
 
 def run_check(made: Check, sandbox: Sandbox) -> CheckResult:
     """Run one check on a stage of its own. Whatever goes wrong in it is a result; only an interrupt goes through."""
-    # A tier that does not say what it promises is held to everything.
+    # A tier that does not say what it promises is checked for everything.
     if made.promise is not None and made.promise not in getattr(sandbox, "promises", PROMISES):
         return CheckResult(made.name, made.duty, "not promised", 0.0, f"{made.promise}: {PROMISES[made.promise]}")
     started = time.perf_counter()
@@ -77,7 +77,7 @@ def run_check(made: Check, sandbox: Sandbox) -> CheckResult:
         verdict, detail = "failed", str(error)
     except Unseen as error:
         verdict, detail = "not checked", str(error)
-    except Exception as error:  # a tier that breaks the check itself has not passed it
+    except Exception as error:  # a check that breaks has not passed
         place = traceback.extract_tb(error.__traceback__)[-1]
         verdict, detail = "failed", f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
     return CheckResult(made.name, made.duty, verdict, time.perf_counter() - started, detail)

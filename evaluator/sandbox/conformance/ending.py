@@ -1,4 +1,4 @@
-"""Checks of the end: everything of a worker is gone, and how it went is told as it was."""
+"""Checks of the end: everything of a worker is gone, and how it went is reported as it was."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _killed_whole(stage: Stage, code: str, processes: int) -> str:
         need(actor.answer(0.2) == "timeout", "the program ended by itself")
         outcome = actor.end()
     need(not outcome.left, f"{len(outcome.left)} of {processes} processes outlived the end of the run")
-    need(outcome.ended.killed and outcome.ended.signal is None, f"our own kill is told as {outcome.ended}")
+    need(outcome.ended.killed and outcome.ended.signal is None, f"our own kill is reported as {outcome.ended}")
     return f"gone {1000 * outcome.end_seconds:.0f} ms after the order"
 
 
@@ -83,13 +83,13 @@ def a_tree_that_keeps_forking_is_killed(stage: Stage) -> str:
 
 
 @check(CHECKS)
-def a_worker_that_exits_leaves_no_daemon(stage: Stage) -> str | None:
-    """When the worker exits by itself, what it started is gone when the end has been told."""
+def a_worker_that_exits_leaves_no_daemon(stage: Stage) -> None:
+    """When the worker exits by itself, what it started is gone when its end has been reported."""
     with stage.cast("if daemon():\n    time.sleep(600)\ntime.sleep(0.3)\nos._exit(0)\n") as actor:
-        need(actor.answer() == "ended", "the channel is not told as ended")
+        need(actor.answer() == "ended", "the channel is not reported as ended")
         outcome = actor.end()
     need(not outcome.left, f"{len(outcome.left)} processes outlived the worker")
-    need(outcome.ended.code == 0, f"an exit with 0 is told as {outcome.ended}")
+    need(outcome.ended.code == 0, f"an exit with 0 is reported as {outcome.ended}")
 
 
 @check(CHECKS)
@@ -99,43 +99,43 @@ def a_daemon_that_holds_channel_and_output_holds_nothing_up(stage: Stage) -> str
         actor.answer(0.5)
         outcome = actor.end()
     need(not outcome.left, f"{len(outcome.left)} processes outlived the worker")
-    need(outcome.ended.code == 3, f"an exit with 3 is told as {outcome.ended}")
+    need(outcome.ended.code == 3, f"an exit with 3 is reported as {outcome.ended}")
     return f"gone {1000 * outcome.end_seconds:.0f} ms after the order"
 
 
 def _death(stage: Stage, code: str) -> Outcome:
     with stage.cast(code) as actor:
-        need(actor.answer() == "ended", "the death of the worker is not told by its channel")
+        need(actor.answer() == "ended", "the death of the worker is not reported by its channel")
         time.sleep(0.1)  # the channel ends a moment before the process does
         return actor.end()
 
 
 @check(CHECKS)
 def a_fast_death_by_signal_is_no_timeout(stage: Stage) -> None:
-    """A worker that a signal ends at once is told with that signal, not as killed by us."""
+    """A worker that a signal ends at once is reported with that signal, not as killed by us."""
     ended = _death(stage, "os.kill(os.getpid(), signal.SIGKILL)\n").ended
-    need(ended.signal == signal.SIGKILL and not ended.killed and ended.code is None, f"SIGKILL by itself is told as {ended}")
+    need(ended.signal == signal.SIGKILL and not ended.killed and ended.code is None, f"SIGKILL by itself is reported as {ended}")
 
 
 @check(CHECKS)
 def a_crash_is_told_with_its_signal(stage: Stage) -> None:
     """A segmentation fault is signal 11 and no exit status."""
     ended = _death(stage, "ctypes.string_at(0)\n").ended
-    need(ended.signal == signal.SIGSEGV and ended.code is None and not ended.killed, f"a segmentation fault is told as {ended}")
+    need(ended.signal == signal.SIGSEGV and ended.code is None and not ended.killed, f"a segmentation fault is reported as {ended}")
 
 
 @check(CHECKS)
 def an_exit_status_is_no_signal(stage: Stage) -> None:
     """An exit with status 139, which shells use for signal 11, stays an exit."""
     ended = _death(stage, "os._exit(139)\n").ended
-    need(ended.code == 139 and ended.signal is None and not ended.killed, f"an exit with 139 is told as {ended}")
+    need(ended.code == 139 and ended.signal is None and not ended.killed, f"an exit with 139 is reported as {ended}")
 
 
 @check(CHECKS)
 def an_exit_with_zero_is_told(stage: Stage) -> None:
-    """A worker that exits with 0 in the middle is told as an exit with 0, not as success and not as killed."""
+    """A worker that exits with 0 in the middle is reported as an exit with 0, not as success and not as killed."""
     ended = _death(stage, "os._exit(0)\n").ended
-    need(ended.code == 0 and ended.signal is None and not ended.killed, f"an exit with 0 is told as {ended}")
+    need(ended.code == 0 and ended.signal is None and not ended.killed, f"an exit with 0 is reported as {ended}")
 
 
 @check(CHECKS)
@@ -146,7 +146,7 @@ def ending_twice_is_ending_once(stage: Stage) -> None:
         time.sleep(0.1)
         first, second = actor.worker.end(), actor.worker.end()
     need(first == second, f"first {first}, then {second}")
-    need(first.code == 7, f"an exit with 7 is told as {first}")
+    need(first.code == 7, f"an exit with 7 is reported as {first}")
 
 
 @check(CHECKS)

@@ -1,4 +1,4 @@
-"""Checks of limits: what breaks one is ended or refused, and told with the figure that broke it."""
+"""Checks of limits: what breaks one is ended or refused, and reported with the figure that broke it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TIGHT = Limits(memory=256 << 20, processes=40, disk=16 << 20, files=500)
 
 
 def _broken(stage: Stage, code: str, *limits: str) -> str:
-    """Play until one of ``limits`` ends it, and see it told with its figure."""
+    """Play until one of ``limits`` ends it, and see it reported with its figure."""
     outcome = stage.play(code, limits=TIGHT)
     breach = outcome.ended.breach
     need(outcome.how == "ended", f"the program {outcome.how}, with {outcome.told}")
-    need(breach is not None, f"the worker's end is told as {outcome.ended}, without a limit")
+    need(breach is not None, f"the worker's end is reported as {outcome.ended}, without a limit")
     assert breach is not None
-    need(breach.limit in limits, f"told as {breach}")
+    need(breach.limit in limits, f"reported as {breach}")
     need(breach.seen >= breach.allowed == getattr(TIGHT, breach.limit), f"the figure is {breach.seen} of {breach.allowed}")
     need(not outcome.left, f"{len(outcome.left)} processes outlived the limit")
     return str(breach)
@@ -33,7 +33,7 @@ def _refused_or_broken(stage: Stage, code: str, limit: str, most: int) -> str:
     breach = outcome.ended.breach
     need(outcome.how in ("ended", "done"), f"the program {outcome.how}: {outcome.message}")
     if outcome.how == "ended":
-        need(breach is not None and breach.limit == limit, f"the worker's end is told as {outcome.ended}")
+        need(breach is not None and breach.limit == limit, f"the worker's end is reported as {outcome.ended}")
         assert breach is not None
         need(breach.seen >= breach.allowed == getattr(TIGHT, limit), f"the figure is {breach.seen} of {breach.allowed}")
         return str(breach)
@@ -162,7 +162,7 @@ def _number_held(outcome: Outcome) -> str:
     # A watch looks twenty times a second, less often on a busy machine; a kernel's own limit lets nothing through.
     need(breach is not None or outcome.how == "done", f"the program {outcome.how}: {outcome.message} {outcome.ended}")
     need(got < 120, f"120 were started where {TIGHT.processes} are allowed")
-    need(breach is None or breach.limit == "processes", f"told as {breach}")
+    need(breach is None or breach.limit == "processes", f"reported as {breach}")
     need(breach is None or breach.seen > breach.allowed == TIGHT.processes, f"the figure is {breach}")
     return f"{breach}" if breach is not None else f"refused after {got}"
 
@@ -245,7 +245,7 @@ def what_is_below_every_limit_is_left_alone(stage: Stage) -> str:
     """
     outcome = stage.play(code, limits=TIGHT)
     _held_by(outcome)
-    need(outcome.ended.breach is None, f"told as {outcome.ended.breach}")
+    need(outcome.ended.breach is None, f"reported as {outcome.ended.breach}")
     return "alive"
 
 

@@ -37,15 +37,15 @@ def an_error_of_the_import_is_told(stage: Stage) -> None:
     """An exception in the submission's import comes back with its type and message, and so does SystemExit."""
     for code, text in (("raise ValueError('a bad day')", "a bad day"), ("sys.exit('leaving')", "leaving")):
         outcome = stage.play(code)
-        need(outcome.how == "failed" and text in outcome.message, f"it is told as {outcome.how}: {outcome.message}")
+        need(outcome.how == "failed" and text in outcome.message, f"it is reported as {outcome.how}: {outcome.message}")
 
 
 @check(CHECKS)
 def a_closed_channel_is_told(stage: Stage) -> None:
-    """A worker that closes its channel and lives on is told as an ended channel, and is ended."""
+    """A worker that closes its channel and lives on is reported as an ended channel, and is ended."""
     outcome = stage.play(CHANNEL + "os.close(CHANNEL)\ntime.sleep(600)\n", seconds=30)
     need(outcome.how == "ended", f"the program {outcome.how}: {outcome.message}")
-    need(outcome.ended.killed and not outcome.left, f"its end is told as {outcome.ended}")
+    need(outcome.ended.killed and not outcome.left, f"its end is reported as {outcome.ended}")
 
 
 @check(CHECKS)
@@ -90,7 +90,7 @@ def a_worker_that_does_not_read_is_bounded(stage: Stage) -> None:
 
 @check(CHECKS)
 def sending_to_a_dead_worker_is_told(stage: Stage) -> None:
-    """Sending to a worker that is gone is told as an ended channel; no signal reaches the evaluator."""
+    """Sending to a worker that is gone is reported as an ended channel; no signal reaches the evaluator."""
     with stage.cast("os.kill(os.getpid(), 9)") as actor:
         actor.answer()
         time.sleep(0.1)
@@ -151,12 +151,12 @@ def output_of_any_bytes_is_text(stage: Stage) -> None:
 
 @check(CHECKS)
 def a_worker_that_is_killed_from_outside_is_told(stage: Stage) -> None:
-    """The evaluator survives it that something else kills the worker, and is told the signal."""
+    """The evaluator survives it that something else kills the worker, and learns the signal."""
     with stage.cast("time.sleep(600)") as actor:
         actor.await_processes(1)
         for pid in marked(actor.mark):
             os.kill(pid, 9)
-        need(actor.answer() == "ended", "the death is not told by the channel")
+        need(actor.answer() == "ended", "the death is not reported by the channel")
         time.sleep(0.1)
         ended = actor.end().ended
-    need(ended.signal == 9 and not ended.killed, f"it is told as {ended}")
+    need(ended.signal == 9 and not ended.killed, f"it is reported as {ended}")

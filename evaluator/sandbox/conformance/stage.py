@@ -1,8 +1,8 @@
 """Where a check plays: a worker of the tier under test, a small program in the role of the submission, and a look from outside.
 
-The program runs while the worker imports it, which needs nothing of the kit but the worker itself. It speaks by ``tell(value)``,
-which the worker's log carries. Every process of it bears a mark in its name, so that it is found from outside whatever session,
-parent or namespace it has moved to.
+The program runs while the worker imports it, which needs nothing of the kit but the worker itself: the order to load names no
+track, so no class is looked for. It speaks by ``tell(value)``, which the worker's log carries. Every process of it bears a mark in
+its name, so that it is found from outside whatever session, parent or namespace it has moved to.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import secrets
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
 
 PATIENCE = 60.0
-"""Seconds after which a thing that should have happened has not. Generous: nothing is measured by it."""
+"""Seconds after which what should have happened counts as not happening. Generous: nothing is measured by it."""
 SMALL = Limits(memory=512 << 20, processes=64, disk=32 << 20, files=2_000)
 
 PRELUDE = """
@@ -52,11 +52,6 @@ def attempt(action):
 MARK = {mark!r}
 if sys.platform.startswith("linux"):
     ctypes.CDLL(None).prctl(15, MARK.encode(), 0, 0, 0)
-"""
-CLASS = """
-from run import ZEWDPCBaseRun
-class Play(ZEWDPCBaseRun):
-    pass
 """
 
 
@@ -96,7 +91,7 @@ class Outcome:
     scratch: Path
 
     def only(self) -> Any:
-        """The one thing that was told."""
+        """What the program told, where it told exactly one value."""
         need(len(self.told) == 1, f"the program told {len(self.told)} things; it {self.how}: {self.message} {self.log[-300:]!r}")
         return self.told[0]
 
@@ -155,7 +150,7 @@ class Stage:
 
     Args:
         sandbox: the tier under test.
-        folder: an empty folder of one's own for what the workers are given, and for a file that they must not see.
+        folder: an empty folder for what the workers are given, and for a file that they must not see.
     """
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
@@ -186,7 +181,7 @@ class Stage:
             try:
                 worker = self.sandbox.start(replace(spec, **given))
                 names = {"images": worker.seen(self.images), "submission": worker.seen(submission)}
-                text = PRELUDE.replace("{mark!r}", repr(mark)) + places.format(**names) + textwrap.dedent(code) + CLASS
+                text = PRELUDE.replace("{mark!r}", repr(mark)) + places.format(**names) + textwrap.dedent(code)
                 (submission / "run.py").write_text(text)
                 actor = Actor(worker, scratch, mark)
                 _greet(worker)
@@ -197,7 +192,7 @@ class Stage:
                 if worker is not None:
                     worker.end()
                     worker.log()
-                _sweep_up(mark)  # a tier that lets something live on is told on by its check, and must not litter this machine
+                _sweep_up(mark)  # a process that a tier lets live is reported by its check, and must not stay on this machine
 
     def play(self, code: str, seconds: float = PATIENCE, **options: Any) -> Outcome:
         """Have ``code`` imported, wait at most ``seconds`` for the answer, end the worker."""
@@ -246,11 +241,3 @@ def _stats() -> Iterator[tuple[int, bytes]]:
         if name.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
                 yield int(name), file.read()
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Wait for ``condition``; ``Broken`` says that ``what`` did not come about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        need(time.monotonic() < deadline, f"{what}: not within {seconds:g} s")
-        time.sleep(0.02)

@@ -17,10 +17,9 @@ from evaluator.errors import TrainingError
 from evaluator.training import device as devices
 from evaluator.training.augment import transform
 from evaluator.training.cpu.folding import forward_only
-from evaluator.training.inputs import Logits, augmentation_draws
+from evaluator.training.inputs import Job, Logits, augmentation_draws
 from evaluator.training.memory import halving
 from evaluator.training.network import features, head
-from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import checked, evaluating
 
 BATCH_SIZES = {"cpu": 64, "cuda": 256}
@@ -31,36 +30,26 @@ class Embeddings:
     """Items as embeddings on ``where``, float32: (views, kept, d) with augmentation, (items, d) without.
 
     Args:
-        images: uint8 (n, S, S, 3), on ``where`` or on the CPU. ``kept`` are trained on, ``held_out`` are not.
+        job: its ``images`` are uint8 (n, S, S, 3).
+        model: with a head that may change while the features stay as they are.
         progress: called with the share of the views that are done.
 
     Raises:
         TrainingError: an embedding is not finite, or not one image fits into memory.
     """
 
-    def __init__(
-        self,
-        recipe: Pipeline,
-        model: nn.Module,
-        images: Tensor,
-        where: torch.device,
-        number_format: str,
-        kept: np.ndarray,
-        held_out: np.ndarray,
-        seed: int,
-        progress: Callable[[float], None],
-    ) -> None:
-        self.recipe, self.model, self.images, self.where = recipe, model, images, where
-        self.number_format, self.kept = number_format, kept
+    def __init__(self, job: Job, model: nn.Module, progress: Callable[[float], None]) -> None:
+        self.job, self.model = job, model
+        recipe, kept, held_out = job.recipe, job.kept, job.held_out
         # The features stay as they are for the whole training, so one twin serves all views.
-        self._frozen = forward_only(model) if where.type == "cpu" else model
+        self._frozen = forward_only(model) if job.where.type == "cpu" else model
         self._plain: dict[bytes, Tensor] = {}
         total = recipe.embedding_views + (len(held_out) > 0)
         if len(held_out):
             self._without_augmentation(held_out)
             progress(1 / total)
         for view in range(recipe.embedding_views):
-            draws = augmentation_draws(seed, view, len(kept)) if recipe.augmentation.on else None
+            draws = augmentation_draws(job.seed, view, len(kept)) if recipe.augmentation.on else None
             found = self._embedded(kept, draws)
             if view == 0:
                 self._views = found.new_empty(recipe.embedding_views, *found.shape)
@@ -77,7 +66,7 @@ class Embeddings:
     def epoch(self, number: int, order: np.ndarray) -> Logits:
         """The logits of epoch ``number`` (from 0), whose items are ``kept[order]``."""
         # A copy, since a dropout may work in place.
-        embedded = self._views[number % len(self._views)][torch.from_numpy(order).to(self.where)]
+        embedded = self._views[number % len(self._views)][torch.from_numpy(order).to(self.job.where)]
         return lambda start, stop: head(self.model, embedded[start:stop])
 
     def probabilities(self, items: np.ndarray) -> np.ndarray:
@@ -93,25 +82,26 @@ class Embeddings:
         return self._plain[known]
 
     def _embedded(self, items: np.ndarray, draws: np.ndarray | None) -> Tensor:
-        rows = torch.from_numpy(items).to(self.images.device)
-        changes = None if draws is None else torch.from_numpy(draws).to(self.where)
+        job = self.job
+        rows = torch.from_numpy(items).to(job.images.device)
+        changes = None if draws is None else torch.from_numpy(draws).to(job.where)
 
         def embed(size: int) -> Tensor:
             parts = []
             for start in range(0, len(rows), size):
-                batch = self.images[rows[start : start + size]].to(self.where, non_blocking=True)
-                x = transform(batch, self.recipe, None if changes is None else changes[start : start + size])
-                with devices.autocast(self.where, self.number_format):
+                batch = job.images[rows[start : start + size]].to(job.where, non_blocking=True)
+                x = transform(batch, job.recipe, None if changes is None else changes[start : start + size])
+                with devices.autocast(job.where, job.number_format):
                     parts.append(features(self._frozen, x.contiguous(memory_format=torch.channels_last)).float())
             return torch.cat(parts)
 
         with evaluating(self._frozen), torch.inference_mode():
-            found = halving(embed, BATCH_SIZES[self.where.type])
+            found = halving(embed, BATCH_SIZES[job.where.type])
             finite = torch.isfinite(found).all(dim=1).cpu().numpy()
         if not finite.all():
             raise TrainingError(
-                f"the embedding of item {items[np.argmin(finite)]} is not finite in {self.number_format}, pipeline "
-                f"{self.recipe.name!r}; expected numbers. Check its weights ({self.recipe.weights}), or set precision to float32"
+                f"the embedding of item {items[np.argmin(finite)]} is not finite in {job.number_format}, pipeline "
+                f"{job.recipe.name!r}; expected numbers. Check its weights ({job.recipe.weights}), or set precision to float32"
             )
         # A tensor of inference mode cannot take part in training; its copy can.
         return found.clone()

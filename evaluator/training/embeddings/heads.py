@@ -14,13 +14,14 @@ import numpy as np
 import torch
 
 from evaluator.errors import DataError
-from evaluator.seeds import generator, short
+from evaluator.seeds import short
 from evaluator.training import device as devices
 from evaluator.training.attempt import Attempt
 from evaluator.training.embeddings.inputs import HeadAlone, head_probabilities
+from evaluator.training.inputs import Job
+from evaluator.training.optimiser import portions
 from evaluator.training.pipeline import Pipeline
-from evaluator.training.schedule import portions
-from evaluator.training.split import stratified_share
+from evaluator.training.split import validation_split
 from evaluator.training.trained import Trained
 
 
@@ -60,9 +61,8 @@ def train_head(
             f"the embeddings are {embeddings.dtype} {embeddings.shape}, the labels {labels.shape}; give float32 (n, d) and (n, k)"
         )
     where = devices.resolve(device)
-    kept, held_out = stratified_share(labels, pipeline.validation_share, generator(seed, "validation split"))
-    if len(kept) < 2:
-        raise DataError(f"{len(labels)} items leave {len(kept)} to train on; give at least 2, or a smaller validation_share")
+    kept, held_out = validation_split(labels, pipeline.validation_share, seed)
+    number_format = devices.number_format(where, pipeline.precision)
     micro_batch = max(stop - start for start, stop in portions(len(kept), pipeline.batch_size))
     with (
         devices.threads(threads) as used,
@@ -71,19 +71,9 @@ def train_head(
         devices.random_state(where, short(seed, "regularisation")),
     ):
         devices.start_of_peak(where)
-        attempt = Attempt(
-            pipeline,
-            HeadAlone(embeddings.shape[1], labels.shape[1], pipeline.dropout).to(where),
-            torch.tensor(embeddings, device=where),
-            labels,
-            kept,
-            held_out,
-            where=where,
-            number_format=devices.number_format(where, pipeline.precision),
-            micro_batch=micro_batch,
-            seed=seed,
-            progress=progress or (lambda share: None),
-        )
+        head = HeadAlone(embeddings.shape[1], labels.shape[1], pipeline.dropout).to(where)
+        job = Job(pipeline, torch.tensor(embeddings, device=where), labels, kept, held_out, seed, where, number_format)
+        attempt = Attempt(job, head, micro_batch, progress or (lambda share: None))
         thresholds = attempt.run(lambda attempt: None)
         peak = devices.peak_memory(where)
     return Trained(
@@ -99,7 +89,7 @@ def train_head(
         device=str(where),
         threads=used,
         seed=seed,
-        precision=devices.number_format(where, pipeline.precision),
+        precision=number_format,
         micro_batch=micro_batch,
         peak_memory=peak,
         timings=attempt.timings,

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from evaluator.errors import TrainingError
 from evaluator.training.network import build_network
+from evaluator.training.optimiser import rate_at
+from evaluator.training.pipeline import IMAGENET_MEAN, IMAGENET_STD
 from evaluator.training.pretraining import primitives
 from evaluator.training.pretraining.spec import PretrainSpec
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, so that the pipelines normalise both kinds of weights alike
 
 
 class Run:
@@ -40,8 +40,9 @@ class Run:
         plain = [p for p in self.model.parameters() if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), fused=device.type == "cuda")
-        self.mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255.0
-        self.scale = 1.0 / (torch.tensor(STD, device=device).view(1, 3, 1, 1) * 255.0)
+        # ImageNet's normalisation, so that the pipelines normalise both kinds of weights alike.
+        self.mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1) * 255.0
+        self.scale = 1.0 / (torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1) * 255.0)
         self.forward: nn.Module | Callable[[Tensor], Tensor] = self.model
         self.compiled = compiled and self._compile()
         if device.type == "cuda" and not self.compiled:
@@ -65,7 +66,7 @@ class Run:
                     if done >= 1.0 and self.step > 0:
                         break
                 for group in self.optimizer.param_groups:
-                    group["lr"] = spec.learning_rate * rate(min(done, 1.0), spec.warm_up)
+                    group["lr"] = spec.learning_rate * rate_at(min(done, 1.0), spec.warm_up)
                 images, labels = self._batch(self.step)
                 loss = self._loss(images, labels)
                 loss.backward()
@@ -188,10 +189,3 @@ class Run:
             self.optimizer.zero_grad(set_to_none=True)
         self.progress(f"compiled in {time.monotonic() - began:.0f} s")
         return True
-
-
-def rate(done: float, warm_up: float) -> float:
-    """Share of the peak learning rate at ``done`` (0..1) of the run: a line up to 1, then half a cosine down to 0."""
-    if done < warm_up:
-        return max(done, 1e-3 * warm_up) / warm_up
-    return 0.5 * (1.0 + math.cos(math.pi * (done - warm_up) / (1.0 - warm_up)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from evaluator.errors import ConfigurationError
-from evaluator.training.network import ARCHITECTURES, TIMM_PREFIX
+from evaluator.training.pipeline import ARCHITECTURES, PROCEDURAL_ARCHITECTURE, TIMM_PREFIX
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class PretrainSpec:
         held_out: images of the final figures; a quarter of them is used on the way.
     """
 
-    architecture: str = "efficientnet_b4"
+    architecture: str = PROCEDURAL_ARCHITECTURE
     size: int = 64
     images: int = 6_000_000
     batch_size: int = 1024

@@ -1,0 +1,112 @@
+"""``python -m evaluator results``: what is stored, as a list, in detail, as a table, and what of it can be removed.
+
+python -m evaluator results list
+python -m evaluator results show 3f2a
+python -m evaluator results export cells.csv
+python -m evaluator results clean --partial --older-than 30          a preview; --yes removes
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from evaluator.cli.tracks import TRACKS
+from evaluator.places import RESULTS
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``results`` to the command line."""
+    verb = subparsers.add_parser(
+        "results",
+        help="list, show, export and clean what is stored",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = verb.add_subparsers(dest="action", required=True)
+    listed = actions.add_parser("list", help="what is there, with sizes and dates")
+    show = actions.add_parser("show", help="one cell: its spec, figures and verdict")
+    show.add_argument("cell", help="the beginning of its hash, as results list or a table names it")
+    export = actions.add_parser("export", help="a table with a row per cell and all metrics")
+    export.add_argument("file", type=Path, help="ends in .csv or .parquet (which needs pyarrow)")
+    clean = actions.add_parser("clean", help="remove what is not needed any more; a preview unless --yes is given")
+    clean.add_argument("--partial", action="store_true", help="states of trainings that have not ended (up to 200 MB each)")
+    clean.add_argument("--failed", action="store_true", help="cells without a score")
+    clean.add_argument("--damaged", action="store_true", help="files that were set aside because they are damaged")
+    clean.add_argument("--replaced", action="store_true", help="cells in whose place those of other library versions came")
+    clean.add_argument("--older-than", type=float, metavar="DAYS", help="everything that has not changed for so many days")
+    clean.add_argument("--yes", action="store_true", help="remove it; without this nothing is removed")
+    for action in (listed, show, export, clean):
+        action.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb; 0, or 1 where something could not be removed."""
+    return {"list": _list, "show": _show, "export": _export, "clean": _clean}[args.action](args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from evaluator.history.inventory import inventory
+    from evaluator.report.stored import show_inventory
+
+    things, index = inventory(args.out, TRACKS)
+    show_inventory(Console(), things, index)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from evaluator.errors import ConfigurationError
+    from evaluator.history.store import read_cells
+    from evaluator.report.stored import show_cell
+
+    matching = [(p, cell, why) for p, cell, why in read_cells(args.out, TRACKS) if p.name.startswith(args.cell)]
+    if len(matching) != 1:
+        seen = f"{len(matching)} cells begin so" if matching else "no cell begins so"
+        raise ConfigurationError(f"the cell {args.cell!r}: {seen} in {args.out}; `results list` and tables name cells")
+    path, cell, why = matching[0]
+    if cell is None:
+        raise ConfigurationError(f"{path} {why}")
+    track = TRACKS.of(cell["spec"])
+    assert track is not None  # the reader has told
+    show_cell(Console(), cell, track)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from evaluator.history.export import rows, write_table
+
+    table, damaged = rows(args.out, TRACKS)
+    for line in damaged:
+        print(f"warning: {line}; it is not in the table", file=sys.stderr)
+    print(f"{write_table(args.file, table)} cells: {args.file}")
+    return 0
+
+
+def _clean(args: argparse.Namespace) -> int:
+    import time
+
+    from rich.console import Console
+
+    from evaluator.history.inventory import Choice, amount, inventory, remove
+    from evaluator.report.stored import show_things
+
+    choice = Choice(args.partial, args.failed, args.damaged, args.replaced, args.older_than)
+    things, _ = inventory(args.out, TRACKS)
+    chosen = [thing for thing in things if choice.takes(thing, time.time())]
+    console = Console()
+    show_things(console, chosen)
+    total: Any = amount(sum(thing.size for thing in chosen))
+    if not args.yes:
+        console.print(f"{len(chosen)} would be removed, {total}; nothing was. The same with --yes removes them.")
+        return 0
+    failed = remove(chosen)
+    for line in failed:
+        print(f"warning: {line}", file=sys.stderr)
+    console.print(f"{len(chosen) - len(failed)} removed, {total}.")
+    return 1 if failed else 0

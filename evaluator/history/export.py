@@ -1,0 +1,96 @@
+"""Stored cells as one table, a row per cell, for pandas and the like."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evaluator.errors import ConfigurationError
+from evaluator.files import write_bytes
+from evaluator.history.store import read_cells
+from evaluator.track import ROW_READS, Track, Tracks, computed_by, row_of
+
+ENDINGS = (".csv", ".parquet")
+SPEC = ("root_seed", "weights", "worker_threads", "version")
+"""Fields of a spec that stand in the table beside those of a row of the index."""
+
+
+def rows(root: Path, tracks: Tracks) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every stored cell as a flat row, and the files that hold none, a line each.
+
+    Metrics that are tables of their own (F1 by class) have a column for each of their members.
+
+    Raises:
+        ConfigurationError: there is no such folder of results.
+    """
+    reads = {*ROW_READS, "fit_to_submit", "fingerprint", "isolation", "busy", *(name for t in tracks for name in t.figure_members)}
+    found, damaged = [], []
+    for path, cell, why in read_cells(root, tracks, reads):
+        if cell is None:
+            damaged.append(f"{path.name} {why}")
+            continue
+        track = tracks.of(cell["spec"])
+        assert track is not None  # the reader has told
+        found.append(_row(track, cell))
+    return found, damaged
+
+
+def _row(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
+    spec, row = cell["spec"], row_of(track, cell)
+    figures, metrics = row.pop("figures"), cell["metrics"] or {}
+    del row["metrics"], row["versions"]
+    own = {name: spec.get(name) for name in (*track.spec_rules, *track.circumstances, *SPEC)}
+    flat = row | own | {f"{track.name}_{name}": value for name, value in figures.items()}
+    flat |= {"fit_to_submit": cell["fit_to_submit"], "fingerprint": cell["fingerprint"], "busy": cell["busy"] or ""}
+    flat |= {"limited_by": (cell["isolation"] or {}).get("limited_by", "")}
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}_{member}": of for member, of in value.items()}
+        else:
+            flat[name] = value
+    versions = cell["versions"] or {}
+    chosen = computed_by(versions) | {name: versions[name] for name in ("kit", "processor") if name in versions}
+    return flat | {f"version_of_{name}": value for name, value in chosen.items()}
+
+
+def write_table(path: Path, table: Iterable[Mapping[str, Any]]) -> int:
+    """Write rows as CSV or Parquet, by the ending of the name; the number of rows. Missing values are empty, or null.
+
+    Raises:
+        ConfigurationError: another ending, Parquet without pyarrow, or a file that cannot be written.
+    """
+    if path.suffix not in ENDINGS:
+        raise ConfigurationError(f"{path}: the table is written as {' or '.join(ENDINGS)}; name a file that ends so")
+    listed = list(table)
+    names = list(dict.fromkeys(name for row in listed for name in row))
+    content = _parquet(names, listed) if path.suffix == ".parquet" else _csv(names, listed)
+    try:
+        write_bytes(path, content)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file") from error
+    return len(listed)
+
+
+def _csv(names: list[str], listed: list[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(listed)
+    return text.getvalue().encode()
+
+
+def _parquet(names: list[str], listed: list[Mapping[str, Any]]) -> bytes:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ConfigurationError(
+            "a .parquet table needs pyarrow, which is not installed; pip install -r requirements-tables.txt, or write .csv"
+        ) from None
+    sink = io.BytesIO()
+    columns = {name: [row.get(name) for row in listed] for name in names}
+    pyarrow.parquet.write_table(pyarrow.table(columns), sink)
+    return sink.getvalue()

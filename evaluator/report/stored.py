@@ -1,0 +1,90 @@
+"""What is stored, in the terminal: a folder of results by kind and by group of cells, single files, one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evaluator.history.index import Index
+from evaluator.history.inventory import KINDS, Thing, age, amount
+from evaluator.report.format import printable
+from evaluator.track import Track
+
+MANY = 40
+"""Files that are shown one by one; more are counted."""
+
+
+def show_inventory(console: Console, things: Sequence[Thing], index: Index) -> None:
+    """Counts, sizes and ages by kind; then scores of the cells by what they are of."""
+    table = Table(title="what is stored", title_justify="left", box=None, pad_edge=False)
+    for name in ("kind", "number", "size", "oldest", "newest"):
+        table.add_column(name, justify="left" if name == "kind" else "right")
+    for kind in KINDS:
+        of = [thing for thing in things if thing.kind == kind]
+        if of:
+            oldest, newest = min(thing.changed for thing in of), max(thing.changed for thing in of)
+            table.add_row(kind, str(len(of)), amount(sum(t.size for t in of)), f"{age(oldest)} ago", f"{age(newest)} ago")
+    console.print(table)
+    changed = {thing.path.stem: thing.changed for thing in things if thing.kind == "cell"}
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in index.cells.values():
+        what = f"{row['track']}: {row['profile']}, {row['pipeline']}, {row['score_split']}"
+        groups.setdefault((f"{row['submission']} ({row['submission_digest'][:8]})", what), []).append(row)
+    cells = Table(title="cells", title_justify="left", box=None, pad_edge=False)
+    for name in ("submission", "track: profile, pipeline, split", "cells", "failed", "last", "its name"):
+        cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold")
+    for (submission, what), rows in sorted(groups.items()):
+        last = max(rows, key=lambda row: changed.get(row["cell"], 0.0))
+        failed = sum(not row["scored"] for row in rows)
+        when = f"{age(changed[last['cell']])} ago" if last["cell"] in changed else "-"
+        cells.add_row(printable(submission), printable(what), str(len(rows)), str(failed or "-"), when, last["cell"][:8])
+    if groups:
+        console.print()
+        console.print(cells)
+    for line in index.damaged:
+        console.print(Text(f"  not readable: {printable(line)}", style="red"))
+
+
+def show_things(console: Console, things: Sequence[Thing]) -> None:
+    """Files one by one, the first ``MANY`` of them."""
+    for thing in things[:MANY]:
+        console.print(
+            Text(f"{thing.kind}: {printable(str(thing.path))}, {amount(thing.size)}, {age(thing.changed)} old"), soft_wrap=True
+        )
+    if len(things) > MANY:
+        console.print(f"and {len(things) - MANY} more")
+
+
+def show_cell(console: Console, cell: Mapping[str, Any], track: Track) -> None:
+    """What a cell is of, what came of it, and what computed it."""
+    spec = cell["spec"]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    rows = [
+        ("cell", cell["cell"]),
+        ("track", spec["track"]),
+        ("submission", f"{spec['submission']} ({spec['submission_digest'][:12]})"),
+        ("profile", f"{spec['profile']['name']} of {spec['profile']['round']['name']}"),
+        (track.task_word, f"{spec['task']}, seed {spec['seed']} (root {spec['root_seed']})"),
+        ("pipeline", f"{spec['pipeline']['name']}, {spec['device']}, {spec['threads']} threads; scored on {spec['score_split']}"),
+        *((name.replace("_", " "), str(spec[name])) for name in track.spec_rules),
+        ("isolation", f"{spec['tier']} (limits by {(cell['isolation'] or {}).get('limited_by') or 'unknown'})"),
+        ("verdict", cell["verdict"] + (f": {cell['reason']}" if cell["reason"] else "")),
+        ("fit to submit", "yes" if cell["fit_to_submit"] else "no"),
+    ]
+    for name, value in (cell["metrics"] or {}).items():
+        shown = ", ".join(f"{k} {v:.3f}" for k, v in value.items()) if isinstance(value, Mapping) else f"{value:.6g}"
+        rows.append((name.replace("_", " "), shown))
+    rows += [(name.replace("_", " "), str(value)) for name, value in track.figures(cell).items()]
+    rows += [(f"phase {p['name']}", f"{p['verdict']}, {p['seconds']:.1f} of {p['allowed']:.4g} s") for p in cell["phases"]]
+    rows.append(("versions", ", ".join(f"{name} {value}" for name, value in (cell["versions"] or {}).items())))
+    if cell.get("busy"):
+        rows.append(("machine", f"busy: {cell['busy']}"))
+    for label, text in rows:
+        table.add_row(label, Text(printable(text)))
+    console.print(table)

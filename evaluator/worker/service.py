@@ -1,0 +1,209 @@
+"""The worker's service loop: waits for orders on the channel, runs the participant's hooks, and answers.
+
+Orders: ``load``, ``phase``, ``save``, ``load_state``, ``exit``. What a phase is given and what its answer says is the track's part,
+named in the order to load.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from evaluator.worker.channel import ChannelClosed, WorkerChannel
+from evaluator.worker.loader import find_class, load_entry
+from evaluator.worker.phases import keywords_for
+from evaluator.worker.tracks import TRACKS
+
+MESSAGE_CAP = 2_000
+TRACEBACK_CAP = 16_000
+
+
+Answer = tuple[dict[str, Any], bytes]
+"""A message to the evaluator, and its binary part."""
+
+
+class Track:
+    """The hooks of one track. Subclassed once per track; one object per worker.
+
+    A hook in ``hooks`` has a method of the same name here, ``(order, arrays) -> Answer``, that calls it: ``order`` is the
+    evaluator's message, ``arrays`` what came with it by name.
+
+    Attributes:
+        hooks: names of the methods that a submission's class must have; the phases.
+        marker: the hook by which the submission's class is found.
+        interface: the kit's module that participants import their base class from.
+        base: name of that base class.
+        aliases: per argument that a hook is offered, the names under which a hook may ask for it.
+    """
+
+    hooks: ClassVar[tuple[str, ...]]
+    marker: ClassVar[str]
+    interface: ClassVar[str]
+    base: ClassVar[str]
+    aliases: ClassVar[Mapping[str, tuple[str, ...]]]
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    def run(self, hook: str, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> Answer:
+        """Run one phase.
+
+        Raises:
+            ValueError: the track has no such hook.
+        """
+        if hook not in self.hooks:
+            raise ValueError(f"there is no phase {hook!r}; the phases are {', '.join(self.hooks)}")
+        return getattr(self, hook)(order, arrays)
+
+
+def track_named(name: str, tracks: Mapping[str, str] = TRACKS) -> type[Track]:
+    """The track of a name in the table.
+
+    Raises:
+        ValueError: the table has no such name.
+    """
+    if name not in tracks:
+        raise ValueError(f"there is no track {name!r}; known: {', '.join(tracks)}")
+    return importlib.import_module(tracks[name]).TRACK
+
+
+class Service:
+    """One participant's object and the orders it is given.
+
+    Args:
+        channel: to the evaluator.
+        tracks: module of every track that can be named in the order to load.
+
+    Attributes:
+        clock_was_read: a hook of the participant has been given the time it has.
+    """
+
+    def __init__(self, channel: WorkerChannel, tracks: Mapping[str, str] = TRACKS) -> None:
+        self.channel = channel
+        self.participant: Any = None
+        self.clock_was_read = False
+        self._tracks = tracks
+        self._track: Track | None = None
+
+    def serve(self) -> None:
+        """Answer orders until ``exit``.
+
+        Raises:
+            ChannelClosed: the evaluator has closed the channel.
+        """
+        self.channel.send({"t": "hello", "pid": os.getpid(), "numpy": np.__version__, "python": sys.version.split()[0]})
+        while True:
+            order, blob = self.channel.receive()
+            if order["t"] == "exit":
+                return
+            try:
+                answer, payload = getattr(self, "on_" + order["t"])(order, blob)
+            except ChannelClosed:
+                raise
+            except BaseException as error:  # SystemExit and KeyboardInterrupt of a participant are results too
+                answer, payload = _failure(error), b""
+            if os.getpid() != self.channel.pid:
+                # A forked child that came back from the participant's code; the channel is its parent's.
+                os._exit(0)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            self.channel.send(answer, payload)
+
+    def on_load(self, order: dict[str, Any], _: bytes) -> Answer:
+        """Import the submission; where the order names a track, make the participant's object."""
+        path = Path(order["submission"])
+        if "track" not in order:
+            load_entry(path)
+            return {"t": "done"}, b""
+        track = track_named(order["track"], self._tracks)
+        self._track = track(self)
+        chosen = find_class(load_entry(path), path if path.is_dir() else path.parent, track.marker, track.base, track.interface)
+        self.participant = chosen()
+        missing = [hook for hook in track.hooks if not callable(getattr(self.participant, hook, None))]
+        if missing:
+            raise TypeError(f"{chosen.__name__} has no {', '.join(missing)}; it needs the methods {', '.join(track.hooks)}")
+        return {
+            "t": "done",
+            "class": chosen.__name__,
+            "saves": callable(getattr(self.participant, "save_checkpoint", None)),
+            "loads": callable(getattr(self.participant, "load_checkpoint", None)),
+        }, b""
+
+    def on_phase(self, order: dict[str, Any], blob: bytes) -> Answer:
+        """Run one of the track's phases."""
+        if self._track is None:
+            raise RuntimeError("a phase was ordered before a submission was loaded")
+        return self._track.run(order["name"], order, _arrays(order.get("arrays", []), blob))
+
+    def on_save(self, order: dict[str, Any], _: bytes) -> Answer:
+        """Let the participant write a checkpoint."""
+        _with_path(self.participant.save_checkpoint, order["path"])
+        return {"t": "done"}, b""
+
+    def on_load_state(self, order: dict[str, Any], _: bytes) -> Answer:
+        """Let the participant read its checkpoint back."""
+        _with_path(self.participant.load_checkpoint, order["path"])
+        return {"t": "done"}, b""
+
+    def call(self, hook: str, order: dict[str, Any], **offered: Any) -> Any:
+        """Call a hook of the participant with those of ``offered`` that it accepts; its return value.
+
+        Every hook is offered ``time_available``, ``register_progress`` and ``seed`` besides.
+
+        Raises:
+            SignatureMismatch: it needs something that is not on offer. Whatever the participant's code raises goes through.
+        """
+        assert self._track is not None
+        offered |= {"time_available": order["seconds"], "register_progress": self._progress, "seed": order["seed"]}
+        bound = getattr(self.participant, hook)
+        chosen = keywords_for(bound, offered, self._track.aliases)
+        # The kit's own empty hooks take the time as well, and do nothing with it.
+        if getattr(bound, "__module__", None) != self._track.interface:
+            names = self._track.aliases.get("time_available", ("time_available",))
+            self.clock_was_read |= any(name in chosen for name in names)
+        return bound(**chosen)
+
+    def _progress(self, fraction: float = 0.0, *_: Any, **__: Any) -> None:
+        """Tell the evaluator how much of the phase is done, 0 to 1. Never raises, whatever it is given."""
+        try:
+            value = float(fraction)
+        except Exception:  # a progress line is not worth a phase
+            return
+        if os.getpid() == self.channel.pid and value == value:
+            self.channel.send({"t": "progress", "fraction": min(1.0, max(0.0, value))})
+
+
+def _with_path(hook: Any, folder: str) -> None:
+    # Submissions differ in whether the path is a folder or a file; a hook that opens the folder as a file gets a file in it.
+    try:
+        hook(folder)
+    except IsADirectoryError:
+        hook(str(Path(folder) / "checkpoint"))
+    except (RuntimeError, OSError) as error:
+        if "is a directory" not in str(error).lower() and not isinstance(error, PermissionError):
+            raise
+        hook(str(Path(folder) / "checkpoint"))
+
+
+def _arrays(layout: list[list[Any]], blob: bytes) -> dict[str, np.ndarray]:
+    arrays, offset = {}, 0
+    for name, dtype, count in layout:
+        arrays[name] = np.frombuffer(blob, dtype, count=count, offset=offset)
+        offset += arrays[name].nbytes
+    return arrays
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    try:
+        message = str(error)
+        trace = "".join(traceback.format_exception(error))
+    except Exception as second:  # an exception whose own __str__ raises
+        message, trace = f"(its message cannot be shown: {type(second).__name__})", ""
+    return {"t": "failed", "error": type(error).__name__[:200], "message": message[:MESSAGE_CAP], "trace": trace[-TRACEBACK_CAP:]}

@@ -1,0 +1,223 @@
+"""The text of the page of results, from the committed cells alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.pages import table as markdown
+from evaluator.history.groups import Condition, sort_cells
+from evaluator.report.comparison import Asked, comparison_report
+from evaluator.report.comparison_tables import (
+    Block,
+    area_blocks,
+    matrix_blocks,
+    notes,
+    overall_block,
+    plan_blocks,
+)
+from experiments.columns import unpack
+from experiments.summary import Table, overall, sentences, titles
+from experiments.tables import agreement, by_pair, glance, public_less_hidden, tau_text
+
+COMMAND = "python -m experiments"
+PROXY = "**Scores of a proxy** (frozen embeddings and a linear head). No table mixes them with scores of a full training."
+READING = f"""\
+## How to read it, and how to make it again
+
+- Everything is paired by seed: same splits and initial weights for every strategy. Brackets are 95 % t intervals over seeds.
+- **better** and **worse**: the interval excludes 0, and the paired t-test's p is below 0.05 after Holm's correction over the
+  strategies of a condition (over the pairs) or of a pair. Anything else is noise. Conditions are not corrected for each other.
+- **The data set is the same for all seeds.** An interval says what other seeds would give on these images, not what other images
+  would give. A difference that appears on only one of the two splits may be due to these images.
+- The floor is `random`; the ceiling is `full_pool` with a budget for the whole pool. The ceiling is in no test and no ranking.
+- `{COMMAND} --run` runs what is missing of `experiments/sweeps/*.toml`, also after an interruption, gathers the cells, and
+  writes the files of cells, this page and its pictures. `experiments/columns.py` explains the keys of the files.
+- `{COMMAND} --check` says whether this page and its pictures are those of the committed cells."""
+TITLES = {False: "Full training", True: "The proxy"}
+PICTURES = {
+    (False, "differences"): "full-differences.svg",
+    (False, "curves"): "full-curves.svg",
+    (True, "differences"): "proxy-differences.svg",
+    (True, "curves"): "proxy-curves.svg",
+    (True, "scatter"): "proxy-against-full.svg",
+}
+"""Files in ``docs/images``, by (whether of the proxy, what they show)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Everything that the page and its pictures show.
+
+    Attributes:
+        conditions: in the order of ``report["tables"]``.
+        report: as ``python -m evaluator compare`` makes it.
+        experiments: what was asked for, and how much of it is stored; see ``Grid.as_dict``.
+        left_out: what was found and not taken.
+    """
+
+    conditions: tuple[Condition, ...]
+    report: dict[str, Any]
+    experiments: tuple[dict[str, Any], ...]
+    left_out: tuple[str, ...]
+
+    @classmethod
+    def of(cls, files: Sequence[Mapping[str, Any]]) -> Results:
+        """The results in files of cells (``columns.py``).
+
+        Raises:
+            ConfigurationError: a file has another schema.
+        """
+        cells = [cell for file in files for cell in unpack(file)]
+        conditions, others = sort_cells(cells)
+        left_out = dict.fromkeys(line for file in files for line in file["left_out"])
+        return cls(
+            conditions=tuple(conditions),
+            report=comparison_report(conditions, others, Asked()),
+            experiments=tuple(experiment for file in files for experiment in file["experiments"]),
+            left_out=(*left_out, *others),
+        )
+
+    def tables(self, proxy: bool) -> list[tuple[Table, Condition]]:
+        """Tables of the proxy, or of full trainings, with their conditions; the split that the round scores comes first."""
+
+        def order(both: tuple[Table, Condition]) -> tuple[Any, ...]:
+            table, split = both[0], both[1].rules["profile"]["round"]["score_split"]
+            return table["profile"], table["pipeline"], -table["label_quality"], table["score_split"] != split
+
+        both = zip(self.report["tables"], self.conditions, strict=True)
+        return sorted((pair for pair in both if pair[0]["proxy"] == proxy), key=order)
+
+
+def page(results: Results) -> str:
+    """The text of ``docs/results.md``."""
+    lines = [
+        "# Which strategies beat random",
+        "",
+        f"Written by `{COMMAND} --page-only` from `experiments/cells/strategies-full.json` and `strategies-proxy.json`.",
+        "Every figure below is computed from these files; do not edit the page by hand.",
+        "",
+    ]
+    missing = sum(experiment["cells"] - experiment["stored"] for experiment in results.experiments)
+    asked = sum(experiment["cells"] for experiment in results.experiments)
+    if missing:
+        said = f"> **Partial:** {missing:,} of {asked:,} cells are not stored yet. Each row gives its number of seeds (n). Findings"
+        lines += [said, "> may change when the other cells are added.", ""]
+    for sentence in sentences(results.report):
+        lines += [sentence, ""]
+    lines += _asked(results)
+    for proxy in (False, True):
+        if tables := results.tables(proxy):
+            lines += _part(results, proxy, tables)
+    lines += _reading(results)
+    return "\n".join(lines)
+
+
+def _asked(results: Results) -> list[str]:
+    """What was asked for, and how much of it is stored."""
+    rows = tuple(
+        (
+            experiment["name"],
+            f"{experiment['profile']}, {', '.join(experiment['pipelines'])}",
+            str(len(experiment["submissions"])),
+            ", ".join(experiment["pairs"]),
+            str(experiment["seeds"]),
+            ", ".join(f"{quality:g}" for quality in experiment["label_qualities"]),
+            ", ".join(experiment["score_splits"]),
+            f"{experiment['stored']:,} of {experiment['cells']:,}",
+        )
+        for experiment in results.experiments
+    )
+    headers = ("experiment", "profile, pipeline", "strategies", "pairs", "seeds", "label quality", "splits", "cells stored")
+    return ["## What was run", "", *markdown(headers, rows), ""]
+
+
+def _part(results: Results, proxy: bool, tables: Sequence[tuple[Table, Condition]]) -> list[str]:
+    """Everything about the proxy, or about full trainings: an overview, then condition by condition."""
+    lines = [f"## {TITLES[proxy]}", ""]
+    if proxy:
+        lines += [PROXY, ""]
+    lines += [_image(proxy, "differences", "Differences to random with 95 % intervals, a panel per condition"), ""]
+    lines += _table(glance(tables), proxy, None)
+    lines += [_image(proxy, "curves", "Macro F1 by labels bought, a panel per strategy, with random and the ceiling"), ""]
+    for name, (table, condition) in zip(titles([table for table, _ in tables]), tables, strict=True):
+        lines += [f"### {_capital(name)}{' (proxy)' if proxy else ''}", ""]
+        lines += _table(overall_block(results.report, table), proxy, table)
+        lines += _table(by_pair(table), proxy, table)
+        for block in area_blocks(table):
+            lines += _table(block, proxy, table)
+        if (hidden := public_less_hidden(table, condition)) is not None:
+            lines += _table(hidden, proxy, table)
+        more = [*matrix_blocks(table), *plan_blocks(results.report, table)]
+        lines += ["<details><summary>Every strategy against every other; what these seeds can show; notes</summary>", ""]
+        for block in more:
+            lines += _table(block, proxy, table)
+        lines += [*(f"- {note}" for note in notes(results.report, table)), "", "</details>", ""]
+    if proxy:
+        lines += ["### The proxy against full training", ""]
+        if drawn(results):
+            lines += [_image(True, "scatter", "Differences to random by the proxy and by full training"), ""]
+        block = agreement(tables)
+        lines += [*markdown(block.headers, block.rows), ""]
+    return lines
+
+
+def drawn(results: Results) -> list[tuple[Table, Table]]:
+    """Pairs of a table of the proxy and a table of full training under the same condition: the panels of the scatter plot."""
+    full = [table for table, _ in results.tables(False)]
+    alike = ("profile", "label_quality", "score_split")
+    return [
+        (mine, theirs)
+        for mine, _ in results.tables(True)
+        for theirs in full
+        if all(mine[name] == theirs[name] for name in alike) and in_both(mine, theirs)
+    ]
+
+
+def in_both(mine: Table, theirs: Table) -> list[str]:
+    """Strategies whose difference to random is in both tables."""
+    here, there = overall(mine), overall(theirs)
+    return [name for name in here if name in there and here[name]["difference"] and there[name]["difference"]]
+
+
+def _table(block: Block, proxy: bool, table: Table | None) -> list[str]:
+    """A table under its title; a table of the proxy says so, and how well its order agrees with full training."""
+    mark = ""
+    if proxy and table is not None:
+        known = [f"tau-b with `{row['pipeline']}` {tau_text(row['tau'])}" for row in table["stand_in"]]
+        mark = f" *Proxy; {'; '.join(known) or 'tau-b with a full training not measured'}.*"
+    elif proxy:
+        mark = " *Proxy; its rank correlation with full training is given with each condition.*"
+    return [f"**{_capital(block.title)}.**{mark}", "", *markdown(block.headers, block.rows), ""]
+
+
+def _reading(results: Results) -> list[str]:
+    kits = sorted({str(table["kit"]) for table in results.report["tables"]})
+    made = [f"- Made by kit {', '.join(kits)}."] if kits else []
+    return [READING, *_fixed(results), *made, *(f"- Left out: {line}." for line in results.left_out), ""]
+
+
+def _fixed(results: Results) -> list[str]:
+    """A note on strategies that buy the same labels with every seed: with clean labels the proxy's score of them never changes."""
+    same = set()
+    for table, condition in results.tables(True):
+        scores = condition.scores(table["metric"]).on(table["over_pairs"])
+        if table["label_quality"] == 1 and len(scores.seeds) > 1:
+            still = (scores.values == scores.values[:, :, :1]).all(axis=(1, 2))  # a missing score (NaN) equals nothing
+            same |= {name for name, fixed in zip(scores.strategies, still, strict=True) if fixed}
+    if not same:
+        return []
+    names = ", ".join(f"`{name}`" for name in sorted(same))
+    return [
+        f"- With clean labels some strategies buy the same with every seed: the proxy's score of them never changes: {names}.",
+        "  There all seeds are one observation of such a strategy, and the interval of its difference is due to `random` alone.",
+    ]
+
+
+def _image(proxy: bool, what: str, alt: str) -> str:
+    return f"![{alt}](images/{PICTURES[proxy, what]})"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

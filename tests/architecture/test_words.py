@@ -1,0 +1,40 @@
+"""General rooms do not speak of one track: its words stand in none of their names, texts, comments and docstrings."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+WORDS = ("purchase", "bought", "buy", "sold", "sell", "market", "ledger", "budget")
+"""Words of the purchase track, as parts of longer words too: budgets, buyer, marketplace."""
+
+GENERAL = (
+    *(f"evaluator/{room}" for room in ("sandbox", "worker", "runner", "history", "sweep", "scoring", "report")),
+    *(f"evaluator/{module}.py" for module in ("records", "track", "files", "machine", "places")),
+)
+"""Rooms that every track uses."""
+
+OF_THE_TRACK = ("evaluator/worker/purchase.py", "evaluator/worker/tracks.py")
+"""Files in them that are a track's own: its hooks in the worker, and the table that names it."""
+
+
+def spoken(path: Path) -> list[str]:
+    """Where a file uses a word of the track: ``file:line: the line``."""
+    pattern = re.compile("|".join(WORDS), re.IGNORECASE)
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    return [f"{path.relative_to(ROOT)}:{number}: {line.strip()}" for number, line in lines if pattern.search(line)]
+
+
+@pytest.mark.parametrize("room", GENERAL)
+def test_a_general_room_does_not_know_the_words_of_one_track(room):
+    found = [ROOT / room] if room.endswith(".py") else sorted((ROOT / room).rglob("*.py"))
+    files = [path for path in found if path.relative_to(ROOT).as_posix() not in OF_THE_TRACK]
+    assert files
+    assert [line for path in files for line in spoken(path)] == []
+
+
+@pytest.mark.parametrize("file", OF_THE_TRACK)
+def test_a_file_that_is_excepted_needs_it(file):
+    assert spoken(ROOT / file)

@@ -1,0 +1,185 @@
+"""``python -m experiments --check`` on a repository with fabricated figures: what is fresh passes, what is not is named."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from test_results import ceiling, planted
+
+from benchmarks.scale import __main__ as scale
+from benchmarks.scale import page as scale_page
+from benchmarks.scale.growth import Series
+from experiments import __main__ as command
+from experiments.check import check
+from experiments.columns import pack
+from experiments.page import PICTURES
+from experiments.places import Places
+
+AGAIN, SCALE_AGAIN = "python -m experiments --page-only", scale_page.AGAIN
+
+
+def write_cells(places: Places, proxy: bool, cells: list[dict]) -> None:
+    experiment = {
+        "name": "some",
+        "profile": "tiny",
+        "pipelines": ["quick"],
+        "submissions": ["random"],
+        "pairs": {"621:17": "public"},
+        "seeds": 3,
+        "label_qualities": [1.0],
+        "score_splits": ["validation"],
+        "cells": len(cells),
+        "stored": len(cells),
+    }
+    places.cells(proxy).parent.mkdir(parents=True, exist_ok=True)
+    places.cells(proxy).write_text(pack([("some", cell) for cell in cells], [experiment], []))
+
+
+def write_scale(places: Places, factor: float = 1.0, words: str = scale_page.COMMAND) -> None:
+    series = Series("reading", "cell", "pool", {size: [factor * size, factor * size * 1.01] for size in (10, 100, 1000)})
+    machine = {"hardware": "2 cores", "system": "Linux", "versions": "Python", "load": "1.0"}
+    file = places.root / scale_page.FIGURES
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"command": words, "machine": machine, "series": [series.as_dict()]}))
+
+
+def write_scale_page(places: Places) -> None:
+    words = [str(places.root / name) for name in (scale_page.FIGURES, scale_page.PICTURE, scale_page.PAGE)]
+    scale.main(["--stored", words[0], "--plot", words[1], "--page", words[2]])
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    places = Places(tmp_path_factory.mktemp("fresh"))
+    write_cells(places, False, [*planted(n=3), *ceiling(0.2, 3)])
+    assert command.main(["--page-only"], places) == 0
+    (places.root / scale_page.PAGE).write_text(f"by hand\n{scale_page.REGION.start}\n{scale_page.REGION.end}\nby hand, too\n")
+    write_scale(places)
+    write_scale_page(places)
+    return places
+
+
+@pytest.fixture
+def places(fresh, tmp_path):
+    return Places(shutil.copytree(fresh.root, tmp_path / "repository"))
+
+
+def found(places: Places) -> dict[str, tuple[str, str]]:
+    """What is wrong and the command, by file."""
+    return {finding.file: (finding.seen, finding.command) for finding in check(places).findings}
+
+
+def content(places: Places) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in places.root.rglob("*") if path.is_file()}
+
+
+def test_fresh_pages_and_pictures_pass_and_nothing_is_written(places, capsys):
+    before = content(places)
+    assert command.main(["--check"], places) == 0
+    # The page and two pictures of full trainings, the page and the picture of scale.
+    assert capsys.readouterr().out == "5 pages and pictures are what their committed figures give\n"
+    assert content(places) == before
+
+
+def test_a_page_that_was_edited_is_named_with_its_line_and_its_command(places, capsys):
+    lines = places.page.read_text().splitlines(keepends=True)
+    places.page.write_text("".join(lines[:6]) + "better figures\n" + "".join(lines[7:]))
+    assert command.main(["--check"], places) == 1
+    told = capsys.readouterr()
+    assert told.err == f"error: docs/results.md: not what its figures give, from line 7 on. Run: {AGAIN}\n"
+    assert told.out == ""
+    assert command.main(["--page-only"], places) == 0
+    assert command.main(["--check"], places) == 0
+
+
+def test_a_page_that_ends_too_early_or_too_late_is_found(places):
+    whole = places.page.read_text()
+    for text in (whole + "more\n", "".join(whole.splitlines(keepends=True)[:-3]), ""):
+        places.page.write_text(text)
+        assert found(places).keys() == {"docs/results.md"}
+
+
+def test_changed_cells_make_page_and_pictures_stale(places):
+    write_cells(places, False, [*planted(n=3, noise=0.02), *ceiling(0.2, 3)])
+    wrong = found(places)
+    assert wrong.keys() == {"docs/results.md", "docs/images/full-differences.svg", "docs/images/full-curves.svg"}
+    assert {again for _, again in wrong.values()} == {AGAIN}
+    command.main(["--page-only"], places)
+    assert found(places) == {}
+
+
+def test_missing_files_are_named(places):
+    places.page.unlink()
+    (places.images / PICTURES[False, "curves"]).unlink()
+    (places.root / scale_page.PICTURE).unlink()
+    assert found(places) == {
+        "docs/results.md": ("missing", AGAIN),
+        "docs/images/full-curves.svg": ("missing", AGAIN),
+        "docs/images/scale.svg": ("missing", SCALE_AGAIN),
+    }
+
+
+def test_a_picture_that_is_drawn_no_more_is_to_be_removed(places):
+    left = places.images / PICTURES[True, "scatter"]
+    shutil.copy(places.images / PICTURES[False, "curves"], left)
+    assert found(places) == {
+        "docs/images/proxy-against-full.svg": (
+            "the figures give no such picture any more",
+            "git rm docs/images/proxy-against-full.svg",
+        )
+    }
+
+
+def test_the_part_of_a_page_is_compared_and_the_rest_is_not(places, capsys):
+    page = places.root / scale_page.PAGE
+    page.write_text(page.read_text().replace("by hand, too", "other words"))
+    assert found(places) == {}
+    page.write_text(page.read_text().replace("| reading", "| read"))
+    assert command.main(["--check"], places) == 1
+    assert f"docs/benchmarks.md: not what its figures give, from line 10 on. Run: {SCALE_AGAIN}\n" in capsys.readouterr().err
+    write_scale_page(places)
+    assert found(places) == {}
+    page.write_text("no marks")
+    seen, again = found(places)["docs/benchmarks.md"]
+    assert "needs the mark '<!-- scale: written by python -m benchmarks.scale -->'" in seen
+    assert again == SCALE_AGAIN
+
+
+def test_changed_figures_of_scale_make_page_and_picture_stale(places):
+    write_scale(places, 2.0)
+    wrong = found(places)
+    assert wrong.keys() == {"docs/benchmarks.md", "docs/images/scale.svg"}
+    assert {again for _, again in wrong.values()} == {SCALE_AGAIN}
+
+
+def test_figures_of_a_quick_look_and_figures_that_are_missing_are_errors(places, capsys):
+    write_scale(places, words="python -m benchmarks.scale --quick-look")
+    assert command.main(["--check"], places) == 2
+    assert "scale.json: measured by `python -m benchmarks.scale --quick-look`; expected the whole run" in capsys.readouterr().err
+    (places.root / scale_page.FIGURES).write_text("{")
+    assert command.main(["--check"], places) == 2
+    assert "scale.json: cannot be read" in capsys.readouterr().err
+    places.cells(False).unlink()
+    assert command.main(["--check"], places) == 2
+    assert "Gather cells first" in capsys.readouterr().err
+
+
+def test_a_picture_of_another_matplotlib_is_compared_by_the_figures_that_it_names(places, capsys):
+    picture = places.images / PICTURES[False, "curves"]
+    other = re.sub(r"Matplotlib v[\d.]+", "Matplotlib v1.0", picture.read_text()).replace("<path", "<path ", 1)
+    picture.write_text(other)
+    assert command.main(["--check"], places) == 0
+    told = capsys.readouterr().out
+    assert "note: docs/images/full-curves.svg: drawn by Matplotlib v1.0, and here is Matplotlib v" in told
+    picture.write_text(re.sub(r"sha256:\w+", "sha256:0123456789abcdef", other))
+    assert found(places) == {"docs/images/full-curves.svg": ("drawn from other figures", AGAIN)}
+
+
+def test_a_picture_of_this_matplotlib_is_compared_whole(places):
+    picture = places.images / PICTURES[False, "curves"]
+    picture.write_text(picture.read_text().replace("<path", "<path ", 1))
+    assert found(places) == {"docs/images/full-curves.svg": ("not what its figures give", AGAIN)}
