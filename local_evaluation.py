@@ -17,7 +17,7 @@ from typing import Any
 
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError, KitError
-from evaluator.places import RESULTS, ROOT
+from evaluator.places import DATA, RESULTS, ROOT
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import Pair
 
@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--sandbox",
         choices=("auto", "bubblewrap", "docker", "process"),
         default="auto",
-        help="isolation tier (default: auto, the strongest that works here)",
+        help="isolation tier (default: the strongest that works)",
     )
     training = parser.add_argument_group("training and score")
     which = training.add_mutually_exclusive_group()
@@ -70,9 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument("--data", type=Path, metavar="DIR", help="folder of the splits (default: data/ and the profile's)")
     files.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
     files.add_argument("--fresh", action="store_true", help="repeat what is finished already, purchases too")
-    files.add_argument(
-        "--mixed-versions", action="store_true", help="take stored cells that other versions of the libraries computed"
-    )
+    files.add_argument("--mixed-versions", action="store_true", help="take stored cells of other library versions, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
     return parser
@@ -124,6 +122,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from evaluator.history.store import Store
     from evaluator.purchase.track import PURCHASE
     from evaluator.report.terminal import progress_line, show_result, show_rows, show_warnings
+    from evaluator.runner.cells import log_name
     from evaluator.submission.manifest import read_manifest
     from evaluator.sweep.experiment import prepare
     from evaluator.sweep.forecast import forecast
@@ -141,6 +140,7 @@ def evaluate(args: argparse.Namespace) -> int:
             PURCHASE,
             settings,
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
+            DATA,
         )
     source = experiment.sources[0]
     manifest = read_manifest(source.path)
@@ -158,7 +158,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
     with progress_line(console) as line:
         shown = SweepLine(line, experiment, forecast(experiment, experiment.index()))
-        outcome = run(experiment, store, source.name, finish, shown.moved, shown.finished)
+        outcome = run(experiment, store, source.name, finish, shown.moved, shown.finished, log=log_name)
     if args.json:
         print(json.dumps(summary, indent=1))
     else:

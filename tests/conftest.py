@@ -188,3 +188,24 @@ def cell(sets, cell_spec):
         return result.as_dict(), log
 
     return run
+
+
+@pytest.fixture
+def ready(monkeypatch, tmp_path, data_folder):
+    """Make a sweep on ``tiny`` ready; ``changes`` are settings and the purchase track's own options."""
+    from evaluator.purchase import profiles
+    from evaluator.purchase.track import PURCHASE
+    from evaluator.sweep.experiment import prepare
+    from evaluator.sweep.settings import Settings
+
+    monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
+
+    def make(*submissions: Path, out: Path | None = None, **changes):
+        given = {"profile": "tiny", "sandbox": "process", "device": "cpu", "workers": 2, "data": data_folder}
+        given |= {"pipelines": ("milliseconds",), "out": out or tmp_path / "results"} | changes
+        own = {name: given.pop(name, option.default) for name, option in PURCHASE.options.items()}
+        return prepare(
+            PURCHASE, Settings(submissions or (SUBMISSIONS / "random_buyer.py",), own, **given), folder=tmp_path / "data"
+        )
+
+    return make

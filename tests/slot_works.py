@@ -1,4 +1,4 @@
-"""What slots do in tests instead of training. A module of its own: the processes import it, and nothing of pytest."""
+"""What workers do in tests instead of training. A module of its own: the processes import it, and nothing of pytest."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+
+from fabricated import scored
 
 from evaluator.errors import ConfigurationError, DeviceError
-from evaluator.runner.cells import broken_cell
-from evaluator.runner.workers import Failure, Training
+from evaluator.runner.workers import Judging
+from evaluator.track import Judged
 
 PLACE = "SLOT_WORKS"
 """Variable that names the folder where works leave what they saw."""
@@ -21,52 +22,47 @@ FAILING = "SLOT_WORKS_FAILING"
 
 
 class Nothing:
-    """In the place of a spec and a purchase, for a work that looks at neither."""
+    """In the place of a spec and an answer, for a work that looks at neither."""
 
     checksum = ""
 
-    def training_digest(self) -> str:
+    def model_digest(self) -> str:
         return ""
 
 
-def scored(spec, checksum: str, value: float | None = None) -> dict[str, Any]:
-    """A scored cell that was never trained."""
-    value = (int(spec.digest()[:8], 16) % 1000) / 1000 if value is None else value
-    result = broken_cell(spec, Failure("", ""))
-    metrics = {"macro_f1": value, "accuracy": value / 2, "hamming_loss": 1 - value, "f1": {}, "n": 8, "best_constant_macro_f1": 0.1}
-    return result | {
-        "verdict": "OK",
-        "scored": True,
-        "metrics": metrics,
-        "fingerprint": "f" * 64,
-        "training": {"seconds": 4.0, "n_items": 20},
-        "purchase": result["purchase"] | {"checksum": checksum, "bought": 4, "seconds": 1.5},
-        "phases": [{"seconds": 1.0}, {"seconds": 0.5}, {"seconds": 0.25}],
-    }
+def instant(task: Judging) -> Judged:
+    return Judged(scored(task.spec, task.answer.checksum))
 
 
-def instant(task: Training) -> dict[str, Any]:
-    return scored(task.spec, task.purchased.checksum)
+def anew(task: Judging) -> Judged:
+    """The work of a run, which takes nothing over from the cell before it in this process."""
+    return task.track.judge(task.spec, task.data, task.answer, lambda what, share: None, checkpoint=task.checkpoint)
 
 
-def dying(task: Training) -> dict[str, Any]:
+def dying(task: Judging) -> Judged:
     """Seed 0 of the first pair is killed as the system kills where memory runs out; once the others are done, at that."""
     if (task.spec.seed, task.spec.pair.labels) == (0, 621):
         os.kill(os.getpid(), signal.SIGKILL)
     return instant(task)
 
 
-def leaving(task: Training) -> dict[str, Any]:
+def leaving(task: Judging) -> Judged:
     os._exit(7)
 
 
-def faulty(task: Training) -> dict[str, Any]:
+def faulty(task: Judging) -> Judged:
     if task.spec.seed == 0:
         raise ZeroDivisionError("a fault of ours")
     return instant(task)
 
 
-def losing(task: Training, kept: list[int] = []) -> dict[str, Any]:  # noqa: B006 - of the process, as a lost device is
+def faulty_first(task: Judging) -> Judged:
+    if task.spec.pair.labels == 621:
+        raise ZeroDivisionError("a fault of ours")
+    return instant(task)
+
+
+def losing(task: Judging, kept: list[int] = []) -> Judged:  # noqa: B006 - of the process, as a lost device is
     """The device of the first so many processes fails, and stays lost to them."""
     seen = Path(os.environ[PLACE])
     if not kept:
@@ -77,11 +73,11 @@ def losing(task: Training, kept: list[int] = []) -> dict[str, Any]:  # noqa: B00
     return instant(task)
 
 
-def refusing(task: Training) -> dict[str, Any]:
+def refusing(task: Judging) -> Judged:
     raise ConfigurationError("nothing can be done here")
 
 
-def meeting(task: Training) -> dict[str, Any]:
+def meeting(task: Judging) -> Judged:
     """Ends when another training is under way at the same time, and leaves when it began and ended."""
     folder, began = Path(os.environ[PLACE]), time.monotonic()
     (folder / f"{task.spec.digest()}.here").touch()
@@ -93,14 +89,14 @@ def meeting(task: Training) -> dict[str, Any]:
     return instant(task)
 
 
-def endless(task: Training) -> dict[str, Any]:
+def endless(task: Judging) -> Judged:
     """Never ends; says that it is there."""
     (Path(os.environ[PLACE]) / str(os.getpid())).touch()
     while True:
         time.sleep(1)
 
 
-def slow(task: Training) -> dict[str, Any]:
+def slow(task: Judging) -> Judged:
     """Leaves a file for every time that it is begun, and takes a while."""
     place = Path(os.environ[PLACE])
     (place / f"{task.spec.digest()}.{os.getpid()}.{time.monotonic_ns()}").touch()

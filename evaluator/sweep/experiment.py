@@ -67,14 +67,12 @@ class Experiment:
 
     def log_name(self, spec: CellSpec) -> str:
         """Name of the log of a cell's answer, unlike that of any other answer of the sweep."""
-        parts = [plain(self.label(spec))] if len(self.labels) > 1 else []
-        parts.append(log_name(spec))
+        parts = [plain(self.label(spec)), log_name(spec)]
         several = {name for name, values in self.plan.conditions.items() if len(values) > 1}
-        parts += [
-            f"{name}{value:g}" if isinstance(value, float) else f"{name}{value}"
-            for name, value in spec.condition.items()
-            if name in several
-        ]
+        for name, value in spec.condition.items():
+            if name in several:
+                word = name.rpartition("_")[2]
+                parts.append(f"{word}{value:g}" if isinstance(value, float) else f"{word}{value}")
         return "-".join(parts)
 
     def finished(self, index: Index) -> dict[str, Row]:

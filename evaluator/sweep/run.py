@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evaluator.history.index import Index, Row
 from evaluator.history.store import Store
+from evaluator.records import CellSpec
 from evaluator.runner.cells import Finished, Progress, run_cells
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.runner.workers import Workers
@@ -43,6 +44,7 @@ def run(
     progress: Progress = lambda spec, what, share: None,
     finished: Callable[[Finished], None] = lambda cell: None,
     workers: Workers | ClusterWorkers | None = None,
+    log: Callable[[CellSpec], str] | None = None,
 ) -> Outcome:
     """Run the cells that are not finished.
 
@@ -51,6 +53,7 @@ def run(
         finish: called with what there is, also where Ctrl-C or an error ends the run early: the summary is written here.
         finished: called with every cell that was run.
         workers: where trainings are done; made, and ended, here where None.
+        log: name of the log of a cell's answer; ``Experiment.log_name`` where None.
 
     Raises:
         KitError: as ``run_cells``.
@@ -78,7 +81,7 @@ def run(
                 mixed_versions=experiment.settings.mixed_versions,
                 progress=progress,
                 workers=there,
-                log=experiment.log_name,
+                log=log or experiment.log_name,
             ):
                 rows[cell.spec.digest()] = row_of(experiment.track, cell.result.as_dict())
                 ran.append(cell)

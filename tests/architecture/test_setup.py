@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from documented import documented, paths
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -31,8 +32,6 @@ from tests import durations
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SPLITS = ("training", "unlabelled", "validation", "test", "debug")
-METRICS = ("macro_f1", "accuracy", "hamming_loss")
 TOP = {"sklearn": "scikit-learn", "PIL": "pillow"}
 """Packages whose import name is not their own."""
 FOR_SUBMISSIONS = {"tqdm"}
@@ -115,31 +114,6 @@ def test_the_strategy_of_the_first_hour_spends_its_budget(run, tmp_path):
 
 
 # -- docs/results-format.md
-
-
-def documented(heading: str, end: str = "\n## ") -> set[str]:
-    """The keys in the first column of the table below ``heading``."""
-    text = (ROOT / "docs" / "results-format.md").read_text(encoding="utf-8")
-    section = text.split(f"\n##{heading if heading[0] == '#' else ' ' + heading}", 1)[1].split(end, 1)[0]
-    return set(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE))
-
-
-def paths(value, prefix: str, opaque: set[str], classes: list[str]) -> set[str]:
-    """Every key of a result as a dotted path; objects in ``opaque`` are not looked into."""
-    if prefix in opaque:
-        return {f"{prefix}.*"}
-    if isinstance(value, dict):
-        found = set()
-        for key, member in value.items():
-            for group, name in ((classes, "<class>"), (SPLITS, "<split>"), (METRICS, "<metric>")):
-                # A name is a placeholder where all its siblings are of the same group, so `training` stays itself at the top.
-                if set(value) <= set(group):
-                    key = name
-            found |= paths(member, f"{prefix}.{key}" if prefix else key, opaque, classes)
-        return found
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return set().union(*(paths(member, f"{prefix}[]", opaque, classes) for member in value))
-    return {prefix}
 
 
 def test_the_documented_keys_of_a_cell_are_those_of_its_file(results, tiny):

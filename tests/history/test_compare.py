@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 from documented import documented, paths
-from fabricated import NEWER, PAIRS, VERSIONS, result, spec
+from specs import NEWER, PAIRS, VERSIONS, result, spec
 
 from evaluator.cli.main import main as cli
 from evaluator.cli.tracks import TRACKS

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SUBMISSIONS
-from fabricated import NEWER, VERSIONS, result, spec
+from specs import NEWER, VERSIONS, result, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,7 +122,7 @@ sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from fabricated import result, spec
+from specs import result, spec
 from evaluator.history.store import Store
 from evaluator.track import Judged
 store = Store(Path({str(tmp_path)!r}))

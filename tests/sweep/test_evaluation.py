@@ -9,28 +9,49 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import slot_works
 from conftest import SUBMISSIONS, TINY
 
-import evaluator.runner.cells
+import evaluator.purchase.track
+import evaluator.sweep.run
 import local_evaluation
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import Pair
+from evaluator.purchase.track import PurchaseTrack
 from evaluator.runner.cells import log_name
+from evaluator.runner.workers import Workers
 from evaluator.training.recipes import PIPELINES
 
 ROOT = Path(__file__).resolve().parents[2]
 RANDOM = SUBMISSIONS / "random_buyer.py"
 
 
+class Lent(Workers):
+    """Workers that outlive the run that they are lent to, since starting a process takes seconds."""
+
+    def close(self) -> None:
+        """Leave the processes to their owner."""
+
+
+@pytest.fixture(scope="module")
+def lent():
+    """A process that trains, for all tests of this file, each cell as if it were its first."""
+    workers = Lent(1, work=slot_works.anew)
+    yield workers
+    Workers.close(workers)
+
+
 @pytest.fixture
-def evaluate(monkeypatch, tmp_path, data_folder, capsys):
+def evaluate(monkeypatch, tmp_path, data_folder, capsys, lent):
     """Run the front door on the tiny data set: (exit status, what it printed, what it said on stderr)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
-    monkeypatch.setattr(local_evaluation, "ROOT", tmp_path)
+    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
+    monkeypatch.setattr(local_evaluation, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: lent)
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*options: object, submission: Path | None = RANDOM, data: Path | None = data_folder, profile: str = "tiny"):
-        given = ["--profile", profile, "--threads", "1", "--device", "cpu", "--sandbox", "process"]
+        given = ["--profile", profile, "--device", "cpu", "--sandbox", "process"]
         given += ["--submission", str(submission)] if submission else []
         given += ["--data", str(data)] if data else []
         try:
@@ -46,16 +67,38 @@ def evaluate(monkeypatch, tmp_path, data_folder, capsys):
 
 @pytest.fixture
 def ran(monkeypatch):
-    """The cells that were run, not taken from the store."""
+    """The cells that were run, not taken from the store: those given to a worker, and those judged in this process."""
     cells = []
-    run_cell = evaluator.runner.cells.run_cell
+    judge, train = PurchaseTrack.judge, Workers.train
 
-    def spy(spec, *arguments, **options):
-        cells.append((spec.pair.name, spec.seed))
-        return run_cell(spec, *arguments, **options)
+    def here(self, spec, *arguments, **options):
+        cells.append((spec.task, spec.seed))
+        return judge(self, spec, *arguments, **options)
 
-    monkeypatch.setattr(evaluator.runner.cells, "run_cell", spy)
+    def there(self, tasks, started):
+        def spy(task):
+            started(task)
+            cells.append((task.spec.task, task.spec.seed))
+
+        return train(self, tasks, spy)
+
+    monkeypatch.setattr(PurchaseTrack, "judge", here)
+    monkeypatch.setattr(Workers, "train", there)
     return cells
+
+
+@pytest.fixture
+def bought(monkeypatch):
+    """The submissions that were run: pair and seed."""
+    made = []
+    buy = evaluator.purchase.track.buy
+
+    def spy(spec, *arguments):
+        made.append((spec.task, spec.seed))
+        return buy(spec, *arguments)
+
+    monkeypatch.setattr(evaluator.purchase.track, "buy", spy)
+    return made
 
 
 def summary_of(out: str) -> dict:
@@ -247,40 +290,67 @@ def test_a_failed_pair_never_erases_the_others(evaluate, strategy):
     assert f"{good['metrics']['macro_f1']['mean']:.3f}" in out
 
 
-def test_a_fault_of_our_own_is_one_failed_cell_and_no_more(evaluate, monkeypatch):
-    run_cell = evaluator.runner.cells.run_cell
+@pytest.mark.parametrize("half", ["session", "training"])
+def test_a_fault_of_our_own_is_one_failed_cell_and_no_more(evaluate, monkeypatch, half):
+    if half == "session":
+        buy = evaluator.purchase.track.buy
 
-    def faulty(spec, *arguments, **options):
-        if spec.pair == Pair(621, 17):
-            raise RuntimeError("a bug of ours")
-        return run_cell(spec, *arguments, **options)
+        def faulty(spec, *arguments):
+            if spec.pair == Pair(621, 17):
+                raise ZeroDivisionError("a fault of ours")
+            return buy(spec, *arguments)
 
-    monkeypatch.setattr(evaluator.runner.cells, "run_cell", faulty)
+        monkeypatch.setattr(evaluator.purchase.track, "buy", faulty)
+    else:
+        monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: Workers(1, work=slot_works.faulty_first))
     status, out, _ = evaluate("--json")
     summary = summary_of(out)
     assert status == 1
     assert [row["verdicts"] for row in summary["pairs"]] == [["INFRASTRUCTURE"], ["OK"]]
-    assert "a bug of ours" in summary["cells"][0]["reason"]
+    failed = next(cell for cell in summary["cells"] if cell["pair"] == "621:17")
+    assert "a fault of ours" in failed["reason"]
     assert evaluate()[0] == 1  # the table can show it
 
 
-def test_an_interrupted_run_keeps_what_is_finished(evaluate, monkeypatch, ran):
-    spied = evaluator.runner.cells.run_cell
+def test_an_interrupted_run_keeps_what_is_finished(evaluate, monkeypatch, ran, bought):
+    train = Workers.train
 
-    def interrupted(spec, *arguments, **options):
-        if spec.pair != Pair(621, 17):
-            raise KeyboardInterrupt
-        return spied(spec, *arguments, **options)
+    def interrupted(self, tasks, started):
+        def key(task):
+            if task.spec.pair != Pair(621, 17):
+                raise KeyboardInterrupt
+            started(task)
 
-    monkeypatch.setattr(evaluator.runner.cells, "run_cell", interrupted)
-    status, _, err = evaluate()
+        return train(self, tasks, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workers, "train", interrupted)
+        status, _, err = evaluate()
     assert status == 130
     assert "interrupted" in err
     summary = json.loads((last_run(evaluate.results) / "result.json").read_text())
     assert (summary["verdict"], summary["score"], len(summary["cells"])) == ("FAILED", None, 1)
-    monkeypatch.setattr(evaluator.runner.cells, "run_cell", spied)
     assert evaluate()[0] == 0
-    assert ran == [("621:17", 0), ("1321:34", 0)]
+    assert ran == bought == [("621:17", 0), ("1321:34", 0)]
+
+
+def test_a_run_that_is_interrupted_in_a_session_keeps_what_was_bought_before(evaluate, monkeypatch, ran, bought):
+    spied = evaluator.purchase.track.buy
+
+    def interrupted(spec, *arguments):
+        if spec.pair != Pair(621, 17):
+            raise KeyboardInterrupt
+        return spied(spec, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluator.purchase.track, "buy", interrupted)
+        status, _, err = evaluate()
+    assert status == 130
+    assert "interrupted" in err
+    summary = json.loads((last_run(evaluate.results) / "result.json").read_text())
+    assert (summary["verdict"], summary["score"]) == ("FAILED", None)
+    assert evaluate()[0] == 0
+    assert ran == bought == [("621:17", 0), ("1321:34", 0)]
 
 
 LATE = "def purchase_phase(self, unlabelled_dataset):\n    unlabelled_dataset.purchase_labels([1, 2])\n    time.sleep(600)\n"
@@ -358,7 +428,7 @@ MISTAKES = {
     "profile": ({"profile": "tinny"}, (), "'tinny'; choose one of quick"),
     "pipeline": ({}, ("--pipeline", "fast"), "'fast'; choose one of "),
     "pair": ({}, ("--pair", "621x17"), "'621x17' was not understood; write LABELS:MINUTES"),
-    "pair twice": ({}, ("--pair", "621:17", "--pair", "621:17.0"), "named twice"),
+    "pair twice": ({}, ("--pair", "621:17", "--pair", "621:17.0"), "--pair: a pair is given more than once: 621:17, 621:17"),
     "pair without time": ({}, ("--pair", "621:0"), "above 0 minutes"),
     "seeds": ({}, ("--seeds", "0"), "--seeds is 0"),
     "threads": ({}, ("--threads", "0"), "--threads is 0"),

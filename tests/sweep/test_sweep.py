@@ -4,6 +4,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,46 +13,32 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import fabricated
 import pytest
 import slot_works
 import torch
 from conftest import SUBMISSIONS, TINY, write_split
-from test_setup import documented, paths
+from documented import documented, paths
+from sweeps import cells, conducted, lasting, run, serial
 
-import evaluator.runner.cells
-from benchmarks.harness.sweep import purchase as fabricated
+import evaluator.purchase.track
+import evaluator.sweep.run
 from evaluator.cli.main import main
+from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
-from evaluator.history.index import INDEX, cell_row, read_catalogue
+from evaluator.history.index import INDEX, SCHEMA, read_index
 from evaluator.history.store import Store
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import Pair
+from evaluator.purchase.track import PURCHASE
 from evaluator.report.format import signed
 from evaluator.report.sweep import show_sweep_result
-from evaluator.runner.cells import run_cells
-from evaluator.runner.workers import Workers
-from evaluator.sweep.experiment import prepare
 from evaluator.sweep.forecast import STARTING_SECONDS, Forecast, Measured, forecast
-from evaluator.sweep.run import conduct
-from evaluator.sweep.settings import Settings
 from evaluator.sweep.table import summarise_sweep, table
+from evaluator.track import Judged, row_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RANDOM = SUBMISSIONS / "random_buyer.py"
-VOLATILE = {"seconds", "timings", "checksum"}
-
-
-@pytest.fixture
-def ready(monkeypatch, tmp_path, data_folder):
-    """Make a sweep on the tiny data ready."""
-    monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
-
-    def make(*submissions: Path, out: Path | None = None, **changes):
-        given = {"profile": "tiny", "sandbox": "process", "device": "cpu", "workers": 2, "data": data_folder}
-        given |= {"pipelines": ("milliseconds",), "out": out or tmp_path / "results"} | changes
-        return prepare(Settings(submissions=submissions or (RANDOM,), **given), data=tmp_path / "data")
-
-    return make
 
 
 @pytest.fixture
@@ -60,68 +47,27 @@ def bought(monkeypatch):
     made = []
 
     def buy(spec, inputs, progress):
-        from evaluator.errors import Verdict
-        from evaluator.purchase.ledger import Ledger
-        from evaluator.purchase.purchased import Purchased
-        from evaluator.purchase.session_spec import PhaseReport, SessionResult
-
         began = time.monotonic()
         time.sleep(0.02)
-        phases = (PhaseReport("purchase_phase", Verdict.OK, "", 1.0, 2.0),)
-        session = SessionResult(
-            verdict=Verdict.OK,
-            reason="",
-            ledger=Ledger(),
-            phases=phases,
-            seconds=1.0,
-            predictions=None,
-            disagreement=None,
-            clock_was_read=False,
-            class_name="Buyer",
-            guarded=True,
-            limited_by="watch",
-            trace="",
-            log="log",
-        )
         made.append((spec.pair.name, spec.seed, began, time.monotonic()))
-        return Purchased(spec.answer_digest(), spec.answer_dict(), session)
+        return fabricated.purchase(spec, labels=0)
 
-    monkeypatch.setattr(evaluator.runner.cells, "buy", buy)
+    monkeypatch.setattr(evaluator.purchase.track, "buy", buy)
     return made
-
-
-def run(experiment, work=slot_works.instant, count=2, **options):
-    """Run what is missing with another work than training."""
-    store = Store(experiment.settings.out)
-    expected = forecast(experiment, experiment.catalogue())
-    return conduct(experiment, expected, store, slots=Workers(count, work=work), **options)
-
-
-def lasting(value):
-    """A result without what differs from run to run."""
-    if isinstance(value, dict):
-        return {name: lasting(member) for name, member in value.items() if name not in VOLATILE}
-    return [lasting(member) for member in value] if isinstance(value, list) else value
-
-
-def cells(root: Path) -> dict[str, dict]:
-    return {path.stem: json.loads(path.read_text()) for path in (root / "cells").glob("*.json")}
 
 
 # -- the runner
 
 
 @pytest.mark.slow
-def test_slots_give_the_serial_results_to_the_bit(ready, tmp_path):
-    serial = ready(RANDOM, seeds=2)
-    store = Store(serial.settings.out)
-    alone = list(run_cells(serial.cells, serial.inputs, store, store.new_run("serial")))
-    assert [cell.result["verdict"] for cell in alone] == ["OK"] * 4
+def test_workers_give_the_serial_results_to_the_bit(ready, tmp_path):
+    alone = ready(RANDOM, seeds=2)
+    assert [cell.result.verdict for cell in serial(alone, "serial")] == ["OK"] * 4
     beside = ready(RANDOM, seeds=2, out=tmp_path / "beside")
-    shutil.copytree(serial.settings.out / "purchases", beside.settings.out / "answers")
-    _, summary, _ = conduct(beside, forecast(beside, beside.catalogue()), Store(beside.settings.out))
-    one, other = cells(serial.settings.out), cells(beside.settings.out)
-    assert [cell["cell"] for cell in summary["cells"]] == [spec.digest() for spec in serial.cells]
+    shutil.copytree(alone.settings.out / "answers", beside.settings.out / "answers")
+    _, summary, _ = conducted(beside)
+    one, other = cells(alone.settings.out), cells(beside.settings.out)
+    assert [cell["cell"] for cell in summary["cells"]] == [spec.digest() for spec in alone.cells]
     assert {cell["fingerprint"] for cell in one.values()} == {cell["fingerprint"] for cell in other.values()}
     assert len({cell["fingerprint"] for cell in one.values()}) == 4
     for digest, cell in one.items():
@@ -156,8 +102,8 @@ def test_a_device_lost_to_the_evaluator_itself_is_left_to_a_new_process(ready, b
         raise torch.AcceleratorError("CUDA error: device-side assert triggered", -1)
 
     monkeypatch.setattr("evaluator.training.attempt.Attempt._step", step)
-    found = list(run_cells(experiment.cells, experiment.inputs, store, store.new_run("lost")))
-    assert [(cell.spec.seed, cell.result["verdict"]) for cell in found] == [(0, "OK"), (1, "OK"), (2, "OK")]
+    found = serial(experiment, "lost")
+    assert [(cell.spec.seed, cell.result.verdict) for cell in found] == [(0, "OK"), (1, "OK"), (2, "OK")]
     assert len(trained) == 1, "this process did not touch the device again"
     assert all(store.read_cell(cell.spec.digest())["scored"] for cell in found)
     assert "failed or vanished after 0 of 10 epochs of the training of pipeline 'milliseconds'" in capsys.readouterr().err
@@ -169,13 +115,13 @@ def test_several_splits_are_scored_by_one_training_and_as_if_by_their_own(ready,
     data = shutil.copytree(data_folder, tmp_path / "both")
     write_split(data / "test", 30, 99)
     both = ready(pairs=("621:17",), seeds=2, score_split=("validation", "test"), data=data, workers=1)
-    expected = forecast(both, both.catalogue())
+    expected = forecast(both, both.index())
     assert (expected.trainings, expected.trainings_unknown) == (4, 2)
-    conduct(both, expected, Store(both.settings.out))
+    conducted(both)
     found = cells(both.settings.out)
     alone = ready(pairs=("621:17",), seeds=2, score_split=("test",), data=data, out=tmp_path / "alone", workers=1)
-    shutil.copytree(both.settings.out / "purchases", alone.settings.out / "answers")
-    conduct(alone, forecast(alone, alone.catalogue()), Store(alone.settings.out))
+    shutil.copytree(both.settings.out / "answers", alone.settings.out / "answers")
+    conducted(alone)
     for digest, cell in cells(alone.settings.out).items():
         assert lasting(found[digest]) == lasting(cell)
         (twin,) = (c for c in found.values() if c["spec"]["seed"] == cell["spec"]["seed"] and c["cell"] != digest)
@@ -209,7 +155,7 @@ def test_a_killed_training_fails_its_cell_alone_and_is_run_again(ready, bought):
     assert len(cells(experiment.settings.out)) == 6
     again = []
     _, summary, _ = run(experiment, finished=again.append)
-    assert [(cell.spec.pair.name, cell.spec.seed, cell.reused) for cell in again] == [("621:17", 0, True)]
+    assert [(cell.spec.task, cell.spec.seed, cell.reused) for cell in again] == [("621:17", 0, True)]
     assert all(cell["verdict"] == "OK" for cell in summary["cells"])
     assert len(bought) == 6
 
@@ -219,7 +165,7 @@ def test_the_exit_of_a_training_process_is_said(ready, bought):
     assert "status 7" in summary["cells"][0]["reason"]
 
 
-def test_a_fault_in_a_slot_is_a_row_with_its_trace(ready, bought):
+def test_a_fault_in_a_worker_is_a_row_with_its_trace(ready, bought):
     experiment = ready(seeds=2, pairs=("621:17",))
     folder, summary, _ = run(experiment, slot_works.faulty)
     assert [cell["verdict"] for cell in summary["cells"]] == ["INFRASTRUCTURE", "OK"]
@@ -263,10 +209,10 @@ def test_a_killed_sweep_leaves_no_training_behind(tmp_path):
     code = f"""
         import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
         import slot_works
-        from evaluator.runner.workers import Workers, Training
+        from evaluator.runner.workers import Judging, Workers
         if __name__ == "__main__":
-            slots = Workers(1, work=slot_works.endless)
-            list(slots.train([Training(slot_works.Nothing(), None, slot_works.Nothing(), None, False)]))
+            workers = Workers(1, work=slot_works.endless)
+            list(workers.train([Judging(None, slot_works.Nothing(), None, slot_works.Nothing(), None, False)]))
     """
     script = tmp_path / "killed.py"
     script.write_text(textwrap.dedent(code))
@@ -318,14 +264,13 @@ def test_a_changed_purchase_makes_its_cells_missing_for_planner_and_runner_alike
     run(experiment)
     store = Store(experiment.settings.out)
     digest = experiment.cells[0].answer_digest()
-    store.write_answer(store.read_answer(digest) | {"seconds": 1.25})
-    expected = forecast(experiment, experiment.catalogue())
-    assert (expected.cells, expected.finished, expected.purchases) == (2, 1, 0)
+    store.write_answer(PURCHASE.answer(store.read_answer(digest) | {"seconds": 1.25}))
+    expected = forecast(experiment, experiment.index())
+    assert (expected.cells, expected.finished, expected.answers) == (2, 1, 0)
     again = []
     run(experiment, finished=again.append)
     assert [cell.spec.digest() for cell in again] == [experiment.cells[0].digest()]
-    cached = [cell.cached for cell in run_cells(experiment.cells, experiment.inputs, store, store.new_run("serial"))]
-    assert cached == [True, True]
+    assert [cell.cached for cell in serial(experiment, "serial")] == [True, True]
 
 
 # -- what is to be done, and for how long
@@ -335,20 +280,20 @@ def test_of_two_sweeps_at_the_same_purchase_the_first_one_stored_counts_for_both
     """While one buys, another is quicker, and has trained its cell already."""
     experiment = ready(pairs=("621:17",))
     store, (spec,) = Store(experiment.settings.out), experiment.cells
-    quicker = fabricated(spec)
+    quicker = fabricated.purchase(spec)
     slower = replace(quicker, session=replace(quicker.session, seconds=7.0))
     assert slower.checksum != quicker.checksum
 
     def buy(spec, inputs, progress):
-        store.write_answer(quicker.as_dict())
-        store.write_cell(slot_works.scored(spec, quicker.checksum))
+        store.write_answer(quicker)
+        store.write_cell(Judged(fabricated.scored(spec, quicker.checksum)))
         return slower
 
-    monkeypatch.setattr(evaluator.runner.cells, "buy", buy)
+    monkeypatch.setattr(evaluator.purchase.track, "buy", buy)
     run(experiment)
     assert store.read_answer(spec.answer_digest())["seconds"] == quicker.session.seconds
     assert store.read_cell(spec.digest())["answer"]["checksum"] == quicker.checksum
-    assert set(experiment.finished(experiment.catalogue())) == {spec.digest()}
+    assert set(experiment.finished(experiment.index())) == {spec.digest()}
     run(ready(pairs=("621:17",), fresh=True))
     assert store.read_answer(spec.answer_digest())["seconds"] == 7.0, "asked to be made again"
 
@@ -357,43 +302,43 @@ def test_a_forecast_is_the_median_of_measured_cells_scaled_by_items(ready, bough
     experiment = ready(seeds=2)
     rows = []
     for spec, seconds in zip(experiment.cells[:3], (10.0, 20.0, 90.0), strict=True):
-        cell = slot_works.scored(spec, spec.digest())
-        rows.append(cell_row(cell | {"training": {"seconds": seconds, "n_items": 10}}))
+        cell = replace(fabricated.scored(spec, spec.digest()), training=fabricated.training(seconds, 10))
+        rows.append(row_of(PURCHASE, cell.as_dict()))
     measured = Measured(rows)
     spec, digest = experiment.cells[3], rows[0]["pipeline_digest"]
     assert measured.training(spec, 30, digest) == pytest.approx(60.0)
-    assert measured.purchase(spec) == pytest.approx(1.75 + STARTING_SECONDS), "all phases, of this pair alone"
+    assert measured.session(spec) == pytest.approx(1.75 + STARTING_SECONDS), "all phases, of this pair alone"
     assert measured.training(replace(spec, threads=2), 30, digest) is None
     assert measured.training(replace(spec, device="cuda:0"), 30, digest) is None
     assert measured.training(spec, 30, "another") is None
-    assert measured.purchase(replace(spec, pair=Pair(1, 1))) is None
-    assert measured.purchase(replace(spec, submission_digest="changed")) == pytest.approx(1.75 + STARTING_SECONDS)
+    assert measured.session(replace(spec, pair=Pair(1, 1))) is None
+    assert measured.session(replace(spec, submission_digest="changed")) == pytest.approx(1.75 + STARTING_SECONDS)
 
 
 def test_what_is_not_measured_is_said_and_what_is_counts(ready, bought):
     experiment = ready(seeds=2)
-    before = forecast(experiment, experiment.catalogue())
-    assert (before.trainings, before.purchases, before.trainings_unknown, before.purchases_unknown) == (4, 4, 4, 4)
+    before = forecast(experiment, experiment.index())
+    assert (before.trainings, before.answers, before.trainings_unknown, before.answers_unknown) == (4, 4, 4, 4)
     assert before.seconds is None
-    assert before.purchase_limit == pytest.approx(2 * (51 + 102))
+    assert before.answer_limit == pytest.approx(2 * (51 + 102))
     run(ready(seeds=1))
-    after = forecast(experiment, experiment.catalogue())
-    assert (after.finished, after.trainings, after.purchases) == (2, 2, 2)
+    after = forecast(experiment, experiment.index())
+    assert (after.finished, after.trainings, after.answers) == (2, 2, 2)
     # 4 s for 20 items; 16 images of the training set and budgets of 12 and 26.
     assert after.training_seconds == pytest.approx(4 / 20 * (16 + 12 + 16 + 26))
-    assert after.purchase_seconds == pytest.approx(2 * (1.75 + STARTING_SECONDS))
-    assert after.seconds == pytest.approx(after.purchase_seconds + after.training_seconds / 2)
+    assert after.answer_seconds == pytest.approx(2 * (1.75 + STARTING_SECONDS))
+    assert after.seconds == pytest.approx(after.answer_seconds + after.training_seconds / 2)
     assert isinstance(after, Forecast)
 
 
 def test_the_progress_line_counts_by_time_and_ends_where_the_work_does(ready, bought, capsys):
     from rich.console import Console
 
-    from evaluator.report.sweep import SweepLine
     from evaluator.report.terminal import progress_line
+    from evaluator.sweep.progress import SweepLine
 
     experiment = ready(seeds=2)
-    expected = forecast(experiment, experiment.catalogue())
+    expected = forecast(experiment, experiment.index())
     with progress_line(Console(stderr=True)) as line:
         shown = SweepLine(line, experiment, expected)
         seen = []
@@ -415,7 +360,7 @@ def test_the_progress_line_counts_by_time_and_ends_where_the_work_does(ready, bo
 
 
 def rows_of(experiment, value):
-    return {s.digest(): cell_row(slot_works.scored(s, s.digest(), value(s))) for s in experiment.cells}
+    return {s.digest(): row_of(PURCHASE, fabricated.scored(s, s.digest(), value(s)).as_dict()) for s in experiment.cells}
 
 
 def test_the_table_is_the_mean_over_pairs_with_the_interval_over_seeds(ready):
@@ -435,9 +380,9 @@ def test_the_table_is_the_mean_over_pairs_with_the_interval_over_seeds(ready):
 
 def test_public_minus_hidden_is_paired_by_seed(ready):
     experiment = ready(pairs=("621:17", "1321:34", "hidden:2"), round_seed=3, seeds=2)
-    kinds = {named.pair: named.kind for named in experiment.pairs}
+    kinds = {task.name: task.kind for task in experiment.plan.tasks}
     assert list(kinds.values()) == ["public", "public", "hidden", "hidden"]
-    rows = rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed - (0.05 * (1 + s.seed) if kinds[s.pair] == "hidden" else 0))
+    rows = rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed - (0.05 * (1 + s.seed) if kinds[s.task] == "hidden" else 0))
     (row,) = table(experiment, rows)
     assert row["public_minus_hidden"]["macro_f1"]["mean"] == pytest.approx(0.075)
     assert row["public"]["macro_f1"]["mean"] == pytest.approx(0.55)
@@ -447,7 +392,7 @@ def test_public_minus_hidden_is_paired_by_seed(ready):
 
 
 def summed_up(experiment, rows) -> dict:
-    return summarise_sweep(experiment, rows, {}, forecast(experiment, experiment.catalogue()), 1.0)
+    return summarise_sweep(experiment, rows, {}, forecast(experiment, experiment.index()), 1.0)
 
 
 def printed(summary, width: int = 200) -> str:
@@ -455,21 +400,21 @@ def printed(summary, width: int = 200) -> str:
 
     console = Console(width=width)
     with console.capture() as text:
-        show_sweep_result(console, summary)
+        show_sweep_result(console, summary, PURCHASE)
     return text.get()
 
 
 def test_the_table_holds_public_minus_hidden_with_its_interval_and_number_of_seeds(ready):
     experiment = ready(pairs=("621:17", "1321:34", "hidden:2"), round_seed=3, seeds=2)
-    kinds = {named.pair: named.kind for named in experiment.pairs}
-    rows = rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed - (0.05 * (1 + s.seed) if kinds[s.pair] == "hidden" else 0))
+    kinds = {task.name: task.kind for task in experiment.plan.tasks}
+    rows = rows_of(experiment, lambda s: 0.5 + 0.1 * s.seed - (0.05 * (1 + s.seed) if kinds[s.task] == "hidden" else 0))
     header, row = (
         line for line in printed(summed_up(experiment, rows)).splitlines() if line.startswith(("submission", "random_b"))
     )
     assert header.endswith("public - hidden")
     # Differences of 0.05 and 0.1: half of their distance, times the t quantile 12.706.
     assert row.endswith("+0.075 [-0.243, +0.393], n 2")
-    del rows[next(s for s in experiment.cells if s.seed == 1 and kinds[s.pair] == "hidden").digest()]
+    del rows[next(s for s in experiment.cells if s.seed == 1 and kinds[s.task] == "hidden").digest()]
     assert "+0.050, n 1" in printed(summed_up(experiment, rows))
 
 
@@ -555,7 +500,7 @@ def test_cells_that_were_there_before_are_told_from_those_that_were_run(ready):
     experiment = ready(seeds=3)
     rows = rows_of(experiment, lambda s: 0.5)
     before = {experiment.cells[0].digest(): rows[experiment.cells[0].digest()]}
-    summary = summarise_sweep(experiment, rows, before, forecast(experiment, experiment.catalogue()), 1.0)
+    summary = summarise_sweep(experiment, rows, before, forecast(experiment, experiment.index()), 1.0)
     assert [cell["cached"] for cell in summary["cells"]] == [True] + [False] * 5
     assert summary["rows"][0]["verdicts"] == {"OK": 6}
 
@@ -581,12 +526,12 @@ def test_a_proxys_scores_are_marked(ready, capsys, tmp_path):
     (tmp_path / "other.toml").write_text(text)
     experiment = ready(pipelines=("milliseconds", str(tmp_path / "other.toml")))
     rows = rows_of(experiment, lambda s: 0.5)
-    summary = summarise_sweep(experiment, rows, {}, forecast(experiment, experiment.catalogue()), 1.0)
+    summary = summarise_sweep(experiment, rows, {}, forecast(experiment, experiment.index()), 1.0)
     assert [pipeline["proxy"] for pipeline in summary["pipelines"]] == [False, False]
 
     def shown(*proxies: bool) -> list[str]:
         pipelines = [known | {"proxy": proxy} for known, proxy in zip(summary["pipelines"], proxies, strict=True)]
-        show_sweep_result(Console(width=200), summary | {"pipelines": pipelines})
+        show_sweep_result(Console(width=200), summary | {"pipelines": pipelines}, PURCHASE)
         title, _, *lines = capsys.readouterr().out.splitlines()
         return [line for line in (title, *lines[:2]) if "PROXY" in line]
 
@@ -602,7 +547,7 @@ def test_a_proxys_scores_are_marked(ready, capsys, tmp_path):
 def stored(root: Path, experiment) -> Store:
     store = Store(root)
     for spec in experiment.cells:
-        store.write_cell(slot_works.scored(spec, spec.digest(), 0.25))
+        store.write_cell(Judged(fabricated.scored(spec, spec.digest(), 0.25)))
     return store
 
 
@@ -610,60 +555,60 @@ def test_the_index_is_only_a_copy(ready, tmp_path, monkeypatch):
     experiment = ready()
     store = stored(tmp_path / "r", experiment)
     first, second = (spec.digest() for spec in experiment.cells)
-    fresh = read_catalogue(store.root)
+    fresh = read_index(store.root, TRACKS)
     assert set(fresh.cells) == {first, second}
     assert (store.root / INDEX).exists()
     read = []
     whole = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or whole(path))
-    assert read_catalogue(store.root).cells == fresh.cells
+    assert read_index(store.root, TRACKS).cells == fresh.cells
     assert read == [INDEX]
     # Changed in place, to a file of the same length.
-    store.write_cell(slot_works.scored(experiment.cells[0], first, 0.75))
-    assert read_catalogue(store.root).cells[first]["metrics"]["macro_f1"] == 0.75
+    store.write_cell(Judged(fabricated.scored(experiment.cells[0], first, 0.75)))
+    assert read_index(store.root, TRACKS).cells[first]["metrics"]["macro_f1"] == 0.75
     store.cell_path(second).unlink()
-    assert set(read_catalogue(store.root).cells) == {first}
+    assert set(read_index(store.root, TRACKS).cells) == {first}
     (store.root / INDEX).write_text("{")
-    assert set(read_catalogue(store.root).cells) == {first}
+    assert set(read_index(store.root, TRACKS).cells) == {first}
     (store.root / INDEX).unlink()
-    assert set(read_catalogue(store.root).cells) == {first}
+    assert set(read_index(store.root, TRACKS).cells) == {first}
 
 
 def test_a_changed_index_is_said_and_no_row_of_it_counts(ready, tmp_path, capsys):
     store = stored(tmp_path / "r", ready())
-    fresh, index = read_catalogue(store.root), store.root / INDEX
+    fresh, index = read_index(store.root, TRACKS), store.root / INDEX
     raw = index.read_text()
     row = json.dumps(next(iter(json.loads(raw)["cells"].values())))
     for changed in (
         raw.replace('"macro_f1":0.25', '"macro_f1":0.95', 1),
         raw[: len(raw) // 2],
-        json.dumps({"schema": 2, "cells": [row], "purchases": 5}),
+        json.dumps({"schema": SCHEMA, "cells": [row], "answers": 5}),
         "[]",
         "",
     ):
         assert changed != raw
         index.write_text(changed)
-        assert read_catalogue(store.root).cells == fresh.cells
+        assert read_index(store.root, TRACKS).cells == fresh.cells
         assert f"{index} is damaged" in capsys.readouterr().err
         assert index.read_text() == raw
     # That of an older kit is no damage.
     index.write_text(json.dumps({"schema": 1, "cells": {}, "purchases": {}}))
-    assert read_catalogue(store.root).cells == fresh.cells
+    assert read_index(store.root, TRACKS).cells == fresh.cells
     assert (capsys.readouterr().err, index.read_text()) == ("", raw)
 
 
-def test_cells_and_purchases_of_an_older_layout_have_the_same_rows(ready, tmp_path):
+def test_cells_and_answers_of_an_older_layout_have_the_same_rows(ready, tmp_path):
     experiment = ready()
     store = stored(tmp_path / "r", experiment)
-    made = fabricated(experiment.cells[0])
-    store.write_answer(made.as_dict())
-    new = read_catalogue(store.root)
-    assert new.purchases[made.digest]["checksum"] == made.checksum
+    made = fabricated.purchase(experiment.cells[0])
+    store.write_answer(made)
+    new = read_index(store.root, TRACKS)
+    assert new.answers[made.digest]["checksum"] == made.checksum
     (store.root / INDEX).unlink()
     for path in store.root.glob("*/*.json"):
         path.write_text(json.dumps(json.loads(path.read_text()), indent=1))
-    old = read_catalogue(store.root)
-    assert (old.cells, old.purchases, old.damaged) == (new.cells, new.purchases, ())
+    old = read_index(store.root, TRACKS)
+    assert (old.cells, old.answers, old.damaged) == (new.cells, new.answers, ())
 
 
 def test_damaged_cells_are_said_and_never_listed(ready, tmp_path):
@@ -672,10 +617,10 @@ def test_damaged_cells_are_said_and_never_listed(ready, tmp_path):
     path = store.cell_path(experiment.cells[0].digest())
     path.write_text(path.read_text().replace("0.25", "0.95"))
     for _ in range(2):
-        found = read_catalogue(store.root)
+        found = read_index(store.root, TRACKS)
         assert set(found.cells) == {experiment.cells[1].digest()}
         assert found.damaged == (f"{path.name} was changed after it was written",)
-    assert read_catalogue(tmp_path / "nowhere").cells == {}
+    assert read_index(tmp_path / "nowhere", TRACKS).cells == {}
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -702,7 +647,7 @@ def test_a_dry_run_says_what_would_run_and_leaves_nothing(sweep, tmp_path):
     status, out, _ = sweep("--submissions", RANDOM, "--dry-run", "--seeds", 3)
     assert status == 0
     assert "6: 0 finished before, 6 to run" in out
-    assert "6 to make" in out
+    assert re.search(r"^submissions to run +6 *$", out, re.MULTILINE)
     assert "not measured" in out
     assert not (tmp_path / "results").exists()
     _, out, _ = sweep("--submissions", RANDOM, "--dry-run", "--json")
@@ -742,7 +687,7 @@ def test_a_sweep_from_the_command_line_with_a_submission_that_fails(sweep, strat
 
 def test_mistakes_are_said_before_anything_is_run(sweep, tmp_path):
     for options, part in (
-        ((), "no submission"),
+        ((), "--submissions: nothing was named"),
         (("--submissions", "nothing/*"), "nothing/*"),
         (("--submissions", RANDOM, "--pairs", "hidden:5"), "--round-seed"),
         (("--submissions", RANDOM, "--score-split", "training"), "score-split"),

@@ -10,7 +10,8 @@ from evaluator.errors import ConfigurationError
 from evaluator.purchase.pairs import NamedPair, choose_pairs, hidden_pairs
 from evaluator.purchase.profiles import QUICK
 from evaluator.purchase.rounds import ROUND1, ROUND2, Pair
-from evaluator.sweep.settings import read_settings
+from evaluator.purchase.track import PURCHASE
+from evaluator.sweep.settings import Settings, read_settings
 
 # -- pairs
 
@@ -90,55 +91,47 @@ def write(folder: Path, text: str, name: str = "sweep.toml") -> Path:
     return folder / name
 
 
+def read(given: dict[str, object], file: Path | None = None) -> tuple[Settings, tuple[str, ...]]:
+    return read_settings(given, PURCHASE, file)
+
+
 def test_a_file_holds_the_same_options_and_the_command_line_wins(folder):
     file = write(
         folder, 'submissions = "some/*"\nseeds = 3\nlabel-quality = [1, 0.9]\nround_seed = 4\nfresh = true\nout = "here"\n'
     )
-    settings, skipped = read_settings({"seeds": 5, "fresh": None}, file)
+    settings, skipped = read({"seeds": 5, "fresh": None}, file)
     assert [path.name for path in settings.submissions] == ["a.py", "b.py"]
     assert sorted(skipped) == ["README.md", "__init__.py", "_own.py"]
-    assert (settings.seeds, settings.label_quality, settings.round_seed, settings.fresh) == (5, (1.0, 0.9), 4, True)
+    own = settings.options
+    assert (settings.seeds, own["label_quality"], own["round_seed"], settings.fresh) == (5, (1.0, 0.9), 4, True)
     assert settings.out == folder / "here"
-    assert settings.pairs == ("profile",)
+    assert own["pairs"] == ("profile",)
 
 
 def test_a_pipeline_of_ones_own_is_seen_from_the_files_folder_too(folder):
     path = write(folder, 'submissions = "some/*"\npipelines = ["round2", "own/mine.toml", "/abs/theirs.toml"]\n')
-    assert read_settings({}, path)[0].pipelines == ("round2", str(folder / "own" / "mine.toml"), "/abs/theirs.toml")
-    given = read_settings({"pipelines": ["own/mine.toml"]}, path)[0]
+    assert read({}, path)[0].pipelines == ("round2", str(folder / "own" / "mine.toml"), "/abs/theirs.toml")
+    given = read({"pipelines": ["own/mine.toml"]}, path)[0]
     assert given.pipelines == ("own/mine.toml",), "what is typed is seen from where one stands"
 
 
 def test_what_the_shell_has_expanded_is_read_the_same(folder):
-    shell, skipped = read_settings({"submissions": sorted((folder / "some").iterdir())})
-    assert (shell, sorted(skipped)) == (read_settings({"submissions": [folder / "some" / "*"]})[0], sorted(skipped))
+    shell, skipped = read({"submissions": sorted((folder / "some").iterdir())})
+    assert (shell, sorted(skipped)) == (read({"submissions": [folder / "some" / "*"]})[0], sorted(skipped))
     assert len(shell.submissions) == 2
 
 
-def test_yaml_is_read_where_it_can_be(folder):
-    pytest.importorskip("yaml")
-    file = write(folder, "submissions: [some/a.py]\npairs: [public, 'hidden:2']\nround-seed: 3\n", "sweep.yaml")
-    assert read_settings({}, file)[0].pairs == ("public", "hidden:2")
-    with pytest.raises(ConfigurationError, match="table of options"):
-        read_settings({}, write(folder, "- a\n", "list.yml"))
-    with pytest.raises(ConfigurationError, match="no YAML"):
-        read_settings({}, write(folder, "a: [", "bad.yml"))
-
-
-@pytest.mark.parametrize("written", ["621:17", "[621:17, 1321:34.5]", "\n- 621:17\n- 1321:34.5"])
-def test_a_pair_in_yaml_is_no_number_to_the_base_of_sixty(folder, written):
-    pytest.importorskip("yaml")
-    read, _ = read_settings({}, write(folder, f"submissions: some/a.py\npairs: {written}\nseeds: 12\n", "sweep.yaml"))
-    assert read.pairs == ("621:17", "1321:34.5")[: len(read.pairs)]
-    assert read.seeds == 12
+def test_a_file_that_is_no_toml_is_refused_by_name(folder):
+    file = write(folder, "submissions: [some/a.py]\npairs: [public, 'hidden:2']\n", "sweep.yaml")
+    with pytest.raises(ConfigurationError, match=r"sweep\.yaml is no TOML"):
+        read({}, file)
 
 
 def test_an_option_that_a_file_holds_twice_is_refused(folder):
     with pytest.raises(ConfigurationError, match="twice"):
-        read_settings({}, write(folder, 'submissions = "some/a.py"\nroot_seed = 3\n"root-seed" = 4\n'))
-    pytest.importorskip("yaml")
-    with pytest.raises(ConfigurationError, match="'seeds' is there twice"):
-        read_settings({}, write(folder, "submissions: some/a.py\nseeds: 3\nseeds: 4\n", "sweep.yaml"))
+        read({}, write(folder, 'submissions = "some/a.py"\nroot_seed = 3\n"root-seed" = 4\n'))
+    with pytest.raises(ConfigurationError, match="Cannot overwrite a value"):
+        read({}, write(folder, 'submissions = "some/a.py"\nseeds = 3\nseeds = 4\n'))
 
 
 @pytest.mark.parametrize(
@@ -152,45 +145,24 @@ def test_an_option_that_a_file_holds_twice_is_refused(folder):
         ("submissions = 3", "path"),
         ("seeds =", "TOML"),
         ("pairs = []", "pairs"),
-        ('pipelines = ["quick", "quick"]', "twice"),
+        ('pipelines = ["quick", "quick"]', "'quick' is given more than once"),
         ('starting-weights = "mine"', "starting-weights"),
         ('weights-dir = "nowhere"', "not a folder"),
     ],
 )
 def test_a_bad_file_is_refused_by_name(folder, text, part):
     with pytest.raises(ConfigurationError, match=part):
-        read_settings({"submissions": [folder / "some" / "a.py"]} if "submissions" not in text else {}, write(folder, text))
+        read({"submissions": [folder / "some" / "a.py"]} if "submissions" not in text else {}, write(folder, text))
 
 
-def test_later_seeds_are_those_of_a_longer_run(tmp_path):
+def test_later_seeds_are_those_of_a_longer_run(ready):
     """``--first-seed 2 --seeds 2`` elsewhere must name the very cells of ``--seeds 4`` here."""
-    from evaluator.purchase.profiles import DEBUG
-    from evaluator.submission.source import read_source
-    from evaluator.sweep.plan import Plan
-    from evaluator.training.recipes import fitted, load_pipeline
-
-    class Sets:
-        def digests(self):
-            return {"training": "a", "unlabelled": "b", "validation": "c"}
 
     def cells(**seeds):
-        pipeline = fitted(load_pipeline(DEBUG.pipeline), DEBUG.image_size, DEBUG.weights)
-        source = read_source(Path(__file__).parents[2] / "baselines" / "random")
-        plan = Plan(
-            source,
-            DEBUG,
-            DEBUG.pairs,
-            seeds["seeds"],
-            1,
-            (pipeline,),
-            "process",
-            "cpu",
-            1,
-            "validation",
-            **{k: v for k, v in seeds.items() if k != "seeds"},
-        )
-        return [spec.digest() for spec in plan.cells(Sets(), ["w"])]
+        return [spec.digest() for spec in ready(**seeds).cells]
 
-    assert cells(seeds=2, first_seed=2) == cells(seeds=4)[2:]
+    there, here = cells(seeds=2, first_seed=2), cells(seeds=4)
+    assert len(set(here)) == 2 * len(there) == 8
+    assert there == here[4:]
     with pytest.raises(ConfigurationError, match="--first-seed is -1"):
         cells(seeds=1, first_seed=-1)

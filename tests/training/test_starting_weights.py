@@ -5,19 +5,22 @@ import json
 from dataclasses import replace
 
 import huggingface_hub
+import offline as no_network
 import pytest
 import safetensors.torch
 import timm
-import torch
 from conftest import SUBMISSIONS, TINY
 
-import evaluator.runner.cells
+import evaluator.purchase.track
+import evaluator.sweep.run
 import local_evaluation
 from evaluator.cli.main import main as cli
 from evaluator.errors import WeightsError
 from evaluator.purchase import profiles
+from evaluator.purchase.track import PURCHASE
+from evaluator.runner.workers import Workers
 from evaluator.sweep.experiment import prepare
-from evaluator.sweep.settings import Settings
+from evaluator.sweep.settings import Settings, read_settings
 from evaluator.training.weights import PROCEDURAL_SHA256
 
 RANDOM = SUBMISSIONS / "random_buyer.py"
@@ -36,15 +39,12 @@ AT_32 = replace(TINY, image_size=32)
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
-    """No network, and empty caches below ``tmp_path``; what asks for the network is told that there is none."""
-
-    def unreachable(*_, **__):
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", unreachable)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
-    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    """No network, here and where trainings are done, and empty caches below ``tmp_path``."""
+    for module, name in no_network.ASKS:
+        monkeypatch.setattr(module, name, no_network.unreachable)
+    monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: Workers(1, work=no_network.judged))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     return tmp_path
 
@@ -52,13 +52,13 @@ def offline(monkeypatch, tmp_path):
 @pytest.fixture
 def bought(monkeypatch):
     """Every purchase that is made."""
-    made, buy = [], evaluator.runner.cells.buy
+    made, buy = [], evaluator.purchase.track.buy
 
     def spy(spec, *arguments):
         made.append(spec)
         return buy(spec, *arguments)
 
-    monkeypatch.setattr(evaluator.runner.cells, "buy", spy)
+    monkeypatch.setattr(evaluator.purchase.track, "buy", spy)
     return made
 
 
@@ -66,7 +66,7 @@ def bought(monkeypatch):
 def evaluate(monkeypatch, tmp_path, data_folder, capsys):
     """Run the front door with a pipeline that asks for ImageNet weights: (exit status, cells, what was said)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", AT_32)
-    monkeypatch.setattr(local_evaluation, "ROOT", tmp_path)
+    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
     pipeline = tmp_path / "mine.toml"
     pipeline.write_text(MINE)
 
@@ -82,7 +82,8 @@ def evaluate(monkeypatch, tmp_path, data_folder, capsys):
 
 
 def settings(weights: str | None, data, *pipelines: str) -> Settings:
-    return Settings((RANDOM,), ("621:17",), pipelines, profile="like-tiny", starting_weights=weights, sandbox="process", data=data)
+    given = {"submissions": [RANDOM], "pairs": ["621:17"], "pipelines": pipelines, "profile": "like-tiny", "sandbox": "process"}
+    return read_settings(given | {"starting_weights": weights, "data": data}, PURCHASE)[0]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def settings(weights: str | None, data, *pipelines: str) -> Settings:
 def test_a_sweep_starts_from_what_was_asked_for_and_says_so(monkeypatch, data_folder, tmp_path, weights, named, kept, identity):
     profile = replace(AT_32, name="like-tiny", weights="procedural")
     monkeypatch.setitem(profiles.PROFILES, "like-tiny", profile)
-    experiment = prepare(settings(weights, data_folder, "round2"), data=tmp_path / "data")
+    experiment = prepare(PURCHASE, settings(weights, data_folder, "round2"), folder=tmp_path / "data")
     (spec,) = experiment.cells
     assert (spec.pipeline.name, spec.pipeline.weights, spec.weights) == (named, kept, identity)
     # Batch-norm statistics of random weights are those of nothing: what a pipeline says under [from_scratch] holds.
@@ -108,7 +109,7 @@ def test_a_sweep_starts_from_what_was_asked_for_and_says_so(monkeypatch, data_fo
 def test_imagenet_weights_that_are_not_there_end_a_sweep_before_its_first_purchase(monkeypatch, data_folder, tmp_path, bought):
     monkeypatch.setitem(profiles.PROFILES, "like-tiny", replace(AT_32, name="like-tiny"))
     with pytest.raises(WeightsError, match=r"pipeline 'round2@32px-imagenet': .*efficientnet_b4_rwightman-23ab8bcd.pth") as caught:
-        prepare(settings("imagenet", data_folder, "round2"), data=tmp_path / "data")
+        prepare(PURCHASE, settings("imagenet", data_folder, "round2"), folder=tmp_path / "data")
     assert str(tmp_path / "torch" / "hub" / "checkpoints") in str(caught.value)
     assert bought == []
 
