@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SUBMISSIONS
-from specs import NEWER, VERSIONS, result, spec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from specs import NEWER, VERSIONS, result, spec
 
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError, SubmissionError
