@@ -611,7 +611,9 @@ def test_the_documented_keys_are_those_of_the_report(stored, planted):
     planted(pipeline=PROXY)
     stored("good", None, PAIRS[0], 3, pipeline=PROXY)
     planted(pairs=(*HIDDEN, *CROSSED))
-    found = paths(report(stored), "", {"tables[].data", "tables[].versions", "tables[].heat_maps[].submissions[].cells[].failed"}, [])
+    found = paths(
+        report(stored), "", {"tables[].data", "tables[].versions", "tables[].heat_maps[].submissions[].cells[].failed"}, []
+    )
     # Lists and objects that are empty in one table and not in another.
     whole = {path for path in found if not any(other.startswith((f"{path}[]", f"{path}.")) for other in found)}
     assert whole == documented("Comparisons: `python -m evaluator compare --json`")
