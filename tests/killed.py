@@ -2,19 +2,22 @@
 
     python tests/killed.py FOLDER DATA TIER KILLS SEED
 
-A program of its own: it imports the evaluator once and forks per run, gathers what a dead evaluator leaves (it is the sub-reaper of
-everything it starts), and has shared memory of its own where it may. Prints one JSON object.
+A program of its own: it imports the evaluator once and forks per run and per training process, so that kills hit the work and not
+imports; gathers what a dead evaluator leaves (it is the sub-reaper of everything it starts); and has shared memory of its own where
+it may. Prints one JSON object.
 """
 
 import contextlib
 import ctypes
 import json
+import multiprocessing
 import os
 import select
 import signal
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,12 +30,13 @@ from conftest import SUBMISSIONS, TINY  # noqa: E402
 import local_evaluation  # noqa: E402
 from evaluator.purchase import profiles  # noqa: E402
 from evaluator.purchase.rounds import ROUND2  # noqa: E402
+from evaluator.runner import workers  # noqa: E402
 from evaluator.sandbox import cgroup  # noqa: E402
 from evaluator.sandbox.guard import become_reaper, descendants  # noqa: E402
 from evaluator.seeds import generator  # noqa: E402
 
 FIVE = replace(TINY, name="five", pairs=ROUND2.pairs)
-VOLATILE = {"seconds", "timings", "cached", "reused", "checksum"}
+VOLATILE = {"seconds", "timings", "cached", "reused", "checksum", "busy", "warnings"}
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
 
 
@@ -53,6 +57,12 @@ def own_shared_memory() -> bool:
     )
 
 
+def fork_workers() -> None:
+    """Let trainings be done in forks of this process: starting a new one takes most of a run as short as these."""
+    fork = multiprocessing.get_context("fork")
+    workers.multiprocessing = types.SimpleNamespace(get_context=lambda _: fork, parent_process=multiprocessing.parent_process)
+
+
 def start(folder: Path, data: Path, tier: str) -> int:
     """Fork an evaluation whose files all lie below ``folder``; its process number."""
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
@@ -65,7 +75,7 @@ def start(folder: Path, data: Path, tier: str) -> int:
         os.dup2(log, 1)
         os.dup2(log, 2)
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder / "tmp")
-        local_evaluation.ROOT = folder
+        local_evaluation.DATA = folder / "data"
         status = local_evaluation.main(arguments(folder, data, tier))
         sys.stdout.flush()
         sys.stderr.flush()
@@ -92,7 +102,8 @@ def cells(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def steady(value: object) -> object:
-    """A result without what differs between two runs: times, and whether a cell or its purchase was taken from the store."""
+    """A result without what differs between two runs: times, load of the machine, and whether a cell or its purchase was taken from
+    the store."""
     if isinstance(value, dict):
         return {name: steady(inner) for name, inner in value.items() if name not in VOLATILE}
     return [steady(inner) for inner in value] if isinstance(value, list) else value
@@ -186,6 +197,7 @@ def main() -> None:
     from evaluator.training import loop, predict  # noqa: F401
 
     torch.set_num_threads(1)
+    fork_workers()
     shared = set(os.listdir("/dev/shm")) if own else set()
     choose(tier)  # known to every fork, so that the kills hit the evaluation and not the check before it
     start_time = time.monotonic()
