@@ -76,19 +76,19 @@ class CellSpec(ABC):
     track: ClassVar[str]
     version: ClassVar[int]
 
-    submission: str
-    submission_digest: str
-    profile: Rules
-    seed: int
-    root_seed: int
-    pipeline: Recipe
-    weights: str
-    data: dict[str, str]
-    score_split: str
-    tier: str
-    device: str
-    threads: int
-    worker_threads: int = 1
+    submission: Annotated[str, doc("plain name of the submission")]
+    submission_digest: Annotated[str, doc("hash over the names and bytes of its files")]
+    profile: Annotated[Rules, doc("the profile, complete, with its round")]
+    seed: Annotated[int, doc("index of the repetition: 0, 1, ...")]
+    root_seed: Annotated[int, doc("the seed that every draw is split from")]
+    pipeline: Annotated[Recipe, doc("the pipeline, complete (`evaluator/training/pipeline.py`)")]
+    weights: Annotated[str, doc("identity of the starting weights")]
+    data: Annotated[dict[str, str], doc("per split its digest: classes, names, labels and image bytes")]
+    score_split: Annotated[str, doc("the split that is scored")]
+    tier: Annotated[str, doc("isolation tier")]
+    device: Annotated[str, doc("device of the training")]
+    threads: Annotated[int, doc("CPU threads of the training; the last bit depends on it")]
+    worker_threads: Annotated[int, doc("threads that the worker was told to use")] = 1
 
     @property
     @abstractmethod

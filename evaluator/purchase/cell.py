@@ -16,12 +16,12 @@ import numpy as np
 from evaluator.errors import DeviceError, TrainingError, Verdict
 from evaluator.machine import versions
 from evaluator.purchase.ledger import Ledger
-from evaluator.purchase.purchased import Purchased, buy
-from evaluator.purchase.result import PurchaseResult, PurchaseTraining, Sold, purchase_row
+from evaluator.purchase.purchased import Purchased, buy, phase_rows, sold_rows
+from evaluator.purchase.result import MetricsRow, PurchaseResult, PurchaseTraining, purchase_row
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.purchase.training import train_on_embeddings, train_on_images
-from evaluator.records import AnswerRef, DataRow, Epoch, IsolationRow, PhaseRow
+from evaluator.records import AnswerRef, DataRow, Epoch, IsolationRow
 from evaluator.scoring.metrics import Metrics, best_constant, score
 from evaluator.seeds import derive
 from evaluator.track import CellInputs, Judged, Progress
@@ -177,13 +177,13 @@ def _result(
         verdict=verdict,
         reason=reason,
         fit_to_submit=verdict is Verdict.OK and prediction is not None and prediction.verdict is Verdict.OK,
-        metrics=None if scored is None else asdict(scored.metrics) | {"best_constant_macro_f1": scored.constant},
+        metrics=None if scored is None else MetricsRow(**asdict(scored.metrics), best_constant_macro_f1=scored.constant),
         fingerprint=None if scored is None else scored.fingerprint,
         training=None if scored is None else scored.training,
         answer=AnswerRef(file=purchased.digest, checksum=purchased.checksum),
         purchase=purchase_row(spec, purchased),
-        phases=[PhaseRow(**asdict(p) | {"verdict": str(p.verdict), "seconds": round(p.seconds, 6)}) for p in session.phases],
-        ledger=[Sold(**row) for row in session.ledger.as_rows()],  # type: ignore[arg-type]
+        phases=phase_rows(session),
+        ledger=sold_rows(session.ledger),
         data=DataRow(
             folder=sets.folder.name,
             counts=sets.counts(),

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history.checksum import checksum
 from evaluator.machine import versions
-from evaluator.purchase.ledger import Ledger
+from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import Answer, CellSpec
+from evaluator.records import SCHEMA, Answer, CellSpec, PhaseRow, doc
 from evaluator.seeds import derive, generator
 from evaluator.track import CellInputs, Progress
 
@@ -33,6 +34,42 @@ class PurchaseInputs(CellInputs):
     """
 
     sold: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sold:
+    """One label sold."""
+
+    order: Annotated[int, doc("0 for the first purchase")]
+    index: Annotated[int, doc("the `idx` it was bought by, in this cell's shuffled order")]
+    image: Annotated[
+        int, doc("number of the image in its split, files sorted by name; where the seed draws from the split, in its draw")
+    ]
+    seconds: Annotated[float, doc("on the shared clock")]
+    label: Annotated[list[int], doc("as it was sold: one 0 or 1 per class")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurchaseFile:
+    """The file of an answer of this track. Another tool could write it: a verdict and a ledger are all that a pipeline needs."""
+
+    schema: Annotated[int, doc("version of this format")] = SCHEMA
+    answer: Annotated[str, doc("hash of the spec, and the file's name")]
+    spec: Annotated[dict[str, Any], doc("all that decides the answer (`CellSpec.answer_dict`)")]
+    verdict: Annotated[Verdict, doc("of the session: `OK`, or `TIME_LIMIT` where it was kept")]
+    reason: Annotated[str, doc("in words")]
+    phases: Annotated[list[PhaseRow], doc("those that were started")]
+    seconds: Annotated[float, doc("used on the clock that pre-training and purchase share")]
+    disagreement: Annotated[str | None, doc("where the return value of `purchase_phase` contradicts the ledger, in words")]
+    clock_was_read: Annotated[bool | None, doc("whether the submission asked for the time")]
+    class_name: Annotated[str | None, doc("name of the participant's class")]
+    guarded: Annotated[bool, doc("whether the end of every process of the submission can be vouched for")]
+    limited_by: Annotated[str, doc("what held memory and processes")]
+    trace: Annotated[str, doc("the participant's traceback, e.g. of a prediction phase that failed")]
+    ledger: Annotated[list[Sold], doc("every label that was bought, in order")]
+    log: Annotated[str, doc("what the participant's code printed")]
+    versions: Annotated[dict[str, str], doc("what the submission ran on: kit, Python, processor, libraries")]
+    busy: Annotated[str, doc("other load on the machine when the session began, in words; empty where there was none")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,57 +101,72 @@ class Purchased(Answer):
     def as_dict(self) -> dict[str, Any]:
         """JSON-able: all but the predictions, which no pipeline needs. ``from_dict`` reads it back."""
         session = self.session
-        return {
-            "schema": self.spec["schema"],
-            "answer": self.digest,
-            "spec": self.spec,
-            "verdict": str(session.verdict),
-            "reason": session.reason,
-            "phases": [asdict(phase) | {"seconds": round(phase.seconds, 6)} for phase in session.phases],
-            "seconds": round(session.seconds, 6),
-            "disagreement": session.disagreement,
-            "clock_was_read": session.clock_was_read,
-            "class": session.class_name,
-            "guarded": session.guarded,
-            "limited_by": session.limited_by,
-            "trace": session.trace,
-            "ledger": session.ledger.as_rows(),
-            "log": session.log,
-            "versions": self.versions,
-            "busy": self.busy,
-        }
+        file = PurchaseFile(
+            answer=self.digest,
+            spec=self.spec,
+            verdict=session.verdict,
+            reason=session.reason,
+            phases=phase_rows(session),
+            seconds=round(session.seconds, 6),
+            disagreement=session.disagreement,
+            clock_was_read=session.clock_was_read,
+            class_name=session.class_name,
+            guarded=session.guarded,
+            limited_by=session.limited_by,
+            trace=session.trace,
+            ledger=sold_rows(session.ledger),
+            log=session.log,
+            versions=self.versions,
+            busy=self.busy,
+        )
+        return msgspec.to_builtins(file)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Purchased:
         """The inverse of ``as_dict``, without predictions.
 
         Raises:
-            ConfigurationError: a member is missing or makes no sense.
+            ConfigurationError: a member is missing or of the wrong type; the message names the place.
         """
         try:
-            session = SessionResult(
-                verdict=Verdict(content["verdict"]),
-                reason=content["reason"],
-                ledger=Ledger.from_rows(content["ledger"]),
-                phases=tuple(PhaseReport(**phase | {"verdict": Verdict(phase["verdict"])}) for phase in content["phases"]),
-                seconds=content["seconds"],
-                predictions=None,
-                disagreement=content["disagreement"],
-                clock_was_read=content["clock_was_read"],
-                class_name=content["class"],
-                guarded=content["guarded"],
-                limited_by=content["limited_by"],
-                trace=content["trace"],
-                log=content["log"],
-            )
-            return cls(content["answer"], content["spec"], session, content["versions"], content["busy"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigurationError(f"a stored purchase was not understood: {error!r}") from error
+            file = msgspec.convert(content, PurchaseFile)
+            phases = tuple(PhaseReport(**asdict(row) | {"verdict": Verdict(row.verdict)}) for row in file.phases)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise ConfigurationError(f"a stored purchase was not understood: {error}") from error
+        session = SessionResult(
+            verdict=file.verdict,
+            reason=file.reason,
+            ledger=Ledger([Purchase(**asdict(sold) | {"label": tuple(sold.label)}) for sold in file.ledger]),
+            phases=phases,
+            seconds=file.seconds,
+            predictions=None,
+            disagreement=file.disagreement,
+            clock_was_read=file.clock_was_read,
+            class_name=file.class_name,
+            guarded=file.guarded,
+            limited_by=file.limited_by,
+            trace=file.trace,
+            log=file.log,
+        )
+        return cls(file.answer, file.spec, session, file.versions, file.busy)
 
     @property
     def checksum(self) -> str:
         """SHA-256 over its content: two purchases of one spec differ by it, if only by a microsecond of the clock."""
         return checksum(self.as_dict())
+
+
+def phase_rows(session: SessionResult) -> list[PhaseRow]:
+    """The phases of a session as they are stored."""
+    return [
+        PhaseRow(name=p.name, verdict=str(p.verdict), reason=p.reason, seconds=round(p.seconds, 6), allowed=p.allowed)
+        for p in session.phases
+    ]
+
+
+def sold_rows(ledger: Ledger) -> list[Sold]:
+    """A ledger as it is stored."""
+    return [Sold(order=p.order, index=p.index, image=p.image, seconds=round(p.seconds, 6), label=list(p.label)) for p in ledger]
 
 
 def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what, share: None) -> Purchased:

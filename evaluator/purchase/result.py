@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypedDict
 
 import msgspec
 
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.machine import versions
-from evaluator.purchase.purchased import Purchased
+from evaluator.purchase.purchased import Purchased, Sold
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import AnswerRef, CellResult, IsolationRow, TrainingRow, doc
+
+
+class MetricsRow(TypedDict):
+    """What a set of predictions scored."""
+
+    macro_f1: Annotated[float, doc("mean of F1 over the classes")]
+    f1: Annotated[dict[str, float], doc("per class; 0 where no image has it and none is predicted to have it")]
+    accuracy: Annotated[float, doc("share of images with every class right (exact match)")]
+    hamming_loss: Annotated[float, doc("share of wrong label entries")]
+    n: Annotated[int, doc("images scored")]
+    best_constant_macro_f1: Annotated[float, doc("macro F1 of the best answer that is the same for every image")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,25 +51,13 @@ class PurchaseRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sold:
-    """One label sold."""
-
-    order: Annotated[int, doc("0 for the first purchase")]
-    index: Annotated[int, doc("the `idx` it was bought by, in this cell's shuffled order")]
-    image: Annotated[
-        int, doc("number of the image in its split, files sorted by name; where the seed draws from the split, in its draw")
-    ]
-    seconds: Annotated[float, doc("on the shared clock")]
-    label: Annotated[list[int], doc("as it was sold: one 0 or 1 per class")]
-
-
-@dataclass(frozen=True, kw_only=True)
 class PurchaseResult(CellResult):
     """A cell's outcome; see ``CellResult``."""
 
     bulk: ClassVar[frozenset[str]] = frozenset({"spec", "ledger"})
 
     spec: PurchaseSpec
+    metrics: Annotated[MetricsRow | None, doc("`null` without a score")] = None  # type: ignore[assignment]
     training: Annotated[PurchaseTraining | None, doc("`null` where nothing was trained, as in round 1")] = None
     purchase: PurchaseRow
     ledger: Annotated[list[Sold], doc("every label that was bought, in order")] = field(default_factory=list)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import Pair
-from evaluator.records import CellSpec, digest_of
+from evaluator.records import CellSpec, digest_of, doc
 from evaluator.training.pipeline import Pipeline
 
 VERSION = 1
@@ -35,13 +35,13 @@ class PurchaseSpec(CellSpec):
     track: ClassVar[str] = "purchase"
     version: ClassVar[int] = VERSION
 
-    profile: Profile
-    pipeline: Pipeline
-    pair: Pair
-    label_quality: float = 1.0
-    on_timeout: Literal["fail", "keep"] = "fail"
-    restart: bool = False
-    participant_weights: str = ""
+    profile: Annotated[Profile, doc("the profile, complete, with its round (`evaluator/purchase/profiles.py`, `rounds.py`)")]
+    pipeline: Annotated[Pipeline, doc("the pipeline, complete (`evaluator/training/pipeline.py`)")]
+    pair: Annotated[Pair, doc("stands under `task`")]
+    label_quality: Annotated[float, doc("share of label entries that the market sells right")] = 1.0
+    on_timeout: Annotated[Literal["fail", "keep"], doc("`fail` or `keep`")] = "fail"
+    restart: Annotated[bool, doc("whether a fresh worker ran each phase")] = False
+    participant_weights: Annotated[str, doc("name and listing hash of `--weights-dir`, or empty")] = ""
 
     def __post_init__(self) -> None:
         if self.on_timeout not in ("fail", "keep"):
