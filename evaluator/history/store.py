@@ -28,7 +28,7 @@ import numpy as np
 
 from evaluator import __version__
 from evaluator.errors import ConfigurationError
-from evaluator.files import hold, remove_temporaries, write_bytes, write_text
+from evaluator.files import hold, remove_temporaries, write_bytes
 from evaluator.history.checksum import checksum, members, sealed
 from evaluator.records import SCHEMA, Answer, CellResult, PredictionsRow
 from evaluator.track import Judged, Tracks, computed_by
@@ -109,31 +109,25 @@ class Store:
 
         Raises:
             ConfigurationError: it cannot be written.
+            ValueError: a number that JSON does not have (NaN, infinity); nothing was touched.
         """
-        result = judged.result
-        digest = result.spec.digest()
-        path = self.cell_path(digest)
-        self._set_aside(path, result)
+        result, predictions = judged.result, None
+        path = self.cell_path(result.spec.digest())
         if judged.predictions is not None:
-            result = replace(result, predictions=self._write_predictions(digest, judged.predictions))
-        self._write_sealed(path, result.as_dict())
-        if judged.predictions is None:
+            predictions = _as_npy(judged.predictions)
+            sha256, shape = hashlib.sha256(predictions).hexdigest(), list(judged.predictions.shape)
+            result = replace(result, predictions=PredictionsRow(file=f"{path.stem}.npy", sha256=sha256, shape=shape))
+        text = _as_stored(result.as_dict())
+        self._set_aside(path, result)
+        if predictions is not None:
+            write_whole(path.with_suffix(".npy"), predictions)
+        write_whole(path, text)
+        if predictions is None:
             with contextlib.suppress(OSError):  # of a cell that is not there any more
                 path.with_suffix(".npy").unlink(missing_ok=True)
         if result.scored:
-            self._forget_partials(digest)
+            self._forget_partials(path.stem)
         return result
-
-    def _write_predictions(self, digest: str, values: np.ndarray) -> PredictionsRow:
-        path = self.cell_path(digest).with_suffix(".npy")
-        content = io.BytesIO()
-        np.save(content, np.asarray(values, np.float16))
-        try:
-            write_bytes(path, content.getvalue())
-        except OSError as error:
-            raise _unwritable(path, error) from None
-        sha256 = hashlib.sha256(content.getvalue()).hexdigest()
-        return PredictionsRow(file=path.name, sha256=sha256, shape=list(np.shape(values)))
 
     def _set_aside(self, path: Path, result: CellResult) -> None:
         try:
@@ -163,7 +157,7 @@ class Store:
 
     def write_answer(self, answer: Answer) -> Path:
         """Store an answer, in the place of one of the same hash."""
-        return self._write_sealed(self.answer_path(answer.digest), answer.as_dict())
+        return write_whole(self.answer_path(answer.digest), _as_stored(answer.as_dict()))
 
     @contextlib.contextmanager
     def answers_held(self) -> Iterator[None]:
@@ -215,10 +209,6 @@ class Store:
             ) from None
         print(f"warning: {path} {why}; it was moved to {aside.name} and {otherwise}", file=sys.stderr)
         return None
-
-    def _write_sealed(self, path: Path, content: dict[str, Any]) -> Path:
-        # As it will be read: JSON turns tuples into lists and numbers that are keys into texts.
-        return write_whole(path, sealed(json.loads(json.dumps(content, allow_nan=False))))
 
     def new_run(self, name: str) -> Path:
         """A folder for a new run: time and name, made unique."""
@@ -355,14 +345,25 @@ def _unwritable(path: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError(f"{path} cannot be written ({error.strerror}); free some room, or name another folder with --out")
 
 
-def write_whole(path: Path, text: str) -> Path:
+def _as_stored(content: dict[str, Any]) -> str:
+    # As it will be read: JSON turns tuples into lists and numbers that are keys into texts.
+    return sealed(json.loads(json.dumps(content, allow_nan=False)))
+
+
+def _as_npy(predictions: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.save(content, np.asarray(predictions, np.float16))
+    return content.getvalue()
+
+
+def write_whole(path: Path, content: str | bytes) -> Path:
     """Write a file of the results folder, whole or not at all.
 
     Raises:
         ConfigurationError: it cannot be written, or its folder is gone.
     """
     try:
-        write_text(path, text)
+        write_bytes(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         if not path.parent.is_dir():
             raise ConfigurationError(f"the folder {path.parent} is gone; leave it alone while an evaluation runs") from None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, TypedDict
 import msgspec
 
 from evaluator.errors import ConfigurationError, Verdict
+from evaluator.machine import versions
 from evaluator.purchase.purchased import Purchased, Sold
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import AnswerRef, CellResult, IsolationRow, TrainingRow, doc
@@ -83,6 +84,7 @@ def without_score(spec: PurchaseSpec, reason: str, trace: str = "") -> PurchaseR
         answer=AnswerRef(file=spec.answer_digest(), checksum=None),
         isolation=IsolationRow(tier=spec.tier),
         purchase=purchase_row(spec, None, trace),
+        versions=versions(),
     )
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from evaluator.report.format import LOSSES, NAMES, figure, verdicts
 from evaluator.report.panel import fitted_note, panel_notes, panel_table
 from evaluator.scoring.metrics import METRICS
-from evaluator.track import Track
+from evaluator.track import Track, computed_by
 
 
 def progress_line(console: Console) -> Progress:
@@ -115,10 +115,9 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
         found.append(f"{reused} cells were judged on answers of an earlier run, the submission did not run again; --fresh runs it.")
     if summary["kept_time_limits"]:
         found.append(f"{summary['kept_time_limits']} cells met the time limit and were kept (--on-timeout keep).")
-    if len(summary["versions"]) > 1:
-        found.append(
-            f"the cells were computed by {len(summary['versions'])} different sets of library versions (--mixed-versions)."
-        )
+    computed = {tuple(sorted(computed_by(versions).items())) for versions in summary["versions"]}
+    if len(computed) > 1:
+        found.append(f"the cells were computed by {len(computed)} different sets of library versions (--mixed-versions).")
     if summary["busy"]:
         found.append(f"the machine was busy when this run began: {summary['busy']}.")
     found += track.notes(summary["cells"])

@@ -7,44 +7,32 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import TINY
-from test_setup import documented, paths
+from documented import documented, paths
+from specs import NEWER, PAIRS, VERSIONS, result, spec
 
 from evaluator.cli.main import main as cli
+from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
-from evaluator.history.checksum import checksum
-from evaluator.history.groups import Wanted, conditions
+from evaluator.history import groups
+from evaluator.history.checksum import sealed
+from evaluator.history.comparable import gather
+from evaluator.history.groups import Wanted
 from evaluator.history.store import Store
+from evaluator.purchase.result import without_score
 from evaluator.purchase.rounds import Pair
+from evaluator.records import digest_of
+from evaluator.report import comparison_tables
 from evaluator.report.comparison import Asked, comparison_report
-from evaluator.report.comparison_tables import markdown, marks
+from evaluator.report.comparison_tables import marks
 from evaluator.scoring.agreement import kendall_tau
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.seeds import generator
+from evaluator.track import Judged
 from evaluator.training.recipes import PIPELINES
 
-PAIRS = (Pair(621, 17), Pair(1321, 34))
 FULL, PROXY = PIPELINES["quick"], PIPELINES["proxy"]
 PLAIN = Asked()
 PLANTED = {"random": 0.0, "good": 0.05, "bad": -0.05, "alike": 0.0}
-
-
-def spec(name: str, pair: Pair = PAIRS[0], seed: int = 0, **changes) -> CellSpec:
-    settings = {
-        "submission": name,
-        "submission_digest": f"{name:0<8}digest",
-        "profile": TINY,
-        "pair": pair,
-        "seed": seed,
-        "root_seed": 1,
-        "pipeline": FULL,
-        "weights": "sha256:0",
-        "data": {"training": "a", "unlabelled": "b", "validation": "c"},
-        "score_split": "validation",
-        "tier": "process",
-        "device": "cpu",
-        "threads": 1,
-    }
-    return CellSpec(**(settings | changes))
 
 
 @pytest.fixture
@@ -53,25 +41,22 @@ def stored(tmp_path):
     root = tmp_path / "results"
     Store(root)
 
-    def write(name: str, score: float | None, pair: Pair = PAIRS[0], seed: int = 0, bought: int = 12, kit: str = "", **changes):
-        described = spec(name, pair, seed, **changes)
-        content = {
-            "cell": described.digest(),
-            "spec": described.as_dict() | ({"kit": kit} if kit else {}),
-            "verdict": "OK" if score is not None else "RUNTIME_ERROR",
-            "reason": "" if score is not None else "ZeroDivisionError: division by zero",
-            "scored": score is not None,
-            "fit_to_submit": True,
-            "metrics": None if score is None else {"macro_f1": score, "accuracy": score / 2, "hamming_loss": 1 - score},
-            "purchase": {"bought": bought, "seconds": 3.0},
-            "phases": [],
-            "ledger": [],
-            "data": {},
-            "isolation": {},
-        }
-        content["cell"] = described.digest() if not kit else described.digest()[:-4] + "0000"
-        path = root / "cells" / f"{content['cell']}.json"
-        path.write_text(json.dumps(content | {"checksum": checksum(content)}))
+    def write(
+        name: str,
+        score: float | None,
+        pair: Pair = PAIRS[0],
+        seed: int = 0,
+        bought: int = 12,
+        judged_by: int = 1,
+        versions: dict[str, str] = VERSIONS,
+        **changes,
+    ):
+        found = result(spec(name, pair, seed, **changes), score, bought=bought, versions=versions)
+        content = json.loads(json.dumps(found.as_dict()))
+        content["spec"]["version"] = judged_by
+        content["cell"] = digest_of(content["spec"])
+        # As the store lays it out, without its waits for the disk.
+        (root / "cells" / f"{content['cell']}.json").write_text(sealed(content))
 
     write.root = root
     return write
@@ -81,10 +66,10 @@ def stored(tmp_path):
 def planted(stored):
     """Four strategies on two pairs and ten seeds; seeds go up and down for all of them together."""
 
-    def write(effects=PLANTED, n: int = 10, pairs=PAIRS, noise: float = 0.01, root: int = 0, **changes):
+    def write(effects=PLANTED, n: int = 10, pairs=PAIRS, noise: float = 0.01, root: int = 0, first: int = 0, **changes):
         for name, effect in effects.items():
             for pair in pairs:
-                for seed in range(n):
+                for seed in range(first, first + n):
                     common = 0.1 * generator(root, "seed", seed).normal()
                     own = noise * generator(root, name, pair.name, seed).normal()
                     stored(name, 0.5 + common + effect + own, pair, seed, **changes)
@@ -92,8 +77,17 @@ def planted(stored):
     return write
 
 
-def report(stored, asked=PLAIN, **wanted):
-    found, left_out = conditions(stored.root, Wanted(**wanted))
+def conditions(root, wanted=Wanted(), mixed_versions=False):  # noqa: B008 - frozen
+    return groups.conditions(root, TRACKS, wanted, mixed_versions)
+
+
+def markdown(report):
+    return comparison_tables.markdown(report, TRACKS)
+
+
+def report(stored, asked=PLAIN, mixed_versions=False, label_quality=None, **wanted):
+    wanted |= {} if label_quality is None else {"condition": {"label_quality": label_quality}}
+    found, left_out = conditions(stored.root, Wanted(**wanted), mixed_versions)
     return comparison_report(found, left_out, asked)
 
 
@@ -214,7 +208,7 @@ def test_shares_of_the_gap_are_measured_to_a_ceiling_that_bought_the_whole_pool_
     planted({"full_pool": 0.2}, pairs=(Pair(10_000, 60),), noise=0.002, bought=TINY.sizes["unlabelled"])
     table = only_table(stored)
     assert [row["pair"] for row in table["pairs"]] == [p.name for p in PAIRS]
-    assert table["ceiling"] == {"strategy": "full_pool", "whole_pool": True}
+    assert table["ceiling"] == {"strategy": "full_pool", "everything": True}
     share = {(row["strategy"], row["pair"]): row for row in table["shares"]}
     for pair in (OVER_PAIRS, "621:17"):
         assert share["half", pair]["low"] < 0.5 < share["half", pair]["high"]
@@ -226,10 +220,10 @@ def test_shares_of_the_gap_are_measured_to_a_ceiling_that_bought_the_whole_pool_
 def test_a_ceiling_under_a_budget_is_said_to_be_one(stored, planted):
     planted({"random": 0.0, "full_pool": 0.0, "good": 0.1})
     table = only_table(stored)
-    assert table["ceiling"]["whole_pool"] is False
+    assert table["ceiling"]["everything"] is False
     assert all(row["value"] is None for row in table["shares"])
     page = markdown(report(stored))
-    assert "full_pool never bought the whole pool" in page
+    assert "full_pool never had everything there is to have" in page
     assert "within noise" in page
 
 
@@ -392,10 +386,12 @@ def test_conditions_are_tables_of_their_own(stored, planted, change):
         ({"data": {"training": "a", "unlabelled": "x", "validation": "c"}}, "other data (unlabelled)"),
         ({"pipeline": replace(FULL, epochs=3)}, "another version of the pipeline quick"),
         ({"weights": "sha256:1"}, "other starting weights"),
-        ({"kit": "0.0.1"}, "kit 0.0.1, not"),
+        ({"judged_by": 2}, "version 2, not 1"),
+        ({"versions": NEWER, "first": 20}, "numpy 2.5.0, not 2.4.0; python 3.13, not 3.11"),
+        ({"versions": {"kit": "0.1"}, "first": 20}, "torch unknown, not 2.15.0"),
         ({"on_timeout": "keep"}, "on_timeout keep, not fail"),
     ],
-    ids=["root", "data", "recipe", "weights", "kit", "timeout"],
+    ids=["root", "data", "recipe", "weights", "judging code", "libraries", "libraries unknown", "timeout"],
 )
 def test_cells_of_other_rules_are_left_out_and_said(stored, planted, change, said):
     planted(n=4)
@@ -406,6 +402,67 @@ def test_cells_of_other_rules_are_left_out_and_said(stored, planted, change, sai
     (line,) = table["left_out"]
     assert line.startswith("8 cells of other rules: ")
     assert said in line
+
+
+@pytest.mark.parametrize(
+    "versions",
+    [VERSIONS | {"kit": "9.9"}, VERSIONS | {"python": "3.11.12"}, VERSIONS | {"processor": "Another"}],
+    ids=["kit", "patch of Python", "processor"],
+)
+def test_what_decides_no_figure_parts_no_table_and_another_processor_is_said(stored, planted, versions):
+    planted(n=3)
+    planted(n=2, first=3, versions=versions)
+    table = only_table(stored)
+    assert (table["seeds"], table["left_out"]) == ([0, 1, 2, 3, 4], [])
+    assert table["versions"] == {"python": "3.11", "numpy": "2.4.0", "torch": "2.15.0"}
+    said = "processor differs within the table: A Processor (24 cells), Another (16 cells)."
+    assert table["notes"] == ([said] if versions["processor"] == "Another" else [])
+
+
+def test_cells_of_two_library_versions_stand_in_one_table_only_where_that_is_asked_for_and_then_it_says_so(stored, planted, capsys):
+    planted(n=4)
+    planted({"random": 0.3, "good": 0.0}, n=3, first=4, versions=NEWER)
+    stored("good", None, PAIRS[0], 7, versions=NEWER)
+    apart = only_table(stored)
+    assert (apart["seeds"], apart["notes"], apart["failed"]) == ([0, 1, 2, 3], [], [])
+    assert apart["versions"] == {"python": "3.11", "numpy": "2.4.0", "torch": "2.15.0"}
+    assert apart["left_out"] == ["13 cells of other rules: numpy 2.5.0, not 2.4.0; python 3.13, not 3.11"]
+    assert finding(apart, "good")["finding"] == "better"
+    mixed = only_table(stored, mixed_versions=True)
+    assert (mixed["seeds"], mixed["left_out"], mixed["versions"]) == (list(range(8)), [], {})
+    assert finding(mixed, "good")["difference"]["n"] == 7
+    assert len(mixed["failed"]) == 1
+    notes = [
+        "version of numpy differs within the table: 2.4.0 (32 cells), 2.5.0 (13 cells).",
+        "version of python differs within the table: 3.11 (32 cells), 3.13 (13 cells).",
+    ]
+    assert mixed["notes"] == notes
+    page = markdown(report(stored, mixed_versions=True))
+    assert all(f"- {note}" in page for note in notes)
+    assert "differs within the table" not in markdown(report(stored))
+    for options, seeds in (((), 4), (("--mixed-versions",), 8)):
+        assert cli(["compare", str(stored.root), "--json", *options]) == 0
+        (table,) = json.loads(capsys.readouterr().out)["tables"]
+        assert len(table["seeds"]) == seeds
+        assert (table["notes"] == notes) == bool(options)
+
+
+def test_the_rank_agreement_of_pipelines_never_mixes_library_versions(stored):
+    for name, score in (("a", 0.1), ("b", 0.2), ("c", 0.3), ("late", 0.4)):
+        for pipeline in (FULL, PIPELINES["debug"]):
+            stored(name, score, pipeline=pipeline, versions=NEWER if name == "late" else VERSIONS)
+    found = gather(stored.root, TRACKS)
+    assert found.submissions == ("a", "b", "c")
+    assert found.rules["versions"] == {"python": "3.11", "numpy": "2.4.0", "torch": "2.15.0"}
+    assert found.left_out == ("late (late0000): 2 cells of other rules: numpy 2.5.0, not 2.4.0; python 3.13, not 3.11",)
+
+
+def test_a_cell_that_the_evaluator_itself_failed_at_is_counted_as_failed(stored, planted):
+    planted(n=3, versions=without_score(spec(), "").versions)
+    Store(stored.root).write_cell(Judged(without_score(spec("good", PAIRS[0], 1), "the evaluator failed: OSError: no room")))
+    table = only_table(stored)
+    assert table["left_out"] == []
+    assert [(f["strategy"], f["seed"], f["verdict"]) for f in table["failed"]] == [("good", 1, "INFRASTRUCTURE")]
 
 
 def test_two_versions_of_a_strategy_are_two_rows_and_the_larger_is_the_reference(stored, planted):
@@ -489,7 +546,7 @@ def test_the_verb_prints_tables_of_120_columns(stored, planted, capsys, monkeypa
     assert cli(["compare", str(stored.root)]) == 0
     out = capsys.readouterr().out
     assert max(len(line.rstrip()) for line in out.splitlines()) <= 120
-    for words in ("better", "within noise", "share of gap", "wins-ties-losses", "area under the budget curve", "seeds for 0.01"):
+    for words in ("better", "within noise", "share of gap", "wins-ties-losses", "area under the curve", "seeds for 0.01"):
         assert words in out
     assert "…" not in out
     # 25 strategies stand in three parts of the matrix, none of them squeezed.
@@ -518,7 +575,7 @@ def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):
         (("--wanted", "0"), "the wanted difference is 0.0"),
         (("--hidden", "987:42"), "no cell of the hidden pair 987:42 is stored; there are 1321:34, 621:17"),
         (("--hidden", "987"), "the pair '987' was not understood"),
-        (("--hidden", "621:17"), "the pair 621:17 is a public one"),
+        (("--hidden", "621:17"), "--hidden 621:17: this is a public pair of the round"),
         (("--heat-map", "map.svg"), "no cells form a grid"),
         (("--heat-map", "map.jpeg"), "it must be one of .svg, .png"),
     ],
@@ -554,7 +611,9 @@ def test_the_documented_keys_are_those_of_the_report(stored, planted):
     planted(pipeline=PROXY)
     stored("good", None, PAIRS[0], 3, pipeline=PROXY)
     planted(pairs=(*HIDDEN, *CROSSED))
-    found = paths(report(stored), "", {"tables[].data", "tables[].heat_maps[].submissions[].cells[].failed"}, [])
+    found = paths(
+        report(stored), "", {"tables[].data", "tables[].versions", "tables[].heat_maps[].submissions[].cells[].failed"}, []
+    )
     # Lists and objects that are empty in one table and not in another.
     whole = {path for path in found if not any(other.startswith((f"{path}[]", f"{path}.")) for other in found)}
     assert whole == documented("Comparisons: `python -m evaluator compare --json`")

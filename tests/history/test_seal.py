@@ -7,9 +7,9 @@ import pytest
 
 import evaluator.history.store
 from evaluator.history.checksum import checksum, members, sealed
-from evaluator.history.store import NEEDED, sound
+from evaluator.history.store import KINDS, sound
 
-CELL = {name: {} for name in NEEDED} | {
+CELL = {name: {} for name in KINDS["cell"].needed} | {
     "cell": "abc",
     "reason": 'a "quoted":"word",\nand a second line, ü',
     "ledger": [{"order": 0, "index": 7, "seconds": 1.5e-7, "label": [0, 1]}],
@@ -30,7 +30,7 @@ def test_a_file_is_json_with_its_checksum_at_the_end():
     assert {name: json.loads(text) for name, text in members(RAW).items()} == json.loads(RAW)
     assert sound(RAW, "cell", "abc") == (CELL, "")
     assert sound(RAW, "cell", "abd") == (None, "does not hold this cell")
-    assert sound(RAW, "purchase", "abc")[0] is None
+    assert sound(RAW, "answer", "abc")[0] is None
 
 
 def test_a_file_of_this_form_is_checked_without_writing_it_anew(monkeypatch):

@@ -2,18 +2,37 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import SUBMISSIONS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from specs import NEWER, VERSIONS, result, spec
 
+from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError, SubmissionError
-from evaluator.history.store import NEEDED, Store
+from evaluator.history.store import Store, read_cells, read_predictions
+from evaluator.purchase.cell import Scored, judge
+from evaluator.purchase.purchased import buy
+from evaluator.purchase.rounds import ROUND1
+from evaluator.purchase.track import PURCHASE
+from evaluator.sandbox.process import ProcessSandbox
+from evaluator.scoring.metrics import Metrics, score
 from evaluator.submission.source import read_source
+from evaluator.track import CellInputs, Judged
+from evaluator.training.predict import decide
 
 ROOT = Path(__file__).resolve().parents[2]
-CELL = {name: {} for name in NEEDED} | {"cell": "abc", "verdict": "OK", "scored": True, "metrics": {"macro_f1": 0.5}}
+RESULT = result(spec(), 0.5)
+DIGEST = RESULT.spec.digest()
+CELL = json.loads(json.dumps(RESULT.as_dict()))
+PREDICTIONS = np.random.default_rng(0).random((40, 6), dtype=np.float32)
 
 
 def leftovers(root: Path) -> list[str]:
@@ -22,11 +41,12 @@ def leftovers(root: Path) -> list[str]:
 
 def test_a_cell_comes_back_as_it_was_stored(tmp_path):
     store = Store(tmp_path / "deep" / "results")
-    assert store.read_cell("abc") is None
-    path = store.write_cell(CELL)
-    assert path == store.cell_path("abc")
-    assert store.read_cell("abc") == CELL
-    assert Store(tmp_path / "deep" / "results").read_cell("abc") == CELL
+    assert store.read_cell(DIGEST) is None
+    assert store.write_cell(Judged(RESULT)) == RESULT
+    assert store.cell_path(DIGEST).is_file()
+    assert store.read_cell(DIGEST) == CELL
+    assert PURCHASE.result(store.read_cell(DIGEST)) == RESULT
+    assert Store(tmp_path / "deep" / "results").read_cell(DIGEST) == CELL
     assert leftovers(tmp_path) == []
 
 
@@ -39,53 +59,58 @@ def test_a_cell_comes_back_as_it_was_stored(tmp_path):
         b"[]",
         b"null",
         b'{"cell": "other", "verdict": "OK"}',
-        b'{"cell": "abc"}',
+        json.dumps({"cell": DIGEST}).encode(),
         b"\xff\xfe\x00",
     ],
     ids=lambda content: repr(content[:20]),
 )
 def test_a_damaged_cell_is_set_aside_with_a_warning_and_counts_as_none(tmp_path, capsys, content):
     store = Store(tmp_path)
-    store.cell_path("abc").write_bytes(content)
-    assert store.read_cell("abc") is None
-    assert not store.cell_path("abc").exists()
-    assert store.cell_path("abc").with_suffix(".damaged").read_bytes() == content
+    store.cell_path(DIGEST).write_bytes(content)
+    assert store.read_cell(DIGEST) is None
+    assert not store.cell_path(DIGEST).exists()
+    assert store.cell_path(DIGEST).with_suffix(".damaged").read_bytes() == content
     warning = capsys.readouterr().err
-    assert "abc.json" in warning
-    assert "abc.damaged" in warning
-    store.write_cell(CELL)
-    assert store.read_cell("abc") == CELL
+    assert f"{DIGEST}.json" in warning
+    assert f"{DIGEST}.damaged" in warning
+    store.write_cell(Judged(RESULT))
+    assert store.read_cell(DIGEST) == CELL
 
 
 def test_a_failure_while_writing_leaves_the_old_file_whole(tmp_path, monkeypatch):
     store = Store(tmp_path)
-    store.write_cell(CELL)
+    store.write_cell(Judged(RESULT, PREDICTIONS))
+    before = store.read_cell(DIGEST)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ConfigurationError, match=r"No space left.*--out"):
-        store.write_cell(CELL | {"verdict": "TIME_LIMIT"})
-    assert store.read_cell("abc") == CELL
+    for judged in (Judged(replace(RESULT, reason="another")), Judged(replace(RESULT, reason="another"), 1 - PREDICTIONS)):
+        with pytest.raises(ConfigurationError, match=r"No space left.*--out"):
+            store.write_cell(judged)
+        assert store.read_cell(DIGEST) == before
+        assert np.array_equal(read_predictions(tmp_path, before), PREDICTIONS.astype(np.float16))
     assert leftovers(tmp_path) == []
 
 
 def test_a_reader_keeps_the_file_that_it_opened_whole(tmp_path):
     store = Store(tmp_path)
-    store.write_cell(CELL | {"long": "x" * 100_000})
-    with open(store.cell_path("abc")) as reader:
-        store.write_cell(CELL)
-        assert len(json.loads(reader.read())["long"]) == 100_000
-    assert store.read_cell("abc") == CELL
+    store.write_cell(Judged(replace(RESULT, reason="x" * 100_000)))
+    with open(store.cell_path(DIGEST)) as reader:
+        store.write_cell(Judged(RESULT))
+        assert len(json.loads(reader.read())["reason"]) == 100_000
+    assert store.read_cell(DIGEST) == CELL
 
 
-def test_what_is_no_json_is_refused_before_the_file_is_touched(tmp_path):
+def test_what_is_no_json_is_refused_before_any_file_is_touched(tmp_path):
     store = Store(tmp_path)
-    store.write_cell(CELL)
+    store.write_cell(Judged(RESULT, PREDICTIONS))
+    before = {path: path.read_bytes() for path in (tmp_path / "cells").iterdir()}
+    wrong = replace(RESULT, metrics={"macro_f1": float("nan")}, versions=NEWER)
     with pytest.raises(ValueError, match="JSON"):
-        store.write_cell(CELL | {"metrics": float("nan")})
-    assert store.read_cell("abc") == CELL
+        store.write_cell(Judged(wrong, 1 - PREDICTIONS))
+    assert {path: path.read_bytes() for path in (tmp_path / "cells").iterdir()} == before
     assert leftovers(tmp_path) == []
 
 
@@ -93,26 +118,218 @@ def test_what_is_no_json_is_refused_before_the_file_is_touched(tmp_path):
 def test_a_reader_never_sees_half_a_file_whenever_the_writer_is_killed(tmp_path):
     code = f"""
 import sys
-sys.path.insert(0, {str(ROOT)!r})
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+from dataclasses import replace
 from pathlib import Path
+import numpy as np
+from specs import result, spec
 from evaluator.history.store import Store
+from evaluator.track import Judged
 store = Store(Path({str(tmp_path)!r}))
-n = 0
+long = replace(result(spec(), 0.5), reason="x" * 500_000)
+print("ready", flush=True)
 while True:
-    n += 1
-    store.write_cell({{"cell": "abc", "n": n, "long": "x" * 500_000}})
+    store.write_cell(Judged(long, np.zeros((50_000, 6))))
 """
     store = Store(tmp_path)
     for delay in (0.3, 0.4, 0.5):
-        writer = subprocess.Popen([sys.executable, "-c", code])
+        writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        assert select.select([writer.stdout], [], [], 120)[0]
+        assert writer.stdout.readline() == b"ready\n"
         try:
             writer.wait(timeout=delay)
         except subprocess.TimeoutExpired:
             writer.kill()
-            writer.wait()
-        path = store.cell_path("abc")
+        assert writer.wait() < 0
+        writer.stdout.close()
+        path = store.cell_path(DIGEST)
         if path.exists():
-            assert len(json.loads(path.read_text())["long"]) == 500_000
+            assert len(json.loads(path.read_text())["reason"]) == 500_000
+        if path.with_suffix(".npy").exists():
+            assert np.load(path.with_suffix(".npy")).shape == (50_000, 6)
+    assert path.exists()
+
+
+def test_a_cell_of_a_track_that_is_not_known_here_is_named(tmp_path):
+    store = Store(tmp_path)
+    store.write_cell(Judged(RESULT))
+    assert [(path.name, why) for path, _, why in read_cells(tmp_path, TRACKS)] == [(f"{DIGEST}.json", "")]
+    ((_, cell, why),) = read_cells(tmp_path, replace(TRACKS, known={}))
+    assert cell is None
+    assert why == "is of the track 'purchase', which is not known here"
+
+
+# -- predictions
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_predictions_are_kept_beside_the_cell_and_come_back_as_float16(tmp_path, dtype):
+    store = Store(tmp_path)
+    stored = store.write_cell(Judged(RESULT, PREDICTIONS.astype(dtype)))
+    cell = store.read_cell(DIGEST)
+    assert cell["predictions"] == {"file": f"{DIGEST}.npy", "sha256": stored.predictions.sha256, "shape": [40, 6]}
+    assert PURCHASE.result(cell) == stored == replace(RESULT, predictions=stored.predictions)
+    found = read_predictions(tmp_path, cell)
+    assert found.dtype == np.float16
+    assert np.array_equal(found, PREDICTIONS.astype(np.float16))
+    assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == [f"{DIGEST}.json", f"{DIGEST}.npy"]
+    assert leftovers(tmp_path) == []
+
+
+def test_a_cell_that_keeps_no_predictions_has_none_and_leaves_none_of_an_earlier_one(tmp_path):
+    store = Store(tmp_path)
+    store.write_cell(Judged(RESULT, PREDICTIONS))
+    store.write_cell(Judged(result(spec(), None)))
+    assert store.read_cell(DIGEST)["predictions"] is None
+    assert read_predictions(tmp_path, store.read_cell(DIGEST)) is None
+    assert [path.name for path in (tmp_path / "cells").iterdir()] == [f"{DIGEST}.json"]
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "another's", "missing", "unreadable"])
+def test_predictions_that_are_not_those_that_were_stored_are_named(tmp_path, damage):
+    store = Store(tmp_path)
+    store.write_cell(Judged(RESULT, PREDICTIONS))
+    other = result(spec(seed=1), 0.5)
+    store.write_cell(Judged(other, 1 - PREDICTIONS))
+    path = store.cell_path(DIGEST).with_suffix(".npy")
+    raw = path.read_bytes()
+    if damage == "changed":
+        path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    elif damage == "cut":
+        path.write_bytes(raw[:-2])
+    elif damage == "another's":
+        path.write_bytes(store.cell_path(other.spec.digest()).with_suffix(".npy").read_bytes())
+    else:
+        path.unlink()
+        if damage == "unreadable":
+            path.mkdir()
+    said = "cannot be read" if damage in ("missing", "unreadable") else "was changed after it was written"
+    with pytest.raises(ConfigurationError, match=rf"{DIGEST}\.npy {said}.*--fresh"):
+        read_predictions(tmp_path, store.read_cell(DIGEST))
+    assert np.array_equal(read_predictions(tmp_path, store.read_cell(other.spec.digest())), (1 - PREDICTIONS).astype(np.float16))
+
+
+def scored(probabilities: np.ndarray, thresholds: np.ndarray) -> Scored:
+    return Scored(Metrics(0, {}, 0, 0, len(probabilities)), 0, probabilities, thresholds)
+
+
+UNIT = st.floats(0, 1)
+STEPS = st.integers(-3, 3)
+
+
+@st.composite
+def near(draw) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (n, 3), float32 or float64, most of them next to their class's threshold, and the thresholds."""
+    thresholds = np.array(draw(st.lists(UNIT, min_size=3, max_size=3)))
+    dtype, rows = draw(st.sampled_from((np.float32, np.float64))), draw(st.integers(1, 8))
+    probabilities = np.empty((rows, 3), dtype)
+    for i in range(rows):
+        for k, threshold in enumerate(thresholds):
+            value, step = dtype(threshold), draw(STEPS)
+            for _ in range(abs(step)):
+                value = np.nextafter(value, dtype(np.sign(step) * np.inf))
+            probabilities[i, k] = value if draw(st.booleans()) else draw(UNIT)
+    return np.clip(probabilities, 0, 1), thresholds
+
+
+@settings(deadline=None, max_examples=300)
+@given(near())
+def test_what_is_kept_decides_as_the_probabilities_did_however_close_they_come_to_a_threshold(drawn):
+    probabilities, thresholds = drawn
+    kept = scored(probabilities, thresholds).kept()
+    assert kept.dtype == np.float16
+    # As a reader has them: the thresholds went through JSON.
+    stored = np.array(json.loads(json.dumps([float(t) for t in thresholds])))
+    assert np.array_equal(kept >= stored, decide(probabilities, thresholds).astype(bool))
+    assert ((kept >= 0) & (kept <= 1)).all()
+    # No value is further away than its neighbour on the other side would be.
+    assert (np.abs(kept.astype(np.float64) - probabilities) <= np.spacing(np.maximum(kept, probabilities.astype(np.float16)))).all()
+    right = (probabilities.astype(np.float16) >= stored) == (probabilities.astype(np.float64) >= stored)
+    assert np.array_equal(kept[right], probabilities.astype(np.float16)[right]), "nothing else is moved"
+
+
+def test_rounding_alone_would_cross_thresholds():
+    thresholds = np.array([0.3, 0.3])
+    probabilities = np.array([[0.3 - 1e-7, 0.3], [0.30004, 0.29996]])
+    plain = decide(probabilities.astype(np.float16), thresholds)
+    right = decide(probabilities, thresholds)
+    assert not np.array_equal(plain, right)
+    assert np.array_equal(decide(scored(probabilities, thresholds).kept(), thresholds), right)
+
+
+@pytest.mark.parametrize("kind", ["trained", "the participant's own"])
+def test_metrics_of_kept_predictions_and_stored_thresholds_are_the_stored_metrics(tmp_path, sets, cell_spec, strategy, tiny, kind):
+    if kind == "trained":
+        path = SUBMISSIONS / "random_buyer.py"
+        described = cell_spec(path)
+    else:
+        path = strategy(
+            "def prediction_phase(self, test_dataset):\n"
+            "    return 0.5 + 1e-5 * np.random.default_rng(3).normal(size=(len(test_dataset), 6))"
+        )
+        own = replace(ROUND1, classes=tiny.round.classes, prediction_split="validation")
+        described = cell_spec(path, profile=replace(tiny, name="own", round=own))
+    bought = buy(described, CellInputs(path, sets, ProcessSandbox()))
+    judged = judge(described, sets, bought)
+    store = Store(tmp_path)
+    store.write_cell(judged)
+    cell = store.read_cell(described.digest())
+    found = read_predictions(tmp_path, cell)
+    assert found.shape == (80, 6)
+    thresholds = np.array(cell["training"]["thresholds"]) if kind == "trained" else np.full(6, 0.5)
+    truth, classes = sets.splits["validation"].labels, tiny.round.classes
+    again = score(truth, (found >= thresholds).astype(np.uint8), classes)
+    assert {name: cell["metrics"][name] for name in ("macro_f1", "f1", "accuracy", "hamming_loss", "n")} == vars(again)
+    if kind != "trained":  # rounding alone gives another figure
+        assert score(truth, (bought.session.predictions.astype(np.float16) >= 0.5).astype(np.uint8), classes) != again
+
+
+# -- cells of other library versions
+
+
+def replaced(root: Path) -> list[Path]:
+    return sorted((root / "cells" / "replaced").glob("*"))
+
+
+def test_a_cell_in_whose_place_one_of_other_library_versions_comes_is_set_aside(tmp_path):
+    store = Store(tmp_path)
+    store.write_cell(Judged(RESULT, PREDICTIONS))
+    before = [store.cell_path(DIGEST).with_suffix(ending).read_bytes() for ending in (".json", ".npy")]
+    other = replace(RESULT, versions=NEWER, metrics={"macro_f1": 0.75})
+    store.write_cell(Judged(other, 1 - PREDICTIONS))
+    cell, predictions = replaced(tmp_path)
+    assert [cell.read_bytes(), predictions.read_bytes()] == before
+    assert cell.stem == predictions.stem
+    assert cell.name.startswith(f"{DIGEST}-")
+    assert store.read_cell(DIGEST)["metrics"] == {"macro_f1": 0.75}
+    assert np.array_equal(read_predictions(tmp_path, store.read_cell(DIGEST)), (1 - PREDICTIONS).astype(np.float16))
+    # What is set aside is in no list and no table.
+    ((_, listed, _),) = read_cells(tmp_path, TRACKS)
+    assert listed["versions"] == NEWER
+    # And back: both are kept, each once.
+    store.write_cell(Judged(RESULT))
+    assert len(replaced(tmp_path)) == 4
+    store.write_cell(Judged(other))
+    store.write_cell(Judged(RESULT))
+    assert len({path.stem for path in replaced(tmp_path)}) == len([p for p in replaced(tmp_path) if p.suffix == ".json"]) == 4
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (RESULT, replace(RESULT, reason="again")),
+        (RESULT, replace(RESULT, versions=VERSIONS | {"processor": "Another", "kit": "9.9", "python": "3.11.9"})),
+        (result(spec(), None), replace(RESULT, versions=NEWER)),
+    ],
+    ids=["same versions", "another machine", "of a cell that failed"],
+)
+def test_no_other_cell_is_set_aside(tmp_path, first, second):
+    store = Store(tmp_path)
+    store.write_cell(Judged(first))
+    store.write_cell(Judged(second))
+    assert replaced(tmp_path) == []
+    assert PURCHASE.result(store.read_cell(DIGEST)) == second
 
 
 @pytest.mark.parametrize("root", ["a file", "below a file", "/proc/results"])
@@ -135,7 +352,9 @@ def test_every_run_has_a_folder_of_its_own(tmp_path):
 
 def test_purchases_are_a_table(tmp_path):
     store = Store(tmp_path)
-    path = store.write_purchases(store.new_run("x"), ["pair", "file"], [["621:17", 'a,"b".png'], ["621:51", "c.png"]])
+    rows = [["621:17", 'a,"b".png'], ["621:51", "c.png"]]
+    path = store.write_table(store.new_run("x"), "purchases.csv", ["pair", "file"], rows)
+    assert path.name == "purchases.csv"
     assert path.read_text() == 'pair,file\n621:17,"a,""b"".png"\n621:51,c.png\n'
 
 

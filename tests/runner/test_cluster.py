@@ -6,17 +6,16 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import slot_works
 from conftest import SUBMISSIONS
-from sweeps import cells, lasting, ready, run  # noqa: F401  ready is a fixture
+from sweeps import cells, conducted, lasting, run
 
-from evaluator.errors import ConfigurationError
-from evaluator.history.store import Store
+from evaluator.errors import ConfigurationError, Verdict
+from evaluator.history.store import read_predictions
 from evaluator.runner import cluster as clusters
 from evaluator.runner.cluster import ClusterWorkers
-from evaluator.sweep.forecast import forecast
-from evaluator.sweep.run import conduct
 from evaluator.sweep.settings import Settings
 
 ray = pytest.importorskip("ray", reason="pip install ray")
@@ -42,32 +41,32 @@ def nodes(tmp_path_factory):
         made.shutdown()
 
 
-def conducted(experiment, address, work=clusters.judged):
+def on_cluster(experiment, address, work=clusters.judged):
     """Run an experiment on the cluster: its cells as they ended."""
     ended = []
-    expected = forecast(experiment, experiment.catalogue())
-    store = Store(experiment.settings.out)
-    with ClusterWorkers(address, work=work) as slots:
-        assert slots.count == 4
-        conduct(experiment, expected, store, finished=ended.append, slots=slots)
+    with ClusterWorkers(address, work=work) as workers:
+        assert workers.count == 4
+        conducted(experiment, finished=ended.append, workers=workers)
     return ended
 
 
-def test_a_cluster_gives_the_serial_results_to_the_bit(ready, nodes, tmp_path):  # noqa: F811
+def test_a_cluster_gives_the_serial_results_to_the_bit(ready, nodes, tmp_path):
     made, *_ = nodes
     path = SUBMISSIONS / "random_buyer.py"
     there = ready(path, out=tmp_path / "there", seeds=2)
     here = ready(path, out=tmp_path / "here", seeds=2)
-    assert all(not cell.cached for cell in conducted(there, made.address))
+    assert all(not cell.cached for cell in on_cluster(there, made.address))
     run(here, work=clusters.judged)
     found, expected = cells(tmp_path / "there"), cells(tmp_path / "here")
     assert found.keys() == expected.keys()
     assert len(found) >= 2
     for digest, cell in expected.items():
         assert lasting(found[digest]) == lasting(cell)
+        kept = [read_predictions(tmp_path / place, where[digest]) for place, where in (("there", found), ("here", expected))]
+        assert np.array_equal(*kept)
 
 
-def test_cells_of_a_node_that_dies_run_elsewhere_and_count_once(ready, nodes, tmp_path):  # noqa: F811
+def test_cells_of_a_node_that_dies_run_elsewhere_and_count_once(ready, nodes, tmp_path):
     made, workers, place = nodes
     experiment = ready(SUBMISSIONS / "random_buyer.py", seeds=6)
 
@@ -82,7 +81,7 @@ def test_cells_of_a_node_that_dies_run_elsewhere_and_count_once(ready, nodes, tm
 
     killer = threading.Thread(target=kill)
     killer.start()
-    ended = conducted(experiment, made.address, slot_works.slow)
+    ended = on_cluster(experiment, made.address, slot_works.slow)
     killer.join()
     workers.append(made.add_node(num_cpus=2))  # for the tests that follow
     made.wait_for_nodes()
@@ -91,25 +90,25 @@ def test_cells_of_a_node_that_dies_run_elsewhere_and_count_once(ready, nodes, tm
     assert sum(began.values()) > len(experiment.cells), "a cell was under way on the node that died, and began again"
     digests = [cell.spec.digest() for cell in ended]
     assert sorted(digests) == sorted(spec.digest() for spec in experiment.cells), "each once, none lost"
-    assert all(cell.result["verdict"] == "OK" for cell in ended)
+    assert all(cell.result.verdict is Verdict.OK for cell in ended)
     assert len(cells(experiment.settings.out)) == len(experiment.cells)
 
 
-def test_faults_and_refusals_are_those_of_the_local_executor(ready, nodes):  # noqa: F811
+def test_faults_and_refusals_are_those_of_the_local_executor(ready, nodes):
     made, *_ = nodes
-    ended = conducted(ready(SUBMISSIONS / "random_buyer.py", seeds=2), made.address, slot_works.faulty)
-    wrong = [cell for cell in ended if cell.result["verdict"] == "INFRASTRUCTURE"]
+    ended = on_cluster(ready(SUBMISSIONS / "random_buyer.py", seeds=2), made.address, slot_works.faulty)
+    wrong = [cell for cell in ended if cell.result.verdict is Verdict.INFRASTRUCTURE]
     assert {cell.spec.seed for cell in wrong} == {0}
-    assert "a fault of ours" in wrong[0].result["reason"]
+    assert "a fault of ours" in wrong[0].result.reason
     with pytest.raises(ConfigurationError, match="nothing can be done here"):
-        conducted(ready(SUBMISSIONS / "random_buyer.py", seeds=1, root_seed=7), made.address, slot_works.refusing)
+        on_cluster(ready(SUBMISSIONS / "random_buyer.py", seeds=1, root_seed=7), made.address, slot_works.refusing)
 
 
-def test_a_node_with_another_kit_or_without_the_files_is_refused(ready, nodes, monkeypatch):  # noqa: F811
+def test_a_node_with_another_kit_or_without_the_files_is_refused(ready, nodes, monkeypatch):
     made, *_ = nodes
     monkeypatch.setattr(clusters, "_fingerprint", lambda: "another kit")
     with pytest.raises(ConfigurationError, match=r"the node .* has the kit .*the driver has another kit"):
-        conducted(ready(SUBMISSIONS / "random_buyer.py", seeds=1), made.address)
+        on_cluster(ready(SUBMISSIONS / "random_buyer.py", seeds=1), made.address)
 
 
 def test_what_a_node_does_not_see_is_named(tmp_path):

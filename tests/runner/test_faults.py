@@ -15,20 +15,26 @@ import time
 import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
+import slot_works
 from conftest import SUBMISSIONS, TINY
+from inline import Inline
+from specs import result, spec
 
 import evaluator.files
-import evaluator.runner.cells
+import evaluator.sweep.run
 import local_evaluation
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.files import abandoned, hold
-from evaluator.history.store import NEEDED, Store
+from evaluator.history.store import Store, read_predictions
 from evaluator.purchase import profiles
+from evaluator.purchase.track import PURCHASE
 from evaluator.sandbox import cgroup
 from evaluator.sandbox.cgroup import ControlGroup, remove_abandoned_groups
 from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.scratch import remove_abandoned_folders, remove_leftovers, scratch_folder
+from evaluator.track import Judged
 
 ROOT = Path(__file__).resolve().parents[2]
 RANDOM = SUBMISSIONS / "random_buyer.py"
@@ -86,7 +92,7 @@ def test_the_front_door_itself_may_be_killed(tmp_path, data_folder):
         import local_evaluation
         from evaluator.purchase import profiles
         profiles.PROFILES["five"] = FIVE
-        local_evaluation.ROOT = Path({str(tmp_path)!r})
+        local_evaluation.DATA = Path({str(tmp_path / "data")!r})
         sys.exit(local_evaluation.main(arguments(Path({str(tmp_path)!r}), Path({str(data_folder)!r}), "process") + ["--json"]))
     """)
     environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "OMP_NUM_THREADS": "1"}
@@ -109,8 +115,15 @@ def test_the_front_door_itself_may_be_killed(tmp_path, data_folder):
     running = begin()
     out, err = running.communicate()
     assert running.returncode == 0, err
-    assert [cell["cached"] for cell in json.loads(out)["cells"]] == [True] * len(before) + [False] * (5 - len(before))
-    assert before.items() <= {path.name: path.read_bytes() for path in cells.glob("*.json")}.items()
+    # Trainings run side by side, so that those which were finished need not be the first ones.
+    finished = {cell["cell"]: cell["cached"] for cell in json.loads(out)["cells"]}
+    assert finished == {digest: f"{digest}.json" in before for digest in finished}
+    assert len(finished) == 5
+    after = {path.name: path.read_bytes() for path in cells.glob("*.json")}
+    assert before.items() <= after.items()
+    assert {f"{digest}.json" for digest in finished} == set(after)
+    for raw in after.values():
+        assert read_predictions(tmp_path / "results", json.loads(raw)).shape == (80, 6)
     assert list((tmp_path / "tmp").glob("dck-*")) == []
     assert list((tmp_path / "results").rglob(".*")) == []
 
@@ -256,7 +269,9 @@ def remount_read_only(place: Path) -> None:
 def evaluate(monkeypatch, tmp_path, data_folder, capsys):
     """Run the front door on the tiny data set: (exit status, what it printed, what it said on stderr)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
-    monkeypatch.setattr(local_evaluation, "ROOT", tmp_path)
+    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
+    monkeypatch.setattr(local_evaluation, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: Inline())
 
     def run(*options: object):
         given = ["--profile", "tiny", "--threads", "1", "--device", "cpu", "--submission", RANDOM, "--data", data_folder]
@@ -268,20 +283,20 @@ def evaluate(monkeypatch, tmp_path, data_folder, capsys):
 
 
 @pytest.fixture
-def after_first_cell(monkeypatch):
-    """Have something happen when the first cell has been run, before it is stored."""
+def after_first_cell(evaluate, monkeypatch):
+    """Have something happen when the first cell is stored and the second has been run, before that one is stored."""
 
     def plan(action):
-        real, count = evaluator.runner.cells.run_cell, []
+        count = []
 
-        def run_cell(*arguments, **options):
-            answer = real(*arguments, **options)
+        def work(task):
+            found = slot_works.anew(task)
             count.append(1)
             if len(count) == 2:
                 action()
-            return answer
+            return found
 
-        monkeypatch.setattr(evaluator.runner.cells, "run_cell", run_cell)
+        monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: Inline(work))
 
     return plan
 
@@ -502,27 +517,28 @@ def test_a_file_that_another_evaluation_meets_half_written_is_stored_all_the_sam
         return real(argument)
 
     monkeypatch.setattr(place, name, meet)
-    cell = {name: {} for name in NEEDED} | {"cell": "abc"}
-    store.write_cell(cell)
+    found = result(spec(), 0.5)
+    store.write_cell(Judged(found))
     assert len(met[0]) == 1
-    assert store.read_cell("abc") == cell
+    assert PURCHASE.result(store.read_cell(found.spec.digest())) == found
     assert list(tmp_path.rglob(".*")) == []
 
 
 def test_two_evaluations_in_one_folder_never_take_each_others_files(tmp_path):
-    cell = {name: {} for name in NEEDED} | {"scored": True}
+    results = [result(spec(seed=seed), 0.5) for seed in (0, 1)]
     stop, failed = threading.Event(), []
 
-    def write(digest):
+    def write(found):
         store = Store(tmp_path)
         try:
             while not stop.is_set():
-                store.write_cell(cell | {"cell": digest})
-                assert store.read_cell(digest) is not None
+                store.write_cell(Judged(found, np.full((80, 6), found.spec.seed / 2)))
+                cell = store.read_cell(found.spec.digest())
+                assert (read_predictions(tmp_path, cell) == found.spec.seed / 2).all()
         except Exception as error:
             failed.append(error)
 
-    writers = [threading.Thread(target=write, args=(name,)) for name in ("a", "b")]
+    writers = [threading.Thread(target=write, args=(found,)) for found in results]
     for writer in writers:
         writer.start()
     for _ in range(200):

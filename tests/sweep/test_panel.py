@@ -12,15 +12,19 @@ from pathlib import Path
 
 import pytest
 from conftest import SUBMISSIONS, TINY
-from test_setup import documented, paths
+from documented import documented, paths
+from inline import Inline
 
-import evaluator.runner.cells
+import evaluator.purchase.track
+import evaluator.sweep.run
 import evaluator.training.loop
 import local_evaluation
 from evaluator import __version__
 from evaluator.cli.main import main as cli
+from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError, TrainingError
-from evaluator.history.comparable import gather, unused_lines
+from evaluator.history import comparable
+from evaluator.history.comparable import unused_lines
 from evaluator.history.store import Store
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import ROUND1
@@ -38,7 +42,9 @@ FIVE = {name: replace(BASE, name=name, learning_rate=0.01 * (i + 1)) for i, name
 def evaluate(monkeypatch, tmp_path, data_folder, capsys):
     """Run the front door on the tiny data with a panel of five fast pipelines: (exit status, summary or text, stderr)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
-    monkeypatch.setattr(local_evaluation, "ROOT", tmp_path)
+    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
+    monkeypatch.setattr(local_evaluation, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: Inline())
     monkeypatch.setenv("COLUMNS", "220")
     monkeypatch.setattr(recipes, "PANEL", tuple(FIVE))
     for name, pipeline in FIVE.items():
@@ -60,13 +66,13 @@ def evaluate(monkeypatch, tmp_path, data_folder, capsys):
 @pytest.fixture
 def bought(monkeypatch):
     """The sessions that were run: pair and seed."""
-    sessions, buy = [], evaluator.runner.cells.buy
+    sessions, buy = [], evaluator.purchase.track.buy
 
     def spy(spec, *arguments):
-        sessions.append((spec.pair.name, spec.seed))
+        sessions.append((spec.task, spec.seed))
         return buy(spec, *arguments)
 
-    monkeypatch.setattr(evaluator.runner.cells, "buy", spy)
+    monkeypatch.setattr(evaluator.purchase.track, "buy", spy)
     return sessions
 
 
@@ -87,6 +93,10 @@ def purchases(root: Path) -> list[Path]:
     return sorted((root / "answers").glob("*.json"))
 
 
+def gather(root: Path):
+    return comparable.gather(root, TRACKS)
+
+
 def ledgers(root: Path) -> set[str]:
     return {json.dumps(json.loads(path.read_text())["ledger"]) for path in (root / "cells").glob("*.json")}
 
@@ -104,7 +114,7 @@ def test_another_pipeline_is_trained_on_the_same_purchase_and_the_table_says_so(
     assert first["cells"][0]["fingerprint"] != second["cells"][0]["fingerprint"]
     assert len(ledgers(evaluate.results)) == 1
     out = evaluate("--pipeline", "c", json_=False)[1]
-    assert "trained on purchases of an earlier run" in out
+    assert "1 cells were judged on answers of an earlier run" in out
     assert "pipeline c" in out
 
 
@@ -269,7 +279,7 @@ def cut(path: Path) -> None:
 
 def renamed(path: Path) -> None:
     content = json.loads(path.read_text())
-    path.write_text(json.dumps(content | {"purchase": "0" * 32}))
+    path.write_text(json.dumps(content | {"answer": "0" * 32}))
 
 
 @pytest.mark.parametrize("damage", [edited, cut, renamed])
@@ -303,27 +313,16 @@ def test_nothing_is_stored_apart_where_the_participants_predictions_are_the_scor
 # -- a killed evaluator
 
 PROGRAM = """
-    import os, signal, sys
+    import sys
     sys.path[:0] = [{tests!r}, {root!r}]
-    from pathlib import Path
-    from dataclasses import replace
     from conftest import TINY
+    import deadly
+    import evaluator.sweep.run
     import local_evaluation
     from evaluator.purchase import profiles
-    from evaluator.training import checkpoint, loop
+    from evaluator.runner.workers import Workers
     profiles.PROFILES["tiny"] = TINY
-    local_evaluation.ROOT = Path({home!r})
-    checkpoint.SHORTEST, checkpoint.LARGEST_SHARE = 0.0, 1e9
-    deadly, train = {deadly!r}, loop.train
-
-    def watched(pipeline, *arguments, progress, **options):
-        def moved(share):
-            progress(share)
-            if deadly and share > 0.55:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return train(pipeline, *arguments, progress=moved, **options)
-
-    loop.train = watched
+    evaluator.sweep.run.places = lambda experiment: Workers(1, work=deadly.{work})
     sys.exit(local_evaluation.main(sys.argv[1:]))
 """
 
@@ -339,25 +338,25 @@ def test_a_run_killed_in_its_training_buys_nothing_again_goes_on_and_ends_like_a
     pipeline = tmp_path / "slow.toml"
     pipeline.write_text((recipes.FOLDER / "milliseconds.toml").read_text().replace('name = "milliseconds"', 'name = "slow"'))
 
-    def run(out: str, deadly: bool):
-        program = PROGRAM.format(tests=str(ROOT / "tests"), root=str(ROOT), home=str(tmp_path), deadly=deadly)
+    def run(out: str, work: str):
+        program = PROGRAM.format(tests=str(ROOT / "tests"), root=str(ROOT), work=work)
         options = ["--submission", mine, "--profile", "tiny", "--data", data_folder, "--out", tmp_path / out, "--threads", 1]
         options += ["--device", "cpu", "--sandbox", "process", "--pair", "621:17", "--pipeline", pipeline, "--json"]
         command = [sys.executable, "-c", textwrap.dedent(program), *map(str, options)]
         return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
-    undisturbed = run("undisturbed", False)
+    undisturbed = run("undisturbed", "kept")
     assert undisturbed.returncode == 0, undisturbed.stderr
     (expected,) = json.loads(undisturbed.stdout)["cells"]
     assert list((tmp_path / "undisturbed" / "partial").iterdir()) == []
 
-    assert run("killed", True).returncode == -signal.SIGKILL
+    assert run("killed", "killing").returncode == -signal.SIGKILL
     (purchase,) = purchases(tmp_path / "killed")
     before = purchase.read_bytes()
     assert len(list((tmp_path / "killed" / "partial").iterdir())) == 1
     assert list((tmp_path / "killed" / "cells").iterdir()) == []
 
-    again = run("killed", False)
+    again = run("killed", "kept")
     assert again.returncode == 0, again.stderr
     (cell,) = json.loads(again.stdout)["cells"]
     assert purchase.read_bytes() == before
@@ -422,7 +421,7 @@ def test_a_panel_buys_once_trains_five_times_and_reports_each_and_the_mean(evalu
     assert len(run.read_text().splitlines()) == 1 + 2 * (12 + 26)
     assert len(list((run.parent / "logs").iterdir())) == 4
     out = evaluate("--panel", "--pairs", "profile", "--seeds", 2, json_=False)[1]
-    for part in ("mean of the five", "panel of 5", f"{means[0]:.3f}", "trained on by 5 pipelines", "20 of 20 cells"):
+    for part in ("mean of the five", "panel of 5", f"{means[0]:.3f}", "5 pipelines were trained on its answer", "20 of 20 cells"):
         assert part in out
 
 
@@ -456,7 +455,7 @@ def test_a_pipeline_that_is_brought_to_a_profile_is_never_called_by_its_plain_na
     status, out, _ = evaluate("--panel", json_=False)
     assert status == 0
     assert "e@8px-none is e brought to this profile: 8 px, no starting weights" in out
-    assert "(e brought to this profile)" in out
+    assert "(e adapted to this profile)" in out
     _, summary, _ = evaluate("--panel")
     assert summary["panel"][4]["name"] == "e@8px-none"
     assert [row["fitted_from"] for row in summary["panel"]] == [None] * 4 + ["e"]
@@ -545,7 +544,7 @@ def test_the_agreement_of_stored_submissions(three, capsys):
     root = three.evaluate.results
     found = gather(root)
     assert (found.pipelines, found.submissions) == (tuple(FIVE), ("buyer0", "buyer1", "buyer2"))
-    assert (found.pairs, found.seeds, found.metric) == (("621:17",), (0, 1), "macro_f1")
+    assert (found.tasks, found.seeds, found.metric) == (("621:17",), (0, 1), "macro_f1")
     assert found.left_out == ()
     cells = [json.loads(path.read_text()) for path in (root / "cells").glob("*.json")]
     for p, pipeline in enumerate(found.pipelines):
@@ -561,7 +560,7 @@ def test_the_agreement_of_stored_submissions(three, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report == json.loads(json.dumps(agreement_report(found, 2022)))
     assert report["tau"][0][1]["n"] == 3
-    members = paths({name: value for name, value in report.items() if name != "tau"}, "", set(), [])
+    members = paths({name: value for name, value in report.items() if name != "tau"}, "", {"versions"}, [])
     assert members | {"tau"} == documented("Rank agreement")
     assert set(report["tau"][0][1]) == set(report["mean_tau"])
     assert sorted(report["pipelines"][0]["ranks"]) == [1, 2, 3]
@@ -618,7 +617,7 @@ def test_pipelines_that_were_trained_on_different_purchases_are_not_compared(thr
     found = gather(root)
     assert found.submissions == ("buyer0", "buyer1")
     assert "buyer2" in found.left_out[0]
-    assert "different purchases at 621:17, seed 0" in found.left_out[0]
+    assert "different answers at 621:17, seed 0" in found.left_out[0]
     report = agreement_report(found, 1)
     assert report["mean_tau"]["value"] is None
     assert "at least 3" in report["mean_tau"]["reason"]
