@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from evaluator import __version__
-from evaluator.errors import KitError
+from evaluator.errors import DeviceError, KitError, TrainingError
 
 
 def verbs() -> dict[str, ModuleType]:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
-        The exit status: 0 done, 2 something the user can mend (said on stderr), 130 interrupted.
+        The exit status: 0 done, 1 a training failed, 2 something the user can mend (both said on stderr), 130 interrupted.
     """
     args = build_parser().parse_args(argv)
     try:
@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (TrainingError, DeviceError) as error:
+        print(f"error: the training failed: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

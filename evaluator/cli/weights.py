@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from evaluator.errors import ConfigurationError, KitError, TrainingError
+from evaluator.errors import ConfigurationError
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb ``weights`` with its one action ``make``; parsed arguments carry ``main`` as ``run``."""
+    """Add the verb ``weights`` with its one action ``make``."""
     verb = subparsers.add_parser("weights", help="make starting weights from procedural primitives")
     actions = verb.add_subparsers(dest="action", required=True)
     make = actions.add_parser("make", help="pre-train a network on procedural primitives and write its feature layers")
@@ -27,7 +26,6 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     make.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: torch's own choice")
     make.add_argument("--minutes", type=float, help="end within this time; the learning-rate schedule is squeezed to fit")
     make.add_argument("--compile", action=argparse.BooleanOptionalAction, help="use torch.compile; default: on CUDA alone")
-    make.set_defaults(run=main)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -58,15 +56,3 @@ def main(args: argparse.Namespace) -> int:
         progress=lambda line: print(line, flush=True),
     )
     return 0
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m evaluator.cli.weights", description=__doc__)
-    only = parser.add_subparsers(required=True)
-    register(only)
-    # The module's own name is the verb: `python -m evaluator.cli.weights make ...`
-    parsed = parser.parse_args(["weights", *sys.argv[1:]])
-    try:
-        sys.exit(main(parsed))
-    except (KitError, TrainingError) as error:
-        sys.exit(f"error: {error}")

@@ -130,7 +130,7 @@ OFFICIAL = Profile(
     pipeline="round2",
     data_folder="official",
     data_seed=2022,
-    prediction_seconds=600.0,
+    prediction_seconds=ROUND2.prediction_minutes * 60.0,
     weights="imagenet",
 )
 
@@ -145,7 +145,7 @@ OFFICIAL_ROUND1 = Profile(
     pipeline="round2",
     data_folder="official-round1",
     data_seed=2021,
-    prediction_seconds=600.0,
+    prediction_seconds=ROUND1.prediction_minutes * 60.0,
     weights="imagenet",
 )
 

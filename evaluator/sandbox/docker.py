@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import __version__
+from evaluator.machine import cores
 from evaluator.sandbox.channel import HostChannel
 from evaluator.sandbox.container import OWNER_LABEL, Container, owner, sweep
 from evaluator.sandbox.engine import Engine
@@ -115,7 +116,7 @@ class DockerSandbox:
             "Memory": limits.memory,
             "MemorySwap": limits.memory,
             "Mounts": mounts,
-            "NanoCpus": min(limits.cpus, self._cpus, len(os.sched_getaffinity(0))) * 10**9,
+            "NanoCpus": min(limits.cpus, self._cpus, cores()) * 10**9,
             "NetworkMode": "none",
             "PidsLimit": limits.processes,
             "ReadonlyRootfs": True,

@@ -1,6 +1,5 @@
 """The data set card and the verb `data`: right figures, pictures that stay small, and mistakes that exit with 2."""
 
-import argparse
 import io
 import json
 import os
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluator.cli import data as verb
+from evaluator.cli.main import main
 from evaluator.data.card import channels, write_card
 from evaluator.data.folders import read_split
 from evaluator.data.make import DataSpec, make_dataset
@@ -46,9 +45,7 @@ def painted(tmp_path_factory) -> Path:
 
 
 def run(*words) -> int:
-    parser = argparse.ArgumentParser()
-    verb.register(parser.add_subparsers())
-    return verb.main(parser.parse_args(["data", *map(str, words)]))
+    return main(["data", *map(str, words)])
 
 
 def row(text: str, first: str) -> list[str]:

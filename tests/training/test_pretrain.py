@@ -131,9 +131,9 @@ def test_the_verb_hands_its_options_on(tmp_path, capsys):
     out = tmp_path / "w.safetensors"
     options = ["--architecture", B0, "--size", "32", "--images", "16", "--batch-size", "8", "--held-out", "16", "--seed", "7"]
     args = parser.parse_args(["weights", "make", *options, "--out", str(out)])
-    assert args.run(args) == 0
+    assert verb.main(args) == 0
     assert json.loads(out.with_suffix(".json").read_text())["spec"]["seed"] == 7
     assert str(out) in capsys.readouterr().out
     args = parser.parse_args(["weights", "make", *options, "--out", str(Path("w.bin"))])
     with pytest.raises(ConfigurationError, match="safetensors"):
-        args.run(args)
+        verb.main(args)
