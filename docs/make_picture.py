@@ -15,7 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
+from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError, KitError
+from evaluator.places import RESULTS
 from evaluator.report.terminal import show_result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +40,7 @@ def newest(results: Path) -> Path:
 def picture(summary: dict, title: str) -> str:
     """The run as SVG text. Equal runs give equal pictures."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    show_result(console, summary)
+    show_result(console, summary, TRACKS.known[summary["track"]])
     svg = console.export_svg(title=title, theme=MONOKAI, unique_id="result")
     # Rich names fonts on another site; a page that is read offline, or that forbids it, must look the same.
     return re.sub(r"<!--.*?-->|@font-face\s*\{.*?\}\s*", "", svg, flags=re.DOTALL).replace(
@@ -54,7 +56,7 @@ def main() -> int:
     parser.add_argument("--title", default="python local_evaluation.py", help="the line at the top (default: %(default)s)")
     args = parser.parse_args()
     try:
-        path = args.result or newest(ROOT / "results")
+        path = args.result or newest(RESULTS)
         try:
             summary = json.loads(path.read_text(encoding="utf-8"))
             text = picture(summary, args.title)

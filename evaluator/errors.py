@@ -1,7 +1,7 @@
 """The verdicts a run can end with, and the errors that the trusted side raises.
 
 A *verdict* says how a submission's run ended and is part of a result. An *error* says that the work could not be started or
-finished because of something the person at the keyboard can mend (data, options, a missing file); its message always says what was
+finished because of something the user can correct (data, options, a missing file); its message always says what was
 seen, what was expected, and what to do.
 """
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How one cell ended. A closed set: results written today are read for ever."""
+    """How one cell ended. The set is closed: results written today stay readable."""
 
     OK = "OK"
     TIME_LIMIT = "TIME_LIMIT"
@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 
 
 class KitError(Exception):
-    """Something the user can mend. Front doors print the message without a traceback and exit with status 2."""
+    """Something the user can correct. The commands print the message without a traceback and exit with status 2."""
 
 
 class DataError(KitError):
@@ -35,7 +35,7 @@ class ConfigurationError(KitError):
 
 
 class WeightsError(KitError):
-    """Starting weights that cannot be had; the message names the ways out."""
+    """Starting weights that cannot be loaded; the message says what to do instead."""
 
 
 class SubmissionError(KitError):

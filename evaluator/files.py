@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and marks that tell what a running process still needs from what a killed one left behind.
+"""Files that appear whole or not at all, and marks that tell what a running process still needs from what a killed process left.
 
 Whatever is written gets a hidden name of its own first (``.<name>.<random>.tmp``) and its final name by one rename, so a reader
 never sees half of it, whenever the writer is killed. A living writer holds an advisory lock on the hidden file or folder. The
@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, Literal, TextIO, overload
+from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 
 # Never through a link, and never waiting for the other end of a pipe: a stranger may have put either in a shared folder.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -41,7 +41,7 @@ def replaced(
 
 
 @contextmanager
-def replaced(path: Path, mode: Literal["w", "wb"] = "w", *, durable: bool = True, permissions: int = 0o666) -> Iterator[IO]:
+def replaced(path: Path, mode: Literal["w", "wb"] = "w", *, durable: bool = True, permissions: int = 0o666) -> Iterator[Any]:
     """A new file that takes the place of ``path`` when the block ends, and leaves no trace when the block raises.
 
     Args:

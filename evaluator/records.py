@@ -11,7 +11,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Protocol, Self, get_type_hints
 
 import msgspec
@@ -314,6 +314,11 @@ class CellResult:
         return cls(spec=spec, **{name: msgspec.convert(content[name], types[name]) for name in known & content.keys()})
 
 
-@lru_cache
+_TYPES: dict[type, dict[str, Any]] = {}
+
+
 def _types(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls, include_extras=True)
+    """The annotations of a class, resolved once."""
+    if cls not in _TYPES:
+        _TYPES[cls] = get_type_hints(cls, include_extras=True)
+    return _TYPES[cls]

@@ -22,7 +22,7 @@ def derive(root: int, *names: str | int) -> int:
     if root < 0:
         raise ValueError(f"the root seed is {root}; it must be 0 or more")
     if not names:
-        raise ValueError("a seed is split by at least one name")
+        raise ValueError("no name was given; a seed is split by at least 1 name")
     digest = hashlib.sha256(str(root).encode())
     for name in names:
         text = f"{type(name).__name__}:{name}".encode()

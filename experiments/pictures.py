@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.pages import replaced
 from evaluator.history.groups import Condition, budget_and_minutes
 from evaluator.report.comparison_tables import NAMES
-from evaluator.scoring.curves import budget_curve
+from evaluator.scoring.curves import cost_curve
 from evaluator.scoring.intervals import t_interval
 from experiments.page import PICTURES, Results, drawn, in_both
 from experiments.summary import Table, overall, titles
@@ -212,7 +212,7 @@ def _curve(table: Table, condition: Condition, name: str) -> tuple[list[float], 
     if len({budget_and_minutes(pair)[0] for pair in pairs}) < 2:
         return [], []
     scale = condition.rules["profile"]["budget_scale"]
-    budgets, heights = budget_curve(scores, [budget_and_minutes(pair)[0] for pair in pairs])
+    budgets, heights = cost_curve(scores, [budget_and_minutes(pair)[0] for pair in pairs])
     own = heights[scores.index(name)]
     whole = own[:, ~np.isnan(own).any(axis=0)]
     return [round(budget * scale) for budget in budgets], [t_interval(values) for values in whole] if whole.size else []

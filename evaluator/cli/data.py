@@ -221,6 +221,6 @@ def _report(folders: list[Path], args: argparse.Namespace) -> int:
         mean = f"{split.labels.sum(1).mean():.2f}"
         table.add_row(split.name, str(len(split)), str(len(split.classes)), mean, escape(split.note), split.digest[:12])
     Console().print(table)
-    for error in errors:
-        _say(error)
+    for line in errors:
+        _say(line)
     return 2 if errors else 0

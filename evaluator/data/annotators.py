@@ -1,7 +1,7 @@
 """Annotators: wrong labels at a set rate, for any labels, repeatable by a seed.
 
 Two kinds of labels are served. A *table* is 0/1, a row per image and a column per class, where classes may appear together:
-``annotator_noise`` makes a person's mistakes in it and ``flipped`` independent ones. *Class numbers* are one integer per image:
+``annotator_noise`` makes a person's mistakes in it and ``flipped`` independent mistakes. *Class numbers* are one integer per image:
 ``confused_classes`` draws what an annotator says from a transition matrix, which ``uniform_confusion`` and ``pair_confusion`` make.
 """
 
@@ -31,7 +31,7 @@ Columns = Sequence[tuple[int, int]]
 
 
 def annotator_noise(labels: np.ndarray, rate: float, seed: int, confused: Columns) -> np.ndarray:
-    """A table as an annotator would give it who is wrong in a share ``rate`` of all entries, in expectation.
+    """A table as given by an annotator who is wrong in a share ``rate`` of all entries, in expectation.
 
     Half of the wrong entries are misses (1 read as 0), a quarter comes from confused classes (where exactly one of the two is
     present they change places, two wrong entries at once), and a quarter are false alarms. A person misses what is barely visible
@@ -61,8 +61,9 @@ def annotator_noise(labels: np.ndarray, rate: float, seed: int, confused: Column
     untouched = np.ones(noisy.shape, bool)
     for (first, second), rows in eligible.items():
         swapped = rows & (rng.random(len(noisy)) < swaps)
-        noisy[np.ix_(swapped, [second, first])] = truth[np.ix_(swapped, [first, second])]
-        untouched[np.ix_(swapped, [first, second])] = False
+        numbers = np.flatnonzero(swapped)[:, None]
+        noisy[numbers, [second, first]] = truth[numbers, [first, second]]
+        untouched[numbers, [first, second]] = False
     wrong = untouched & (rng.random(noisy.shape) < np.where(truth == 1, missed, imagined))
     return noisy ^ wrong.astype(np.uint8)
 
@@ -128,7 +129,7 @@ class ExpectedNoise:
     @property
     def positive_share(self) -> float:
         """Share of all entries that are positive in truth; NaN without an entry."""
-        return float(_ratio(self.positives.sum(), np.float64(self.images * len(self.positives))))
+        return float(_ratio(self.positives.sum(keepdims=True), np.array([self.images * len(self.positives)]))[0])
 
     def over_classes(self) -> ExpectedNoise:
         """All classes taken together, so that frequent classes count for more: arrays of shape (1,)."""
@@ -283,7 +284,7 @@ def _eligible(truth: np.ndarray, confused: Columns) -> dict[tuple[int, int], np.
 def _per_class(name: str, value: ArrayLike, classes: int) -> np.ndarray:
     chances = np.asarray(value, dtype=np.float64)
     if chances.shape not in ((), (classes,)) or not ((chances >= 0) & (chances <= 1)).all():
-        raise ConfigurationError(f"{name} is {value}; give a probability in 0..1, or {classes} of them, one per class")
+        raise ConfigurationError(f"{name} is {value!r}; give a probability in 0..1, or {classes} of them, one per class")
     return np.broadcast_to(chances, (classes,))
 
 

@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from evaluator.data.layout import DESCRIPTION, IMAGE_SUFFIXES, IMAGES, LABELS, SPLITS
 from evaluator.data.members import tar_members, zip_members
@@ -65,7 +65,7 @@ def unpack(
         target: the data folder; made if absent.
         limit_bytes: bytes that may be written.
         limit_files: members that the archive may have.
-        replace: put the new split in the place of one that is there; the old one stays until the new one is whole.
+        replace: put the new split in the place of the old split, which stays until the new split is whole.
         progress: called with (bytes of the archive read, bytes in all).
 
     Raises:
@@ -75,9 +75,9 @@ def unpack(
     if not archive.is_file():
         raise DataError(f"{archive} does not exist or is not a file; expected an archive such as training-v0.2-rc4.tar.gz")
     if (target / DESCRIPTION).exists():
-        # Its description would then be said of images that it does not speak of.
+        # Its description would then lie beside images that it does not describe.
         raise DataError(
-            f"{target} holds a generated data set ({DESCRIPTION}); import into another folder, or remove that one first"
+            f"{target} holds a generated data set ({DESCRIPTION}); import into another folder, or remove that data set first"
         )
     made = not target.exists()
     try:
@@ -161,7 +161,7 @@ class _Import:
                 f"{self.archive} unpacks to more than {MAX_RATIO} times its size; no archive of images does, it is refused"
             )
 
-    def take(self, name: str, stream: BinaryIO | None) -> None:
+    def take(self, name: str, stream: IO[bytes] | None) -> None:
         """Check one member, and keep it if it is an image or a table of a split. ``stream`` is None for a folder."""
         path = self.checked(name)
         if stream is None:
@@ -174,7 +174,7 @@ class _Import:
         if split not in self.images:
             there = self.target / split
             if (there.exists() or there.is_symlink()) and not self.replace and not (there.is_dir() and not any(there.iterdir())):
-                raise DataError(f"{there} is there already; remove it first, or ask for it to be replaced (--replace)")
+                raise DataError(f"{there} already exists; remove it first, or replace it with --replace")
             if there.is_symlink() or (there.exists() and not there.is_dir()):
                 raise DataError(f"{there} is a link or a file where a folder is expected; move it away first")
             (self.work / split / IMAGES).mkdir(parents=True)
@@ -218,7 +218,8 @@ class _Import:
         named = named or _SPLIT_NAME.fullmatch(self.archive.name)
         if not named:
             raise self.bad(
-                str(path), f"no folder and not the archive's own name say which split it is; expected one of {', '.join(SPLITS)}"
+                str(path),
+                f"neither a folder nor the archive's own name says which split it is; expected one of {', '.join(SPLITS)}",
             )
         split = named[1].lower().replace("unlabeled", "unlabelled")
         return split, parent, inside

@@ -2,7 +2,7 @@
 
 The array lies in an ``.npy`` file that may be mapped into an untrusted process: its rows are in an order drawn once per machine
 from the operating system's randomness, so that a row number says nothing that could be prepared beforehand. Which row holds which
-image stands in a file of its own beside it (``.rows.json``, mode 0600), which only the evaluator reads. That file is written last
+image is said by a file of its own beside it (``.rows.json``, mode 0600), which only the evaluator reads. That file is written last
 and makes a cache whole: without it there is no cache, whatever else lies in the folder.
 """
 
@@ -25,7 +25,7 @@ from evaluator.data.folders import Split, split_digest
 from evaluator.errors import DataError
 
 VERSION = 1
-"""Part of every cache's name; raised when the decoding changes, so that old files are never read as new ones."""
+"""Part of every cache's name; raised when the decoding changes, so that a file of the older decoding is never read."""
 
 _HEADER = 128
 """Bytes before the array in an ``.npy`` file of up to four dimensions."""

@@ -38,7 +38,7 @@ def splits_in(folder: Path) -> list[Path]:
         DataError: the folder does not exist or holds no split.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} does not exist or is not a folder; expected a data set. Make or import one first")
+        raise DataError(f"{folder} does not exist or is not a folder; expected a data set. Make or import it first")
     # What a killed import or rendering left has a leading dot.
     visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
     found = [path for path in visible if (path / IMAGES).is_dir() or (path / LABELS).is_file()]
@@ -110,8 +110,8 @@ def write_card(data_folder: Path, classes: Sequence[str], out: Path, *, extra: f
             f"{data_folder} is secret, and a card shows images with their labels; write it inside: {data_folder / 'README.md'}"
         )
     splits = [read_split(path, tuple(classes), extra=extra) for path in splits_in(data_folder)]
-    pictures = {name: class_picture(name, splits, about) for name in classes}
-    files = {name: f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png" for name, picture in pictures.items() if picture is not None}
+    pictures = {name: picture for name in classes if (picture := class_picture(name, splits, about)) is not None}
+    files = {name: f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png" for name in pictures}
     text = _text(data_folder.name, splits, about, files)
     for name, file in files.items():
         _write(out.parent / "card" / file, small_png(pictures[name]))
@@ -236,7 +236,7 @@ data/<data set>/
 ```
 
 The splits are `training` (labelled, for the participant), `unlabelled` (the pool; its labels are what the market sells),
-`validation`, `test` and `debug`. Other ways of writing `labels.csv` are read as well, and `data check` says which one it found:
+`validation`, `test` and `debug`. Other ways of writing `labels.csv` are read as well, and `data check` says which variant it found:
 `;` or tabs between the cells, `0.0`/`1.0` or `true`/`false`, class columns in any order and spelling, names without extension or
 with `images/` before them, an unnamed index column, or one column `labels` that lists the classes of an image. What is missing,
 double or unknown is refused with its file, row and value.
@@ -261,10 +261,10 @@ python -m evaluator data make --profile official --shift private \\
 ```
 
 **Only private data protects an organiser.** The order of the pool is shuffled for every run, but an image can be recognised by
-its content: who has the images and labels of a public data set can look every label up, whatever its index is. Private data
-therefore needs a seed that nobody can guess or try out: 128 random bits or more. `--seed-file` draws one and keeps it in a file
-that only you can read (keep that file away from the machine that judges); `--seed random128` draws one and forgets it. Neither
-writes the seed into `dataset.json`. The card of a secret data set can only be written inside that data set.
+its content: a person who has the images and labels of a public data set can look up every label, whatever its index is. Private
+data therefore needs a seed that nobody can guess or try out: 128 random bits or more. `--seed-file` draws a seed and keeps it in a
+file that only you can read (keep that file away from the machine that judges); `--seed random128` draws a seed and forgets it.
+Neither writes the seed into `dataset.json`. The card of a secret data set can only be written inside that data set.
 
 ## Look at data
 

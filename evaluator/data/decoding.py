@@ -3,7 +3,7 @@
 How a file becomes an array: the first frame, turned upright by its EXIF orientation, as 8-bit RGB (grayscale is repeated over the
 channels, palettes are looked up, 16-bit values keep their high byte, an alpha channel is dropped and the stored colours kept),
 resized by Pillow's bicubic filter, whose support widens when it shrinks, so that nothing aliases. Images of a split are square and
-all of one size: anything else would be distorted or cropped without a word, so it is refused.
+all of one size: anything else would be distorted or cropped silently, so it is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_SIDE = 8192
 
 _CHUNK = 64
 _POOL_FROM = 400
-"""Images from which a process pool pays: starting one costs about as much as decoding a few hundred images."""
+"""Images from which a process pool pays: starting the pool costs about as much as decoding a few hundred images."""
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -157,7 +157,7 @@ def decode_split(
         if stored != sizes[0]:
             raise DataError(
                 f"{paths[index]} has the wrong size, {stored[0]} x {stored[1]} pixels; all images of a split have one size, "
-                f"and {split.files[0]} has {sizes[0][0]} x {sizes[0][1]}. Resize or replace the odd ones"
+                f"and {split.files[0]} has {sizes[0][0]} x {sizes[0][1]}. Resize or replace the images that differ"
             )
     return hashes
 
@@ -173,7 +173,7 @@ def _decode_chunk(target: str, size: int, paths: list[str], places: list[int]) -
             except OSError as error:
                 raise DataError(f"{path} cannot be read ({error.strerror}); replace it or remove it with its row") from error
             array, stored = decode(raw, path, size)
-            data = memoryview(np.ascontiguousarray(array)).cast("B")
+            data = np.ascontiguousarray(array).data.cast("B")
             while data:
                 written = os.pwrite(descriptor, data, offset)
                 data, offset = data[written:], offset + written
@@ -187,5 +187,11 @@ def _end_with_parent() -> None:
     """Let a decoding process end when its evaluator was killed; otherwise it would wait for work for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the evaluator's to answer; it ends its pool
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    if parent is None:
+        return
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

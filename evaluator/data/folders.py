@@ -82,7 +82,7 @@ def read_split(
         folder: the split's folder.
         classes: the classes of the round, in the order of the label vector.
         stat_cache: a file that remembers the hash of every image with its size and times, so that a second call does not read the
-            images again. Several splits may share one. It is a cache: a damaged one is written anew.
+            images again. Several splits may share the file. It is a cache: a damaged file is written anew.
         extra: classes that labels.csv may hold though the round does not ask for them; they are left out and the note says so.
 
     Raises:
@@ -91,7 +91,7 @@ def read_split(
     folder = Path(folder)
     classes = tuple(classes)
     if not classes or len(set(classes)) != len(classes):
-        raise ValueError(f"the classes {classes} must be one or more different names")
+        raise ValueError(f"the classes are {classes}; give at least 1 name, and every name once")
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}; expected a folder with images/ and labels.csv. Make or import the data set first")
@@ -100,7 +100,7 @@ def read_split(
     path = folder / LABELS
     if not path.is_file():
         others = sorted(p.name for p in folder.glob("*.csv"))
-        seen = f" (seen: {', '.join(others[:3])}; rename the right one)" if others else ""
+        seen = f" (seen: {', '.join(others[:3])}; rename the right file)" if others else ""
         raise DataError(f"{path} does not exist{seen}; expected a table with the labels of the {len(entries)} images")
     _inside(path, root)
     table = read_table(path, classes, extra)
@@ -208,7 +208,7 @@ def _matched(path: Path, table: Table, files: tuple[str, ...]) -> tuple[list[int
 
 
 def _hashes(images: Path, files: tuple[str, ...], states: dict[str, os.stat_result], stat_cache: Path | None) -> list[bytes]:
-    """SHA-256 of each image. A remembered one counts while size, modification time and change time are what they were.
+    """SHA-256 of each image. A remembered hash counts while size, modification time and change time are what they were.
 
     The change time is there because a copy that keeps modification times can put other bytes of the same size in place.
     """
@@ -245,7 +245,7 @@ def _hashes(images: Path, files: tuple[str, ...], states: dict[str, os.stat_resu
     try:
         return [bytes.fromhex(text) for text in values]
     except ValueError as error:
-        raise DataError(f"{stat_cache} holds a hash that is not one; remove the file") from error
+        raise DataError(f"{stat_cache} holds a value that is not a SHA-256; remove the file") from error
 
 
 def _hash(path: Path) -> str:

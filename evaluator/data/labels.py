@@ -71,7 +71,7 @@ def read_table(path: Path, classes: tuple[str, ...], extra: frozenset[str] = fro
         for number, row in body:
             if row[place].strip():
                 raise DataError(
-                    f"{path}, row {number}: {row[place]!r} stands in a column without a header; name the column or remove it"
+                    f"{path}, row {number}: {row[place]!r} was found in a column without a header; name the column or remove it"
                 )
         columns.pop()
         notes.append("an empty last column left out")
@@ -110,7 +110,7 @@ def _text(path: Path) -> tuple[str, list[str]]:
 
 
 def _rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]], str]:
-    """The header, the rows below it with their numbers (blank ones left out), and the delimiter."""
+    """The header, the rows below it with their numbers (blank rows left out), and the delimiter."""
     start = next((line for line in io.StringIO(text, newline=None) if line.strip()), None)
     if start is None:
         raise DataError(f"{path} is empty; {_SHAPES}")
@@ -161,7 +161,9 @@ def _name_column(path: Path, header: list[str], known: dict[str, str]) -> int:
     if _key(header[place]) in known:
         raise DataError(f"{path}, row 1: the first column is the class {header[place]!r}; {_SHAPES}")
     if all(_FALSE.fullmatch(cell) or _TRUE.fullmatch(cell) for cell in header[place + 1 :]) and len(header) > place + 1:
-        raise DataError(f"{path}, row 1: {header[place]!r} and numbers stand where the header belongs; add a header row, {_SHAPES}")
+        raise DataError(
+            f"{path}, row 1: {header[place]!r} and numbers were found where the header belongs; add a header row, {_SHAPES}"
+        )
     return place
 
 
@@ -181,7 +183,7 @@ def _class_columns(
                 "Rename or remove the column"
             )
         if name in found:
-            raise DataError(f"{path}, row 1: the class {name!r} has two columns; keep one")
+            raise DataError(f"{path}, row 1: the class {name!r} has two columns; keep one of them")
         found[name] = place
         respelled |= column != name
     missing = [name for name in classes if name not in found]
@@ -253,7 +255,7 @@ def _items(path: Path, number: int, cell: str) -> list[str]:
             continue  # the other notation is tried, and what neither reads is refused below
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise DataError(
-            f'{path}, row {number}: {cell[:80]!r} is no list of class names; write ["scratch_small", ...] or names with spaces'
+            f'{path}, row {number}: {cell[:80]!r} is not a list of class names; write ["scratch_small", ...] or names with spaces'
         )
     return items
 
@@ -261,7 +263,7 @@ def _items(path: Path, number: int, cell: str) -> list[str]:
 def _file_name(path: Path, number: int, cell: str) -> str:
     parts = cell.strip().replace("\\", "/").split("/")
     if not parts[-1] or parts[-1] in (".", ".."):
-        raise DataError(f"{path}, row {number}: {cell!r} is no file name; expected the name of an image in images/")
+        raise DataError(f"{path}, row {number}: {cell!r} is not a file name; expected the name of an image in images/")
     folders = [part for part in parts[:-1] if part != "."]
     if folders and folders[-1] != "images":
         raise DataError(f"{path}, row {number}: {cell!r} lies outside images/; write the file name alone")

@@ -42,14 +42,14 @@ class DataSpec:
     """What a data set is made of.
 
     Attributes:
-        seed: root seed of the generator, 0 or more, of any length. A short one is fine for public data. A private seed needs 128
+        seed: root seed of the generator, 0 or more, of any length. A short seed is fine for public data. A private seed needs 128
             random bits or more (``secrets.randbits(128)``): images can be recognised by their content, so whoever can guess the
             seed has the labels.
         image_size: pixels per side, 32..512.
         sizes: images per split; split names are folder names.
         classes: names of the damages, in the order of the columns.
         shift: name in ``painted.SHIFTS``.
-        format: of the images; ``png`` is the only one.
+        format: of the images; only ``png``.
         shifted: splits of another distribution than ``shift``, by name.
         secret: keep ``seed`` out of ``dataset.json``, which then holds a salted hash of it.
 
@@ -70,7 +70,7 @@ class DataSpec:
         self.generator()  # refuses a bad seed, size, shift or class
         for split in self.shifted:
             if split not in self.sizes:
-                raise ConfigurationError(f"the split {split!r} is shifted, and is none of {', '.join(self.sizes)}")
+                raise ConfigurationError(f"the split {split!r} is shifted, but is not among the splits {', '.join(self.sizes)}")
             self.generator(split)
         if self.format != "png":
             raise ConfigurationError(f"the image format is {self.format!r}; only 'png' is written")
@@ -78,12 +78,12 @@ class DataSpec:
             raise ConfigurationError("no split was asked for; give at least one name and size")
         for split, size in self.sizes.items():
             if not split.replace("_", "").replace("-", "").isalnum() or not split.isascii():
-                raise ConfigurationError(f"the split name {split!r} is no plain folder name; use letters, digits, '-' and '_'")
+                raise ConfigurationError(f"the split name {split!r} is not a plain folder name; use letters, digits, '-' and '_'")
             if size < 1:
                 raise ConfigurationError(f"split {split!r} has {size} images; it needs 1 or more")
         if self.secret and self.seed.bit_length() < _SHORTEST_SECRET:
             raise ConfigurationError(
-                f"the secret seed has only {self.seed.bit_length()} bits and could be found by trying; use secrets.randbits(128)"
+                f"the secret seed has only {self.seed.bit_length()} bits and could be found by trial; use secrets.randbits(128)"
             )
 
     def generator(self, split: str = "") -> Generator:
@@ -119,7 +119,7 @@ def make_dataset(
     Args:
         folder: where the data set goes; absent, empty, or already this data set.
         spec: what to make.
-        workers: processes; by default one per core that this process may use, and none besides this one for a small data set. The
+        workers: processes; by default one per core that this process may use; a small data set is made in this process. The
             processes are spawned, so a script that calls this needs the usual ``if __name__ == "__main__":``.
         progress: called as ``progress(done, total)`` with numbers of images, also once at the start and at the end.
 
@@ -129,7 +129,7 @@ def make_dataset(
     """
     folder = Path(folder)
     if workers is not None and workers < 1:
-        raise ConfigurationError(f"{workers} workers were asked for; it takes 1 or more")
+        raise ConfigurationError(f"{workers} workers were asked for; give 1 or more")
     total = sum(spec.sizes.values())
     if _present(folder, spec):
         if progress:
@@ -140,7 +140,7 @@ def make_dataset(
         _render(partial, spec, workers, progress)
         for split in spec.sizes:
             _write_labels(partial / split / LABELS, spec, split)
-        # The salt is no draw of the generator: it must not be known to who knows the rest of the spec.
+        # The salt is no draw of the generator: somebody who knows the rest of the spec must not know it.
         text = json.dumps(spec.description(secrets.token_hex(16)), indent=2) + "\n"
         (partial / DESCRIPTION).write_text(text, encoding="utf-8")
         try:
@@ -157,11 +157,13 @@ def _present(folder: Path, spec: DataSpec) -> bool:
         return False
     described = folder / DESCRIPTION
     if not described.is_file():
-        raise DataError(f"{folder} is not empty and holds no {DESCRIPTION}, so it is not ours to fill; choose another folder")
+        raise DataError(
+            f"{folder} is not empty and holds no {DESCRIPTION}, so it is not a data set of this kit; choose another folder"
+        )
     try:
         found = json.loads(described.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{described} is no JSON ({error}); remove {folder} or choose another folder") from error
+        raise DataError(f"{described} is not JSON ({error}); remove {folder} or choose another folder") from error
     salt = found.get("seed_salt") if isinstance(found, dict) else None
     wanted = spec.description(salt if isinstance(salt, str) else "")
     if found != wanted:
@@ -176,7 +178,7 @@ def _present(folder: Path, spec: DataSpec) -> bool:
 
 
 def _missing(folder: Path, spec: DataSpec, split: str) -> str:
-    """The first thing a split lacks, or the empty string."""
+    """The first file that a split lacks, or the empty string."""
     images = folder / IMAGES
     there = {entry.name for entry in os.scandir(images)} if images.is_dir() else set()
     for name in spec.names(split):
@@ -209,7 +211,7 @@ def _render(folder: Path, spec: DataSpec, workers: int | None, progress: Callabl
                 report(done, total)
         except BrokenProcessPool as error:
             raise DataError(
-                "a process that renders images ended without a word (out of memory, or the calling script lacks "
+                "a process that renders images ended without a message (out of memory, or the calling script lacks "
                 "`if __name__ == '__main__':`); ask for 1 worker to see why"
             ) from error
         except BaseException:

@@ -1,4 +1,4 @@
-"""The members of a tar or zip archive that nobody vouches for: folders and plain files only, one by one, read in pieces."""
+"""The members of a tar or zip archive from an untrusted source: folders and plain files only, one by one, read in pieces."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from evaluator.errors import DataError
 
 _CHUNK = 2**20
 _MAX_HEADER = 4 * 2**20
 
-Members = Iterator[tuple[str, BinaryIO | None, int]]
+Members = Iterator[tuple[str, IO[bytes] | None, int]]
 
 
 def zip_members(archive: Path, _: Callable[[int], None]) -> Members:
@@ -63,7 +63,7 @@ def tar_members(archive: Path, bound: Callable[[int], None]) -> Members:
         raw = stack.enter_context(open(archive, "rb"))
         magic = raw.read(6)
         raw.seek(0)
-        plain: BinaryIO = raw
+        plain: io.BufferedIOBase = raw
         if magic.startswith(b"\x1f\x8b"):
             plain = stack.enter_context(gzip.GzipFile(fileobj=raw))
         elif magic == b"\xfd7zXZ\0":
@@ -92,9 +92,9 @@ def _refused(archive: Path, name: str, why: str) -> DataError:
 
 class _Counted(io.RawIOBase):
     """A seekable stream that reports how far it was read, and reads nothing large at once: tarfile takes a header's word for how
-    long a header is, so one that claims gigabytes would otherwise fill the memory."""
+    long a header is, so a header that claims gigabytes would otherwise fill the memory."""
 
-    def __init__(self, source: BinaryIO, bound: Callable[[int], None]) -> None:
+    def __init__(self, source: io.BufferedIOBase, bound: Callable[[int], None]) -> None:
         self.source, self.bound, self.last = source, bound, b""
 
     def readable(self) -> bool:

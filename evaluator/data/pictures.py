@@ -50,7 +50,7 @@ def class_picture(name: str, splits: Sequence[Split], about: dict) -> Image.Imag
         if name in CLASSES:
             generator = Generator(about["seed"], max(_TILE, int(about["image_size"])), CLASSES, about["shift"])
             return class_sheet(generator, name, columns=_COLUMNS, tile=_TILE)
-    tiles = []
+    tiles: list[Image.Image] = []
     for split in splits:
         column = split.classes.index(name)
         for index in np.flatnonzero(split.labels[:, column])[: _COLUMNS * _ROWS - len(tiles)]:

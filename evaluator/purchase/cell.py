@@ -7,7 +7,7 @@ when it did. From the ledger onward everything repeats to the bit on one machine
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,18 @@ class Scored:
     def fingerprint(self) -> str:
         """SHA-256 over the probabilities, to compare two runs to the bit."""
         return hashlib.sha256(self.probabilities.tobytes()).hexdigest()
+
+    def row(self) -> MetricsRow:
+        """The figures as they are stored."""
+        found = self.metrics
+        return MetricsRow(
+            macro_f1=found.macro_f1,
+            f1=found.f1,
+            accuracy=found.accuracy,
+            hamming_loss=found.hamming_loss,
+            n=found.n,
+            best_constant_macro_f1=self.constant,
+        )
 
     def kept(self) -> np.ndarray:
         """The probabilities as float16, with the same decisions: where rounding would cross a threshold, the next value on the
@@ -177,7 +189,7 @@ def _result(
         verdict=verdict,
         reason=reason,
         fit_to_submit=verdict is Verdict.OK and prediction is not None and prediction.verdict is Verdict.OK,
-        metrics=None if scored is None else MetricsRow(**asdict(scored.metrics), best_constant_macro_f1=scored.constant),
+        metrics=None if scored is None else scored.row(),
         fingerprint=None if scored is None else scored.fingerprint,
         training=None if scored is None else scored.training,
         answer=AnswerRef(file=purchased.digest, checksum=purchased.checksum),

@@ -120,7 +120,8 @@ def heat_map(
         of = there.get((name, pair), {})
         other = there.get((reference, pair), {}) if reference not in (None, name) else {}
         scored = {seed: run.score for seed, run in sorted(of.items()) if run.score is not None}
-        less = [score - other[seed].score for seed, score in scored.items() if seed in other and other[seed].score is not None]
+        theirs = {seed: run.score for seed, run in other.items() if run.score is not None}
+        less = [score - theirs[seed] for seed, score in scored.items() if seed in theirs]
         bought = _mean([of[seed].figures["bought"] for seed in scored])
         used = _mean([of[seed].figures.get("seconds") for seed in scored])
         return {

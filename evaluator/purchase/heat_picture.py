@@ -35,7 +35,7 @@ DOTS = 150
 PLACE = (1.0, 0.62)
 """Inches of one place of the grid, across and down: room for three lines."""
 FAILED, EMPTY, LINE, INK = "#e3e0dc", "#ffffff", "#8c8780", "#333333"
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "heat map",
     "font.family": "sans-serif",
@@ -224,6 +224,7 @@ def _panel(place: Any, panel: Panel, heat: HeatMap, row: dict[str, Any]) -> None
     for i, cells in enumerate([] if itself else matrix(heat, row)):
         for j, cell in enumerate(cells):
             colour = panel.colour(cell)
+            look: dict[str, Any]
             text, look = "", {"facecolor": EMPTY, "edgecolor": LINE, "linestyle": (0, (2, 3)), "linewidth": 0.6}
             weight = "bold" if panel.bold(cell) else "normal"
             if colour is not None:

@@ -12,7 +12,7 @@ from evaluator.machine import cores
 from evaluator.purchase.label_quality import quality_warnings
 from evaluator.purchase.pairs import NamedPair, choose_pairs
 from evaluator.purchase.profiles import Profile, profile_named
-from evaluator.purchase.rounds import NODE
+from evaluator.purchase.rounds import NODE_CPUS
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.submission.source import Source
@@ -171,7 +171,7 @@ def _starting_weights(pipeline: Pipeline, profile: Profile) -> str:
 
 def node_threads() -> int:
     """Threads of the round's node, as far as this machine has them."""
-    return min(int(NODE["cpus"]), cores())
+    return min(NODE_CPUS, cores())
 
 
 def _listing(folder: Path) -> str:

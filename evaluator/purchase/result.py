@@ -90,12 +90,13 @@ def without_score(spec: PurchaseSpec, reason: str, trace: str = "") -> PurchaseR
 
 def purchase_row(spec: PurchaseSpec, purchased: Purchased | None, trace: str = "") -> PurchaseRow:
     """What was bought at the cell's pair; nothing where there is no purchase."""
-    allowed = {"budget": spec.profile.budget(spec.pair), "seconds_allowed": spec.profile.seconds(spec.pair)}
+    budget, allowed = spec.profile.budget(spec.pair), spec.profile.seconds(spec.pair)
     if purchased is None:
-        return PurchaseRow(**allowed, trace=trace)
+        return PurchaseRow(budget=budget, seconds_allowed=allowed, trace=trace)
     session = purchased.session
     return PurchaseRow(
-        **allowed,
+        budget=budget,
+        seconds_allowed=allowed,
         bought=len(session.ledger),
         seconds=round(session.seconds, 6),
         disagreement=session.disagreement,

@@ -109,5 +109,6 @@ ROUND2 = Round(
 )
 
 ROUNDS = {r.name: r for r in (ROUND1, ROUND2)}
-NODE = {"cpus": 4, "memory_gb": 16, "gpu": "T4"}
+NODE_CPUS = 4
+NODE = {"cpus": NODE_CPUS, "memory_gb": 16, "gpu": "T4"}
 """The machine that judged in 2022: 4 CPU, 16 GB, one T4."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,7 @@ from evaluator.errors import DataError
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUNDS
 from evaluator.seeds import generator
-
-Step = Callable[[str, int, int], None]
-"""Called with what is done, how far, and of how much."""
+from evaluator.track import Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +112,7 @@ def read_sets(
             splits[name],
             profile.image_size,
             cache,
-            progress=lambda done, total, name=name: step(f"decoding {name}", done, total),
+            progress=partial(step, f"decoding {name}"),
             # A disk, or a submission in a weak tier, may have changed single pixels since the last run; reading costs a second
             # per gigabyte, a wrong figure more.
             verify=True,
@@ -126,6 +124,10 @@ def read_sets(
                 splits[name].digest,
                 images[name],
                 profile.weights,
-                progress=lambda share, name=name: step(f"embedding {name}", round(100 * share), 100),
+                progress=partial(_in_percent, step, f"embedding {name}"),
             )
     return RoundSets(folder, splits, images)
+
+
+def _in_percent(step: Step, what: str, share: float) -> None:
+    step(what, round(100 * share), 100)

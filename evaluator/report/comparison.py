@@ -110,7 +110,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
     scores = Scores(compared, pairs, everything.seeds, values)
     main = over(condition, compared, pairs)
     with_ceiling = scores
-    if whole is not None:
+    if whole is not None and ceiling is not None:
         top = np.broadcast_to(whole, (1, *values.shape[1:]))
         with_ceiling = Scores((*compared, ceiling), pairs, everything.seeds, np.concatenate([values, top]))
     differences = _differences(scores, main, reference, asked)
@@ -166,9 +166,9 @@ def _resolved(name: str, condition: Condition) -> str | None:
 
 def _differences(scores: Scores, main: Sequence[str], reference: str | None, asked: Asked) -> tuple[Difference, ...]:
     """Over the pairs, then pair by pair; none without a reference, or without another strategy."""
-    if reference not in scores.strategies or len(scores.strategies) < 2:
+    if reference is None or reference not in scores.strategies or len(scores.strategies) < 2:
         return ()
-    options = {"alpha": asked.alpha, "family": asked.family, "root": asked.root}
+    options: dict[str, Any] = {"alpha": asked.alpha, "family": asked.family, "root": asked.root}
     return (*compare(scores.on(main), reference, **options).overall, *compare(scores, reference, **options).per_pair)
 
 
@@ -186,7 +186,7 @@ def _difference_row(found: Difference, asked: Asked) -> dict[str, Any]:
             comparisons=max(1, found.family),
             level=1 - asked.alpha,
         )
-        row["plan"] = {"smallest": asdict(plan.smallest), "seeds": asdict(plan.seeds)}
+        row["plan"] = {"smallest": asdict(plan.smallest), "seeds": None if plan.seeds is None else asdict(plan.seeds)}
     return row
 
 
@@ -256,10 +256,10 @@ def _public_minus_hidden(
         raise ConfigurationError(f"--hidden {min(wrong)}: this is a public {condition.track.task_word} of the round; name others")
     of_grid = {cell["pair"] for heat in maps for row in heat["submissions"][:1] for cell in row["cells"]}
     drawn = set(scores.pairs) - public - of_grid if asked.hidden is None else set(asked.hidden)
-    shown, hidden = ([pair for pair in scores.pairs if pair in kind] for kind in (public, drawn))
-    if not shown or not hidden:
+    of_public, of_hidden = ([pair for pair in scores.pairs if pair in kind] for kind in (public, drawn))
+    if not of_public or not of_hidden:
         return None
-    shown, hidden = over(condition, scores.strategies, shown), over(condition, scores.strategies, hidden)
+    shown, hidden = over(condition, scores.strategies, of_public), over(condition, scores.strategies, of_hidden)
     less = scores.contrast(shown, hidden, "public - hidden")
     level = 1 - asked.alpha
     kinds = [means(of, level) for of in (scores.on(shown).over_pairs(), scores.on(hidden).over_pairs(), less)]

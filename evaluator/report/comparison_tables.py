@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -285,7 +285,7 @@ def _whole(table: dict[str, Any]) -> str | None:
     return table["ceiling"]["strategy"] if table["ceiling"] and table["ceiling"]["everything"] else None
 
 
-def _cut(rows: list[tuple[str, ...]], others: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+def _cut(rows: Sequence[tuple[str, ...]], others: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
     return tuple(row if others else row[:2] for row in rows)
 
 

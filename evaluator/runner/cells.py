@@ -82,10 +82,9 @@ def run_cells(
             for step in runner.answered(cells, fresh):
                 yield step if isinstance(step, Finished) else runner.train(step, spare)
         return
-    for _, batch in itertools.groupby(cells, lambda spec: spec.seed):
-        waiting = []
+    for _, of_seed in itertools.groupby(cells, lambda spec: spec.seed):
+        batch, waiting = list(of_seed), []
         if isinstance(workers, ClusterWorkers):
-            batch = list(batch)
             runner.obtain_there(batch, workers, fresh)
         for step in runner.answered(batch, fresh):
             if isinstance(step, Finished):

@@ -19,7 +19,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -206,9 +206,9 @@ def _fingerprint() -> str:
 
 def _train(work: Work, tasks: list[Judging], expected: str, *data: Any) -> list[Any]:
     """On a node: the trainings of one model, one after the other."""
+    whole = [replace(task, data=own) for task, own in zip(tasks, data, strict=True)]
     return [
-        _guarded(lambda t=task, d=own: work(replace(t, data=d)), [*task.track.places(own), task.checkpoint.parent.parent], expected)
-        for task, own in zip(tasks, data, strict=True)
+        _guarded(partial(work, task), [*task.track.places(task.data), task.checkpoint.parent.parent], expected) for task in whole
     ]
 
 

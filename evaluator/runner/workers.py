@@ -137,8 +137,8 @@ class Workers:
                         task = place.next.popleft()
                         busy[place.give(task)] = place
                         started(task)
-                for connection in wait(list(busy)):
-                    place = busy.pop(connection)  # type: ignore[arg-type]
+                ready = wait(list(busy))
+                for place in [busy.pop(connection) for connection in list(busy) if connection in ready]:
                     task, outcome = place.take()
                     if isinstance(outcome, Failure) and outcome.device_lost and id(task) not in again:
                         print(f"warning: {outcome.reason}; it is done again in a new process", file=sys.stderr)

@@ -9,8 +9,8 @@ pigeonhole bootstrap", Annals of Applied Statistics 1). A submission that is dra
 
 What they are worth with few submissions: in simulations (two judges, normal scores, true tau 0.49, 300 runs) the interval of 95 %
 held the true value in 96 to 97 % of the runs with 6 to 25 submissions, and in 79 % with 4. Two orders that agree in all of a few
-submissions get the interval [1, 1], whatever they would say of the next one. Submissions that were picked for their scores, such as
-finalists, are no sample of submissions at all.
+submissions get the interval [1, 1], whatever they would say of the next submission. Submissions that were picked for their scores,
+such as finalists, are no sample of submissions at all.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def agreement(scores: np.ndarray, *, seed: int, resamples: int = RESAMPLES, leve
         seed: root of the draws, 0 or more.
 
     Raises:
-        ValueError: another shape, fewer than two judges, values that are not finite, or a senseless level or number of resamples.
+        ValueError: another shape, fewer than two judges, values that are not finite, or a level or number of resamples out of
+            range.
     """
     values = np.asarray(scores, dtype=np.float64)
     values = values[:, :, None] if values.ndim == 2 else values

@@ -46,8 +46,9 @@ class Estimate:
     resamples: int
 
     def __post_init__(self) -> None:
-        if (self.low is None) != (self.high is None) or (self.low is not None and not self.low <= self.high):
-            raise ValueError(f"the bounds are {self.low} and {self.high}; the lower must be given with a higher one, or neither")
+        neither = self.low is None and self.high is None
+        if not neither and (self.low is None or self.high is None or not self.low <= self.high):
+            raise ValueError(f"the bounds are {self.low} and {self.high}; give a lower and a higher bound, or neither")
 
 
 def over_seeds(
@@ -63,7 +64,7 @@ def over_seeds(
 
     Seeds are drawn with replacement, one draw for all samples, so that what is paired stays paired. For a mean over pairs, take the
     mean over pairs of each seed first. With fewer than about 10 seeds both methods are too narrow (the spread is estimated with n
-    in place of n - 1, and no t quantile makes up for it); the t interval is then the better one.
+    in place of n - 1, and no t quantile makes up for it); the t interval is then better.
 
     Args:
         samples: (n,) values, one per seed, or several such arrays of one length; a seed with NaN in any of them is left out.
@@ -87,12 +88,12 @@ def over_seeds(
     kept = [sample[present] for sample in samples]
     n, left_out = int(present.sum()), int((~present).sum())
     if not n or np.isinf(kept).any():
-        raise ValueError(f"{n} of {len(present)} seeds have every value; at least one must, and all must be finite")
+        raise ValueError(f"{n} of {present.size} seeds have every value; at least one must, and all must be finite")
     value = float(statistic(*kept, axis=-1))
     if n == 1:
         return Estimate(value, None, None, n, left_out, level, "none", 0)
     result = None
-    # BCa divides by the spread of a statistic that may have none: SciPy warns and answers NaN, and percentiles stand in for it.
+    # BCa divides by the spread of a statistic that may have none: SciPy warns and answers NaN, and percentiles are taken instead.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         for used in ("BCa", "percentile") if method == "bca" else ("percentile",):
@@ -119,4 +120,4 @@ def _check(method: str, level: float, resamples: int) -> None:
     if not 0 < level < 1:
         raise ValueError(f"the level is {level}; it must lie between 0 and 1, e.g. 0.95")
     if resamples < 100:
-        raise ValueError(f"{resamples} resamples are asked for; bounds of an interval need 100 at the very least")
+        raise ValueError(f"{resamples} resamples are asked for; bounds of an interval need at least 100")

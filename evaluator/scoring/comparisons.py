@@ -74,8 +74,10 @@ class Difference:
             raise ValueError(f"alpha is {self.alpha}; it must lie between 0 and 1, e.g. 0.05")
         known = [value is not None for value in (self.deviation, self.p, self.p_holm, self.p_permutation)]
         if any(known) != all(known) or all(known) != (self.n > 1):
-            raise ValueError(f"{self.strategy} on {self.pair}: {self.n} seeds, and a test that is there in part; it takes two")
-        if all(known) and not 0 <= self.p <= self.p_holm <= 1:
+            raise ValueError(
+                f"{self.strategy} on {self.pair}: {self.n} seeds and only some tests; give all tests from 2 seeds on, else none"
+            )
+        if self.p is not None and self.p_holm is not None and not 0 <= self.p <= self.p_holm <= 1:
             raise ValueError(
                 f"{self.strategy} on {self.pair}: p is {self.p} and corrected {self.p_holm}; a correction only raises it"
             )
@@ -91,7 +93,9 @@ class Difference:
     @property
     def doubtful(self) -> bool:
         """Whether the uncorrected tests fall on different sides of alpha, with seeds enough for the sign-flip test to reach it."""
-        return self.n > 1 and 2.0 ** (1 - self.n) < self.alpha and (self.p < self.alpha) != (self.p_permutation < self.alpha)
+        if self.p is None or self.p_permutation is None:
+            return False
+        return 2.0 ** (1 - self.n) < self.alpha and (self.p < self.alpha) != (self.p_permutation < self.alpha)
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,10 @@ class Comparisons:
     per_pair: tuple[Difference, ...]
 
     def of(self, strategy: str, pair: str | None = None) -> Difference:
-        """The difference of a strategy, over pairs unless one is named.
+        """The difference of a strategy, over pairs unless a pair is named.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such comparison.
         """
         for difference in self.overall if pair is None else self.per_pair:
             if difference.strategy == strategy and pair in (None, difference.pair):
@@ -132,17 +136,18 @@ def compare(
 ) -> Comparisons:
     """Compare every strategy with the reference, seed by seed, over the pairs and on each.
 
-    A seed that failed in a strategy is left out of the differences of that strategy alone; one that failed in the reference is left
-    out of all; over pairs, a seed needs every pair in both. ``left_out`` names them. Over pairs, the mean over pairs is taken first
+    A seed that failed in a strategy is left out of the differences of that strategy alone; a seed that failed in the reference is
+    left out of all; over pairs, a seed needs every pair in both. ``left_out`` names them. Over pairs, the mean over pairs is taken
+    first
     for every seed, and the test is over seeds: pairs are the round's choice, and the seeds are what varies by chance.
 
     Args:
         scores: of s strategies.
         reference: name of the strategy to compare with; it is in no family itself.
         alpha: significance level, which is also 1 minus the level of the intervals. The intervals are not widened for the family.
-        family: what Holm's correction holds together on the pairs. ``"pair"``: the strategies on one pair, so that each pair's
-            table has at most a chance of alpha of any false finding. ``"table"``: all pairs and strategies, so that all tables
-            together have.
+        family: the tests that Holm's correction covers together on the pairs. ``"pair"``: the strategies on one pair, so that each
+            pair's table has at most a chance of alpha of any false finding. ``"table"``: all pairs and strategies, so that all
+            tables together have.
         flips, root: of the permutation check, as in ``sign_flip_p``.
 
     Raises:
@@ -172,10 +177,22 @@ def compare(
                 at_row, n = (p, row), int(tests.n[p, row])
                 interval = None if n == 0 else _interval(tests, at_row, 1 - alpha)
                 words = {0: Finding.NO_SEED, 1: Finding.ONE_SEED}.get(n) or _WORDS[int(signs[at_row])]
-                known = [float(a[at_row]) if n > 1 else None for a in (tests.deviation, tests.p, p_holm, p_flip)]
-                out = _missing(gaps[at_row], of.seeds)
-                size = int(tested if whole else tested[p])
-                found.append(Difference(of.strategies[s], reference, pair, interval, *known, size, out, alpha, words))
+                found.append(
+                    Difference(
+                        strategy=of.strategies[s],
+                        reference=reference,
+                        pair=pair,
+                        difference=interval,
+                        deviation=float(tests.deviation[at_row]) if n > 1 else None,
+                        p=float(tests.p[at_row]) if n > 1 else None,
+                        p_holm=float(p_holm[at_row]) if n > 1 else None,
+                        p_permutation=float(p_flip[at_row]) if n > 1 else None,
+                        family=int(tested if whole else tested[p]),
+                        left_out=_missing(gaps[at_row], of.seeds),
+                        alpha=alpha,
+                        finding=words,
+                    )
+                )
         return tuple(found)
 
     return Comparisons(reference, alpha, differences(scores.over_pairs(), True), differences(scores, family == "table"))

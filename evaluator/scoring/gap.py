@@ -1,4 +1,4 @@
-"""How much of the way from floor to ceiling a strategy goes: random is 0, the fully bought pool is 1."""
+"""How much of the way from floor to ceiling a strategy goes: the reference is 0, everything there is to have is 1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Share:
         left_out: number of other seeds.
         level: of the interval, and of the question whether there is a gap.
         method: "fieller" or "bootstrap".
-        reason: why there is no value; ``None`` where there is one.
+        reason: why the value is ``None``; ``None`` where there is a value.
     """
 
     strategy: str
@@ -85,7 +85,8 @@ def shares(
     for p, pair in enumerate(scores.pairs):
         for s, strategy in enumerate(scores.strategies):
             n = int(tests.n[s, p])
-            reason, bounds = _reason(tests, (s, p), floor, ceiling), (None, None, None)
+            reason = _reason(tests, (s, p), floor, ceiling)
+            bounds: tuple[float | None, float | None, float | None] = (None, None, None)
             if reason is None and np.isnan(value[s, p]):  # a gap of the size of rounding errors
                 reason = f"the gap between {floor} and {ceiling} is within rounding"
             if reason is None and method == "fieller":

@@ -38,7 +38,7 @@ def score(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> 
     """Score 0/1 predictions (m, k) against the truth (m, k).
 
     Raises:
-        ValueError: unequal shapes, no items, values other than 0 and 1, or class names that are not k different ones.
+        ValueError: unequal shapes, no items, values other than 0 and 1, or class names that are not k different names.
     """
     truth, prediction = _binary("truth", truth), _binary("prediction", prediction)
     if truth.shape != prediction.shape:
@@ -80,5 +80,5 @@ def _binary(name: str, values: np.ndarray) -> np.ndarray:
     bad = ~np.isin(array, (0, 1))
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise ValueError(f"the {name} holds {array[row, column]!r} at item {row}, class {column}; it must hold 0 and 1 alone")
+        raise ValueError(f"the {name} holds {array[row, column]!r} at item {row}, class {column}; it must hold only 0 and 1")
     return array.astype(np.int64)

@@ -1,6 +1,6 @@
 """Tests of paired differences on arrays, one row per test; the row's last axis is the seeds, NaN where a seed is missing.
 
-Everything works on any number of leading axes, so that thousands of simulated grids are tested as fast as one.
+Everything works on any number of leading axes, so that thousands of simulated grids are tested at once.
 """
 
 from __future__ import annotations
@@ -80,9 +80,10 @@ def sign_flip_p(
     """Two-sided p of the sign-flip permutation test (Fisher 1935) of each row of ``differences`` (..., n), NaN left out.
 
     If a strategy and its reference are alike, each difference could as well have had the other sign. The p is the share of flips
-    whose mean is at least as far from 0 as the one seen: of all of them up to ``EXACT_SEEDS`` differences, beyond that of ``flips``
-    drawn ones and the one seen, ``(1 + hits) / (1 + flips)`` (Phipson and Smyth 2010). It needs symmetry, not normality. The least
-    p that n differences can give is 2 / 2**n: fewer than 6 never come below 0.05. All rows use the same drawn flips.
+    whose mean is at least as far from 0 as the mean seen: of all of them up to ``EXACT_SEEDS`` differences, beyond that of
+        ``flips``
+    drawn flips and the signs seen, ``(1 + hits) / (1 + flips)`` (Phipson and Smyth 2010). It needs symmetry, not normality. The
+    least p that n differences can give is 2 / 2**n: fewer than 6 never come below 0.05. All rows use the same drawn flips.
 
     Args:
         differences: (..., n) float64.
@@ -103,7 +104,7 @@ def sign_flip_p(
     rows = differences.reshape(-1, width)
     missing = np.isnan(rows)
     n = width - missing.sum(axis=1)
-    # Present ones to the left; a missing one becomes a 0, which no flip changes.
+    # Present differences to the left; a missing difference becomes a 0, which no flip changes.
     rows = np.nan_to_num(np.take_along_axis(rows, np.argsort(missing, axis=1, kind="stable"), axis=1))
     size = np.abs(rows).sum(axis=1)
     slack = 1e-10 * size
@@ -127,7 +128,7 @@ def sign_flip_p(
 def holm(p: np.ndarray) -> np.ndarray:
     """Holm's (1979) step-down correction of each row of p values (..., m): the family is the row.
 
-    The k-th smallest of m is multiplied by m - k + 1, then none may be smaller than one before it, nor above 1. The chance of one
+    The k-th smallest of m is multiplied by m - k + 1, then none may be smaller than the p before it, nor above 1. The chance of one
     or more false findings in the family stays below alpha, whatever the tests' dependence. NaN (nothing was tested) stays NaN and
     does not count into m.
 
@@ -177,5 +178,5 @@ def _checked(differences: np.ndarray) -> np.ndarray:
     if differences.ndim == 0 or not differences.shape[-1]:
         raise ValueError(f"the differences are of shape {differences.shape}; the last axis must be the seeds, at least one")
     if np.isinf(differences).any():
-        raise ValueError("a difference is infinite; give finite ones, NaN where a seed is missing")
+        raise ValueError("a difference is infinite; give finite numbers, and NaN where a seed is missing")
     return differences

@@ -69,7 +69,7 @@ def sensitivity(
     comparisons: int = 1,
     level: float = 0.95,
 ) -> Sensitivity:
-    """The smallest difference that can be shown, and the seeds for a wanted one, with the uncertainty of the measured deviation.
+    """The smallest difference that can be shown, and the seeds for a wanted difference, each with its uncertainty.
 
     A deviation from a handful of seeds is itself uncertain (from 5 seeds: 0.6 to 2.9 times what was measured), and so is every plan
     made from it: both answers come with those at both ends of the deviation's interval. It is no use to ask for the power at the
@@ -89,13 +89,12 @@ def sensitivity(
         ValueError: anything outside its range; a deviation of one seed.
     """
     planned = measured if planned is None else planned
-    spread = deviation_interval(deviation, measured, level)
-    at = {"power": power, "alpha": alpha, "comparisons": comparisons}
-    smallest = Bounded(*(smallest_difference(d, planned, **at) for d in (spread.value, spread.low, spread.high)))
+    spread = _deviation_bounds(deviation, measured, level)
+    smallest = [smallest_difference(d, planned, power=power, alpha=alpha, comparisons=comparisons) for d in spread]
     seeds = None
     if wanted is not None:
-        seeds = Bounded(*(seeds_needed(wanted, d, **at) for d in (spread.value, spread.low, spread.high)))
-    return Sensitivity(spread, measured, planned, smallest, wanted, seeds, power, alpha, comparisons, level)
+        seeds = Bounded(*(seeds_needed(wanted, d, power=power, alpha=alpha, comparisons=comparisons) for d in spread))
+    return Sensitivity(Bounded(*spread), measured, planned, Bounded(*smallest), wanted, seeds, power, alpha, comparisons, level)
 
 
 def smallest_difference(deviation: float, n: int, *, power: float = 0.8, alpha: float = 0.05, comparisons: int = 1) -> float:
@@ -153,21 +152,25 @@ def deviation_interval(deviation: float, n: int, level: float = 0.95) -> Bounded
     Raises:
         ValueError: fewer than 2 values, a negative deviation, or a level outside (0, 1).
     """
+    return Bounded(*_deviation_bounds(deviation, n, level))
+
+
+def _deviation_bounds(deviation: float, n: int, level: float) -> tuple[float, float, float]:
     _check_deviation(deviation)
     if n < 2:
-        raise ValueError(f"the deviation is of {n} difference(s); one seed decides nothing, it takes two")
+        raise ValueError(f"the deviation is of {n} difference(s); at least 2 seeds are needed to estimate a standard deviation")
     if not 0 < level < 1:
         raise ValueError(f"the level is {level}; it must lie between 0 and 1, e.g. 0.95")
     high, low = (special.chdtri(n - 1, tail) for tail in ((1 - level) / 2, (1 + level) / 2))
-    return Bounded(deviation, deviation * math.sqrt((n - 1) / float(high)), deviation * math.sqrt((n - 1) / float(low)))
+    return deviation, deviation * math.sqrt((n - 1) / float(high)), deviation * math.sqrt((n - 1) / float(low))
 
 
 def _chance(effect: float, n: int, alpha: float) -> float:
     """Power at a standardised effect of 0 or more: the chance that ``|Z + centre| > critical * S``, with Z normal and S the scale
     of the deviation, ``sqrt(chi-square / (n - 1))``; S in closed form, Z on a grid. Right to 1e-6 up to 100,000 seeds.
 
-    SciPy's noncentral t distribution answers NaN in places (1.17: 49 degrees of freedom, centre 7.07, at 3.417), so that a plan
-    cannot stand on it.
+    SciPy's noncentral t distribution answers NaN in places (1.17: 49 degrees of freedom, centre 7.07, at 3.417), so that no plan
+    can rely on it.
     """
     critical = float(special.stdtrit(n - 1, 1 - alpha / 2))
     parts = special.chdtr(n - 1, (n - 1) * ((_GRID + effect * math.sqrt(n)) / critical) ** 2)
@@ -184,11 +187,11 @@ def _smallest_effect(n: int, power: float, alpha: float) -> float:
 
 def _check(n: int, alpha: float, comparisons: int, power: float | None = None) -> None:
     if n < 2:
-        raise ValueError(f"{n} seed(s): a paired test needs two")
+        raise ValueError(f"{n} seed(s) were given; a paired test needs at least 2")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha}; it must lie between 0 and 1, e.g. 0.05")
     if comparisons < 1:
-        raise ValueError(f"there are {comparisons} comparisons; there must be one or more")
+        raise ValueError(f"there are {comparisons} comparisons; there must be 1 or more")
     if power is not None and not alpha < power < 1:
         raise ValueError(f"the power is {power}; it must lie between alpha ({alpha}) and 1, e.g. 0.8")
 

@@ -19,8 +19,8 @@ class WinTieLoss:
     Attributes:
         strategies: names of rows and columns.
         pairs: that were counted.
-        wins, ties, untested: (s, s) int. A win is a difference shown by the paired test, a tie one within noise; untested are pairs
-            with fewer than two seeds in common. The diagonal is 0.
+        wins, ties, untested: (s, s) int. A win is a difference shown by the paired test, a tie a difference within noise; untested
+            are pairs with fewer than two seeds in common. The diagonal is 0.
         alpha: significance level.
         corrected: whether Holm's correction was made, over all s (s - 1) / 2 pairings of a pair.
     """
@@ -43,13 +43,13 @@ class WinTieLoss:
 
     @property
     def losses(self) -> np.ndarray:
-        """(s, s) int: a loss of one is a win of the other."""
+        """(s, s) int: a loss of a strategy is a win of the other strategy."""
         return self.wins.T
 
     def totals(self) -> dict[str, tuple[int, int, int]]:
         """Strategy to its (wins, ties, losses) against all others."""
         rows = zip(self.wins.sum(axis=1), self.ties.sum(axis=1), self.wins.sum(axis=0), strict=True)
-        return {name: tuple(map(int, row)) for name, row in zip(self.strategies, rows, strict=True)}
+        return {name: (int(w), int(t), int(lost)) for name, (w, t, lost) in zip(self.strategies, rows, strict=True)}
 
 
 @dataclass(frozen=True)

@@ -34,11 +34,11 @@ from evaluator.strategies.arrays import as_binary, as_budget, as_embeddings
 
 INSTALL = "pip install -r requirements-activeml.txt"
 CANDIDATES = 4000
-"""Images of the pool, and labelled ones, in a query: 8,000 x 8,000 float64 are 0.5 GiB."""
+"""Images of the pool, and labelled images, in a query: 8,000 x 8,000 float64 are 0.5 GiB."""
 BATCH = 1000
 """Labels bought by a query."""
 SLOW = {"Quire": 200, "ProbabilisticAL": 50}
-"""Fewer candidates for the one whose time grows with the cube of n, and the one whose memory grows with n x 2^2c."""
+"""Fewer candidates for the strategy whose time grows with the cube of n, and for that whose memory grows with n x 2^2c."""
 CLASSES = 8
 """Most classes: 2^8 label vectors."""
 
@@ -48,7 +48,7 @@ MISSING = {
     "ensemble": "a committee of classifiers",
     "reg": "a regressor, for targets that are numbers",
 }
-"""What other arguments stand for."""
+"""What other arguments mean."""
 UNFIT = {
     "EpistemicUncertaintySampling": "two classes that exclude each other",
     "ExpectedErrorReduction": "one of its descendants, which define what error it reduces",
@@ -56,7 +56,7 @@ UNFIT = {
     "MonteCarloEER": "a training for every image and label vector",
     "ParallelUtilityEstimationWrapper": "another strategy to wrap, and processes of its own",
     "SingleAnnotatorWrapper": "several annotators",
-    "SubSamplingWrapper": "another strategy to wrap (name that one; candidates are drawn here already)",
+    "SubSamplingWrapper": "another strategy to wrap (name that strategy; candidates are drawn here already)",
     "ValueOfInformationEER": "a training for every image and label vector",
 }
 """What a signature does not tell."""
@@ -135,7 +135,7 @@ class PoolStrategy:
     Attributes:
         name: of its class in ``skactiveml.pool``.
         options: of that class; its seed and classes are given by the adapter.
-        candidates: images of the pool in a query, and labelled ones; None is ``CANDIDATES``, or less for those in ``SLOW``.
+        candidates: images of the pool in a query, and labelled images; None is ``CANDIDATES``, or less for those in ``SLOW``.
         batch: labels bought by a query.
 
     Raises:
@@ -185,7 +185,7 @@ class PoolStrategy:
         Args:
             x, y: embeddings float (l, d) and labels 0/1 (l, c) of what is labelled.
             pool: embeddings float (n, d).
-            rng: draws who takes part where there are too many, then the seed of the strategy.
+            rng: draws the images that take part where there are too many, then the seed of the strategy.
 
         Raises:
             ValueError: shapes do not fit, nothing is labelled, there are more than ``CLASSES`` classes, or the strategy refuses.
@@ -276,6 +276,6 @@ def _strategies() -> dict[str, Any]:
         from skactiveml.base import PoolQueryStrategy
         from skactiveml.pool import multiannotator
     except ImportError as error:
-        raise ImportError(f"this strategy is one of scikit-activeml, which cannot be imported ({error}); {INSTALL}") from error
+        raise ImportError(f"this strategy is part of scikit-activeml, which cannot be imported ({error}); {INSTALL}") from error
     named = {name: getattr(module, name) for module in (pool, multiannotator) for name in module.__all__}
     return {name: value for name, value in named.items() if inspect.isclass(value) and issubclass(value, PoolQueryStrategy)}

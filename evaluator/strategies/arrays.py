@@ -93,7 +93,7 @@ def as_budget(budget: Any, size: int) -> int:
 
 
 def top(utilities: Any, budget: int) -> np.ndarray:
-    """Indices of the ``budget`` largest utilities, best first; equal ones in order of position."""
+    """Indices of the ``budget`` largest utilities, best first; equal utilities in order of position."""
     u = as_utilities(utilities)
     return np.argsort(-u, kind="stable")[: as_budget(budget, len(u))]
 
@@ -130,8 +130,8 @@ def _as_floats(values: np.ndarray, name: str, dtype: type) -> np.ndarray:
     if values.dtype.kind not in "fiub":
         raise ValueError(f"{name} are of type {values.dtype}; numbers were expected")
     with np.errstate(over="ignore"):
-        converted = values.astype(dtype, copy=False)
+        converted: np.ndarray = values.astype(dtype, copy=False)
     if not np.isfinite(converted).all():
         bad = np.argwhere(~np.isfinite(converted))[0].tolist()
-        raise ValueError(f"{name} hold {values[tuple(bad)]} at {bad}, which is no finite number of {np.dtype(dtype).name}")
+        raise ValueError(f"{name} hold {values[tuple(bad)]} at {bad}, which is not a finite number of {np.dtype(dtype).name}")
     return converted

@@ -1,4 +1,4 @@
-"""Choices by k-means on embeddings (n, d): an image per cluster, the typical one, the uncertain ones."""
+"""Choices by k-means on embeddings (n, d): an image per cluster, typical images, uncertain images."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def cluster(
 
 
 def k_means(x: Any, budget: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices (m,): for every one of ``budget`` k-means centroids the nearest image that is not taken yet."""
+    """Indices (m,): for each of ``budget`` k-means centroids the nearest image that is not taken yet."""
     x = as_embeddings(x)
     m = as_budget(budget, len(x))
     if m == 0 or m == len(x):
@@ -87,7 +87,8 @@ def typiclust(
 
     Hacohen et al. (2022), Active Learning on a Budget: pool and labelled images are clustered together into as many clusters as
     there will be labels, at most ``most``. Every choice is made in the cluster with the fewest labels, the largest of those, and is
-    its most typical image left: the one with the smallest mean distance to its ``neighbours`` nearest in the cluster. Clusters with
+    its most typical image left: the image with the smallest mean distance to its ``neighbours`` nearest in the cluster. Clusters
+        with
     fewer than ``smallest`` images come last.
 
     Args:
@@ -155,7 +156,7 @@ def _fit(model: KMeans, x: np.ndarray, weights: np.ndarray | None) -> np.ndarray
 
 
 def _nearest_free(x: np.ndarray, centroids: np.ndarray, reach: int = 32) -> np.ndarray:
-    """For every centroid, in their order, the nearest row of ``x`` that no earlier one has taken."""
+    """For every centroid, in their order, the nearest row of ``x`` that no earlier centroid has taken."""
     norms, centroid_norms = squared_norms(x), squared_norms(centroids)
     free = np.ones(len(x), bool)
     chosen = np.empty(len(centroids), np.int64)

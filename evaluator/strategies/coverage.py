@@ -14,7 +14,8 @@ def k_center(x: Any, budget: int, labelled: Any = None) -> np.ndarray:
     """Indices (m,) of the farthest-first traversal: always the image farthest from all that is chosen or labelled.
 
     Sener and Savarese (2018), Active Learning for Convolutional Neural Networks: A Core-Set Approach (the greedy 2-approximation).
-    Without labelled images it starts at the one nearest to the mean. Distances to a new centre are needed only where an image could
+    Without labelled images it starts at the image nearest to the mean. Distances to a new centre are needed only where an image
+    could
     be the farthest: they are kept exact for a front of the farthest images, and brought up to date for all, many centres at once,
     when the front no longer holds the farthest for certain. O(n) memory beside the embeddings.
 
@@ -28,7 +29,7 @@ def k_center(x: Any, budget: int, labelled: Any = None) -> np.ndarray:
         return chosen
     x, known = centred(x, known)
     norms = squared_norms(x)
-    # Rows are centred, so without centres the shortest is the one nearest to the mean.
+    # Rows are centred, so without centres the shortest row is nearest to the mean.
     nearest = nearest_squared(x, known) if len(known) else norms.max() - norms
     size = max(1024, len(x) // 16)
     front, bound, synced = np.empty(0, np.int64), np.inf, 0
@@ -74,7 +75,7 @@ def prob_cover(x: Any, budget: int, delta: float, labelled: Any = None) -> np.nd
     that a choice newly covers. Every image is covered once, so both take at most one pass over all pairs each, at O(n) memory.
 
     Args:
-        delta: radius, above 0; ``purity_radius`` finds one.
+        delta: radius, above 0; ``purity_radius`` finds a radius.
         labelled: embeddings (m, d) of images whose labels are known already.
 
     Raises:

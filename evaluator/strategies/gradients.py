@@ -12,11 +12,11 @@ from evaluator.strategies.arrays import as_budget, as_embeddings, as_probabiliti
 def badge(p: Any, x: Any, budget: int, rng: np.random.Generator) -> np.ndarray:
     """Indices (m,) by k-means++ among gradient embeddings.
 
-    Ash et al. (2020), Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds, for labels that may hold together:
+    Ash et al. (2020), Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds, for multi-label data:
     the gradient of the binary cross-entropies with respect to the last layer, at the labels that the model itself would give
     (yes from 0.5 on), is the outer product of ``p - y`` and the features. It is never made: inner products of outer products are
     products of inner products. The first image is that of the longest gradient; every other is drawn with a chance in proportion
-    to its squared distance to the nearest one chosen; where that is zero everywhere, evenly among those left.
+    to its squared distance to the nearest chosen image; where that is zero everywhere, evenly among those left.
 
     Args:
         p: probabilities (n, classes).

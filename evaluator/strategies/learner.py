@@ -19,7 +19,7 @@ class Learner:
 
     Args:
         training: the labelled data set of the phase.
-        pool: the unlabelled one.
+        pool: the unlabelled data set.
         seed: of all that is random here.
         seconds: what embedding may take; images are made smaller until it should fit. None takes them as they are, so that the same
             seed buys the same labels on a slow machine.
@@ -100,6 +100,11 @@ class Predictor:
         """Probabilities (n, classes) of a data set."""
         return self.model.probabilities(self.embedder(features(dataset, self.largest)))
 
+    @property
+    def predictor(self) -> Predictor:
+        """Itself, as a ``Learner`` has it."""
+        return self
+
     def save(self, file: Path) -> None:
         """Write all of it into a ``.npz`` file."""
         e, m = self.embedder, self.model
@@ -120,6 +125,8 @@ class LearnerRun:
 
     def prediction_phase(self, test_dataset: Any) -> np.ndarray:
         """Probabilities (n, classes)."""
+        if self.learner is None:
+            raise RuntimeError("prediction_phase: self.learner is None; purchase_phase must set it to a Learner")
         return self.learner.predict(test_dataset)
 
     def save_checkpoint(self, path: str) -> None:

@@ -87,7 +87,7 @@ def dropout(
 
 
 class Descent:
-    """Logistic regression by mini-batch gradient descent with momentum, for those who count epochs.
+    """Logistic regression by mini-batch gradient descent with momentum, for a fixed number of epochs.
 
     Steps are measured in units of the largest that is surely stable, 4 over the mean squared length of an image's embedding, so
     that a rate means the same for embeddings of any scale.

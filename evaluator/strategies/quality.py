@@ -22,7 +22,7 @@ def suspects(p: Any, labels: Any) -> np.ndarray:
     """
     p, labels = as_probabilities(p), as_binary(labels)
     if p.shape != labels.shape:
-        raise ValueError(f"probabilities are {p.shape} and labels {labels.shape}; one shape was expected")
+        raise ValueError(f"probabilities are {p.shape} and labels {labels.shape}; they must be of one shape")
     found = np.zeros(labels.shape, bool)
     for c in range(labels.shape[1]):
         yes = labels[:, c]
@@ -46,7 +46,7 @@ def excess(p: Any, labels: Any) -> tuple[float, float]:
     """How much more often labels contradict a model than it expects itself, and the standard error of that.
 
     A label is contradicted by ``|y - p|``, which a calibrated model expects to be ``2 p (1 - p)``. Hard images raise both, wrong
-    labels the first alone, so that images chosen for their uncertainty are not taken for wrong ones. Flips at the rate q raise it
+    labels the first alone, so that images chosen for their uncertainty are not taken for wrong labels. Flips at the rate q raise it
     by about q times the mean of ``(1 - 2 p)^2``. Errors are clustered by image.
 
     Args:
@@ -55,6 +55,6 @@ def excess(p: Any, labels: Any) -> tuple[float, float]:
     """
     p, labels = as_probabilities(p), as_binary(labels)
     if p.shape != labels.shape or len(p) < 2:
-        raise ValueError(f"probabilities are {p.shape} and labels {labels.shape}; one shape of two rows or more was expected")
+        raise ValueError(f"probabilities are {p.shape} and labels {labels.shape}; they must be of one shape with at least 2 rows")
     found = (np.abs(labels - p) - 2 * p * (1 - p)).mean(1)
     return float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found)))

@@ -59,7 +59,7 @@ def cardinality_inconsistency(p: Any, cardinality: float, threshold: float = 0.5
     compared with one figure, so many images are equal.
 
     Raises:
-        ValueError: ``cardinality`` is no number from 0 to the number of classes.
+        ValueError: ``cardinality`` is not a number from 0 to the number of classes.
     """
     p = as_probabilities(p)
     if not 0 <= cardinality <= p.shape[1]:
@@ -72,7 +72,7 @@ def mmc(p: Any, counts: Any) -> np.ndarray:
 
     Yang et al. (2009), Effective Multi-Label Active Learning for Text Classification. ``counts`` (n,) is the predicted number of
     labels of every image (see ``predicted_counts``); ``y_c`` is +1 for that many of the most probable classes and -1 for the
-    others, and ``f_c = 2 p_c - 1`` stands for the decision value.
+    others, and ``f_c = 2 p_c - 1`` is taken for the decision value.
 
     Raises:
         ValueError: counts are not whole numbers from 0 to the number of classes.

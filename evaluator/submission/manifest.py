@@ -1,6 +1,6 @@
 """The manifest of a submission, ``aicrowd.json``: who wrote it, for which challenge, under which licence.
 
-The file is the one that AIcrowd's own submissions carry. It never changes a score; a run shows it, so that a person sees what will
+It is the file that AIcrowd's own submissions carry. It never changes a score; a run shows it, so that a person sees what will
 be judged under which name before anything is sent.
 """
 
@@ -57,8 +57,8 @@ class Manifest:
 def manifest_file(submission: Path) -> Path | None:
     """Where the manifest of the submission at ``submission`` lies, or None where there is none.
 
-    Of a folder it is the one in it, else the one beside it (``my_submission/`` and the kit's own ``aicrowd.json``); of a file it is
-    the one beside it.
+    Of a folder it is the manifest inside it, else beside it (``my_submission/`` and the kit's own ``aicrowd.json``); of a file it
+    is the manifest beside it.
     """
     submission = submission.expanduser().absolute()
     places = (submission, submission.parent) if submission.is_dir() else (submission.parent,)
@@ -90,7 +90,7 @@ def read_manifest(submission: Path) -> Manifest | None:
 
 def _checked(path: Path, key: str, value: Any) -> Any:
     kind, words = _KINDS[key]
-    good = isinstance(value, kind) and (kind is not list or all(isinstance(member, str) for member in value))
+    good = isinstance(value, kind) and (not isinstance(value, list) or all(isinstance(member, str) for member in value))
     if not good:
-        raise ConfigurationError(f"{path}: {key} is {value!r}; {words} was expected")
+        raise ConfigurationError(f"{path}: {key} is {value!r}; it must be {words}")
     return tuple(value) if kind is list else value

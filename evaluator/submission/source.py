@@ -22,7 +22,7 @@ class Source:
         path: the folder or file that was named.
         name: its plain name, for tables.
         digest: SHA-256 over the names and bytes of its files, for a single file also of the modules beside it that it imports, and
-            of the kit's strategies where they are imported; a changed submission is another one.
+            of the kit's strategies where they are imported; a changed submission is another submission.
     """
 
     path: Path

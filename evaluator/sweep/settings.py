@@ -175,16 +175,17 @@ def _typed(name: str, option: Option, value: Any, folder: Path) -> Any:
 
 
 def _single(name: str, kind: type, value: Any, folder: Path) -> Any:
-    expected = {Path: (str, Path), float: (int, float)}.get(kind, kind)
+    expected: Any = {Path: (str, Path), float: (int, float)}.get(kind, kind)
+    given: Any = value
     # True is an int to Python, and no number of seeds.
     if not isinstance(value, expected) or (isinstance(value, bool) and kind is not bool):
         words = {Path: "a path", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
         raise ConfigurationError(f"the option {name.replace('_', '-')} is {value!r}; it must be {words}")
     if kind is Path:
-        return folder / Path(value).expanduser()
-    if name == "pipelines" and value.endswith(".toml"):  # a person's own, among names of the kit's
-        return str(folder / Path(value).expanduser())
-    return kind(value)
+        return folder / Path(given).expanduser()
+    if name == "pipelines" and given.endswith(".toml"):  # a person's own, among names of the kit's
+        return str(folder / Path(given).expanduser())
+    return kind(given)
 
 
 def _submissions(named: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[str, ...]]:

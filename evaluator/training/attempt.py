@@ -6,6 +6,8 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -71,7 +73,7 @@ class Attempt:
         """Train the epochs that are left, leave the final weights in the model, and return the thresholds, float64 (k,).
 
         Raises:
-            TrainingError: a loss that is not finite, or a scaled one that never fits.
+            TrainingError: a loss that is not finite, or a scaled loss that never fits into float16.
         """
         while self.done < self.recipe.epochs:
             with self._timed("train"):
@@ -114,8 +116,8 @@ class Attempt:
             self.average.updates = about["averaged"]
         for name, value in tensors.items():
             if name.startswith("optimiser/"):
-                _, i, field = name.split("/")
-                parameter = self.trained[int(i)]
+                _, number, field = name.split("/")
+                parameter = self.trained[int(number)]
                 # In the parameter's own layout: the fused optimisers walk both through memory side by side.
                 mine = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value, device=self.where)
                 self.optimiser.state[parameter][field] = mine.copy_(value)
@@ -137,7 +139,9 @@ class Attempt:
         smoothing = recipe.label_smoothing
         targets = self.targets[torch.from_numpy(self.kept[order]).to(self.where)] * (1 - smoothing) + smoothing / 2
         cuts = portions(len(order), recipe.batch_size)
-        steps, losses, norms, factor = len(cuts) * recipe.epochs, [], [], 0.0
+        steps, factor = len(cuts) * recipe.epochs, 0.0
+        losses: list[Tensor] = []
+        norms: list[Tensor] = []
         for start, stop in cuts:
             factor = rate_factor(number * len(cuts) + len(losses), steps, recipe.schedule, recipe.warmup)
             loss, norm = self._step(logits, targets, start, stop, factor)
@@ -163,27 +167,27 @@ class Attempt:
             group["lr"] = group["peak"] * factor
         self.optimiser.zero_grad(set_to_none=True)
         parts = portions(stop - start, self.micro_batch)
-        total = None
+        losses = []
         for first, last in parts:
             a, b = start + first, start + last
             loss = F.binary_cross_entropy_with_logits(logits(a, b), targets[a:b], pos_weight=self.positive_weight)
             if len(parts) > 1:
                 loss = loss * ((b - a) / (stop - start))
             self.scaler.scale(loss).backward()
-            total = loss.detach() if total is None else total + loss.detach()
+            losses.append(loss.detach())
         self.scaler.unscale_(self.optimiser)
         norm = nn.utils.clip_grad_norm_(self.trained, self.recipe.gradient_clip or math.inf)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.average is not None:
             self.average.update()
-        return total, norm.detach()
+        return reduce(add, losses), norm.detach()
 
     def _check(self, losses: np.ndarray, norms: np.ndarray, epoch: int) -> np.ndarray:
         """Which steps were taken: all, but for those that the scaler left out since float16 could not hold their gradient.
 
         Raises:
-            TrainingError: a loss that is not finite, or a scaled one that never fits.
+            TrainingError: a loss that is not finite, or a scaled loss that never fits into float16.
         """
         recipe = self.recipe
         at = f"in epoch {epoch + 1}, step {{}} of {len(losses)}, pipeline {recipe.name!r}"

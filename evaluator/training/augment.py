@@ -8,6 +8,7 @@ leaves the draws of the others as they were.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -111,7 +112,7 @@ def augmented(unit: Tensor, rules: Augmentation, draws: Tensor) -> Tensor:
     return x.clamp(0, 1)
 
 
-def _turned(x: Tensor, rules: Augmentation, uniform) -> Tensor:
+def _turned(x: Tensor, rules: Augmentation, uniform: Callable[[str], Tensor]) -> Tensor:
     """Mirrors and quarter turns: exact, no interpolation."""
     if rules.horizontal_flip:
         x = torch.where(uniform("horizontal_flip") < 0.5, x.flip(3), x)

@@ -26,7 +26,7 @@ class Average:
         self._tensors = [tensor.detach() for tensor in tensors]
         self.values = [tensor.clone() for tensor in self._tensors]
         pairs = list(zip(self.values, self._tensors, strict=True))
-        self._floats = [list(kind) for kind in zip(*(p for p in pairs if p[0].is_floating_point()), strict=True)]
+        self._means, self._sources = ([p[side] for p in pairs if p[0].is_floating_point()] for side in (0, 1))
         self._counters = [p for p in pairs if not p[0].is_floating_point()]
 
     @torch.no_grad()
@@ -35,8 +35,8 @@ class Average:
         if self.updates == 0:
             torch._foreach_copy_(self.values, self._tensors)
         else:
-            if self._floats:
-                torch._foreach_lerp_(*self._floats, 1 - self.decay)
+            if self._means:
+                torch._foreach_lerp_(self._means, self._sources, 1 - self.decay)
             for mean, now in self._counters:
                 mean.copy_(mean * self.decay + now * (1 - self.decay))
         self.updates += 1

@@ -1,8 +1,8 @@
 """Checkpoints: the state of a training after an epoch, in one file that is whole or not there.
 
-A file holds 32 bytes of SHA-256 over the rest, and the rest in safetensors' format: tensors, which cannot execute code, and one of
-bytes that holds JSON. It is bound by a digest to everything that decides the training; the file of another training, or a damaged
-one, is never used.
+A file holds 32 bytes of SHA-256 over the rest, and the rest in safetensors' format: tensors, which cannot execute code, and a
+tensor of bytes that holds JSON. It is bound by a digest to everything that decides the training; the file of another training, or
+a damaged file, is never used.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ class Checkpoint:
         return State(tensors, about)
 
     def due(self) -> bool:
-        """Whether enough time has passed since the last one."""
+        """Whether enough time has passed since the last checkpoint."""
         return time.monotonic() - self._last >= max(SHORTEST, self._cost / LARGEST_SHARE)
 
     def write(self, made: Callable[[], State]) -> None:
-        """Put the state that ``made()`` gives in the place of the former one.
+        """Put the state that ``made()`` gives in the place of the former state.
 
         A disk that does not take it is a warning, not the end of the training.
         """
@@ -129,5 +129,5 @@ def training_digest(images: np.ndarray, labels: np.ndarray, **decisive: Any) -> 
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for array in (images, labels.astype(np.uint8)):
         digest.update(f"{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

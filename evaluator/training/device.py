@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
+from torch import nn
 
 from evaluator.errors import ConfigurationError, DeviceError
 
@@ -29,6 +30,11 @@ def resolve(name: str) -> torch.device:
             raise ConfigurationError(f"the device is {name!r}, but torch sees {torch.cuda.device_count()} CUDA devices; write auto")
         device = torch.device("cuda", device.index if device.index is not None else torch.cuda.current_device())
     return device
+
+
+def placed(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on the device, its kernels in the order of channels-last images, which is the faster one for convolutions."""
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 @contextmanager
@@ -97,7 +103,7 @@ def answering(device: torch.device, doing: Callable[[], str]) -> Iterator[None]:
     """Turn what torch raises when a device fails or vanishes into an error that says what to do.
 
     An error of the device poisons its context: every later call in the same process fails, also one that only cleans up. So this
-    stands around everything else that touches the device.
+    encloses everything else that touches the device.
 
     Raises:
         DeviceError: with what ``doing()`` says was under way.

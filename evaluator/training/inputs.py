@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from evaluator.seeds import generator
 from evaluator.training import device as devices
 from evaluator.training.augment import draw, transform
+from evaluator.training.network import classifier
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import probabilities
 
@@ -55,7 +56,7 @@ class Pictures:
         if self.job.recipe.trains == "head":
             # Nothing of the frozen layers acts at random or gathers statistics; the head's dropout does act.
             self.model.eval()
-            self.model.classifier.train()
+            classifier(self.model).train()
             return
         self.model.train()
         if self.job.recipe.freeze_batch_norm:

@@ -184,7 +184,7 @@ class _Task:
         self, job: Job, micro_batch: int, file: Checkpoint | None, state: State | None
     ) -> tuple[Attempt, np.ndarray, str]:
         model, identity = _starting_model(self.recipe, self.labels.shape[1], derive(self.seed, "initial weights"))
-        model = model.to(self.where, memory_format=torch.channels_last)
+        model = devices.placed(model, self.where)
         if self.where.type == "cpu":
             quicken(model)
         self._attempt = attempt = Attempt(job, model, micro_batch, self.progress)

@@ -27,7 +27,7 @@ def is_shortage(error: BaseException) -> bool:
 
 
 def release() -> None:
-    """Give back what a failed attempt held. To be called outside of the ``except`` clause, which keeps its frames alive."""
+    """Free the memory of a failed attempt. To be called outside of the ``except`` clause, which keeps its frames alive."""
     gc.collect()  # a model, its optimiser and their hooks refer to each other
     _return_unused()
 
@@ -97,7 +97,7 @@ def place(images: np.ndarray, device: torch.device) -> Tensor:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that a CUDA device could still take, with those that torch keeps but does not use; None where nobody counts."""
+    """Bytes that a CUDA device could still take, with those that torch keeps unused; None on the CPU, which has no such counter."""
     if device.type != "cuda":
         return None
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -70,7 +70,7 @@ def build_network(
     # does not restore.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(short(seed, "network", architecture))
-        if timm is not None:
+        if timm is not None and timm_name is not None:
             return TimmNetwork(_timm_body(timm, timm_name, stochastic_depth, image_size), n_outputs, dropout)
         model = torchvision.models.get_model(
             architecture, weights=None, dropout=dropout, stochastic_depth_prob=stochastic_depth, num_classes=n_outputs
@@ -98,12 +98,17 @@ def features(model: nn.Module, x: Tensor) -> Tensor:
         return x.flatten(1)
     if isinstance(model, TimmNetwork):
         return model.features(x)
-    return model.avgpool(model.features(x)).flatten(1)
+    return model.get_submodule("avgpool")(model.get_submodule("features")(x)).flatten(1)
+
+
+def classifier(model: nn.Module) -> nn.Module:
+    """The head of a network: its dropout and its linear layer."""
+    return model.get_submodule("classifier")
 
 
 def head(model: nn.Module, embeddings: Tensor) -> Tensor:
-    """Logits (n, k) of embeddings (n, d) from ``features``; its dropout acts where ``model.classifier`` is in training mode."""
-    return model.classifier(embeddings)
+    """Logits (n, k) of embeddings (n, d) from ``features``; its dropout acts where ``classifier(model)`` is in training mode."""
+    return classifier(model)(embeddings)
 
 
 def _start_shallow(model: nn.Module) -> None:
@@ -111,7 +116,7 @@ def _start_shallow(model: nn.Module) -> None:
         if isinstance(block, MBConv) and block.use_res_connect:
             norms = [layer for layer in block.block[-1] if isinstance(layer, nn.BatchNorm2d)]
             nn.init.zeros_(norms[-1].weight)
-    for layer in model.classifier:
+    for layer in classifier(model).children():
         if isinstance(layer, nn.Linear):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -121,15 +126,16 @@ class TimmNetwork(nn.Module):
     """A model of timm in the form of the others: (n, 3, s, s) to (n, k) logits, by ``features`` and ``classifier``.
 
     ``features`` is timm's own model whose classifier has become the identity, so that it gives what the classifier would have seen:
-    ``forward_head(forward_features(x), pre_logits=True)``. timm is built without dropout there, and ours stands before the new
+    ``forward_head(forward_features(x), pre_logits=True)``. timm is built without dropout there, and ours comes before the new
     linear layer, so that embeddings never hold the head's dropout. The names of timm's own layers begin with ``features.``.
     """
 
     def __init__(self, body: nn.Module, n_outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.timm_head = classifier_name(body)
+        last = _last_layer(body)
+        self.timm_head = next(name for name, module in body.named_modules() if module is last)
         """Where timm's classifier stood; the names of its weights in a checkpoint of timm begin so."""
-        linear = nn.Linear(body.get_submodule(self.timm_head).in_features, n_outputs)
+        linear = nn.Linear(last.in_features, n_outputs)
         body.set_submodule(self.timm_head, nn.Identity())
         nn.init.zeros_(linear.weight)
         nn.init.zeros_(linear.bias)
@@ -140,8 +146,8 @@ class TimmNetwork(nn.Module):
         return self.classifier(self.features(x))
 
 
-def classifier_name(body: nn.Module) -> str:
-    """The name of the one linear layer that a model of timm ends with.
+def _last_layer(body: Any) -> nn.Linear:
+    """The one linear layer that a model of timm ends with.
 
     Raises:
         ConfigurationError: it ends with something else, e.g. with two heads.
@@ -152,7 +158,7 @@ def classifier_name(body: nn.Module) -> str:
             f"{TIMM_PREFIX}{body.default_cfg['architecture']} ends with {type(last).__name__}, not with one linear layer; choose a "
             "model that does (timm's resnet, convnext, vit, efficientnet and most others)"
         )
-    return next(name for name, module in body.named_modules() if module is last)
+    return last
 
 
 def timm_that_knows(name: str) -> ModuleType:

@@ -16,7 +16,7 @@ MOMENTUM = 0.9
 
 
 def positive_weights(rates: Tensor, n: int, power: float) -> Tensor:
-    """(k,) weights of positives in the loss; a class without positives counts as one with half an item.
+    """(k,) weights of positives in the loss; a class without positives counts as if half an item were positive.
 
     Args:
         rates: float (k,) shares of positives among ``n`` items.
@@ -27,7 +27,7 @@ def positive_weights(rates: Tensor, n: int, power: float) -> Tensor:
 
 
 def start_bias(model: nn.Module, rates: Tensor, n: int, weight: Tensor) -> None:
-    """Let the first predictions be the best constant ones under the loss, so that no step is spent on learning the rates."""
+    """Let the first predictions be the best constant predictions under the loss, so that no step is spent on learning the rates."""
     rates = rates.clamp(0.5 / n, 1 - 0.5 / n)
     with torch.no_grad():
         head_parameters(model)[-1].copy_(torch.log(weight * rates / (1 - rates)))
@@ -67,8 +67,8 @@ def make_optimiser(pipeline: Pipeline, model: nn.Module) -> torch.optim.Optimize
 def portions(n: int, batch_size: int) -> list[tuple[int, int]]:
     """Cut ``n`` items in a row into batches of at most ``batch_size`` whose sizes differ by one at most: (start, stop) of each.
 
-    A short last batch would weigh its few items more than all others, and one of a single item cannot be batch-normalised. Batches
-    of one do not occur: an odd rest at ``batch_size`` 2 makes one batch of three.
+    A short last batch would weigh its few items more than all others, and a batch of a single item cannot be batch-normalised.
+    Batches of one item do not occur: an odd rest at ``batch_size`` 2 makes one batch of three.
     """
     count = max(1, min(math.ceil(n / batch_size), n // 2))
     size, larger = divmod(n, count)

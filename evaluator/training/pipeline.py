@@ -34,7 +34,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def _number(owner: str, name: str, value: Any, low: float, high: float, *, whole: bool = False, open_low: bool = False) -> None:
-    """Refuse a ``value`` that is no number in [low, high] (or in (low, high] where ``open_low``)."""
+    """Refuse a ``value`` that is not a number in [low, high] (or in (low, high] where ``open_low``)."""
     kinds = (int,) if whole else (int, float)
     good = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high
     if not good or (open_low and value == low):
@@ -195,9 +195,9 @@ class Pipeline:
             ("embedding_views", 0, 10_000),
         ):
             _number(owner, name, getattr(self, name), low, high, whole=True)
-        for name, high in (("learning_rate", 100), ("head_rate", 1000)):
-            _number(owner, name, getattr(self, name), 0, high, open_low=True)
-        for name, high in (
+        for name, most in (("learning_rate", 100.0), ("head_rate", 1000.0)):
+            _number(owner, name, getattr(self, name), 0, most, open_low=True)
+        for name, most in (
             ("warmup", 0.9),
             ("weight_decay", 10),
             ("gradient_clip", 1e6),
@@ -209,7 +209,7 @@ class Pipeline:
             ("validation_share", 0.5),
             ("threshold_value", 1),
         ):
-            _number(owner, name, getattr(self, name), 0, high)
+            _number(owner, name, getattr(self, name), 0, most)
         if not isinstance(self.freeze_batch_norm, bool):
             raise ConfigurationError(f"{owner}: freeze_batch_norm is {self.freeze_batch_norm!r}; it must be True or False")
         if not isinstance(self.augmentation, Augmentation):
@@ -241,7 +241,7 @@ class Pipeline:
         if self.architecture == LINEAR and self.trains != "all":
             raise ConfigurationError(f"{owner}: the linear model has one layer; trains must be 'all', not {self.trains!r}")
         if self.trains == "head" and self.weights == "none":
-            raise ConfigurationError(f"{owner}: training the head alone on random features is void; give weights or train all")
+            raise ConfigurationError(f"{owner}: trains = 'head' needs pretrained weights; set weights, or trains = 'all'")
         if self.embedding_views and self.trains != "head":
             raise ConfigurationError(f"{owner}: embedding_views needs frozen features; set trains to 'head', or the views to 0")
         if self.embedding_views > 1 and not self.augmentation.on:

@@ -2,7 +2,7 @@
 
 A file holds the fields of ``Pipeline`` by their names, the table ``[augmentation]``, and the table ``[from_scratch]`` with the
 fields that take other values where the recipe must do without its starting weights. Its ``description`` says where it comes from,
-what it is for and what is wrong with it. How ``quick`` was chosen is measured by ``benchmarks/recipes.py``.
+what it is for and what is wrong with it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def read_pipeline(path: Path) -> Pipeline:
     """The pipeline of a TOML file.
 
     Raises:
-        ConfigurationError: the file cannot be read, is no TOML, or describes no pipeline that makes sense.
+        ConfigurationError: the file cannot be read, is not TOML, or describes a pipeline that makes no sense.
     """
     try:
         plain = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the pipeline file {path} cannot be read ({error}); give the path of a TOML file") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"the pipeline file {path} is no TOML: {error}; take one of {FOLDER} as a pattern") from error
+        raise ConfigurationError(f"the pipeline file {path} is not TOML: {error}; take a file of {FOLDER} as a pattern") from error
     try:
         return Pipeline.from_dict(plain)
     except ConfigurationError as error:
@@ -55,7 +55,7 @@ def load_pipeline(name_or_path: str) -> Pipeline:
             )
         return pipeline
     raise ConfigurationError(
-        f"there is no pipeline {name_or_path!r}; choose one of {', '.join(PIPELINES)}, or give the path of a .toml file"
+        f"pipeline {name_or_path!r} is not known; choose one of {', '.join(PIPELINES)}, or give the path of a .toml file"
     )
 
 

@@ -16,11 +16,12 @@ FEWEST_POSITIVES = 4
 def best_f1(probabilities: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """The threshold of one class with the highest F1, and that F1.
 
-    The threshold lies midway between two neighbouring probabilities. Of equal F1 the one that calls fewest items positive is taken.
+    The threshold lies midway between two neighbouring probabilities. Of thresholds with equal F1, the threshold that calls the
+    fewest items positive is taken.
 
     Args:
         probabilities: float (n,).
-        truth: 0/1 (n,), at least one 1.
+        truth: 0/1 (n,), with at least one positive label.
     """
     order = np.argsort(-probabilities, kind="stable")
     ranked = probabilities[order].astype(np.float64)

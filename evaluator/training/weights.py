@@ -162,7 +162,7 @@ def _procedural_file(architecture: str) -> Path:
         )
     if not PROCEDURAL_FILE.is_file():
         raise WeightsError(
-            f"{PROCEDURAL_FILE} is not there: this copy of the kit is not shipped with procedural weights. Make them with `python "
+            f"{PROCEDURAL_FILE} does not exist: this copy of the kit has no procedural weights. Make them with `python "
             f"-m evaluator weights make --out FILE` and give `weights: FILE`, or use `weights: none`"
         )
     return PROCEDURAL_FILE
@@ -175,7 +175,7 @@ def _named_file(weights: str) -> Path:
             f"weights {weights!r} are not known; expected procedural, imagenet, none, or the path of a .safetensors file"
         )
     if not path.is_file():
-        raise WeightsError(f"the weights file {path} is not there; check the path, or {WAYS_OUT}")
+        raise WeightsError(f"the weights file {path} does not exist; check the path, or {WAYS_OUT}")
     return path
 
 
@@ -202,7 +202,7 @@ def _imagenet_file(architecture: str, torch_home: Path | None) -> Path:
     if not digest.startswith(prefix):
         raise WeightsError(
             f"{path} has a SHA-256 that begins with {digest[: len(prefix)]}, expected {prefix}: it is truncated or another file. "
-            f"Delete it and put the right one there ({url}); or {WAYS_OUT}"
+            f"Delete it and put the right file there ({url}); or {WAYS_OUT}"
         )
     return path
 
@@ -260,8 +260,8 @@ def pretrained_file(architecture: str, cache: Path | None = None) -> Path:
     configuration = timm_that_knows(name).get_pretrained_cfg(name)
     if configuration is None or not configuration.hf_hub_id or (configuration.hf_hub_filename or HUB_FILE) != HUB_FILE:
         raise WeightsError(
-            f"timm names no file {HUB_FILE} of pretrained weights for {name}; choose a model or tag that has one, give `weights: "
-            "FILE`, or use `weights: none`"
+            f"timm names no file {HUB_FILE} of pretrained weights for {name}; choose a model or tag with such a file, give "
+            "`weights: FILE`, or use `weights: none`"
         )
     repository, _, revision = configuration.hf_hub_id.partition("@")
     folder = Path(cache if cache is not None else huggingface_hub.constants.HF_HUB_CACHE)

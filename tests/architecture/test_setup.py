@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 from documented import documented, paths
+from jsonschema import Draft202012Validator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import local_evaluation
+from docs import make_format
 from docs.make_picture import picture
 from evaluator import __version__
 from evaluator.errors import Verdict
@@ -36,7 +38,7 @@ TOP = {"sklearn": "scikit-learn", "PIL": "pillow"}
 """Packages whose import name is not their own."""
 FOR_SUBMISSIONS = {"tqdm"}
 """Required for participants' sake alone."""
-WHERE_THERE = {"matplotlib", "ray", "skactiveml", "yaml"}
+WHERE_THERE = {"matplotlib", "pyarrow", "ray", "skactiveml"}
 """Imported inside a function: an extra, or done without where it is missing."""
 
 
@@ -116,25 +118,32 @@ def test_the_strategy_of_the_first_hour_spends_its_budget(run, tmp_path):
 # -- docs/results-format.md
 
 
+OPAQUE = {"spec.profile", "spec.pipeline", "training.timings", "versions"}
+
+
 def test_the_documented_keys_of_a_cell_are_those_of_its_file(results, tiny):
     files = sorted((results / "cells").glob("*.json"))
     assert len(files) == len(tiny.pairs)
     for file in files:
         content = json.loads(file.read_text())
-        found = paths(content, "", {"spec.profile", "spec.pipeline", "training.timings"}, list(tiny.round.classes))
-        assert found == documented("A cell")
+        assert paths(content, "", OPAQUE, list(tiny.round.classes)) == documented("A cell")
         assert file.stem == content["cell"]
+        assert (results / "cells" / content["predictions"]["file"]).exists()
 
 
 def test_the_documented_keys_of_a_run_are_those_of_its_file(results, tiny):
     content = json.loads(only(results, "*-example/result.json").read_text())
-    found = paths(content, "", {"pipeline", "cells[]"}, list(tiny.round.classes))
+    found = paths(content, "", {"pipeline", "versions[]"}, list(tiny.round.classes))
     assert content["panel"] is None
+    found = {re.sub(r"^(cells|pairs)\[\]\..*", r"\1[].*", path) for path in found}
     assert found - {"panel"} | {"panel[].*"} == documented("A run", "\n### ")
     cells = {json.loads(file.read_text())["cell"]: json.loads(file.read_text()) for file in (results / "cells").glob("*.json")}
     for cell in content["cells"]:
         whole = cells[cell["cell"]]
         assert set(cell) == set(whole) - {"spec", "ledger", "checksum"} | {"pair", "seed", "pipeline", "cached", "reused"}
+    text = (ROOT / "docs" / "results-format.md").read_text()
+    for row in content["pairs"]:
+        assert [name for name in row if f"`{name}`" not in text] == []
 
 
 def test_the_documented_keys_of_a_panel_are_those_of_its_file(panel, tiny):
@@ -142,16 +151,34 @@ def test_the_documented_keys_of_a_panel_are_those_of_its_file(panel, tiny):
     assert content["pipeline"] is None
     assert {row["name"] for row in content["panel"]} == {"first", "second"}
     for row in content["panel"]:
-        assert paths(row, "", {"pipeline"}, list(tiny.round.classes)) == documented("# A panel", "\n## ")
+        found = {re.sub(r"^pairs\[\]\..*", "pairs[].*", path) for path in paths(row, "", {"pipeline"}, list(tiny.round.classes))}
+        assert found == documented("# A panel", "\n## ")
 
 
-def test_the_documented_keys_of_a_purchase_are_those_of_its_file(results, tiny):
+def test_the_documented_keys_of_an_answer_are_those_of_its_file(results, tiny):
     files = sorted((results / "answers").glob("*.json"))
     assert len(files) == len(tiny.pairs)
     for file in files:
         content = json.loads(file.read_text())
-        assert paths(content, "", {"spec"}, list(tiny.round.classes)) == documented("A purchase")
-        assert file.stem == content["purchase"]
+        assert paths(content, "", {"spec", "versions"}, list(tiny.round.classes)) == documented("An answer")
+        assert file.stem == content["answer"]
+
+
+def test_the_page_and_the_schema_files_are_what_the_types_of_the_records_say():
+    stale = [str(path) for path, text in make_format.wanted().items() if not path.exists() or path.read_text() != text]
+    assert stale == [], f"write them anew: {make_format.COMMAND}"
+
+
+def test_stored_files_follow_their_schema(results, panel):
+    for name, pattern in (("cell", "cells/*.json"), ("answer", "answers/*.json"), ("run", "*-example/result.json")):
+        schema = json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text())
+        validator = Draft202012Validator(schema)
+        files = [*results.glob(pattern), *panel.glob(pattern)]
+        assert files
+        for file in files:
+            content = json.loads(file.read_text())
+            assert [f"{file.name}: {error.message}" for error in validator.iter_errors(content)] == []
+            assert set(content) <= set(schema["properties"])
 
 
 def test_the_documented_columns_of_the_purchases_are_those_of_the_file(results, tiny):

@@ -218,7 +218,7 @@ def test_import_unpacks_and_checks(tmp_path, capsys):
     assert run("import", path, "--to", tmp_path / "data") == 0
     assert "2 images" in capsys.readouterr().out
     assert run("import", path, "--to", tmp_path / "data") == 2
-    assert "there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert run("import", path, "--to", tmp_path / "data", "--replace") == 0
 
 

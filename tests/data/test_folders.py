@@ -185,7 +185,7 @@ BAD_ROWS = [
     ("a,0,1,0", ["row 3", "'a.PNG'", "already", "row 2"]),
     ("../b.png,0,1,0", ["row 2", "'../b.png'", "outside images/"]),
     ("/etc/b.png,0,1,0", ["row 2", "outside images/"]),
-    (",0,1,0", ["row 2", "''", "no file name"]),
+    (",0,1,0", ["row 2", "''", "is not a file name"]),
     ('"b.png,0,1,0', ["row 2", "not CSV"]),
     ("b.png,\0,1,0", ["row 2", "zero byte"]),
 ]
@@ -223,9 +223,9 @@ def test_a_missing_class_column_is_named(tmp_path):
         ("scratch", ["row 2", "unknown class 'scratch'"]),
         ("scratch_smal", ["row 2", "did you mean 'scratch_small'"]),
         ("nan", ["row 2", "'nan'"]),
-        ('"[0, 1, 0]"', ["row 2", "no list of class names"]),
-        ('"[""scratch_small"""', ["row 2", "no list of class names"]),
-        ("[" * 3000, ["row 2", "no list of class names"]),
+        ('"[0, 1, 0]"', ["row 2", "is not a list of class names"]),
+        ('"[""scratch_small"""', ["row 2", "is not a list of class names"]),
+        ("[" * 3000, ["row 2", "is not a list of class names"]),
     ],
 )
 def test_a_bad_list_of_labels_is_named(tmp_path, cell, words):

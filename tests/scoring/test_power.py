@@ -156,7 +156,7 @@ def test_ends():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: sensitivity(0.1, 1), "one seed decides nothing"),
+        (lambda: sensitivity(0.1, 1), "at least 2 seeds are needed"),
         (lambda: sensitivity(-0.1, 5), "deviation is -0.1"),
         (lambda: sensitivity(float("nan"), 5), "deviation is nan"),
         (lambda: sensitivity(0.1, 5, planned=1), "1 seed"),

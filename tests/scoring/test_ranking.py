@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evaluator.scoring.comparisons import compare
-from evaluator.scoring.curves import AREA, areas, budget_curve
+from evaluator.scoring.curves import AREA, areas, cost_curve
 from evaluator.scoring.paired import holm
 from evaluator.scoring.ranking import WinTieLoss, mean_ranks, win_tie_loss
 from evaluator.scoring.scores import Scores
@@ -167,7 +167,7 @@ def test_area_by_hand():
 
 
 def test_pairs_of_one_budget_are_averaged():
-    budgets, curve = budget_curve(scores_of([[[0.2], [0.4], [0.9]]]), [10, 10, 20])
+    budgets, curve = cost_curve(scores_of([[[0.2], [0.4], [0.9]]]), [10, 10, 20])
     assert budgets.tolist() == [10, 20]
     np.testing.assert_allclose(curve[0, :, 0], [0.3, 0.9])
 
@@ -201,7 +201,7 @@ def test_area_contracts(budgets, scale, height):
 
 
 @pytest.mark.parametrize(
-    ("budgets", "message"), [([1, 2], "2 budgets for 3 pairs"), ([5, 5, 5], "every budget is 5"), ([0, 1, 2], "positive")]
+    ("budgets", "message"), [([1, 2], "2 costs for 3 tasks"), ([5, 5, 5], "every cost is 5"), ([0, 1, 2], "positive")]
 )
 def test_area_refusals(budgets, message):
     with pytest.raises(ValueError, match=message):

@@ -338,7 +338,7 @@ def test_a_name_an_option_or_a_limit_that_is_not_there_is_refused():
         (lambda x, y, pool: (x, np.zeros((25, 9), int), pool), "9 classes; 1 to 8"),
         (lambda x, y, pool: (x, y * 2, pool), "something else than 0 and 1"),
         (lambda x, y, pool: (x[:, 1:], y, pool), "4 columns where the pool has 5"),
-        (lambda x, y, pool: (x, y, pool * np.nan), "no finite number"),
+        (lambda x, y, pool: (x, y, pool * np.nan), "not a finite number"),
     ],
     ids=["fewer-labels", "nothing-labelled", "many-classes", "counts", "columns", "nan"],
 )

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.strategies import arrays, clusters, coverage, gradients
+from evaluator.strategies import arrays, clusters, coverage, gradients, linear
 from evaluator.strategies.arrays import squared_norms
 from evaluator.strategies.committee import bald, consensus_entropy, vote_entropy
 from evaluator.strategies.coverage import k_center, prob_cover, purity_radius
+from evaluator.strategies.embedding import Embedder
+from evaluator.strategies.learner import LearnerRun, Predictor
 from evaluator.strategies.quality import agreement, suspects
 from evaluator.strategies.uncertainty import (
     ambiguity,
@@ -535,3 +537,24 @@ def test_a_sampled_radius_is_near_to_the_whole_one():
     whole = purity_radius(x, members)
     assert purity_radius(x, members, sample=800, rng=generator()) == pytest.approx(whole, rel=0.1)
     assert coverage.nearest_squared(arrays.as_embeddings(x[:3]), arrays.as_embeddings(x[:1]))[0] == 0
+
+
+# -- what outlives a restart
+
+
+def test_a_run_that_was_restored_can_be_kept_and_restored_again(tmp_path):
+    rng = np.random.default_rng(1)
+    embedder = Embedder(np.zeros(6), np.ones(6), np.eye(6))
+    predictor = Predictor(embedder, linear.Linear(rng.standard_normal((6, 2)), np.zeros(2)), 32)
+    predictor.save(tmp_path / "predictor.npz")
+    first, second = LearnerRun(), LearnerRun()
+    first.load_checkpoint(str(tmp_path))
+    (tmp_path / "predictor.npz").unlink()
+    first.save_checkpoint(str(tmp_path))
+    second.load_checkpoint(str(tmp_path))
+    assert np.array_equal(second.learner.model.weights, predictor.model.weights)
+
+
+def test_a_run_without_a_learner_says_what_is_missing():
+    with pytest.raises(RuntimeError, match="purchase_phase must set it"):
+        LearnerRun().prediction_phase(None)

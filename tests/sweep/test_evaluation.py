@@ -485,7 +485,7 @@ def test_weights_that_cannot_be_had_are_said_before_anything_is_bought(evaluate,
     monkeypatch.setitem(PIPELINES, "debug", pipeline)
     status, _, err = evaluate("--pipeline", "debug", "--pair", "621:17")
     assert status == 2
-    assert "mine.safetensors is not there" in err
+    assert "mine.safetensors does not exist" in err
     assert ran == []
 
 

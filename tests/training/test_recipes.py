@@ -159,7 +159,7 @@ def test_a_pipeline_of_the_kit_is_found_by_name_also_one_that_was_added(monkeypa
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("name = ", "no TOML"),
+        ("name = ", "is not TOML"),
         ("epochs = 3\n", "not understood"),
         ('name = "x"\nepoch = 3\n', "epoch"),
         ('name = "x"\nepochs = "3"\n', "epochs is '3'"),
@@ -168,7 +168,7 @@ def test_a_pipeline_of_the_kit_is_found_by_name_also_one_that_was_added(monkeypa
         ('name = "quick"\nepochs = 3\n', "its own name"),
         ('name = "x"\n[from_scratch]\nimage_size = 32\n', "image_size cannot change"),
         ('name = "x"\n[from_scratch]\nepochs = 0\n', "epochs is 0"),
-        ('name = "x"\ntrains = "head"\n[from_scratch]\nepochs = 5\n', "void"),
+        ('name = "x"\ntrains = "head"\n[from_scratch]\nepochs = 5\n', "needs pretrained weights"),
         ('name = "x"\nfrom_scratch = 3\n', "from_scratch"),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_killed_process_is_gone_on_from(path):
 
         train(QUICK, *toy(24), seed=7, threads=1, checkpoint=Path(sys.argv[1]), progress=progress)
     """
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
     command = [sys.executable, "-c", textwrap.dedent(code), str(path)]
     ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr

@@ -112,7 +112,7 @@ def test_weights_of_another_architecture_are_refused(written):
 
 @pytest.mark.parametrize("name", ["imagnet", "weights.pth", "absent.safetensors"])
 def test_unknown_names_and_absent_files_are_refused(name):
-    assert name in refused(network(), name, "expected|not there")
+    assert name in refused(network(), name, "expected|does not exist")
 
 
 def test_imagenet_out_of_reach_names_every_way_out(tmp_path, monkeypatch):
@@ -161,7 +161,7 @@ def test_procedural_weights_exist_for_one_architecture():
 def test_procedural_weights_that_are_not_shipped_say_so(monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "PROCEDURAL_ARCHITECTURE", B0)
     monkeypatch.setattr(weights, "PROCEDURAL_FILE", tmp_path / "absent.safetensors")
-    refused(network(), "procedural", "not shipped")
+    refused(network(), "procedural", "this copy of the kit has no procedural weights")
 
 
 def test_procedural_weights_are_checked_by_their_hash(monkeypatch, written):

@@ -52,7 +52,7 @@ def class_sheet(
         ConfigurationError: the generator does not have the class.
     """
     if class_name not in generator.classes:
-        raise ConfigurationError(f"there is no class {class_name!r}; choose one of {', '.join(generator.classes)}")
+        raise ConfigurationError(f"class {class_name!r} is not known; choose one of {', '.join(generator.classes)}")
     position = generator.classes.index(class_name)
     only = [int(i == position) for i in range(len(generator.classes))]
     none = [0] * len(generator.classes)

@@ -49,10 +49,10 @@ class Generator:
         if not isinstance(self.size, int) or not SMALLEST <= self.size <= LARGEST:
             raise ConfigurationError(f"the image size is {self.size} px; choose {SMALLEST}..{LARGEST}")
         if self.shift not in SHIFTS:
-            raise ConfigurationError(f"there is no shift {self.shift!r}; choose one of {', '.join(SHIFTS)}")
+            raise ConfigurationError(f"shift {self.shift!r} is not known; choose one of {', '.join(SHIFTS)}")
         strangers = [name for name in self.classes if name not in CLASSES]
         if strangers or not self.classes or len(set(self.classes)) != len(self.classes):
-            raise ConfigurationError(f"the classes are {self.classes}; choose one or more of {', '.join(CLASSES)}, each once")
+            raise ConfigurationError(f"the classes are {self.classes}; choose at least 1 of {', '.join(CLASSES)}, each once")
 
     def label(self, split: str, index: int) -> np.ndarray:
         """The label vector alone, without rendering: uint8 (k,), 0 or 1, in the order of ``classes``.

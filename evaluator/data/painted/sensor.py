@@ -26,7 +26,7 @@ class Speck:
         return cls(x, y, 0.035 + 0.065 * radius, (0.03 + 0.09 * strength) * (1 if sign < 0.5 else -1))
 
     def mark(self, light: np.ndarray, canvas: Canvas) -> None:
-        """Multiply the light (3, size, size) where the speck stands before the lens."""
+        """Multiply the light (3, size, size) where the speck lies before the lens."""
         window = canvas.window(self.x, self.y, self.radius)
         if window is None:
             return
@@ -75,7 +75,7 @@ class Sensor:
         noise *= np.sqrt(light * f(self.shot_noise**2) + f(self.read_noise**2))
         light += noise
         np.clip(light, 0, 1, out=light)
-        # A tone curve of gamma 2 stands in for sRGB's.
+        # A tone curve of gamma 2 approximates sRGB's.
         np.sqrt(light, out=light)
         light *= 255
         light += f(0.5)

@@ -99,7 +99,7 @@ class Sheet:
         if self.flakes is not None:
             texture += np.float32(self.flake_strength) * field(self.flakes, size)
         if self.brush is not None:
-            texture += self._brushing(canvas, waves)
+            texture += self._brushing(canvas, waves, self.brush)
         canvas.paint *= texture
         if self.crease is not None:
             self._press(canvas, self.crease)
@@ -107,14 +107,14 @@ class Sheet:
             self._part(canvas, self.seam)
         return canvas
 
-    def _brushing(self, canvas: Canvas, waves: np.ndarray) -> np.ndarray:
+    def _brushing(self, canvas: Canvas, waves: np.ndarray, brush: np.ndarray) -> np.ndarray:
         across = canvas.x * np.float32(math.cos(self.brush_angle)) + canvas.y * np.float32(math.sin(self.brush_angle))
         position = (across + 1) * np.float32(self.brush_density)
         line = position.astype(np.int32)
         part = position - line
         # Two sets of lines, faded into each other by the slow waves, so that no line runs on for ever.
         mix = np.clip(0.5 + 1.2 * waves, 0, 1)
-        first, second = self.brush
+        first, second = brush
         here = first[line] + (second[line] - first[line]) * mix
         there = first[line + 1] + (second[line + 1] - first[line + 1]) * mix
         # A pixel that covers several lines sees their mean.

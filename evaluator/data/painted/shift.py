@@ -1,7 +1,7 @@
 """The distributions that sheets are drawn from, as frozen tables: one *shift* per named production line.
 
 Everything that tells one line from another (colours, finishes, lamps, how often each damage happens, how plain it is, the camera)
-stands here and nowhere else, so that a private distribution is one more row and no more code.
+is in this module alone, so that a private distribution needs one more row and no more code.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 The activations of a step are blocks of up to some ten megabytes. glibc's allocator takes large blocks from the system, gives them
 back when they are freed, and the system clears every page anew before it lends it again: at 224 px 19,400 pages per image and a
-third or more of a training's processor time. The numbers that are computed stay the same to the bit. What it is worth is measured
-by ``python -m benchmarks.training --ideas --only "keep freed memory"``.
+third or more of a training's processor time. The numbers that are computed stay the same to the bit.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -55,12 +55,15 @@ class Depthwise(nn.Conv2d):
     """A depthwise convolution of a square kernel, padded with zeros; faster on the CPU where gradients are asked for."""
 
     def forward(self, x: Tensor) -> Tensor:
-        # All of this is for the sake of the gradients. Forward alone, the library's own form is the faster one at every size.
+        # All of this is for the sake of the gradients. For the forward pass alone, the library's own form is faster at every size.
         learning = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
         if x.device.type != "cpu" or not learning or self.bias is not None:
             return super().forward(x)
         height, width = x.shape[2:]
-        rows, columns = (_outputs(side, self.kernel_size[0], self.stride[0], self.padding[0]) for side in (height, width))
+        padding = self.padding[0]
+        if isinstance(padding, str):
+            return super().forward(x)
+        rows, columns = (_outputs(side, self.kernel_size[0], self.stride[0], padding) for side in (height, width))
         if height * width * rows * columns <= LARGEST_PRODUCT:
             return self._as_matrices(x, rows, columns)
         size, stride = self.kernel_size[0], self.stride[0]
@@ -187,10 +190,10 @@ def _take_over(layer: nn.Conv2d, kind: type[nn.Conv2d]) -> nn.Conv2d:
         taken = kind(
             layer.in_channels,
             layer.out_channels,
-            layer.kernel_size,
-            stride=layer.stride,
-            padding=layer.padding,
-            dilation=layer.dilation,
+            cast("tuple[int, int]", layer.kernel_size),
+            stride=cast("tuple[int, int]", layer.stride),
+            padding=cast("tuple[int, int]", layer.padding),
+            dilation=cast("tuple[int, int]", layer.dilation),
             groups=layer.groups,
             bias=layer.bias is not None,
             padding_mode=layer.padding_mode,

@@ -36,25 +36,29 @@ def forward_only(model: nn.Module) -> nn.Module:
     children = {name: None if child is None else forward_only(child) for name, child in model._modules.items()}
     if type(model).forward is nn.Sequential.forward:
         for first, second in pairwise(children):
-            if _foldable(children[first], children[second]):
-                _fold(children[first], children[second])
+            convolution, norm = children[first], children[second]
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and _foldable(convolution, norm):
+                _fold(convolution, norm)
                 children[second] = nn.Identity().eval()
     # A shallow copy shares its dictionaries with the original, so they are replaced, never changed.
     twin._modules = children
     return twin
 
 
-def _foldable(first: nn.Module, second: nn.Module) -> bool:
+def _foldable(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
     return (
-        type(first) in (nn.Conv2d, Depthwise, Pointwise)
-        and type(second) is nn.BatchNorm2d
-        and second.track_running_stats
-        and not any(layer._forward_hooks or layer._forward_pre_hooks for layer in (first, second))
+        type(convolution) in (nn.Conv2d, Depthwise, Pointwise)
+        and type(norm) is nn.BatchNorm2d
+        and norm.track_running_stats
+        and not any(layer._forward_hooks or layer._forward_pre_hooks for layer in (convolution, norm))
     )
 
 
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    weight, bias = fuse_conv_bn_weights(
-        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-    )
-    convolution._parameters = {"weight": weight.requires_grad_(False), "bias": bias.requires_grad_(False)}
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        raise AssertionError("a normalisation without statistics cannot be folded")
+    weight, bias = fuse_conv_bn_weights(convolution.weight, convolution.bias, mean, variance, norm.eps, norm.weight, norm.bias)
+    for fused in (weight, bias):
+        fused.requires_grad_(False)
+    convolution._parameters = {"weight": weight, "bias": bias}

@@ -19,7 +19,7 @@ from evaluator.training.augment import transform
 from evaluator.training.cpu.folding import forward_only
 from evaluator.training.inputs import Job, Logits, augmentation_draws
 from evaluator.training.memory import halving
-from evaluator.training.network import features, head
+from evaluator.training.network import classifier, features, head
 from evaluator.training.predict import checked, evaluating
 
 BATCH_SIZES = {"cpu": 64, "cuda": 256}
@@ -61,7 +61,7 @@ class Embeddings:
     def training_mode(self) -> None:
         """Bring the model into the mode of its training steps: of the model only the head is used, with its dropout."""
         self.model.eval()
-        self.model.classifier.train()
+        classifier(self.model).train()
 
     def epoch(self, number: int, order: np.ndarray) -> Logits:
         """The logits of epoch ``number`` (from 0), whose items are ``kept[order]``."""

@@ -39,7 +39,7 @@ def train_head(
     """Train the head of a proxy.
 
     Args:
-        pipeline: one of which ``proxy`` holds.
+        pipeline: with ``proxy`` true.
         embeddings: float32 (n, d), n of 2 or more, by the network and weights of the pipeline.
         labels: 0/1 (n, k), integers or booleans.
         seed, device, threads, progress: as in ``loop.train``.

@@ -1,7 +1,8 @@
 """Embeddings of a split's images under frozen weights, computed once for all cells: one memory-mapped float32 file.
 
-Which images, network, weights, size and normalisation made them stands in a hash that names the file, with everything that decides
-the last bit: device, number format, threads, version of torch, and ``VERSION``. So other images or weights never meet an old file.
+The file is named by a hash of the images, network, weights, size and normalisation that made them, and of everything that decides
+the last bit: device, number format, threads, version of torch, and ``VERSION``. So an old file is never read for other images or
+weights.
 The index (``.json``) is written last and makes the embeddings whole: it holds their checksum, and without it there are none.
 Rows are in canonical order, which a worker must not learn: the files are readable by their owner alone (mode 0600), as the list of
 rows of the decoded images is.
@@ -75,7 +76,7 @@ def embeddings_of(
     on stderr and made anew; it is read through once per process.
 
     Args:
-        pipeline: one of which ``proxy`` holds.
+        pipeline: with ``proxy`` true.
         device, threads: what they are computed with where they are not there.
         progress: called with the share that is computed; never where they are there.
 
@@ -149,7 +150,7 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
         raise TrainingError(
             f"the weights {pipeline.weights!r} changed while they were used ({identity}, then {loaded}); start again"
         )
-    model = model.to(where, memory_format=torch.channels_last)
+    model = devices.placed(model, where)
     if where.type == "cpu":
         model = forward_only(quicken(model))
     number_format = devices.number_format(where, pipeline.precision)
@@ -160,10 +161,12 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
 
     for start in range(0, images.count, _CHUNK):
         chunk = torch.from_numpy(images.gather(range(start, min(start + _CHUNK, images.count))))
+
+        def embed(size: int, chunk: torch.Tensor = chunk) -> np.ndarray:
+            return through(chunk, where, pipeline, forward, size).cpu().numpy()
+
         with evaluating(model), torch.inference_mode():
-            found = halving(
-                lambda size, chunk=chunk: through(chunk, where, pipeline, forward, size).cpu().numpy(), BATCH_SIZES[where.type]
-            )
+            found = halving(embed, BATCH_SIZES[where.type])
         bad = ~np.isfinite(found).all(axis=1)
         if bad.any():
             raise TrainingError(

@@ -20,6 +20,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
 from evaluator.errors import TrainingError
+from evaluator.training import device as devices
 from evaluator.training.network import build_network
 from evaluator.training.optimiser import rate_at
 from evaluator.training.pipeline import IMAGENET_MEAN, IMAGENET_STD
@@ -32,9 +33,10 @@ class Run:
 
     def __init__(self, spec: PretrainSpec, device: torch.device, compiled: bool, progress: Callable[[str], None]):
         self.spec, self.device, self.progress = spec, device, progress
-        self.step, self.seconds, self.history = 0, 0.0, []
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict[str, float]] = []
         model = build_network(spec.architecture, len(primitives.ATTRIBUTES), seed=spec.seed, image_size=spec.size)
-        self.model = model.to(device, memory_format=torch.channels_last)
+        self.model = devices.placed(model, device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         decayed = [p for p in self.model.parameters() if p.ndim >= 2]
         plain = [p for p in self.model.parameters() if p.ndim < 2]
@@ -54,7 +56,8 @@ class Run:
         ``until`` pauses after that step without a change of the schedule, for measurements.
         """
         spec, total = self.spec, self.spec.images // self.spec.batch_size
-        parameters, averages = list(self.model.parameters()), list(self.average.parameters())
+        parameters: list[Tensor] = list(self.model.parameters())
+        averages: list[Tensor] = list(self.average.parameters())
         self.model.train()
         begin = spoken = time.monotonic()
         with self._fast_convolutions():
@@ -116,10 +119,10 @@ class Run:
         model.train(was_training)
         scores, truth = torch.cat(logits), torch.cat(truths)
         loss = float(F.binary_cross_entropy_with_logits(scores, truth))
-        scores, truth = scores.cpu().numpy(), truth.cpu().numpy()
-        names = {name: i for i, name in enumerate(primitives.ATTRIBUTES) if truth[:, i].any()}
-        precision = {name: float(average_precision_score(truth[:, i], scores[:, i])) for name, i in names.items()}
-        return loss, precision, {name: float(truth[:, i].mean()) for name, i in names.items()}
+        values, present = scores.cpu().numpy(), truth.cpu().numpy()
+        names = {name: i for i, name in enumerate(primitives.ATTRIBUTES) if present[:, i].any()}
+        precision = {name: float(average_precision_score(present[:, i], values[:, i])) for name, i in names.items()}
+        return loss, precision, {name: float(present[:, i].mean()) for name, i in names.items()}
 
     def _speak(self, loss: float, done: float, seconds: float, *, evaluated: bool) -> None:
         if not math.isfinite(loss):
@@ -130,7 +133,7 @@ class Run:
         if evaluated:
             _, precision, _ = self.evaluate(self.model, max(self.spec.held_out // 4, 8))
             score = float(np.mean(list(precision.values())))
-            weakest = sorted(precision, key=precision.get)[:4]
+            weakest = sorted(precision, key=precision.__getitem__)[:4]
             line += f"  held-out mAP {score:.3f}  weakest " + ", ".join(f"{name} {precision[name]:.2f}" for name in weakest)
             self.history.append({"seconds": round(seconds, 1), "images": images, "loss": loss, "map": score})
         self.progress(line)

@@ -14,7 +14,7 @@ class PretrainSpec:
 
     Args:
         architecture: one of torchvision's EfficientNets, or ``timm/<name>``; whether timm has it is seen when it is built.
-        size: side of the images in pixels; the weights fit other sizes, too, but have seen this one.
+        size: side of the images in pixels; the weights fit other sizes, too, but are trained at this size.
         images: how many images are shown, each once.
         learning_rate: the peak, after ``warm_up`` (share of the run) and before the cosine.
         large_share: share of the batches rendered at 1.5 times ``size``.

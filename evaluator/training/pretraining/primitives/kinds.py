@@ -50,6 +50,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("noise_patch", fields.noise_patch, 1, 0.05, 0.3),
 )
 COUNTED: tuple[str, ...] = ("line_thin", "curve_short", "blob", "disc", "bump_small", "grain")
-"""Kinds that have a second attribute, whether more than one is there."""
+"""Kinds that have a second attribute, whether the image shows more than one of the kind."""
 
 ATTRIBUTES: tuple[str, ...] = tuple(kind.name for kind in KINDS) + tuple(f"several_{name}" for name in COUNTED)
