@@ -295,13 +295,13 @@ def test_a_cell_in_whose_place_one_of_other_library_versions_comes_is_set_aside(
     store = Store(tmp_path)
     store.write_cell(Judged(RESULT, PREDICTIONS))
     before = [store.cell_path(DIGEST).with_suffix(ending).read_bytes() for ending in (".json", ".npy")]
-    other = replace(RESULT, versions=NEWER, metrics={"macro_f1": 0.75})
+    other = result(spec(), 0.75, versions=NEWER)
     store.write_cell(Judged(other, 1 - PREDICTIONS))
     cell, predictions = replaced(tmp_path)
     assert [cell.read_bytes(), predictions.read_bytes()] == before
     assert cell.stem == predictions.stem
     assert cell.name.startswith(f"{DIGEST}-")
-    assert store.read_cell(DIGEST)["metrics"] == {"macro_f1": 0.75}
+    assert store.read_cell(DIGEST)["metrics"] == other.metrics
     assert np.array_equal(read_predictions(tmp_path, store.read_cell(DIGEST)), (1 - PREDICTIONS).astype(np.float16))
     # What is set aside is in no list and no table.
     ((_, listed, _),) = read_cells(tmp_path, TRACKS)
