@@ -19,7 +19,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from evaluator.track import Judged, Tracks, computed_by
 PARTIAL_DAYS = 30
 """How long the state of a training that nobody goes on with is kept."""
 REPLACED = "replaced"
-"""Folder below ``cells/`` for cells in whose place one of other library versions came."""
+"""Folder below ``cells/`` and ``answers/`` for files in whose place one of other library versions came."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Store:
             sha256, shape = hashlib.sha256(predictions).hexdigest(), list(judged.predictions.shape)
             result = replace(result, predictions=PredictionsRow(file=f"{path.stem}.npy", sha256=sha256, shape=shape))
         text = _as_stored(result.as_dict())
-        self._set_aside(path, result)
+        self._set_aside(path, "cell", result.versions)
         if predictions is not None:
             write_whole(path.with_suffix(".npy"), predictions)
         write_whole(path, text)
@@ -129,13 +129,14 @@ class Store:
             self._forget_partials(path.stem)
         return result
 
-    def _set_aside(self, path: Path, result: CellResult) -> None:
+    def _set_aside(self, path: Path, kind: str, versions: Mapping[str, str]) -> None:
+        """Move a stored file that other library versions made out of the way, with its predictions."""
         try:
             raw = path.read_bytes()
         except OSError:
             return
-        there, _ = sound(raw, "cell", path.stem, {"versions", "scored"})
-        if there is None or not there["scored"] or computed_by(there["versions"]) == computed_by(result.versions):
+        stored, _ = sound(raw, kind, path.stem, {"versions", "scored"})
+        if stored is None or stored.get("scored") is False or computed_by(stored["versions"]) == computed_by(versions):
             return
         mark = hashlib.sha256(raw).hexdigest()[:8]
         folder = path.parent / REPLACED
@@ -156,8 +157,11 @@ class Store:
         return self._read(self.answer_path(digest), "answer", "it does not count")
 
     def write_answer(self, answer: Answer) -> Path:
-        """Store an answer, in the place of one of the same hash."""
-        return write_whole(self.answer_path(answer.digest), _as_stored(answer.as_dict()))
+        """Store an answer, in the place of one of the same hash; where other library versions made that, it is set aside first."""
+        path, content = self.answer_path(answer.digest), answer.as_dict()
+        text = _as_stored(content)
+        self._set_aside(path, "answer", content["versions"])
+        return write_whole(path, text)
 
     @contextlib.contextmanager
     def answers_held(self) -> Iterator[None]:

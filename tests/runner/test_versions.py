@@ -94,7 +94,7 @@ def test_what_decides_no_figure_takes_nothing_from_the_store(stored, others):
 
 
 @pytest.mark.parametrize("others", [OTHER, {"python": "3.0.0"}, {"torch": "absent"}], ids=["numpy", "python", "torch"])
-def test_a_cell_and_an_answer_of_other_versions_are_made_again_and_the_cell_is_set_aside(stored, others):
+def test_a_cell_and_an_answer_of_other_versions_are_made_again_and_both_are_set_aside(stored, others):
     cell, expected, root = stored(others, others)
     assert (cell.cached, cell.reused) == (False, False)
     assert (expected.finished, expected.answers) == (0, 1)
@@ -104,6 +104,9 @@ def test_a_cell_and_an_answer_of_other_versions_are_made_again_and_the_cell_is_s
     assert aside["versions"] == versions() | others
     assert (aside["cell"], aside["fingerprint"]) == (now["cell"], now["fingerprint"])
     assert len(list((root / "cells" / "replaced").glob("*.npy"))) == 1
+    bought_before = json.loads(only(root / "answers", "replaced").read_text())
+    assert bought_before["versions"] == versions() | others
+    assert bought_before["checksum"] == aside["answer"]["checksum"]
 
 
 def test_an_answer_of_these_versions_is_judged_again_where_its_cell_is_of_others(stored):
