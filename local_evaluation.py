@@ -3,7 +3,7 @@
 python local_evaluation.py                          my_submission, profile quick, all five pairs
 python local_evaluation.py --pair 621:17 --seeds 3  one pair, three repetitions with intervals
 python local_evaluation.py --submission path/to/mine.py --profile debug
-python local_evaluation.py --panel                  what was bought, judged by five pipelines
+python local_evaluation.py --panel                  five pipelines, each trained on the same purchases
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OPTIONS = (
     *("profile", "seeds", "root_seed", "on_timeout", "restart_workers", "weights_dir", "sandbox", "starting_weights", "device"),
     *("threads", "workers", "data", "out", "fresh", "mixed_versions"),
 )
-"""Options that mean here what they mean for a sweep."""
+"""Options that have the same meaning as those of ``python -m evaluator sweep``."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,16 +35,16 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--submission", type=Path, default=ROOT / "my_submission", metavar="PATH", help="folder or .py file")
     what.add_argument("--profile", default="quick", help=f"{', '.join(PROFILES)} (default: %(default)s)")
     what.add_argument(
-        "--pairs", choices=("profile", "public"), default="profile", help="the profile's own, or the round's public ones"
+        "--pairs", choices=("profile", "public"), default="profile", help="those of the profile, or the public pairs of the round"
     )
     what.add_argument("--pair", action="append", default=[], metavar="L:M", help="labels:minutes in the round's units; repeatable")
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="repetitions of every pair (default: %(default)s)")
     what.add_argument("--root-seed", type=int, default=2022, metavar="N", help="every draw is split from it (default: %(default)s)")
     rules = parser.add_argument_group("rules")
+    rules.add_argument("--on-timeout", choices=("fail", "keep"), default="fail", help="keep: score with the labels bought in time")
     rules.add_argument(
-        "--on-timeout", choices=("fail", "keep"), default="fail", help="keep: score what was bought before the limit"
+        "--label-quality", type=float, default=1.0, metavar="Q", help="share of the sold label entries that are right"
     )
-    rules.add_argument("--label-quality", type=float, default=1.0, metavar="Q", help="share of sold label entries that are right")
     rules.add_argument("--weights-dir", type=Path, metavar="DIR", help="pretrained weights for the participant, as TORCH_HOME")
     rules.add_argument(
         "--restart-workers", action="store_true", help="a fresh worker per phase, restored from the checkpoint hooks"
@@ -57,30 +57,30 @@ def build_parser() -> argparse.ArgumentParser:
     )
     training = parser.add_argument_group("training and score")
     which = training.add_mutually_exclusive_group()
-    which.add_argument("--pipeline", metavar="NAME|FILE", help="another pipeline than the profile's, or your own .toml")
+    which.add_argument("--pipeline", metavar="NAME|FILE", help="name, or your own .toml (default: the profile's)")
     which.add_argument("--panel", action="store_true", help="all five pipelines of the panel, on the same purchases")
     training.add_argument(
-        "--starting-weights", choices=("imagenet", "procedural", "none"), help="that pipelines have here (default: the profile's)"
+        "--starting-weights", choices=("imagenet", "procedural", "none"), help="of the pipelines (default: the profile's)"
     )
     training.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     training.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of one training (default: %(default)s)")
-    training.add_argument("--workers", type=int, metavar="N", help="trainings at a time (default: cores / threads)")
+    training.add_argument("--workers", type=int, metavar="N", help="trainings side by side (default: cores / threads)")
     training.add_argument("--score-split", choices=SCORED_SPLITS, help="default: validation, as in the round's own kit")
     files = parser.add_argument_group("files and output")
-    files.add_argument("--data", type=Path, metavar="DIR", help="folder of the splits (default: data/ and the profile's)")
+    files.add_argument("--data", type=Path, metavar="DIR", help="folder of the splits (default: the profile's, below data/)")
     files.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
-    files.add_argument("--fresh", action="store_true", help="repeat what is finished already, purchases too")
-    files.add_argument("--mixed-versions", action="store_true", help="take stored cells of other library versions, too")
+    files.add_argument("--fresh", action="store_true", help="repeat finished cells and purchases, too")
+    files.add_argument("--mixed-versions", action="store_true", help="reuse stored cells of other library versions, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate one submission: a sweep of one.
+    """Evaluate one submission; internally a sweep with one submission.
 
     Returns:
-        The exit status: 0 every cell was scored, 1 some cell failed, 2 the options or the data are wrong, 130 interrupted.
+        The exit status: 0 if every cell was scored, 1 if a cell failed, 2 if options or data are wrong, 130 if interrupted.
     """
     args = build_parser().parse_args(argv)
     try:
@@ -89,12 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; finished cells and purchases are kept and not made again", file=sys.stderr)
+        print("interrupted; finished cells and purchases are stored and will be reused", file=sys.stderr)
         return 130
 
 
 def sweep_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The options of the sweep that evaluates one submission.
+    """The arguments as options of a sweep with one submission.
 
     Raises:
         ConfigurationError: options that contradict each other.
@@ -102,7 +102,7 @@ def sweep_options(args: argparse.Namespace) -> dict[str, Any]:
     from evaluator.training.recipes import PANEL
 
     if args.pair and args.pairs != "profile":
-        raise ConfigurationError("pairs were named by --pair and by --pairs; leave one of them out")
+        raise ConfigurationError("--pair and --pairs were both given; only one of them may be. Leave one out")
     given = {name: getattr(args, name) for name in OPTIONS}
     pairs = [Pair.parse(text).name for text in args.pair]
     if len(set(pairs)) != len(pairs):
@@ -116,7 +116,7 @@ def sweep_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Arguments -> experiment -> run -> table and files."""
+    """Run the evaluation that the arguments ask for: experiment, run, table and files. Returns the exit status 0 or 1."""
     from rich.console import Console
 
     from evaluator.history.store import Store

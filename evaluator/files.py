@@ -1,10 +1,10 @@
-"""Files that appear whole or not at all, and marks that tell what a running process still needs from what a killed process left.
+"""Files that are written whole or not at all, and locks that tell files in use from files that a killed process left.
 
-Whatever is written gets a hidden name of its own first (``.<name>.<random>.tmp``) and its final name by one rename, so a reader
-never sees half of it, whenever the writer is killed. A living writer holds an advisory lock on the hidden file or folder. The
-kernel releases the lock when its holder dies, however it dies, and the lock works between containers that share a folder, where
-process numbers mean nothing. Forked children share their parent's locks until they start another program. Where a file system
-knows no locks, nothing is ever taken for abandoned.
+A file or folder is first written under a hidden name (``.<name>.<random>.tmp``) and then renamed once to its final name, so a
+reader never sees half of it, even if the writer is killed. While a writer runs, it has an advisory lock on the hidden file or
+folder. The kernel releases the lock when the writer ends, in whatever way, and the lock works between containers that share a
+folder, where process numbers mean nothing. Forked children share their parent's locks until they start another program. On a file
+system without locks, no file counts as abandoned.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 TEMPORARY = ".tmp"
-"""How the hidden name of an unfinished file or folder ends; it begins with a dot."""
+"""Ending of the hidden name of an unfinished file or folder. The name begins with a dot."""
 
 
 @overload
@@ -42,7 +42,7 @@ def replaced(
 
 @contextmanager
 def replaced(path: Path, mode: Literal["w", "wb"] = "w", *, durable: bool = True, permissions: int = 0o666) -> Iterator[Any]:
-    """A new file that takes the place of ``path`` when the block ends, and leaves no trace when the block raises.
+    """A new file that replaces ``path`` when the block ends. If the block raises, the new file is removed and ``path`` stays.
 
     Args:
         path: the file to write or to replace; its folder exists.
@@ -55,7 +55,7 @@ def replaced(path: Path, mode: Literal["w", "wb"] = "w", *, durable: bool = True
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        OSError: the file cannot be written or renamed (full disk, no permission, ``path`` is a folder); ``path`` is as it was.
+        OSError: the file cannot be written or renamed (full disk, no permission, ``path`` is a folder); ``path`` is unchanged.
     """
     path = Path(path)
     file, lock = _temporary_file(path, mode, permissions)
@@ -67,9 +67,9 @@ def replaced(path: Path, mode: Literal["w", "wb"] = "w", *, durable: bool = True
         file.close()
         os.replace(file.name, path)
     except BaseException:
-        with contextlib.suppress(OSError):  # what could not be written cannot be flushed either
+        with contextlib.suppress(OSError):  # a file that could not be written cannot be flushed either
             file.close()
-        with contextlib.suppress(OSError):  # a disk that has become read-only allows no removal either
+        with contextlib.suppress(OSError):  # on a disk that became read-only it cannot be removed either
             os.unlink(file.name)
         raise
     finally:
@@ -79,7 +79,7 @@ def replaced(path: Path, mode: Literal["w", "wb"] = "w", *, durable: bool = True
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write ``text`` in UTF-8 in the place of ``path``, whole or not at all.
+    """Write ``text`` to ``path`` in UTF-8, whole or not at all. A file at ``path`` is replaced.
 
     Raises:
         OSError: as ``replaced``.
@@ -89,7 +89,7 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write ``content`` in the place of ``path``, whole or not at all.
+    """Write ``content`` to ``path``, whole or not at all. A file at ``path`` is replaced.
 
     Raises:
         OSError: as ``replaced``.
@@ -100,9 +100,9 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 @contextmanager
 def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
-    """A new hidden folder in ``parent``, to be filled and then renamed; removed at the end unless it was.
+    """A new hidden folder in ``parent``, for the block to fill and rename. If it was not renamed, it is removed at the end.
 
-    Folders that killed processes left for the same ``name`` are removed first.
+    Hidden folders of killed processes for the same ``name`` are removed first.
 
     Raises:
         OSError: the folder cannot be made.
@@ -123,9 +123,9 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
 
 
 def remove_temporaries(folder: Path, names: str = "*") -> None:
-    """Remove the temporary files and folders that killed processes left in ``folder`` for the final ``names`` (a glob pattern).
+    """Remove the temporary files and folders of killed processes in ``folder``. ``names``: glob pattern of their final names.
 
-    What a living process writes is locked and stays; so does what belongs to another user or cannot be removed. Never raises.
+    Files that a running process has locked stay, and so do those of another user and those that cannot be removed. Never raises.
     """
     with contextlib.suppress(OSError):
         for path in list(folder.glob(_temporary_name(names, "*"))):
@@ -138,11 +138,14 @@ def remove_temporaries(folder: Path, names: str = "*") -> None:
 
 
 def hold(path: Path) -> int:
-    """Mark ``path``, which this process has just made, as needed until the descriptor that comes back is closed.
+    """Lock ``path``, which this process has just made, so that no other process removes it as abandoned.
+
+    Returns:
+        A descriptor; closing it releases the lock.
 
     Raises:
-        FileNotFoundError: another process took it for abandoned and removed it before it was marked; make another.
-        OSError: it cannot be opened.
+        FileNotFoundError: another process removed the path before it was locked; make a new one.
+        OSError: the path cannot be opened.
     """
     descriptor = os.open(path, _FLAGS)
     try:
@@ -161,11 +164,11 @@ def hold(path: Path) -> int:
 
 @contextmanager
 def abandoned(path: Path) -> Iterator[bool]:
-    """Whether ``path`` is this user's and no living process needs it. While the block runs, nobody else can mark it."""
+    """Whether ``path`` belongs to this user and no process has it locked. While the block runs, no other process can lock it."""
     try:
         descriptor = os.open(path, _FLAGS)
     except OSError:
-        # It is gone already, or this process may not open it.
+        # Another process removed it, or this process may not open it.
         yield False
         return
     try:
@@ -183,28 +186,28 @@ def _temporary_name(name: str, token: str = "") -> str:
 
 
 def _temporary_file(path: Path, mode: str, permissions: int) -> tuple[IO, int]:
-    """A new hidden file beside ``path``, open, and the descriptor that marks it as needed."""
+    """A new hidden file beside ``path``, open, and the descriptor of its lock."""
     while True:
         temporary = path.with_name(_temporary_name(path.name))
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, permissions)
         try:
             lock = hold(temporary)
             break
-        except FileNotFoundError:  # a cleaner met it in the moment before it was marked
+        except FileNotFoundError:  # another process removed it before it was locked
             os.close(descriptor)
         except BaseException:
             os.close(descriptor)
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-    # Opened by its name, so that ``name`` tells it; the opener hands over the descriptor that made the file.
+    # Opened by its name, so that ``file.name`` is the path; the opener returns the descriptor that made the file.
     if mode == "wb":
         return open(str(temporary), "wb", opener=lambda *_: descriptor), lock
     return open(str(temporary), "w", encoding="utf-8", newline="", opener=lambda *_: descriptor), lock
 
 
 def _sync_folder(folder: Path) -> None:
-    # Where a folder cannot be opened or synchronised, a crash of the machine may bring back the former file, whole all the same.
+    # If a folder cannot be synchronised, a crash of the machine may bring back the old file; that file is whole, too.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

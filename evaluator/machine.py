@@ -1,4 +1,4 @@
-"""The machine that this process runs on: cores it may use, versions of what computes, and how busy other programs keep it."""
+"""The machine that this process runs on: usable cores, versions of Python and the libraries, and the load by other programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from evaluator import __version__
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "pillow", "torch", "torchvision", "timm")
-"""Distributions whose versions can change a figure."""
+"""Packages whose versions can change a figure."""
 LITTLE_MEMORY = 2**30
 """Bytes of available memory below which a machine counts as busy."""
 _PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
@@ -28,9 +28,9 @@ def cores() -> int:
 
 
 def versions() -> dict[str, str]:
-    """What computes the figures: kit, Python, machine, processor model and ``LIBRARIES``. No library is imported.
+    """Versions by name: kit, Python, kind of machine, processor model and ``LIBRARIES``. No library is imported.
 
-    A library that is not installed is ``"absent"``.
+    The version of a library that is not installed is ``"absent"``.
     """
     found = {"kit": __version__, "python": platform.python_version(), "machine": platform.machine(), "processor": processor()}
     for name in LIBRARIES:
@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
 
 
 def processor() -> str:
-    """The model name of the processor, or the kind of machine where the system does not tell it."""
+    """The model name of the processor; the kind of machine if the system does not give a name."""
     for line in _lines(_PROC / "cpuinfo"):
         key, _, value = line.partition(":")
         if key.strip() == "model name" and value.strip():
@@ -55,10 +55,8 @@ class Load:
     """How much of the machine other programs leave.
 
     Attributes:
-        running: cores' worth of processor time that other programs take from this process, 0 to ``cores``; None where the system
-            does not tell.
-        free_memory: bytes that can be allocated without swapping, within the limits of the control groups; None where the system
-            does not tell.
+        running: processor time that other programs use on this process's cores, in cores, 0 to ``cores``; None if unknown.
+        free_memory: bytes that can be allocated without swapping, within the limits of the control groups; None if unknown.
         cores: cores that this process may use.
     """
 
@@ -67,9 +65,9 @@ class Load:
     cores: int
 
     def busy(self) -> str:
-        """A plain sentence if other programs would slow a measurement down, else the empty string.
+        """What other programs use, in words, if it is enough to slow a measurement down; else the empty string.
 
-        That is so when they take half a core and a quarter of all cores, or leave less than ``LITTLE_MEMORY``.
+        It is enough if they use at least half a core and a quarter of the cores, or leave less than ``LITTLE_MEMORY``.
         """
         parts = []
         if self.running is not None and self.running >= max(0.5, self.cores / 4):
@@ -80,7 +78,7 @@ class Load:
 
 
 def load(seconds: float = 0.2) -> Load:
-    """Look at the machine for ``seconds``. What this process itself computes meanwhile does not count.
+    """Measure the load for ``seconds``. The processor time of this process itself is not counted.
 
     Processor time is measured on the cores of this process's affinity (``/proc/stat``). Elsewhere the load average of the last
     minute is taken, which lags behind and includes this process.
@@ -107,7 +105,7 @@ def _affinity() -> set[int]:
 
 
 def _core_times() -> dict[int, int]:
-    """Clock ticks for which each core of the affinity was idle since the system started; empty where there is no ``/proc/stat``."""
+    """Clock ticks that each core of the affinity was idle since the system started; empty without ``/proc/stat``."""
     mine, idle = _affinity(), {}
     for line in _lines(_PROC / "stat"):
         name, *values = line.split()
@@ -131,14 +129,14 @@ def _free_memory() -> int | None:
         ):
             limit, current = _number(folder / most), _number(folder / used)
             if limit is not None and current is not None:
-                # Pages of files that nobody uses are given up before anything is refused.
+                # The system gives up cached pages of files before it refuses memory.
                 reclaimable = sum(int(line.split()[1]) for line in _lines(folder / "memory.stat") if line.startswith(f"{cache} "))
                 available = min(available, max(0, int(limit - current) + reclaimable))
     return available
 
 
 def _quota() -> float:
-    """The smallest number of cores that a control group of this process may use; infinite where none has a quota."""
+    """The smallest quota of a control group of this process, in cores; infinite if none has a quota."""
     smallest = math.inf
     for folder in _groups("cpu"):
         line = next(iter(_lines(folder / "cpu.max")), "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-"""The checkout."""
+"""The folder of the checkout."""
 DATA = ROOT / "data"
 """Data sets, and the cache of decoded images."""
 RESULTS = ROOT / "results"
-"""What runs leave."""
+"""Results of runs."""

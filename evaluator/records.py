@@ -1,7 +1,8 @@
-"""The records that every track has: what a cell is, what the untrusted half leaves, what comes of it.
+"""The records that every track stores, in the order of a cell: ``CellSpec`` -> ``Answer`` -> ``CellResult``.
 
-Types go to and from JSON by ``as_dict`` and ``from_dict``. ``docs/results-format.md`` and ``docs/schemas/`` are generated from
-them. A track adds its own fields in subclasses.
+A spec says what is to be run; an answer is what the submission (the untrusted half) produced; a result is what judging the answer
+gave. The other classes are parts of a result. Records go to and from JSON by ``as_dict`` and ``from_dict``. A track adds its own
+fields in subclasses. ``docs/results-format.md`` and ``docs/schemas/`` are generated from the types and from the texts in ``doc()``.
 """
 
 from __future__ import annotations
@@ -19,40 +20,48 @@ import msgspec
 from evaluator.errors import Verdict
 
 SCHEMA = 2
-"""Version of the files of cells and answers; raised when a key changes its meaning. Version 1 was that of kit 0.1 and 0.2."""
+"""Version of the files of cells and answers; raised when a key changes its meaning. Kit 0.1 and 0.2 wrote version 1."""
 
 
 def doc(text: str) -> msgspec.Meta:
-    """What a field is, for the JSON Schema and the page that is generated from it."""
+    """Describes a field, as ``Annotated[type, doc(...)]``: the text for the JSON Schema and for ``docs/results-format.md``."""
     return msgspec.Meta(description=text)
 
 
 class Recipe(Protocol):
-    """A fixed recipe that judges answers: a pipeline of ``training``, or what a track has in its place."""
+    """A fixed recipe that judges answers. In most tracks it is a ``Pipeline`` of ``evaluator.training``."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name on the command line and in tables."""
+        ...
 
     def as_dict(self) -> dict[str, Any]:
-        """Its identity, JSON-able."""
+        """All its fields, JSON-able. Two recipes of equal content are the same recipe."""
         ...
 
 
 class Rules(Protocol):
-    """A round at one size: what a track's profiles offer to the rooms that know no track."""
+    """The rules that a cell runs under: a round of a track at one size. A track's profiles implement it."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the profile."""
+        ...
 
     @property
-    def round_name(self) -> str: ...
+    def round_name(self) -> str:
+        """Name of the round that the profile scales."""
+        ...
 
     @property
-    def primary_metric(self) -> str: ...
+    def primary_metric(self) -> str:
+        """The metric that ranks submissions: a key of ``CellResult.metrics``."""
+        ...
 
     @property
     def plain(self) -> dict[str, Any]:
-        """Every field, JSON-able. Not to be changed."""
+        """Every field, JSON-able. Callers must not change the dict: it may be shared."""
         ...
 
 
@@ -60,17 +69,19 @@ class Rules(Protocol):
 class CellSpec(ABC):
     """What is run: one submission, task, seed and pipeline. Two equal specs describe the same cell.
 
-    The hash of a spec names its result. The kit's version is no part of it; the version of the track's judging code is. Tracks add
-    their own fields in a subclass.
+    The spec's hash (``digest``) names the stored result: everything that can change a figure is a field, and nothing else. The
+    version of the track's judging code is a field, the kit's version is not. A track adds its own fields in a subclass, which
+    defines ``task``, ``own`` and ``answer_dict``; the other properties have defaults.
 
     Attributes:
+        track: name of the track; ``version``: of its judging code (both of the class).
         submission: name of the submission; ``submission_digest``: hash over its files.
-        profile: the rules at the size that is run.
-        seed: index of the repetition, 0, 1, ...; ``root_seed``: the seed that everything is split from.
-        pipeline: what judges the answer; ``weights``: identity of its starting weights.
+        profile: the rules, at the size that is run.
+        seed: index of the repetition, 0, 1, ...; ``root_seed``: the seed that every random draw is split from.
+        pipeline: the recipe that judges the answer; ``weights``: identity of its starting weights.
         data: content hash per split; ``score_split``: the split that is scored.
-        tier: isolation tier; ``worker_threads``: threads that the worker is told to use.
-        device, threads: of the training.
+        tier: isolation tier of the worker; ``worker_threads``: threads that the worker is told to use.
+        device, threads: where the pipeline is trained, and with how many CPU threads.
     """
 
     track: ClassVar[str]
@@ -93,111 +104,132 @@ class CellSpec(ABC):
     @property
     @abstractmethod
     def task(self) -> str:
-        """Name of what the cell is asked to do."""
+        """Name of the task, e.g. for command lines, tables and the spec's JSON."""
 
     @property
     def trains(self) -> bool:
-        """Whether judging is work that is worth a process of its own, on an answer that is stored apart."""
+        """Whether judging trains something.
+
+        If so, the answer is stored in a file of its own, and judging may run in another process. If not, the answer is judged at
+        once in the runner's process, and only the cell is stored.
+        """
         return True
 
     @property
     def seconds_allowed(self) -> float:
-        """Limit of the submission's clock, in seconds; 0 where it has none."""
+        """Time limit of the submission in seconds, for a forecast; 0 without a limit."""
         return 0.0
 
     @property
     def condition(self) -> dict[str, Any]:
-        """The track's own choices that make a table of their own, by name."""
+        """Values of the fields that ``Track.conditions`` names: cells that differ in one of them are shown in different tables."""
         return {}
 
     def takes(self, verdict: str, phases: int) -> bool:
-        """Whether an answer with that verdict, after so many phases that were started, may be judged under this cell's rules."""
+        """Whether an answer may be judged under the rules of this cell.
+
+        Args:
+            verdict: of the answer. By default only ``OK`` may be judged.
+            phases: how many phases of the submission were started.
+        """
         return verdict == Verdict.OK
 
     @abstractmethod
     def own(self) -> dict[str, Any]:
-        """The track's own fields, JSON-able."""
+        """The fields that the track added, JSON-able. They become part of ``as_dict``."""
 
     @abstractmethod
     def answer_dict(self) -> dict[str, Any]:
-        """What decides the answer, JSON-able: everything that the worker is given or held to, nothing of the judging."""
+        """The part of the spec that decides the answer, JSON-able.
+
+        It holds everything that the worker gets or is limited by, and nothing that only the judging uses, so that cells of several
+        pipelines share one answer.
+        """
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able, complete. A track's ``spec`` reads it back."""
+        """The complete spec, JSON-able. ``Track.spec`` reads it back."""
         common = {f.name: getattr(self, f.name) for f in fields(CellSpec)}
         common |= {"task": self.task, "pipeline": self.pipeline.as_dict(), "profile": self.profile.plain}
         return {"schema": SCHEMA, "track": self.track, "version": self.version, **common, **self.own()}
 
     def digest(self) -> str:
-        """Hash over the spec; names the result's file."""
+        """Hash over the spec, 32 hex digits: the name of the result's file."""
         return self._digests[0]
 
     def answer_digest(self) -> str:
-        """Hash over what decides the answer; names its file. Cells of equal ones are judged on one and the same answer."""
+        """Hash over ``answer_dict``: the name of the answer's file. Cells with equal hashes are judged on the same answer."""
         return self._digests[1]
 
     def model_digest(self) -> str:
-        """Hash over what decides the trained model beside the answer: cells that agree in it may share one training."""
+        """Hash over what decides the trained model, apart from the answer.
+
+        Cells with the same answer and an equal hash may share one training, e.g. if they differ only in the scored split. By
+        default no two cells do.
+        """
         return self.digest()
 
     @cached_property
     def _digests(self) -> tuple[str, str]:
-        # A runner asks for them many times over.
+        # Computed once, because a runner asks for them often.
         return digest_of(self.as_dict()), digest_of(self.answer_dict())
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
-    """The first 32 hex digits of SHA-256 over a content as canonical JSON."""
+    """The first 32 hex digits of SHA-256 over ``content`` as JSON with sorted keys and without spaces."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
 
 
 class Answer(ABC):
-    """What the untrusted half leaves behind: stored, typed, a file that another tool could write.
+    """What the submission produced: a typed record in a file that another tool could also write.
 
     Attributes:
-        digest: hash over what decided it, ``CellSpec.answer_digest``; its file's name.
-        log: what the submission printed.
+        digest: hash over what decided the answer, ``CellSpec.answer_digest``; the name of its file.
     """
 
     digest: str
 
     @property
     @abstractmethod
-    def log(self) -> str: ...
+    def log(self) -> str:
+        """What the submission printed."""
 
     @property
     @abstractmethod
     def checksum(self) -> str:
-        """SHA-256 over its content: two answers of one spec may differ, if only by a microsecond of the clock."""
+        """SHA-256 over the content of the answer.
+
+        A result stores it, so that one knows which answer was judged: two runs of the same spec have the same ``digest``, but their
+        content may differ, e.g. in measured times.
+        """
 
     @abstractmethod
     def scorable(self, spec: CellSpec) -> bool:
-        """Whether it may be judged under the rules of that cell."""
+        """Whether the answer may be judged under the rules of that cell. Usually it asks ``CellSpec.takes``."""
 
     @abstractmethod
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able content of its file. A track's ``answer`` reads it back."""
+        """The content of the answer's file, JSON-able. ``Track.answer`` reads it back."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseRow:
-    """How one phase of a session went."""
+    """How one phase of a submission ended."""
 
     name: Annotated[str, doc("the hook that was called; phases that were not started are absent")]
-    verdict: Annotated[str, doc("of this phase")]
+    verdict: Annotated[str, doc("verdict of this phase")]
     reason: Annotated[str, doc("what happened, in words")]
-    seconds: Annotated[float, doc("used by the phase and its checkpoint hooks")]
-    allowed: Annotated[float, doc("limit of its clock, in seconds")]
+    seconds: Annotated[float, doc("time used by the phase and its checkpoint hooks")]
+    allowed: Annotated[float, doc("limit of its clock, in seconds; phases may share a clock")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerRef:
-    """Which answer a cell was judged on."""
+    """The answer that a cell was judged on."""
 
-    file: Annotated[str, doc("hash of what decides the answer, and the name of its file in `answers/`")]
+    file: Annotated[str, doc("hash over what decides the answer: the name of its file in `answers/`")]
     checksum: Annotated[
         str | None,
-        doc("that of the answer's file: cells of equal checksums were judged on the same answer; `null` if there is none"),
+        doc("checksum of the answer's file: cells with equal checksums were judged on the same answer; `null` without an answer"),
     ]
 
 
@@ -207,10 +239,10 @@ class Epoch:
 
     epoch: Annotated[int, doc("1, 2, ...")]
     loss: Annotated[float, doc("mean training loss of the epoch")]
-    learning_rate: Annotated[float, doc("at the end of the epoch")]
-    gradient_norm: Annotated[float, doc("before clipping, mean over the steps")]
-    validation_loss: Annotated[float | None, doc("where items were kept out")] = None
-    skipped_steps: Annotated[float | None, doc("steps without effect, where a scaled loss left any out")] = None
+    learning_rate: Annotated[float, doc("learning rate at the end of the epoch")]
+    gradient_norm: Annotated[float, doc("norm of the gradient before clipping, mean over the steps")]
+    validation_loss: Annotated[float | None, doc("mean loss on the items that were kept out; `null` if none were")] = None
+    skipped_steps: Annotated[float | None, doc("steps without effect because a scaled loss overflowed; `null` if none")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,23 +251,23 @@ class TrainingRow:
 
     n_items: Annotated[int, doc("items handed to the training")]
     n_train: Annotated[int, doc("items trained on")]
-    n_validation: Annotated[int, doc("items kept out, on which thresholds are chosen")]
+    n_validation: Annotated[int, doc("items kept out of the training, on which thresholds are chosen")]
     thresholds: Annotated[list[float], doc("decision threshold per class")]
-    seconds: Annotated[float, doc("duration")]
-    weights: Annotated[str, doc("identity of the weights that it started from")]
-    device: Annotated[str, doc("device")]
-    threads: Annotated[int, doc("CPU threads")]
+    seconds: Annotated[float, doc("duration of the training, in seconds")]
+    weights: Annotated[str, doc("identity of the weights that the training started from")]
+    device: Annotated[str, doc("device of the training")]
+    threads: Annotated[int, doc("CPU threads of the training")]
     precision: Annotated[str, doc("number format of the forward passes: `float32`, `bfloat16` or `float16`")]
-    micro_batch: Annotated[int, doc("most images that went through the network at once")]
-    peak_memory_bytes: Annotated[int | None, doc("most memory of the device in use; `null` on the CPU")]
-    timings: Annotated[dict[str, float], doc("seconds by what they went into (`evaluator/training/trained.py`)")]
-    notes: Annotated[list[str], doc("sentences on what did not go the usual way: memory that ran out, an interruption")]
-    history: Annotated[list[Epoch], doc("the epochs")]
+    micro_batch: Annotated[int, doc("largest number of images that went through the network at once")]
+    peak_memory_bytes: Annotated[int | None, doc("largest amount of the device's memory in use, in bytes; `null` on the CPU")]
+    timings: Annotated[dict[str, float], doc("seconds spent on each part of the training (`evaluator/training/trained.py`)")]
+    notes: Annotated[list[str], doc("unusual events in the training, one sentence each: memory ran out, an interruption")]
+    history: Annotated[list[Epoch], doc("one member per epoch")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataRow:
-    """The data of a cell."""
+    """The data that a cell was run on."""
 
     folder: Annotated[str, doc("name of the data folder")] = ""
     counts: Annotated[dict[str, int], doc("images per split")] = field(default_factory=dict)
@@ -245,31 +277,39 @@ class DataRow:
 
 @dataclass(frozen=True, kw_only=True)
 class IsolationRow:
-    """What held the submission."""
+    """How the submission was isolated and limited."""
 
     tier: Annotated[str, doc("isolation tier")]
-    guarded: Annotated[bool, doc("whether the end of every process of the submission can be vouched for")] = False
-    limited_by: Annotated[str, doc("what held memory and processes: `cgroup v1`, `cgroup v2` or `watch`")] = ""
+    guarded: Annotated[bool, doc("whether it is certain that every process of the submission ended")] = False
+    limited_by: Annotated[str, doc("what limited memory and number of processes: `cgroup v1`, `cgroup v2` or `watch`")] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionsRow:
-    """The predictions of a cell, in a file beside it."""
+    """Where the predictions of a cell are stored."""
 
     file: Annotated[str, doc("name of the `.npy` file in `cells/`: float16, a row per image in the order of file names")]
-    sha256: Annotated[str, doc("over the file's bytes")]
-    shape: Annotated[list[int], doc("images, classes")]
+    sha256: Annotated[str, doc("SHA-256 over the file's bytes")]
+    shape: Annotated[list[int], doc("numbers of images and classes")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellResult:
-    """A cell's typed outcome. Tracks add their own fields in a subclass.
+    """The result of a cell. A track adds its own fields in a subclass.
 
-    A cell that the evaluator itself failed at is of the same type, made by a track's ``broken``.
+    A cell that failed by a fault of the evaluator has a result of the same type, made by ``Track.broken``.
+
+    Attributes:
+        spec: what was run.
+        verdict, reason: how the cell ended.
+        fit_to_submit: whether the verdict is OK and every phase ended well.
+        metrics, fingerprint, predictions, training: the judging; None without a score.
+        answer: which answer was judged; ``phases``: how the submission ran.
+        data, isolation, versions, busy: the circumstances.
     """
 
     bulk: ClassVar[frozenset[str]] = frozenset({"spec"})
-    """Members that stand in the cell's own file, and not in the summary of a run."""
+    """Large members: they are stored in the cell's own file but left out of the summary of a run (``result.json``)."""
 
     spec: CellSpec
     verdict: Annotated[
@@ -277,26 +317,29 @@ class CellResult:
     ]
     reason: Annotated[str, doc("what happened, in words; empty for `OK`")] = ""
     fit_to_submit: Annotated[bool, doc("verdict `OK`, and every phase ended well")] = False
-    metrics: Annotated[dict[str, Any] | None, doc("figures by name; `null` without a score")] = None
-    fingerprint: Annotated[str | None, doc("hash over the probabilities; equal fingerprints are equal to the bit")] = None
-    predictions: Annotated[PredictionsRow | None, doc("the probabilities, kept; `null` without a score")] = None
-    training: Annotated[TrainingRow | None, doc("`null` where nothing was trained")] = None
+    metrics: Annotated[dict[str, Any] | None, doc("score of every metric, by name; `null` without a score")] = None
+    fingerprint: Annotated[
+        str | None,
+        doc("hash over the probabilities; equal only for equal probabilities, to the bit; `null` without a score"),
+    ] = None
+    predictions: Annotated[PredictionsRow | None, doc("where the probabilities are stored; `null` without a score")] = None
+    training: Annotated[TrainingRow | None, doc("how the pipeline was trained; `null` if nothing was trained")] = None
     answer: AnswerRef
-    phases: Annotated[list[PhaseRow], doc("those that were started")] = field(default_factory=list)
+    phases: Annotated[list[PhaseRow], doc("the phases that were started, in order")] = field(default_factory=list)
     data: DataRow = field(default_factory=DataRow)
     isolation: IsolationRow
-    versions: Annotated[dict[str, str], doc("what computed the figures: kit, Python, processor, libraries")] = field(
+    versions: Annotated[dict[str, str], doc("versions that computed the figures: kit, Python, processor, libraries")] = field(
         default_factory=dict
     )
-    busy: Annotated[str, doc("other load on the machine when the session began, in words; empty where there was none")] = ""
+    busy: Annotated[str, doc("other load on the machine when the submission started, in words; empty without other load")] = ""
 
     @property
     def scored(self) -> bool:
-        """Whether there are metrics: verdict OK, or a limit that was kept."""
+        """Whether the cell has metrics: verdict OK, or a time limit after which the answer was scored all the same."""
         return self.metrics is not None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able content of the cell's file."""
+        """The content of the cell's file, JSON-able."""
         rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "spec"}
         plain: dict[str, Any] = {name: msgspec.to_builtins(value, str_keys=True) for name, value in rest.items()}
         head = {"schema": SCHEMA, "cell": self.spec.digest(), "spec": self.spec.as_dict(), "scored": self.scored}
@@ -304,10 +347,11 @@ class CellResult:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], spec: CellSpec) -> Self:
-        """The inverse of ``as_dict``, of a content of this schema.
+        """The inverse of ``as_dict``, for a content of the current schema. ``spec``: the spec that ``content`` holds, read.
 
         Raises:
-            msgspec.ValidationError: a value is missing or of the wrong type; the message names the place.
+            msgspec.ValidationError: a value has the wrong type, or a part of it is missing; the message names the place.
+            TypeError: a member without a default is missing.
         """
         types = _types(cls)
         known = {f.name for f in fields(cls)} - {"spec"}
@@ -318,7 +362,7 @@ _TYPES: dict[type, dict[str, Any]] = {}
 
 
 def _types(cls: type) -> dict[str, Any]:
-    """The annotations of a class, resolved once."""
+    """The resolved annotations of a class; computed once per class."""
     if cls not in _TYPES:
         _TYPES[cls] = get_type_hints(cls, include_extras=True)
     return _TYPES[cls]

@@ -1,9 +1,15 @@
-"""What a track is: a small protocol. A track is one kind of competition; its cells are run in two halves.
+"""What a track is: the protocol ``Track``, and the types that its methods take and give.
 
-``obtain`` is the untrusted half: it runs a submission in a sandbox and gives an ``Answer``, which is stored and which another tool
-could have written. ``judge`` is the trusted half: it turns an answer into a ``CellResult`` and never sees the submission.
-Everything between the two (which cells are missing, workers side by side, storage, tables, comparisons) is shared and knows no
-track by name.
+A track is one kind of competition. A cell of it (one submission, task, seed and pipeline) is run in two halves:
+
+1. ``Track.plan`` checks what a person asked for (``Choices``) and names every cell: a ``Plan`` of ``CellSpec``.
+2. ``Track.obtain`` is the untrusted half. It runs a submission in a sandbox and gives an ``Answer``, which is stored. Another tool
+   could also write such an answer.
+3. ``Track.judge`` is the trusted half. It turns an answer into a ``CellResult`` and never sees the submission.
+4. ``Track.figures`` and the other methods under "tables" tell the shared code what of a result to show.
+
+Everything else (finding the missing cells, parallel workers, storage, tables, comparisons) is shared and knows no track by name.
+To write a track, subclass ``Track``, ``CellSpec``, ``Answer`` and ``CellResult``; only the abstract methods are required.
 """
 
 from __future__ import annotations
@@ -25,20 +31,21 @@ if TYPE_CHECKING:
     from evaluator.submission.source import Source
 
 Progress = Callable[[str, float], None]
-"""Called with what is done and the share of it, 0 to 1."""
+"""Called with a word for the work that is being done, and the share of it that is finished, 0 to 1."""
 Step = Callable[[str, int, int], None]
-"""Called with what is done, how far, and of how much."""
+"""Called with a word for the work that is being done, the number of finished units, and the number of all units."""
 
 
 @dataclass(frozen=True, eq=False)
 class CellInputs:
-    """What a spec's hashes stand for, on this machine.
+    """The files and objects behind a spec on this machine. A spec names them only by hashes.
 
     Attributes:
         path: of the submission.
-        data: what the track reads once and judges on; it travels to workers and nodes whole.
-        sandbox: where the submission runs; ``weights_dir``: what it is given as pretrained weights.
-        busy: other load on the machine, in words; empty where there is none.
+        data: the data sets as the track reads them (``Plan.data``). It is pickled and sent whole to worker processes and nodes, so
+            large arrays belong in memory-mapped files.
+        sandbox: where the submission runs; ``weights_dir``: folder of pretrained weights that it may read.
+        busy: other load on the machine, in words; empty without other load.
     """
 
     path: Path
@@ -50,7 +57,7 @@ class CellInputs:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A result, and the predictions that are stored beside it: float (images, classes), None where there are none."""
+    """A result, and the predictions to store beside it: probabilities, float (images, classes); None without predictions."""
 
     result: CellResult
     predictions: np.ndarray | None = None
@@ -58,11 +65,14 @@ class Judged:
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a track's own on the command line and in the file of a sweep.
+    """An option on the command line and in the TOML file of a sweep.
 
     Attributes:
-        kind: type of a value; ``many``: several may be given.
-        help: for ``--help``; ``metavar``, ``choices``: likewise.
+        kind: type of a value: ``str``, ``int``, ``float``, ``bool`` or ``Path``.
+        help: text for ``--help``.
+        many: whether the option takes several values; the value is then a tuple.
+        default: value if the option is not given.
+        metavar: name of the value in ``--help``; ``choices``: the allowed values, None for any.
     """
 
     kind: type
@@ -75,16 +85,19 @@ class Option:
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """What a person asked for, as far as no track is needed to understand it.
+    """What a person asked for, not yet checked by the track. ``Track.plan`` makes a ``Plan`` of it.
 
     Attributes:
-        profile: its name; ``pipelines``: names or files, empty for the profile's own.
-        seeds: numbers of the repetitions.
-        starting_weights: those that pipelines have here; None for the profile's.
-        score_splits: splits that are scored, each; empty for the round's.
-        data: folder of the splits; None for the profile's, below ``folder``, where the cache of decoded images lies, too.
-        weights_dir: pretrained weights for the submission.
-        options: the track's own, by name.
+        submissions: the submissions, read.
+        profile: name of the profile; ``pipelines``: names or files, empty for the profile's pipeline.
+        seeds: indices of the repetitions; ``root_seed``: the seed that every random draw is split from.
+        starting_weights: ``imagenet``, ``procedural`` or ``none`` for all pipelines; None for the profile's.
+        score_splits: the splits to score, each in cells of its own; empty for the round's.
+        tier: isolation tier; ``device``, ``threads``: where pipelines are trained, and with how many CPU threads.
+        data: folder of the splits; None for the profile's folder below ``folder``.
+        folder: folder of the data sets and of the cache of decoded images.
+        weights_dir: folder of pretrained weights that the submission may read.
+        options: values of ``Track.options``, by name, defaults filled in.
     """
 
     submissions: tuple[Source, ...]
@@ -105,7 +118,13 @@ class Choices:
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a plan. ``kind``: how it came into the plan (``public``, ``hidden``, ...); ``figures``: what it allows."""
+    """One task of a plan.
+
+    Attributes:
+        name: as ``CellSpec.task``.
+        kind: how it came into the plan. Tables know ``public`` (of the round), ``hidden`` (drawn) and ``grid`` (shown in maps).
+        figures: numbers to show beside the name, e.g. limits, by key of the summary.
+    """
 
     name: str
     kind: str
@@ -114,16 +133,18 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a track makes of a person's choices: data read, every cell named, nothing run.
+    """What is to be run: the data are read and every cell has a spec, but nothing was run yet.
 
     Attributes:
-        rules: the profile; ``tasks``: each once, in order; ``pipelines``: what judges, adapted to the profile.
-        fitted_from: by the name of a pipeline the name that was asked for, where it was adapted.
+        rules: the profile; ``tasks``: each once, in order of the tables; ``pipelines``: adapted to the profile.
+        fitted_from: for every adapted pipeline, by its name, the name of the pipeline that was asked for.
         cells: one spec per submission, condition, seed, task and pipeline, in this order.
-        data: by the split that is scored, what cells are run on.
-        items: by task, how many items a training has at most, beside those that it always has; for a forecast.
-        conditions: names and values of the choices that make tables of their own.
-        warnings: what a person should know before work starts; ``shown``: label and text of lines that describe the plan.
+        data: the data of cells (``CellInputs.data``), by the scored split.
+        digests: content hash per split, by the scored split.
+        items: by task, the largest number of items that a training can have; for a forecast.
+        conditions: the values of ``Track.conditions`` that are run, by name.
+        warnings: sentences to print before the run.
+        shown: lines that describe the plan before the run: label and text.
     """
 
     rules: Rules
@@ -141,7 +162,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a track's own in the table of a run: title, and the text for a task's row of the summary."""
+    """A column that a track adds to the table of a run.
+
+    Attributes:
+        title: heading of the column.
+        text: gives the text of a cell of the table, from a task's row of ``result.json`` (it holds ``run_figures``).
+    """
 
     title: str
     text: Callable[[Mapping[str, Any]], str]
@@ -149,11 +175,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Run:
-    """One cell, as far as a track's maps show it.
+    """One cell, with the values that ``Track.maps`` shows.
 
     Attributes:
-        submission: what it is called in the table; ``score``: higher is better, None where the cell failed.
-        figures: of ``Track.figures``.
+        submission: its name in the table.
+        score: higher is better; None if the cell failed.
+        figures: as ``Track.figures`` gives them.
     """
 
     submission: str
@@ -165,17 +192,18 @@ class Run:
 
 
 class Track(ABC):
-    """One kind of competition. ``docs/architecture.md`` names the files of the first one in the order of a cell.
+    """One kind of competition. ``docs/architecture.md`` names the files of the first track in the order of a cell.
 
     Attributes:
         name: of the track, as specs store it.
-        version: of its judging code; raised by hand when figures change.
-        task_word: what a person calls a task.
-        spec_rules: fields of a spec, beside the common ones, that must be equal in one table.
-        conditions: those whose values make tables of their own.
-        circumstances: fields that may differ within a table; the table says so.
-        options: on the command line, by name.
-        columns: its own in the table of a run.
+        version: of its judging code. Raise it by hand when the figures of a cell change; stored cells of the old version are then
+            run again.
+        task_word: what a person calls a task; the key of a task in tables and summaries.
+        spec_rules: the track's fields of a spec that must be equal in one table.
+        conditions: those of ``spec_rules`` whose values are run side by side, each in a table of its own. They are options, too.
+        circumstances: the track's fields of a spec that may differ within a table; the table then says so.
+        options: the track's options on the command line, by name.
+        columns: the columns that the track adds to the table of a run.
     """
 
     name: ClassVar[str]
@@ -187,51 +215,62 @@ class Track(ABC):
     options: ClassVar[Mapping[str, Option]] = {}
     columns: ClassVar[tuple[Column, ...]] = ()
     figure_members: ClassVar[frozenset[str]] = frozenset()
-    """Members of a stored cell that ``figures`` and ``whole`` need, beside those that every row needs."""
+    """Members of a stored cell that ``figures`` and ``whole`` read, in addition to ``ROW_READS``."""
     old_members: ClassVar[frozenset[str]] = frozenset()
-    """Members of a stored cell of an older schema that ``upgraded`` needs."""
+    """Members of a stored cell of an older schema that ``upgraded`` reads, in addition to ``schema`` and ``spec``."""
     old_folders: ClassVar[frozenset[str]] = frozenset()
-    """Folders of results in which older kits kept answers; nothing reads them any more."""
+    """Names of folders below ``results/`` in which older kits kept answers. They are listed and can be removed, but not read."""
 
-    # -- records
+    # -- records: from JSON to types
 
     @abstractmethod
     def spec(self, stored: Mapping[str, Any]) -> CellSpec:
-        """The spec that ``CellSpec.as_dict`` gave, with the profile, round and pipeline that are stored.
+        """Read what ``CellSpec.as_dict`` wrote. Profile, round and pipeline are the stored ones, not today's tables.
 
         Raises:
-            ConfigurationError: it is none of this track.
+            ConfigurationError: ``stored`` is not a spec of this track.
         """
 
     @abstractmethod
     def answer(self, stored: Mapping[str, Any]) -> Answer:
-        """The answer that ``Answer.as_dict`` gave. Raises as ``spec``."""
+        """Read what ``Answer.as_dict`` wrote.
+
+        Raises:
+            ConfigurationError: ``stored`` is not an answer of this track.
+        """
 
     @abstractmethod
     def result(self, stored: Mapping[str, Any]) -> CellResult:
-        """The result that ``CellResult.as_dict`` gave. Raises as ``spec``."""
+        """Read what ``CellResult.as_dict`` wrote.
+
+        Raises:
+            ConfigurationError: ``stored`` is not a result of this track.
+        """
 
     def upgraded(self, stored: dict[str, Any]) -> dict[str, Any]:
-        """A stored cell of an older schema in the form of today, whole or some of its members."""
+        """A stored cell of an older schema, converted to the current schema. ``stored`` may hold only some of its members."""
         return stored
 
-    # -- a cell
+    # -- running a cell
 
     @abstractmethod
     def plan(self, choices: Choices, step: Step) -> Plan:
-        """Check every choice, read (and where it is generated: make) the data, and name every cell.
+        """Check every choice, read the data (generated data are made if they are missing), and make the spec of every cell.
 
         Raises:
-            KitError: a choice, data or weights that are not there or make no sense.
+            KitError: a choice makes no sense, or data or weights are missing or wrong.
         """
 
     def tasks(self, options: Mapping[str, Any], profile: str) -> tuple[Task, ...]:
-        """The tasks that options name, without reading any data; none where that cannot be told."""
+        """The tasks that ``options`` (of ``Track.options``) name, without reading data; empty if the data must be known for it."""
         return ()
 
     @abstractmethod
     def obtain(self, spec: Any, inputs: CellInputs, progress: Progress) -> Answer:
-        """The untrusted half: run the submission. What its code does never raises."""
+        """The untrusted half: run the submission of ``inputs`` and return its answer.
+
+        A failure of the submission is an answer with a verdict; it never raises.
+        """
 
     @abstractmethod
     def judge(
@@ -244,116 +283,132 @@ class Track(ABC):
         checkpoint: Path | None = None,
         cache: dict[str, Any] | None = None,
     ) -> Judged:
-        """The trusted half. It sees neither the submission nor a sandbox.
+        """The trusted half: turn an answer into a result. It gets neither the submission nor a sandbox.
 
         Args:
             data: ``CellInputs.data``.
-            checkpoint: where a training keeps its state and goes on from.
-            cache: what the cell before left for this one, in the same process.
+            answer: of ``obtain``, or read from the store. It may not be ``scorable``; the result then has no metrics.
+            checkpoint: file in which a training keeps its state, and from which it resumes.
+            cache: a dict that stays the same for all cells of this process, e.g. to keep the last trained model. None: no cache.
 
         Raises:
-            DeviceError: the device failed; another process may still do it.
+            DeviceError: the device failed. The caller tries again in a new process.
         """
 
     @abstractmethod
     def broken(self, spec: Any, reason: str, trace: str) -> CellResult:
-        """The result of a cell that the evaluator itself failed at."""
+        """The result (``INFRASTRUCTURE``) of a cell that failed by a fault of the evaluator.
+
+        Args:
+            reason: what happened, in words; ``trace``: the evaluator's traceback.
+        """
 
     def places(self, data: Any) -> list[Path]:
-        """Files that a node of a cluster must see to work on ``data``."""
+        """The files that ``data`` (``CellInputs.data``) refers to. Every node of a cluster must be able to read them."""
         return []
 
-    # -- tables
+    # -- tables. ``cell``, ``spec`` and ``profile`` are JSON as stored (current schema), so that ten thousand cells are read quickly
 
     def figures(self, cell: Mapping[str, Any]) -> dict[str, Any]:
-        """What of a stored result stands in the index and in tables, beside the common fields."""
+        """The track's values of a stored cell for the index and for tables, JSON-able, by name."""
         return {}
 
     def spec_trains(self, spec: Mapping[str, Any]) -> bool:
-        """Whether a pipeline judges the cell of that stored spec."""
+        """``CellSpec.trains`` of a stored spec. Only cells that train are compared across pipelines and submissions."""
         return True
 
     def whole(self, cell: Mapping[str, Any]) -> bool:
-        """Whether a stored result is that of everything there is to have, whatever its task: the end of the gap."""
+        """Whether the submission of a stored cell got everything that it could get, whatever its task.
+
+        Such cells mark the upper end of the gap between the reference and the best possible score.
+        """
         return False
 
     def shared_profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of a stored profile that must be equal in one table."""
+        """The fields of a profile that must be equal in one table."""
         return dict(profile)
 
     def task_name(self, text: str) -> str:
-        """The name of a task that a person wrote.
+        """The name of a task in its usual spelling, from what a person wrote.
 
         Raises:
-            ConfigurationError: no task has such a name.
+            ConfigurationError: ``text`` cannot be the name of a task.
         """
         return text
 
     def task_order(self, name: str) -> Any:
-        """What tasks are sorted by, from a task's name."""
+        """The sort key of a task."""
         return name
 
     def task_figures(self, profile: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """What a task allows under a stored profile."""
+        """Numbers of a task under a profile, e.g. its limits, by key of a report."""
         return {}
 
     def task_title(self, figures: Mapping[str, Any]) -> str:
-        """The figures of ``task_figures`` in words, for the title of a table; empty where there are none."""
+        """The numbers of ``task_figures`` in words, for the title of a table; may be empty."""
         return ""
 
     def public_tasks(self, profile: Mapping[str, Any]) -> set[str]:
-        """Names of the tasks that a round makes public."""
+        """Names of the public tasks of the round."""
         return set()
 
     def curves(self, tasks: Sequence[str]) -> list[tuple[str, tuple[str, ...], list[float]]]:
-        """Curves that tasks form along what they cost: label, tasks, and their places on that axis."""
+        """Groups of tasks along one axis of cost; a report gives the area under the score along each.
+
+        Returns:
+            (label, tasks, cost of each task), one per curve.
+        """
         return []
 
     def heading(self, condition: Mapping[str, Any]) -> str:
-        """The track's own part of a condition in words, for the heading of a table; empty where it has none."""
+        """The values of ``Track.conditions`` in words, for the heading of a table; may be empty."""
         return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in condition.items())
 
     def maps(
         self, profile: Mapping[str, Any], runs: Sequence[Run], tasks: Sequence[Task] | None, names: Sequence[str], **how: Any
     ) -> list[dict[str, Any]]:
-        """Further tables of a set of cells that this track shows, JSON-able.
+        """Further tables of a set of cells, each a JSON-able dict (a "map", e.g. scores over a grid of tasks).
+
+        ``map_blocks`` and ``show_map`` show a map.
 
         Args:
-            profile: as stored; ``tasks``: those that were asked for, None where cells were found stored.
+            runs: the cells.
+            tasks: the tasks that were asked for; None if the cells are whatever was stored.
             names: of the submissions, in order.
-            how: ``metric``, ``seeds`` (None: as many as a place has), ``reference`` and ``level`` of intervals.
+            how: keywords ``metric`` (of the scores), ``seeds`` (how many a task should have; None: as many as any has),
+                ``reference`` (a submission that the others are compared with, or None) and ``level`` (of intervals).
         """
         return []
 
     def map_blocks(self, found: Mapping[str, Any]) -> Iterable[Block]:
-        """A map as plain tables."""
+        """A map of ``maps`` as plain tables."""
         return ()
 
     def show_map(self, console: Console, found: Mapping[str, Any], title: str = "") -> None:
-        """A map in the terminal: its plain tables, where the track shows nothing better."""
+        """Print a map of ``maps``; by default as its plain tables."""
         console.print(title, *self.map_blocks(found))
 
     def run_figures(self, results: Sequence[CellResult]) -> dict[str, Any]:
-        """What a task's row of a run's summary holds beside the common figures. ``results``: one per seed."""
+        """The track's values in a task's row of ``result.json``, by name. ``results``: of the task, one per seed."""
         return {}
 
     def notes(self, cells: Sequence[Mapping[str, Any]]) -> list[str]:
-        """How the answers of a run came about, a sentence each. ``cells``: as a run's summary holds them."""
+        """Sentences below the table of a run, on how its answers were obtained. ``cells``: those of ``result.json``."""
         return []
 
     def tables(self, results: Sequence[CellResult], data: Any) -> Mapping[str, tuple[Sequence[str], Iterable[Sequence[Any]]]]:
-        """Tables of a run as CSV files, by the file's name: header and rows."""
+        """Tables to write as CSV files into the folder of a run: by file name, the header and the rows."""
         return {}
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """The tracks that a reader of stored results knows, by name."""
+    """The tracks that a reader of stored results knows. ``known``: by name."""
 
     known: Mapping[str, Track]
 
     def of(self, spec: Mapping[str, Any]) -> Track | None:
-        """The track of a stored spec; None where nobody here knows it."""
+        """The track of a stored spec; None if it is unknown."""
         return self.known.get(str(spec.get("track")))
 
     def __iter__(self) -> Iterator[Track]:
@@ -361,7 +416,7 @@ class Tracks:
 
 
 def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a stored cell (of today's schema) stands in the index and in tables; JSON-able."""
+    """The row of a stored cell (current schema) in the index and in tables; JSON-able."""
     spec, training = cell["spec"], cell["training"] or {}
     kept = ("track", "submission", "submission_digest", "task", "seed", "score_split", "device", "threads", "tier")
     return {name: spec[name] for name in kept} | {
@@ -384,15 +439,16 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 ROW_READS = frozenset({"cell", "spec", "verdict", "reason", "scored", "metrics", "answer", "phases", "training", "versions"})
-"""Members of a stored cell that ``row_of`` needs, beside those of the track's ``figures``."""
+"""Members of a stored cell that ``row_of`` reads, in addition to those of ``Track.figure_members``."""
 
 DECIDING_VERSIONS = ("python", "numpy", "scipy", "scikit-learn", "pillow", "torch", "torchvision", "timm")
 
 
 def computed_by(versions: Mapping[str, str]) -> dict[str, str]:
-    """Of the stored versions those that may change a figure: libraries, and Python by its minor version.
+    """The stored versions that may change a figure: libraries, and Python by its minor version (``3.13``).
 
-    The processor is not among them: it is stored, and a table says where several computed it.
+    Cells that differ in them are not reused and not shown in one table. The processor is not among them: a table only says that its
+    cells were computed on several.
     """
     found = {name: versions[name] for name in DECIDING_VERSIONS if versions.get(name)}
     if "python" in found:
@@ -407,12 +463,12 @@ def _numbers(metrics: Mapping[str, Any] | None) -> dict[str, float] | None:
 
 
 def unlike(names: Sequence[str], digests: Sequence[str]) -> tuple[str, ...]:
-    """Names that tell things apart: where two are alike, with the start of their digest."""
+    """``names`` made distinct: a name that occurs more than once gets the start of its digest."""
     return tuple(f"{n} ({d[:8]})" if list(names).count(n) > 1 else n for n, d in zip(names, digests, strict=True))
 
 
 def in_order(cells: Iterable[CellSpec], pipelines: Sequence[str]) -> tuple[CellSpec, ...]:
-    """Cells as a runner wants them: seed by seed, those of one answer one after the other, then by pipeline."""
+    """Cells in the order in which a runner takes them: by seed, then by answer, then by pipeline. ``pipelines``: names in order."""
     listed = list(cells)
     place: dict[str, int] = {}
     for spec in listed:

@@ -73,7 +73,7 @@ def _show(args: argparse.Namespace) -> int:
     if cell is None:
         raise ConfigurationError(f"{path} {why}")
     track = TRACKS.of(cell["spec"])
-    assert track is not None  # the reader has told
+    assert track is not None  # read_cells gives cells of known tracks only
     show_cell(Console(), cell, track)
     return 0
 

@@ -1,8 +1,9 @@
-"""The form of a stored cell or answer: its checksum stands at its end and fits the file's own text.
+"""The text format of stored cells and answers: JSON with one member per line, and a checksum as the last member.
 
-A checksum is taken over a content as JSON with sorted keys and without spaces. The file is that text, a member a line, so that
-only the members that a table needs are parsed; the large ones (lists of items, histories) are hashed and not parsed. A file with
-other white space, of an older kit or an editor, is as good: it has the same checksum, which takes ten times as long to compare.
+The checksum is SHA-256 over the other members as JSON with sorted keys and without spaces. The file is exactly that text, with a
+line break after each member. So a reader hashes the whole file and parses only the members that a table needs: lists of items and
+histories are hashed but not parsed. A file with other white space (of an older kit, or of an editor) is valid too, but takes about
+ten times as long to verify.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _END = re.compile(rb',\n"checksum":"([0-9a-f]{64})"\n}\n\Z')
 
 
 def checksum(content: dict[str, Any]) -> str:
-    """SHA-256 over a content as JSON with sorted keys and without spaces.
+    """SHA-256 over ``content`` as JSON with sorted keys and without spaces, in hex.
 
     Raises:
         ValueError: a number that JSON does not have (NaN, infinity).
@@ -26,7 +27,7 @@ def checksum(content: dict[str, Any]) -> str:
 
 
 def sealed(content: dict[str, Any]) -> str:
-    """The text of a file that holds ``content``, whose keys are texts, and its checksum.
+    """The text of a file: the members of ``content`` (its keys are strings) and their checksum.
 
     Raises:
         ValueError: as ``checksum``.
@@ -37,9 +38,9 @@ def sealed(content: dict[str, Any]) -> str:
 
 
 def members(raw: bytes) -> dict[str, bytes] | None:
-    """Every member of a file of this form as JSON, by name, the checksum too, which fits the others.
+    """The members of a file in this format, by name, each as JSON text. ``checksum`` is among them and was verified.
 
-    None where the file has another form, or was changed: only parsing it tells which.
+    None if the file has another format or was changed; the caller has to parse it to learn which.
     """
     end = _END.search(raw, max(0, len(raw) - 90))
     if end is None or not raw.startswith(b"{\n"):
@@ -49,7 +50,7 @@ def members(raw: bytes) -> dict[str, bytes] | None:
         return None
     found = [_MEMBER.fullmatch(line) for line in (body + b",").split(b"\n")]
     names = [match[1].decode() for match in found if match is not None]
-    # A line that was broken in two leaves a name out of its order, or a line that is no member.
+    # If a line was broken in two, a name is out of order or a line is not a member.
     if len(names) < len(found) or names != sorted(set(names)):
         return None
     return {match[1].decode(): match[2] for match in found if match is not None} | {"checksum": b'"' + end[1] + b'"'}

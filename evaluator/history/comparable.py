@@ -1,7 +1,7 @@
 """Stored cells of several submissions that may be compared: the same pipelines, tasks, seeds, data and rules.
 
-Everything else is left out, and said. A table over submissions that were judged by different measures would look the same and mean
-nothing.
+All other cells are left out, and the reason is reported: a table of submissions that were judged under different conditions would
+look the same and mean nothing.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from evaluator.scoring.agreement import FEWEST
 from evaluator.track import Track, Tracks, computed_by
 
 RULES = ("track", "version", "root_seed", "score_split")
-"""Fields of a spec that must be equal, beside the track's own, profile, data and kind of device."""
+"""Fields of a spec that must be equal in compared cells. The track's own rules, profile, data and kind of device must be, too."""
 READ = ("spec", "scored", "metrics", "answer", "versions")
-"""What is read of a cell."""
+"""Members of a cell that are read."""
 
 Place = tuple[str, str, int]
 """Pipeline (as JSON), task, seed."""
 Grid = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]
 """Pipelines, tasks, seeds: every combination of them."""
 MANY = 3
-"""Submissions that are named one by one where cells of theirs are left out for the same reason; more are counted."""
+"""Up to this number of submissions, each is named when its cells are left out; if there are more, they are only counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,8 @@ class Gathered:
 
     Attributes:
         scores: float64 (pipelines, submissions, seeds), the primary metric's mean over the tasks.
-        rules: what is the same for all of them, by name.
-        left_out: what is there and was not used, and why; a line each.
+        rules: what is equal in all cells, by name.
+        left_out: stored cells that were not used, with the reason, one line each.
     """
 
     pipelines: tuple[str, ...]
@@ -70,7 +70,7 @@ class _Entry:
         return [place for place in itertools.product(*grid) if place not in self.cells]
 
     def split_answers(self, grid: Grid) -> list[tuple[str, int]]:
-        """Pairs and seeds at which the pipelines were not judged on one and the same answer."""
+        """Tasks and seeds at which the pipelines were judged on different answers."""
         pipelines, tasks, seeds = grid
         found = []
         for task, seed in itertools.product(tasks, seeds):
@@ -79,7 +79,7 @@ class _Entry:
         return found
 
     def grids(self) -> Iterator[Grid]:
-        """Complete grids of two pipelines or more that this submission holds, the widest of every set of pipelines."""
+        """Complete grids of two or more pipelines among this submission's cells: the widest grid for every set of pipelines."""
         at: dict[tuple[str, int], set[str]] = {}
         for pipeline, task, seed in self.cells:
             at.setdefault((task, seed), set()).add(pipeline)
@@ -94,14 +94,14 @@ class _Entry:
 def gather(root: Path, tracks: Tracks, profile: str | None = None) -> Gathered:
     """The largest comparable grid of the cells stored below ``root``.
 
-    The rules and the grid are chosen for which at least three submissions are complete, or as many as there are; of several such
-    the one with the most cells.
+    First choice are rules and a grid of which at least ``FEWEST`` submissions have every cell, or else as many submissions as
+    possible. Among equal choices the grid with the most cells is taken.
 
     Args:
         profile: only cells of this profile.
 
     Raises:
-        ConfigurationError: there is no folder of results, or no submission that two pipelines have judged.
+        ConfigurationError: ``root`` is not a folder of results, or no submission has cells of two pipelines.
     """
     left_out: list[str] = []
     found = _read(root, tracks, profile, left_out)
@@ -114,7 +114,7 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None) -> Gathered:
     if not choices:
         said = "".join(f"\n  {line}" for line in left_out)
         raise ConfigurationError(
-            f"{root} holds no submission that two pipelines or more have judged on the same answers; run "
+            f"{root}: no submission was judged by two or more pipelines on the same answers; rank agreement needs that. Run "
             f"`python local_evaluation.py --panel` with every submission first{said}"
         )
     *_, rules, grid = max(choices)
@@ -134,7 +134,7 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None) -> Gathered:
 
 
 def _read(root: Path, tracks: Tracks, profile: str | None, left_out: list[str]) -> dict[str, list[_Entry]]:
-    """Scored cells by rules (as JSON) and submission; what cannot be used is added to ``left_out``."""
+    """Scored cells by rules (as JSON text) and submission; for cells that cannot be used a line is added to ``left_out``."""
     found: dict[str, dict[tuple[str, str], _Entry]] = {}
     unscored: Counter[str] = Counter()
     for path, cell, why in read_cells(root, tracks, READ):
@@ -146,7 +146,7 @@ def _read(root: Path, tracks: Tracks, profile: str | None, left_out: list[str]) 
             continue
         source = (spec["submission"], spec["submission_digest"])
         track = tracks.of(spec)
-        assert track is not None  # the reader has told
+        assert track is not None  # read_cells gives cells of known tracks only
         if not cell["scored"] or not track.spec_trains(spec):
             unscored[f"{source[0]} ({source[1][:8]})"] += 1
             continue
@@ -158,19 +158,19 @@ def _read(root: Path, tracks: Tracks, profile: str | None, left_out: list[str]) 
 
 
 def rules_of(track: Track, cell: dict[str, Any]) -> str:
-    """What must be equal in two cells that are compared, but for their pipelines; as JSON."""
+    """What must be equal in two compared cells, apart from their pipelines; as JSON text."""
     return json.dumps(shared_rules(track, cell["spec"], cell["versions"] or {}), sort_keys=True)
 
 
 def shared_rules(track: Track, spec: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
-    """As ``rules_of``, not as JSON yet. ``versions``: those that must be equal, too."""
+    """The same as a dict. ``versions``: library versions that must be equal, too; an empty dict ignores them."""
     rules = {name: spec[name] for name in (*RULES, *track.spec_rules)}
     rules |= {"profile": track.shared_profile(spec["profile"]), "data": spec["data"]}
     return rules | {"device": spec["device"].partition(":")[0], "versions": computed_by(versions)}
 
 
 def _whole(entries: list[_Entry], grid: Grid) -> list[_Entry]:
-    """The submissions that hold the whole grid, one of every content."""
+    """The submissions that have every cell of the grid; of submissions with the same files only the first."""
     whole: dict[str, _Entry] = {}
     for entry in sorted(entries, key=lambda e: (e.name, e.digest)):
         if not entry.lacks(grid) and not entry.split_answers(grid):
@@ -179,18 +179,18 @@ def _whole(entries: list[_Entry], grid: Grid) -> list[_Entry]:
 
 
 def unused_lines(why: str, of: list[tuple[str, int]]) -> list[str]:
-    """A line per submission, or one for all of them where they are many: what matters must not drown."""
+    """One line per submission; a single line for more than ``MANY`` submissions, so that other lines are not lost among them."""
     if len(of) > MANY:
         return [f"{len(of)} submissions: {sum(n for _, n in of):,} {why}"]
     return [f"{label}: {n} {why}" for label, n in of]
 
 
 def _shortcoming(entry: _Entry, grid: Grid, whole: list[_Entry]) -> str:
-    """Why a submission under the same rules is not among those that are compared."""
+    """Why a submission with cells under the same rules is not compared."""
     if lacking := entry.lacks(grid):
         pipeline, task, seed = lacking[0]
         n = len(list(itertools.product(*grid)))
-        return f"{len(lacking)} of {n} cells are not there or not scored, e.g. {_name(pipeline)} at {task}, seed {seed}"
+        return f"{len(lacking)} of {n} cells are missing or not scored, e.g. {_name(pipeline)} at {task}, seed {seed}"
     if split := entry.split_answers(grid):
         task, seed = split[0]
         return f"the pipelines were judged on different answers at {task}, seed {seed}; run it with --panel again"
@@ -198,7 +198,7 @@ def _shortcoming(entry: _Entry, grid: Grid, whole: list[_Entry]) -> str:
 
 
 def difference(rules: str, chosen: str) -> str:
-    """In which rules of ``rules_of`` cells differ from those that were chosen, in words."""
+    """How ``rules`` differ from the ``chosen`` rules, in words; both as ``rules_of`` gives them."""
     here, there = json.loads(rules), json.loads(chosen)
     parts = []
     for name in here:
@@ -244,7 +244,7 @@ def _scores(entries: list[_Entry], grid: Grid, rules: dict[str, Any], left_out: 
 
 
 def unlike(names: list[str], digests: list[str] | None = None) -> tuple[str, ...]:
-    """Names that tell things apart: where two are alike, with the start of a digest or with a number."""
+    """``names`` made distinct: a name that occurs more than once gets the start of its digest, or a number."""
     found = []
     for i, name in enumerate(names):
         mark = digests[i][:8] if digests else str(names[: i + 1].count(name))

@@ -15,16 +15,16 @@ from evaluator.track import ROW_READS, Track, Tracks, computed_by, row_of
 
 ENDINGS = (".csv", ".parquet")
 SPEC = ("root_seed", "weights", "worker_threads", "version")
-"""Fields of a spec that stand in the table beside those of a row of the index."""
+"""Fields of a spec that the table has in addition to those of an index row."""
 
 
 def rows(root: Path, tracks: Tracks) -> tuple[list[dict[str, Any]], list[str]]:
-    """Every stored cell as a flat row, and the files that hold none, a line each.
+    """Every stored cell as a flat row, and one line for every file that is not a readable cell.
 
-    Metrics that are tables of their own (F1 by class) have a column for each of their members.
+    A metric with several values (F1 per class) gets a column for each value.
 
     Raises:
-        ConfigurationError: there is no such folder of results.
+        ConfigurationError: ``root`` is not a folder of results.
     """
     reads = {*ROW_READS, "fit_to_submit", "fingerprint", "isolation", "busy", *(name for t in tracks for name in t.figure_members)}
     found, damaged = [], []
@@ -33,7 +33,7 @@ def rows(root: Path, tracks: Tracks) -> tuple[list[dict[str, Any]], list[str]]:
             damaged.append(f"{path.name} {why}")
             continue
         track = tracks.of(cell["spec"])
-        assert track is not None  # the reader has told
+        assert track is not None  # read_cells gives cells of known tracks only
         found.append(_row(track, cell))
     return found, damaged
 
@@ -57,13 +57,18 @@ def _row(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_table(path: Path, table: Iterable[Mapping[str, Any]]) -> int:
-    """Write rows as CSV or Parquet, by the ending of the name; the number of rows. Missing values are empty, or null.
+    """Write rows as CSV or Parquet, depending on the ending of the file's name. Missing values are empty (CSV) or null (Parquet).
+
+    Returns:
+        The number of rows.
 
     Raises:
-        ConfigurationError: another ending, Parquet without pyarrow, or a file that cannot be written.
+        ConfigurationError: the name has another ending, pyarrow is not installed, or the file cannot be written.
     """
     if path.suffix not in ENDINGS:
-        raise ConfigurationError(f"{path}: the table is written as {' or '.join(ENDINGS)}; name a file that ends so")
+        raise ConfigurationError(
+            f"{path}: the name ends in {path.suffix or 'nothing'}; a table is written as {' or '.join(ENDINGS)}. Name another file"
+        )
     listed = list(table)
     names = list(dict.fromkeys(name for row in listed for name in row))
     content = _parquet(names, listed) if path.suffix == ".parquet" else _csv(names, listed)
@@ -88,7 +93,7 @@ def _parquet(names: list[str], listed: list[Mapping[str, Any]]) -> bytes:
         import pyarrow.parquet
     except ImportError:
         raise ConfigurationError(
-            "a .parquet table needs pyarrow, which is not installed; pip install -r requirements-tables.txt, or write .csv"
+            "a .parquet table needs pyarrow, which is not installed; run `pip install -r requirements-tables.txt`, or write .csv"
         ) from None
     sink = io.BytesIO()
     columns = {name: [row.get(name) for row in listed] for name in names}

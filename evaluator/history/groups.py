@@ -1,8 +1,8 @@
-"""Stored cells sorted into conditions: the cells of one condition may stand in one table, those of two never.
+"""Stored cells sorted into conditions. Cells of one condition may be shown in one table; cells of different conditions may not.
 
 A condition is a track with its own choices, a profile, a pipeline and a scored split, under one set of rules: version of the
-judging code, versions of the libraries, root seed, data, limits. Where one of them was stored under several sets of rules, the set
-with the most scored cells is taken, and the rest is named.
+judging code, versions of the libraries, root seed, data, limits. If cells of a condition were stored under several sets of rules,
+the set with the most scored cells is used; the other cells are left out, with the reason.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from evaluator.track import Track, Tracks, computed_by
 from evaluator.training.pipeline import is_proxy
 
 CIRCUMSTANCES = ("tier", "threads", "worker_threads")
-"""Fields of a spec that may differ within a condition, beside the track's own; where one cell is there under two of them, one is
-taken."""
+"""Fields of a spec that may differ within a condition, in addition to the track's own. If a cell is stored under two of their
+values, one of the two is used."""
 READ = ("cell", "spec", "verdict", "reason", "scored", "metrics", "answer", "data", "versions")
-"""What is read of a cell, beside the members that its track needs."""
+"""Members of a cell that are read, in addition to those that its track needs."""
 
 Place = tuple[str, str, int]
 """Strategy, task, seed."""
@@ -35,7 +35,7 @@ Place = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which cells are asked for; None takes all. ``condition``: the track's own choices, by name."""
+    """Which cells are asked for; None allows every value. ``condition``: values of the track's own choices, by name."""
 
     profile: str | None = None
     pipeline: str | None = None
@@ -56,18 +56,18 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """The cells that may stand in one table.
+    """The cells that may be shown in one table.
 
     Attributes:
-        track: whose cells they are.
-        rules: what all of them share, without the pipeline.
+        track: the track of the cells.
+        rules: what is equal in all cells, apart from the pipeline.
         pipeline: its fields, as stored; ``weights``: identity of its starting weights.
-        strategies: names that tell them apart, sorted; ``digests``: of their files, by that name.
+        strategies: distinct names, sorted; ``digests``: hash over the files of a strategy, by its name.
         tasks: in the track's order; ``seeds``: sorted.
-        cells: by strategy, task and seed; scored or failed. A place that was never run is not there.
-        left_out: what is stored for this condition and was not taken, a line each.
-        notes: on what differs within it.
-        shown: whether its pipeline was asked for; a proxy is held against the others, too.
+        cells: by strategy, task and seed; scored or failed. Cells that were never run are missing.
+        left_out: stored cells of this condition that were not used, with the reason, one line each.
+        notes: what differs between the cells, one sentence each.
+        shown: whether its pipeline was asked for. Conditions of other pipelines are read so that a proxy can be compared with them.
     """
 
     track: Track
@@ -85,21 +85,21 @@ class Condition:
 
     @property
     def proxy(self) -> bool:
-        """Whether its pipeline is a cheap stand-in for a full training."""
+        """Whether its pipeline is a proxy: a cheap substitute for a full training."""
         return is_proxy(self.pipeline)
 
     @property
     def condition(self) -> dict[str, Any]:
-        """The track's own choices that it is of."""
+        """The values of the track's own choices, by name."""
         return {name: self.rules[name] for name in self.track.conditions}
 
     @property
     def metric(self) -> str:
-        """The metric that ranks in its round."""
+        """The primary metric of its round."""
         return self.rules["profile"]["round"]["primary_metric"]
 
     def value(self, place: Place, metric: str) -> float:
-        """The score of a cell, higher is better (of the Hamming loss: 1 minus it); NaN where it failed or was not run."""
+        """The score of a cell, higher is better (1 minus the Hamming loss); NaN if the cell failed or was not run."""
         cell = self.cells.get(place)
         if cell is None or not cell["scored"]:
             return float("nan")
@@ -107,15 +107,15 @@ class Condition:
         return 1 - found if metric == "hamming_loss" else found
 
     def scores(self, metric: str) -> Scores:
-        """All of them, NaN where a cell failed or was not run."""
+        """The scores of all cells; NaN where a cell failed or was not run."""
         values = [[[self.value((s, t, n), metric) for n in self.seeds] for t in self.tasks] for s in self.strategies]
         return Scores(self.strategies, self.tasks, self.seeds, np.array(values))
 
     def whole(self, strategy: str, metric: str) -> np.ndarray | None:
-        """Scores (seeds,) of a strategy that had everything there is to have, NaN where it never did; None where it never did at
-        all.
+        """Scores (seeds,) of the cells in which a strategy got everything it could get (``Track.whole``).
 
-        The task is of no consequence then: the same items are learnt from.
+        NaN for a seed without such a cell; None if no seed has one. The task of such a cell does not matter: all of them train on
+        the same items.
         """
         found = np.full(len(self.seeds), np.nan)
         for (name, task, seed), cell in sorted(self.cells.items(), key=lambda item: item[0]):
@@ -127,15 +127,15 @@ class Condition:
 def conditions(
     root: Path, tracks: Tracks, wanted: Wanted = Wanted(), mixed_versions: bool = False
 ) -> tuple[list[Condition], list[str]]:
-    """Every condition that is stored below ``root`` and asked for, sorted, and what belongs to none, a line each.
+    """The stored conditions below ``root`` that ``wanted`` asks for, sorted; and one line for every file or cell that is not used.
 
-    Those of other pipelines than the one asked for come too, marked as not to be shown.
+    Conditions of other pipelines are returned, too, with ``shown`` False.
 
     Args:
-        mixed_versions: cells that other versions of Python or of the libraries computed may stand in one table, which says so.
+        mixed_versions: allow cells of different versions of Python or of the libraries in one condition; its notes then say so.
 
     Raises:
-        ConfigurationError: there is no folder of results, or no cell that is asked for.
+        ConfigurationError: ``root`` is not a folder of results, or no stored cell is asked for.
     """
     damaged: list[str] = []
     reads = {*READ, *(name for track in tracks for name in track.figure_members)}
@@ -151,24 +151,24 @@ def conditions(
     left_out = damaged + left_out
     if not any(condition.shown for condition in found):
         said = "".join(f"\n  {line}" for line in left_out)
-        raise ConfigurationError(f"{root} holds no cell of {wanted}; run submissions first, or ask for what is there{said}")
+        raise ConfigurationError(f"{root} holds no cell of {wanted}; run submissions first, or leave options out{said}")
     return found, left_out
 
 
 def sort_cells(
     cells: Iterable[dict[str, Any]], tracks: Tracks, wanted: Wanted = Wanted(), mixed_versions: bool = False
 ) -> tuple[list[Condition], list[str]]:
-    """``conditions`` of cells that were read already; of each it takes the fields of ``READ`` and those that its track needs."""
+    """The same as ``conditions``, for cells in memory. Each has the members of ``READ`` and those that its track needs."""
     left_out: list[str] = []
     found: dict[tuple, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     others: Counter[str] = Counter()
     for cell in cells:
         spec = cell["spec"]
         track = tracks.of(spec)
-        assert track is not None  # the reader has told
+        assert track is not None  # read_cells gives cells of known tracks only
         if not track.spec_trains(spec):
             left_out.append(
-                f"{cell['cell']}.json scores the participant's own predictions, no training ({spec['profile']['name']})"
+                f"{cell['cell']}.json scores the participant's own predictions, not a training ({spec['profile']['name']})"
             )
             continue
         own = {name: spec[name] for name in track.conditions}
@@ -182,7 +182,7 @@ def sort_cells(
             ]
             others[", ".join([key[1], *said])] += 1
         if wanted.matches(spec):
-            # What a track keeps of every item, and histories, are most of a cell, and there may be ten thousand.
+            # Lists of items and histories are most of a cell; ten thousand cells are not kept in memory with them.
             names = {*READ, *track.figure_members}
             found[key][_shared(track, cell, mixed_versions)].append({name: cell.get(name) for name in names})
     left_out += [f"{n} cells were not asked for: {label}" for label, n in sorted(others.items())]
@@ -191,13 +191,13 @@ def sort_cells(
 
 
 def matching(first: Condition, second: Condition) -> bool:
-    """Whether two conditions differ in their pipelines alone, so that their orders of strategies may be held against each other."""
+    """Whether two conditions differ only in their pipelines, so that their rankings of the strategies may be compared."""
     return first.rules == second.rules and first.pipeline != second.pipeline
 
 
 def over(condition: Condition, strategies: Sequence[str], tasks: Sequence[str]) -> tuple[str, ...]:
-    """The tasks that a mean over tasks is taken of: those that all strategies were run on. Where there is none such, the set that
-    covers the most cells; a strategy that lacks one of them then has no mean."""
+    """The tasks that a mean over tasks is taken over: those that every strategy was run on. If there is no such task, the set of
+    tasks that covers the most cells; a strategy that lacks one of these tasks then has no mean."""
     held = {s: frozenset(t for t in tasks if any((s, t, n) in condition.cells for n in condition.seeds)) for s in strategies}
     choices = {frozenset.intersection(*held.values()), *held.values()} - {frozenset()}
     if not choices:
@@ -212,7 +212,7 @@ def over(condition: Condition, strategies: Sequence[str], tasks: Sequence[str]) 
 
 
 def _shared(track: Track, cell: dict[str, Any], mixed_versions: bool) -> str:
-    """What all cells of a table share, as JSON; the rules, and the pipeline beside them."""
+    """What is equal in all cells of a table, as JSON text: rules, pipeline and its weights."""
     spec = cell["spec"]
     rules = shared_rules(track, spec, {} if mixed_versions else cell["versions"] or {})
     return json.dumps([rules, spec["pipeline"], spec["weights"]], sort_keys=True)
@@ -239,14 +239,14 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
     common = Counter(of(cell) for cell in cells)
     places: dict[Place, dict[str, Any]] = {}
     doubles = 0
-    # The best is laid down last: scored, under the most common circumstances.
+    # A later cell replaces an earlier cell of its place, so the preferred cell comes last: scored, under common circumstances.
     for cell in sorted(cells, key=lambda c: (c["scored"], common[of(c)], c["cell"])):
         spec = cell["spec"]
         place = (names[spec["submission"], spec["submission_digest"]], spec["task"], spec["seed"])
         doubles += place in places
         places[place] = cell
     if doubles:
-        left_out.append(f"{doubles} cells that are there again under other circumstances ({', '.join(circumstances)})")
+        left_out.append(f"{doubles} cells that were stored twice, under different circumstances ({', '.join(circumstances)})")
     return Condition(
         track=track,
         rules=rules,
@@ -264,7 +264,7 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
 
 
 def _mixed(cells: Sequence[dict[str, Any]], circumstances: Sequence[str]) -> list[str]:
-    """What differs within a table, a sentence each."""
+    """What differs between the cells of a table, one sentence each."""
     values = {name: [str(cell["spec"].get(name) or "") for cell in cells] for name in circumstances}
     versions = [cell["versions"] or {} for cell in cells]
     values["processor"] = [found.get("processor", "") for found in versions]

@@ -1,8 +1,8 @@
-"""Stored cells and answers in short, a row per file, so that ten thousand of them are listed in a moment.
+"""The index: a short row for every stored cell and answer, so that ten thousand of them are listed in a few seconds.
 
-The rows are kept in ``<results>/index.json`` beside size, time and inode of the file that each was read from. The files stay the
-truth: a row counts only for the very file that it was read from, every other file is read and checked anew, and the index may be
-removed at any time. It carries a checksum as they do: a changed row would be a wrong figure in a table.
+The rows are kept in ``<results>/index.json``, each with size, time and inode of the file that it was read from. The cells and
+answers themselves decide: a row is used only while its file is unchanged, a changed or new file is read and checked again, and the
+index may be removed at any time. The index has a checksum, too, because a changed row would put a wrong figure into a table.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from evaluator.history.store import KINDS, known, sound, write_whole
 from evaluator.track import ROW_READS, Tracks, computed_by, row_of
 
 SCHEMA = 3
-"""Version of the index; raised when a row changes, so that old ones are made anew."""
+"""Version of the index; raised when the fields of a row change, so that an old index is rebuilt."""
 INDEX = "index.json"
 READ_OF_ANSWER = {"checksum", "spec", "verdict", "phases", "versions"}
-"""What rows of answers are made of; everything else of a file is checked, and not parsed."""
+"""Members of an answer that its row is made of; the rest of the file is checked but not parsed."""
 
 Row = dict[str, Any]
-"""Few fields of a file; JSON-able."""
+"""A few fields of a stored file; JSON-able."""
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """What lies in a folder of results.
+    """The rows of a folder of results.
 
     Attributes:
         cells, answers: rows by digest.
-        damaged: files that hold no whole cell or answer, and why; a line each.
+        damaged: files that are not a complete cell or answer, with the reason, one line each.
     """
 
     cells: dict[str, Row] = field(default_factory=dict)
@@ -54,9 +54,10 @@ def _answer_row(content: dict[str, Any]) -> Row:
 
 
 def read_index(root: Path, tracks: Tracks) -> Index:
-    """Every stored cell and answer below a folder of results; an empty index where there is no such folder.
+    """The rows of all stored cells and answers below a folder of results; an empty index if the folder does not exist.
 
-    The index is written anew where files came, changed or went. Where it cannot be written, the next call reads them again.
+    ``index.json`` is rewritten if files were added, changed or removed. If it cannot be written, the next call reads those files
+    again.
     """
     old = _read_index(root / INDEX)
     damaged: list[str] = []
@@ -64,14 +65,14 @@ def read_index(root: Path, tracks: Tracks) -> Index:
     for kind, form in KINDS.items():
         new[form.folder] = _entries(root / form.folder, kind, old.get(form.folder, {}), damaged, tracks)
     if new != old and any(new[form.folder] for form in KINDS.values()):
-        with contextlib.suppress(ConfigurationError):  # somebody else's results may be looked at, too
+        with contextlib.suppress(ConfigurationError):  # e.g. the results of another user, which may only be read
             write_whole(root / INDEX, sealed(new))
     rows = {form.folder: {digest: entry[1] for digest, entry in new[form.folder].items()} for form in KINDS.values()}
     return Index(rows["cells"], rows["answers"], tuple(damaged))
 
 
 def _read_index(path: Path) -> dict[str, Any]:
-    """The index as it lies there; empty where it is missing, of another version or, which is said, damaged."""
+    """The stored index; empty if it is missing, of another version, or damaged (then with a warning)."""
     try:
         raw = path.read_bytes()
     except OSError:
@@ -83,12 +84,12 @@ def _read_index(path: Path) -> dict[str, Any]:
     with contextlib.suppress(ValueError, RecursionError, AttributeError):
         if json.loads(raw).get("schema") != SCHEMA:  # the first version had no checksum
             return {}
-    print(f"warning: {path} is damaged; it is made anew from the files that it lists", file=sys.stderr)
+    print(f"warning: {path} is damaged; it is made anew from the stored cells and answers", file=sys.stderr)
     return {}
 
 
 def _entries(folder: Path, kind: str, old: dict[str, Any], damaged: list[str], tracks: Tracks) -> dict[str, Any]:
-    """Mark and row of every file, taken from ``old`` where the mark is the same."""
+    """By digest, the mark (size, time, inode) and the row of every file; taken from ``old`` if the mark is unchanged."""
     reads = ROW_READS.union(*(track.figure_members for track in tracks))
     found: dict[str, Any] = {}
     if not folder.is_dir():
@@ -105,7 +106,7 @@ def _entries(folder: Path, kind: str, old: dict[str, Any], damaged: list[str], t
                 found[digest] = before
                 continue
             raw = Path(file.path).read_bytes()
-        except FileNotFoundError:  # another evaluator has just put a new one in its place, or moved it aside
+        except FileNotFoundError:  # another evaluator has just replaced the file or moved it aside
             continue
         if kind == "cell":
             content, why = known(raw, digest, tracks, reads)
@@ -122,5 +123,5 @@ def _row(content: dict[str, Any], kind: str, tracks: Tracks) -> Row:
     if kind == "answer":
         return _answer_row(content)
     track = tracks.of(content["spec"])
-    assert track is not None  # ``known`` has told
+    assert track is not None  # known() gives cells of known tracks only
     return row_of(track, content)

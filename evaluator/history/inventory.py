@@ -1,4 +1,4 @@
-"""What lies in a folder of results, with sizes and dates, and what of it can be removed."""
+"""What is stored in a folder of results, with sizes and dates, and how to remove what is no longer needed."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Thing:
     """A file of results, or the folder of a run.
 
     Attributes:
-        kind: of ``KINDS``; ``size``: bytes, of a cell with its predictions.
-        changed: seconds since the epoch.
-        scored: whether it is a cell with a score; None where it is no readable cell.
+        kind: one of ``KINDS``; ``size``: bytes, for a cell including its predictions.
+        changed: time of the last change, seconds since the epoch.
+        scored: whether the cell has a score; None if the file is not a readable cell.
     """
 
     path: Path
@@ -38,18 +38,21 @@ class Thing:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All that is removed with it."""
+        """The files that are removed together."""
         return (self.path, self.path.with_suffix(".npy")) if self.kind == "cell" else (self.path,)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to be removed; what is named by no member stays.
+    """What to remove. A file that no attribute selects stays.
 
     Attributes:
-        partial: states of trainings that have not ended; ``failed``: cells without a score.
-        damaged: files that were set aside because they are damaged; ``replaced``: cells in whose place others came.
-        older_than: days; everything that has not changed since, but the index. None: whatever its age.
+        partial: states of unfinished trainings; ``failed``: cells without a score.
+        damaged: files that were moved aside because they are damaged; ``replaced``: cells that newer cells replaced.
+        older_than: days; selects everything but the index that has not changed for so long. None: age selects nothing.
+
+    Raises:
+        ConfigurationError: nothing is selected, or ``older_than`` is below 0.
     """
 
     partial: bool = False
@@ -67,7 +70,7 @@ class Choice:
             )
 
     def takes(self, thing: Thing, now: float) -> bool:
-        """Whether it is to be removed at the time ``now``."""
+        """Whether ``thing`` is to be removed. ``now``: seconds since the epoch."""
         if thing.kind in ("index", "other"):
             return False
         kinds = {"partial training": self.partial, "damaged": self.damaged, "replaced": self.replaced}
@@ -77,10 +80,10 @@ class Choice:
 
 
 def inventory(root: Path, tracks: Tracks) -> tuple[list[Thing], Index]:
-    """Everything below a folder of results, by kind and name, and the index of its cells.
+    """Everything below a folder of results, sorted by kind and name, and the index of its cells and answers.
 
     Raises:
-        ConfigurationError: there is no such folder.
+        ConfigurationError: the folder does not exist.
     """
     if not root.is_dir():
         raise ConfigurationError(f"the results folder {root} does not exist; name the folder that --out named")
@@ -91,7 +94,7 @@ def inventory(root: Path, tracks: Tracks) -> tuple[list[Thing], Index]:
 
 
 def remove(things: list[Thing]) -> list[str]:
-    """Remove files and folders of runs; links are removed, never followed. What could not be removed comes back, a line each."""
+    """Remove files and folders of runs; links are removed, never followed. Returns one line for everything that stayed."""
     failed = []
     for thing in things:
         for path in thing.paths:
@@ -136,7 +139,7 @@ def _inner(folder: str, path: Path, index: Index) -> Iterator[Thing | None]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    with contextlib.suppress(OSError):  # it went meanwhile, or may not be listed
+    with contextlib.suppress(OSError):  # removed in the meantime, or this user may not list it
         return [Path(entry.path) for entry in os.scandir(folder)]
     return []
 
@@ -144,7 +147,7 @@ def _entries(folder: Path) -> list[Path]:
 def _thing(path: Path, kind: str, scored: bool | None = None) -> Thing | None:
     try:
         status = path.lstat()
-    except OSError:  # it went meanwhile
+    except OSError:  # removed in the meantime
         return None
     size = _size_below(path) if path.is_dir() and not path.is_symlink() else status.st_size
     if kind == "cell":
@@ -163,7 +166,7 @@ def _size_below(folder: Path) -> int:
 
 
 def age(seconds: float, now: float | None = None) -> str:
-    """How long ago that was: ``3 h``, ``12 days``."""
+    """The time from ``seconds`` (since the epoch) until ``now``, in words: ``3 h``, ``12 days``."""
     passed = max(0.0, (time.time() if now is None else now) - seconds)
     if passed < 2 * 3_600:
         return f"{passed / 60:.0f} min"
@@ -171,7 +174,7 @@ def age(seconds: float, now: float | None = None) -> str:
 
 
 def amount(size: int) -> str:
-    """A number of bytes: ``12 kB``, ``3.4 MB``."""
+    """A number of bytes in words: ``12 kB``, ``3.4 MB``."""
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:

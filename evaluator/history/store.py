@@ -1,10 +1,10 @@
-"""Where results lie. The only code that knows.
+"""The folder of results. No other module knows its layout.
 
-``<root>/cells/<hash>.json`` holds one finished cell and ``<root>/cells/<hash>.npy`` its predictions, ``<root>/answers/<hash>.json``
-one answer that cells are judged on, ``<root>/partial/`` the state of trainings that have not ended, ``<root>/<run>/`` one run over
-several cells. Every file appears whole or not at all, whenever its writer is killed; what a killed writer left is removed by the
-next one. Cells and answers carry a checksum over their content, so that damage is noticed that leaves them readable. It guards
-against accidents: whoever may write to the folder can compute it anew.
+``<root>/cells/<hash>.json`` is one finished cell and ``<root>/cells/<hash>.npy`` its predictions, ``<root>/answers/<hash>.json``
+one answer that cells are judged on, ``<root>/partial/`` the states of unfinished trainings, ``<root>/<run>/`` one run over several
+cells. Every file is written whole or not at all, even if its writer is killed; the next writer removes what a killed writer left.
+Cells and answers have a checksum, so that a changed value is noticed in a file that can still be read. The checksum guards against
+accidents, not against forgery: anybody who may write to the folder can compute a new checksum.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from evaluator.records import SCHEMA, Answer, CellResult, PredictionsRow
 from evaluator.track import Judged, Tracks, computed_by
 
 PARTIAL_DAYS = 30
-"""How long the state of a training that nobody goes on with is kept."""
+"""Days for which the state of an unfinished training is kept if no run resumes it."""
 REPLACED = "replaced"
-"""Folder below ``cells/`` and ``answers/`` for files in whose place one of other library versions came."""
+"""Folder below ``cells/`` and ``answers/`` for files that a file of other library versions replaced."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of stored file: its folder, and the members without which it is damaged."""
+    """A kind of stored file: its folder, and the members that it must have; a file without them is damaged."""
 
     folder: str
     needed: frozenset[str]
@@ -66,7 +66,7 @@ class Store:
     """Results below one folder.
 
     Raises:
-        ConfigurationError: the folder cannot be written; said before any work is done.
+        ConfigurationError: the folder cannot be written; raised before any work is done.
     """
 
     def __init__(self, root: Path) -> None:
@@ -86,30 +86,30 @@ class Store:
                 remove_temporaries(place)
 
     def cell_path(self, digest: str) -> Path:
-        """Where the cell of that spec lies."""
+        """The file of the cell whose spec has that hash."""
         return self.root / "cells" / f"{digest}.json"
 
     def read_cell(self, digest: str) -> dict[str, Any] | None:
-        """A stored cell, or None where there is none.
+        """A stored cell; None if there is none.
 
-        A file that is cut, changed, or does not hold this cell whole is moved aside with a warning and counts as none.
+        A file that is cut short, was changed, or is not this cell is moved aside with a warning, and None is returned.
 
         Raises:
-            ConfigurationError: the file cannot be read, or not be moved aside.
+            ConfigurationError: the file cannot be read or cannot be moved aside.
         """
         return self._read(self.cell_path(digest), "cell", "it is run again")
 
     def write_cell(self, judged: Judged) -> CellResult:
-        """Store a finished cell and its predictions. The state of its training is not needed any more.
+        """Store a finished cell and its predictions, and remove the state of its training.
 
-        A stored cell that other library versions computed is set aside first, into ``cells/replaced/``.
+        A stored cell of the same hash that other library versions computed is moved to ``cells/replaced/`` first.
 
         Returns:
-            The result as it is stored.
+            The result as it was stored.
 
         Raises:
-            ConfigurationError: it cannot be written.
-            ValueError: a number that JSON does not have (NaN, infinity); nothing was touched.
+            ConfigurationError: a file cannot be written.
+            ValueError: a number that JSON does not have (NaN, infinity); no file was changed.
         """
         result, predictions = judged.result, None
         path = self.cell_path(result.spec.digest())
@@ -123,7 +123,7 @@ class Store:
             write_whole(path.with_suffix(".npy"), predictions)
         write_whole(path, text)
         if predictions is None:
-            with contextlib.suppress(OSError):  # of a cell that is not there any more
+            with contextlib.suppress(OSError):  # predictions of an earlier cell of this hash
                 path.with_suffix(".npy").unlink(missing_ok=True)
         if result.scored:
             self._forget_partials(path.stem)
@@ -149,15 +149,15 @@ class Store:
             raise _unwritable(folder, error) from None
 
     def answer_path(self, digest: str) -> Path:
-        """Where the answer of that hash lies."""
+        """The file of the answer of that hash."""
         return self.root / "answers" / f"{digest}.json"
 
     def read_answer(self, digest: str) -> dict[str, Any] | None:
-        """A stored answer, or None where there is none; as ``read_cell``."""
+        """A stored answer; None if there is none. Damaged files are treated as in ``read_cell``."""
         return self._read(self.answer_path(digest), "answer", "it does not count")
 
     def write_answer(self, answer: Answer) -> Path:
-        """Store an answer, in the place of one of the same hash; where other library versions made that, it is set aside first."""
+        """Store an answer. It replaces a stored answer of the same hash; an answer that other library versions made is set aside."""
         path, content = self.answer_path(answer.digest), answer.as_dict()
         text = _as_stored(content)
         self._set_aside(path, "answer", content["versions"])
@@ -165,7 +165,7 @@ class Store:
 
     @contextlib.contextmanager
     def answers_held(self) -> Iterator[None]:
-        """While the block runs, no other evaluator is in such a block; where the file system knows no locks, it may be."""
+        """A lock: while the block runs, no other evaluator runs such a block. On a file system without locks nothing is locked."""
         descriptor = None
         with contextlib.suppress(OSError):
             descriptor = hold(self.root / "answers")
@@ -176,14 +176,15 @@ class Store:
                 os.close(descriptor)
 
     def partial_path(self, cell: str, answer: str) -> Path:
-        """Where the training of a cell keeps its state.
+        """The file in which the training of a cell keeps its state.
 
-        ``answer``, the answer's checksum, is part of the name: a training never goes on from the state of one on another answer.
+        ``answer``, the answer's checksum, is part of the name, so that a training never resumes from the state of a training on
+        another answer.
         """
         return self.root / "partial" / f"{__version__}-{cell}-{answer[:16]}.pt"
 
     def forget_old_partials(self) -> None:
-        """Remove states that no training will go on from: of another version, of finished cells, and those left for a month."""
+        """Remove states that no training will resume: of other kit versions, of finished cells, and those older than a month."""
         for path in (self.root / "partial").iterdir():
             with contextlib.suppress(OSError):  # another evaluator may remove it at the same time
                 version, _, rest = path.name.partition("-")
@@ -195,7 +196,7 @@ class Store:
 
     def _forget_partials(self, cell: str) -> None:
         for path in (self.root / "partial").glob(f"*-{cell}-*"):
-            with contextlib.suppress(OSError):  # it is in nobody's way
+            with contextlib.suppress(OSError):  # a state that stays does no harm
                 path.unlink()
 
     def _read(self, path: Path, kind: str, otherwise: str) -> dict[str, Any] | None:
@@ -215,7 +216,7 @@ class Store:
         return None
 
     def new_run(self, name: str) -> Path:
-        """A folder for a new run: time and name, made unique."""
+        """Make the folder of a new run. Its name is the time and ``name``, made unique."""
         plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "run"
         stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{plain}"
         for attempt in range(1000):
@@ -233,11 +234,11 @@ class Store:
         raise ConfigurationError(f"1,000 runs named {stem} already exist in {self.root}; choose another folder with --out")
 
     def write_run(self, folder: Path, summary: dict[str, Any], name: str = "result") -> Path:
-        """Store the summary of a run as ``result.json``, that of a sweep as ``sweep.json``."""
+        """Store the summary of a run: ``result.json``, or ``sweep.json`` with the name ``sweep``."""
         return self._write_json(folder / f"{name}.json", summary)
 
     def write_log(self, folder: Path, name: str, text: str) -> Path:
-        """Store what a participant printed in one cell."""
+        """Store what the submission printed in one cell."""
         return write_whole(folder / "logs" / f"{name}.log", text)
 
     def write_table(self, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
@@ -255,17 +256,18 @@ class Store:
 def read_cells(
     root: Path, tracks: Tracks, only: Collection[str] | None = None
 ) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
-    """Every stored cell below a folder of results, by name of the file, in the form of today, without writing anything.
+    """Every stored cell below a folder of results, sorted by file name, upgraded to the current schema. Nothing is written.
 
     Args:
-        tracks: those that may be met; a cell of another track is none that can be read here.
-        only: keys that are wanted of a cell; all where None. Few are read several times as fast, and checked all the same.
+        tracks: the known tracks; a cell of any other track cannot be read.
+        only: members that are wanted of a cell; None for all. A few members are read several times as fast as all of them, and the
+            checksum is verified all the same.
 
     Yields:
         (path, cell, ""), or (path, None, what is wrong with the file).
 
     Raises:
-        ConfigurationError: there is no such folder of results, or a file in it cannot be read.
+        ConfigurationError: ``root`` is not a folder of results, or a file in it cannot be read.
     """
     if not (root / "cells").is_dir():
         raise ConfigurationError(f"{root} holds no results (no folder cells/); name the folder that --out named")
@@ -277,7 +279,7 @@ def read_cells(
 
 
 def known(raw: bytes, digest: str, tracks: Tracks, only: Collection[str] | None) -> tuple[dict[str, Any] | None, str]:
-    """The cell of a file as ``sound`` gives it, in the form of today; or None, and why it cannot be read here."""
+    """The cell of a file as ``sound`` gives it, upgraded to the current schema, and ``""``; or None, and why it cannot be read."""
     old = frozenset().union(*(track.old_members for track in tracks))
     cell, why = sound(raw, "cell", digest, None if only is None else {*only, "schema", "spec", *old})
     if cell is None:
@@ -291,10 +293,10 @@ def known(raw: bytes, digest: str, tracks: Tracks, only: Collection[str] | None)
 
 
 def read_predictions(root: Path, cell: dict[str, Any]) -> np.ndarray | None:
-    """The probabilities that were kept with a stored cell, float16 (images, classes); None where none were kept.
+    """The probabilities that were stored with a cell, float16 (images, classes); None if the cell has none.
 
     Raises:
-        ConfigurationError: the file is missing, cannot be read, or is not the one that was stored.
+        ConfigurationError: the file is missing, cannot be read, or was changed after it was stored.
     """
     kept = cell.get("predictions")
     if kept is None:
@@ -310,14 +312,16 @@ def read_predictions(root: Path, cell: dict[str, Any]) -> np.ndarray | None:
 
 
 def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = None) -> tuple[dict[str, Any] | None, str]:
-    """The ``cell`` or ``answer`` that a file holds, with ``""``; or None, and what is wrong with it.
+    """The content of a file of ``kind`` (``cell`` or ``answer``) if its checksum fits, and ``""``; or None, and what is wrong.
 
     Args:
-        only: keys that are wanted, among them ``checksum`` where it is; where None, all but that.
+        raw: the bytes of the file.
+        digest: the hash that the content must name as its own.
+        only: members that are wanted; ``checksum`` may be one of them. None: all but the checksum.
     """
     texts = members(raw)
     if texts is not None and _whole(texts.keys(), kind) and texts[kind] == json.dumps(digest).encode():
-        with contextlib.suppress(ValueError, RecursionError):  # nothing that the kit wrote; said below
+        with contextlib.suppress(ValueError, RecursionError):  # the kit did not write this; the code below says what is wrong
             wanted = texts.keys() - {"checksum"} if only is None else texts.keys() & only
             return {name: _DECODER.decode(texts[name].decode()) for name in texts if name in wanted}, ""
     try:
@@ -331,7 +335,7 @@ def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = Non
     said = content.pop("checksum")
     try:
         right = said == checksum(content)
-    except ValueError:  # a number that none is written with
+    except ValueError:  # NaN or infinity, which the kit never writes
         right = False
     if not right:
         return None, "was changed after it was written"
@@ -341,7 +345,7 @@ def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = Non
 def _whole(names: Collection[str], kind: str) -> bool:
     needed = KINDS[kind].needed
     if kind == "cell" and "answer" not in names:
-        needed = _OLD  # schema 1; its track brings it into the form of today
+        needed = _OLD  # schema 1; its track upgrades it
     return needed <= set(names)
 
 
@@ -350,7 +354,7 @@ def _unwritable(path: Path, error: OSError) -> ConfigurationError:
 
 
 def _as_stored(content: dict[str, Any]) -> str:
-    # As it will be read: JSON turns tuples into lists and numbers that are keys into texts.
+    # The checksum must fit what a reader gets: JSON turns tuples into lists, and keys that are numbers into strings.
     return sealed(json.loads(json.dumps(content, allow_nan=False)))
 
 
@@ -364,12 +368,12 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     """Write a file of the results folder, whole or not at all.
 
     Raises:
-        ConfigurationError: it cannot be written, or its folder is gone.
+        ConfigurationError: the file cannot be written, or its folder was removed.
     """
     try:
         write_bytes(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         if not path.parent.is_dir():
-            raise ConfigurationError(f"the folder {path.parent} is gone; leave it alone while an evaluation runs") from None
+            raise ConfigurationError(f"the folder {path.parent} is gone; do not remove it while an evaluation runs") from None
         raise _unwritable(path, error) from None
     return path

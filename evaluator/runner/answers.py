@@ -1,4 +1,4 @@
-"""The answers of one run: each obtained once, however many cells are judged on it, or taken from the store."""
+"""The answers of one run. Each is obtained once, or read from the store, however many cells are judged on it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from evaluator.track import Track, computed_by
 class Answers:
     """Answers, by the hash over what decides them.
 
-    A stored one is taken only where it may be judged under the rules of the cell that asks: one that failed is obtained again in
-    the next run, since its reason may have been mended. Within a run it is obtained once, failed or not.
+    A stored answer is used only if it may be judged under the rules of the cell. A failed answer is obtained again in the next run,
+    because the fault may have been mended. Within one run each answer is obtained once, even if it failed.
 
     Args:
-        fresh: stored ones are obtained again, each once.
-        mixed_versions: stored ones that other versions of Python or of the libraries made are taken, too.
+        fresh: obtain stored answers again, each once.
+        mixed_versions: also use stored answers that other versions of Python or of the libraries made.
     """
 
     def __init__(self, track: Track, store: Store, *, fresh: bool = False, mixed_versions: bool = False) -> None:
@@ -28,7 +28,7 @@ class Answers:
         self._made: dict[str, Answer] = {}
 
     def find(self, spec: CellSpec) -> Answer | None:
-        """The answer of a cell: of this run, or a stored one that may be judged; else None."""
+        """The answer of a cell: the answer of this run, or a stored answer that may be judged; else None."""
         digest = spec.answer_digest()
         if digest in self._made:
             return self._made[digest]
@@ -48,14 +48,14 @@ class Answers:
         return found if found.scorable(spec) else None
 
     def made(self, spec: CellSpec) -> bool:
-        """Whether this run itself obtained the answer of that cell."""
+        """Whether the answer of the cell was obtained in this run."""
         return spec.answer_digest() in self._made
 
     def put(self, spec: CellSpec, made: Answer) -> Answer:
-        """Take in the answer of a cell that was obtained in this run, and store it where it may be judged.
+        """Keep the answer of a cell that was obtained in this run, and store it if it may be judged.
 
-        Where another evaluator has stored one of the same hash meanwhile, that one counts and comes back: were it replaced, the
-        cells that were judged on it would count no more.
+        If another evaluator has stored an answer of the same hash in the meantime, that answer is returned and used instead: if it
+        were replaced, the cells that were judged on it would no longer be valid.
         """
         if spec.trains and made.scorable(spec):
             with self._store.answers_held():
@@ -67,8 +67,8 @@ class Answers:
         return made
 
     def provide(self, spec: CellSpec, obtain: Callable[[], Answer]) -> Answer:
-        """The answer of a cell, obtained where there is none, and stored before anything is judged on it.
+        """The answer of a cell. If none is known, ``obtain`` is called, and the answer is stored before anything is judged on it.
 
-        That of a cell which trains nothing is not stored apart: its cell holds all of it.
+        The answer of a cell that trains nothing is not stored in a file of its own: its cell has all of it.
         """
         return self.find(spec) or self.put(spec, obtain())

@@ -1,9 +1,9 @@
-"""Runs cells on this machine, and never runs one that is finished.
+"""Runs cells on this machine. A cell that is finished is not run again.
 
-Submissions run one at a time, and nothing else of the run works meanwhile, because the clock is part of the rules: a submission
-that shares its cores with another, or with a training, has less time than it was given. Trainings have no clock. Without workers
-each follows its answer in this process; with workers the answers of a seed are obtained first, and then its trainings run, several
-at a time. The results are the same to the bit.
+Submissions run one at a time, and the run does no other work at that time, because the clock is part of the rules: a submission
+that shared its cores with another submission or with a training would have less time than it was given. Trainings have no clock.
+Without workers, each cell is trained in this process right after its answer. With workers, the answers of a seed are obtained
+first, and then its trainings run, several at a time. Both ways give the same results, to the bit.
 """
 
 from __future__ import annotations
@@ -27,14 +27,20 @@ from evaluator.sandbox.scratch import remove_leftovers
 from evaluator.track import CellInputs, Judged, Track, computed_by
 
 Progress = Callable[[CellSpec, str, float], None]
-"""Called with the cell, what is done, and the share of it, 0 to 1."""
+"""Called with the cell, a word for the work that is being done, and the share of it that is finished, 0 to 1."""
 Inputs = Callable[[CellSpec], CellInputs]
-"""What the hashes of a spec stand for."""
+"""Gives the files and objects behind a spec."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """One cell that is done: its result, whether it was taken from the store, and whether at least its answer was."""
+    """A finished cell.
+
+    Attributes:
+        result: its result.
+        cached: whether the result was read from the store.
+        reused: whether the answer is of an earlier run; True for cached cells.
+    """
 
     spec: CellSpec
     result: CellResult
@@ -55,30 +61,30 @@ def run_cells(
     workers: Workers | ClusterWorkers | None = None,
     log: Callable[[CellSpec], str] | None = None,
 ) -> Iterator[Finished]:
-    """Run or fetch every cell. A cell that fails is a result like any other; it never ends the run.
+    """Run every cell, or read it from the store. A cell that fails has a result like any other cell and does not end the run.
 
-    Cells that share an answer (several pipelines) come one after the other and are judged on the same one: where it was obtained
-    anew, stored cells of the older one are judged again. Only scored cells are taken from the store: one that failed is tried
-    again, since its reason may have been mended. What an evaluator that was killed left on the machine is removed first.
+    Cells that share an answer (several pipelines) are judged on the same answer. If the answer was obtained again, stored cells of
+    the older answer are judged again. Only scored cells are read from the store: a failed cell is tried again, because the fault
+    may have been mended. First of all, processes and files of evaluators that were killed are removed from the machine.
 
     Args:
-        cells: with workers, those of one seed one after the other.
-        mixed_versions: what other versions of Python or of the libraries computed is taken from the store, too.
-        workers: where trainings are done; None does them in this process.
-        log: name of the log of a cell's answer; ``log_name`` where None.
+        cells: cells with the same answer follow each other; with workers, cells of the same seed do, too.
+        mixed_versions: also use stored cells and answers that other versions of Python or of the libraries computed.
+        workers: where trainings run; None trains in this process.
+        log: gives the name of the log of a cell's answer; None for ``log_name``.
 
     Yields:
-        The cells in order; with workers those of a seed as they end.
+        The cells in order; with workers, the cells of one seed in the order in which they end.
 
     Raises:
-        KitError: what no cell of this run could do without (weights that cannot be had, a results folder that is full).
+        KitError: an error that every other cell would meet, too (weights that cannot be loaded, a full disk).
     """
     remove_leftovers()
     store.forget_old_partials()
     answers = Answers(track, store, fresh=fresh, mixed_versions=mixed_versions)
     runner = _Runner(track, inputs, store, run, answers, progress, log or log_name, mixed_versions)
     if workers is None:
-        with Workers(1) as spare:  # without a process until one is needed
+        with Workers(1) as spare:  # it starts no process until a device fails
             for step in runner.answered(cells, fresh):
                 yield step if isinstance(step, Finished) else runner.train(step, spare)
         return
@@ -90,7 +96,7 @@ def run_cells(
             if isinstance(step, Finished):
                 yield step
             elif not step.spec.trains or not step.answer.scorable(step.spec):
-                yield runner.train_here(step)  # there is nothing to train, only a result to write
+                yield runner.train_here(step)  # nothing is trained: only a result is written
             else:
                 waiting.append(step)
         yield from runner.train_there(waiting, workers)
@@ -109,10 +115,13 @@ class _Runner:
     lost: dict[str, Failure] = field(default_factory=dict)
     """Answers that no node of a cluster could obtain."""
     spent: list[DeviceError] = field(default_factory=list)
-    """How this process lost its device, if it did."""
+    """The error by which this process lost its device, if it did."""
 
     def answered(self, cells: Iterable[CellSpec], fresh: bool) -> Iterator[Finished | Judging]:
-        """Every cell, as one that is finished or as one whose answer is there. Obtains answers only when it is asked to go on."""
+        """Every cell in order: ``Finished`` if it is stored or failed, else ``Judging`` with its answer.
+
+        It is a generator: the next answer is obtained only when the caller asks for the next cell.
+        """
         for _, group in itertools.groupby(cells, CellSpec.answer_digest):
             specs = list(group)
             stored = {} if fresh else self._finished_before(specs)
@@ -133,16 +142,16 @@ class _Runner:
             return Judging(self.track, spec, inputs.data, answer, partial, reused=not self.answers.made(spec))
         except KitError:
             raise
-        except Exception as error:  # our own fault must not take the other cells with it
+        except Exception as error:  # a fault of the evaluator in one cell must not end the others
             return self._failed(spec, _failure(error), reused=False)
 
     def train(self, task: Judging, spare: Workers) -> Finished:
-        """Train in this process until its device fails; that cell and those after it in one of their own."""
+        """Train in this process. Once its device has failed, train that cell and all later cells in the process of ``spare``."""
         if not self.spent:
             try:
                 return self.train_here(task)
             except DeviceError as error:
-                print(f"warning: {error}; this cell and those after it are trained in a new process", file=sys.stderr)
+                print(f"warning: {error}; this cell and all later cells are trained in a new process", file=sys.stderr)
                 self.spent.append(error)
         (finished,) = self.train_there([task], spare)
         return finished
@@ -158,12 +167,12 @@ class _Runner:
             judged = self.track.judge(spec, task.data, task.answer, self._moved(spec), checkpoint=task.checkpoint)
         except (KitError, DeviceError):
             raise
-        except Exception as error:  # as above
+        except Exception as error:  # as in _provide
             return self._failed(spec, _failure(error), task.reused)
         return Finished(spec, self.store.write_cell(judged), cached=False, reused=task.reused)
 
     def obtain_there(self, cells: list[CellSpec], workers: ClusterWorkers, fresh: bool) -> None:
-        """Obtain the answers that are missing on the nodes of a cluster."""
+        """Obtain the missing answers on the nodes of a cluster."""
         missing = {}
         for digest, group in itertools.groupby(cells, CellSpec.answer_digest):
             specs = list(group)
@@ -180,7 +189,7 @@ class _Runner:
                 self.answers.put(spec, outcome)
 
     def train_there(self, tasks: list[Judging], workers: Workers | ClusterWorkers) -> Iterator[Finished]:
-        """Train in the workers, and store the cells as they come."""
+        """Train in the workers, and store every cell when its training ends."""
         for task, outcome in workers.train(tasks, lambda task: self.progress(task.spec, "training", 0.0)):
             if isinstance(outcome, Failure):
                 yield self._failed(task.spec, outcome, task.reused)
@@ -197,7 +206,7 @@ class _Runner:
         return lambda what, share: self.progress(spec, what, share)
 
     def _finished_before(self, specs: list[CellSpec]) -> dict[str, CellResult]:
-        """The scored cells among ``specs``, which share an answer, that were judged on the answer that counts."""
+        """The stored cells of ``specs`` that need not be run again, by digest. All ``specs`` share one answer."""
         found = {spec.digest(): self._read(spec) for spec in specs}
         scored = {digest: cell for digest, cell in found.items() if cell is not None and cell.scored}
         answer = self.answers.find(specs[0])
@@ -217,13 +226,15 @@ class _Runner:
 
 
 def counting(scored: dict[str, str | None], of: int, answer: str | None) -> set[str]:
-    """Which stored cells of one answer count: those that were judged on the one that is stored, or where there is none (any more)
-    on the one that all cells agree on.
+    """The stored cells that are still valid, among cells of the same answer hash.
+
+    A cell is valid if it was judged on the answer that is stored now. If no answer is stored (any more), cells are valid only if
+    all of them are scored and were judged on the same answer.
 
     Args:
-        scored: for every scored cell the checksum of the answer it was judged on.
-        of: cells of that answer in all.
-        answer: checksum of the stored answer; None where there is none.
+        scored: for every scored cell, by digest, the checksum of the answer that it was judged on.
+        of: number of all cells of that answer hash.
+        answer: checksum of the stored answer; None if none is stored.
     """
     checksums = set(scored.values()) if answer is None else {answer}
     if answer is None and (len(scored) < of or len(checksums) > 1):
@@ -237,7 +248,7 @@ def log_name(spec: CellSpec) -> str:
 
 
 def plain(name: str) -> str:
-    """A name as part of a file's name."""
+    """``name`` with every character replaced by ``-`` that does not belong into a file's name."""
     return re.sub(r"[^A-Za-z0-9_.@-]+", "-", name)
 
 

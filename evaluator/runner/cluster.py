@@ -1,14 +1,15 @@
-"""The same cells on a Ray cluster (extra: ``requirements-ray.txt``).
+"""Runs cells on a Ray cluster (extra: ``requirements-ray.txt``).
 
-Ray starts, watches and, where a node dies, starts again; everything else is the local executor's: which cells are missing, what is
-stored, what a failure is. The driver alone writes results, so that a cell that ran twice because a node died is stored once.
+Ray starts tasks, watches them, and starts them again if a node dies. ``runner.cells`` does everything else: it finds the missing
+cells, stores results and handles failures. Only the driver writes results, so a cell that ran twice because a node died is stored
+once.
 
-- A **submission** runs against a clock that is part of the rules. It is given a node by itself: all CPUs of it, and no second
-  submission. While submissions run no training of this sweep runs.
-- A **training** takes as many CPUs as it has threads, and one GPU where it uses one. Ray packs them.
+- A **submission** runs against a clock that is part of the rules. It gets a whole node: all its CPUs, and no second submission.
+  While submissions run, no training of this sweep runs.
+- A **training** takes as many CPUs as it has threads, and one GPU if it uses a GPU. Ray places trainings on nodes.
 
-Nodes see the same files under the same paths (a shared file system): the checkout, the data with its cache, submissions, results.
-What is not there, or is another version of the kit, is refused by the node with its name, before any work.
+All nodes see the same files under the same paths (a shared file system): the checkout, the data with its cache, submissions,
+results. A node that misses a file or has another version of the kit refuses the task before any work, and its error names the node.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from evaluator.submission.source import read_source
 from evaluator.track import CellInputs, Track
 
 RETRIES = 3
-"""How often a task whose node or process died is tried again."""
+"""How many more times a task is tried whose node or process died."""
 KIT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
 class Order:
-    """A submission on its way to a node, whose sandbox is made there."""
+    """A submission that is sent to a node. The node makes the sandbox."""
 
     track: Track
     spec: CellSpec
@@ -48,16 +49,16 @@ class Order:
 
 
 class ClusterWorkers:
-    """Places on a Ray cluster; a context that leaves nothing running. Used as ``workers.Workers`` is.
+    """Workers on a Ray cluster, with the same methods as ``workers.Workers``. A context manager that leaves nothing running.
 
     Args:
-        address: ``auto`` for the cluster that runs here, ``HOST:PORT`` or ``ray://HOST:PORT`` for another, ``local`` to start one
-            of this machine's cores.
-        threads: CPUs of one training; ``gpu``: it takes a GPU.
-        work: what is done with a task.
+        address: ``auto`` for the cluster that runs on this machine, ``HOST:PORT`` or ``ray://HOST:PORT`` for another cluster,
+            ``local`` to start a cluster of this machine's cores.
+        threads: CPUs of one training; ``gpu``: whether a training takes a GPU.
+        work: the function that is called with each task.
 
     Raises:
-        ConfigurationError: Ray is not installed, or there is no cluster at the address.
+        ConfigurationError: Ray is not installed, or no cluster runs at the address.
     """
 
     def __init__(self, address: str, threads: int = 1, gpu: bool = False, work: Work = judged) -> None:
@@ -67,12 +68,12 @@ class ClusterWorkers:
             _connect(self._ray, address)
         self._options = {"num_cpus": threads, "num_gpus": int(gpu), "max_retries": RETRIES}
         self._work = work
-        self._shared: dict[int, tuple[Any, Any]] = {}  # held, so that no other object gets the number of one
+        self._shared: dict[int, tuple[Any, Any]] = {}  # references: while the object lives, no other has its id
         self._under_way: set[Any] = set()
 
     @property
     def count(self) -> int:
-        """Judgings that the cluster has room for now."""
+        """How many trainings can run at a time on the cluster as it is now."""
         room = self._ray.cluster_resources()
         each = "GPU" if self._options["num_gpus"] else "CPU"
         return max(1, int(room.get(each, 1) // (self._options["num_gpus"] or self._options["num_cpus"])))
@@ -84,7 +85,7 @@ class ClusterWorkers:
         self.close()
 
     def close(self) -> None:
-        """End what is under way, and leave the cluster as it was found. May be called again."""
+        """End all running tasks, and disconnect from the cluster if this object connected to it. May be called again."""
         if not self._ray.is_initialized():
             return
         for reference in self._under_way:
@@ -97,16 +98,16 @@ class ClusterWorkers:
     def train(
         self, tasks: Iterable[Judging], started: Callable[[Judging], None] = lambda task: None
     ) -> Iterator[tuple[Judging, Outcome]]:
-        """Do all tasks; each comes back when it is done, whatever became of the node it was on.
+        """Do all tasks, and yield each with its outcome when it ends. A task whose node dies is tried again.
 
         Raises:
-            KitError: what a task met and no other task could do without; the others are ended.
+            KitError: an error that every other task would meet, too; the other tasks are ended.
         """
         remote = self._ray.remote(_train).options(**self._options)
         pending: dict[Any, list[Judging]] = {}
         for _, neighbours in groupby(tasks, model_of):
             group = list(neighbours)
-            # The first trains their model; the splits of the others are other images for it.
+            # The first task trains the model; the other tasks only score it on other splits.
             sets = [self._reference(task.data) for task in group if task.data is not None]
             light = [replace(task, data=None) for task in group]
             pending[remote.remote(self._work, light, fingerprint(), *sets)] = group
@@ -115,7 +116,7 @@ class ClusterWorkers:
         yield from self._results(pending)
 
     def obtain(self, track: Track, wanted: Iterable[tuple[CellSpec, CellInputs]]) -> Iterator[tuple[CellSpec, Answer | Failure]]:
-        """Obtain answers, each on a node that it has for itself; where the node dies, again on another.
+        """Obtain answers, each on a node of its own. If the node dies, the answer is obtained again on another node.
 
         Raises:
             KitError: as ``train``.
@@ -129,14 +130,14 @@ class ClusterWorkers:
                     spec, inputs, tries = waiting.popleft()
                     order = Order(track, spec, inputs.path, inputs.weights_dir)
                     strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
-                    # Tried again here and not by Ray, which would wait for the node that died.
+                    # This loop tries again, not Ray: Ray would wait for the node that died.
                     remote = self._ray.remote(_obtain).options(num_cpus=cpus, max_retries=0, scheduling_strategy=strategy)
                     reference = remote.remote(order, self._reference(inputs.data), fingerprint())
                     busy[reference] = (node, spec, inputs, tries)
                     self._under_way.add(reference)
             if not busy:
                 raise ConfigurationError(
-                    "the Ray cluster has no node left; start one, and run the sweep again: what is done is kept"
+                    "the Ray cluster has no node left; start a node, and run the sweep again: finished cells are kept"
                 )
             ready, _ = self._ray.wait(list(busy), num_returns=1, timeout=10)
             for reference in ready:
@@ -164,7 +165,7 @@ class ClusterWorkers:
                 self._under_way.discard(reference)
 
     def _outcome(self, reference: Any) -> tuple[Any, bool]:
-        """What a task came to, and whether it died with its node or process.
+        """The outcome of a task, and whether it was lost with its node or process.
 
         Raises:
             KitError: the task raised it.
@@ -174,7 +175,7 @@ class ClusterWorkers:
             outcome = self._ray.get(reference)
         except (exceptions.RayTaskError, exceptions.TaskCancelledError) as error:
             return Failure(f"the evaluator failed on the cluster: {error}", ""), False
-        except exceptions.RayError as error:  # its worker, its node, or the memory of one is gone
+        except exceptions.RayError as error:  # its worker or node died, or its data were lost
             reason = f"the task was lost {RETRIES + 1} times with its node or process ({type(error).__name__}): {error}"
             return Failure(reason, ""), True
         return self._checked(outcome), False
@@ -186,14 +187,14 @@ class ClusterWorkers:
         return outcome
 
     def _reference(self, data: Any) -> Any:
-        """Labels and places of the images, sent to every node once."""
+        """A Ray reference to ``data`` (labels, and paths of the images), so that each node gets it once."""
         if id(data) not in self._shared:
             self._shared[id(data)] = data, self._ray.put(data)
         return self._shared[id(data)][1]
 
 
 def fingerprint() -> str:
-    """What a node must have the same of: the version of the kit and its source, as a hash."""
+    """The version of the kit, and a hash over its source. Driver and nodes must have the same."""
     return _fingerprint()
 
 
@@ -205,7 +206,7 @@ def _fingerprint() -> str:
 
 
 def _train(work: Work, tasks: list[Judging], expected: str, *data: Any) -> list[Any]:
-    """On a node: the trainings of one model, one after the other."""
+    """Runs on a node: the trainings of one model, one after the other."""
     whole = [replace(task, data=own) for task, own in zip(tasks, data, strict=True)]
     return [
         _guarded(partial(work, task), [*task.track.places(task.data), task.checkpoint.parent.parent], expected) for task in whole
@@ -213,14 +214,16 @@ def _train(work: Work, tasks: list[Judging], expected: str, *data: Any) -> list[
 
 
 def _obtain(order: Order, data: Any, expected: str) -> Any:
-    """On a node: an answer."""
+    """Runs on a node: obtains an answer."""
 
     def make() -> Answer:
         from evaluator.sandbox.tiers import choose
 
         found = read_source(order.path).digest
         if found != order.spec.submission_digest:
-            raise ConfigurationError(f"on {socket.gethostname()} the submission {order.path} has other files than on the driver")
+            raise ConfigurationError(
+                f"{order.path}: the node {socket.gethostname()} has other files than the driver; let both use one shared folder"
+            )
         sandbox = choose(order.spec.tier, gpu=order.spec.device.startswith("cuda"))
         inputs = CellInputs(order.path, data, sandbox, order.weights_dir, load().busy())
         return order.track.obtain(order.spec, inputs, lambda what, share: None)
@@ -230,7 +233,10 @@ def _obtain(order: Order, data: Any, expected: str) -> Any:
 
 
 def _guarded(work: Callable[[], Any], places: list[Path], expected: str) -> Any:
-    """The result of ``work``; a ``KitError`` or a ``Failure`` instead of what it raises. Checked first: what the node has."""
+    """The result of ``work``, after a check that the node has the same kit and sees ``places``.
+
+    Nothing is raised: a ``KitError`` is returned, and any other exception is returned as a ``Failure``.
+    """
     try:
         if fingerprint() != expected:
             raise ConfigurationError(
@@ -246,12 +252,12 @@ def _guarded(work: Callable[[], Any], places: list[Path], expected: str) -> Any:
         return work()
     except KitError as error:
         return error
-    except Exception as error:  # our own fault must not take the other cells with it
+    except Exception as error:  # a fault of the evaluator in one cell must not end the others
         return Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc())
 
 
 def _nodes(ray: Any) -> dict[str, float]:
-    """CPUs of every node that lives and has some, by its id."""
+    """By node id, the number of CPUs of every running node that has any."""
     return {
         node["NodeID"]: node["Resources"]["CPU"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
     }
@@ -271,7 +277,7 @@ def _connect(ray: Any, address: str) -> None:
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "WARNING"}
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon:
-        try:  # Ray itself would try for minutes, and then end the process
+        try:  # Ray itself would try for minutes and then end the process
             socket.create_connection((host, int(port)), timeout=10).close()
         except (OSError, ValueError) as error:
             raise _nowhere(address, error) from None

@@ -1,13 +1,13 @@
-"""Workers that judge: processes side by side, each at one cell after the other.
+"""Workers that judge: several processes, each of which works on one cell at a time.
 
-A worker is a process of its own, started anew (not forked, so that no lock or CUDA context is copied) when it is first needed and
-kept for the whole run, since importing torch takes seconds. It gets its tasks and gives its results through a pipe. When it dies,
-it takes the cell it was at with it, no other: its place is filled and the rest goes on. A worker whose device failed can compute
-nothing more on it and is ended; its cell is given once more, to the process that comes after it. Nothing of a submission ever runs
-in such a worker, and none of them does anything while a submission runs: that is the runner's order of things.
+A worker process is spawned when it is first needed (not forked, so that no lock or CUDA context is copied) and kept for the whole
+run, because importing torch takes seconds. It gets tasks and returns results through a pipe. If it dies, only the cell that it
+worked on fails: a new process takes its place, and the run goes on. If the device of a worker fails, the process cannot use the
+device any more; it is ended, and its cell is tried once more in a new process. A worker never runs code of a submission, and the
+runner gives it no work while a submission runs.
 
-Pools of the standard library and of loky lose their other tasks when one process is killed, and cannot give a task to a new process
-because a device failed; that is why this one is our own.
+Process pools of the standard library and of loky lose all their tasks when one process is killed, and cannot give a task to a new
+process because a device failed. That is why this module exists.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ from evaluator.track import Judged, Track
 
 @dataclass(frozen=True, eq=False)
 class Judging:
-    """A cell whose answer is there: what is left of it needs no submission.
+    """A task: a cell that has its answer and is to be judged. It does not need the submission.
 
     Attributes:
-        data: what the track judges on; None on its way into a process that has it already.
-        reused: the answer is of an earlier run.
+        data: ``CellInputs.data``; None while the task is sent to a process that has the data already.
+        checkpoint: file in which the training keeps its state.
+        reused: whether the answer is of an earlier run.
     """
 
     track: Track
@@ -52,9 +53,11 @@ class Judging:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a training has no result: an error of the evaluator, or the end of its process.
+    """Why a task has no result: an error of the evaluator, or the end of its process.
 
-    ``device_lost``: the device failed, so that another process may still do it.
+    Attributes:
+        reason: in words; ``trace``: the traceback, or empty.
+        device_lost: whether the device failed; another process may still do the task.
     """
 
     reason: str
@@ -66,31 +69,31 @@ Outcome = Judged | Failure
 Work = Callable[[Judging], Judged]
 
 _CACHE: dict[str, Any] = {}
-"""What the cell before left in this process."""
+"""The ``cache`` of ``Track.judge``, one per process."""
 
 
 def judged(task: Judging) -> Judged:
-    """Train and score: what a worker does. Cells in a row that differ in the split that is scored alone are trained once."""
+    """Train and score: the work of a worker. Successive cells that differ only in the scored split share one training."""
     return task.track.judge(task.spec, task.data, task.answer, _silent, checkpoint=task.checkpoint, cache=_CACHE)
 
 
 def model_of(task: Judging) -> tuple[str, str]:
-    """Tells apart the models that tasks train."""
+    """Tasks with equal values train the same model."""
     return task.answer.checksum, task.spec.model_digest()
 
 
 def _silent(what: str, share: float) -> None:
-    """Progress within a cell is not told across processes."""
+    """Worker processes report no progress within a cell."""
 
 
 class Workers:
-    """Processes for trainings; a context that leaves none of them behind.
+    """Processes for trainings. A context manager that leaves no process running.
 
     Args:
-        count: how many train at once, 1 or more.
+        count: how many processes train at a time, 1 or more.
         devices: CUDA devices as ``CUDA_VISIBLE_DEVICES`` names them, assigned to the workers round-robin. Empty: every worker
             sees what this process sees.
-        work: what is done with a task; a function of a module, since the processes import it.
+        work: the function that is called with each task; it must lie at the top of a module, because the processes import it.
 
     Raises:
         ConfigurationError: the count is below 1.
@@ -109,22 +112,23 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End every process, whatever it is at. May be called again."""
+        """End every process, even while it works. May be called again."""
         for place in self._places:
             place.end()
 
     def train(
         self, tasks: Iterable[Judging], started: Callable[[Judging], None] = lambda task: None
     ) -> Iterator[tuple[Judging, Outcome]]:
-        """Do all tasks, as many at a time as there are slots; each comes back when it is done.
+        """Do all tasks, ``count`` at a time, and yield each with its outcome when it ends.
 
-        A task whose device fails is done once more, in a new process, which goes on from its last checkpoint.
+        A task whose device fails is tried once more in a new process, which resumes from the last checkpoint. Successive tasks of
+        the same model go to the same process, so that the model is trained once. If the caller stops early, running tasks end.
 
-        Neighbours of one model go to one slot, which has it after the first of them. Whoever stops in the middle ends what is
-        under way.
+        Args:
+            started: called with each task when a process begins with it.
 
         Raises:
-            KitError: what a task met and no other task could do without (a device that is gone for good); the others are ended.
+            KitError: an error that every other task would meet, too (a device that does not come back); the other tasks are ended.
         """
         again: set[int] = set()
         waiting = deque(deque(group) for _, group in groupby(tasks, model_of))
@@ -141,7 +145,7 @@ class Workers:
                 for place in [busy.pop(connection) for connection in list(busy) if connection in ready]:
                     task, outcome = place.take()
                     if isinstance(outcome, Failure) and outcome.device_lost and id(task) not in again:
-                        print(f"warning: {outcome.reason}; it is done again in a new process", file=sys.stderr)
+                        print(f"warning: {outcome.reason}; it is tried again in a new process", file=sys.stderr)
                         again.add(id(task))
                         place.next.appendleft(task)
                         continue
@@ -154,7 +158,11 @@ class Workers:
 
 
 class _Place:
-    """One place, and the process that fills it now."""
+    """One of the ``count`` places, and its current process.
+
+    Attributes:
+        task: the task that the process works on; ``next``: further tasks of the same model.
+    """
 
     def __init__(self, work: Work, device: str | None) -> None:
         self.task: Judging | None = None
@@ -162,10 +170,10 @@ class _Place:
         self._work, self._device = work, device
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
-        self._has: dict[int, Any] = {}  # held, so that no other object gets the number of one
+        self._has: dict[int, Any] = {}  # references: while the object lives, no other has its id
 
     def give(self, task: Judging) -> Connection:
-        """Hand over a task; the connection that becomes ready when it is done, or when the process is gone."""
+        """Send a task to the process. The returned connection becomes ready when the task or the process ends."""
         if self._process is None or not self._process.is_alive():
             self.end()
             self._start()
@@ -177,12 +185,12 @@ class _Place:
                 self._has[key] = task.data
             self._connection.send((key, replace(task, data=None)))
         except OSError:
-            pass  # it has died since; `take` finds that out and says how
+            pass  # the process died; `take` reports how
         self.task = task
         return self._connection
 
     def take(self) -> tuple[Judging, Outcome]:
-        """The task, and what became of it.
+        """The task that was given, and its outcome.
 
         Raises:
             KitError: the task raised it.
@@ -216,23 +224,23 @@ class _Place:
         self._process = context.Process(target=_serve, args=(theirs, self._work), name="training", daemon=True)
         with _environment({} if self._device is None else {"CUDA_VISIBLE_DEVICES": self._device}):
             self._process.start()
-        theirs.close()  # ours is the only other end, so that it closes with the process
+        theirs.close()  # so that our end reports the death of the process
 
     def _death(self) -> str:
         assert self._process is not None
-        self._process.join(10)  # the pipe closes a moment before the process is gone
+        self._process.join(10)  # the pipe closes a moment before the process ends
         code = self._process.exitcode
         self.end()
         if code is not None and code < 0:
             name = signal.Signals(-code).name
-            hint = "; the system does that where memory runs out: train fewer at once with --workers" if code == -9 else ""
+            hint = "; the system does that when memory runs out. Train fewer cells at a time with --workers" if code == -9 else ""
             return f"the process of the training was killed by {name}{hint}"
         return f"the process of the training ended with status {code} before it had a result"
 
 
 def _serve(connection: Connection, work: Work) -> None:
-    """The life of a slot's process."""
-    # Ctrl-C goes to the whole group of processes; the sweep decides what becomes of its trainings.
+    """The main function of a worker process."""
+    # Ctrl-C reaches the whole group of processes; only the sweep's own process reacts to it and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     data: dict[int, Any] = {}
@@ -250,13 +258,13 @@ def _serve(connection: Connection, work: Work) -> None:
             outcome = error
         except DeviceError as error:
             outcome = Failure(f"the training failed: {error}", traceback.format_exc(), device_lost=True)
-        except Exception as error:  # our own fault must not take the other cells with it
+        except Exception as error:  # a fault of the evaluator in one cell must not end the others
             outcome = Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc())
         connection.send(outcome)
 
 
 def _end_with_parent() -> None:
-    """A killed sweep can end nothing; a training that outlived it would use the cores of the next one."""
+    """End this process when its parent ends: a training that outlived a killed sweep would use the cores of the next run."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -265,7 +273,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """Variables of this process for as long as a child is started, which takes them over."""
+    """Set environment variables of this process while a child is started; the child inherits them."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

@@ -1,4 +1,4 @@
-"""A sweep made ready: every choice checked, data read, every cell named. Nothing of it has run yet."""
+"""An experiment: a sweep whose choices are checked, whose data are read, and whose cells have specs. Nothing has run yet."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from evaluator.track import CellInputs, Choices, Plan, Step, Track, Tracks, comp
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """Every cell of a sweep, and what their hashes stand for.
+    """Every cell of a sweep, and the files and objects behind their specs.
 
     Attributes:
-        labels: what a submission is called in tables, by its digest and name.
-        cells: seed by seed; within a seed those of one answer one after the other.
-        workers: trainings at a time; ``devices``: what the workers see, where there are several CUDA devices.
+        sources: the submissions; ``labels``: their names in tables, by digest and name.
+        device: of the trainings, e.g. ``cpu``.
+        cells: sorted by seed, then by answer.
+        workers: trainings at a time; ``devices``: CUDA devices of the workers, empty unless there are several.
         load: of the machine, before anything runs.
     """
 
@@ -44,7 +45,7 @@ class Experiment:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the person should know before work starts."""
+        """Sentences to print before the run."""
         busy = self.load.busy()
         advice = "; submissions and trainings will be slower than on a quiet machine, and a submission may miss its time limit"
         return (*self.plan.warnings, *([f"busy machine: {busy}{advice}."] if busy else []))
@@ -55,18 +56,18 @@ class Experiment:
         return tuple(self.plan.data)
 
     def inputs(self, spec: CellSpec) -> CellInputs:
-        """What a cell's hashes stand for on this machine."""
+        """The files and objects behind a spec on this machine."""
         source = next(s for s in self.sources if s.digest == spec.submission_digest and s.name == spec.submission)
         weights = self.settings.weights_dir
         data = self.plan.data[spec.score_split]
         return CellInputs(source.path, data, self.sandbox, None if weights is None else weights.resolve(), self.load.busy())
 
     def label(self, spec: CellSpec) -> str:
-        """What the submission of a cell is called."""
+        """The name of a cell's submission in tables."""
         return self.labels[spec.submission_digest, spec.submission]
 
     def log_name(self, spec: CellSpec) -> str:
-        """Name of the log of a cell's answer, unlike that of any other answer of the sweep."""
+        """Name of the log of a cell's answer; every answer of the sweep has another."""
         parts = [plain(self.label(spec)), log_name(spec)]
         several = {name for name, values in self.plan.conditions.items() if len(values) > 1}
         for name, value in spec.condition.items():
@@ -76,7 +77,7 @@ class Experiment:
         return "-".join(parts)
 
     def finished(self, index: Index) -> dict[str, Row]:
-        """Rows of the cells that are stored and count, by digest: exactly those that the runner would not run again."""
+        """Rows of the finished cells, by digest: exactly the cells that the runner would not run again."""
         if self.settings.fresh:
             return {}
         of: dict[str, list[CellSpec]] = {}
@@ -92,7 +93,7 @@ class Experiment:
         return found
 
     def answered(self, spec: CellSpec, index: Index) -> str | None:
-        """Checksum of a stored answer that trainings of this sweep would be done on; None where it must be obtained."""
+        """Checksum of the stored answer that the cell would be judged on; None if the answer must be obtained."""
         row = index.answers.get(spec.answer_digest())
         if row is None or self.settings.fresh or not spec.trains or not self._counts(row):
             return None
@@ -102,18 +103,18 @@ class Experiment:
         return self.settings.mixed_versions or row["versions"] == computed_by(versions())
 
     def index(self) -> Index:
-        """What is stored now."""
+        """The index of the results folder, read now."""
         return read_index(self.settings.out.absolute(), Tracks({self.track.name: self.track}))
 
 
 def prepare(track: Track, settings: Settings, step: Step = lambda what, done, total: None, folder: Path = DATA) -> Experiment:
-    """Check every choice, read (and where it is generated: make) the data, and name every cell.
+    """Check every choice, read the data (generated data are made if they are missing), and make the spec of every cell.
 
     Args:
-        folder: below it profiles have their data, and the cache of decoded images lies.
+        folder: folder of the profiles' data sets and of the cache of decoded images.
 
     Raises:
-        KitError: a choice, a submission, data or weights that are not there or make no sense.
+        KitError: a choice makes no sense, or a submission, data or weights are missing or wrong.
     """
     from evaluator.sandbox.tiers import choose
     from evaluator.training.device import resolve
@@ -147,16 +148,16 @@ def prepare(track: Track, settings: Settings, step: Step = lambda what, done, to
 def _labels(sources: tuple[Source, ...]) -> dict[tuple[str, str], str]:
     twice = [key for key, n in Counter((s.digest, s.name) for s in sources).items() if n > 1]
     if twice:
-        raise ConfigurationError(f"the submission {twice[0][1]} is named twice, with the same files; name it once")
+        raise ConfigurationError(f"--submissions: {twice[0][1]} is given twice, with the same files; name it once")
     names = Counter(source.name for source in sources)
     return {(s.digest, s.name): s.name if names[s.name] == 1 else f"{s.name} ({s.digest[:8]})" for s in sources}
 
 
 def _room(settings: Settings, device: str) -> tuple[int, tuple[str, ...]]:
-    """Trainings at a time, and the devices that they are spread over."""
+    """The number of trainings at a time, and the CUDA devices that they are distributed over."""
     if not device.startswith("cuda"):
         return settings.workers or max(1, cores() // settings.threads), ()
-    if ":" in settings.device:  # that device, and no other
+    if ":" in settings.device:  # a device with a number: only this device
         return settings.workers or 1, ()
     import torch
 

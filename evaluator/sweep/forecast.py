@@ -1,4 +1,4 @@
-"""What a sweep would run, and how long that will take, from cells that were measured before. Nothing is guessed silently."""
+"""Forecast of a sweep: what it would run, and how long that takes, from durations of stored cells. Unknown durations are named."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from evaluator.records import CellSpec, digest_of
 from evaluator.sweep.experiment import Experiment
 
 STARTING_SECONDS = 1.0
-"""What starting a worker and importing a submission take about; it is charged to no clock and stands in no result."""
+"""About how long it takes to start a worker and import a submission. No clock counts this time, and no result stores it."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is to be done.
+    """The work of a sweep, and its duration.
 
     Attributes:
-        cells: in all; ``finished``: of them, stored already; ``answers``: to be obtained for the rest.
-        training_seconds: of the trainings that something is known of, one after the other; ``answer_seconds``: likewise.
-        trainings_unknown, answers_unknown: of which nothing is known; ``answer_limit``: the seconds that submissions are allowed
-            for these in all, so that they cannot take (much) longer.
+        cells: number of all cells; ``finished``: cells that are stored already; ``answers``: answers that must be obtained.
+        training_seconds: sum of the known durations of trainings; ``answer_seconds``: sum of the known durations of answers.
+        trainings_unknown, answers_unknown: numbers of trainings and answers without a known duration.
+        answer_limit: sum of the time limits of those answers, in seconds; they cannot take much longer.
         workers: trainings at a time.
-        answer, training: what each is taken for, in seconds, by digest; for a progress line.
+        answer, training: expected seconds of each answer and each training, by digest, for a progress line; unknown durations are
+            replaced by a mean.
     """
 
     cells: int
@@ -42,18 +43,18 @@ class Forecast:
 
     @property
     def trainings(self) -> int:
-        """Cells that are not finished."""
+        """Number of cells that are not finished."""
         return self.cells - self.finished
 
     @property
     def seconds(self) -> float | None:
-        """Duration, submissions one after the other; an upper bound where ``answers_unknown``; None where a training is unknown."""
+        """Duration of the whole sweep: an upper bound if answers are unknown, None if trainings are unknown."""
         if self.trainings_unknown:
             return None
         return self.answer_seconds + self.answer_limit + self.training_seconds / self.workers
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able, without the single durations."""
+        """JSON-able, without ``answer`` and ``training``."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("answer", "training")}
         return plain | {"trainings": self.trainings, "seconds": self.seconds}
 
@@ -69,19 +70,19 @@ class Measured:
                 key = (row["pipeline_digest"], _kind(row["device"]), row["threads"])
                 per_item.setdefault(key, []).append(row["training_seconds"] / row["items"])
             if row["answer_checksum"] and row["session_seconds"]:
-                # A changed submission is like the one it was, until it has been measured itself.
+                # Until a changed submission was measured itself, it is expected to take as long as before.
                 for named in (row["submission_digest"], row["submission"]):
                     sessions.setdefault((named, row["profile"], row["task"]), {})[row["answer_checksum"]] = row["session_seconds"]
         self._per_item = {key: median(seconds) for key, seconds in per_item.items()}
         self._sessions = {key: median(seconds.values()) for key, seconds in sessions.items()}
 
     def training(self, spec: CellSpec, items: int, digest: str) -> float | None:
-        """Median seconds per item of this pipeline, kind of device and number of threads, times ``items``; None where unknown."""
+        """Expected seconds: median per item for the pipeline, kind of device and threads, times ``items``; None if unknown."""
         rate = self._per_item.get((digest, _kind(spec.device), spec.threads))
         return None if rate is None else rate * items
 
     def session(self, spec: CellSpec) -> float | None:
-        """Median seconds of all phases of this submission at this task, whatever the seed, and the start; None where unknown."""
+        """Expected seconds: median over the seeds of this submission's phases at this task, and its start; None if unknown."""
         for named in (spec.submission_digest, spec.submission):
             if (found := self._sessions.get((named, spec.profile.name, spec.task))) is not None:
                 return found + STARTING_SECONDS
@@ -89,9 +90,9 @@ class Measured:
 
 
 def forecast(experiment: Experiment, index: Index) -> Forecast:
-    """What is to be done for an experiment, and how long it will take.
+    """The work that an experiment still has to do, and its duration.
 
-    Items of a training are the most that the task allows, since it is not known yet what the submission will do.
+    A training is counted with the most items that its task allows, because it is not known yet what the submission will do.
     """
     measured = Measured(index.cells.values())
     finished = experiment.finished(index)
@@ -104,7 +105,7 @@ def forecast(experiment: Experiment, index: Index) -> Forecast:
     for spec in pending:
         answer = spec.answer_digest()
         model = (answer, spec.model_digest())
-        # A cell that trains nothing takes no time to judge; a model is trained once for all splits.
+        # A cell that trains nothing is judged in no time, and a model is trained once for all splits.
         free = not spec.trains or model in models
         items = experiment.plan.items[spec.task]
         trainings[spec.digest()] = 0.0 if free else measured.training(spec, items, pipelines[spec.pipeline.name])
@@ -129,7 +130,7 @@ def forecast(experiment: Experiment, index: Index) -> Forecast:
 
 
 def _filled(durations: dict[str, float | None], otherwise: float) -> dict[str, float]:
-    """Unknown durations as the mean of the known ones: a progress line needs a number, and a table never shows these."""
+    """``durations`` with the mean of the known durations in place of unknown ones; only for a progress line, never for a table."""
     known = [seconds for seconds in durations.values() if seconds]
     usual = sum(known) / len(known) if known else otherwise
     return {digest: usual if seconds is None else seconds for digest, seconds in durations.items()}

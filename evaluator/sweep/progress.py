@@ -1,4 +1,4 @@
-"""What a person sees while a sweep, or a run of one submission, is prepared and goes on."""
+"""What a person sees before and during a sweep, or the run of one submission."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evaluator.sweep.forecast import Forecast
 
 
 def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, str]]:
-    """What is to be done, and how long it will take: label and text of each line."""
+    """Lines that describe a sweep before it runs, and how long it will take: label and text of each."""
     settings, plan = experiment.settings, experiment.plan
     first = f" from number {settings.first_seed} on" if settings.first_seed else ""
     trains = any(spec.trains for spec in experiment.cells)
@@ -32,7 +32,7 @@ def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, st
 
 
 def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]]:
-    """What will be run of one submission. ``manifest``: what its aicrowd.json says of it."""
+    """Lines that describe the run of one submission before it starts. ``manifest``: a line from its aicrowd.json, or empty."""
     source, settings, plan = experiment.sources[0], experiment.settings, experiment.plan
     rows = [("submission", f"{source.name} ({source.digest[:12]})")]
     rows += [("manifest", manifest)] if manifest else []
@@ -55,20 +55,20 @@ def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]
 
 
 def time_needed(forecast: Forecast) -> str:
-    """The duration in words, and what it rests on."""
+    """The duration in words, and how it was estimated."""
     if not forecast.trainings:
         return "nothing to run"
     parts = []
     if forecast.answers_unknown:
         limit = duration(forecast.answer_limit)
-        parts.append(f"{forecast.answers_unknown} sessions not measured yet: counted with their limit, {limit} in all")
+        parts.append(f"{forecast.answers_unknown} sessions not measured yet: counted with their time limits, {limit} in all")
     if forecast.trainings_unknown:
         unknown = f"{forecast.trainings_unknown} of {forecast.trainings} trainings"
-        parts.append(f"{unknown} not measured: no stored cell of that pipeline, device and number of threads")
+        parts.append(f"{unknown} not measured yet: no stored cell has their pipeline, device and number of threads")
     if forecast.seconds is not None:
         return "; ".join((("at most " if forecast.answers_unknown else "about ") + duration(forecast.seconds), *parts))
     known = forecast.answer_seconds + forecast.training_seconds / forecast.workers
-    return "; ".join((*parts, *([f"what is known takes {duration(known)}"] if known else ())))
+    return "; ".join((*parts, *([f"the known part takes {duration(known)}"] if known else ())))
 
 
 def duration(seconds: float) -> str:
@@ -79,9 +79,9 @@ def duration(seconds: float) -> str:
 
 
 class SweepLine:
-    """The progress of a whole sweep on one line; what a cell counts for is the time that it will probably take.
+    """The progress of a whole sweep on one line. Each cell is weighted by its expected duration.
 
-    A failed cell is written above the line as soon as it is known.
+    A failed cell is printed above the line when it ends.
     """
 
     def __init__(self, progress: Progress, experiment: Experiment, forecast: Forecast) -> None:
@@ -94,12 +94,12 @@ class SweepLine:
         self._task: TaskID = progress.add_task("sweep", total=sum(forecast.answer.values()) + self._of(forecast.training))
 
     def moved(self, spec: CellSpec, what: str, share: float) -> None:
-        """What is being done now."""
+        """Show what is being done now. ``share`` is not used."""
         del share
         answer = spec.answer_digest()
         if what == "training":
             self._answered.add(answer)
-        elif self._obtaining != answer:  # they are made one after the other, so the one before is done
+        elif self._obtaining != answer:  # answers are obtained one after the other, so the last one is done
             self._answered.add(self._obtaining)
             self._obtaining = answer
         words = f"training, {self._experiment.workers} at a time" if what == "training" else f"submission at {spec.task}"
@@ -107,7 +107,7 @@ class SweepLine:
         self._show()
 
     def finished(self, cell: Finished) -> None:
-        """A cell is there."""
+        """Count a finished cell."""
         spec = cell.spec
         if not cell.cached:
             self._trained.add(spec.digest())
@@ -130,9 +130,9 @@ class SweepLine:
 
 
 def _room(experiment: Experiment) -> str:
-    """Where trainings are done, how many at a time, and that submissions have the machine for themselves."""
+    """Where trainings run, how many at a time, and that nothing else runs beside a submission."""
     threads = experiment.settings.threads
     each = f"on {experiment.device}, {threads} thread{'s' if threads > 1 else ''} each"
     if experiment.settings.ray is not None:
-        return f"{each}, as many as the Ray cluster ({experiment.settings.ray}) has room for; submissions alone on a node"
-    return f"{experiment.workers} at a time {each}; submissions run one at a time, and nothing beside them"
+        return f"{each}, as many as fit on the Ray cluster ({experiment.settings.ray}); each submission has a node for itself"
+    return f"{experiment.workers} at a time {each}; submissions run one at a time, with nothing beside them"

@@ -1,4 +1,4 @@
-"""Runs what is missing of an experiment, and keeps what came of it. The one path from submissions to results."""
+"""Runs the missing cells of an experiment and stores the results. Every command that runs submissions uses this module."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from evaluator.track import row_of
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a run came to.
+    """The outcome of a run.
 
     Attributes:
         folder: of the run.
-        rows: of every cell that is there, failed cells too, by digest; ``before``: of them, those that were finished before.
+        rows: by digest, of every cell that has a result (scored or failed); ``before``: of the cells that were finished before.
         ran: the cells that were run, in order.
-        interrupted: whether Ctrl-C ended it.
+        seconds: duration of the run.
+        interrupted: whether Ctrl-C ended the run.
     """
 
     folder: Path
@@ -49,11 +50,11 @@ def run(
     """Run the cells that are not finished.
 
     Args:
-        name: of the run's folder.
-        finish: called with what there is, also where Ctrl-C or an error ends the run early: the summary is written here.
+        name: part of the name of the run's folder.
+        finish: called at the end, even if Ctrl-C or an error ends the run early; it writes the summary.
         finished: called with every cell that was run.
-        workers: where trainings are done; made, and ended, here where None.
-        log: name of the log of a cell's answer; ``Experiment.log_name`` where None.
+        workers: where trainings run; None: made here, and ended.
+        log: gives the name of the log of a cell's answer; None for ``Experiment.log_name``.
 
     Raises:
         KitError: as ``run_cells``.
@@ -90,12 +91,12 @@ def run(
         interrupted = True
     finally:
         finish(outcome())
-        experiment.index()  # the next reader finds the new cells in the index
+        experiment.index()  # so that the next reader finds the new cells in the index
     return outcome()
 
 
 def places(experiment: Experiment) -> Workers | ClusterWorkers:
-    """Where trainings are done: on this machine, or on the cluster that was asked for."""
+    """Workers for the trainings: on this machine, or on the cluster of ``--ray``."""
     address = experiment.settings.ray
     if address is None:
         return Workers(experiment.workers, experiment.devices)
@@ -104,7 +105,7 @@ def places(experiment: Experiment) -> Workers | ClusterWorkers:
 
 
 def stored_cells(experiment: Experiment, store: Store, outcome: Outcome) -> list[Finished]:
-    """Every cell that is there, in the order of the experiment: those that were run, and those that were finished before."""
+    """Every cell that has a result, in the order of the experiment: cells of this run, and cells that were finished before."""
     ran = {cell.spec.digest(): cell for cell in outcome.ran}
     found = []
     for spec in experiment.cells:
@@ -117,5 +118,5 @@ def stored_cells(experiment: Experiment, store: Store, outcome: Outcome) -> list
 
 
 def unused(index: Index) -> tuple[str, ...]:
-    """Stored files that do not count because they are damaged, a line each."""
+    """The damaged files of an index, one line each. They are not used."""
     return index.damaged

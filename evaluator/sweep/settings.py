@@ -1,4 +1,4 @@
-"""What a sweep is asked for: options of the command line, a file of the same options, or both."""
+"""The settings of a sweep, from options of the command line, a TOML file of the same options, or both."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ COMMON: dict[str, Option] = {
     "sandbox": Option(str, "isolation tier (default: auto)", choices=("auto", "bubblewrap", "docker", "process")),
     "device": Option(str, "cpu, cuda or auto (default: auto)"),
     "threads": Option(int, "CPU threads of one training (default: 1)", metavar="N"),
-    "workers": Option(int, "trainings at a time (default: cores / threads; one per CUDA device)", metavar="N"),
+    "workers": Option(int, "trainings at a time (default: cores / threads, or 1 per CUDA device)", metavar="N"),
     "ray": Option(str, "run on a Ray cluster: auto, HOST:PORT, or local to start one here (docs/cluster.md)", metavar="ADDRESS"),
-    "data": Option(Path, "folder of the splits (default: data/ and the profile's)", metavar="DIR"),
+    "data": Option(Path, "folder of the splits (default: the profile's, below data/)", metavar="DIR"),
     "out": Option(Path, "results folder (default: results/)", metavar="DIR"),
-    "fresh": Option(bool, "repeat what is finished already, answers too"),
-    "mixed_versions": Option(bool, "take stored cells that other versions of Python or of the libraries computed"),
+    "fresh": Option(bool, "repeat finished cells and answers, too"),
+    "mixed_versions": Option(bool, "reuse stored cells of other versions of Python or of the libraries, too"),
 }
 """Options that every track has."""
 
@@ -43,15 +43,19 @@ class Settings:
     """The options of a sweep, by the names of the command line.
 
     Attributes:
-        submissions: folders and files, patterns already read.
-        options: the track's own; all of them, with their defaults.
-        pipelines: names or files; empty for the profile's own.
-        score_split: every one of them is run; no split means the round's.
-        seeds: repetitions, numbered from ``first_seed`` on, so that later ones may be run elsewhere or another day.
-        threads: CPU threads of one training; ``workers``: trainings at a time, None for as many as there is room for.
-        data: folder of the splits, None for the profile's.
-        ray: address of a Ray cluster that cells are run on, see ``cluster.ClusterWorkers``; None runs them on this machine.
-        mixed_versions: what other versions of Python or of the libraries computed counts as finished, too.
+        submissions: folders and files; patterns are already replaced by what they match.
+        options: all options of the track, defaults filled in.
+        pipelines: names or files; empty for the profile's pipeline.
+        score_split: the splits to score, each in cells of its own; empty for the round's.
+        seeds: number of repetitions; ``first_seed``: number of the first, so that further repetitions can be run later.
+        threads: CPU threads of one training; ``workers``: trainings at a time, None for as many as the machine has cores for.
+        data: folder of the splits; None for the profile's.
+        ray: address of a Ray cluster (see ``cluster.ClusterWorkers``); None runs cells on this machine.
+        fresh: run finished cells and answers again.
+        mixed_versions: cells that other versions of Python or of the libraries computed count as finished, too.
+
+    Raises:
+        ConfigurationError: a value makes no sense, or two values exclude each other.
     """
 
     submissions: tuple[Path, ...]
@@ -76,7 +80,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.submissions:
-            raise ConfigurationError("--submissions: nothing was named; name folders or files, baselines/* for instance")
+            raise ConfigurationError("--submissions: no submission was given; name folders or files, e.g. baselines/*")
         for name in ("pipelines", "score_split"):
             given = getattr(self, name)
             twice = sorted({value for value in given if given.count(value) > 1})
@@ -84,19 +88,19 @@ class Settings:
                 raise ConfigurationError(f"--{name.replace('_', '-')}: {twice[0]!r} is given more than once; name it once")
         unknown = set(self.score_split) - set(SCORED_SPLITS)
         if unknown:
-            raise ConfigurationError(f"--score-split is {min(unknown)!r}; it is {' or '.join(SCORED_SPLITS)}")
+            raise ConfigurationError(f"--score-split is {min(unknown)!r}; it must be {' or '.join(SCORED_SPLITS)}")
         if self.starting_weights not in (None, "imagenet", "procedural", "none"):
-            raise ConfigurationError(f"--starting-weights is {self.starting_weights!r}; it is imagenet, procedural or none")
+            raise ConfigurationError(f"--starting-weights is {self.starting_weights!r}; it must be imagenet, procedural or none")
         for name, least in (("seeds", 1), ("threads", 1), ("workers", 1), ("first_seed", 0), ("root_seed", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; it must be {least} or more")
         if self.ray is not None and self.workers is not None:
             raise ConfigurationError(
-                "--workers and --ray were both given; on a cluster Ray decides how many trainings there is room for"
+                "--workers and --ray were both given; on a cluster Ray decides how many trainings run. Leave --workers out"
             )
         if self.weights_dir is not None and not self.weights_dir.is_dir():
-            raise ConfigurationError(f"--weights-dir {self.weights_dir} is not a folder")
+            raise ConfigurationError(f"--weights-dir: {self.weights_dir} is not a folder; name a folder with weights")
 
     @property
     def seed_numbers(self) -> range:
@@ -105,18 +109,18 @@ class Settings:
 
 
 def read_settings(given: Mapping[str, Any], track: Track, file: Path | None = None) -> tuple[Settings, tuple[str, ...]]:
-    """Settings out of options that were given and a file of options; what was given wins.
+    """Settings from given options and a file of options. A given option replaces that of the file.
 
     Args:
-        given: options by name; those of None were not given.
-        track: whose own options there are beside the common ones.
-        file: TOML: a table of the same options, ``score-split = ["validation", "test"]``. Paths in it are seen from its folder.
+        given: options by name; an option that is None was not given.
+        track: its options are known in addition to ``COMMON``.
+        file: TOML with the same options, e.g. ``score-split = ["validation", "test"]``. Paths in it are relative to its folder.
 
     Returns:
-        (settings, names that lie among the submissions and are none).
+        The settings, and the names of files that a pattern for submissions matched but that are not submissions.
 
     Raises:
-        ConfigurationError: a file that cannot be read, an option that does not exist, a value of the wrong type.
+        ConfigurationError: the file cannot be read, an option does not exist, or a value has the wrong type.
     """
     known = {**COMMON, **track.options}
     chosen: dict[str, Any] = {} if file is None else _from_file(file, known)
@@ -138,17 +142,17 @@ def _from_file(file: Path, known: Mapping[str, Option]) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the sweep's file {file} cannot be read ({error})") from None
+        raise ConfigurationError(f"--file: {file} cannot be read ({error}); name a TOML file of options") from None
     options: dict[str, Any] = {}
     for key, value in _toml(file, text).items():
         name = str(key).replace("-", "_")
         if name not in known:
             listed = ", ".join(sorted(known)).replace("_", "-")
             near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0].replace('_', '-')!r}?" if near else f"; known are {listed}"
-            raise ConfigurationError(f"{file} holds the option {key!r}, which a sweep does not have{hint}")
+            hint = f"; did you mean {near[0].replace('_', '-')!r}?" if near else f"; known options are {listed}"
+            raise ConfigurationError(f"{file}: a sweep has no option {key!r}{hint}")
         if name in options:
-            raise ConfigurationError(f"{file} holds the option {key!r} twice, with - and with _; write it once")
+            raise ConfigurationError(f"{file}: the option {key!r} is given twice, with - and with _; write it once")
         try:
             options[name] = _typed(name, known[name], value, file.parent)
         except ConfigurationError as error:
@@ -160,48 +164,50 @@ def _toml(file: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"the sweep's file {file} is no TOML: {error}") from None
+        raise ConfigurationError(f"{file}: this is not valid TOML ({error}); correct that line") from None
 
 
 def _typed(name: str, option: Option, value: Any, folder: Path) -> Any:
-    """A value as the type of its option; paths from ``folder``."""
+    """A value as the type of its option; paths are relative to ``folder``."""
     if option.many:
         several = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
         return tuple(_single(name, option.kind, item, folder) for item in several)
     found = _single(name, option.kind, value, folder)
     if option.choices and found not in option.choices:
-        raise ConfigurationError(f"the option {name.replace('_', '-')} is {found!r}; it is {', '.join(option.choices)}")
+        raise ConfigurationError(f"the option {name.replace('_', '-')} is {found!r}; it must be {' or '.join(option.choices)}")
     return found
 
 
 def _single(name: str, kind: type, value: Any, folder: Path) -> Any:
     expected: Any = {Path: (str, Path), float: (int, float)}.get(kind, kind)
     given: Any = value
-    # True is an int to Python, and no number of seeds.
+    # Python counts True as an int, but it is not a number of seeds.
     if not isinstance(value, expected) or (isinstance(value, bool) and kind is not bool):
         words = {Path: "a path", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
         raise ConfigurationError(f"the option {name.replace('_', '-')} is {value!r}; it must be {words}")
     if kind is Path:
         return folder / Path(given).expanduser()
-    if name == "pipelines" and given.endswith(".toml"):  # a person's own, among names of the kit's
+    if name == "pipelines" and given.endswith(".toml"):  # a file of a pipeline, not a name
         return str(folder / Path(given).expanduser())
     return kind(given)
 
 
 def _submissions(named: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Folders and Python files, patterns read; and what a pattern names that is no submission.
+    """Folders and Python files of the given paths and patterns; and the names of matched files that are not submissions.
 
-    A path that is there is what it says, whatever stars are in its name.
+    A path that exists is not read as a pattern, even if its name contains a star.
     """
     found: dict[Path, None] = {}
     skipped = []
     for path in named:
         paths = [path] if path.exists() else [Path(p) for p in sorted(glob.glob(str(path)))]
         if not paths:
-            raise ConfigurationError(f"there is no submission {path}; name a folder, a .py file, or a pattern such as baselines/*")
-        for one in paths:
-            if one.name.startswith(("_", ".")) or one.stem.upper() == "README":
-                skipped.append(one.name)
+            raise ConfigurationError(
+                f"--submissions: there is no submission {path}; name a folder, a .py file, or a pattern such as baselines/*"
+            )
+        for match in paths:
+            if match.name.startswith(("_", ".")) or match.stem.upper() == "README":
+                skipped.append(match.name)
             else:
-                found[one.absolute()] = None
+                found[match.absolute()] = None
     return tuple(found), tuple(dict.fromkeys(skipped))

@@ -1,4 +1,4 @@
-"""One submission's run over several cells, summed up: per task over its seeds, over the tasks, and for a panel per pipeline."""
+"""The summary of a run of one submission: scores per task, over the tasks, and for a panel per pipeline."""
 
 from __future__ import annotations
 
@@ -17,52 +17,52 @@ from evaluator.sweep.experiment import Experiment
 from evaluator.track import Task
 
 SCHEMA = 3
-"""Version of ``result.json``. 2: of a panel the score is the mean over its pipelines, and ``pipeline`` is null. 3: ``answer`` in
-cells, ``busy``, ``owner``."""
+"""Version of ``result.json``. Since 2 the score of a panel is the mean over its pipelines, and ``pipeline`` is null for a panel.
+Since 3 cells have ``answer``, and the run has ``busy``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubmissionRow:
-    """Whose run it was."""
+    """The submission of a run."""
 
-    name: Annotated[str, doc("plain name")]
-    digest: Annotated[str, doc("hash over its files")]
+    name: Annotated[str, doc("plain name of the submission")]
+    digest: Annotated[str, doc("hash over the files of the submission")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class IntervalRow:
     """A mean and its interval over seeds."""
 
-    mean: Annotated[float, doc("over the tasks (and pipelines of a panel), then over the seeds")]
+    mean: Annotated[float, doc("mean over the tasks (and the pipelines of a panel), then over the seeds")]
     low: Annotated[float | None, doc("lower end of the t-interval over seeds; `null` for one seed")]
-    high: Annotated[float | None, doc("upper end")]
-    n: Annotated[int, doc("seeds")]
+    high: Annotated[float | None, doc("upper end of the interval")]
+    n: Annotated[int, doc("number of seeds")]
     level: Annotated[float, doc("confidence level, 0.95")]
 
 
-Figures = Annotated[dict[str, IntervalRow] | None, doc("by metric; `null` where not every cell was scored")]
+Figures = Annotated[dict[str, IntervalRow] | None, doc("by metric; `null` if not every cell was scored")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PanelRow:
     """One pipeline of a panel."""
 
-    name: Annotated[str, doc("of the pipeline, as it was trained")]
-    fitted_from: Annotated[str | None, doc("the pipeline it was adapted from; `null` where it is as it was asked for")]
+    name: Annotated[str, doc("name of the pipeline as it was trained")]
+    fitted_from: Annotated[str | None, doc("name of the pipeline that this one was adapted from; `null` if it was not adapted")]
     pipeline: Annotated[dict[str, Any], doc("the pipeline, complete")]
-    verdict: Annotated[str, doc("`OK` where every cell of this pipeline was scored, else `FAILED`")]
-    verdicts: Annotated[list[str], doc("per cell")]
+    verdict: Annotated[str, doc("`OK` if every cell of this pipeline was scored, else `FAILED`")]
+    verdicts: Annotated[list[str], doc("verdict of every cell")]
     score: Figures
     tasks: Annotated[list[dict[str, Any]], doc("name and metrics of each task")]
-    seconds: Annotated[float, doc("of its trainings")]
+    seconds: Annotated[float, doc("duration of its trainings, in seconds")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
     """The content of ``result.json``.
 
-    The score is the mean over the tasks, and for a panel over its pipelines, per seed; its interval is over seeds. A run with a
-    cell that failed has no score, and every task and pipeline keeps its own figures all the same.
+    For every seed the score is the mean over the tasks, and for a panel also over its pipelines. The interval is over the seeds. If
+    a cell failed, the run has no score; the tasks and pipelines without a failed cell keep their own figures.
     """
 
     schema: Annotated[int, doc("version of this format")] = SCHEMA
@@ -71,31 +71,35 @@ class RunSummary:
     round: Annotated[str, doc("name of the round")]
     profile: Annotated[str, doc("name of the profile")]
     pipeline: Annotated[dict[str, Any] | None, doc("the pipeline, complete; `null` for a panel")]
-    fitted_from: Annotated[str | None, doc("the pipeline it was adapted from; `null` where it is as it was asked for")]
+    fitted_from: Annotated[str | None, doc("name of the pipeline that this one was adapted from; `null` if it was not adapted")]
     primary_metric: Annotated[str, doc("the metric that ranks")]
     score_split: Annotated[str, doc("the split that was scored")]
     isolation: Annotated[str, doc("isolation tier")]
-    limited_by: Annotated[str, doc("what held memory and processes, over all cells")]
+    limited_by: Annotated[str, doc("what limited memory and number of processes, over all cells")]
     device: Annotated[str, doc("device of the training")]
     threads: Annotated[int, doc("CPU threads of one training")]
     workers: Annotated[int, doc("trainings at a time")]
     root_seed: Annotated[int, doc("the seed that every draw is split from")]
     seeds: Annotated[int, doc("repetitions of every task")]
     options: Annotated[dict[str, Any], doc("the track's own choices, by name")]
-    busy: Annotated[str, doc("other load on the machine before the first clock started, in words; empty where there was none")]
-    versions: Annotated[list[dict[str, str]], doc("what computed the figures; more than one set where cells of several are mixed")]
-    verdict: Annotated[str, doc("`OK` where every cell was scored, else `FAILED`")]
-    fit_to_submit: Annotated[bool, doc("every cell is, and no time limit was kept")]
-    kept_time_limits: Annotated[int, doc("cells that met the limit and were scored all the same")]
+    busy: Annotated[str, doc("other load on the machine before the first clock started, in words; empty without other load")]
+    versions: Annotated[
+        list[dict[str, str]], doc("versions that computed the figures; several members if cells of different versions are mixed")
+    ]
+    verdict: Annotated[str, doc("`OK` if every cell was scored, else `FAILED`")]
+    fit_to_submit: Annotated[bool, doc("whether every cell is fit to submit and no time limit was kept")]
+    kept_time_limits: Annotated[int, doc("number of cells that reached the time limit and were scored all the same")]
     score: Figures
-    panel: Annotated[list[PanelRow] | None, doc("per pipeline; `null` where one pipeline was trained")]
-    tasks: Annotated[list[dict[str, Any]], doc("per task: what it allows, verdicts, what the track says of it, metrics")]
-    cells: Annotated[list[dict[str, Any]], doc("every cell as in its file, without what is large, with its place")]
-    warnings: Annotated[list[str], doc("what was said before the run; empty where there was nothing")]
-    seconds: Annotated[float, doc("duration of the run")]
+    panel: Annotated[list[PanelRow] | None, doc("one member per pipeline; `null` without a panel")]
+    tasks: Annotated[list[dict[str, Any]], doc("per task: its limits, verdicts, the track's own figures, metrics")]
+    cells: Annotated[
+        list[dict[str, Any]], doc("every cell as in its file, without its large members, with task, seed and pipeline")
+    ]
+    warnings: Annotated[list[str], doc("the warnings that were printed before the run")]
+    seconds: Annotated[float, doc("duration of the run, in seconds")]
 
     def as_dict(self, word: str) -> dict[str, Any]:
-        """JSON-able. ``word``: what the track calls a task; the list of tasks stands under its plural, options by their names."""
+        """JSON-able. The plural of ``word`` (``Track.task_word``) names the list of tasks; options are members of the run."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         found: dict[str, Any] = {}
         for name, value in plain.items():
@@ -116,7 +120,7 @@ def summarise(experiment: Experiment, finished: Sequence[Finished], seconds: flo
     """The content of ``result.json`` for an experiment of one submission, condition and split.
 
     Args:
-        finished: every cell that is there, in order.
+        finished: every cell that has a result, in order.
         seconds: duration of the run.
     """
     plan, settings = experiment.plan, experiment.settings
@@ -136,7 +140,7 @@ def summarise(experiment: Experiment, finished: Sequence[Finished], seconds: flo
         primary_metric=plan.rules.primary_metric,
         score_split=experiment.splits[0],
         isolation=experiment.sandbox.name,
-        # More than one where a stored cell was run under other circumstances.
+        # Several values if a stored cell was run under other circumstances.
         limited_by=", ".join(sorted({f.result.isolation.limited_by for f in finished} - {""})),
         device=experiment.device,
         threads=settings.threads,
@@ -166,7 +170,7 @@ def _cell_row(finished: Finished, word: str) -> dict[str, Any]:
 
 
 def _over_seeds(cells: Sequence[Finished]) -> dict[str, IntervalRow] | None:
-    """Per metric the interval over those seeds of which every cell was scored; None where there is no such seed."""
+    """By metric, the interval over the seeds of which every cell was scored; None without such a seed."""
     of_seed: dict[int, list[Finished]] = {}
     for cell in cells:
         of_seed.setdefault(cell.spec.seed, []).append(cell)
@@ -184,7 +188,7 @@ def _over_seeds(cells: Sequence[Finished]) -> dict[str, IntervalRow] | None:
 
 
 def _task_row(task: Task, cells: Sequence[Finished], experiment: Experiment) -> dict[str, Any]:
-    # What was answered is the same for all pipelines of a panel; it is said once.
+    # All pipelines of a panel share the answer, so the track's figures are taken from the first of them.
     first = list({c.spec.seed: c.result for c in reversed(cells)}.values())[::-1]
     return {
         experiment.track.task_word: task.name,
@@ -196,7 +200,7 @@ def _task_row(task: Task, cells: Sequence[Finished], experiment: Experiment) -> 
 
 
 def _pipeline_row(pipeline: Recipe, finished: Sequence[Finished], experiment: Experiment) -> PanelRow:
-    """One pipeline of a panel: its own score, and per task."""
+    """One pipeline of a panel: its score, and its figures per task."""
     plan, word = experiment.plan, experiment.track.task_word
     cells = [f for f in finished if f.spec.pipeline.name == pipeline.name]
     whole = len(cells) == len(plan.tasks) * experiment.settings.seeds and all(c.result.scored for c in cells)

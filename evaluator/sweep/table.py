@@ -1,4 +1,4 @@
-"""A sweep summed up: per submission, pipeline and condition the mean over the pairs with its interval over seeds."""
+"""The summary of a sweep: per submission, pipeline and condition, the mean over the tasks with its interval over seeds."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from evaluator.track import Run
 from evaluator.training.pipeline import is_proxy
 
 SCHEMA = 2
-"""Version of ``sweep.json``. 2: ``busy``."""
+"""Version of ``sweep.json``. Since 2 it has ``busy``."""
 REFERENCE = "random"
-"""Name of the submission that a sweep's maps are held against, where it was run."""
+"""Name of the submission that the others are compared with in a sweep's maps, if it was run."""
 
 
 def summarise_sweep(
@@ -27,8 +27,7 @@ def summarise_sweep(
     """The content of ``sweep.json``; documented in ``docs/results-format.md``.
 
     Args:
-        rows: of every cell that is there at the end, failed cells too, by digest; ``before``: of them, those that were finished
-            before.
+        rows: by digest, of every cell that has a result (scored or failed); ``before``: of the cells that were finished before.
         seconds: duration of the run.
     """
     plan, settings, track = experiment.plan, experiment.settings, experiment.track
@@ -73,12 +72,12 @@ def _plural(name: str) -> str:
 
 
 def _group(spec: CellSpec) -> dict[str, Any]:
-    """What rows of one submission differ in."""
+    """Pipeline, condition and split: the columns in which rows of one submission differ."""
     return {"pipeline": spec.pipeline.name, **spec.condition, "score_split": spec.score_split}
 
 
 def table(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]]:
-    """One member per submission, pipeline, condition and split, in that order of the options."""
+    """One row per submission, pipeline, condition and split, in the order of the options. ``rows``: as in ``summarise_sweep``."""
     kinds = {task.name: task.kind for task in experiment.plan.tasks}
     groups: dict[tuple[Any, ...], list[CellSpec]] = {}
     for spec in experiment.plan.cells:
@@ -94,7 +93,7 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
     """The track's own maps, per pipeline, condition and split.
 
     Args:
-        rows: of the cells that are there, failed cells too, by digest.
+        rows: by digest, of the cells that have a result (scored or failed).
     """
     names = list(experiment.labels.values())
     reference = next((label for (_, name), label in experiment.labels.items() if name == REFERENCE), None)
@@ -116,7 +115,7 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
 
 
 def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[str, str], word: str) -> dict[str, Any]:
-    """Scores of cells by task and seed. A seed that lacks a cell does not enter a mean over the tasks."""
+    """The figures of one row. A mean over tasks uses only seeds of which every task was scored."""
     there = [rows[spec.digest()] for spec in specs if spec.digest() in rows]
     scored = {(row["task"], row["seed"]): row for row in there if row["scored"]}
     pairs, seeds = list(dict.fromkeys(spec.task for spec in specs)), sorted({spec.seed for spec in specs})
@@ -159,7 +158,7 @@ def _interval(values: Iterable[float]) -> dict[str, Any] | None:
 
 
 def _means(figures: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """The means of a track's figures, of those that are numbers."""
+    """The mean of every figure of the track that is a number in all ``figures``."""
     found: dict[str, float | None] = {}
     for name in dict.fromkeys(name for row in figures for name in row):
         values = [row[name] for row in figures if isinstance(row.get(name), (int, float)) and not isinstance(row[name], bool)]

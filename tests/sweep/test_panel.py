@@ -599,7 +599,7 @@ def test_what_cannot_be_compared_is_left_out_by_name_and_reason(three, tmp_path)
     said = "\n".join(found.left_out)
     for part in (
         "single",
-        "9 of 10 cells are not there or not scored",
+        "9 of 10 cells are missing or not scored",
         "copycat",
         "the same files as buyer2",
         "root_seed 7, not 2022",

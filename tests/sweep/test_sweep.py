@@ -80,7 +80,7 @@ def test_a_lost_device_costs_its_process_and_no_cell(ready, bought, monkeypatch,
     _, summary, _ = run(ready(seeds=2), slot_works.losing, 1)
     assert [cell["verdict"] for cell in summary["cells"]] == ["OK"] * 4
     assert len(list(tmp_path.glob("*.process"))) == 2, "the one that lost its device, and one for all the rest"
-    assert "failed in process 0; it is done again in a new process" in capsys.readouterr().err
+    assert "failed in process 0; it is tried again in a new process" in capsys.readouterr().err
 
 
 def test_a_device_that_is_lost_twice_is_a_result_and_the_others_go_on(ready, bought, monkeypatch, tmp_path):
@@ -687,7 +687,7 @@ def test_a_sweep_from_the_command_line_with_a_submission_that_fails(sweep, strat
 
 def test_mistakes_are_said_before_anything_is_run(sweep, tmp_path):
     for options, part in (
-        ((), "--submissions: nothing was named"),
+        ((), "--submissions: no submission was given"),
         (("--submissions", "nothing/*"), "nothing/*"),
         (("--submissions", RANDOM, "--pairs", "hidden:5"), "--round-seed"),
         (("--submissions", RANDOM, "--score-split", "training"), "score-split"),
