@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def versions() -> dict[str, str]:
     return found | {name: _installed(name) for name in LIBRARIES}
 
 
-@cache  # it takes milliseconds to find out, and is asked for every cell
+@lru_cache  # it takes milliseconds to find out, and is asked for every cell
 def _installed(library: str) -> str:
     try:
         return version(library)

@@ -158,12 +158,9 @@ class _Kept(Workers):
 def page_text(stored: Mapping[str, Any]) -> str:
     """The part of the page with figures: command, hardware, and a table."""
     where, n = stored["machine"], f"{stored['cells']:,}"
-    head = (
-        f"`{where['command']}`; figures in `{FIGURES}`. {where['cores']} cores, {where['processor']}, {where['memory_gib']} GiB; "
-    )
-    head += (
-        f"{where['system']}, Python {where['python']}, numpy {where['numpy']}; load average {where['load'][0]} at the end. n = 1."
-    )
+    head = f"`{where['command']}`; figures in `{FIGURES}`. {where['cores']} cores, {where['processor']}, "
+    head += f"{where['memory_gib']} GiB; {where['system']}, Python {where['python']}, numpy {where['numpy']}; "
+    head += f"load average {where['load'][0]} at the end. n = 1."
     share = f"{stored['overhead_share']:.3%} of a cell of {stored['quick_cell_seconds']:g} s"
     rows = (
         (
