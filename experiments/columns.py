@@ -107,7 +107,8 @@ def unpack(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
             "data": {"counts": {"unlabelled": setup["pool"]}},
             "versions": {"kit": setup["spec"]["kit"]} if old else setup["versions"],
         }
-        cells.append(PURCHASE.upgraded(cell) if old else cell)
+        today = PURCHASE.upgraded(cell) if old else cell
+        cells.append({name: today[name] for name in cell})
     return cells
 
 
