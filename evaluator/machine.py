@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,12 +34,15 @@ def versions() -> dict[str, str]:
     The version of a library that is not installed is ``"absent"``.
     """
     found = {"kit": __version__, "python": platform.python_version(), "machine": platform.machine(), "processor": processor()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    return found | {name: _installed(name) for name in LIBRARIES}
+
+
+@lru_cache  # it takes milliseconds to find out, and is asked for every cell
+def _installed(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def processor() -> str:

@@ -9,12 +9,14 @@ metadata names are compared instead.
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.harness import sweep
 from benchmarks.scale import growth
 from benchmarks.scale import page as scale_page
 from evaluator.errors import ConfigurationError
@@ -65,17 +67,17 @@ def check(places: Places) -> Checked:
     """
     findings: list[Finding] = []
     notes: list[str] = []
-    files = 0
-    for part in (_results, _scale):
+    files = set()
+    for part in (_results, _sweep, _scale):
         for path, command, made in part(places):
-            files += 1
+            files.add(path)
             seen, note = _difference(path, made)
             name = path.relative_to(places.root).as_posix()
             if seen:
                 findings.append(Finding(name, seen, command))
             if note:
                 notes.append(f"{name}: {note}")
-    return Checked(tuple(findings), tuple(notes), files)
+    return Checked(tuple(findings), tuple(notes), len(files))
 
 
 def _results(places: Places) -> list[Wanted]:
@@ -94,6 +96,20 @@ def _draw_results(results: Results, folder: Path, source: str) -> None:
     from experiments.pictures import draw
 
     draw(results, folder, source)
+
+
+def _sweep(places: Places) -> list[Wanted]:
+    try:
+        text = sweep.page_text(json.loads((places.root / sweep.FIGURES).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{sweep.FIGURES}: cannot be read ({error!r}). Run: {sweep.COMMAND} --json {sweep.FIGURES}"
+        ) from None
+
+    def with_part(now: str) -> bytes:
+        return sweep.REGION.replaced(now, text).encode()
+
+    return [(places.root / sweep.PAGE, sweep.AGAIN, with_part)]
 
 
 def _scale(places: Places) -> list[Wanted]:

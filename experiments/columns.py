@@ -2,11 +2,15 @@
 
 A file has a row per cell (a submission, pair, seed and pipeline, scored on one split). Its ``columns`` are lists of equal length:
 numbers as they are, and names as positions in the lists beside them (``submissions``, ``pairs``, ``verdicts``, ``experiments``). A
-``setup`` is what many cells share: everything of their spec but submission, pair and seed, and the size of the pool. So
+``setup`` is what many cells share: everything of their spec but submission, pair and seed, the versions that computed them, and the
+size of the pool. So
 
     pandas.DataFrame(json.load(open(path))["columns"])
 
 is a table, and ``unpack`` returns the cells as ``evaluator.history.groups.sort_cells`` takes them.
+
+Files of schema 1 hold cells of kit 0.2, whose specs name the kit and not the version of the judging code, and which say nothing of
+other versions. They are read, too; what is written is schema 2.
 """
 
 from __future__ import annotations
@@ -18,14 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError
+from evaluator.purchase.track import PURCHASE
 from evaluator.scoring.metrics import METRICS
 
-SCHEMA = 1
+SCHEMA = 2
 DECIMALS = 5
 """Decimals of the metrics: a hundredth of the smallest difference that matters."""
 HASH = 12
 """Digits of a cell's hash that are kept: enough to find its file."""
-OWN = ("submission", "submission_digest", "pair", "seed")
+OWN = ("submission", "submission_digest", "task", "seed")
 """Fields of a spec that are not part of a setup."""
 
 
@@ -33,7 +38,7 @@ def pack(cells: Iterable[tuple[str, Mapping[str, Any]]], experiments: Sequence[M
     """The text of a file of cells, a line per column.
 
     Args:
-        cells: (name of its experiment, a cell with the fields of ``evaluator.history.groups.READ``).
+        cells: (name of its experiment, a cell with the fields of ``experiments.grids.FIELDS``).
         experiments: what was asked for; each has a ``name``.
         left_out: what was found and not taken, a line each.
     """
@@ -55,9 +60,9 @@ def pack(cells: Iterable[tuple[str, Mapping[str, Any]]], experiments: Sequence[M
         rows.append(
             {
                 "experiment": names.index(experiment),
-                "setup": place("setups", {"pool": pool, "spec": shared}),
+                "setup": place("setups", {"pool": pool, "spec": shared, "versions": cell["versions"]}),
                 "submission": place("submissions", {"name": spec["submission"], "digest": spec["submission_digest"]}),
-                "pair": place("pairs", spec["pair"]),
+                "pair": place("pairs", spec["task"]),
                 "seed": spec["seed"],
                 **{name: round(cell["metrics"][name], DECIMALS) if cell["scored"] else None for name in METRICS},
                 "labels": purchase["bought"],
@@ -78,29 +83,32 @@ def unpack(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         ConfigurationError: the file has another schema.
     """
-    if stored.get("schema") != SCHEMA:
+    if stored.get("schema") not in (1, SCHEMA):
         raise ConfigurationError(
             f"the file of cells has schema {stored.get('schema')!r}; expected {SCHEMA}. Gather the cells anew, with --cells DIR"
         )
+    old = stored["schema"] == 1
     columns, cells = stored["columns"], []
     for n, values in enumerate(zip(*columns.values(), strict=True)):
         row = dict(zip(columns, values, strict=True))
         setup, submission = stored["setups"][row["setup"]], stored["submissions"][row["submission"]]
         scored = row["macro_f1"] is not None
         spec = {"submission": submission["name"], "submission_digest": submission["digest"]}
-        spec |= {"pair": stored["pairs"][row["pair"]], "seed": row["seed"]}
-        cells.append(
-            {
-                "cell": row["cell"],
-                "spec": setup["spec"] | spec,
-                "verdict": stored["verdicts"][row["verdict"]],
-                "reason": stored["reasons"].get(str(n), ""),
-                "scored": scored,
-                "metrics": {name: row[name] for name in METRICS} if scored else None,
-                "purchase": {"bought": row["labels"], "seconds": row["seconds"]},
-                "data": {"counts": {"unlabelled": setup["pool"]}},
-            }
-        )
+        spec |= {"pair" if old else "task": stored["pairs"][row["pair"]], "seed": row["seed"]}
+        purchase = {"bought": row["labels"], "seconds": row["seconds"]}
+        cell = {
+            "cell": row["cell"],
+            "spec": setup["spec"] | spec,
+            "verdict": stored["verdicts"][row["verdict"]],
+            "reason": stored["reasons"].get(str(n), ""),
+            "scored": scored,
+            "metrics": {name: row[name] for name in METRICS} if scored else None,
+            "purchase": purchase | {"file": None} if old else purchase,
+            "data": {"counts": {"unlabelled": setup["pool"]}},
+            "versions": {"kit": setup["spec"]["kit"]} if old else setup["versions"],
+        }
+        today = PURCHASE.upgraded(cell) if old else cell
+        cells.append({name: today[name] for name in cell})
     return cells
 
 

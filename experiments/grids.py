@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
 from evaluator.history.groups import READ, Condition, sort_cells
 from evaluator.history.store import read_cells
-from evaluator.purchase.pairs import choose_pairs
 from evaluator.purchase.profiles import profile_named
+from evaluator.purchase.track import PURCHASE
 from evaluator.submission.source import read_source
 from evaluator.sweep.settings import Settings, read_settings
 from evaluator.training.recipes import fitted, load_pipeline
 from experiments.columns import HASH, pack
 
+FIELDS = (*READ, *PURCHASE.figure_members)
+"""What is read of a cell."""
 Cell = dict[str, Any]
-"""A cell with the fields of ``evaluator.history.groups.READ``."""
+"""A cell with these fields."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Grid:
         Raises:
             KitError: a file, submission, pipeline or pair is missing or is not valid.
         """
-        settings, _ = read_settings({}, file)
+        settings, _ = read_settings({}, PURCHASE, file)
         profile = profile_named(settings.profile)
         weights = settings.starting_weights or profile.weights
         asked = [load_pipeline(name) for name in settings.pipelines or (profile.pipeline,)]
@@ -58,7 +61,7 @@ class Grid:
             name=file.stem,
             settings=settings,
             submissions={source.name: source.digest for source in map(read_source, settings.submissions)},
-            pairs={named.pair.name: named.kind for named in choose_pairs(settings.pairs, profile, settings.round_seed)},
+            pairs={task.name: task.kind for task in PURCHASE.tasks(settings.options, settings.profile)},
             pipelines=tuple(fitted(pipeline, profile.image_size, weights).name for pipeline in asked),
             splits=settings.score_split or (profile.round.score_split,),
             proxy=asked[0].proxy,
@@ -67,16 +70,21 @@ class Grid:
     @property
     def size(self) -> int:
         """Number of its cells."""
-        of = (self.submissions, self.pairs, self.pipelines, self.settings.label_quality, self.splits)
+        of = (self.submissions, self.pairs, self.pipelines, self.qualities, self.splits)
         size = self.settings.seeds
         for members in of:
             size *= len(members)
         return size
 
     @property
+    def qualities(self) -> tuple[float, ...]:
+        """Its label qualities."""
+        return self.settings.options["label_quality"]
+
+    @property
     def seeds(self) -> range:
         """Its seeds."""
-        return range(self.settings.first_seed, self.settings.first_seed + self.settings.seeds)
+        return self.settings.seed_numbers
 
     def unfinished(self, kept: Iterable[Cell]) -> range:
         """Its seeds from the first whose scored cells of today's submissions are not all among ``kept``."""
@@ -89,13 +97,14 @@ class Grid:
         """Whether a cell of this spec belongs to the grid, whatever the version of its submission and of the kit."""
         wanted = self.settings
         return (
-            spec["submission"] in self.submissions
+            spec["track"] == PURCHASE.name
+            and spec["submission"] in self.submissions
             and spec["profile"]["name"] == wanted.profile
-            and spec["pair"] in self.pairs
+            and spec["task"] in self.pairs
             and spec["seed"] in self.seeds
             and spec["root_seed"] == wanted.root_seed
             and spec["pipeline"]["name"] in self.pipelines
-            and spec["label_quality"] in wanted.label_quality
+            and spec["label_quality"] in self.qualities
             and spec["score_split"] in self.splits
         )
 
@@ -108,7 +117,7 @@ class Grid:
             "submissions": list(self.submissions),
             "pairs": self.pairs,
             "seeds": self.settings.seeds,
-            "label_qualities": list(self.settings.label_quality),
+            "label_qualities": list(self.qualities),
             "score_splits": list(self.splits),
             "cells": self.size,
             "stored": taken,
@@ -151,12 +160,12 @@ def gather(grids: Sequence[Grid], folders: Iterable[Path], kept: Iterable[Cell] 
     grid_of: dict[str, str] = {}
     left_out = []
     for folder in folders:
-        for path, cell, why in read_cells(folder, READ):
+        for path, cell, why in read_cells(folder, TRACKS, FIELDS):
             grid = None if cell is None else next((grid for grid in grids if grid.holds(cell["spec"])), None)
             if cell is None:
                 left_out.append(f"{path.name} {why}")
             elif grid is not None and not (cell["cell"][:HASH] in found and found[cell["cell"][:HASH]]["scored"]):
-                found[cell["cell"][:HASH]] = {name: cell[name] for name in READ}
+                found[cell["cell"][:HASH]] = cell
                 grid_of[cell["cell"]] = grid.name
     for cell in kept:
         grid = next((grid for grid in grids if grid.holds(cell["spec"])), None)
@@ -165,7 +174,7 @@ def gather(grids: Sequence[Grid], folders: Iterable[Path], kept: Iterable[Cell] 
             grid_of[cell["cell"]] = grid.name
     today = {name: digest for grid in grids for name, digest in grid.submissions.items()}
     kept, said = _one_version(list(found.values()), today)
-    conditions, others = sort_cells(kept)
+    conditions, others = sort_cells(kept, TRACKS)
     for condition in conditions:
         left_out += condition.left_out
     return Gathered(conditions, grid_of, left_out + said + others)

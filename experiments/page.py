@@ -6,17 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.pages import table as markdown
+from evaluator.cli.tracks import TRACKS
 from evaluator.history.groups import Condition, sort_cells
 from evaluator.report.comparison import Asked, comparison_report
-from evaluator.report.comparison_tables import (
-    Block,
-    area_blocks,
-    matrix_blocks,
-    notes,
-    overall_block,
-    plan_blocks,
-)
+from evaluator.report.comparison_tables import area_blocks, matrix_blocks, notes, overall_block, plan_blocks
+from evaluator.report.format import Block, markdown_rows
+from evaluator.track import computed_by
 from experiments.columns import unpack
 from experiments.summary import Table, overall, sentences, titles
 from experiments.tables import agreement, by_pair, glance, public_less_hidden, tau_text
@@ -70,7 +65,7 @@ class Results:
             ConfigurationError: a file has another schema.
         """
         cells = [cell for file in files for cell in unpack(file)]
-        conditions, others = sort_cells(cells)
+        conditions, others = sort_cells(cells, TRACKS)
         left_out = dict.fromkeys(line for file in files for line in file["left_out"])
         return cls(
             conditions=tuple(conditions),
@@ -130,7 +125,7 @@ def _asked(results: Results) -> list[str]:
         for experiment in results.experiments
     )
     headers = ("experiment", "profile, pipeline", "strategies", "pairs", "seeds", "label quality", "splits", "cells stored")
-    return ["## What was run", "", *markdown(headers, rows), ""]
+    return ["## What was run", "", *markdown_rows(Block("", headers, rows)), ""]
 
 
 def _part(results: Results, proxy: bool, tables: Sequence[tuple[Table, Condition]]) -> list[str]:
@@ -159,7 +154,7 @@ def _part(results: Results, proxy: bool, tables: Sequence[tuple[Table, Condition
         if drawn(results):
             lines += [_image(True, "scatter", "Differences to random by the proxy and by full training"), ""]
         block = agreement(tables)
-        lines += [*markdown(block.headers, block.rows), ""]
+        lines += [*markdown_rows(block), ""]
     return lines
 
 
@@ -189,13 +184,21 @@ def _table(block: Block, proxy: bool, table: Table | None) -> list[str]:
         mark = f" *Proxy; {'; '.join(known) or 'tau-b with a full training not measured'}.*"
     elif proxy:
         mark = " *Proxy; its rank correlation with full training is given with each condition.*"
-    return [f"**{_capital(block.title)}.**{mark}", "", *markdown(block.headers, block.rows), ""]
+    return [f"**{_capital(block.title)}.**{mark}", "", *markdown_rows(block), ""]
 
 
 def _reading(results: Results) -> list[str]:
-    kits = sorted({str(table["kit"]) for table in results.report["tables"]})
-    made = [f"- Made by kit {', '.join(kits)}."] if kits else []
-    return [READING, *_fixed(results), *made, *(f"- Left out: {line}." for line in results.left_out), ""]
+    return [READING, *_fixed(results), *_made_by(results), *(f"- Left out: {line}." for line in results.left_out), ""]
+
+
+def _made_by(results: Results) -> list[str]:
+    """The versions of the kit, and of what else may change a figure as far as the cells say; a line per set of versions."""
+    kits: dict[str, set[str]] = {}
+    for condition in results.conditions:
+        for cell in condition.cells.values():
+            others = ", ".join(f"{name} {version}" for name, version in computed_by(cell["versions"]).items())
+            kits.setdefault(f" with {others}" if others else "", set()).add(cell["versions"]["kit"])
+    return [f"- Made by kit {', '.join(sorted(found))}{others}." for others, found in sorted(kits.items())]
 
 
 def _fixed(results: Results) -> list[str]:

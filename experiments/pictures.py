@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.pages import replaced
-from evaluator.history.groups import Condition, budget_and_minutes
-from evaluator.report.comparison_tables import NAMES
+from evaluator.files import replaced
+from evaluator.history.groups import Condition
+from evaluator.purchase.rounds import Pair
+from evaluator.report.format import NAMES
 from evaluator.scoring.curves import cost_curve
 from evaluator.scoring.intervals import t_interval
 from experiments.page import PICTURES, Results, drawn, in_both
@@ -29,7 +30,7 @@ QUALITIES = ("#0b6fa4", "#d98200", "#5b8c2a", "#8a4fa3")
 MARKERS = "osD^vP*X<>"
 ACROSS = 4
 """Panels of the curves in a row."""
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "path",  # every reader sees labels as wide as they were laid out
     "svg.hashsalt": "results",
     "font.family": "sans-serif",
@@ -58,6 +59,7 @@ def draw(results: Results, folder: Path, source: str) -> list[Path]:
     from matplotlib import pyplot as plt
 
     written = []
+    folder.mkdir(parents=True, exist_ok=True)
     with plt.rc_context(SETTINGS):
         for name, figure in _figures(results):
             path = folder / name
@@ -209,17 +211,18 @@ def _curve(table: Table, condition: Condition, name: str) -> tuple[list[float], 
     """Labels bought, and for each the mean score with its interval; empty where there are not two budgets, or no common seed."""
     pairs = table["over_pairs"]
     scores = condition.scores(table["metric"]).on(pairs)
-    if len({budget_and_minutes(pair)[0] for pair in pairs}) < 2:
+    labels = [Pair.parse(pair).labels for pair in pairs]
+    if len(set(labels)) < 2:
         return [], []
     scale = condition.rules["profile"]["budget_scale"]
-    budgets, heights = cost_curve(scores, [budget_and_minutes(pair)[0] for pair in pairs])
+    budgets, heights = cost_curve(scores, labels)
     own = heights[scores.index(name)]
     whole = own[:, ~np.isnan(own).any(axis=0)]
     return [round(budget * scale) for budget in budgets], [t_interval(values) for values in whole] if whole.size else []
 
 
 def _ceiling(table: Table) -> float | None:
-    if table["ceiling"] is None or not table["ceiling"]["whole_pool"]:
+    if table["ceiling"] is None or not table["ceiling"]["everything"]:
         return None
     found = [row["interval"] for row in table["means"] if row["strategy"] == table["ceiling"]["strategy"] and row["interval"]]
     return found[0]["mean"] if found else None

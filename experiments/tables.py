@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from evaluator.history.groups import Condition
-from evaluator.report.comparison_tables import Block, against
-from evaluator.scoring.intervals import Interval, t_interval
+from evaluator.report.comparison_tables import against
+from evaluator.report.format import Block, signed
+from evaluator.scoring.intervals import t_interval
 from experiments.summary import Table, overall, titles
 
 
@@ -38,7 +40,7 @@ def by_pair(table: Table) -> Block:
 
 def public_less_hidden(table: Table, condition: Condition) -> Block | None:
     """How much every strategy loses on hidden pairs, paired by seed; None where all pairs are public, or all are hidden."""
-    public = {f"{pair['labels']}:{pair['minutes']:g}" for pair in condition.rules["profile"]["round"]["pairs"]}
+    public = condition.track.public_tasks(condition.rules["profile"])
     known, hidden = ([p["pair"] for p in table["pairs"] if (p["pair"] in public) == kind] for kind in (True, False))
     if not known or not hidden:
         return None
@@ -48,7 +50,7 @@ def public_less_hidden(table: Table, condition: Condition) -> Block | None:
     for name, values in zip(scores.strategies, less[:, 0], strict=True):
         there = values[~np.isnan(values)]
         if len(there):
-            rows.append((name, _signed(t_interval(there)), str(len(there))))
+            rows.append((name, signed(asdict(t_interval(there))), str(len(there))))
     title = f"public minus hidden pairs (hidden: {', '.join(hidden)})"
     return Block(title, ("strategy", "public minus hidden", "n"), tuple(rows))
 
@@ -56,8 +58,9 @@ def public_less_hidden(table: Table, condition: Condition) -> Block | None:
 def agreement(tables: Sequence[tuple[Table, Condition]]) -> Block:
     """How well the proxy's order of strategies agrees with that of full trainings, condition by condition."""
     rows = []
+    none: dict[str, Any] = {"pipeline": "none stored", "tau": None, "strategies": (), "pairs": (), "seeds": ()}
     for name, (table, _) in zip(titles([table for table, _ in tables]), tables, strict=True):
-        for row in table["stand_in"] or ({"pipeline": "none stored", "tau": None, "strategies": (), "pairs": (), "seeds": ()},):
+        for row in table["stand_in"] or (none,):
             counts = (str(len(row[what])) for what in ("strategies", "pairs", "seeds"))
             rows.append((name, row["pipeline"], tau_text(row["tau"]), *counts))
     headers = ("condition", "full training", "Kendall's tau-b", "strategies", "pairs", "seeds")
@@ -79,11 +82,6 @@ def tau_text(tau: dict[str, Any] | None) -> str:
     if tau is None or tau["value"] is None:
         return "not measured" if tau is None else f"not measured ({tau['reason']})"
     return f"{tau['value']:.2f}" + ("" if tau["low"] is None else f" [{tau['low']:.2f}, {tau['high']:.2f}]")
-
-
-def _signed(interval: Interval) -> str:
-    spread = "" if interval.low is None else f" [{interval.low:+.3f}, {interval.high:+.3f}]"
-    return f"{interval.mean:+.3f}{spread}"
 
 
 def _mean(row: dict[str, Any]) -> float:

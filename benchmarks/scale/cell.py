@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import fabricated
 from benchmarks.scale.bench import Bench
 from benchmarks.scale.growth import FLAT
 from benchmarks.scale.synthetic import CLASSES
@@ -17,13 +18,16 @@ from benchmarks.stopwatch.processor import PROCESSOR
 from evaluator.data.cache import CachedImages
 from evaluator.data.folders import Split
 from evaluator.errors import Verdict
-from evaluator.history.store import NEEDED, Store
+from evaluator.history.store import Store
 from evaluator.purchase.ledger import Ledger
+from evaluator.purchase.profiles import DEBUG
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
+from evaluator.purchase.spec import PurchaseSpec
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.sandbox.tier import Worker, WorkerSpec
 from evaluator.seeds import generator
+from evaluator.training.recipes import load_pipeline
 
 MIB = 1 << 20
 FEW = 100
@@ -183,13 +187,29 @@ def labels(bench: Bench, split: Split, images: CachedImages) -> None:
             bench.keep("purchase: buy in one batch", k, batch["bought"])
             wanted, _ = bench.processor("purchase: ledger into canonical order", k, ledger.canonical, len(CLASSES))
             bench.processor("purchase: gather the bought images", k, images.gather, wanted)
-            digest = f"{k:032x}"
-            bench.timed("purchase: write the result file", k, _stored, store, digest, ledger)
-            bench.processor("purchase: read it back for a replay", k, _replayed, store, digest, len(ledger))
+            spec = _spec(k)
+            judged = fabricated.judged(spec, fabricated.purchase(spec, ledger))
+            bench.timed("purchase: write the result file", k, store.write_cell, judged)
+            bench.processor("purchase: read it back for a replay", k, _replayed, store, spec.digest(), len(ledger))
 
 
-def _stored(store: Store, digest: str, ledger: Ledger) -> None:
-    store.write_cell(dict.fromkeys(NEEDED) | {"cell": digest, "scored": False, "ledger": ledger.as_rows()})
+def _spec(seed: int) -> PurchaseSpec:
+    """The spec of a cell that nobody ran."""
+    return PurchaseSpec(
+        submission="probe",
+        submission_digest="",
+        profile=DEBUG,
+        pair=DEBUG.pairs[0],
+        seed=seed,
+        root_seed=1,
+        pipeline=load_pipeline(DEBUG.pipeline),
+        weights="none",
+        data={},
+        score_split="validation",
+        tier=ProcessSandbox.name,
+        device="cpu",
+        threads=1,
+    )
 
 
 def _replayed(store: Store, digest: str, n: int) -> None:

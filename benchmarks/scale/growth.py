@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import t
 
-from benchmarks.pages import replaced, table
+from evaluator.files import replaced
+from evaluator.report.format import Block, markdown_rows
 from evaluator.scoring.intervals import Interval, t_interval
 
 UPPER = 3
@@ -160,12 +161,12 @@ def tables(series: Iterable[Series]) -> str:
             continue
         sizes = sorted({size for s in rows for size in s.samples})
         heads = [_size(size) if axis != "pixels" else f"{math.isqrt(size)} px" for size in sizes]
-        headers = [f"{title}, by {AXES[axis]}", *heads, "power", "within its limit"]
-        texts.append("\n".join(table(headers, [_row(s, sizes) for s in rows])))
+        headers = (f"{title}, by {AXES[axis]}", *heads, "power", "within its limit")
+        texts.append("\n".join(markdown_rows(Block("", headers, tuple(_row(s, sizes) for s in rows)))))
     return "\n\n".join(texts) + "\n"
 
 
-def _row(series: Series, sizes: Sequence[int]) -> list[str]:
+def _row(series: Series, sizes: Sequence[int]) -> tuple[str, ...]:
     medians, slope = series.medians(), series.slope()
     cells = [spoken(medians[size], series.unit) if size in medians else "" for size in sizes]
     said = series.verdict()
@@ -177,7 +178,7 @@ def _row(series: Series, sizes: Sequence[int]) -> list[str]:
     counts = sorted({len(values) for values in series.samples.values()})
     name = f"{series.name} (n = {'/'.join(map(str, counts))}{', ' + series.note if series.note else ''})"
     bounds = f" ({_power(slope.low)} to {_power(slope.high)})" if math.isfinite(slope.low) else ""
-    return [name, *cells, f"{_power(slope.power)}{bounds}", said]
+    return (name, *cells, f"{_power(slope.power)}{bounds}", said)
 
 
 def _power(value: float) -> str:
@@ -201,7 +202,7 @@ def draw(series: Iterable[Series], path: Path, source: str) -> None:
     panels = [(key, [s for s in given if (s.part, s.axis) == key]) for key in PANELS]
     panels = [(key, rows) for key, rows in panels if rows]
     # Text stays text, and equal figures give an equal file.
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "scale", "font.family": "sans-serif", "font.size": 9}
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "scale", "font.family": "sans-serif", "font.size": 9}
     with plt.rc_context(settings):
         columns = min(3, len(panels))
         rows_of_panels = math.ceil(len(panels) / columns)
@@ -217,6 +218,7 @@ def draw(series: Iterable[Series], path: Path, source: str) -> None:
             ha="left",
         )
         figure.tight_layout(w_pad=2.5, h_pad=2.0)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replaced(path, "wb") as file:
             figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None, "Description": source})
         plt.close(figure)

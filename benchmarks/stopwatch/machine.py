@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from evaluator.machine import cores, processor
+
 
 def described(*packages: str) -> dict[str, Any]:
     """Hardware, system, Python, load and command, for the record; and the versions of ``packages``, which are not imported.
@@ -20,7 +22,7 @@ def described(*packages: str) -> dict[str, Any]:
         PackageNotFoundError: a package is not installed.
     """
     return {
-        "processor": _line_of("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": cores(),
         "memory_gib": int((_line_of("/proc/meminfo", "MemTotal") or "0").split()[0]) >> 20,
         "system": platform.platform(),
@@ -29,11 +31,6 @@ def described(*packages: str) -> dict[str, Any]:
         "load": [round(value, 2) for value in os.getloadavg()],
         "command": command(),
     }
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def command() -> str:

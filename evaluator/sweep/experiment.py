@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError
@@ -100,7 +101,11 @@ class Experiment:
         return row["checksum"] if spec.takes(row["verdict"], row["phases"]) else None
 
     def _counts(self, row: Row) -> bool:
-        return self.settings.mixed_versions or row["versions"] == computed_by(versions())
+        return self.settings.mixed_versions or row["versions"] == self._versions
+
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        return computed_by(versions())
 
     def index(self) -> Index:
         """The index of the results folder, read now."""

@@ -26,7 +26,7 @@ from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.profiles import profile_named
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
-from evaluator.purchase.spec import CellSpec
+from evaluator.purchase.spec import PurchaseSpec
 from evaluator.scoring.intervals import t_interval
 from evaluator.seeds import generator
 from evaluator.training.recipes import PIPELINES
@@ -64,7 +64,7 @@ def main() -> None:
     rows: dict[str, list[float]] = {"true": [], "random": [], "shuffled": [], "training set only": []}
     constant = 0.0
     for seed in range(args.seeds):
-        spec = CellSpec(
+        spec = PurchaseSpec(
             submission="benchmark",
             submission_digest="",
             profile=profile,
@@ -93,7 +93,8 @@ def main() -> None:
             scored = train_and_score(spec, used, ledger)
             constant = scored.constant
             rows[name].append(scored.metrics.macro_f1)
-            items, seconds = scored.details["n_items"], time.perf_counter() - started
+            assert scored.training is not None
+            items, seconds = scored.training.n_items, time.perf_counter() - started
             print(f"seed {seed} {name:18} macro F1 {scored.metrics.macro_f1:.3f}  {items} items, {seconds:.1f} s", flush=True)
     print(
         f"\n{profile.name}, {pair.name}: macro F1 on {profile.sizes['validation']} images, mean and 95 % t-interval, n={args.seeds}"

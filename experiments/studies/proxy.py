@@ -16,7 +16,7 @@ from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.profiles import QUICK
 from evaluator.purchase.sets import RoundSets, read_sets
-from evaluator.purchase.spec import CellSpec
+from evaluator.purchase.spec import PurchaseSpec
 from evaluator.scoring.intervals import t_interval
 from evaluator.seeds import generator
 from evaluator.training.recipes import load_pipeline
@@ -29,7 +29,7 @@ def cell(sets: RoundSets, pipeline: str, bought: int, seed: int, threads: int) -
     pool = sets.splits["unlabelled"]
     images = generator(2022, seed, "bought").permutation(len(pool))[:bought].tolist()
     rows = [Purchase(i, n, n, 0.0, tuple(map(int, pool.labels[n]))) for i, n in enumerate(images)]
-    spec = CellSpec(
+    spec = PurchaseSpec(
         submission="random",
         submission_digest="",
         profile=QUICK,

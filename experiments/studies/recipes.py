@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pages import write_json
-from benchmarks.stopwatch.machine import cores
 from evaluator.data.painted import CLASSES, Generator
+from evaluator.machine import cores
 from evaluator.scoring.intervals import t_interval
 from evaluator.scoring.metrics import best_constant, score
 from evaluator.seeds import derive, generator

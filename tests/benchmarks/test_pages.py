@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.pages import Region, replaced, table, write_json, write_text
+from benchmarks.pages import Region, write_json, write_text
+from evaluator.report.format import Block, markdown_rows
 
 REGION = Region("figures", "python -m somewhere")
 START, END = "<!-- figures: written by python -m somewhere -->", "<!-- end of figures -->"
@@ -29,21 +30,21 @@ def test_a_file_is_written_whole(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_file_whose_writing_fails_is_left_as_it_was(tmp_path):
+def test_a_file_whose_writing_fails_is_left_as_it_was(tmp_path, monkeypatch):
     path = tmp_path / "figures.json"
     write_json(path, {"a": [1, 2]})
     before = path.read_text()
 
-    def fail():
-        with replaced(path, "wb") as file:
-            file.write(b"half of it")
-            raise OSError("no space left")
+    def full(descriptor):
+        raise OSError("no space left")
 
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
-        fail()
+        write_json(path, {"b": 3})
     assert path.read_text() == before == '{\n "a": [\n  1,\n  2\n ]\n}\n'
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_table_has_a_line_per_row():
-    assert table(["name", "n"], [["a|b", "1"], ["c", ""]]) == ["| name | n |", "| :-- | --: |", "| a\\|b | 1 |", "| c |  |"]
+    rows = markdown_rows(Block("", ("name", "n"), (("a|b", "1"), ("c", ""))))
+    assert rows == ["| name | n |", "| :-- | --: |", "| a\\|b | 1 |", "| c |  |"]

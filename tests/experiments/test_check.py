@@ -10,6 +10,7 @@ pytest.importorskip("matplotlib")
 
 from test_results import ceiling, planted
 
+from benchmarks.harness import sweep
 from benchmarks.scale import __main__ as scale
 from benchmarks.scale import page as scale_page
 from benchmarks.scale.growth import Series
@@ -52,12 +53,40 @@ def write_scale_page(places: Places) -> None:
     scale.main(["--stored", words[0], "--plot", words[1], "--page", words[2]])
 
 
+def write_sweep(places: Places, cold: float = 1.5) -> None:
+    machine = {"processor": "CPU", "cores": 2, "memory_gib": 8, "system": "Linux", "python": "3.11", "numpy": "2.4", "load": [0.5]}
+    figures = {
+        "cells": 10_000,
+        "bytes_per_cell": 19_865,
+        "cold_seconds": cold,
+        "warm_seconds": 0.25,
+        "again_seconds": 3.0,
+        "listed_seconds": 0.5,
+        "index_bytes": 12_000_000,
+        "overhead_cells": 199,
+        "overhead_seconds_per_cell": 0.006,
+        "quick_cell_seconds": 60.0,
+        "overhead_share": 0.0001,
+        "machine": machine | {"command": sweep.COMMAND},
+    }
+    file = places.root / sweep.FIGURES
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(figures))
+
+
+def write_sweep_page(places: Places) -> None:
+    sweep.main(["--stored", str(places.root / sweep.FIGURES), "--page", str(places.root / sweep.PAGE)])
+
+
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     places = Places(tmp_path_factory.mktemp("fresh"))
     write_cells(places, False, [*planted(n=3), *ceiling(0.2, 3)])
     assert command.main(["--page-only"], places) == 0
-    (places.root / scale_page.PAGE).write_text(f"by hand\n{scale_page.REGION.start}\n{scale_page.REGION.end}\nby hand, too\n")
+    marks = (scale_page.REGION.start, scale_page.REGION.end, sweep.REGION.start, sweep.REGION.end)
+    (places.root / scale_page.PAGE).write_text("\n".join(["by hand", *marks, "by hand, too", ""]))
+    write_sweep(places)
+    write_sweep_page(places)
     write_scale(places)
     write_scale_page(places)
     return places
@@ -80,7 +109,7 @@ def content(places: Places) -> dict[str, bytes]:
 def test_fresh_pages_and_pictures_pass_and_nothing_is_written(places, capsys):
     before = content(places)
     assert command.main(["--check"], places) == 0
-    # The page and two pictures of full trainings, the page and the picture of scale.
+    # The page and two pictures of full trainings, the page of benchmarks and the picture of scale.
     assert capsys.readouterr().out == "5 pages and pictures are what their committed figures give\n"
     assert content(places) == before
 
@@ -154,6 +183,22 @@ def test_changed_figures_of_scale_make_page_and_picture_stale(places):
     wrong = found(places)
     assert wrong.keys() == {"docs/benchmarks.md", "docs/images/scale.svg"}
     assert {again for _, again in wrong.values()} == {SCALE_AGAIN}
+
+
+def test_changed_figures_of_the_sweep_make_its_part_of_the_page_stale(places, capsys):
+    assert (
+        "| 10,000 cells, no index: every file read and its checksum compared | 1.50 s | 5 s |"
+        in (places.root / sweep.PAGE).read_text()
+    )
+    write_sweep(places, cold=2.5)
+    (seen, again) = found(places)["docs/benchmarks.md"]
+    assert seen.startswith("not what its figures give, from line")
+    assert again == sweep.AGAIN
+    write_sweep_page(places)
+    assert found(places) == {}
+    (places.root / sweep.FIGURES).write_text("{}")
+    assert command.main(["--check"], places) == 2
+    assert "sweep.json: cannot be read" in capsys.readouterr().err
 
 
 def test_figures_of_a_quick_look_and_figures_that_are_missing_are_errors(places, capsys):

@@ -2,21 +2,27 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import fabricated
 import pytest
 from conftest import TINY
 
-from evaluator.errors import ConfigurationError
+from evaluator.cli.tracks import TRACKS
+from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history.groups import sort_cells
 from evaluator.history.store import Store
 from evaluator.purchase.profiles import QUICK, profile_named
+from evaluator.purchase.result import PurchaseResult, without_score
 from evaluator.purchase.rounds import Pair
-from evaluator.purchase.spec import CellSpec
+from evaluator.purchase.spec import PurchaseSpec
+from evaluator.records import DataRow
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.seeds import generator
+from evaluator.track import Judged
 from evaluator.training.recipes import PIPELINES, fitted
 from experiments import __main__ as command
 from experiments.columns import pack, read, unpack
@@ -29,9 +35,10 @@ PAIRS = (Pair(621, 17), Pair(1321, 34))
 FULL, PROXY = PIPELINES["quick"], PIPELINES["proxy"]
 PLANTED = {"random": 0.0, "good": 0.05, "bad": -0.05, "alike": 0.0}
 POOL = 40
+OLD = HERE.root / "tests" / "history" / "version_0_2" / "results"
 
 
-def spec(name: str, pair: Pair = PAIRS[0], seed: int = 0, **changes) -> CellSpec:
+def spec(name: str, pair: Pair = PAIRS[0], seed: int = 0, **changes) -> PurchaseSpec:
     settings = {
         "submission": name,
         "submission_digest": f"{name:0<8}digest",
@@ -47,22 +54,26 @@ def spec(name: str, pair: Pair = PAIRS[0], seed: int = 0, **changes) -> CellSpec
         "device": "cpu",
         "threads": 1,
     }
-    return CellSpec(**(settings | changes))
+    return PurchaseSpec(**(settings | changes))
 
 
-def cell(name: str, score: float | None, pair: Pair = PAIRS[0], seed: int = 0, bought: int = 12, **changes) -> dict:
-    """A stored cell, as far as comparisons read it; failed without a score."""
+def result(name: str, score: float | None, pair: Pair = PAIRS[0], seed: int = 0, bought: int = 12, **changes) -> PurchaseResult:
+    """A cell that was never trained; failed without a score."""
     described = spec(name, pair, seed, **changes)
-    return {
-        "cell": described.digest(),
-        "spec": json.loads(json.dumps(described.as_dict())),
-        "verdict": "OK" if score is not None else "RUNTIME_ERROR",
-        "reason": "" if score is not None else "ZeroDivisionError: division by zero\nlong traceback",
-        "scored": score is not None,
-        "metrics": None if score is None else {"macro_f1": score, "accuracy": round(score / 2, 5), "hamming_loss": 0.25},
-        "purchase": {"bought": bought, "seconds": 1.25},
-        "data": {"counts": {"unlabelled": POOL}},
-    }
+    if score is None:
+        found = without_score(described, "ZeroDivisionError: division by zero\nlong traceback")
+        found = replace(found, verdict=Verdict.RUNTIME_ERROR)
+    else:
+        found = fabricated.scored(described, "checksum", score)
+        metrics = found.metrics | {"accuracy": round(score / 2, 5), "hamming_loss": 0.25}
+        found = replace(found, metrics=metrics)
+    data = DataRow(counts={"unlabelled": POOL})
+    return replace(found, purchase=replace(found.purchase, bought=bought, seconds=1.25), data=data)
+
+
+def cell(*args, **options) -> dict:
+    """The same as it is stored."""
+    return json.loads(json.dumps(result(*args, **options).as_dict()))
 
 
 def planted(effects=PLANTED, n: int = 10, pairs=PAIRS, noise: float = 0.01, **changes) -> list[dict]:
@@ -195,7 +206,7 @@ def test_cells_in_columns_give_the_same_report_as_the_cells():
     assert len(back) == len(cells)
     reports = []
     for some in (cells, back):
-        report = comparison_report(sort_cells(some)[0], [], Asked())
+        report = comparison_report(sort_cells(some, TRACKS)[0], [], Asked())
         for table in report["tables"]:
             for failed in table["failed"]:
                 failed["reason"] = failed["reason"].split("\n")[0]
@@ -207,8 +218,35 @@ def test_cells_in_columns_give_the_same_report_as_the_cells():
     assert {len(values) for values in columns.values()} == {len(cells)}
 
 
+def test_committed_cells_of_kit_0_2_are_those_of_today_once_they_are_packed_anew():
+    old = json.loads(HERE.cells(proxy=False).read_text())
+    assert old["schema"] == 1
+    cells = unpack(old)
+    assert len(cells) == len(old["columns"]["cell"])
+    for found, seed, score in zip(cells, old["columns"]["seed"], old["columns"]["macro_f1"], strict=True):
+        assert (found["spec"]["seed"], found["metrics"]["macro_f1"]) == (seed, score)
+        assert (found["spec"]["version"], found["versions"]) == (1, {"kit": "0.2.0"})
+    assert {PurchaseSpec.from_dict(found["spec"]).task for found in cells} == set(old["pairs"])
+    text = pack([("full", found) for found in cells], [{"name": "full"}], [])
+    assert json.loads(text)["schema"] == 2
+    reports = [comparison_report(sort_cells(some, TRACKS)[0], [], Asked()) for some in (cells, unpack(json.loads(text)))]
+    assert reports[0] == reports[1]
+
+
+def test_cells_of_other_versions_of_the_libraries_are_in_no_table_together_and_the_page_says_so():
+    cells = planted()
+    for found in cells[-3:]:
+        found["versions"] = found["versions"] | {"numpy": "1.0"}
+    text = told(stored(cells))
+    assert re.search(r"3 cells of other rules: numpy 1\.0, not [\d.]+", text)
+    assert re.search(r"^- Made by kit [\w.]+ with python [\d.]+, numpy [\d.]+, .*torch [^ ]+.*\.$", text, re.MULTILINE)
+    for found in cells:
+        found["versions"] = {"kit": "0.2.0"}
+    assert "\n- Made by kit 0.2.0.\n" in told(stored(cells))
+
+
 def test_a_file_of_another_version_is_refused():
-    with pytest.raises(ConfigurationError, match="has schema 99; expected 1"):
+    with pytest.raises(ConfigurationError, match="has schema 99; expected 2"):
         unpack(stored(planted()) | {"schema": 99})
 
 
@@ -230,8 +268,7 @@ def experiment(tmp_path) -> Path:
 def keep(folder: Path, name: str, digest: str, seed: int = 0, **changes) -> None:
     pipeline = fitted(FULL, QUICK.image_size, QUICK.weights)
     settings = {"root_seed": 2022, "profile": QUICK, "submission_digest": digest, "pipeline": pipeline}
-    result = cell(name, 0.5, seed=seed, **(settings | changes))
-    Store(folder).write_cell(result | {"fit_to_submit": True, "phases": [], "ledger": [], "isolation": {}})
+    Store(folder).write_cell(Judged(result(name, 0.5, seed=seed, **(settings | changes))))
 
 
 def test_a_grid_gathers_its_own_cells_and_no_others(experiment, tmp_path):
@@ -258,6 +295,25 @@ def test_a_grid_gathers_its_own_cells_and_no_others(experiment, tmp_path):
     assert gathered.left_out == []
 
 
+def test_results_of_kit_0_2_are_gathered(experiment, tmp_path):
+    for name in ("random", "steady"):
+        shutil.copy(tmp_path / "good.py", tmp_path / f"{name}.py")
+    experiment.write_text(
+        'submissions = ["random.py", "steady.py"]\nprofile = "debug"\npipelines = ["milliseconds"]\n'
+        'pairs = ["621:17,1321:34"]\nseeds = 2\n'
+    )
+    grid = Grid.read(experiment)
+    found = gather([grid], [OLD]).cells(proxy=False)
+    assert len(found) == grid.size == 8
+    back = unpack(json.loads(pack(found, [grid.as_dict(len(found))], [])))
+    for (_, cell_of_old), unpacked in zip(found, back, strict=True):
+        old = json.loads((OLD / "cells" / f"{cell_of_old['cell']}.json").read_text())
+        assert unpacked["spec"]["task"] == old["spec"]["pair"]
+        assert unpacked["metrics"]["macro_f1"] == pytest.approx(old["metrics"]["macro_f1"], abs=1e-5)
+        assert unpacked["purchase"]["bought"] == old["purchase"]["bought"]
+        assert unpacked["versions"] == old["versions"]
+
+
 def test_of_several_versions_todays_counts_and_an_older_one_is_said(experiment, tmp_path):
     grid = Grid.read(experiment)
     folder = tmp_path / "cells"
@@ -276,7 +332,7 @@ def test_cells_that_were_gathered_before_are_kept_and_where_to_go_on_is_told(exp
     """Cells are many and large; a grid that takes days goes on from the committed file alone, without a cell counted twice."""
     grid = Grid.read(experiment)
     first, second = tmp_path / "first", tmp_path / "second"
-    names = [(n, d, q, s) for n, d in grid.submissions.items() for q in grid.settings.label_quality for s in range(2)]
+    names = [(n, d, q, s) for n, d in grid.submissions.items() for q in grid.qualities for s in range(2)]
     for name, digest, quality, seed in names:
         for pair in grid.pairs:
             keep(first, name, digest, seed, label_quality=quality, pair=Pair.parse(pair))
@@ -310,7 +366,7 @@ def test_the_experiments_are_those_that_were_promised():
     assert "random" in grids["full"].submissions
     for name, grid in grids.items():
         assert grid.proxy == name.startswith("proxy")
-        assert len(grid.settings.label_quality) == 2
+        assert len(grid.qualities) == 2
         assert set(grid.splits) == {"validation", "test"}
     for kind in ("full", "proxy"):
         grid, top = grids[kind], grids[f"{kind}-ceiling"]
@@ -318,7 +374,8 @@ def test_the_experiments_are_those_that_were_promised():
         assert all(
             profile.budget(Pair.parse(pair)) >= profile.drawn.get("unlabelled", profile.sizes["unlabelled"]) for pair in top.pairs
         ), "the whole pool"
-        for name in ("profile", "pipelines", "label_quality", "score_split", "seeds"):
+        assert top.qualities == grid.qualities, "a ceiling is that of its own conditions"
+        for name in ("profile", "pipelines", "score_split", "seeds"):
             assert getattr(top.settings, name) == getattr(grid.settings, name), "a ceiling is that of its own conditions"
     assert grids["full"].settings.profile == grids["proxy"].settings.profile, "else the proxy is held against nothing"
 
