@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -181,3 +182,18 @@ def _lines(path: Path) -> list[str]:
 def _number(path: Path) -> int | None:
     text = next(iter(_lines(path)), "").strip()
     return int(text) if text.isdigit() else None
+
+
+DECIDING_VERSIONS = ("python", "numpy", "scipy", "scikit-learn", "pillow", "torch", "torchvision", "timm")
+
+
+def computed_by(versions: Mapping[str, str]) -> dict[str, str]:
+    """The stored versions that may change a figure: libraries, and Python by its minor version (``3.13``).
+
+    Cells that differ in them are not reused and not shown in one table. The processor is not among them: a table only says that its
+    cells were computed on several.
+    """
+    found = {name: versions[name] for name in DECIDING_VERSIONS if versions.get(name)}
+    if "python" in found:
+        found["python"] = ".".join(found["python"].split(".")[:2])
+    return found

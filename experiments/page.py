@@ -8,10 +8,11 @@ from typing import Any
 
 from evaluator.cli.tracks import TRACKS
 from evaluator.history.groups import Condition, sort_cells
+from evaluator.machine import computed_by
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.report.comparison_tables import area_blocks, matrix_blocks, notes, overall_block, plan_blocks
-from evaluator.report.format import Block, markdown_rows
-from evaluator.track import computed_by
+from evaluator.report.format import markdown_rows
+from evaluator.tables import Block
 from experiments.columns import unpack
 from experiments.summary import Table, overall, sentences, titles
 from experiments.tables import agreement, by_pair, glance, public_less_hidden, tau_text

@@ -10,8 +10,9 @@ import numpy as np
 
 from evaluator.history.groups import Condition
 from evaluator.report.comparison_tables import against
-from evaluator.report.format import Block, signed
+from evaluator.report.format import signed
 from evaluator.scoring.intervals import t_interval
+from evaluator.tables import Block
 from experiments.summary import Table, overall, titles
 
 

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 from evaluator.errors import Verdict
 from evaluator.history.checksum import checksum
 from evaluator.machine import versions
+from evaluator.plans import Choices, Option, Plan, Step, Task
 from evaluator.records import Answer, AnswerRef, CellResult, CellSpec, IsolationRow
 from evaluator.seeds import generator
-from evaluator.track import CellInputs, Choices, Judged, Option, Plan, Progress, Step, Task, Track
+from evaluator.track import CellInputs, Judged, Progress, Track
 
 
 @dataclass(frozen=True)

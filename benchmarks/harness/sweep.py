@@ -29,13 +29,14 @@ from evaluator.history.index import INDEX
 from evaluator.history.inventory import inventory
 from evaluator.history.store import Store
 from evaluator.purchase.track import PURCHASE
-from evaluator.report.format import Block, markdown_rows
+from evaluator.report.format import markdown_rows
 from evaluator.runner.workers import Judging, Workers
 from evaluator.sweep.experiment import Experiment, prepare
 from evaluator.sweep.forecast import forecast
 from evaluator.sweep.run import Outcome, run
 from evaluator.sweep.settings import Settings
 from evaluator.sweep.table import summarise_sweep
+from evaluator.tables import Block
 from evaluator.track import Judged, Tracks
 
 COMMAND = "python -m benchmarks.harness sweep"

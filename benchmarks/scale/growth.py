@@ -16,8 +16,9 @@ import numpy as np
 from scipy.stats import t
 
 from evaluator.files import replaced
-from evaluator.report.format import Block, markdown_rows
+from evaluator.report.format import markdown_rows
 from evaluator.scoring.intervals import Interval, t_interval
+from evaluator.tables import Block
 
 UPPER = 3
 """Number of sizes, at the end of an axis, that the power is fitted over."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from evaluator.plans import Option
 from evaluator.purchase.track import PURCHASE
-from evaluator.track import Option, Tracks
+from evaluator.track import Tracks
 
 TRACKS = Tracks({track.name: track for track in (PURCHASE,)})
 

@@ -18,8 +18,9 @@ import numpy as np
 
 from evaluator.errors import ConfigurationError
 from evaluator.history.store import read_cells
+from evaluator.machine import computed_by
 from evaluator.scoring.agreement import FEWEST
-from evaluator.track import Track, Tracks, computed_by
+from evaluator.track import Track, Tracks
 
 RULES = ("track", "version", "root_seed", "score_split")
 """Fields of a spec that must be equal in compared cells. The track's own rules, profile, data and kind of device must be, too."""

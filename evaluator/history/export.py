@@ -11,7 +11,8 @@ from typing import Any
 from evaluator.errors import ConfigurationError
 from evaluator.files import write_bytes
 from evaluator.history.store import read_cells
-from evaluator.track import ROW_READS, Track, Tracks, computed_by, row_of
+from evaluator.machine import computed_by
+from evaluator.track import ROW_READS, Track, Tracks, row_of
 
 ENDINGS = (".csv", ".parquet")
 SPEC = ("root_seed", "weights", "worker_threads", "version")

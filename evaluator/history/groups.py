@@ -19,8 +19,9 @@ import numpy as np
 from evaluator.errors import ConfigurationError
 from evaluator.history.comparable import difference, shared_rules, unlike
 from evaluator.history.store import read_cells
+from evaluator.machine import computed_by
 from evaluator.scoring.scores import Scores
-from evaluator.track import Track, Tracks, computed_by
+from evaluator.track import Track, Tracks
 from evaluator.training.pipeline import is_proxy
 
 CIRCUMSTANCES = ("tier", "threads", "worker_threads")

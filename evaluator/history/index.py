@@ -18,7 +18,8 @@ from typing import Any
 from evaluator.errors import ConfigurationError
 from evaluator.history.checksum import members, sealed
 from evaluator.history.store import KINDS, known, sound, write_whole
-from evaluator.track import ROW_READS, Tracks, computed_by, row_of
+from evaluator.machine import computed_by
+from evaluator.track import ROW_READS, Tracks, row_of
 
 SCHEMA = 3
 """Version of the index; raised when the fields of a row change, so that an old index is rebuilt."""

@@ -30,8 +30,9 @@ from evaluator import __version__
 from evaluator.errors import ConfigurationError
 from evaluator.files import hold, remove_temporaries, write_bytes
 from evaluator.history.checksum import checksum, members, sealed
+from evaluator.machine import computed_by
 from evaluator.records import SCHEMA, Answer, CellResult, PredictionsRow
-from evaluator.track import Judged, Tracks, computed_by
+from evaluator.track import Judged, Tracks
 
 PARTIAL_DAYS = 30
 """Days for which the state of an unfinished training is kept if no run resumes it."""
@@ -157,7 +158,7 @@ class Store:
         return self._read(self.answer_path(digest), "answer", "it does not count")
 
     def write_answer(self, answer: Answer) -> Path:
-        """Store an answer. It replaces a stored answer of the same hash; an answer that other library versions made is set aside."""
+        """Store an answer. It replaces a stored answer of the same hash; what other library versions made is set aside."""
         path, content = self.answer_path(answer.digest), answer.as_dict()
         text = _as_stored(content)
         self._set_aside(path, "answer", content["versions"])

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evaluator.errors import ConfigurationError
+from evaluator.plans import Task
 from evaluator.purchase.rounds import Pair
 from evaluator.scoring.intervals import t_interval
-from evaluator.track import Run, Task
+from evaluator.tables import Run
 
 HeatMap = dict[str, Any]
 """The matrices of one condition, row by row; see ``heat_map``."""

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from evaluator.purchase.heat import HeatMap
 from evaluator.report.colours import SCORE, ink, shade, span_of
-from evaluator.report.format import NAMES, Block
+from evaluator.report.format import NAMES
+from evaluator.tables import Block
 
 KEY = 24
 """Columns of the key to the colours."""

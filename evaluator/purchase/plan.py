@@ -9,6 +9,7 @@ from pathlib import Path
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError, WeightsError
 from evaluator.machine import cores
+from evaluator.plans import Choices, Plan, Step, Task
 from evaluator.purchase.label_quality import quality_warnings
 from evaluator.purchase.pairs import NamedPair, choose_pairs
 from evaluator.purchase.profiles import Profile, profile_named
@@ -16,7 +17,6 @@ from evaluator.purchase.rounds import NODE_CPUS
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.submission.source import Source
-from evaluator.track import Choices, Plan, Step, Task
 from evaluator.training import recipes
 from evaluator.training.pipeline import Pipeline
 

@@ -11,10 +11,10 @@ import numpy as np
 from evaluator.data.cache import CachedImages, cache_images
 from evaluator.data.folders import Split, read_split
 from evaluator.errors import DataError
+from evaluator.plans import Step
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUNDS
 from evaluator.seeds import generator
-from evaluator.track import Step
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from evaluator.plans import Choices, Option, Plan, Step, Task
 from evaluator.purchase.pairs import choose_pairs
 from evaluator.purchase.profiles import profile_named
 from evaluator.purchase.purchased import Purchased, buy
@@ -19,8 +20,9 @@ from evaluator.purchase.rounds import Pair
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import VERSION, PurchaseSpec
 from evaluator.records import CellResult
-from evaluator.report.format import Block, span
-from evaluator.track import CellInputs, Choices, Column, Judged, Option, Plan, Progress, Run, Step, Task, Track
+from evaluator.report.format import span
+from evaluator.tables import Block, Column, Run
+from evaluator.track import CellInputs, Judged, Progress, Track
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -21,7 +21,7 @@ from evaluator.scoring.metrics import METRICS
 from evaluator.scoring.power import sensitivity
 from evaluator.scoring.ranking import mean_ranks, win_tie_loss
 from evaluator.scoring.scores import Scores
-from evaluator.track import Run
+from evaluator.tables import Run
 
 SCHEMA = 2
 """Version of the report; raised when a key changes its meaning."""

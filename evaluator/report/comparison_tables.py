@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.report.format import NAMES, Block, figure, markdown_rows, plain, signed
+from evaluator.report.format import NAMES, figure, markdown_rows, plain, signed
 from evaluator.scoring.agreement import FEW
 from evaluator.scoring.scores import OVER_PAIRS
+from evaluator.tables import Block
 from evaluator.track import Track, Tracks
 
 ABREAST = 10

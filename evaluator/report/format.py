@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from evaluator.tables import Block
 
 NAMES = {"macro_f1": "macro F1", "accuracy": "accuracy", "hamming_loss": "1 - Hamming loss"}
 """Of metrics, as scores of which more is better."""
 LOSSES = {"hamming_loss": "Hamming loss"}
 """Of metrics, as they are stored, where that is a loss."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """One table: the first column is on the left, all others on the right."""
-
-    title: str
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def figure(interval: dict[str, Any] | None) -> str:

@@ -11,10 +11,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.machine import computed_by
 from evaluator.report.format import LOSSES, NAMES, figure, verdicts
 from evaluator.report.panel import fitted_note, panel_notes, panel_table
 from evaluator.scoring.metrics import METRICS
-from evaluator.track import Track, computed_by
+from evaluator.track import Track
 
 
 def progress_line(console: Console) -> Progress:

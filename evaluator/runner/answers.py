@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from evaluator.errors import ConfigurationError
 from evaluator.history.store import Store
-from evaluator.machine import versions
+from evaluator.machine import computed_by, versions
 from evaluator.records import Answer, CellSpec
-from evaluator.track import Track, computed_by
+from evaluator.track import Track
 
 
 class Answers:

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError
 from evaluator.history.store import Store
-from evaluator.machine import versions
+from evaluator.machine import computed_by, versions
 from evaluator.records import CellResult, CellSpec
 from evaluator.runner.answers import Answers
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.runner.workers import Failure, Judging, Workers
 from evaluator.sandbox.scratch import remove_leftovers
-from evaluator.track import CellInputs, Judged, Track, computed_by
+from evaluator.track import CellInputs, Judged, Track
 
 Progress = Callable[[CellSpec, str, float], None]
 """Called with the cell, a word for the work that is being done, and the share of it that is finished, 0 to 1."""

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from evaluator.errors import ConfigurationError
 from evaluator.history.index import Index, Row, read_index
-from evaluator.machine import Load, cores, load, versions
+from evaluator.machine import Load, computed_by, cores, load, versions
 from evaluator.places import DATA
+from evaluator.plans import Choices, Plan, Step, in_order
 from evaluator.records import CellSpec
 from evaluator.runner.cells import counting, log_name, plain
 from evaluator.sandbox.tier import Sandbox
 from evaluator.submission.source import Source, read_source
 from evaluator.sweep.settings import Settings
-from evaluator.track import CellInputs, Choices, Plan, Step, Track, Tracks, computed_by, in_order
+from evaluator.track import CellInputs, Track, Tracks
 
 
 @dataclass(frozen=True, eq=False)

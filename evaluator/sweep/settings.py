@@ -13,7 +13,8 @@ from typing import Any
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError
 from evaluator.places import RESULTS
-from evaluator.track import Option, Track
+from evaluator.plans import Option
+from evaluator.track import Track
 
 COMMON: dict[str, Option] = {
     "submissions": Option(Path, "folders, .py files or patterns", many=True, metavar="PATH"),

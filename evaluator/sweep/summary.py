@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import msgspec
 
 from evaluator.errors import Verdict
+from evaluator.plans import Task
 from evaluator.records import Recipe, doc
 from evaluator.runner.cells import Finished
 from evaluator.scoring.intervals import t_interval
 from evaluator.scoring.metrics import METRICS
 from evaluator.sweep.experiment import Experiment
-from evaluator.track import Task
 
 SCHEMA = 3
 """Version of ``result.json``. Since 2 the score of a panel is the mean over its pipelines, and ``pipeline`` is null for a panel.

@@ -12,7 +12,7 @@ from evaluator.scoring.intervals import t_interval
 from evaluator.scoring.metrics import METRICS
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
-from evaluator.track import Run
+from evaluator.tables import Run
 from evaluator.training.pipeline import is_proxy
 
 SCHEMA = 2

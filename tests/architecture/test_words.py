@@ -12,7 +12,7 @@ WORDS = ("purchase", "bought", "buy", "sold", "sell", "market", "ledger", "budge
 
 GENERAL = (
     *(f"evaluator/{room}" for room in ("sandbox", "worker", "runner", "history", "sweep", "scoring", "report")),
-    *(f"evaluator/{module}.py" for module in ("records", "track", "files", "machine", "places")),
+    *(f"evaluator/{module}.py" for module in ("records", "plans", "tables", "track", "files", "machine", "places")),
 )
 """Rooms that every track uses."""
 

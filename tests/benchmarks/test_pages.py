@@ -3,7 +3,8 @@
 import pytest
 
 from benchmarks.pages import Region, write_json, write_text
-from evaluator.report.format import Block, markdown_rows
+from evaluator.report.format import markdown_rows
+from evaluator.tables import Block
 
 REGION = Region("figures", "python -m somewhere")
 START, END = "<!-- figures: written by python -m somewhere -->", "<!-- end of figures -->"

@@ -13,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from evaluator.errors import ConfigurationError
+from evaluator.plans import Task
 from evaluator.purchase.heat import Axes, grids, grids_of_tasks, heat_map, require_grid
 from evaluator.purchase.heat_picture import check_picture, draw_heat_maps
 from evaluator.purchase.heat_tables import heat_blocks, heat_notes, matrix, show_heat_map
@@ -20,7 +21,7 @@ from evaluator.purchase.pairs import hidden_pairs
 from evaluator.purchase.rounds import ROUND2, Pair
 from evaluator.purchase.track import PURCHASE
 from evaluator.report.colours import DIFFERENCE, LABELS, SCORE, TIME, ink, luminance, shade, span_of
-from evaluator.track import Run, Task
+from evaluator.tables import Run
 
 AXES = Axes((500, 1000), (15.0, 30.0))
 T = 12.7062

@@ -1,0 +1,122 @@
+"""From what a person asks for to the cells that are run: options, choices, tasks, and the plan that a track makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evaluator.records import CellSpec, Recipe, Rules
+
+if TYPE_CHECKING:
+    from evaluator.submission.source import Source
+
+Step = Callable[[str, int, int], None]
+"""Called with a word for the work that is being done, the number of finished units, and the number of all units."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option on the command line and in the TOML file of a sweep.
+
+    Attributes:
+        kind: type of a value: ``str``, ``int``, ``float``, ``bool`` or ``Path``.
+        help: text for ``--help``.
+        many: whether the option takes several values; the value is then a tuple.
+        default: value if the option is not given.
+        metavar: name of the value in ``--help``; ``choices``: the allowed values, None for any.
+    """
+
+    kind: type
+    help: str
+    many: bool = False
+    default: Any = None
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """What a person asked for, not yet checked by the track. ``Track.plan`` makes a ``Plan`` of it.
+
+    Attributes:
+        submissions: the submissions, read.
+        profile: name of the profile; ``pipelines``: names or files, empty for the profile's pipeline.
+        seeds: indices of the repetitions; ``root_seed``: the seed that every random draw is split from.
+        starting_weights: ``imagenet``, ``procedural`` or ``none`` for all pipelines; None for the profile's.
+        score_splits: the splits to score, each in cells of its own; empty for the round's.
+        tier: isolation tier; ``device``, ``threads``: where pipelines are trained, and with how many CPU threads.
+        data: folder of the splits; None for the profile's folder below ``folder``.
+        folder: folder of the data sets and of the cache of decoded images.
+        weights_dir: folder of pretrained weights that the submission may read.
+        options: values of ``Track.options``, by name, defaults filled in.
+    """
+
+    submissions: tuple[Source, ...]
+    profile: str
+    pipelines: tuple[str, ...]
+    seeds: range
+    root_seed: int
+    starting_weights: str | None
+    score_splits: tuple[str, ...]
+    tier: str
+    device: str
+    threads: int
+    data: Path | None
+    folder: Path
+    weights_dir: Path | None
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a plan.
+
+    Attributes:
+        name: as ``CellSpec.task``.
+        kind: how it came into the plan. Tables know ``public`` (of the round), ``hidden`` (drawn) and ``grid`` (shown in maps).
+        figures: numbers to show beside the name, e.g. limits, by key of the summary.
+    """
+
+    name: str
+    kind: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be run: the data are read and every cell has a spec, but nothing was run yet.
+
+    Attributes:
+        rules: the profile; ``tasks``: each once, in order of the tables; ``pipelines``: adapted to the profile.
+        fitted_from: for every adapted pipeline, by its name, the name of the pipeline that was asked for.
+        cells: one spec per submission, condition, seed, task and pipeline, in this order.
+        data: the data of cells (``CellInputs.data``), by the scored split.
+        digests: content hash per split, by the scored split.
+        items: by task, the largest number of items that a training can have; for a forecast.
+        conditions: the values of ``Track.conditions`` that are run, by name.
+        warnings: sentences to print before the run.
+        shown: lines that describe the plan before the run: label and text.
+    """
+
+    rules: Rules
+    tasks: tuple[Task, ...]
+    pipelines: tuple[Recipe, ...]
+    fitted_from: Mapping[str, str]
+    cells: tuple[CellSpec, ...]
+    data: Mapping[str, Any]
+    digests: Mapping[str, dict[str, str]]
+    items: Mapping[str, int]
+    conditions: Mapping[str, tuple[Any, ...]]
+    warnings: tuple[str, ...] = ()
+    shown: tuple[tuple[str, str], ...] = ()
+
+
+def in_order(cells: Iterable[CellSpec], pipelines: Sequence[str]) -> tuple[CellSpec, ...]:
+    """Cells in the order in which a runner takes them: by seed, then by answer, then by pipeline. ``pipelines``: names in order."""
+    listed = list(cells)
+    place: dict[str, int] = {}
+    for spec in listed:
+        place.setdefault(spec.answer_digest(), len(place))
+    return tuple(sorted(listed, key=lambda s: (s.seed, place[s.answer_digest()], pipelines.index(s.pipeline.name))))
