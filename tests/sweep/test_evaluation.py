@@ -426,7 +426,7 @@ def test_labels_of_lower_quality_are_announced(evaluate):
 
 MISTAKES = {
     "profile": ({"profile": "tinny"}, (), "'tinny'; choose one of quick"),
-    "pipeline": ({}, ("--pipeline", "fast"), "'fast'; choose one of "),
+    "pipeline": ({}, ("--pipeline", "fast"), "'fast' is not known; choose one of "),
     "pair": ({}, ("--pair", "621x17"), "'621x17' was not understood; write LABELS:MINUTES"),
     "pair twice": ({}, ("--pair", "621:17", "--pair", "621:17.0"), "--pair: a pair is given more than once: 621:17, 621:17"),
     "pair without time": ({}, ("--pair", "621:0"), "above 0 minutes"),

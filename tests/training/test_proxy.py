@@ -3,7 +3,7 @@
 import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -325,7 +325,7 @@ def test_the_first_cell_embeds_every_image_once_and_all_others_none(judged, sets
     *_, again, none_either = judged(10)
     assert (none, none_either) == (0, 0)
     assert first.fingerprint == again.fingerprint != second.fingerprint
-    assert (first.details["n_bought"], second.details["n_bought"]) == (10, 40)
+    assert (first.training.n_bought, second.training.n_bought) == (10, 40)
 
 
 def test_a_cell_by_the_store_scores_as_one_without_it(judged, monkeypatch):
@@ -334,9 +334,10 @@ def test_a_cell_by_the_store_scores_as_one_without_it(judged, monkeypatch):
     usual = cells.train_on_embeddings
     monkeypatch.setattr(cells, "train_on_embeddings", lambda *given: seen.append(usual(*given)) or seen[-1])
     cells.train_and_score(spec, sets, ledger)
-    monkeypatch.setattr(cells, "train_on_embeddings", lambda *given: seen.append(cells._train_on_images(*given, None)) or seen[-1])
+    monkeypatch.setattr(cells, "train_on_embeddings", lambda *given: seen.append(cells.train_on_images(*given, None)) or seen[-1])
     plain = cells.train_and_score(spec, sets, ledger)
     assert np.abs(seen[0][1] - seen[1][1]).max() < 1e-3
     assert abs(plain.metrics.macro_f1 - scored.metrics.macro_f1) < 0.02
     timeless = ("seconds", "timings", "history", "thresholds")
-    assert all(plain.details[k] == scored.details[k] for k in plain.details if k not in timeless)
+    plainly, stored = asdict(plain.training), asdict(scored.training)
+    assert all(plainly[k] == stored[k] for k in plainly if k not in timeless)
