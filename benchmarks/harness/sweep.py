@@ -174,7 +174,11 @@ def page_text(stored: Mapping[str, Any]) -> str:
             _spoken(stored["again_seconds"]),
             "",
         ),
-        (f"`results list` of {n} cells and as many answers, without its table", _spoken(stored["listed_seconds"]), ""),
+        (
+            f"`results list` of {n} cells and as many answers with the index, without its table",
+            _spoken(stored["listed_seconds"]),
+            "",
+        ),
         (
             f"size of a cell, and of the index of {n}",
             f"{_amount(stored['bytes_per_cell'])}, {_amount(stored['index_bytes'])}",
