@@ -203,7 +203,7 @@ def scatter(panels: Sequence[tuple[Table, Table]]) -> Any:
     figure.supylabel(f"difference to random by full training ({theirs['pipeline']})", fontsize=10)
     figure.suptitle("The proxy against full training: a point per strategy, 95 % intervals", x=0.01, ha="left", fontsize=12)
     handles = [Line2D([], [], color=look[n][0], marker=look[n][1], linestyle="", markersize=7, label=n) for n in names]
-    figure.legend(handles=handles, loc="outside center right", frameon=False)
+    figure.legend(handles=handles, loc="outside right center", frameon=False)
     return figure
 
 

@@ -86,6 +86,14 @@ def test_a_library_that_is_not_installed_is_absent(monkeypatch):
     assert versions()["no-such-library"] == "absent"
 
 
+def test_a_library_is_looked_up_once_however_many_cells_ask(monkeypatch):
+    asked = []
+    monkeypatch.setattr(machine, "LIBRARIES", ("library-of-this-test",))
+    monkeypatch.setattr(machine, "version", lambda name: asked.append(name) or "1.0")
+    assert versions()["library-of-this-test"] == versions()["library-of-this-test"] == "1.0"
+    assert asked == ["library-of-this-test"]
+
+
 def test_the_processor_is_the_model_that_the_system_names(made_up):
     made_up({"proc/cpuinfo": "processor : 0\nmodel name\t: Fast   CPU @ 3 GHz\nmodel name : other\n"})
     assert machine.processor() == "Fast CPU @ 3 GHz"

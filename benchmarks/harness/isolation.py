@@ -232,7 +232,7 @@ def main(arguments: list[str] | None = None) -> None:
             place.mkdir()
             held[tier] = {count: memory(sandbox, large, place, count) for count in (1, args.workers)}
         size = large.path.stat().st_size
-    figures = {"start-up": {tier: summary(values) for tier, values in started.items()}}
+    figures: dict[str, Any] = {"start-up": {tier: summary(values) for tier, values in started.items()}}
     figures["round trip"] = {tier: {kind: summary(values) for kind, values in kinds.items()} for tier, kinds in trips.items()}
     figures["memory"] = {
         tier: {

@@ -22,7 +22,6 @@ What may grow linearly has a power of at most 1.1, what may not grow at most 0.1
 from __future__ import annotations
 
 import argparse
-import platform
 import shlex
 import sys
 import tempfile
@@ -98,7 +97,7 @@ def machine() -> dict[str, str]:
     found = described("numpy", "torch")
     return {
         "hardware": f"{found['cores']} cores, {found['processor']}, {found['memory_gib']} GiB",
-        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "system": found["system"],
         "versions": f"Python {found['python']}, numpy {found['numpy']}, torch {found['torch']}",
         "load": f"{found['load'][1]:.1f}",
     }

@@ -25,7 +25,7 @@ def described(*packages: str) -> dict[str, Any]:
         "processor": processor(),
         "cores": cores(),
         "memory_gib": int((_line_of("/proc/meminfo", "MemTotal") or "0").split()[0]) >> 20,
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
         "load": [round(value, 2) for value in os.getloadavg()],

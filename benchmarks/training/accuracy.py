@@ -108,15 +108,17 @@ def measure(route: str, seed: int, *, pipeline: Pipeline, bought: int, device: s
     if route == "plain":
         merged = joined(training, pool)
         items = np.concatenate([np.arange(len(training)), len(training) + chosen])
-        trained = train_plainly(pipeline, merged, items, seed=root, device=device, threads=threads)
+        plain = train_plainly(pipeline, merged, items, seed=root, device=device, threads=threads)
         with devices.threads(threads):
-            found = predict_plainly(trained, scored, np.arange(len(scored)))
+            found = predict_plainly(plain, scored, np.arange(len(scored)))
+        thresholds = plain.thresholds
     else:
         images = np.concatenate([sets.images["training"].gather(range(len(training))), sets.images["unlabelled"].gather(chosen)])
         labels = np.concatenate([training.labels, pool.labels[chosen]])
         trained = train(pipeline, images, labels, seed=root, device=device, threads=threads)
         found = predict(trained, sets.images["validation"].gather(range(len(scored))))
-    metrics = score(scored.labels, decide(found, trained.thresholds), scored.classes)
+        thresholds = trained.thresholds
+    metrics = score(scored.labels, decide(found, thresholds), scored.classes)
     return {
         "route": route,
         "seed": seed,
@@ -160,7 +162,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     intervals = {"plain": t_interval(plain), "ours": t_interval(ours)}
     intervals["ours - plain"] = t_interval([b - a for a, b in zip(plain, ours, strict=True)])
     around = intervals["plain"]
-    held = None if around.low is None else around.low <= intervals["ours"].mean <= around.high
+    held = None if around.low is None or around.high is None else around.low <= intervals["ours"].mean <= around.high
     return {"seeds": shared, **{name: _plain(interval) for name, interval in intervals.items()}, "ours_within_plain": held}
 
 

@@ -80,7 +80,8 @@ def time_embedded(pipeline: Pipeline, data: Data, *, device: str, threads: int) 
     No warm-up is left out. The passes are images times epochs, and each image is decoded once.
     """
     reset_peak(device)
-    where, begun = devices.resolve(device), []
+    where = devices.resolve(device)
+    begun: list[float] = []
 
     def stamped(*args: Any, **options: Any) -> Any:
         found = load(*args, **options)
@@ -98,8 +99,15 @@ def time_embedded(pipeline: Pipeline, data: Data, *, device: str, threads: int) 
 
 def single_epoch(pipeline: Pipeline, batch_size: int) -> Pipeline:
     """The recipe for timing its step: one epoch, no validation share, no fitted thresholds."""
-    fixed = {"epochs": 1, "validation_share": 0.0, "threshold": "fixed", "threshold_value": 0.5, "embedding_views": 0}
-    return replace(pipeline, batch_size=batch_size, **fixed)
+    return replace(
+        pipeline,
+        batch_size=batch_size,
+        epochs=1,
+        validation_share=0.0,
+        threshold="fixed",
+        threshold_value=0.5,
+        embedding_views=0,
+    )
 
 
 def phases_of_plain(pipeline: Pipeline, data: Data, batch_size: int, steps: int, *, device: str, threads: int) -> dict[str, float]:

@@ -21,7 +21,7 @@ def network_of(pipeline: Pipeline, n_outputs: int = 6) -> torch.nn.Module:
         return PooledLinear(pipeline.image_size, n_outputs)
     model = build_network(pipeline.architecture, n_outputs, seed=0, image_size=pipeline.image_size)
     if pipeline.trains == "head":
-        model.features.eval().requires_grad_(False)
+        model.get_submodule("features").eval().requires_grad_(False)
     return model
 
 

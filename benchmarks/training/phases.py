@@ -21,7 +21,8 @@ class Phases:
     """Seconds spent per phase. ``Phases(None)`` measures nothing and costs nothing. A CUDA device is waited for at both ends."""
 
     def __init__(self, device: torch.device | None) -> None:
-        self.device, self.seconds = device, {}
+        self.device = device
+        self.seconds: dict[str, float] = {}
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -68,11 +69,14 @@ def observed(phases: Phases) -> Iterator[None]:
         entered.append(phases("optimiser"))
         entered[-1].__enter__()
 
+    def end(*_: Any) -> None:
+        entered.pop().__exit__(None, None, None)
+
     hooks = [
         nn.modules.module.register_module_forward_pre_hook(enter),
         nn.modules.module.register_module_forward_hook(leave),
         register_optimizer_step_pre_hook(begin),
-        register_optimizer_step_post_hook(lambda *_: entered.pop().__exit__(None, None, None)),
+        register_optimizer_step_post_hook(end),
     ]
     originals = [
         (torch.Tensor, "backward", "backward"),

@@ -115,8 +115,14 @@ def starting_model(pipeline: Pipeline, n_outputs: int, seed: int) -> nn.Module:
     """The network before its first step, on the CPU, with the same weights as ours."""
     if pipeline.architecture == "linear":
         return PooledLinear(pipeline.image_size, n_outputs)
-    options = {"dropout": pipeline.dropout, "stochastic_depth": pipeline.stochastic_depth, "image_size": pipeline.image_size}
-    model = build_network(pipeline.architecture, n_outputs, seed=seed, **options)
+    model = build_network(
+        pipeline.architecture,
+        n_outputs,
+        seed=seed,
+        dropout=pipeline.dropout,
+        stochastic_depth=pipeline.stochastic_depth,
+        image_size=pipeline.image_size,
+    )
     load_starting_weights(model, pipeline.weights, pipeline.architecture)
     return model
 
@@ -131,7 +137,17 @@ def predict_plainly(
 class _Loop:
     """A training under way."""
 
-    def __init__(self, pipeline, model, split, items, positive_weight, phases, workers, batch_size) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        model: nn.Module,
+        split: Split,
+        items: np.ndarray,
+        positive_weight: torch.Tensor,
+        phases: Phases,
+        workers: int,
+        batch_size: int | None,
+    ) -> None:
         self.pipeline, self.model, self.split, self.items = pipeline, model, split, items
         self.positive_weight, self.phases, self.workers = positive_weight, phases, workers
         self.batch_size = batch_size or pipeline.batch_size
@@ -147,7 +163,8 @@ class _Loop:
 
     def epochs(self, seed: int, most_steps: int | None, progress: Callable[[float], None]) -> list[float]:
         """Train, and return the loss of every step."""
-        recipe, losses = self.pipeline, []
+        recipe = self.pipeline
+        losses: list[float] = []
         cuts = portions(len(self.items), self.batch_size)
         steps = len(cuts) * recipe.epochs
         stored = Image.open(self.split.path(int(self.items[0]))).size[0]
@@ -204,7 +221,7 @@ class _Loop:
     def _training_mode(self) -> None:
         self.model.train()
         if self.pipeline.trains == "head":
-            self.model.features.eval()
+            self.model.get_submodule("features").eval()
         elif self.pipeline.freeze_batch_norm:
             for module in self.model.modules():
                 if isinstance(module, nn.BatchNorm2d):
@@ -215,11 +232,11 @@ class _Loop:
         if not self.workers:
             yield from loader
             return
-        stream, end = iter(loader), object()
+        stream = iter(loader)
         while True:
             with self.phases("waiting for data"):
-                batch = next(stream, end)
-            if batch is end:
+                batch = next(stream, None)
+            if batch is None:
                 return
             yield batch
 
@@ -231,7 +248,9 @@ class _Loop:
             return _probabilities(self.model, self.pipeline, self.split, items, self.batch_size, self.workers, SILENT)
 
 
-def _probabilities(model, pipeline, split, items, batch_size, workers, phases) -> np.ndarray:
+def _probabilities(
+    model: nn.Module, pipeline: Pipeline, split: Split, items: np.ndarray, batch_size: int, workers: int, phases: Phases
+) -> np.ndarray:
     device = next(model.parameters()).device
     stored = Image.open(split.path(int(items[0]))).size[0]
     data = Files(split, items, transforms_of(pipeline, training=False, stored=stored), phases)

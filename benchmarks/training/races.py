@@ -21,9 +21,8 @@ from evaluator.data.cache import cache_images
 from evaluator.data.folders import read_split
 from evaluator.data.make import DataSpec, make_dataset
 from evaluator.data.painted import CLASSES
-from evaluator.training.pipeline import Augmentation, Pipeline
+from evaluator.training.pipeline import PROCEDURAL_ARCHITECTURE, Augmentation, Pipeline
 from evaluator.training.recipes import PIPELINES
-from evaluator.training.weights import PROCEDURAL_ARCHITECTURE
 
 TARGETS = {("cpu", "whole", 64): 3.0, ("cpu", "whole", 224): 1.5, ("cpu", "frozen", 64): 30.0, ("cpu", "frozen", 224): 12.0}
 """Goals: how many times faster ours is, each side at its own batch size. ``GPU_TARGET`` is the goal on a data-centre GPU."""

@@ -136,7 +136,7 @@ class Purchased(Answer):
         session = SessionResult(
             verdict=file.verdict,
             reason=file.reason,
-            ledger=Ledger([Purchase(**asdict(sold) | {"label": tuple(sold.label)}) for sold in file.ledger]),
+            ledger=Ledger([Purchase(s.order, s.index, s.image, s.seconds, tuple(s.label)) for s in file.ledger]),
             phases=phases,
             seconds=file.seconds,
             predictions=None,
