@@ -1,4 +1,4 @@
-"""The verbs of ``python -m evaluator``. One file per verb; this one only gathers them."""
+"""The command line ``python -m evaluator``. Every verb has a module of its own; this module collects them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
-        The exit status: 0 done, 2 something the user can mend (said on stderr), 130 interrupted.
+        The exit status: 0 done (a verb may also return 1), 2 an error that the user can correct (on stderr), 130 interrupted.
     """
     args = build_parser().parse_args(argv)
     try:

@@ -223,7 +223,7 @@ def test_a_ceiling_under_a_budget_is_said_to_be_one(stored, planted):
     assert table["ceiling"]["everything"] is False
     assert all(row["value"] is None for row in table["shares"])
     page = markdown(report(stored))
-    assert "full_pool never had everything there is to have" in page
+    assert "full_pool never got everything it could get" in page
     assert "within noise" in page
 
 
@@ -242,7 +242,7 @@ def test_the_area_is_of_the_pairs_of_one_time_where_there_are_such(stored, plant
 def test_the_area_is_of_all_pairs_where_no_time_has_two_budgets_and_says_so(stored, planted):
     planted()
     (area,) = only_table(stored)["areas"]
-    assert "whose times differ, too" in area["curve"]
+    assert "their times differ, too" in area["curve"]
     planted({"random": 0.0}, pairs=PAIRS[:1], label_quality=0.9)
     assert only_table(stored, label_quality=0.9)["areas"] == []
 
@@ -522,7 +522,7 @@ def test_the_ceiling_does_not_flatter_the_rank_correlation(stored, planted):
     ("change", "said"),
     [
         ({"label_quality": 0.9}, "none is stored under the same rules"),
-        ({"pairs": (Pair(1889, 51),)}, "no seed of which both"),
+        ({"pairs": (Pair(1889, 51),)}, "there is no seed for which both"),
         ({"effects": {"random": 0.0, "other": 0.1}}, "at least 3"),
     ],
     ids=["other rules", "other pairs", "few strategies"],
@@ -571,9 +571,9 @@ def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):
     [
         (("--reference", "rnadom"), "no cell of the reference 'rnadom'"),
         (("--pipeline", "round2"), "holds no cell of pipeline round2"),
-        (("--metric", "f1"), "the metric is 'f1'"),
+        (("--metric", "f1"), "--metric is 'f1'"),
         (("--wanted", "0"), "the wanted difference is 0.0"),
-        (("--hidden", "987:42"), "no cell of the hidden pair 987:42 is stored; there are 1321:34, 621:17"),
+        (("--hidden", "987:42"), "--hidden: no cell of the pair 987:42 is stored; stored are 1321:34, 621:17"),
         (("--hidden", "987"), "the pair '987' was not understood"),
         (("--hidden", "621:17"), "--hidden 621:17: this is a public pair of the round"),
         (("--heat-map", "map.svg"), "no cells form a grid"),
@@ -601,7 +601,7 @@ def test_without_a_reference_or_another_strategy_there_are_means_alone(stored, p
 def test_a_single_seed_decides_nothing(stored, planted):
     planted(n=1)
     table = only_table(stored)
-    assert finding(table, "good")["finding"] == "one seed decides nothing"
+    assert finding(table, "good")["finding"] == "needs at least 2 seeds"
     assert "one seed" in markdown(report(stored))
 
 

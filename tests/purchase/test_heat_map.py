@@ -109,7 +109,9 @@ def test_of_a_sweep_the_grids_that_were_asked_for_count_and_else_all():
     assert grids_of_tasks(mixed) == [Axes((500, 1000), (15, 30))]
     assert grids_of_tasks(asked("public")) == [Axes((621, 1889), (17, 51))]
     require_grid(mixed)
-    with pytest.raises(ConfigurationError, match=r"621:17, 1321:34 cross in no grid; add --pairs grid:"):
+    with pytest.raises(
+        ConfigurationError, match=r"621:17, 1321:34 form no grid of label budgets x times, .* Add a grid, e\.g\. --pairs grid:"
+    ):
         require_grid(asked("621:17,1321:34"))
 
 
