@@ -153,7 +153,7 @@ class PurchaseTrack(Track):
             at[pair.minutes].append(pair)
         found = [(f"pairs of {minutes:g} minutes", members) for minutes, members in sorted(at.items()) if len(members) > 1]
         if not found and len({pair.labels for pair in pairs}) > 1:
-            found = [("all pairs (their times differ, too)", pairs)]
+            found = [("all pairs, whose times differ, too", pairs)]
         return [(label, tuple(p.name for p in members), [float(p.labels) for p in members]) for label, members in found]
 
     def heading(self, condition: Mapping[str, Any]) -> str:

@@ -242,7 +242,7 @@ def test_the_area_is_of_the_pairs_of_one_time_where_there_are_such(stored, plant
 def test_the_area_is_of_all_pairs_where_no_time_has_two_budgets_and_says_so(stored, planted):
     planted()
     (area,) = only_table(stored)["areas"]
-    assert "their times differ, too" in area["curve"]
+    assert "whose times differ, too" in area["curve"]
     planted({"random": 0.0}, pairs=PAIRS[:1], label_quality=0.9)
     assert only_table(stored, label_quality=0.9)["areas"] == []
 
@@ -521,7 +521,7 @@ def test_the_ceiling_does_not_flatter_the_rank_correlation(stored, planted):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"label_quality": 0.9}, "none is stored under the same rules"),
+        ({"label_quality": 0.9}, "no full training is stored under the same rules"),
         ({"pairs": (Pair(1889, 51),)}, "there is no seed for which both"),
         ({"effects": {"random": 0.0, "other": 0.1}}, "at least 3"),
     ],
@@ -569,15 +569,15 @@ def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--reference", "rnadom"), "no cell of the reference 'rnadom'"),
+        (("--reference", "rnadom"), "--reference: no cell of 'rnadom' is stored"),
         (("--pipeline", "round2"), "holds no cell of pipeline round2"),
         (("--metric", "f1"), "--metric is 'f1'"),
-        (("--wanted", "0"), "the wanted difference is 0.0"),
+        (("--wanted", "0"), "--wanted is 0.0"),
         (("--hidden", "987:42"), "--hidden: no cell of the pair 987:42 is stored; stored are 1321:34, 621:17"),
         (("--hidden", "987"), "the pair '987' was not understood"),
-        (("--hidden", "621:17"), "--hidden 621:17: this is a public pair of the round"),
+        (("--hidden", "621:17"), "--hidden: 621:17 is a public pair of the round"),
         (("--heat-map", "map.svg"), "no cells form a grid"),
-        (("--heat-map", "map.jpeg"), "it must be one of .svg, .png"),
+        (("--heat-map", "map.jpeg"), "it must end in .svg or .png"),
     ],
     ids=["reference", "pipeline", "metric", "wanted", "hidden", "pair", "public", "grid", "ending"],
 )
@@ -598,11 +598,11 @@ def test_without_a_reference_or_another_strategy_there_are_means_alone(stored, p
         conditions(stored.root / "nowhere")
 
 
-def test_a_single_seed_decides_nothing(stored, planted):
+def test_a_single_seed_is_not_enough(stored, planted):
     planted(n=1)
     table = only_table(stored)
     assert finding(table, "good")["finding"] == "needs at least 2 seeds"
-    assert "one seed" in markdown(report(stored))
+    assert "needs 2 seeds" in markdown(report(stored))
 
 
 def test_the_documented_keys_are_those_of_the_report(stored, planted):

@@ -290,9 +290,9 @@ def test_all_submissions_share_one_scale_of_colours(heat):
     assert "0.520, the same colours" in text
 
 
-def test_one_seed_is_said_to_decide_nothing():
+def test_one_seed_is_said_to_give_no_interval():
     one = heat_map([run for run in runs() if run.seed == 1], AXES, ("random", "mine"), scale=(1, 60), metric="accuracy", seeds=1)
-    assert "decides nothing" in heat_notes(one)[0]
+    assert "an interval needs at least 2 seeds" in heat_notes(one)[0]
     text = shown(one, color_system=None)
     assert "±" not in text.split("One seed")[0]
     assert "(" not in text.split("One seed")[0], "a profile that scales nothing needs no second figure"
@@ -390,7 +390,11 @@ def test_the_ending_makes_it_a_png(heat, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("map.pdf", "ends in '.pdf'; it must be one of .svg, .png"), ("map", "ends in 'nothing'"), ("nowhere/map.svg", "no folder")],
+    [
+        ("map.pdf", "ends in '.pdf'; it must end in .svg or .png"),
+        ("map", "ends in 'nothing'"),
+        ("nowhere/map.svg", "nowhere does not exist"),
+    ],
 )
 def test_a_picture_that_cannot_be_is_refused_before_anything_is_run(tmp_path, name, said):
     with pytest.raises(ConfigurationError, match=said):

@@ -256,7 +256,7 @@ def test_a_value_that_is_no_probability_is_named_with_its_place(value):
 
 @pytest.mark.parametrize("shape", [(3,), (2, 2), (3, 3), (2, 3), (3, 2, 1), ()])
 def test_a_wrong_shape_is_named_with_the_right_one(shape):
-    with pytest.raises(Stopped, match=r"\(3, 2\) was expected") as caught:
+    with pytest.raises(Stopped, match=r"expected \(3, 2\), a row per image") as caught:
         predictions(sent(np.ones(shape)), 3, 2)
     assert caught.value.verdict is Verdict.INVALID_OUTPUT
 
