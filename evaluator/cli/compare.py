@@ -1,4 +1,4 @@
-"""``python -m evaluator compare``: which of the stored strategies beat the reference, by how much, and what is noise."""
+"""``python -m evaluator compare``: which stored strategies are better than the reference, by how much, and what is noise."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from evaluator.places import RESULTS
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``compare`` to the command line."""
-    verb = subparsers.add_parser("compare", help="strategies against a reference, over stored cells", description=__doc__)
+    verb = subparsers.add_parser("compare", help="compare strategies with a reference, from stored cells", description=__doc__)
     verb.add_argument("results", type=Path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
     verb.add_argument("--reference", metavar="NAME", help="strategy to compare with (default: random)")
-    verb.add_argument("--ceiling", metavar="NAME", default="full_pool", help="end of the gap (default: %(default)s)")
-    verb.add_argument("--metric", help="macro_f1, accuracy or hamming_loss (default: the one that ranks in the round)")
+    verb.add_argument(
+        "--ceiling", metavar="NAME", default="full_pool", help="strategy whose score is the end of the gap (default: %(default)s)"
+    )
+    verb.add_argument("--metric", help="macro_f1, accuracy or hamming_loss (default: the round's primary metric)")
     verb.add_argument("--profile", metavar="NAME", help="only this profile (default: a table for each)")
     verb.add_argument("--pipeline", metavar="NAME", help="only this pipeline")
     for track in TRACKS:
@@ -33,12 +35,21 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="family of tests for Holm's correction: those of one pair, or of the whole table (default: %(default)s)",
     )
     verb.add_argument(
-        "--hidden", nargs="+", metavar="PAIR", help="hidden pairs, 987:42 (default: those neither public nor part of a grid)"
+        "--hidden",
+        nargs="+",
+        metavar="PAIR",
+        help="hidden pairs, e.g. 987:42 (default: pairs that are neither public nor part of a grid)",
     )
-    verb.add_argument("--wanted", type=float, default=0.01, metavar="D", help="a difference to plan for (default: %(default)s)")
+    verb.add_argument(
+        "--wanted",
+        type=float,
+        default=0.01,
+        metavar="D",
+        help="difference for which the needed seeds are computed (default: %(default)s)",
+    )
     verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstraps' draws (default: %(default)s)")
     verb.add_argument(
-        "--mixed-versions", action="store_true", help="one table for cells that different versions of the libraries computed"
+        "--mixed-versions", action="store_true", help="allow cells of different versions of Python or the libraries in one table"
     )
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")
     verb.add_argument("--out", type=Path, metavar="FILE.md", help="write the tables as Markdown")
@@ -46,7 +57,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the verb; 0."""
+    """Run the verb. Returns 0."""
     from rich.console import Console
 
     from evaluator.history.groups import Wanted, conditions

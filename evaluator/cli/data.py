@@ -19,7 +19,7 @@ from evaluator.errors import ConfigurationError, DataError
 from evaluator.purchase.rounds import ROUND1, ROUND2, ROUNDS
 
 KNOWN = frozenset(ROUND2.classes)
-"""Damages of any round: columns of a table that a round does not ask for and that are no mistake."""
+"""Damages of all rounds. A column of ``labels.csv`` with such a name is no mistake, even if the round does not use it."""
 
 _PROBE = 32  # pixels that `check` decodes to: every image is read whole, and the copy stays small
 
@@ -34,23 +34,29 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb = verbs.add_parser("import", help="unpack an official archive safely")
     verb.add_argument("archive", type=Path, help="e.g. training-v0.2-rc4.tar.gz")
     verb.add_argument("--to", type=Path, default=Path("data/official"), help="data folder (default: %(default)s)")
-    verb.add_argument("--replace", action="store_true", help="replace a split that is there already")
+    verb.add_argument("--replace", action="store_true", help="replace a split that already exists")
     _class_options(verb)
 
     verb = verbs.add_parser("make", help="make data with the kit's generator")
     verb.add_argument("--profile", default="quick", help="sizes and image size of this profile (default: %(default)s)")
     seed = verb.add_mutually_exclusive_group()
-    seed.add_argument("--seed", help="a number, or random128 for a secret one that is not kept (default: the profile's)")
-    seed.add_argument("--seed-file", type=Path, help="file with a secret seed; drawn and written there if it does not exist")
-    verb.add_argument("--shift", help="named distribution, of all splits (default: the profile's)")
+    seed.add_argument("--seed", help="a number, or random128 for a secret seed that is not stored (default: the profile's)")
+    seed.add_argument(
+        "--seed-file", type=Path, help="file with a secret seed; if it does not exist, a seed is drawn and written to it"
+    )
+    verb.add_argument("--shift", help="named distribution for all splits (default: the profile's)")
     verb.add_argument("--image-size", type=int, help="side in pixels (default: the profile's)")
-    verb.add_argument("--split", action="append", default=[], metavar="NAME=N", help="make only such splits, of N images")
+    verb.add_argument(
+        "--split", action="append", default=[], metavar="NAME=N", help="make only the splits that are given, with N images each"
+    )
     verb.add_argument("--out", type=Path, help="folder (default: data/ and the profile's)")
     verb.add_argument("--workers", type=int, help="processes (default: one per core)")
 
     verb = verbs.add_parser("card", help="write the data set card, data/README.md")
     verb.add_argument("folder", type=Path, nargs="?", default=Path("data/quick"), help="data set (default: %(default)s)")
-    verb.add_argument("--out", type=Path, help="file to write (default: data/README.md, of secret data its own README.md)")
+    verb.add_argument(
+        "--out", type=Path, help="file to write (default: data/README.md; for secret data README.md in its own folder)"
+    )
     _class_options(verb)
 
     verb = verbs.add_parser("check", help="read every split and image of a data set")
@@ -65,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _class_options(verb: argparse.ArgumentParser) -> None:
     group = verb.add_mutually_exclusive_group()
-    group.add_argument("--round", choices=sorted(ROUNDS), help="whose classes to read (default: those found)")
+    group.add_argument("--round", choices=sorted(ROUNDS), help="round whose classes are read (default: the classes found)")
     group.add_argument("--classes", help="names with commas between them, for data of your own")
 
 
@@ -82,7 +88,7 @@ def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _classes(args: argparse.Namespace, split: Path) -> tuple[str, ...]:
-    """The classes to read: those named, else those of dataset.json, else those of the latest round that labels.csv has whole."""
+    """The classes to read: those of the options; else of dataset.json; else of the latest round whose columns labels.csv has."""
     from evaluator.data.card import description
     from evaluator.data.labels import read_table
     from evaluator.data.layout import LABELS
@@ -90,9 +96,7 @@ def _classes(args: argparse.Namespace, split: Path) -> tuple[str, ...]:
     if args.classes is not None:
         names = tuple(name.strip() for name in args.classes.split(","))
         if not all(names) or len(set(names)) != len(names):
-            raise ConfigurationError(
-                f"--classes {args.classes!r} was not understood; write different names with commas between them"
-            )
+            raise ConfigurationError(f"--classes is {args.classes!r}; write different names with commas between them")
         return names
     if args.round:
         return ROUNDS[args.round].classes
@@ -102,7 +106,7 @@ def _classes(args: argparse.Namespace, split: Path) -> tuple[str, ...]:
     try:
         read_table(split / LABELS, ROUND1.classes, KNOWN)
     except DataError:
-        return ROUND2.classes  # the full reading then says what is wrong
+        return ROUND2.classes  # reading the whole split then reports what is wrong
     try:
         read_table(split / LABELS, ROUND2.classes, KNOWN)
     except DataError:
@@ -118,7 +122,7 @@ def _import(args: argparse.Namespace) -> int:
     for name, images in result.images.items():
         print(f"imported {args.to / name}: {images} images")
     if result.left_out:
-        print(f"left out {result.left_out} other files")
+        print(f"{result.left_out} other files of the archive were left out")
     return _report([args.to / name for name in result.splits], args)
 
 
@@ -129,22 +133,24 @@ def _seed(args: argparse.Namespace, default: int) -> tuple[int, bool]:
             text = args.seed_file.read_text("ascii").strip()
         except FileNotFoundError:
             text = str(secrets.randbits(128))
-            # Written before the data is made: data whose seed was lost could not be made again.
+            # Written before the data is made: if the seed were lost, the data could not be made again.
             args.seed_file.parent.mkdir(parents=True, exist_ok=True)
             with open(os.open(args.seed_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
                 file.write(text + "\n")
             print(f"a secret seed was drawn and kept in {args.seed_file}")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{args.seed_file} cannot be read ({error}); expected a file with one number") from error
+            raise ConfigurationError(
+                f"--seed-file: {args.seed_file} cannot be read ({error}); expected a file with one number"
+            ) from error
         if not text.isdecimal():
-            raise ConfigurationError(f"{args.seed_file} holds no seed; expected one number of 128 bits")
+            raise ConfigurationError(f"--seed-file: {args.seed_file} holds no seed; expected one number of 128 bits")
         return int(text), True
     if args.seed is None:
         return default, False
     if args.seed == "random128":
         return secrets.randbits(128), True
     if not (args.seed.isascii() and args.seed.isdecimal()):
-        raise ConfigurationError(f"the seed {args.seed!r} was not understood; give a number of 0 or more, or random128")
+        raise ConfigurationError(f"--seed is {args.seed!r}; it must be a number of 0 or more, or random128")
     return int(args.seed), False
 
 
@@ -153,7 +159,7 @@ def _sizes(args: argparse.Namespace, default: dict[str, int]) -> dict[str, int]:
     for item in args.split:
         name, _, count = item.partition("=")
         if not name or not (count.isascii() and count.isdecimal()) or name in sizes:
-            raise ConfigurationError(f"--split {item!r} was not understood; write NAME=N once per split, e.g. training=100")
+            raise ConfigurationError(f"--split is {item!r}; write NAME=N once per split, e.g. training=100")
         sizes[name] = int(count)
     return sizes or dict(default)
 
@@ -168,13 +174,13 @@ def _make(args: argparse.Namespace) -> int:
     sizes = _sizes(args, profile.sizes)
     shift = args.shift or profile.shift
     shifted = {} if args.shift else {split: other for split, other in profile.shifted.items() if split in sizes}
-    # Refuse bad options before a secret seed is drawn and kept.
+    # Bad options are refused before a secret seed is drawn and written.
     DataSpec(0, size, sizes, profile.round.classes, shift, shifted=shifted)
     seed, secret = _seed(args, profile.data_seed)
     spec = DataSpec(seed, size, sizes, profile.round.classes, shift, secret=secret, shifted=shifted)
     with _progress("rendering") as progress:
         make_dataset(folder, spec, workers=args.workers, progress=progress)
-    kind = "a secret seed, which dataset.json does not hold" if secret else f"seed {seed}"
+    kind = "a secret seed, which is not in dataset.json" if secret else f"seed {seed}"
     lines = ", ".join([shift, *(f"{other} for {split}" for split, other in shifted.items())])
     print(f"{folder}: {', '.join(f'{name} {count}' for name, count in sizes.items())}; {size} px, shift {lines}, {kind}")
     return 0
@@ -199,7 +205,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _report(folders: list[Path], args: argparse.Namespace) -> int:
-    """Read every split whole, decode every image, print a table; 2 if any of it is not as it should be."""
+    """Read every split, decode every image and print a table. Returns 2 if a split has a fault, else 0."""
     from evaluator.data.cache import cache_images
     from evaluator.data.folders import read_split
 

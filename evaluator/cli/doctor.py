@@ -1,4 +1,4 @@
-"""``python -m evaluator doctor``: which isolation tiers work here, and whether one keeps what it promises."""
+"""``python -m evaluator doctor``: which isolation tiers work on this machine, and whether a tier passes its checks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ STYLES = {"passed": "green", "failed": "bold red", "not promised": "dim", "not c
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``doctor`` to the command line."""
-    verb = subparsers.add_parser("doctor", help="isolation tiers: which work here, and do they hold", description=__doc__)
-    verb.add_argument("--sandbox", metavar="TIER", help="put this tier through every check (about a minute)")
-    verb.add_argument("--gpu", action="store_true", help="with the GPU shown to the workers")
+    verb = subparsers.add_parser(
+        "doctor", help="which isolation tiers work here, and do they pass their checks", description=__doc__
+    )
+    verb.add_argument("--sandbox", metavar="TIER", help="run all checks on this tier (about a minute)")
+    verb.add_argument("--gpu", action="store_true", help="give the workers access to the GPU")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the verb; 0, or 1 where no tier works or a check failed."""
+    """Run the verb. Returns 0, or 1 if no tier works or a check failed."""
     return _examine(args) if args.sandbox else _survey(args)
 
 
@@ -45,28 +47,28 @@ def _survey(args: argparse.Namespace) -> int:
         return 0 if chosen else 1
     console = Console()
     table = Table(box=None, pad_edge=False)
-    for column in ("tier", "here", "start", "limits by", "keeps from the worker"):
+    for column in ("tier", "here", "start", "limits by", "hides from the worker"):
         table.add_column(column)
     for name, tier in tiers.items():
         if tier["works"]:
             kept = (
-                "everything but what it is given" if len(tier["promises"]) == len(PROMISES) else "nothing that this user can read"
+                "everything that it is not given" if len(tier["promises"]) == len(PROMISES) else "nothing that this user can read"
             )
             start = f"{1000 * tier['start_up']:.0f} ms"
             table.add_row(name, Text("works", "green"), start, tier["limited_by"], kept)
         else:
-            table.add_row(name, Text("not here", "yellow"), "", "", "")
+            table.add_row(name, Text("does not work", "yellow"), "", "", "")
     console.print(table)
     for name, tier in tiers.items():
         if not tier["works"]:
             console.print(Text(f"{name}: {tier['reason']}; {tier['way']}", "dim"))
-    console.print(f"auto takes {chosen or 'none: no tier works here'}", highlight=False)
+    console.print(f"auto uses {chosen or 'no tier: none works here'}", highlight=False)
     console.print("GPU: " + ("; ".join(gpus) or "none seen"), highlight=False)
     return 0 if chosen else 1
 
 
 def _gpus() -> list[str]:
-    # The driver's own listing, so that the doctor does not wait for torch.
+    # Read from the driver, because importing torch takes seconds.
     from pathlib import Path
 
     found = []

@@ -1,4 +1,4 @@
-"""The verbs of ``python -m evaluator``. One file per verb; this one only gathers them."""
+"""The command line ``python -m evaluator``. Every verb has a module of its own; this module collects them."""
 
 from __future__ import annotations
 

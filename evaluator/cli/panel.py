@@ -1,4 +1,4 @@
-"""``python -m evaluator panel``: how far the pipelines agree on the order of the submissions whose cells are stored."""
+"""``python -m evaluator panel``: how well the pipelines agree on the ranking of the stored submissions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the verb; 0."""
+    """Run the verb. Returns 0."""
     from rich.console import Console
 
     from evaluator.errors import ConfigurationError

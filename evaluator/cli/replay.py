@@ -1,4 +1,4 @@
-"""``python -m evaluator replay``: train on a stored ledger again, with the same pipeline, another, or the whole panel."""
+"""``python -m evaluator replay``: train on a stored ledger again, with the same pipeline, another pipeline, or the panel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from rich.console import Console
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``replay`` to the command line."""
-    verb = subparsers.add_parser("replay", help="score a stored ledger again, through any pipeline", description=__doc__)
+    verb = subparsers.add_parser(
+        "replay", help="train on a stored ledger again, with any pipeline, and score it", description=__doc__
+    )
     verb.add_argument("cell", type=Path, help="a result file, results/cells/<hash>.json")
     which = verb.add_mutually_exclusive_group()
     which.add_argument("--pipeline", metavar="NAME|FILE", help="a pipeline of the kit, or a .toml (default: the cell's own)")
@@ -22,7 +24,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the verb; 0, or 1 where the same pipeline did not give the stored result to the bit, or a training failed."""
+    """Run the verb. Returns 0, or 1 if a training failed or the cell's own pipeline did not give the stored result to the bit."""
     from evaluator.purchase.replay import Replay, read_replay
     from evaluator.training import recipes
 

@@ -1,4 +1,4 @@
-"""``python -m evaluator results``: what is stored, as a list, in detail, as a table, and what of it can be removed.
+"""``python -m evaluator results``: list, show, export and clean the stored results.
 
 python -m evaluator results list
 python -m evaluator results show 3f2a
@@ -26,24 +26,24 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = verb.add_subparsers(dest="action", required=True)
-    listed = actions.add_parser("list", help="what is there, with sizes and dates")
+    listed = actions.add_parser("list", help="what is stored, with sizes and dates")
     show = actions.add_parser("show", help="one cell: its spec, figures and verdict")
-    show.add_argument("cell", help="the beginning of its hash, as results list or a table names it")
+    show.add_argument("cell", help="the beginning of its hash, e.g. from results list")
     export = actions.add_parser("export", help="a table with a row per cell and all metrics")
     export.add_argument("file", type=Path, help="ends in .csv or .parquet (which needs pyarrow)")
-    clean = actions.add_parser("clean", help="remove what is not needed any more; a preview unless --yes is given")
-    clean.add_argument("--partial", action="store_true", help="states of trainings that have not ended (up to 200 MB each)")
+    clean = actions.add_parser("clean", help="remove what is no longer needed; without --yes only a preview")
+    clean.add_argument("--partial", action="store_true", help="states of unfinished trainings (up to 200 MB each)")
     clean.add_argument("--failed", action="store_true", help="cells without a score")
-    clean.add_argument("--damaged", action="store_true", help="files that were set aside because they are damaged")
-    clean.add_argument("--replaced", action="store_true", help="cells in whose place those of other library versions came")
-    clean.add_argument("--older-than", type=float, metavar="DAYS", help="everything that has not changed for so many days")
-    clean.add_argument("--yes", action="store_true", help="remove it; without this nothing is removed")
+    clean.add_argument("--damaged", action="store_true", help="files that were moved aside because they are damaged")
+    clean.add_argument("--replaced", action="store_true", help="cells that were replaced by cells of other library versions")
+    clean.add_argument("--older-than", type=float, metavar="DAYS", help="everything that has not changed for DAYS days")
+    clean.add_argument("--yes", action="store_true", help="remove the files; without it nothing is removed")
     for action in (listed, show, export, clean):
         action.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the verb; 0, or 1 where something could not be removed."""
+    """Run the verb. Returns 0, or 1 if something could not be removed."""
     return {"list": _list, "show": _show, "export": _export, "clean": _clean}[args.action](args)
 
 
@@ -67,8 +67,10 @@ def _show(args: argparse.Namespace) -> int:
 
     matching = [(p, cell, why) for p, cell, why in read_cells(args.out, TRACKS) if p.name.startswith(args.cell)]
     if len(matching) != 1:
-        seen = f"{len(matching)} cells begin so" if matching else "no cell begins so"
-        raise ConfigurationError(f"the cell {args.cell!r}: {seen} in {args.out}; `results list` and tables name cells")
+        seen = f"{len(matching)} cells in {args.out} have" if matching else f"no cell in {args.out} has"
+        raise ConfigurationError(
+            f"results show {args.cell!r}: {seen} a hash that begins so; give the beginning of one hash, e.g. from `results list`"
+        )
     path, cell, why = matching[0]
     if cell is None:
         raise ConfigurationError(f"{path} {why}")
@@ -103,10 +105,12 @@ def _clean(args: argparse.Namespace) -> int:
     show_things(console, chosen)
     total: Any = amount(sum(thing.size for thing in chosen))
     if not args.yes:
-        console.print(f"{len(chosen)} would be removed, {total}; nothing was. The same with --yes removes them.")
+        console.print(
+            f"{len(chosen)} files would be removed, {total}; nothing was removed. The same command with --yes removes them."
+        )
         return 0
     failed = remove(chosen)
     for line in failed:
         print(f"warning: {line}", file=sys.stderr)
-    console.print(f"{len(chosen) - len(failed)} removed, {total}.")
+    console.print(f"{len(chosen) - len(failed)} files removed, {total}.")
     return 1 if failed else 0

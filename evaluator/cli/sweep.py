@@ -1,4 +1,4 @@
-"""``python -m evaluator sweep``: submissions x pairs x seeds x pipelines, of which only what is missing is run.
+"""``python -m evaluator sweep``: run all cells of submissions x pairs x seeds x pipelines that are not stored yet.
 
 python -m evaluator sweep --submissions baselines/* --pairs public --seeds 10 --pipelines round2
 python -m evaluator sweep --file sweep.toml --dry-run
@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "rules": ("on_timeout", "restart_workers", "weights_dir", "sandbox", "starting_weights"),
     "work and files": ("device", "threads", "workers", "ray", "data", "out", "fresh", "mixed_versions"),
 }
-"""Options by the heading they stand under in ``--help``."""
+"""Options by their heading in ``--help``."""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -47,19 +47,19 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     groups = {title: verb.add_argument_group(title) for title in GROUPS}
     groups["the grid"].add_argument(
-        "--file", type=Path, metavar="FILE", help="these options from a TOML file; those of the command line win"
+        "--file", type=Path, metavar="FILE", help="read these options from a TOML file; options of the command line replace them"
     )
     for title, names in GROUPS.items():
         for name in names:
             add_option(groups[title], name, COMMON.get(name) or PURCHASE.options[name])
     work = groups["work and files"]
     work.add_argument("--heat-map", type=Path, metavar="FILE", help="draw the grid of --pairs grid:... as .svg or .png")
-    work.add_argument("--dry-run", action="store_true", help="say what would run and how long it will take, and stop")
-    work.add_argument("--json", action="store_true", help="print sweep.json instead of the table; for a dry run its figures")
+    work.add_argument("--dry-run", action="store_true", help="only show what would run and how long it would take")
+    work.add_argument("--json", action="store_true", help="print sweep.json instead of the table; with --dry-run the forecast")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the verb; 0 where every cell was scored, 1 where some were not, 130 interrupted (what is finished is kept)."""
+    """Run the verb. Returns 0 if every cell was scored, 1 if some were not, 130 if interrupted (finished cells are kept)."""
     from rich.console import Console
 
     from evaluator.history.store import Store
@@ -79,11 +79,13 @@ def main(args: argparse.Namespace) -> int:
     given: dict[str, Any] = {k: v for k, v in vars(args).items() if k in COMMON or k in track.options}
     settings, skipped = read_settings(given, track, args.file)
     if skipped:
-        console.print(f"not submissions, left out: {', '.join(skipped)}", style="dim", markup=False, highlight=False)
+        console.print(
+            f"left out, because they are not submissions: {', '.join(skipped)}", style="dim", markup=False, highlight=False
+        )
     if args.heat_map is not None:
         check_picture(args.heat_map)
         require_grid(track.tasks(settings.options, settings.profile))
-    # An unwritable folder is said before data are read. A dry run leaves no folder where there was none.
+    # An unwritable folder is reported before data are read. A dry run does not make the folder.
     store = None if args.dry_run else Store(settings.out.absolute())
     with progress_line(console) as line:
         reading = line.add_task("data", total=1)
@@ -97,8 +99,8 @@ def main(args: argparse.Namespace) -> int:
     show_rows(console, sweep_rows(experiment, expected))
     show_warnings(experiment.warnings)
     if store is None:
-        for damaged in index.damaged:  # a run says it when it moves the file aside
-            print(f"warning: {damaged}; it does not count", file=sys.stderr)
+        for damaged in index.damaged:  # a run that is not dry reports the file when it moves it aside
+            print(f"warning: {damaged}; it is not used", file=sys.stderr)
         if args.json:
             print(json.dumps(expected.as_dict() | {"warnings": list(experiment.warnings)}, indent=1))
         return 0
@@ -120,6 +122,6 @@ def main(args: argparse.Namespace) -> int:
         draw_heat_maps(args.heat_map, titled_maps(summary, track), f"cells of {outcome.folder.name}")
         console.print(f"heat map: {args.heat_map}", soft_wrap=True, highlight=False)
     if outcome.interrupted:
-        print("interrupted; finished cells and answers are kept and not made again", file=sys.stderr)
+        print("interrupted; finished cells and answers are stored and will be reused", file=sys.stderr)
         return 130
     return 0 if all(cell["score"] is not None for cell in summary["cells"]) else 1

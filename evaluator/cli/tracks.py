@@ -1,4 +1,4 @@
-"""The tracks that this kit has: the one place where they are listed."""
+"""The list of the tracks that this kit has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRACKS = Tracks({track.name: track for track in (PURCHASE,)})
 
 
 def add_option(group: argparse._ArgumentGroup, name: str, option: Option) -> None:
-    """An option of a track, or one that every track has, as an argument whose default is None: not given."""
+    """Add an option of a track (or of every track) as an argument. Its default is None, which means: not given."""
     flag = f"--{name.replace('_', '-')}"
     if option.kind is bool:
         group.add_argument(flag, action="store_true", default=None, help=option.help)

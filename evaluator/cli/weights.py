@@ -13,19 +13,21 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb = subparsers.add_parser("weights", help="make starting weights from procedural primitives")
     actions = verb.add_subparsers(dest="action", required=True)
     make = actions.add_parser("make", help="pre-train a network on procedural primitives and write its feature layers")
-    make.add_argument("--out", type=Path, required=True, help="file to write (.safetensors); the figures go beside it (.json)")
+    make.add_argument("--out", type=Path, required=True, help="file to write (.safetensors); figures are written beside it (.json)")
     make.add_argument("--architecture", default="efficientnet_b4", help="or timm/<name>; default: %(default)s")
     make.add_argument("--size", type=int, default=64, help="image side in pixels; default: %(default)s")
-    make.add_argument("--images", type=int, default=6_000_000, help="images shown, each once; default: %(default)s")
+    make.add_argument("--images", type=int, default=6_000_000, help="images to train on, each once; default: %(default)s")
     make.add_argument("--batch-size", type=int, default=1024, help="default: %(default)s")
-    make.add_argument("--learning-rate", type=float, default=2e-3, help="peak; default: %(default)s")
+    make.add_argument("--learning-rate", type=float, default=2e-3, help="largest learning rate; default: %(default)s")
     make.add_argument("--large-share", type=float, default=0.0, help="share of batches at 1.5 times the size; default: %(default)s")
-    make.add_argument("--held-out", type=int, default=8192, help="images of the final figures; default: %(default)s")
+    make.add_argument(
+        "--held-out", type=int, default=8192, help="images that the final figures are measured on; default: %(default)s"
+    )
     make.add_argument("--seed", type=int, default=2022, help="default: %(default)s")
     make.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps; default: %(default)s")
     make.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: torch's own choice")
-    make.add_argument("--minutes", type=float, help="end within this time; the learning-rate schedule is squeezed to fit")
-    make.add_argument("--compile", action=argparse.BooleanOptionalAction, help="use torch.compile; default: on CUDA alone")
+    make.add_argument("--minutes", type=float, help="end within this time; the learning-rate schedule is shortened to fit")
+    make.add_argument("--compile", action=argparse.BooleanOptionalAction, help="use torch.compile; default: only on CUDA")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -35,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
         KitError: the options make no sense.
         TrainingError: the training failed.
     """
-    import torch  # which no other verb should wait for
+    import torch  # imported here, so that no other verb waits for it
 
     from evaluator.training.pretraining.make import pretrain
     from evaluator.training.pretraining.spec import PretrainSpec

@@ -1,7 +1,7 @@
-"""One cell: a submission's purchases at one pair and seed, trained on by one pipeline, scored.
+"""One cell: a submission buys labels at one pair and seed, a pipeline is trained on them, and the model is scored.
 
-A cell is a pure function of its spec but for the clock: what a strategy buys may depend on the time it had, and the result says
-when it did. From the ledger onward everything repeats to the bit on one machine.
+The result of a cell depends only on its spec and on the clock: what a strategy buys may depend on the time it has, and the result
+says if it asked for the time. From the ledger onward everything repeats to the bit on one machine.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from evaluator.track import CellInputs, Judged, Progress
 
 @dataclass(frozen=True)
 class Scored:
-    """Training and its score.
+    """The score of a cell, and its training.
 
     Attributes:
         metrics: of the model, or of the participant's predictions.
         constant: macro F1 of the best constant prediction on the same images.
         probabilities: float (images, classes), in canonical order.
-        thresholds: float (classes,), from which on a class is predicted.
-        training: None where the participant's own predictions are scored.
+        thresholds: float (classes,); a class is predicted if its probability is at or above the threshold.
+        training: None if the participant's own predictions are scored.
     """
 
     metrics: Metrics
@@ -47,11 +47,11 @@ class Scored:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the probabilities, to compare two runs to the bit."""
+        """SHA-256 over the probabilities: equal only if two runs are equal to the bit."""
         return hashlib.sha256(self.probabilities.tobytes()).hexdigest()
 
     def row(self) -> MetricsRow:
-        """The figures as they are stored."""
+        """The figures in the form in which they are stored."""
         found = self.metrics
         return MetricsRow(
             macro_f1=found.macro_f1,
@@ -63,8 +63,8 @@ class Scored:
         )
 
     def kept(self) -> np.ndarray:
-        """The probabilities as float16, with the same decisions: where rounding would cross a threshold, the next value on the
-        right side of it is kept instead."""
+        """The probabilities as float16, with the same decisions: if rounding would carry a value across its threshold, the nearest
+        float16 on the right side of the threshold is used instead."""
         small = self.probabilities.astype(np.float16)
         decided = self.probabilities >= self.thresholds
         for towards, wrong in ((np.inf, decided & ~(small >= self.thresholds)), (-np.inf, ~decided & (small >= self.thresholds))):
@@ -93,10 +93,10 @@ def judge(
     checkpoint: Path | None = None,
     cache: dict[str, Any] | None = None,
 ) -> Judged:
-    """The part of a cell that follows its purchase: training and score. It needs neither the submission nor a sandbox.
+    """The part of a cell after the purchase: training and score. It needs neither the submission nor a sandbox.
 
     Args:
-        checkpoint: where the training keeps its state and goes on from.
+        checkpoint: file in which the training keeps its state, and from which it resumes.
         cache: see ``train_on_images``.
 
     Raises:
@@ -114,9 +114,9 @@ def judge(
                 scored = _score_own(spec, sets, session.predictions)
             elif verdict is Verdict.OK:
                 verdict, reason = session.phases[-1].verdict, session.phases[-1].reason
-        except DeviceError:  # nor can this process train another cell: whoever runs cells takes a new one
+        except DeviceError:  # this process cannot train any other cell either: the runner starts a new process
             raise
-        # torch says "out of memory" on a device by a RuntimeError; ledger and log must outlive that, too.
+        # torch raises a RuntimeError if a device is out of memory; ledger and log must be stored in that case, too.
         except (TrainingError, MemoryError, RuntimeError) as error:
             verdict, reason = Verdict.INFRASTRUCTURE, f"the training failed: {error}"
     if verdict is Verdict.TIME_LIMIT and scored is not None:
@@ -132,9 +132,9 @@ def train_and_score(
     checkpoint: Path | None = None,
     cache: dict[str, Any] | None = None,
 ) -> Scored:
-    """The trusted half: train the pipeline on training set + ledger, and score it. The way a stored ledger is replayed, too.
+    """Train the pipeline on training set and ledger, and score it. A replay of a stored ledger calls this, too.
 
-    Images come in canonical order (training set, then bought images by file name), never in order of purchase.
+    Images are used in canonical order (training set, then bought images by file name), never in order of purchase.
     """
     from evaluator.training.predict import decide
 
@@ -144,7 +144,7 @@ def train_and_score(
     training_set = sets.splits["training"]
     truth = sets.splits[spec.score_split].labels
     labels = np.concatenate([training_set.labels, sold])
-    # Neither the submission nor the pair enters: every strategy is judged from the same initial weights and draws.
+    # The seed depends on neither submission nor pair, so that all strategies are judged with the same initial weights and draws.
     seed = derive(spec.root_seed, spec.seed, "training")
     if spec.pipeline.proxy:
         trained, probabilities = train_on_embeddings(spec, sets, bought, labels, seed, progress)
@@ -173,7 +173,7 @@ def train_and_score(
 
 
 def _score_own(spec: PurchaseSpec, sets: RoundSets, predictions: np.ndarray) -> Scored:
-    """Round 1: the participant's own predictions are scored; 1 from a probability of 0.5 on."""
+    """Round 1: score the participant's own predictions; a probability of 0.5 or more predicts the class."""
     truth = sets.splits[spec.score_split].labels
     metrics = score(truth, (predictions >= 0.5).astype(np.uint8), spec.profile.round.classes)
     return Scored(metrics, best_constant(truth), predictions, np.full(truth.shape[1], 0.5))

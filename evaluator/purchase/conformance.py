@@ -1,6 +1,6 @@
-"""Checks of a tier that need a whole session: whenever its worker dies, the evaluator has a verdict and a ledger.
+"""Checks of an isolation tier that need a whole session: whenever the worker dies, the evaluator has a verdict and a ledger.
 
-They join those of ``evaluator.sandbox.conformance``, which need no market.
+``python -m evaluator doctor --sandbox TIER`` runs them after those of ``evaluator.sandbox.conformance``, which need no market.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BUYS = "def purchase_phase(self, unlabelled_dataset):\n    unlabelled_dataset.pu
 
 
 def _session(stage: Stage, methods: str, top: str = "", **changes: Any) -> SessionResult:
-    """Run a submission whose class holds ``methods`` on images and labels made for it."""
+    """Run a submission whose class has ``methods``, on images and labels made here. ``changes``: fields of the ``SessionSpec``."""
     folder = Path(stage.folder, "session")
     folder.mkdir(exist_ok=True)
     body = textwrap.indent(textwrap.dedent(methods), "    ")
@@ -69,7 +69,7 @@ def _verdict(result: SessionResult, verdict: Verdict, *words: str, reason: str |
 
 @check(SESSION_CHECKS)
 def a_session_goes_through(stage: Stage) -> str:
-    """A submission that buys and predicts gets the labels of the pool, and its predictions arrive; prints are its log."""
+    """A submission that buys and predicts: it gets the labels of the pool, its predictions arrive, and its prints are logged."""
     result = _session(
         stage,
         """
@@ -82,10 +82,10 @@ def a_session_goes_through(stage: Stage) -> str:
     )
     _verdict(result, Verdict.OK)
     expected = (np.arange(N_POOL * 6).reshape(N_POOL, 6) % 5 == 0)[[N_POOL - 4, N_POOL - 2, N_POOL - 3]]
-    need([p.index for p in result.ledger.purchases] == [3, 1, 2], "the ledger does not hold what was bought")
+    need([p.index for p in result.ledger.purchases] == [3, 1, 2], "the ledger does not contain the labels that were bought")
     need(f"PRINTED {expected.sum()}" in result.log, "the labels that were sold are not those of the pool")
     need(result.predictions is not None and (result.predictions == 0.25).all(), "the predictions differ")
-    need(result.limited_by, "the session does not say what holds its limits")
+    need(result.limited_by, "the session does not say what enforces its limits")
     return f"limits by {result.limited_by}"
 
 
@@ -105,7 +105,7 @@ def death_during_pre_training_is_survived(stage: Stage) -> None:
 
 @check(SESSION_CHECKS)
 def death_after_purchases_keeps_the_ledger(stage: Stage) -> None:
-    """A worker that crashes in the purchase phase: RUNTIME_ERROR, and the ledger holds what was bought before."""
+    """A worker that crashes in the purchase phase: RUNTIME_ERROR, and the ledger has the labels that were bought before."""
     methods = BUYS + "    ctypes.string_at(0)\n"
     result = _session(stage, methods)
     _verdict(result, Verdict.RUNTIME_ERROR, "SIGSEGV", "purchase_phase")
@@ -142,7 +142,7 @@ def channel():
 
 @check(SESSION_CHECKS)
 def death_in_the_middle_of_a_frame_is_survived(stage: Stage) -> None:
-    """A worker that dies after half of a purchase's frame: RUNTIME_ERROR, and nothing of it is bought."""
+    """A worker that dies after half of a purchase's frame: RUNTIME_ERROR, and nothing is bought."""
     methods = """
     def purchase_phase(self):
         header = b'{"t":"buy"}'
@@ -157,7 +157,7 @@ def death_in_the_middle_of_a_frame_is_survived(stage: Stage) -> None:
 
 @check(SESSION_CHECKS)
 def death_right_after_a_purchase_was_asked_for_is_survived(stage: Stage) -> None:
-    """A worker that asks for labels and is gone before they are sent: RUNTIME_ERROR; the evaluator lives on."""
+    """A worker that asks for labels and dies before they are sent: RUNTIME_ERROR; the evaluator goes on."""
     methods = """
     def purchase_phase(self):
         header = b'{"t":"buy"}'
@@ -186,7 +186,7 @@ def leaving_with_zero_is_no_success(stage: Stage) -> None:
 
 @check(SESSION_CHECKS)
 def a_closed_channel_is_an_error_of_the_submission(stage: Stage) -> None:
-    """A worker that closes its channel in the middle of a phase and lives on: RUNTIME_ERROR that says so."""
+    """A worker that closes its channel in the middle of a phase and goes on: RUNTIME_ERROR, and the reason says so."""
     methods = "def purchase_phase(self):\n    os.close(channel())\n    time.sleep(600)\n"
     _verdict(_session(stage, methods, top=CHANNEL), Verdict.RUNTIME_ERROR, "closed its channel")
 
@@ -202,14 +202,14 @@ def a_late_worker_is_a_time_limit(stage: Stage) -> str:
 
 @check(SESSION_CHECKS)
 def a_forged_frame_is_a_protocol_error(stage: Stage) -> None:
-    """A worker that writes what is no frame to the channel: PROTOCOL_ERROR."""
+    """A worker that writes bytes to the channel that are not a frame: PROTOCOL_ERROR."""
     methods = "def purchase_phase(self):\n    os.write(channel(), b'\\xff' * 64)\n    time.sleep(600)\n"
     _verdict(_session(stage, methods, top=CHANNEL), Verdict.PROTOCOL_ERROR)
 
 
 @check(SESSION_CHECKS)
 def too_much_memory_is_a_memory_limit(stage: Stage) -> str:
-    """A worker over its memory: MEMORY_LIMIT, with what it used and what it may."""
+    """A worker that uses too much memory: MEMORY_LIMIT, with the memory used and the memory allowed."""
     methods = BUYS + "    kept = []\n    for _ in range(160):\n        kept.append(b'x' * (8 << 20))\n        time.sleep(0.005)\n"
     result = _session(stage, methods, limits=Limits(memory=512 << 20))
     _verdict(result, Verdict.MEMORY_LIMIT, "memory:", "0.50 GiB allowed")
@@ -219,7 +219,7 @@ def too_much_memory_is_a_memory_limit(stage: Stage) -> str:
 
 @check(SESSION_CHECKS)
 def a_checkpoint_survives_a_fresh_worker(stage: Stage) -> None:
-    """What save_checkpoint writes in one worker, load_checkpoint reads in the next; nothing else of the first is left."""
+    """A fresh worker per phase: load_checkpoint reads what save_checkpoint wrote in the worker before, and nothing else is kept."""
     methods = """
     def pre_training_phase(self):
         self.state = os.getpid()

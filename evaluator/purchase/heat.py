@@ -1,7 +1,7 @@
-"""The budget x time grid of a strategy: matrices of score, labels bought and time used, one of each per submission.
+"""Heat maps: score, labels bought and time used of every submission over a grid of label budgets x times.
 
-A grid is what pairs cross: label budgets that have two times or more, and times that have two budgets or more. The maps are
-JSON-able; ``docs/results-format.md`` documents their keys, ``heat_tables`` and ``heat_picture`` show them.
+Pairs form a grid if their label budgets occur with two or more times, and their times with two or more budgets. A map is JSON-able;
+``docs/results-format.md`` documents its keys, and ``heat_tables`` and ``heat_picture`` show it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HeatMap = dict[str, Any]
 
 @dataclass(frozen=True)
 class Axes:
-    """The rows and columns of a grid, in the round's units, each rising."""
+    """The label budgets (rows) and times (columns) of a grid, in the round's units, each in rising order."""
 
     labels: tuple[int, ...]
     minutes: tuple[float, ...]
@@ -33,19 +33,19 @@ class Axes:
 
     @property
     def pairs(self) -> tuple[str, ...]:
-        """Names of all places, run or not: all times of the first budget, then those of the next."""
+        """Names of all pairs of the grid, run or not: all times of the first budget, then all times of the next."""
         return tuple(Pair(labels, minutes).name for labels in self.labels for minutes in self.minutes)
 
 
 def grids(pairs: Iterable[Pair], asked: Collection[Pair] = ()) -> list[Axes]:
     """The grids that pairs form, the largest first.
 
-    A budget with a single time belongs to no grid, nor does a time with a single budget; what is left once those are taken away,
-    again and again, is the 2-core of the graph that joins budgets and times. Each of its connected parts is a grid of its own: of
-    budgets and times that lie on no line with those of another. It may have places that no pair fills.
+    A budget with a single time belongs to no grid, and neither does a time with a single budget. Such pairs are removed until none
+    is left: the rest is the 2-core of the graph that joins budgets and times. Every connected part of it is a grid; different grids
+    have no budget and no time in common. A grid may have places without a pair.
 
     Args:
-        asked: pairs that were asked for as a grid; they stay, even as a grid of one row.
+        asked: pairs that were asked for as a grid; they are kept, even as a grid of one row.
     """
     kept = set(pairs)
     while True:
@@ -66,7 +66,7 @@ def grids(pairs: Iterable[Pair], asked: Collection[Pair] = ()) -> list[Axes]:
 
 
 def grids_of_tasks(tasks: Sequence[Task]) -> list[Axes]:
-    """Those that were asked for as grids; where none was, all that the pairs form."""
+    """The grids that were asked for; if none was, all grids that the pairs form."""
     pairs = {Pair.parse(task.name): task.kind for task in tasks}
     asked = {pair for pair, kind in pairs.items() if kind == "grid"}
     found = grids(pairs, asked)
@@ -74,16 +74,16 @@ def grids_of_tasks(tasks: Sequence[Task]) -> list[Axes]:
 
 
 def require_grid(tasks: Sequence[Task]) -> None:
-    """Refuse a picture of pairs that form no grid.
+    """Check that the pairs form a grid, before anything is run for a picture of it.
 
     Raises:
-        ConfigurationError: they form none.
+        ConfigurationError: the pairs form no grid.
     """
     if not grids_of_tasks(tasks):
         named = ", ".join(task.name for task in tasks)
         raise ConfigurationError(
-            f"--heat-map draws label budgets x times, and the pairs {named} cross in no grid; add --pairs grid:500,1000x15,30, "
-            "for instance"
+            f"--heat-map: the pairs {named} form no grid of label budgets x times, which is what it draws. Add a grid, e.g. "
+            "--pairs grid:500,1000x15,30"
         )
 
 
@@ -98,16 +98,19 @@ def heat_map(
     reference: str | None = None,
     level: float = 0.95,
 ) -> HeatMap:
-    """Means over seeds at every place of a grid, for every submission.
+    """Means over seeds at every place (pair) of a grid, for every submission.
 
-    Labels, time and score are means of the same cells: those that were scored. A place of which no cell was scored has none, and
-    says of what verdicts its cells failed, or that they were not run.
+    Labels, time and score are means over the same cells: those that were scored. A place without a scored cell has no means; it
+    tells how many of its cells failed with which verdict, or that none was run.
 
     Args:
-        scale: labels for a label of the round, seconds for one of its minutes.
-        metric: what the scores are; ``seeds``: how many cells a place should have.
-        reference: of these submissions, the one that is taken from every other, paired by seed.
-        level: of the t intervals over seeds. They are of single places, and not corrected for their number.
+        runs: the cells; cells of other pairs are ignored.
+        axes: the grid.
+        submissions: names, in order.
+        scale: labels per label of the round, and seconds per minute of the round.
+        metric: name of the scores' metric; ``seeds``: how many cells a place should have.
+        reference: the submission whose score is subtracted from that of every other, paired by seed; None for none.
+        level: of the t intervals over seeds. Every interval is for one place; there is no correction for their number.
     """
     there: dict[tuple[str, str], dict[int, Run]] = {}
     for run in runs:
@@ -160,12 +163,12 @@ def heat_maps(
     reference: str | None,
     level: float = 0.95,
 ) -> list[HeatMap]:
-    """A map per grid of a set of cells; none where their pairs form no grid.
+    """One map per grid of a set of cells; empty if their pairs form no grid.
 
     Args:
         profile: as stored.
-        tasks: the pairs that were asked for, with every submission on every map; None: those of the cells, and a submission without
-            a cell on a grid is left out of its map.
+        tasks: the pairs that were asked for; every submission is then on every map. None: the pairs of the cells; a submission
+            without a cell on a grid is then left out of its map.
         names: of the submissions, in order.
         seeds: how many cells a place should have; None: as many as any place of the grid has.
     """

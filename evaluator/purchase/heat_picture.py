@@ -1,6 +1,7 @@
-"""The heat map of a budget x time grid as a picture: score, labels and time of every submission, and its lead over the reference.
+"""A heat map as a picture: score, labels and time of every submission, and the difference of its score to the reference's.
 
-It needs matplotlib, which is in requirements-dev.txt and imported here alone. Equal maps give equal files with one version of it.
+It needs matplotlib (requirements-dev.txt), which only this module imports. With one version of matplotlib, equal maps give equal
+files.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ ENDINGS = (".svg", ".png")
 DOTS = 150
 """Dots per inch of a PNG."""
 PLACE = (1.0, 0.62)
-"""Inches of one place of the grid, across and down: room for three lines."""
+"""Width and height of one place of the grid, in inches: room for three lines of text."""
 FAILED, EMPTY, LINE, INK = "#e3e0dc", "#ffffff", "#8c8780", "#333333"
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "path",
@@ -52,13 +53,14 @@ SETTINGS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the matrices that are drawn of every submission.
+    """One of the matrices that are drawn for every submission.
 
     Attributes:
-        value: of a place, on the panel's scale; None where there is none.
-        words: what stands in it.
-        ends: of the scale; ``form``: how they are written.
-        against_reference: whether it shows differences; those whose interval excludes 0 are bold.
+        title: above the matrix; ``ramp``: the colours of its scale.
+        ends: values at the two ends of the scale; ``form``: format string for them.
+        value: gives the value of a place on the scale, or None.
+        words: gives the text in a place.
+        against_reference: whether the matrix shows differences to the reference; a difference is bold if its interval excludes 0.
     """
 
     title: str
@@ -70,7 +72,7 @@ class Panel:
     against_reference: bool = False
 
     def colour(self, cell: dict[str, Any]) -> str | None:
-        """Of a place; None where there is no value."""
+        """The colour of a place; None if it has no value."""
         value, (low, high) = self.value(cell), self.ends
         return None if value is None else shade(self.ramp, (value - low) / (high - low))
 
@@ -81,27 +83,28 @@ class Panel:
 
 
 def check_picture(path: Path) -> None:
-    """Refuse a picture that could not be drawn, before anything is run for it.
+    """Check that a picture can be written, before anything is run for it.
 
     Raises:
-        ConfigurationError: an ending that no picture has, a folder that is not there, or no matplotlib.
+        ConfigurationError: the name has another ending than ``ENDINGS``, its folder does not exist, or matplotlib is not installed.
     """
     if path.suffix.lower() not in ENDINGS:
-        raise ConfigurationError(f"{OPTION} {path} ends in {path.suffix or 'nothing'!r}; it must be one of {', '.join(ENDINGS)}")
+        raise ConfigurationError(f"{OPTION} {path} ends in {path.suffix or 'nothing'!r}; it must end in {' or '.join(ENDINGS)}")
     if not path.absolute().parent.is_dir():
-        raise ConfigurationError(f"{OPTION} {path}: there is no folder {path.parent}; make it first, or name another file")
+        raise ConfigurationError(f"{OPTION} {path}: the folder {path.parent} does not exist; make it first, or name another file")
     _matplotlib()
 
 
 def draw_heat_maps(path: Path, maps: Sequence[tuple[str, HeatMap]], source: str) -> None:
-    """Draw maps below each other, each under its heading and on a scale of its own.
+    """Draw maps below each other, each under its heading and with a colour scale of its own.
 
     Args:
-        path: an ``.svg`` or ``.png``.
-        source: said in the file's metadata.
+        path: an ``.svg`` or ``.png`` file.
+        maps: (heading, map) of each.
+        source: written into the file's metadata.
 
     Raises:
-        ConfigurationError: as ``check_picture``; no map; or the file cannot be written.
+        ConfigurationError: as ``check_picture``; ``maps`` is empty; or the file cannot be written.
     """
     check_picture(path)
     if not maps:
@@ -121,7 +124,7 @@ def draw_heat_maps(path: Path, maps: Sequence[tuple[str, HeatMap]], source: str)
 
 
 def panels(heat: HeatMap) -> list[Panel]:
-    """What is drawn of every submission."""
+    """The panels that are drawn for every submission."""
     metric, seeds = NAMES[heat["metric"]], heat["seeds"]
 
     def less(cell: dict[str, Any]) -> str:
@@ -179,14 +182,14 @@ def _figure(plt: Any, maps: Sequence[tuple[str, HeatMap]]) -> Any:
 
 
 def _size(heat: HeatMap) -> tuple[float, float]:
-    """Inches of one condition, across and down."""
+    """Width and height of one map, in inches."""
     across = len(panels(heat)) * (PLACE[0] * max(2, len(heat["minutes"])) + 0.35) + 1.3
     down = len(heat["submissions"]) * (PLACE[1] * len(heat["labels"]) + 0.75) + 1.6
     return max(across, 7.5), down
 
 
 def _condition(plt: Any, part: Any, heading: str, heat: HeatMap) -> None:
-    """Heading, a row of panels per submission, a scale below every column."""
+    """Draw one map: a heading, a row of panels per submission, and a scale below every column."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
@@ -209,13 +212,13 @@ def _condition(plt: Any, part: Any, heading: str, heat: HeatMap) -> None:
         scale.set_ticks([panel.ends[0], sum(panel.ends) / 2, panel.ends[1]])
         scale.set_ticklabels([panel.form.format(tick) for tick in scale.get_ticks()])
         for label, side in zip(scale.ax.get_xticklabels(), ("left", "center", "right"), strict=True):
-            label.set_horizontalalignment(side)  # the ends of two scales stand close to each other
+            label.set_horizontalalignment(side)  # the ends of two neighbouring scales are close to each other
         scale.outline.set_visible(False)
         scale.ax.tick_params(length=0)
 
 
 def _panel(place: Any, panel: Panel, heat: HeatMap, row: dict[str, Any]) -> None:
-    """One matrix; budgets rise upwards. Failed places are hatched, those that were not run are empty and dashed."""
+    """Draw one matrix; budgets rise upwards. Failed places are hatched; places that were not run are empty, with a dashed frame."""
     from matplotlib.patches import Rectangle
 
     itself = panel.against_reference and row["submission"] == heat["reference"]

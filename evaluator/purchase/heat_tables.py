@@ -1,6 +1,6 @@
-"""The heat map of a budget x time grid as tables: coloured ones for a terminal, and as Markdown.
+"""A heat map as tables: in colour for a terminal, and as Markdown.
 
-The colours say nothing that the figures do not say.
+The colours repeat the figures, so nothing is lost without them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from evaluator.report.format import NAMES
 from evaluator.tables import Block
 
 KEY = 24
-"""Columns of the key to the colours."""
+"""Width of the colour key, in characters."""
 
 
 def show_heat_map(console: Console, heat: HeatMap, title: str = "") -> None:
-    """A table per submission, beside each other as far as there is room; one scale of colours for all of them."""
+    """Print a table per submission, side by side as far as the width allows. All tables have the same colour scale."""
     scale = score_span([heat])
     console.print(Text(title or heat_title(heat)))
     tables = [_table(heat, row, scale) for row in heat["submissions"]]
@@ -41,7 +41,7 @@ def show_heat_map(console: Console, heat: HeatMap, title: str = "") -> None:
 
 
 def heat_blocks(heat: HeatMap) -> Iterator[Block]:
-    """The same without colours, a table per submission."""
+    """A table per submission, without colours."""
     for row in heat["submissions"]:
         lines = [
             (budget_name(heat, i), *("; ".join(words(cell, heat["seeds"])) for cell in cells))
@@ -52,29 +52,31 @@ def heat_blocks(heat: HeatMap) -> Iterator[Block]:
 
 
 def heat_title(heat: HeatMap) -> str:
-    """What the map shows."""
+    """The title of a map."""
     return f"{NAMES[heat['metric']]}, labels and time by label budget and time"
 
 
 def heat_notes(heat: HeatMap) -> list[str]:
-    """How the figures came about, a line each."""
+    """How the figures were computed, one line each."""
     seeds = heat["seeds"]
     unscaled = heat["labels"] == heat["budgets"] and heat["seconds_allowed"] == [60 * minutes for minutes in heat["minutes"]]
-    scaled = "" if unscaled else " In brackets: as the profile scales them."
-    first = "One seed, and no intervals: one seed decides nothing."
+    scaled = "" if unscaled else " In brackets: values as scaled by the profile."
+    first = "One seed: an interval needs at least 2 seeds."
     if seeds > 1:
-        first = f"Mean over {seeds} seeds, or n; ±: half of the t interval over seeds, of a single place, without a correction."
-    return [first, "labels: share of the budget that was bought; time: share of the clock that was used; of scored cells." + scaled]
+        first = (
+            f"Mean over {seeds} seeds (or n, if given); ± half of the t interval over seeds of that place, without a correction."
+        )
+    return [first, "labels: share of the budget that was bought; time: share of the time that was used; of scored cells." + scaled]
 
 
 def matrix(heat: HeatMap, row: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """Cells of one submission, (labels, minutes)."""
+    """The places of one submission, as rows (label budgets) of columns (times)."""
     across = len(heat["minutes"])
     return [row["cells"][start : start + across] for start in range(0, len(row["cells"]), across)]
 
 
 def words(cell: dict[str, Any], seeds: int) -> list[str]:
-    """A place in words, a line each: score, labels, time, and whatever is not as it should be."""
+    """The lines in a place: score, labels, time, and how many cells it lacks."""
     if cell["score"] is None:
         return holes(cell)
     found = [
@@ -86,14 +88,14 @@ def words(cell: dict[str, Any], seeds: int) -> list[str]:
 
 
 def holes(cell: dict[str, Any]) -> list[str]:
-    """A place without a score: how its cells failed, or that none was run."""
+    """The lines in a place without a score: how its cells failed, or that none was run."""
     if not cell["failed"]:
         return ["not run"]
     return ["failed", *(f"{n} {verdict}" for verdict, n in cell["failed"].items())]
 
 
 def lacking(cell: dict[str, Any], seeds: int) -> list[str]:
-    """A line where the mean is of fewer seeds than it should be."""
+    """A line that says of how many seeds the mean is, if there are fewer than ``seeds``; else empty."""
     if cell["score"]["n"] >= seeds:
         return []
     failed = sum(cell["failed"].values())
@@ -101,23 +103,23 @@ def lacking(cell: dict[str, Any], seeds: int) -> list[str]:
 
 
 def plus_minus(interval: dict[str, Any], form: str) -> str:
-    """``0.512 ±0.014``; the mean alone without an interval."""
+    """``0.512 ±0.014``; only the mean without an interval."""
     mean = form.format(interval["mean"])
     return mean if interval["high"] is None else f"{mean} ±{interval['high'] - interval['mean']:.3f}"
 
 
 def percent(share: float | None) -> str:
-    """``98%``; a dash where it is not known."""
+    """``98%``; a dash if the share is unknown."""
     return "-" if share is None else f"{share:.0%}"
 
 
 def scores(maps: Sequence[HeatMap]) -> list[float]:
-    """All mean scores."""
+    """The mean scores of all places of all maps."""
     return [cell["score"]["mean"] for heat in maps for row in heat["submissions"] for cell in row["cells"] if cell["score"]]
 
 
 def score_span(maps: Sequence[HeatMap]) -> tuple[float, float]:
-    """Ends of the scale of colours that all submissions share."""
+    """The ends of the colour scale that all submissions share."""
     return span_of(scores(maps))
 
 

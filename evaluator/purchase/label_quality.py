@@ -1,6 +1,7 @@
-"""Whether labels of a quality say anything about a pool: what to warn of before work starts.
+"""Warnings for a label quality at which most labels that are sold as positive would be wrong.
 
-It is computed from all labels of the pool, on the trusted side; the person who runs an evaluation is told, never a worker.
+The warning is computed from all labels of the pool, on the trusted side. It is shown to the person who runs an evaluation, never to
+a worker.
 """
 
 from __future__ import annotations
@@ -20,19 +21,20 @@ if TYPE_CHECKING:
     from evaluator.data.annotators import ExpectedNoise
 
 LEAST_RIGHT = 0.5
-"""Share of the sold ones, over all classes, below which a quality is warned of: a sold one is then more likely wrong than right.
+"""Warn when the precision of the sold positive labels, over all classes, falls below this value.
 
-This is so where more entries are sold wrong than there are ones in truth, whatever kinds of mistakes there are: right ones are the
-true ones less the misses, wrong ones the false alarms, and the misses and the false alarms are all wrong entries. In other words: a
-market that answered 0 to everything would be right more often.
+A label that is sold as positive is then more likely wrong than right. This happens exactly if the market sells more wrong entries
+than the pool has truly positive labels, whatever kinds of mistakes it makes: correct positive labels are the truly positive labels
+minus the misses, wrong positive labels are the false alarms, and misses and false alarms together are all wrong entries. A market
+that always answered 0 would then be right more often.
 """
 
 
 def sold_noise(profile: Profile, sets: RoundSets, quality: float, root_seed: int, seeds: Iterable[int]) -> ExpectedNoise:
-    """What is wrong with all labels of the pool at a quality, in expectation; over the pools of all seeds where each draws its own.
+    """The expected mistakes in all labels of the pool at a quality. If each seed draws a pool of its own, over all these pools.
 
     Raises:
-        ConfigurationError: a quality outside 0.5..1.
+        ConfigurationError: the quality is outside 0.5..1.
     """
     from evaluator.data.annotators import expected_noise
     from evaluator.data.painted import size_pairs
@@ -43,50 +45,54 @@ def sold_noise(profile: Profile, sets: RoundSets, quality: float, root_seed: int
 
 
 def enough_quality(noise: ExpectedNoise) -> float:
-    """The lowest quality, rounded up to three decimals, at which ``LEAST_RIGHT`` of the sold ones are right: 1 - share of ones."""
-    # The last bit of the share must not round it up.
+    """The lowest quality without a warning, rounded up to three decimals: 1 - share of positive labels in the pool.
+
+    At this quality ``LEAST_RIGHT`` of the labels that are sold as positive are truly positive.
+    """
+    # An error in the last bit of the share must not raise the result by 0.001.
     return max(0.5, math.ceil(round((1 - noise.positive_share) * 1000, 6)) / 1000)
 
 
 def quality_warnings(
     profile: Profile, sets: RoundSets, qualities: Sequence[float], root_seed: int, seeds: Iterable[int]
 ) -> tuple[str, ...]:
-    """One warning of all those ``qualities`` at which most of the sold ones are wrong; empty where there is none.
+    """One warning for all ``qualities`` at which most labels that are sold as positive are wrong; empty if there is none.
 
     Args:
         qualities: shares of label entries that the market sells right.
-        root_seed, seeds: what the pools are drawn by.
+        root_seed, seeds: the seeds from which pools and mistakes are drawn.
 
     Raises:
-        ConfigurationError: a quality outside 0.5..1.
+        ConfigurationError: a quality is outside 0.5..1.
     """
     numbers = tuple(seeds)
     expected = {quality: sold_noise(profile, sets, quality, root_seed, numbers) for quality in qualities if quality != 1}
-    # At the very quality that is enough the last bit decides nothing.
+    # Rounding errors must not cause a warning at exactly the lowest quality without one.
     low = {q: noise for q, noise in expected.items() if noise.over_classes().right_share[0] < LEAST_RIGHT - 1e-9}
     if not low:
         return ()
     noise = next(iter(low.values()))
     enough = enough_quality(noise)
-    there = _missed(sold_noise(profile, sets, enough, root_seed, numbers))
+    missed = _missed(sold_noise(profile, sets, enough, root_seed, numbers))
     names = ", ".join(f"{quality:g}" for quality in low)
     return (
-        f"label quality {names}: more label entries are sold wrong than there are ones in the "
-        f"pool ({noise.positive_share:.1%} of its entries). Expected: "
+        f"label quality {names}: most labels that are sold as positive are wrong ({noise.positive_share:.1%} of the pool's entries "
+        "are positive). Expected: "
         + "; ".join(f"at {quality:g} {_in_words(found)}" for quality, found in low.items())
-        + ". Scores will hardly show which labels were worth buying. From --label-quality "
-        + f"{enough:g} on, at least half of the sold ones are right{f', with {there} missed' if there else ''}.",
+        + f". Scores will hardly show which labels were worth buying. Use --label-quality {enough:g} or more, where at least half "
+        + "of the labels sold as positive are truly positive"
+        + (f" and {missed} of the positive labels are sold as 0." if missed else "."),
     )
 
 
 def _in_words(noise: ExpectedNoise) -> str:
     shares, missed = noise.right_share, _missed(noise)
-    right = f"{noise.over_classes().right_share[0]:.1%} of the sold ones are right"
+    right = f"only {noise.over_classes().right_share[0]:.1%} of the labels sold as positive are truly positive"
     classes = f" ({np.nanmin(shares):.1%} to {np.nanmax(shares):.1%} by class)"
-    return right + classes + (f", and {missed} of the true ones are sold as 0" if missed else "")
+    return right + classes + (f", and {missed} of the positive labels are sold as 0" if missed else "")
 
 
 def _missed(noise: ExpectedNoise) -> str:
-    """Share of the true ones of all classes; empty where there are none, or none is missed."""
+    """Share of the truly positive labels that are sold as 0, over all classes; empty if it is 0 or unknown."""
     share = noise.over_classes().missed_share[0]
     return f"{share:.1%}" if share > 0 else ""

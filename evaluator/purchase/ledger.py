@@ -1,4 +1,4 @@
-"""The ledger: what was bought, in order, written by the evaluator alone."""
+"""The ledger: the labels that were bought, in order. Only the evaluator writes it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Purchase:
     """One label sold.
 
     Attributes:
-        order: 0 for the first purchase of the cell.
-        index: the index it was bought by, in this cell's shuffled order.
+        order: number of the purchase in the cell; 0 is the first.
+        index: the index that the submission used, in this cell's shuffled order.
         image: the canonical number of the image in its split (files sorted by name).
-        seconds: on the shared clock, from the start of the pre-training phase.
+        seconds: time of the purchase on the shared clock, from the start of the pre-training phase.
         label: the label vector as it was sold.
     """
 
@@ -41,12 +41,12 @@ class Ledger:
         return iter(self.purchases)
 
     def canonical(self, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """What was bought, in canonical order of the images, whatever order it was bought in.
+        """The bought images and labels in canonical order of the images, not in order of purchase.
 
         Returns:
             (int64 images (m,), uint8 labels (m, n_classes)).
         """
-        # Only numbers are sorted: sorting the purchases themselves would visit them all over the memory.
+        # Sorting arrays of numbers is faster than sorting the purchases, which are scattered in memory.
         images = np.array([purchase.image for purchase in self.purchases], np.int64)
         labels = np.array([purchase.label for purchase in self.purchases], np.uint8).reshape(len(images), n_classes)
         order = np.argsort(images, kind="stable")

@@ -21,10 +21,13 @@ class Market:
     """Sells labels once each, for as long as the budget lasts and the market is open.
 
     Args:
-        labels: uint8 (n, classes), what is sold, in canonical order of the pool.
-        order: int64 (n,); ``order[i]`` is the canonical image behind index i of this cell.
-        budget: labels that may be bought.
+        labels: uint8 (n, classes), the labels to sell, in canonical order of the pool.
+        order: int64 (n,); ``order[i]`` is the canonical number of the image with index i in this cell.
+        budget: number of labels that may be bought.
         seconds: gives the time on the shared clock, for the ledger.
+
+    Raises:
+        ConfigurationError: ``order`` is not a permutation of the labels' rows, or ``budget`` is below 0.
     """
 
     def __init__(self, labels: np.ndarray, order: np.ndarray, budget: int, seconds: Callable[[], float] = lambda: 0.0) -> None:
@@ -48,7 +51,7 @@ class Market:
 
     @property
     def remaining_budget(self) -> int:
-        """Labels that can still be bought."""
+        """Number of labels that can still be bought."""
         return self.budget - len(self.ledger)
 
     def purchase_label(self, index: Any) -> np.ndarray:
@@ -56,15 +59,19 @@ class Market:
         return self.purchase_labels([as_index(index, len(self))])[0]
 
     def purchase_labels(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Labels for ``indices``, uint8 (m, classes), whole or not at all.
+        """Buy the labels of ``indices``: all of them or none.
 
         A label that was bought before is free, also within one batch.
 
+        Returns:
+            The labels, uint8 (m, classes), in the order of ``indices``.
+
         Raises:
-            TypeError, IndexError: an index that is not an integer, or not in the pool.
-            OutOfBudgetError: more new labels than the budget has left.
+            TypeError, IndexError: an index is not an integer, or is not in the pool.
+            OutOfBudgetError: the batch has more new labels than the remaining budget.
             MarketClosedError: the purchase phase is over.
-            In every case nothing has changed.
+
+        If it raises, nothing was bought.
         """
         numbers = as_indices(indices, len(self))
         with self._lock:
@@ -86,13 +93,13 @@ class Market:
             return self._labels[images]
 
     def close(self) -> None:
-        """End the sale. The ledger does not change any more."""
+        """Close the market: no label is sold any more, and the ledger does not change."""
         with self._lock:
             self._open = False
 
 
 def _is_permutation(order: np.ndarray) -> bool:
-    """Whether ``order`` (n,) holds every number from 0 to n - 1 once. It does not sort, because every cell waits for it."""
+    """Whether ``order`` (n,) has every number from 0 to n - 1 once. It does not sort: sorting would slow down every cell."""
     if order.dtype.kind not in "iu" or (order.size and not 0 <= order.min() <= order.max() < order.size):
         return False
     named = np.zeros(order.size, bool)

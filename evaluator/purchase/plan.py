@@ -1,4 +1,4 @@
-"""What a person asked for, made into cells of the purchase track: every choice checked, data read, nothing run."""
+"""Makes the plan of a sweep in the purchase track: checks every choice, reads the data and makes the specs. Nothing is run."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from evaluator.training.pipeline import Pipeline
 
 
 def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> Plan:
-    """Check every choice, read (and where it is generated: make) the data, and name every cell.
+    """Check every choice, read the data (generated data are made if they are missing), and make the spec of every cell.
 
-    All tasks of a seed come before the next seed, so that a run that is cut short has whole seeds; all pipelines of a task and seed
-    come one after the other, since they share a purchase.
+    All tasks of a seed come before the next seed, so that a run that is cut short has complete seeds. All pipelines of a task and
+    seed follow each other, because they share a purchase.
 
     Raises:
-        KitError: a choice, data or weights that are not there or make no sense.
+        KitError: a choice makes no sense, or data or weights are missing or wrong.
     """
     options = choices.options
     profile = profile_named(choices.profile)
@@ -67,7 +67,7 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
             for pipeline, identity in zip(pipelines, start, strict=True)
         ]
 
-    # A spec checks its choices; better now than when all data are read.
+    # Specs check their fields when they are made: a wrong choice is then reported before the data are read.
     for quality in options["label_quality"]:
         cells(splits[0], quality, choices.submissions[0], [""] * len(pipelines), {})
     folder = (choices.data or choices.folder / profile.data_folder).absolute()
@@ -102,14 +102,14 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
 def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], splits: Sequence[str]) -> None:
     names = [pipeline.name for pipeline in pipelines]
     if len(set(names)) != len(names):
-        raise ConfigurationError(f"the pipelines are {', '.join(names)}; name each once")
+        raise ConfigurationError(f"--pipelines: {', '.join(names)} were given; name each once")
     if len(pipelines) > 1 and profile.round.scores == "participant":
         raise ConfigurationError(
-            f"{profile.round.name} scores the participant's own predictions and trains no pipeline; leave --panel out"
+            f"--panel: {profile.round.name} scores the participant's own predictions and trains no pipeline. Leave --panel out"
         )
     unknown = set(splits) - set(SCORED_SPLITS)
     if unknown:
-        raise ConfigurationError(f"--score-split is {min(unknown)!r}; it is {' or '.join(SCORED_SPLITS)}")
+        raise ConfigurationError(f"--score-split is {min(unknown)!r}; it must be {' or '.join(SCORED_SPLITS)}")
     qualities = choices.options["label_quality"]
     for name, given in (("pairs", choices.options["pairs"]), ("label-quality", qualities)):
         if not given:
@@ -124,7 +124,7 @@ def _task(named: NamedPair, profile: Profile) -> Task:
 
 
 def _items(profile: Profile, named: NamedPair, sets: RoundSets) -> int:
-    """Items that a training has at most: it is not known yet what will be bought."""
+    """The largest number of items that a training can have; how many labels will be bought is not known yet."""
     counts = sets.counts() | profile.drawn
     return counts["training"] + min(profile.budget(named.pair), counts["unlabelled"])
 
@@ -148,16 +148,18 @@ def _shown(
         drawn = ", ".join(f"{n} {name}" for name, n in profile.drawn.items())
         rows.insert(1, ("each seed", f"draws {drawn}"))
     wrong = [
-        f"at {q:g} {1 - q:.1%} of the entries that the market sells are wrong" for q in choices.options["label_quality"] if q < 1
+        f"at quality {q:g} {1 - q:.1%} of the label entries that the market sells are wrong"
+        for q in choices.options["label_quality"]
+        if q < 1
     ]
     return (*rows, *([("labels", "; ".join(wrong))] if wrong else []))
 
 
 def _starting_weights(pipeline: Pipeline, profile: Profile) -> str:
-    """Identity of a pipeline's starting weights: changed weights make other cells, and missing ones are said at once.
+    """Identity of a pipeline's starting weights, so that changed weights give other cells.
 
     Raises:
-        WeightsError: they cannot be had.
+        WeightsError: the weights cannot be loaded; the message comes before anything is run.
     """
     if pipeline.architecture == "linear" or profile.round.scores == "participant":
         return "none"
@@ -170,11 +172,11 @@ def _starting_weights(pipeline: Pipeline, profile: Profile) -> str:
 
 
 def node_threads() -> int:
-    """Threads of the round's node, as far as this machine has them."""
+    """Number of threads for the worker: that of the round's node, at most the cores of this machine."""
     return min(NODE_CPUS, cores())
 
 
 def _listing(folder: Path) -> str:
-    # Names and sizes only: weights are gigabytes, and their content is the participant's own business.
+    # Only names and sizes are hashed, because weights may be gigabytes.
     rows = sorted(f"{p.relative_to(folder)}:{p.stat().st_size}" for p in folder.rglob("*") if p.is_file())
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]

@@ -1,4 +1,7 @@
-"""Profiles: a round at a size that can be paid for. Chosen by name, printed at the top of every run, stored in every result."""
+"""Profiles. A profile is a scaled-down version of a round: fewer images, smaller budgets and times, the same rules.
+
+It is chosen by name, printed at the top of every run, and stored in every result.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +20,27 @@ class Profile:
     """How a round is scaled.
 
     Attributes:
-        round: the rules. Pairs are always given in the round's units and scaled by the profile.
+        round: the rules. Pairs are always given in the round's units; the profile scales them.
         sizes: images per split.
         image_size: side of the images in pixels, for participant and pipeline alike.
-        budget_scale: labels of a pair are multiplied by this and rounded.
-        seconds_per_minute: seconds of clock for one minute of a pair.
-        pairs: pairs that are run where none are named.
-        pipeline: name of the pipeline.
-        weights: which starting weights pipelines have here: ``imagenet`` (those that they ask for), or ``procedural`` or ``none``,
-            which take the place of ImageNet's.
-        data_folder: where its data lies below ``data/``.
+        budget_scale: the labels of a pair are multiplied by this number and rounded.
+        seconds_per_minute: seconds of the clock for one minute of a pair.
+        pairs: the pairs that are run by default.
+        pipeline: name of the default pipeline.
+        weights: starting weights of the pipelines: ``imagenet`` (the weights that the pipeline names), or ``procedural`` or
+            ``none``, which replace ImageNet's.
+        data_folder: name of its data folder below ``data/``.
         data_seed: root seed of the public data that the kit's generator makes for it.
-        prediction_seconds: limit of the prediction phase.
-        generated: its data is the kit's own, made where it is missing; else it is imported or made by name.
-        shift: distribution of the data that is made for it; ``shifted``: splits of another one, by name.
-        drawn: images that every seed draws from a split, anew; splits that are not named are taken whole. So seeds differ in the
-            data, too, and an interval over seeds speaks of more than one training set and pool.
-        embeddings: the submission is given what the pipelines' starting weights make of the images.
-        load_seconds: limit for starting the worker and importing the submission; not charged to any clock.
+        prediction_seconds: time limit of the prediction phase.
+        generated: whether the kit makes the data if they are missing; else they are imported, or made by ``data make``.
+        shift: distribution of the generated data; ``shifted``: splits with another distribution, by name of the split.
+        drawn: number of images that every seed draws from a split; other splits are used whole. Seeds then differ in their data,
+            too, so an interval over seeds covers different training sets and pools.
+        embeddings: whether the submission gets embeddings of the images, made by the pipelines' starting weights.
+        load_seconds: time limit for starting the worker and importing the submission; no clock counts this time.
+
+    Raises:
+        ConfigurationError: a field makes no sense.
     """
 
     name: str
@@ -59,15 +65,18 @@ class Profile:
     def __post_init__(self) -> None:
         unknown = set(self.sizes) - set(SPLITS)
         if unknown:
-            raise ConfigurationError(f"the profile {self.name} names the splits {sorted(unknown)}; known are {', '.join(SPLITS)}")
+            raise ConfigurationError(f"profile {self.name}: sizes has the splits {sorted(unknown)}; expected {', '.join(SPLITS)}")
         for split, count in self.drawn.items():
             if split not in ("training", "unlabelled") or not 1 <= count <= self.sizes.get(split, 0):
                 raise ConfigurationError(
-                    f"the profile {self.name} draws {count} images of {split!r}; training and unlabelled can be drawn from, "
-                    "at least 1 and at most all of their images"
+                    f"profile {self.name}: drawn has {count} images of {split!r}; expected training or unlabelled, with at least 1 "
+                    "and at most all of its images"
                 )
         if self.budget_scale <= 0 or self.seconds_per_minute <= 0:
-            raise ConfigurationError(f"the profile {self.name} scales budgets or minutes by zero or less")
+            raise ConfigurationError(
+                f"profile {self.name}: budget_scale is {self.budget_scale} and seconds_per_minute {self.seconds_per_minute}; "
+                "expected more than 0"
+            )
 
     @property
     def round_name(self) -> str:
@@ -76,12 +85,12 @@ class Profile:
 
     @property
     def primary_metric(self) -> str:
-        """The metric that ranks."""
+        """The metric that ranks submissions."""
         return self.round.primary_metric
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Profile:
-        """The inverse of ``plain``, also after a way through JSON.
+        """The inverse of ``plain``, also after it was written as JSON and read.
 
         Raises:
             ConfigurationError: a field is missing, unknown or makes no sense.
@@ -97,19 +106,19 @@ class Profile:
 
     @cached_property
     def plain(self) -> dict[str, Any]:
-        """Every field, JSON-able; made once, since ten thousand specs share it. Not to be changed."""
+        """Every field, JSON-able. Made once, because ten thousand specs share it; callers must not change it."""
         return asdict(self)
 
     def budget(self, pair: Pair) -> int:
-        """Labels that ``pair`` allows here."""
+        """Number of labels that ``pair`` allows under this profile."""
         return round(pair.labels * self.budget_scale)
 
     def seconds(self, pair: Pair) -> float:
-        """Seconds that pre-training and purchase share here."""
+        """Seconds that pre-training and purchase share under this profile."""
         return pair.minutes * self.seconds_per_minute
 
     def describe(self, pair: Pair) -> str:
-        """``621:17 = 62 labels, 17 s`` where the profile scales, else ``621 labels, 17 min``."""
+        """``621:17 = 62 labels, 17 s`` if the profile scales the pair, else ``621 labels, 17 min``."""
         if self.budget_scale == 1 and self.seconds_per_minute == 60:
             return f"{pair.labels} labels, {pair.minutes:g} min"
         return f"{pair.name} = {self.budget(pair)} labels, {self.seconds(pair):.3g} s"
@@ -182,8 +191,8 @@ RARE = Profile(
     drawn={"training": 60, "unlabelled": 1_000},
     embeddings=True,
 )
-"""A line that runs well, where the choice of labels matters: two thirds of the sheets are sound, each damage is on one in ten to
-twenty. The test split is another line's. Smaller than ``quick``, for experiments with many seeds."""
+"""A production line with few damages, so that the choice of labels matters: two thirds of the sheets have none, and each damage is
+on 4 to 10 % of them. The test split is of another production line. Smaller than ``quick``, for experiments with many seeds."""
 
 DEBUG = Profile(
     name="debug",
@@ -210,5 +219,5 @@ def profile_named(name: str) -> Profile:
         ConfigurationError: there is none.
     """
     if name not in PROFILES:
-        raise ConfigurationError(f"there is no profile {name!r}; choose one of {', '.join(PROFILES)}")
+        raise ConfigurationError(f"--profile: there is no profile {name!r}; choose one of {', '.join(PROFILES)}")
     return PROFILES[name]

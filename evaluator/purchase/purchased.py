@@ -1,7 +1,7 @@
-"""A purchase: what one submission bought at one pair and seed, and how that went. Made once, for any number of pipelines.
+"""A purchase: what one submission bought at one pair and seed. It is made once, for any number of pipelines.
 
-It is the half of a cell that does not repeat: what a strategy buys may depend on its clock. So it is a thing of its own, stored as
-soon as the session has ended; a training that was interrupted, or another pipeline, goes on from it.
+A second run may buy other labels, because a strategy may depend on its clock. So a purchase is stored in a file of its own as soon
+as the session has ended; an interrupted training, or another pipeline, starts from the stored purchase.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from evaluator.track import CellInputs, Progress
 
 @dataclass(frozen=True, eq=False)
 class PurchaseInputs(CellInputs):
-    """What a spec's hashes stand for; ``data`` are the ``RoundSets``.
+    """``CellInputs`` whose ``data`` are ``RoundSets``.
 
-    ``sold`` replaces the labels that the market sells (canonical order); None sells those of the pool's split.
+    Attributes:
+        sold: uint8 (n, classes), the labels that the market sells, in canonical order of the pool; None: those of the data set.
     """
 
     sold: np.ndarray | None = None
@@ -40,47 +41,49 @@ class PurchaseInputs(CellInputs):
 class Sold:
     """One label sold."""
 
-    order: Annotated[int, doc("0 for the first purchase")]
-    index: Annotated[int, doc("the `idx` it was bought by, in this cell's shuffled order")]
+    order: Annotated[int, doc("number of the purchase; 0 is the first")]
+    index: Annotated[int, doc("the `idx` that the submission used, in this cell's shuffled order")]
     image: Annotated[
-        int, doc("number of the image in its split, files sorted by name; where the seed draws from the split, in its draw")
+        int, doc("number of the image in its split (in the seed's draw of it, if the profile draws), files sorted by name")
     ]
-    seconds: Annotated[float, doc("on the shared clock")]
-    label: Annotated[list[int], doc("as it was sold: one 0 or 1 per class")]
+    seconds: Annotated[float, doc("time of the purchase on the shared clock")]
+    label: Annotated[list[int], doc("the label as it was sold: a 0 or 1 per class")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseFile:
-    """The file of an answer of this track. Another tool could write it: a verdict and a ledger are all that a pipeline needs."""
+    """The file of an answer of this track. Another tool could write it, too: a pipeline needs only the verdict and the ledger."""
 
     schema: Annotated[int, doc("version of this format")] = SCHEMA
-    answer: Annotated[str, doc("hash of the spec, and the file's name")]
-    spec: Annotated[dict[str, Any], doc("all that decides the answer (`CellSpec.answer_dict`)")]
-    verdict: Annotated[Verdict, doc("of the session: `OK`, or `TIME_LIMIT` where it was kept")]
-    reason: Annotated[str, doc("in words")]
-    phases: Annotated[list[PhaseRow], doc("those that were started")]
-    seconds: Annotated[float, doc("used on the clock that pre-training and purchase share")]
-    disagreement: Annotated[str | None, doc("where the return value of `purchase_phase` contradicts the ledger, in words")]
+    answer: Annotated[str, doc("hash of what decides the answer; the file's name")]
+    spec: Annotated[dict[str, Any], doc("what decides the answer (`CellSpec.answer_dict`)")]
+    verdict: Annotated[Verdict, doc("verdict of the session: `OK`, or `TIME_LIMIT` with `--on-timeout keep`")]
+    reason: Annotated[str, doc("what happened, in words; empty for `OK`")]
+    phases: Annotated[list[PhaseRow], doc("the phases that were started, in order")]
+    seconds: Annotated[float, doc("time used on the clock that pre-training and purchase share")]
+    disagreement: Annotated[
+        str | None, doc("how the return value of `purchase_phase` contradicts the ledger, in words; else `null`")
+    ]
     clock_was_read: Annotated[bool | None, doc("whether the submission asked for the time")]
     class_name: Annotated[str | None, doc("name of the participant's class")]
-    guarded: Annotated[bool, doc("whether the end of every process of the submission can be vouched for")]
-    limited_by: Annotated[str, doc("what held memory and processes")]
+    guarded: Annotated[bool, doc("whether it is certain that every process of the submission ended")]
+    limited_by: Annotated[str, doc("what limited memory and number of processes")]
     trace: Annotated[str, doc("the participant's traceback, e.g. of a prediction phase that failed")]
     ledger: Annotated[list[Sold], doc("every label that was bought, in order")]
     log: Annotated[str, doc("what the participant's code printed")]
-    versions: Annotated[dict[str, str], doc("what the submission ran on: kit, Python, processor, libraries")]
-    busy: Annotated[str, doc("other load on the machine when the session began, in words; empty where there was none")]
+    versions: Annotated[dict[str, str], doc("versions that the submission ran with: kit, Python, processor, libraries")]
+    busy: Annotated[str, doc("other load on the machine when the session began, in words; empty without other load")]
 
 
 @dataclass(frozen=True, eq=False)
 class Purchased(Answer):
-    """A session that has ended.
+    """The answer of the purchase track: the outcome of a session.
 
     Attributes:
-        digest: hash over what decided it, ``CellSpec.answer_digest``.
-        spec: the same in full, ``CellSpec.answer_dict``.
-        session: what it left.
-        versions: what it was made with; ``busy``: other load on the machine when it began, in words.
+        digest: hash over what decided the purchase, ``CellSpec.answer_digest``.
+        spec: what decided the purchase, ``CellSpec.answer_dict``.
+        session: the outcome.
+        versions: of Python and the libraries; ``busy``: other load on the machine when the session began, in words.
     """
 
     digest: str
@@ -95,11 +98,11 @@ class Purchased(Answer):
         return self.session.log
 
     def scorable(self, spec: CellSpec) -> bool:
-        """Whether a pipeline may be trained on it: see ``PurchaseSpec.takes``."""
+        """Whether a pipeline may be trained on this purchase; see ``PurchaseSpec.takes``."""
         return spec.takes(str(self.session.verdict), len(self.session.phases))
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able: all but the predictions, which no pipeline needs. ``from_dict`` reads it back."""
+        """JSON-able; without the predictions, which no pipeline needs. ``from_dict`` reads it back."""
         session = self.session
         file = PurchaseFile(
             answer=self.digest,
@@ -123,7 +126,7 @@ class Purchased(Answer):
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Purchased:
-        """The inverse of ``as_dict``, without predictions.
+        """The inverse of ``as_dict``; the result has no predictions.
 
         Raises:
             ConfigurationError: a member is missing or of the wrong type; the message names the place.
@@ -152,12 +155,12 @@ class Purchased(Answer):
 
     @property
     def checksum(self) -> str:
-        """SHA-256 over its content: two purchases of one spec differ by it, if only by a microsecond of the clock."""
+        """SHA-256 over the content. Two purchases of the same spec have different checksums if anything differs, e.g. a time."""
         return checksum(self.as_dict())
 
 
 def phase_rows(session: SessionResult) -> list[PhaseRow]:
-    """The phases of a session as they are stored."""
+    """The phases of a session, in the form in which they are stored."""
     return [
         PhaseRow(name=p.name, verdict=str(p.verdict), reason=p.reason, seconds=round(p.seconds, 6), allowed=p.allowed)
         for p in session.phases
@@ -165,12 +168,12 @@ def phase_rows(session: SessionResult) -> list[PhaseRow]:
 
 
 def sold_rows(ledger: Ledger) -> list[Sold]:
-    """A ledger as it is stored."""
+    """A ledger, in the form in which it is stored."""
     return [Sold(order=p.order, index=p.index, image=p.image, seconds=round(p.seconds, 6), label=list(p.label)) for p in ledger]
 
 
 def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what, share: None) -> Purchased:
-    """Run the submission's phases: the untrusted half of a cell."""
+    """The untrusted half of a cell: run the phases of the submission."""
     sets, profile = inputs.data.drawn(spec.profile, spec.root_seed, spec.seed), spec.profile
     names = (spec.pair.name, spec.seed)
     order = generator(spec.root_seed, *names, "pool order").permutation(len(sets.splits["unlabelled"]))
@@ -199,13 +202,13 @@ def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what
 
 
 def sold_labels(spec: PurchaseSpec, sets: RoundSets) -> np.ndarray:
-    """The pool's labels as the market sells them, uint8 (n, classes), canonical order; with mistakes where the quality says so."""
+    """The labels that the market sells, uint8 (n, classes), in canonical order; with mistakes if the quality is below 1."""
     truth = sets.splits["unlabelled"].labels
     if spec.label_quality == 1:
         return truth
     from evaluator.data.annotators import annotator_noise
     from evaluator.data.painted import size_pairs
 
-    # The same mistakes in every cell of a seed: annotators do not change with the pair.
+    # All cells of a seed have the same mistakes: annotators do not depend on the pair.
     seed = derive(spec.root_seed, spec.seed, "annotators")
     return annotator_noise(truth, 1 - spec.label_quality, seed, size_pairs(truth.shape[1]))

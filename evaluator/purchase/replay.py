@@ -1,4 +1,4 @@
-"""A stored cell's ledger, trained on again under the profile, round and pipeline that are stored with it."""
+"""Replay: train again on the ledger of a stored cell, with the profile, round and pipeline that the cell stores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ from evaluator.training.recipes import fitted, load_pipeline
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """What a stored cell gives to train on: its spec, its ledger, the data it was run on, and the result to compare with."""
+    """What is needed to train on a stored cell again.
+
+    Attributes:
+        spec, ledger: of the cell; ``sets``: the data that it was run on.
+        fingerprint: of the stored result, to compare with; None if the cell has no score.
+    """
 
     spec: PurchaseSpec
     ledger: Ledger
@@ -30,21 +35,25 @@ class Replay:
     fingerprint: str | None
 
     def pipelines(self, names: Sequence[str]) -> list[Pipeline]:
-        """Pipelines by name or file, brought to the cell's profile; without any name the cell's own, as it was stored.
+        """Pipelines by name or file, adapted to the cell's profile; without names, the cell's own pipeline as it was stored.
 
         Raises:
-            ConfigurationError: one of them does not exist or cannot be brought there.
+            ConfigurationError: a pipeline does not exist or cannot be adapted.
         """
         profile = self.spec.profile
         return [fitted(load_pipeline(name), profile.image_size, profile.weights) for name in names] or [self.spec.pipeline]
 
     def run(self, pipeline: Pipeline) -> dict[str, Any]:
-        """Train and score: name, metrics, fingerprint, whether it is the cell's own pipeline and gave the stored result, and why it
-        failed where it did."""
+        """Train and score.
+
+        Returns:
+            JSON-able: ``pipeline`` (name), ``metrics``, ``fingerprint``, ``own`` (whether it is the cell's own pipeline), ``same``
+            (whether the result equals the stored result to the bit) and ``failed`` (why the training failed, or empty).
+        """
         own = pipeline == self.spec.pipeline
         try:
             scored = train_and_score(replace(self.spec, pipeline=pipeline), self.sets, self.ledger)
-        # As in a cell: torch says "out of memory" on a device by a RuntimeError.
+        # As in a cell: torch raises a RuntimeError if a device is out of memory.
         except (TrainingError, MemoryError, RuntimeError) as error:
             return {
                 "pipeline": pipeline.name,
@@ -66,22 +75,23 @@ class Replay:
         text = f"{row['pipeline']}: macro F1 {m['macro_f1']:.4f}, accuracy {m['accuracy']:.4f}, "
         text += f"Hamming loss {m['hamming_loss']:.4f} (n={m['n']})"
         if row["own"]:
-            same, other = "the stored result, to the bit", "not the stored result to the bit: another machine or version?"
+            same = "the stored result, to the bit"
+            other = "not the stored result to the bit; the machine or the versions of libraries may differ"
             text += "\n" + (same if row["same"] else other)
         return text
 
 
 def read_replay(cell: Path, data: Path | None = None, device: str | None = None) -> Replay:
-    """What a stored cell gives to train on; cells of older schemas are read, too.
+    """Read a stored cell and its data for a replay; cells of older schemas are read, too.
 
     Args:
         cell: a file of ``results/cells/``.
         data: folder of the splits; None for that of the stored profile, below the kit's data folder.
-        device: None for the one it was trained on.
+        device: None for the device that the cell was trained on.
 
     Raises:
-        ConfigurationError: the file is no stored cell, or of a round that trains nothing.
-        DataError: the data are not what the cell was run on.
+        ConfigurationError: the file is not a stored cell, or its round trains nothing.
+        DataError: the data are not those that the cell was run on.
     """
     try:
         stored = json.loads(cell.read_text(encoding="utf-8"))
@@ -93,12 +103,14 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None)
         raise ConfigurationError(f"{cell} is not a stored cell ({error}); name a file of results/cells/") from None
     spec = replace(spec, device=device or spec.device)
     if not spec.trains:
-        raise ConfigurationError(f"{cell} is of {spec.profile.round.name}, where the participant's own predictions were scored")
+        raise ConfigurationError(
+            f"{cell}: {spec.profile.round.name} scores the participant's own predictions; a replay needs a trained pipeline"
+        )
     folder = data or DATA / spec.profile.data_folder
     sets = read_sets(spec.profile, folder, score_split=spec.score_split, cache=DATA / ".cache")
     changed = [split for split, digest in spec.data.items() if sets.digests().get(split) != digest]
     if changed:
         raise DataError(
-            f"the data in {sets.folder} is not what the cell was run on ({', '.join(changed)} differ); name it with --data"
+            f"the data in {sets.folder} is not what the cell was run on ({', '.join(changed)} differ); name its folder with --data"
         )
     return Replay(spec, ledger, sets, fingerprint)

@@ -1,4 +1,4 @@
-"""A cell's outcome in the purchase track: the common record, what was bought, and the ledger."""
+"""The result of a cell in the purchase track: the common record, a summary of the purchase, and the ledger."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from evaluator.records import AnswerRef, CellResult, IsolationRow, TrainingRow, 
 
 
 class MetricsRow(TypedDict):
-    """What a set of predictions scored."""
+    """The scores of a set of predictions."""
 
     macro_f1: Annotated[float, doc("mean of F1 over the classes")]
-    f1: Annotated[dict[str, float], doc("per class; 0 where no image has it and none is predicted to have it")]
+    f1: Annotated[dict[str, float], doc("F1 per class; 0 for a class that no image has and none is predicted to have")]
     accuracy: Annotated[float, doc("share of images with every class right (exact match)")]
     hamming_loss: Annotated[float, doc("share of wrong label entries")]
-    n: Annotated[int, doc("images scored")]
+    n: Annotated[int, doc("number of images scored")]
     best_constant_macro_f1: Annotated[float, doc("macro F1 of the best answer that is the same for every image")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseTraining(TrainingRow):
-    """How a pipeline was trained on the training set and what was bought."""
+    """How a pipeline was trained on the training set and the bought labels."""
 
     n_training_set: Annotated[int, doc("items from the training set")]
     n_bought: Annotated[int, doc("items from the ledger")]
@@ -36,35 +36,41 @@ class PurchaseTraining(TrainingRow):
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseRow:
-    """What was bought, and how that went."""
+    """Summary of the purchase."""
 
-    budget: Annotated[int, doc("labels that could be bought")]
-    bought: Annotated[int, doc("labels that were bought")] = 0
-    seconds: Annotated[float, doc("used on the clock that pre-training and purchase share")] = 0.0
+    budget: Annotated[int, doc("number of labels that could be bought")]
+    bought: Annotated[int, doc("number of labels that were bought")] = 0
+    seconds: Annotated[float, doc("time used on the clock that pre-training and purchase share")] = 0.0
     seconds_allowed: Annotated[float, doc("limit of that clock")]
-    disagreement: Annotated[str | None, doc("where the return value of `purchase_phase` contradicts the ledger, in words")] = None
+    disagreement: Annotated[
+        str | None, doc("how the return value of `purchase_phase` contradicts the ledger, in words; else `null`")
+    ] = None
     clock_was_read: Annotated[
-        bool | None, doc("whether the submission asked for the time, so that what it buys may differ from run to run")
+        bool | None, doc("whether the submission asked for the time; what it buys may then differ from run to run")
     ] = None
     class_name: Annotated[str | None, doc("name of the participant's class")] = None
-    trace: Annotated[str, doc("the participant's traceback, or the evaluator's own for `INFRASTRUCTURE`; empty without one")] = ""
+    trace: Annotated[
+        str, doc("the participant's traceback, or the evaluator's for `INFRASTRUCTURE`; empty without a traceback")
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseResult(CellResult):
-    """A cell's outcome; see ``CellResult``."""
+    """The result of a cell; see ``CellResult``."""
 
     bulk: ClassVar[frozenset[str]] = frozenset({"spec", "ledger"})
 
     spec: PurchaseSpec
-    metrics: Annotated[MetricsRow | None, doc("`null` without a score")] = None  # type: ignore[assignment]
-    training: Annotated[PurchaseTraining | None, doc("`null` where nothing was trained, as in round 1")] = None
+    metrics: Annotated[MetricsRow | None, doc("the scores; `null` without a score")] = None  # type: ignore[assignment]
+    training: Annotated[
+        PurchaseTraining | None, doc("how the pipeline was trained; `null` if nothing was trained, as in round 1")
+    ] = None
     purchase: PurchaseRow
     ledger: Annotated[list[Sold], doc("every label that was bought, in order")] = field(default_factory=list)
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> PurchaseResult:
-        """The result that ``as_dict`` gave.
+        """Read what ``as_dict`` wrote.
 
         Raises:
             ConfigurationError: a value is missing or of the wrong type; the message names the place.
@@ -76,7 +82,7 @@ class PurchaseResult(CellResult):
 
 
 def without_score(spec: PurchaseSpec, reason: str, trace: str = "") -> PurchaseResult:
-    """The result of a cell that the evaluator itself failed at."""
+    """The result of a cell that failed by a fault of the evaluator."""
     return PurchaseResult(
         spec=spec,
         verdict=Verdict.INFRASTRUCTURE,
@@ -89,7 +95,7 @@ def without_score(spec: PurchaseSpec, reason: str, trace: str = "") -> PurchaseR
 
 
 def purchase_row(spec: PurchaseSpec, purchased: Purchased | None, trace: str = "") -> PurchaseRow:
-    """What was bought at the cell's pair; nothing where there is no purchase."""
+    """Summary of a purchase at the cell's pair; without a purchase nothing was bought."""
     budget, allowed = spec.profile.budget(spec.pair), spec.profile.seconds(spec.pair)
     if purchased is None:
         return PurchaseRow(budget=budget, seconds_allowed=allowed, trace=trace)
@@ -107,9 +113,9 @@ def purchase_row(spec: PurchaseSpec, purchased: Purchased | None, trace: str = "
 
 
 def upgraded(stored: dict[str, Any]) -> dict[str, Any]:
-    """A cell of schema 1 (kit 0.1 and 0.2), whole or some of its members, in the form of today.
+    """A cell of schema 1 (kit 0.1 and 0.2), or some of its members, converted to the current schema.
 
-    Its spec has no version of the judging code: that is 1. The version of the kit stays among ``versions``.
+    Its spec has no version of the judging code, which was 1. The version of the kit stays in ``versions``.
     """
     new = dict(stored)
     if "spec" in new:

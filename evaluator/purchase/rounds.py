@@ -1,4 +1,4 @@
-"""The rounds of the challenge, as frozen tables. Old rounds stay re-scorable for ever, so a table is added to, never edited.
+"""The rounds of the challenge, as frozen tables. Tables are added, never edited, so that old rounds can always be scored again.
 
 Source of the figures: the rules of the Data Purchasing Challenge 2022 (AIcrowd / ZEW), rounds 1 and 2.
 """
@@ -17,7 +17,7 @@ class Pair:
     """A label budget and a compute budget, always in the round's own units.
 
     Attributes:
-        labels: labels that may be bought.
+        labels: number of labels that may be bought.
         minutes: wall-clock minutes that the pre-training and the purchase phase share.
     """
 
@@ -26,11 +26,13 @@ class Pair:
 
     def __post_init__(self) -> None:
         if self.labels < 0 or not 0 < self.minutes < float("inf"):
-            raise ConfigurationError(f"the pair {self.labels}:{self.minutes} needs 0 or more labels and a time above 0 minutes")
+            raise ConfigurationError(
+                f"the pair {self.labels}:{self.minutes} is not possible; expected 0 or more labels and more than 0 minutes"
+            )
 
     @property
     def name(self) -> str:
-        """``621:17``, the spelling that the command line takes."""
+        """``621:17``, as on the command line."""
         return f"{self.labels}:{self.minutes:g}"
 
     @classmethod
@@ -54,13 +56,13 @@ class Round:
 
     Attributes:
         classes: names of the damages, in the order of the label vector.
-        sizes: images per split; a split that the round did not have is absent.
+        sizes: images per split; a split that the round did not have is missing.
         pairs: the public pairs.
         label_interval, minute_interval: the closed intervals that hidden pairs are drawn from.
-        prediction_minutes: limit of the prediction phase.
-        scores: whose predictions are scored: those of the organiser's model, trained on training set + bought labels, or the
-            participant's own.
-        primary_metric: the metric that ranks.
+        prediction_minutes: time limit of the prediction phase.
+        scores: whose predictions are scored: ``organiser`` (a model trained on the training set and the bought labels) or
+            ``participant`` (the submission's own predictions).
+        primary_metric: the metric that ranks submissions.
         score_split: the split that local scores come from (official archives hold no test split).
         prediction_split: the split whose images ``prediction_phase`` gets, without labels.
     """

@@ -1,7 +1,7 @@
-"""One session: a submission's three phases in a worker, with the market open in the second.
+"""One session: the three phases of a submission in a worker. The market is open in the second phase.
 
-The session owns the clocks, the market and the ledger. It returns what happened and never raises for what a participant's code
-does.
+The session owns the clocks, the market and the ledger. It returns what happened; it never raises because of what a participant's
+code does.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda
     Raises:
         ConfigurationError: the spec's order is no permutation of its labels, or its budget is negative.
     """
-    # The pool's rows lie outside the worker's own folder, because they are read-only.
+    # The file of the pool's rows is read-only, so it lies outside the worker's own folder.
     with scratch_folder() as scratch, scratch_folder() as shown:
         return _Session(spec, scratch, shown / "pool.rows").run(sandbox, progress)
 
@@ -83,12 +83,14 @@ class _Session:
         return Terms("purchase", worker, spec.load_seconds, spec.restart, SCHEMA, {"buy": self._sell}, self._advice)
 
     def _sell(self, message: Message, what: str) -> Order:
-        """Answer a request for labels: the labels, or why they are refused."""
+        """The reply to a request for labels: the labels, or the reason why they are refused."""
         if len(message.blob) % 8 or len(message.blob) > 8 * len(self.market):
-            raise ProtocolError(f"a purchase of {len(message.blob)} bytes from a pool of {len(self.market)} images")
+            raise ProtocolError(
+                f"a purchase has {len(message.blob)} bytes; expected 8 per index, for at most {len(self.market)} images"
+            )
         try:
             if what != "purchase_phase":
-                # Also in the checkpoint hooks right after it.
+                # The checkpoint hooks after the phase may not buy either.
                 raise MarketClosedError("labels are sold during the purchase phase only")
             labels = self.market.purchase_labels(np.frombuffer(message.blob, np.int64))
         except (OutOfBudgetError, IndexError, TypeError, MarketClosedError) as error:
@@ -110,7 +112,7 @@ class _Session:
 
 
 def _not_started(reason: str) -> SessionResult:
-    """The result of a session for which no worker was started, by our own fault."""
+    """The result of a session whose worker was not started, by a fault of the evaluator."""
     return SessionResult(
         verdict=Verdict.INFRASTRUCTURE,
         reason=reason,

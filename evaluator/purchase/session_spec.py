@@ -1,4 +1,4 @@
-"""What a session is given, and what it leaves."""
+"""The input and the outcome of a session."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ __all__ = ["PhaseReport", "SessionResult", "SessionSpec"]
 
 @dataclass(frozen=True)
 class SessionSpec:
-    """Everything that one session needs. Nothing in it changes, so that a spec may be run again.
+    """Everything that a session needs. A session changes nothing in it, so a spec may be run again.
 
     Attributes:
-        training, pool, prediction: decoded images; ``training_labels`` uint8 (n, classes).
-        order: int64, the canonical pool image behind every index of this session.
+        submission: folder or file of the submission; ``classes``: names, in the order of the label vector.
+        training, pool, prediction: decoded images; ``training_labels``: uint8 (n, classes).
+        order: int64 (n,); ``order[i]`` is the canonical number of the pool image with index i in this session.
         sold: uint8 (n, classes), the labels that the market sells, in canonical order of the pool.
-        budget: labels that may be bought.
-        seconds: limit that pre-training and purchase share; ``prediction_seconds`` of the prediction phase, ``load_seconds`` for
-            starting and importing.
-        seed: handed to the participant.
-        restart: run every phase in a fresh worker that is restored from the participant's checkpoint.
+        budget: number of labels that may be bought.
+        seconds: time limit that pre-training and purchase share; ``prediction_seconds``: of the prediction phase; ``load_seconds``:
+            for starting the worker and importing the submission.
+        seed: given to the participant; ``threads``: CPU threads that the worker is told to use.
+        weights: folder of pretrained weights that the worker may read, or None.
+        restart: whether every phase runs in a fresh worker, restored from the participant's checkpoint.
         limits: of memory, processes and disk.
     """
 
@@ -52,12 +54,12 @@ class SessionSpec:
 
 @dataclass(frozen=True)
 class SessionResult(SessionOutcome):
-    """What a session leaves. ``verdict`` is of loading, pre-training and purchase; the prediction phase has a report of its own.
+    """The outcome of a session. ``verdict`` covers loading, pre-training and purchase; the prediction phase has its own report.
 
     Attributes:
-        ledger: what was bought; filled also where the session failed later.
+        ledger: the labels that were bought, also if the session failed later.
         predictions: float64 (images, classes), or None.
-        disagreement: where the purchase phase's return value contradicts the ledger, in words; else None.
+        disagreement: how the return value of the purchase phase contradicts the ledger, in words; else None.
     """
 
     ledger: Ledger

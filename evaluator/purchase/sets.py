@@ -1,4 +1,4 @@
-"""The data sets of one evaluation: read, checked and decoded once, shared by all its cells."""
+"""The data sets of an evaluation. They are read, checked and decoded once, and all cells share them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class RoundSets:
     """Splits by name, with their decoded images.
 
     Attributes:
-        chosen: of a split that was drawn from, the canonical numbers of its images in the whole split, int64 (n,), ascending;
-            ``whole``: the sets that were drawn from.
+        folder: the data folder.
+        chosen: for every split that the seed drew from, the numbers of the drawn images in the whole split, int64 (n,), ascending.
+        whole: the sets that the seed drew from; None if nothing was drawn.
     """
 
     folder: Path
@@ -33,12 +34,12 @@ class RoundSets:
     whole: RoundSets | None = None
 
     def drawn(self, profile: Profile, root_seed: int, seed: int) -> RoundSets:
-        """The sets of one seed: training set and pool drawn anew where the profile says so, else these."""
+        """The sets of one seed: if the profile says so, training set and pool are drawn for the seed; else these sets."""
         if not profile.drawn or self.whole is not None:
             return self
         splits, images, chosen = dict(self.splits), dict(self.images), {}
         for name, count in profile.drawn.items():
-            # Not of the pair: a strategy's pairs differ in their budget alone.
+            # The draw does not depend on the pair, so that the cells of a seed differ only in budget and time.
             rows = np.sort(generator(root_seed, seed, "drawn", name).permutation(len(splits[name]))[:count])
             split = splits[name]
             splits[name] = replace(split, files=tuple(split.files[row] for row in rows), labels=split.labels[rows])
@@ -56,7 +57,7 @@ class RoundSets:
 
 
 def provide_data(profile: Profile, folder: Path, step: Step = lambda what, done, total: None) -> None:
-    """Make the profile's public data in ``folder`` where it is not there yet and the profile is one of generated data.
+    """Make the profile's public data in ``folder``, if the profile has generated data and the folder does not exist.
 
     Raises:
         DataError: the folder holds something else.
@@ -90,10 +91,10 @@ def read_sets(
     cache: Path,
     step: Step = lambda what, done, total: None,
 ) -> RoundSets:
-    """Read every split that the profile needs from ``folder``, and decode what is not decoded yet.
+    """Read every split that the profile needs from ``folder``, and decode the images that are not in the cache yet.
 
     Args:
-        cache: where decoded images are kept, by content: data sets may share it.
+        cache: folder of decoded images, named by their content, so that data sets may share it.
 
     Raises:
         DataError: a split is missing or wrong.
@@ -113,8 +114,8 @@ def read_sets(
             profile.image_size,
             cache,
             progress=partial(step, f"decoding {name}"),
-            # A disk, or a submission in a weak tier, may have changed single pixels since the last run; reading costs a second
-            # per gigabyte, a wrong figure more.
+            # A disk fault, or a submission in a weak tier, may have changed pixels since the last run. Checking takes a second per
+            # gigabyte.
             verify=True,
         )
         if profile.embeddings:

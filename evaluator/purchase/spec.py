@@ -1,7 +1,7 @@
-"""What a cell of the purchase track is, complete, and which part of it decides what is bought.
+"""The complete spec of a cell in the purchase track, and the part of it that decides the purchase.
 
-A purchase is decided by less than a cell: not by the pipeline that will be trained on it, nor by where and how that is done. So it
-has a hash of its own, and every cell of that hash may be trained on one and the same ledger.
+A purchase depends on fewer fields than a cell: not on the pipeline, and not on device and threads of its training. So a purchase
+has a hash of its own, and all cells with that hash are trained on the same ledger.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from evaluator.records import CellSpec, digest_of, doc
 from evaluator.training.pipeline import Pipeline
 
 VERSION = 1
-"""Version of the judging code: from a ledger to figures. Raised by hand when the figures of a cell change; a test says so."""
+"""Version of the judging code (from a ledger to figures). Raise it by hand when the figures of a cell change; a test fails if they
+changed and it was not raised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +26,14 @@ class PurchaseSpec(CellSpec):
     """What is run: see ``CellSpec``.
 
     Attributes:
-        pair: what may be bought and how long that may take.
+        pair: the label budget and the time, in the round's units.
         label_quality: share of label entries that the market sells right.
-        on_timeout: ``fail``, or ``keep`` to score what was bought before the limit.
-        restart: a fresh worker runs every phase.
-        participant_weights: identity of the folder of weights that the worker is given.
+        on_timeout: ``fail``, or ``keep`` to score with the labels that were bought before the time limit.
+        restart: whether a fresh worker runs every phase.
+        participant_weights: identity of the folder of weights that the worker may read; empty for none.
+
+    Raises:
+        ConfigurationError: a field makes no sense.
     """
 
     track: ClassVar[str] = "purchase"
@@ -37,7 +41,7 @@ class PurchaseSpec(CellSpec):
 
     profile: Annotated[Profile, doc("the profile, complete, with its round (`evaluator/purchase/profiles.py`, `rounds.py`)")]
     pipeline: Annotated[Pipeline, doc("the pipeline, complete (`evaluator/training/pipeline.py`)")]
-    pair: Annotated[Pair, doc("stands under `task`")]
+    pair: Annotated[Pair, doc("stored as `task`")]
     label_quality: Annotated[float, doc("share of label entries that the market sells right")] = 1.0
     on_timeout: Annotated[Literal["fail", "keep"], doc("`fail` or `keep`")] = "fail"
     restart: Annotated[bool, doc("whether a fresh worker ran each phase")] = False
@@ -45,7 +49,7 @@ class PurchaseSpec(CellSpec):
 
     def __post_init__(self) -> None:
         if self.on_timeout not in ("fail", "keep"):
-            raise ConfigurationError(f"on_timeout is {self.on_timeout!r}; it is 'fail' or 'keep'")
+            raise ConfigurationError(f"on_timeout is {self.on_timeout!r}; it must be 'fail' or 'keep'")
         if not 0.5 <= self.label_quality <= 1:
             raise ConfigurationError(f"the label quality is {self.label_quality}; it must be from 0.5 to 1")
         if self.seed < 0 or self.root_seed < 0:
@@ -58,7 +62,7 @@ class PurchaseSpec(CellSpec):
 
     @property
     def trains(self) -> bool:
-        """Whether a pipeline is trained at all; where not, the participant's own predictions are scored."""
+        """Whether a pipeline is trained. If not, the participant's own predictions are scored."""
         return self.profile.round.scores == "organiser"
 
     @property
@@ -73,23 +77,23 @@ class PurchaseSpec(CellSpec):
 
     @property
     def prediction_split(self) -> str:
-        """The split whose images the prediction phase is given."""
+        """The split whose images the prediction phase gets."""
         return self.profile.round.prediction_split if self.trains else self.score_split
 
     def takes(self, verdict: str, phases: int) -> bool:
-        """All went well, or the time ran out and what was bought by then is kept.
+        """True for ``OK``; with ``on_timeout`` ``keep`` also for a time limit after at least one phase was started.
 
-        A submission that could not even be imported in time has not begun: there is nothing to keep.
+        A submission that could not be imported in time has started no phase, so nothing can be kept.
         """
         return verdict == Verdict.OK or (verdict == Verdict.TIME_LIMIT and self.on_timeout == "keep" and phases > 0)
 
     def own(self) -> dict[str, Any]:
-        """See ``CellSpec.own``; the pair stands under ``task``."""
+        """See ``CellSpec.own``; the pair is stored as ``task``."""
         return {name: getattr(self, name) for name in ("label_quality", "on_timeout", "restart", "participant_weights")}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> PurchaseSpec:
-        """The inverse of ``as_dict``, with the profile, round and pipeline that are stored, whatever the kit's tables say today.
+        """The inverse of ``as_dict``. Profile, round and pipeline are the stored ones, even if the kit's tables have changed.
 
         Raises:
             ConfigurationError: a field is missing or makes no sense.
@@ -109,9 +113,9 @@ class PurchaseSpec(CellSpec):
             raise ConfigurationError(f"the stored spec of a cell was not understood: {error!r}") from error
 
     def answer_dict(self) -> dict[str, Any]:
-        """What decides a purchase, JSON-able: everything that the worker is given or held to, and nothing of the training.
+        """The fields that decide the purchase, JSON-able: what the worker gets or is limited by, without fields of the training.
 
-        A worker is given the GPU where the training uses one, and a strategy that computes on it buys otherwise.
+        ``gpu`` is part of it: the worker can use the GPU if the training does, and a strategy may then buy other labels.
         """
         whole = self.as_dict()
         unseen = {"submission", "pipeline", "weights", "score_split", "device", "threads", "on_timeout", "version"}
@@ -124,7 +128,7 @@ class PurchaseSpec(CellSpec):
         }
 
     def model_digest(self) -> str:
-        """Of all but the split that is scored: cells of one purchase that agree in it have the same model."""
+        """Hash over all fields but the scored split: cells of one purchase with equal hashes have the same model."""
         seen = ("training", "unlabelled", self.prediction_split)
         whole = {name: value for name, value in self.as_dict().items() if name != "score_split"}
         return digest_of(whole | {"data": {name: self.data.get(name) for name in seen}})

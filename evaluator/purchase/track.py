@@ -1,7 +1,7 @@
 """The purchase track: which labels do you buy, with a label budget and a clock? The first implementation of ``Track``.
 
-A cell in the order of its files: ``plan`` names it, ``purchased`` runs the submission in a ``session`` whose ``market`` writes the
-``ledger``, ``cell`` trains a pipeline on what was bought and scores it, ``result`` is what is stored.
+The modules in the order of a cell: ``plan`` makes its spec; ``purchased`` runs the submission in a ``session``, whose ``market``
+writes the ``ledger``; ``cell`` trains a pipeline on the bought labels and scores it; ``result`` is the stored record.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ class PurchaseTrack(Track):
     options: ClassVar[Mapping[str, Option]] = {
         "pairs": Option(
             str,
-            "profile (default), public, 621:17,..., grid:500,1000x15,30, hidden:5; several add up",
+            "profile (default), public, 621:17,..., grid:500,1000x15,30, hidden:5; several are combined",
             many=True,
             default=("profile",),
             metavar="WORD",
         ),
-        "round_seed": Option(int, "what hidden pairs are drawn from", metavar="N"),
-        "label_quality": Option(float, "share of sold label entries that are right", many=True, default=(1.0,), metavar="Q"),
-        "on_timeout": Option(str, "keep: score what was bought before the limit", default="fail", choices=("fail", "keep")),
+        "round_seed": Option(int, "seed from which hidden pairs are drawn", metavar="N"),
+        "label_quality": Option(float, "share of the sold label entries that are right", many=True, default=(1.0,), metavar="Q"),
+        "on_timeout": Option(str, "keep: score with the labels bought in time", default="fail", choices=("fail", "keep")),
         "restart_workers": Option(bool, "a fresh worker per phase, restored from the checkpoint hooks", default=False),
     }
 
@@ -85,7 +85,7 @@ class PurchaseTrack(Track):
         return make_plan(choices, step)
 
     def tasks(self, options: Mapping[str, Any], profile: str) -> tuple[Task, ...]:
-        """The pairs that options name, without reading any data."""
+        """The pairs that ``options`` name, without reading data."""
         found = choose_pairs(options["pairs"], profile_named(profile), options["round_seed"])
         return tuple(Task(named.pair.name, named.kind) for named in found)
 
@@ -148,7 +148,7 @@ class PurchaseTrack(Track):
         return {Pair(**pair).name for pair in profile["round"]["pairs"]}
 
     def curves(self, tasks: Sequence[str]) -> list[tuple[str, tuple[str, ...], list[float]]]:
-        """Budget curves: one per time that has two budgets; else one over all pairs."""
+        """Budget curves: a curve for every time that has two or more budgets; if there is none, one curve over all pairs."""
         pairs = [Pair.parse(task) for task in tasks]
         at: dict[float, list[Pair]] = defaultdict(list)
         for pair in pairs:
@@ -186,14 +186,14 @@ class PurchaseTrack(Track):
     def notes(self, cells: Sequence[Mapping[str, Any]]) -> list[str]:
         found = []
         if any(cell["purchase"]["clock_was_read"] for cell in cells if cell["scored"]):
-            found.append("the submission reads its clock: what it buys may differ from run to run.")
+            found.append("the submission reads its clock, so what it buys may differ from run to run.")
         for cell in cells:
             if cell["purchase"]["disagreement"]:
                 found.append(f"{cell['pair']} seed {cell['seed']}: {cell['purchase']['disagreement']}.")
         return found
 
     def tables(self, results: Sequence[CellResult], data: RoundSets) -> Mapping[str, tuple[Sequence[str], Iterable[Sequence[Any]]]]:
-        """``purchases.csv``: every ledger of the run, in order of purchase; that of a panel once."""
+        """``purchases.csv``: every ledger of the run, in order of purchase; a ledger that several pipelines share once."""
         bought = [result for result in results if isinstance(result, PurchaseResult)]
         if not bought:
             return {}
@@ -205,7 +205,7 @@ def _ledger_rows(results: Sequence[PurchaseResult], data: RoundSets) -> Iterator
     written = set()
     for result in results:
         spec = result.spec
-        # An evaluation of its own fault has no ledger, although another pipeline of the panel has.
+        # A cell that failed by a fault of the evaluator has no ledger; another pipeline of the panel may have it.
         if (spec.pair, spec.seed) in written or not result.ledger:
             continue
         written.add((spec.pair, spec.seed))

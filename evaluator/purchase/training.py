@@ -1,4 +1,4 @@
-"""The training within a cell: a pipeline on images, or a proxy's head on stored embeddings. Images come in canonical order."""
+"""The training of a cell: a pipeline on images, or the head of a proxy on stored embeddings. Images are in canonical order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.track import Progress
 
-if TYPE_CHECKING:  # it imports torch, which a purchase does not need
+if TYPE_CHECKING:  # it imports torch, which no purchase needs
     from evaluator.training.trained import Trained
 
 
@@ -24,15 +24,16 @@ def train_on_embeddings(
     seed: int,
     progress: Progress,
 ) -> tuple[Trained, np.ndarray]:
-    """Train a proxy on the training set and what was bought, and predict the split that is scored.
+    """Train a proxy on the training set and the bought labels, and predict the scored split.
 
-    Embeddings lie beside the decoded images; they are made for a whole split by the first cell that needs it.
+    Embeddings are stored beside the decoded images. The first cell that needs a split makes them for the whole split.
 
     Args:
-        bought: canonical numbers of the pool's images; ``labels``: uint8 (training set + bought, k).
+        bought: canonical numbers of the bought images in the pool, int64 (b,).
+        labels: uint8 (training set + b, k).
 
     Returns:
-        The model, and its probabilities float32 (m, k) of the images of ``spec.score_split``.
+        The model, and its probabilities for the m images of ``spec.score_split``, float32 (m, k).
 
     Raises:
         WeightsError, TrainingError, DataError: as ``embedding_store.embeddings_of`` and ``heads.train_head``.
@@ -41,7 +42,7 @@ def train_on_embeddings(
     from evaluator.training.embeddings.store import ImageSource, embeddings_of, weights_of
 
     def embedded(split: str) -> np.ndarray:
-        # Of the whole split, also where the seed drew from it: they are made once for all seeds.
+        # Made once for the whole split, even if seeds draw from it, so that all seeds share them.
         images = (sets.whole or sets).images[split]
         found = embeddings_of(
             spec.pipeline,
@@ -75,16 +76,17 @@ def train_on_images(
     checkpoint: Path | None,
     cache: dict[str, Any] | None = None,
 ) -> tuple[Trained, np.ndarray]:
-    """Train on the training set and what was bought, and predict the split that is scored.
+    """Train on the training set and the bought labels, and predict the scored split.
 
     Args:
-        bought: canonical numbers of the pool's images; ``labels``: uint8 (training set + bought, k).
-        checkpoint: where the training keeps its state and goes on from.
-        cache: holds the model that was trained last in this process, which is used again where two cells differ only in the split
-            that is scored.
+        bought: canonical numbers of the bought images in the pool, int64 (b,).
+        labels: uint8 (training set + b, k).
+        checkpoint: file in which the training keeps its state, and from which it resumes.
+        cache: one-entry cache of the last model that was trained in this process; reused when two cells differ only in the scored
+            split.
 
     Returns:
-        The model, and its probabilities float32 (m, k) of the images of ``spec.score_split``.
+        The model, and its probabilities for the m images of ``spec.score_split``, float32 (m, k).
 
     Raises:
         TrainingError, DeviceError: as ``loop.train``.
@@ -93,10 +95,10 @@ def train_on_images(
     from evaluator.training.predict import predict
 
     cache = {} if cache is None else cache
-    # What a model depends on beside what it learns from, and what it learns from.
+    # What a model depends on: its spec, and the labels that it is trained on.
     key = (spec.model_digest(), hashlib.sha256(bought.tobytes() + labels.tobytes()).hexdigest())
     if cache.get("key") != key:
-        cache.clear()  # two models at once may be too many for a device
+        cache.clear()  # two models at a time may not fit on the device
         images = [sets.images["training"].gather(range(len(sets.splits["training"]))), sets.images["unlabelled"].gather(bought)]
         cache["trained"] = train(
             spec.pipeline,

@@ -15,7 +15,7 @@ from evaluator.scoring.agreement import FEW, agreement
 
 
 def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
-    """What is known of the agreement, JSON-able, documented in ``docs/results-format.md``. ``seed``: root of the draws."""
+    """The figures of the agreement, JSON-able; ``docs/results-format.md`` lists them. ``seed``: root of the bootstrap's draws."""
     found = agreement(gathered.scores, seed=seed)
     means = gathered.scores.mean(axis=2)
     return {
@@ -40,7 +40,7 @@ def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
 
 
 def show_agreement(console: Console, report: dict[str, Any]) -> None:
-    """The rankings, the matrix of tau, and how far they can be trusted."""
+    """Print the rankings, the matrix of tau, and notes on how reliable they are."""
     names = [row["name"] for row in report["pipelines"]]
     pairs, seeds = (f"{len(report[many])} {many if len(report[many]) > 1 else many[:-1]}" for many in ("pairs", "seeds"))
     grid = f"profile {report['profile']}, {pairs}, {seeds}"
@@ -65,7 +65,7 @@ def show_agreement(console: Console, report: dict[str, Any]) -> None:
 
 
 def notes(report: dict[str, Any]) -> list[str]:
-    """How the figures came about, and what was left out, a line each."""
+    """How the figures were computed, and what was left out; one line each."""
     n, reason = len(report["submissions"]), report["mean_tau"]["reason"] or report["w"]["reason"]
     found = [f"no coefficient: {reason}."] if reason else []
     found.append(
@@ -73,7 +73,7 @@ def notes(report: dict[str, Any]) -> list[str]:
         f"({report['resamples']} draws, seed {report['bootstrap_seed']})."
     )
     if not reason and n < FEW:
-        found.append(f"{n} submissions are few: with fewer than {FEW} such an interval covers less than 95 %.")
+        found.append(f"with fewer than {FEW} submissions ({n} here) the interval covers less than 95 %.")
     return found + [f"left out: {line}" for line in report["left_out"]]
 
 

@@ -1,6 +1,6 @@
-"""Every strategy against a reference, condition by condition: the figures of ``python -m evaluator compare``, JSON-able.
+"""Every strategy compared with a reference, condition by condition: the figures of ``python -m evaluator compare``, JSON-able.
 
-``docs/results-format.md`` documents them; ``comparison_tables`` shows them. All statistics are those of ``evaluator.scoring``.
+``docs/results-format.md`` lists the figures, ``comparison_tables`` shows them, and ``evaluator.scoring`` computes them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SCHEMA = 2
 REFERENCE = "random"
 CEILING = "full_pool"
 LOSES = {Finding.BETTER: "loses more", Finding.WORSE: "loses less"}
-"""What it means that a strategy's public scores are further above its hidden ones than the reference's are."""
+"""Findings on the difference public minus hidden: a strategy whose difference is larger than the reference's loses more."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,17 @@ class Asked:
     """How conditions are to be compared.
 
     Attributes:
-        reference: name of the strategy that all others are compared with; None is ``random`` where it is there.
-        ceiling: the one that marks the end of the gap.
-        metric: None takes the one that ranks in the round.
+        reference: name of the strategy that all others are compared with; None for ``random``, if it was run.
+        ceiling: name of the strategy whose score is the upper end of the gap.
+        metric: None for the round's primary metric.
         family: as in ``scoring.comparisons.compare``.
-        wanted: a difference that somebody would like to be able to show.
-        alpha, power: of the tests and of the plan.
-        root: of the permutation check and the bootstraps.
-        hidden: names of the pairs that count as hidden; None takes those that are neither public nor part of a grid.
+        wanted: the difference in score that the plan (how many seeds?) is made for.
+        alpha: level of the tests; ``power``: of the plan.
+        root: seed of the permutation test and the bootstraps.
+        hidden: names of the hidden pairs; None for those that are neither public nor part of a grid.
+
+    Raises:
+        ConfigurationError: a value makes no sense.
     """
 
     reference: str | None = None
@@ -58,32 +61,36 @@ class Asked:
 
     def __post_init__(self) -> None:
         if self.metric not in (None, *METRICS):
-            raise ConfigurationError(f"the metric is {self.metric!r}; known are {', '.join(METRICS)}")
+            raise ConfigurationError(f"--metric is {self.metric!r}; it must be {', '.join(METRICS[:-1])} or {METRICS[-1]}")
         if self.family not in ("pair", "table"):
-            raise ConfigurationError(f"the family is {self.family!r}; it is 'pair' or 'table'")
+            raise ConfigurationError(f"--family is {self.family!r}; it must be 'pair' or 'table'")
         if not 0 < self.wanted < 1:
-            raise ConfigurationError(f"the wanted difference is {self.wanted}; it must lie between 0 and 1, e.g. 0.01")
+            raise ConfigurationError(f"--wanted is {self.wanted}; it must lie between 0 and 1, e.g. 0.01")
         if not 0 < self.alpha < self.power < 1 or self.root < 0:
-            raise ConfigurationError(f"alpha {self.alpha}, power {self.power}, seed {self.root}: 0 < alpha < power < 1, seed >= 0")
+            raise ConfigurationError(
+                f"alpha is {self.alpha}, power {self.power}, seed {self.root}; expected 0 < alpha < power < 1, seed >= 0"
+            )
 
 
 def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked: Asked) -> dict[str, Any]:
-    """Everything that is known of the conditions, JSON-able, never NaN.
+    """The figures of all conditions, JSON-able, without NaN.
 
     Raises:
-        ConfigurationError: a reference was named that no condition holds.
+        ConfigurationError: no cell of the named reference or of a named hidden pair is stored, or a named hidden pair is public.
     """
     shown = [condition for condition in found if condition.shown]
     if asked.reference is not None and not any(_resolved(asked.reference, condition) for condition in shown):
         known = sorted({name for condition in shown for name in condition.strategies})
-        raise ConfigurationError(f"no cell of the reference {asked.reference!r} is stored; there are {', '.join(known)}")
+        raise ConfigurationError(f"--reference: no cell of {asked.reference!r} is stored; stored are {', '.join(known)}")
     if asked.hidden is not None and shown:  # 987:42.0 is 987:42
         hidden = tuple(dict.fromkeys(shown[0].track.task_name(name) for name in asked.hidden))
         asked = replace(asked, hidden=hidden)
         stored = {task for condition in shown for task in condition.tasks}
         if unknown := [task for task in hidden if task not in stored]:
             word = shown[0].track.task_word
-            raise ConfigurationError(f"no cell of the hidden {word} {unknown[0]} is stored; there are {', '.join(sorted(stored))}")
+            raise ConfigurationError(
+                f"--hidden: no cell of the {word} {unknown[0]} is stored; stored are {', '.join(sorted(stored))}"
+            )
     return {
         "schema": SCHEMA,
         "family": asked.family,
@@ -101,7 +108,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
     reference = _resolved(asked.reference or REFERENCE, condition)
     ceiling = _resolved(asked.ceiling, condition)
     whole = None if ceiling in (None, reference) else condition.whole(ceiling, metric)
-    # A strategy that had everything is no competitor: it is in no family of tests and in no ranking.
+    # A strategy that got everything is not a competitor: it is left out of all families of tests and all rankings.
     whole = None if condition.strategies == (ceiling,) else whole
     compared = tuple(s for s in condition.strategies if whole is None or s != ceiling)
     everything = condition.scores(metric)
@@ -157,7 +164,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
 
 
 def _resolved(name: str, condition: Condition) -> str | None:
-    """A strategy by its name; of several versions of that name the one with the most scored cells; None where there is none."""
+    """A strategy of the condition by its name, None if there is none. Of several versions, that with the most scored cells."""
     if name in condition.strategies:
         return name
     versions = [s for s in condition.strategies if s == f"{name} ({condition.digests[s][:8]})"]
@@ -165,7 +172,7 @@ def _resolved(name: str, condition: Condition) -> str | None:
 
 
 def _differences(scores: Scores, main: Sequence[str], reference: str | None, asked: Asked) -> tuple[Difference, ...]:
-    """Over the pairs, then pair by pair; none without a reference, or without another strategy."""
+    """Differences to the reference: over the pairs, then pair by pair. Empty without a reference or without another strategy."""
     if reference is None or reference not in scores.strategies or len(scores.strategies) < 2:
         return ()
     options: dict[str, Any] = {"alpha": asked.alpha, "family": asked.family, "root": asked.root}
@@ -249,11 +256,13 @@ def _public_minus_hidden(
 ) -> dict[str, Any] | None:
     """What strategies lose on pairs that they were not tuned to, paired by seed; None without public or without hidden pairs.
 
-    Hidden pairs may be harder for everybody, so that a strategy's loss is held against the reference's, too.
+    Hidden pairs may be harder for every strategy, so a strategy's loss is also compared with that of the reference.
     """
     public = condition.track.public_tasks(condition.rules["profile"])
     if wrong := public & set(asked.hidden or ()):
-        raise ConfigurationError(f"--hidden {min(wrong)}: this is a public {condition.track.task_word} of the round; name others")
+        raise ConfigurationError(
+            f"--hidden: {min(wrong)} is a public {condition.track.task_word} of the round; name hidden {condition.track.task_word}s"
+        )
     of_grid = {cell["pair"] for heat in maps for row in heat["submissions"][:1] for cell in row["cells"]}
     drawn = set(scores.pairs) - public - of_grid if asked.hidden is None else set(asked.hidden)
     of_public, of_hidden = ([pair for pair in scores.pairs if pair in kind] for kind in (public, drawn))

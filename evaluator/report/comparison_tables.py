@@ -17,15 +17,15 @@ from evaluator.tables import Block
 from evaluator.track import Track, Tracks
 
 ABREAST = 10
-"""Columns of the matrix that stand side by side."""
+"""Largest number of columns of the matrix that are shown side by side."""
 NAMED = 12
-"""Failed cells that are named in a table; the JSON names all."""
-_SHORT = {"one seed decides nothing": "one seed", "no seed in common": "no seed"}
+"""Largest number of failed cells that are named below a table; the JSON names all."""
+_SHORT = {"needs at least 2 seeds": "needs 2 seeds", "no seed in common": "no seed"}
 _STYLES = {"better": "green", "worse": "red", "loses more": "red", "loses less": "green"}
 
 
 def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) -> None:
-    """All tables, and under each what a reader must know."""
+    """Print all tables, each with its notes."""
     for table in report["tables"]:
         track = _track(tracks, table)
         console.print(Text(heading(track, table), style="bold yellow" if table["proxy"] else "bold"))
@@ -49,7 +49,7 @@ def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) ->
 
 
 def markdown(report: dict[str, Any], tracks: Tracks) -> str:
-    """The same as a page of Markdown."""
+    """All tables and notes as a page of Markdown."""
     lines = []
     for table in report["tables"]:
         track = _track(tracks, table)
@@ -73,7 +73,7 @@ def _track(tracks: Tracks, table: dict[str, Any]) -> Track:
 
 
 def heading(track: Track, table: dict[str, Any]) -> str:
-    """Which condition a table is of."""
+    """The heading of a table: its condition."""
     own = track.heading({name: table[name] for name in track.conditions})
     mark = "PROXY " if table["proxy"] else ""
     parts = [f"{mark}profile {table['profile']}", f"pipeline {table['pipeline']}", own, f"{table['score_split']} split"]
@@ -81,7 +81,7 @@ def heading(track: Track, table: dict[str, Any]) -> str:
 
 
 def marks(table: dict[str, Any]) -> list[str]:
-    """What must stand beside the figures of a proxy: how far it orders strategies as full trainings do."""
+    """Lines above the figures of a proxy: that it is a proxy, and how well it correlates with full trainings. Else empty."""
     if not table["proxy"]:
         return []
     found = ["These are scores of a proxy (frozen embeddings and a linear head), not of a full training."]
@@ -91,10 +91,10 @@ def marks(table: dict[str, Any]) -> list[str]:
             found.append(f"Rank correlation with {row['pipeline']}: not measured ({tau['reason']}).")
             continue
         spread = "" if tau["low"] is None else f" [{tau['low']:.2f}, {tau['high']:.2f}]"
-        few = f"; fewer than {FEW} strategies: the interval covers less than 95 %" if tau["n"] < FEW else ""
+        few = f"; with fewer than {FEW} strategies the interval covers less than 95 %" if tau["n"] < FEW else ""
         found.append(f"Rank correlation with {row['pipeline']}: Kendall's tau-b {tau['value']:.2f}{spread} over {over}{few}.")
     if not table["stand_in"]:
-        found.append("Rank correlation with a full training: not measured (none is stored under the same rules).")
+        found.append("Rank correlation with a full training: not measured (no full training is stored under the same rules).")
     return found
 
 
@@ -114,7 +114,7 @@ def blocks(report: dict[str, Any], table: dict[str, Any], track: Track) -> Itera
 
 
 def overall_pair(table: dict[str, Any]) -> str:
-    """By which name the rows over all pairs are marked: that of the pair where there is one alone."""
+    """The value of ``pair`` in rows over all pairs; if there is only one pair, its name."""
     return OVER_PAIRS if len(table["over_pairs"]) > 1 else table["over_pairs"][0]
 
 
@@ -126,7 +126,7 @@ def overall_block(report: dict[str, Any], table: dict[str, Any]) -> Block:
 
 
 def area_blocks(table: dict[str, Any]) -> Iterator[Block]:
-    """The area under every curve along what tasks cost."""
+    """A table for every curve of ``Track.curves``: the area under it."""
     for area in table["areas"]:
         others = {row["strategy"]: row for row in area["differences"]}
         rows = [
@@ -138,7 +138,7 @@ def area_blocks(table: dict[str, Any]) -> Iterator[Block]:
 
 
 def hidden_blocks(table: dict[str, Any]) -> Iterator[Block]:
-    """What strategies lose on hidden pairs, least first; nothing where there are none, or no public ones."""
+    """What strategies lose on hidden pairs, smallest loss first. Empty without hidden or without public pairs."""
     found = table["public_minus_hidden"]
     if found is None:
         return
@@ -154,7 +154,7 @@ def hidden_blocks(table: dict[str, Any]) -> Iterator[Block]:
 
 
 def plan_blocks(report: dict[str, Any], table: dict[str, Any]) -> Iterator[Block]:
-    """How small a difference shows, and how many seeds the wanted one takes; nothing without a test."""
+    """The smallest difference that these seeds can show, and the seeds that the wanted difference needs. Empty without a test."""
     plans = [row for row in table["differences"] if row["pair"] == overall_pair(table) and row["plan"]]
     unique = {row["strategy"]: row for row in plans}
     if unique:
@@ -173,7 +173,7 @@ def plan_blocks(report: dict[str, Any], table: dict[str, Any]) -> Iterator[Block
 
 
 def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
-    """How the figures came about, and what was left out, a line each."""
+    """How the figures were computed, and what was left out; one line each."""
     level = f"{100 * (1 - report['alpha']):g} %"
     found = [
         f"{len(table['seeds'])} seeds, root seed {table['root_seed']}, training on {table['device']}. "
@@ -182,21 +182,24 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
     if any(row["p_holm"] is not None for row in table["differences"]):
         together = "the strategies of one pair" if report["family"] == "pair" else "all pairs and strategies"
         found.append(
-            f"p: paired t-test, Holm's correction over {together}. better, worse: the interval excludes 0 and p < "
-            f"{report['alpha']:g}; else within noise. Areas and the mean over pairs are families of their own."
+            f"p: paired t-test with Holm's correction over {together}. better, worse: the interval excludes 0 and p < "
+            f"{report['alpha']:g}; else within noise. Areas and the mean over pairs are separate families of tests."
         )
         if any(row["doubtful"] for row in table["differences"]):
-            found.append("?: the sign-flip test, which needs no normal distribution, does not agree before correction.")
+            found.append(
+                "?: before correction, the sign-flip test (which assumes no normal distribution) disagrees with the t-test."
+            )
         found.append(
-            "What seeds can show: the smallest true difference that would be called better or worse, at Holm's worst case; its "
-            "bounds are those of the measured deviation."
+            "smallest difference shown: the smallest true difference that these seeds would show as better or worse, in the worst "
+            "case of Holm's correction; its bounds come from the interval of the measured deviation."
         )
     elif table["reference"] is None:
         found.append("no differences: no cell of the reference is stored for this condition.")
     if table["public_minus_hidden"]:
         found.append(
-            f"public - hidden: mean over the public pairs less that over the hidden ones, paired by seed; to {table['reference']}: "
-            "how much more that is than its own, since hidden pairs may be harder for everybody. One family of tests."
+            "public - hidden: mean over the public pairs minus mean over the hidden pairs, paired by seed. to "
+            f"{table['reference']}: that difference minus the same difference of {table['reference']}, because hidden pairs may be "
+            "harder for every strategy. These tests are one family."
         )
     found += _gap_notes(table)
     failed = table["failed"]
@@ -218,7 +221,7 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
 
 
 def _scores(report: dict[str, Any], table: dict[str, Any], pair: str, title: str) -> Block:
-    """Mean, difference, finding and share of every strategy at a pair or over them, best first."""
+    """Mean, difference, finding and share of the gap of every strategy at a pair (or over the pairs), best first."""
     means = {row["strategy"]: row for row in table["means"] if row["pair"] == pair}
     others = {row["strategy"]: row for row in table["differences"] if row["pair"] == pair}
     gap = {row["strategy"]: row for row in table["shares"] if row["pair"] == pair}
@@ -244,7 +247,7 @@ def _scores(report: dict[str, Any], table: dict[str, Any], pair: str, title: str
 
 
 def against(row: dict[str, Any] | None) -> tuple[str, str, str]:
-    """Difference with its interval, corrected p and finding, of a row of ``differences``."""
+    """The texts of a row of ``differences``: difference with its interval, corrected p, finding."""
     if row is None:
         return "-", "-", "-"
     found = _SHORT.get(row["finding"], row["finding"]) + (" ?" if row.get("doubtful") else "")
@@ -253,7 +256,7 @@ def against(row: dict[str, Any] | None) -> tuple[str, str, str]:
 
 
 def matrix_blocks(table: dict[str, Any]) -> Iterator[Block]:
-    """Wins, ties and losses of every strategy against every other."""
+    """Tables of the wins, ties and losses of every strategy against every other."""
     matrix = table["matrix"]
     if matrix is None:
         return
@@ -275,9 +278,11 @@ def _gap_notes(table: dict[str, Any]) -> list[str]:
         return ["share of the gap: not measured (no cell of the ceiling or of the reference is stored)."]
     name = ceiling["strategy"]
     if ceiling["everything"]:
-        found = [f"{name} had everything there is to have: it is the ceiling of every pair, and in no test and no ranking."]
+        found = [
+            f"{name} got everything it could get: its score is the ceiling of every pair, and it is in no test and no ranking."
+        ]
     else:
-        found = [f"{name} never had everything there is to have: as a ceiling it counts with what it had at each pair."]
+        found = [f"{name} never got everything it could get: its score at each pair is used as the ceiling of that pair."]
     reasons = Counter(row["reason"] for row in table["shares"] if row["reason"] and row["strategy"] == name)
     return found + [f"no share of the gap ({n} of the tables): {reason}." for reason, n in reasons.items()]
 

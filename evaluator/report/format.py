@@ -1,4 +1,4 @@
-"""How single figures are written in every table, and what a table is before it is shown."""
+"""How numbers and names are written in every table."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from evaluator.tables import Block
 
 NAMES = {"macro_f1": "macro F1", "accuracy": "accuracy", "hamming_loss": "1 - Hamming loss"}
-"""Of metrics, as scores of which more is better."""
+"""Names of metrics as scores, for which higher is better."""
 LOSSES = {"hamming_loss": "Hamming loss"}
-"""Of metrics, as they are stored, where that is a loss."""
+"""Names of stored metrics that are losses."""
 
 
 def figure(interval: dict[str, Any] | None) -> str:
@@ -30,14 +30,14 @@ def signed(interval: dict[str, Any] | None) -> str:
 
 
 def verdicts(found: list[str]) -> str:
-    """One verdict where all are the same, else how many of each."""
+    """The verdict if all are the same, else the number of each."""
     if not found:
         return "not run"
     return found[0] if len(set(found)) == 1 else ", ".join(f"{found.count(v)} {v}" for v in dict.fromkeys(found))
 
 
 def span(values: list[int]) -> str:
-    """One number, or the least and the most."""
+    """``3`` if all values are equal, else the smallest and the largest: ``1..5``."""
     return str(values[0]) if min(values) == max(values) else f"{min(values)}..{max(values)}"
 
 
@@ -48,10 +48,10 @@ def markdown_rows(block: Block) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """A text that Markdown shows as it is, inside a table, too."""
+    """A text with the characters escaped that Markdown would not show literally, also inside a table."""
     return text.strip().replace("|", "\\|").replace("<", "&lt;")
 
 
 def printable(text: str) -> str:
-    """A text from outside (a name, a path, a reason) without characters that would steer a terminal."""
+    """A text from outside the kit (a name, a path, a reason), with characters escaped that could control a terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""Pages that a report leaves on disk: whole or not at all."""
+"""Writes the files of a report, whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from evaluator.files import write_bytes
 
 
 def write_page(path: Path, content: str | bytes, option: str = "--out") -> None:
-    """Write a file, a text as UTF-8, in the place of an older one. ``option``: by which another one is named.
+    """Write a file; a text is written in UTF-8, and an existing file is replaced.
+
+    Args:
+        option: name of the option that gave ``path``, for the message.
 
     Raises:
-        ConfigurationError: it cannot be written there.
+        ConfigurationError: the file cannot be written.
     """
     try:
         write_bytes(path, content.encode() if isinstance(content, str) else content)

@@ -10,7 +10,7 @@ from evaluator.report.format import figure, verdicts
 
 
 def panel_table(summary: dict[str, Any], word: str) -> Table:
-    """What every pipeline of the panel makes of the same answers: macro F1 per task, and its score over the tasks."""
+    """A row per pipeline of the panel, all judged on the same answers: macro F1 per task, and the score over the tasks."""
     table = Table(title="macro F1 by pipeline, on the same answers", title_justify="left", box=None, pad_edge=False)
     table.add_column("pipeline")
     table.add_column("verdict")
@@ -33,7 +33,7 @@ def panel_table(summary: dict[str, Any], word: str) -> Table:
 
 
 def panel_notes(summary: dict[str, Any]) -> list[str]:
-    """What a reader must know of the pipelines, a line each."""
+    """Notes on the pipelines below the table, one line each."""
     names = len(summary["panel"])
     found = [
         f"the submission ran once per task and seed, and {names} pipelines were trained on its answer; the score is their mean."
@@ -44,11 +44,12 @@ def panel_notes(summary: dict[str, Any]) -> list[str]:
 
 
 def fitted_note(name: str, before: str, pipeline: dict[str, Any]) -> str:
-    """That a pipeline is not what its plain name says."""
+    """Note that a pipeline was adapted to the profile, and so differs from the pipeline of the plain name."""
     weights = {"procedural": "the kit's own starting weights", "none": "no starting weights"}.get(
         pipeline["weights"], f"weights {pipeline['weights']}"
     )
-    return f"{name} is {before} brought to this profile: {pipeline['image_size']} px, {weights}; its figures are not {before}'s."
+    adapted = f"{name} is {before} adapted to this profile: {pipeline['image_size']} px, {weights}"
+    return f"{adapted}; its figures are not those of {before}."
 
 
 def _mean(metrics: dict[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""How far a proxy orders strategies as full trainings do, over what both have judged in the store."""
+"""Rank correlation of a proxy with full trainings: how similarly they order the strategies that both have judged."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ def stand_in(
 ) -> list[dict[str, Any]]:
     """Kendall's tau-b between a proxy and every full pipeline that is stored under the same rules, JSON-able.
 
-    It is taken over the strategies (by the hash of their files), pairs and seeds that both have. The ceiling is no strategy that
-    could be ranked, so that ``strategies`` should not hold it: any two pipelines agree on it.
+    It is computed over the strategies (identified by the hash of their files), pairs and seeds that both have. ``strategies``
+    should not contain the ceiling: any two pipelines agree on its rank.
 
     Args:
-        found: all conditions. ``strategies``: names that count; ``pairs``: at most these.
+        proxy: the condition of the proxy; ``found``: all conditions.
+        strategies: names of the strategies to rank; ``pairs``: the pairs to use, as far as both pipelines have them.
         metric: by which strategies are ranked; ``seed``: root of the bootstrap.
     """
     return [_measured(proxy, full, strategies, pairs, metric, seed) for full in found if matching(proxy, full) and not full.proxy]
@@ -53,6 +54,6 @@ def _measured(
         "seeds": [n for n, keep in zip(seeds, kept, strict=True) if keep],
     }
     if not kept.any():
-        why = f"no seed of which both pipelines scored {'every' if ranked.any() else 'any'} strategy on the same pairs"
+        why = f"there is no seed for which both pipelines scored {'every' if ranked.any() else 'any'} strategy on the same pairs"
         return row | {"tau": {"value": None, "low": None, "high": None, "n": int(ranked.sum()), "level": 0.95, "reason": why}}
     return row | {"tau": asdict(agreement(values[:, ranked][:, :, kept], seed=seed).tau[0][1])}

@@ -1,4 +1,4 @@
-"""What is stored, in the terminal: a folder of results by kind and by group of cells, single files, one cell."""
+"""Shows stored results in the terminal: a folder of results, a list of files, one cell."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from evaluator.report.format import printable
 from evaluator.track import Track
 
 MANY = 40
-"""Files that are shown one by one; more are counted."""
+"""Largest number of files that are listed; further files are only counted."""
 
 
 def show_inventory(console: Console, things: Sequence[Thing], index: Index) -> None:
-    """Counts, sizes and ages by kind; then scores of the cells by what they are of."""
+    """Print number, size and age of the files by kind; then the cells by submission, profile, pipeline and split."""
     table = Table(title="what is stored", title_justify="left", box=None, pad_edge=False)
     for name in ("kind", "number", "size", "oldest", "newest"):
         table.add_column(name, justify="left" if name == "kind" else "right")
@@ -50,7 +50,7 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index) -> N
 
 
 def show_things(console: Console, things: Sequence[Thing]) -> None:
-    """Files one by one, the first ``MANY`` of them."""
+    """Print a line per file, for the first ``MANY`` files."""
     for thing in things[:MANY]:
         console.print(
             Text(f"{thing.kind}: {printable(str(thing.path))}, {amount(thing.size)}, {age(thing.changed)} old"), soft_wrap=True
@@ -60,7 +60,7 @@ def show_things(console: Console, things: Sequence[Thing]) -> None:
 
 
 def show_cell(console: Console, cell: Mapping[str, Any], track: Track) -> None:
-    """What a cell is of, what came of it, and what computed it."""
+    """Print one cell: its spec, its result, and the versions that computed it."""
     spec = cell["spec"]
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")

@@ -1,4 +1,4 @@
-"""The table of a sweep at its end: a row per submission, pipeline and condition."""
+"""The table at the end of a sweep: a row per submission, pipeline and condition."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from evaluator.report.format import figure, signed
 from evaluator.track import Track
 
 MOST_FAILURES = 20
-"""How many failed cells are shown with their reason; all of them stand in ``sweep.json``."""
+"""Largest number of failed cells that are shown with their reasons; ``sweep.json`` has all of them."""
 _PAIR_WIDTH = 11
-"""Columns of the terminal that a pair takes at most: ``1321:34.5*``, and a space."""
+"""Largest width of a pair's column, in characters: ``1321:34.5*``, and a space."""
 
 
 def show_sweep_result(console: Console, summary: dict[str, Any], track: Track) -> None:
-    """The table of a sweep: a row per submission, pipeline and condition; and maps of its grid, where one was asked for."""
+    """Print the table of a sweep, its notes and failures; and maps, if a grid of tasks was asked for."""
     maps = titled_maps(summary, track) if any(pair["kind"] == "grid" for pair in summary[f"{track.task_word}s"]) else []
     shown = [i for i, pair in enumerate(summary[f"{track.task_word}s"]) if not maps or pair["kind"] != "grid"]
     metric = summary["primary_metric"]
@@ -31,7 +31,7 @@ def show_sweep_result(console: Console, summary: dict[str, Any], track: Track) -
     whole = _table(summary, track, several, shown, hidden, title)
     if not shown or _width(console, whole) <= console.width:
         console.print(whole)
-    else:  # figures that are cut short are none: the pairs stand below the means, as many beside each other as there is room for
+    else:  # too wide for the terminal: the pairs follow in further tables, as many per table as fit
         console.print(_table(summary, track, several, [], hidden, title))
         names = _width(console, _table(summary, track, several, [], None))
         beside = max(1, (console.width - names) // _PAIR_WIDTH)
@@ -59,9 +59,9 @@ def _table(
     """A row per submission and condition.
 
     Args:
-        several: what conditions differ in.
-        shown: numbers of the pairs that have a column.
-        hidden: whether public less hidden has one; None leaves the mean and the number of scored cells out, too.
+        several: the fields in which conditions differ; each gets a column.
+        shown: indices of the pairs that get a column.
+        hidden: whether the difference public minus hidden gets a column. None: no column for the mean and the scored cells, either.
     """
     metric = summary["primary_metric"]
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
@@ -91,12 +91,12 @@ def _table(
 
 
 def _width(console: Console, table: Table) -> int:
-    """What a table takes where no line of it is broken, whatever the terminal's own width."""
+    """The width of a table without line breaks, in characters, whatever the width of the terminal."""
     return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
 
 
 def titled_maps(summary: dict[str, Any], track: Track) -> list[tuple[str, dict[str, Any]]]:
-    """The maps of a sweep's grid, each with the condition that it is of."""
+    """The maps of a sweep's grid, each with its condition as heading."""
     proxies = {pipeline["name"]: pipeline["proxy"] for pipeline in summary["pipelines"]}
     return [
         (heading(track, heat | {"profile": summary["profile"], "proxy": proxies[heat["pipeline"]]}), heat)
@@ -110,28 +110,28 @@ def _with_n(difference: dict[str, Any] | None) -> str:
 
 def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     seeds, word = summary["seeds"], f"{track.task_word}s"
-    interval = "brackets: 95 % t-interval over seeds" if seeds > 1 else "one seed gives no interval: use --seeds 5"
+    interval = "brackets: 95 % t-interval over seeds" if seeds > 1 else "an interval needs at least 2 seeds: use --seeds 5"
     found = [
         f"mean over {len(summary[word])} {word}, then over {seeds} seed{'s' if seeds > 1 else ''}; {interval}. A seed that "
-        f"lacks a cell does not enter. Scored on {', '.join(summary['score_splits'])}; pipelines {_listed(summary['pipelines'])}."
+        f"lacks a cell is not counted. Scored on {', '.join(summary['score_splits'])}; pipelines {_listed(summary['pipelines'])}."
     ]
     proxies = [pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]]
     if proxies:
         found.append(
-            f"scores of {', '.join(proxies)} are those of a proxy, not of a full training; `python -m evaluator compare` says how "
-            "far it orders strategies as full trainings do."
+            f"scores of {', '.join(proxies)} are those of a proxy, not of a full training; `python -m evaluator compare` shows how "
+            "well its order of the strategies agrees with that of full trainings."
         )
     if hidden:
-        found.append(f"public - hidden: mean over the public {word} less that over the hidden ones (*), paired by seed.")
+        found.append(f"public - hidden: mean over the public {word} minus mean over the hidden {word} (*), paired by seed.")
     if summary["cached"]:
-        found.append(f"{summary['cached']} of {len(summary['cells'])} cells were finished before and taken from the store.")
+        found.append(f"{summary['cached']} of {len(summary['cells'])} cells were finished before and read from the store.")
     clocked = [row["submission"] for row in summary["rows"] if row["clock_was_read"]]
     if clocked:
         names = ", ".join(dict.fromkeys(clocked))
-        found.append(f"these read their clock, so that their answers may differ from run to run: {names}.")
+        found.append(f"these submissions read their clock, so their answers may differ from run to run: {names}.")
     missing = sum(cell["verdict"] is None for cell in summary["cells"])
     if missing:
-        found.append(f"{missing} cells are not there yet; the same command runs them.")
+        found.append(f"{missing} cells have not run yet; the same command runs them.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: what will be run, a progress line, the table."""
+"""Output of a run in the terminal: what will be run, a progress line, the table with its notes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def progress_line(console: Console) -> Progress:
 
 
 def show_rows(console: Console, rows: Iterable[tuple[str, str]]) -> None:
-    """What will be run, before it is: label and text of each line."""
+    """Print lines that describe the run before it starts. ``rows``: label and text of each."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
@@ -44,15 +44,15 @@ def show_rows(console: Console, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def show_warnings(warnings: Sequence[str]) -> None:
-    """What a person should know before work starts, on stderr, so that it is seen where the table goes to a file."""
+    """Print warnings on stderr, so that they are seen even if the table goes to a file."""
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
 
 def show_result(console: Console, summary: dict[str, Any], track: Track) -> None:
-    """The table of scores, and what a reader must know beside it."""
+    """Print the table of scores, its notes and the failures."""
     word = track.task_word
-    # ROUNDED would be prettier; a plain rule survives being pasted into a mail.
+    # A table without a frame can be pasted into a mail.
     table = Table(title=_title(summary), title_justify="left", box=None, pad_edge=False)
     table.add_column(word)
     table.add_column("verdict")
@@ -78,7 +78,7 @@ def show_result(console: Console, summary: dict[str, Any], track: Track) -> None
 
 
 def show_failures(console: Console, summary: dict[str, Any], track: Track) -> None:
-    """What went wrong, once for all pipelines of a panel that it befell alike."""
+    """Print what went wrong. A fault that is the same in several pipelines of a panel is printed once."""
     said: dict[tuple[Any, ...], list[str]] = {}
     for cell in summary["cells"]:
         if cell["verdict"] != "OK" or cell["reason"]:
@@ -93,7 +93,7 @@ def show_failures(console: Console, summary: dict[str, Any], track: Track) -> No
 
 
 def notes(summary: dict[str, Any], track: Track) -> list[str]:
-    """How the figures came about, a line each."""
+    """How the figures were obtained, one line each."""
     word, seeds = track.task_word, summary["seeds"]
     scored = [c for c in summary["cells"] if c["scored"]]
     found = panel_notes(summary) if summary["panel"] else []
@@ -101,21 +101,26 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
         found.append(fitted_note(summary["pipeline"]["name"], summary["fitted_from"], summary["pipeline"]))
     found += [
         f"mean over {word}s and {seeds} seed{'s' if seeds > 1 else ''}"
-        + ("; brackets: 95 % t-interval over seeds" if seeds > 1 else "; one seed gives no interval: use --seeds 5")
+        + ("; brackets: 95 % t-interval over seeds" if seeds > 1 else "; an interval needs at least 2 seeds: use --seeds 5")
         + f". Scored on the {summary['score_split']} split; F1 is 0 for a class that no image has and none is predicted to have."
     ]
     if scored and "best_constant_macro_f1" in scored[0]["metrics"]:
-        found.append(f"best constant answer on these images: macro F1 {scored[0]['metrics']['best_constant_macro_f1']:.3f}.")
+        constant = scored[0]["metrics"]["best_constant_macro_f1"]
+        found.append(f"best constant answer (the same prediction for all images): macro F1 {constant:.3f}.")
     cached = sum(c["cached"] for c in summary["cells"])
     if cached:
         found.append(
-            f"{cached} of {len(summary['cells'])} cells were finished before and taken from the store; --fresh repeats them."
+            f"{cached} of {len(summary['cells'])} cells were finished before and read from the store; --fresh runs them again."
         )
     reused = sum(c["reused"] and not c["cached"] for c in summary["cells"])
     if reused:
-        found.append(f"{reused} cells were judged on answers of an earlier run, the submission did not run again; --fresh runs it.")
+        found.append(
+            f"{reused} cells were judged on answers of an earlier run, so the submission did not run again; --fresh runs it again."
+        )
     if summary["kept_time_limits"]:
-        found.append(f"{summary['kept_time_limits']} cells met the time limit and were kept (--on-timeout keep).")
+        found.append(
+            f"{summary['kept_time_limits']} cells reached the time limit and were scored all the same (--on-timeout keep)."
+        )
     computed = {tuple(sorted(computed_by(versions).items())) for versions in summary["versions"]}
     if len(computed) > 1:
         found.append(f"the cells were computed by {len(computed)} different sets of library versions (--mixed-versions).")

@@ -18,7 +18,7 @@ class Finding(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     NOISE = "within noise"
-    ONE_SEED = "one seed decides nothing"
+    ONE_SEED = "needs at least 2 seeds"
     NO_SEED = "no seed in common"
 
 

@@ -19,13 +19,13 @@ from tests.hostile.attack import HOLES, TIERS, Attack, Outcome, attacks, engine,
 
 INTRODUCTION = """# The attacks
 
-Written by `make attacks`; do not edit. Every row is a small submission in `tests/hostile/`, run through a whole session in every
-tier and judged from outside: by secrets that were planted and by what is left on the machine, not by what the attack says.
-What the tiers are for is in [threat-model.md](threat-model.md).
+Written by `make attacks`; do not edit. Every row is a small hostile submission in `tests/hostile/`. Each is run through a whole
+session in every isolation tier. The outcome is measured from outside: the test plants secrets and looks at what is left on the
+machine; it does not believe what the attack reports. [threat-model.md](threat-model.md) says what each tier is for.
 
-- **stopped**: without effect; the submission was judged like any other.
-- **detected**: without effect, and the verdict, or a note in the result, names it.
-- **not stopped**: it got what it aimed at, or something else; the footnote says why this tier does not stop it.
+- **stopped**: the attack had no effect, and the submission was judged like any other submission.
+- **detected**: the attack had no effect, and the verdict or a note in the result names it.
+- **not stopped**: the attack reached its aim or had another effect; the footnote says why this tier does not stop it.
 
 """
 
@@ -38,7 +38,7 @@ def table(outcomes: dict[tuple[str, str], Outcome], every: list[Attack], tiers: 
         counts = ", ".join(f"{done.count(word)} {word}" for word in ("stopped", "detected", "not stopped"))
         cells = [cell for (_, t), outcome in outcomes.items() if t == tier for cell in outcome.report.get("cells", [])]
         holders = ", ".join(sorted({cell.get("limited_by", "") for cell in cells} - {""}))
-        lines.append(f"- `{tier}`: {len(done)} attacks, {counts}. Limits of memory and processes held by: {holders}.\n")
+        lines.append(f"- `{tier}`: {len(done)} attacks, {counts}. Memory and number of processes are limited by: {holders}.\n")
     lines.append(f"\nMeasured on Linux {platform.release().split('-')[0]}, Python {platform.python_version()}.\n\n")
     lines.append(f"| attack | must not achieve | {' | '.join(tiers)} |\n|---|---|{'---|' * len(tiers)}\n")
     reasons: list[str] = []

@@ -135,7 +135,7 @@ def test_what_a_worker_returns_never_reaches_the_trainer(strategy, cell, spied):
     """)
     result, _ = cell(path)
     assert len(spied[0][1]) == 18
-    assert "78 labels are returned that were not bought" in result["purchase"]["disagreement"]
+    assert "purchase_phase returned 78 labels that were not bought" in result["purchase"]["disagreement"]
     assert result["verdict"] == "OK"
 
 

@@ -101,7 +101,7 @@ def test_a_proxy_trains_on_the_embeddings_of_the_images_that_were_drawn(sets, ce
 
 @pytest.mark.parametrize("drawn", [{"validation": 3}, {"training": 0}, {"unlabelled": 10**6}, {"nowhere": 1}])
 def test_a_draw_that_cannot_be_is_refused(drawn):
-    with pytest.raises(ConfigurationError, match="draws"):
+    with pytest.raises(ConfigurationError, match=r"drawn has \d+ images of '\w+'; expected training or unlabelled"):
         replace(TINY, drawn=drawn)
 
 

@@ -110,7 +110,9 @@ def test_of_a_sweep_the_grids_that_were_asked_for_count_and_else_all():
     assert grids_of_tasks(mixed) == [Axes((500, 1000), (15, 30))]
     assert grids_of_tasks(asked("public")) == [Axes((621, 1889), (17, 51))]
     require_grid(mixed)
-    with pytest.raises(ConfigurationError, match=r"621:17, 1321:34 cross in no grid; add --pairs grid:"):
+    with pytest.raises(
+        ConfigurationError, match=r"621:17, 1321:34 form no grid of label budgets x times, .* Add a grid, e\.g\. --pairs grid:"
+    ):
         require_grid(asked("621:17,1321:34"))
 
 
@@ -289,9 +291,9 @@ def test_all_submissions_share_one_scale_of_colours(heat):
     assert "0.520, the same colours" in text
 
 
-def test_one_seed_is_said_to_decide_nothing():
+def test_one_seed_is_said_to_give_no_interval():
     one = heat_map([run for run in runs() if run.seed == 1], AXES, ("random", "mine"), scale=(1, 60), metric="accuracy", seeds=1)
-    assert "decides nothing" in heat_notes(one)[0]
+    assert "an interval needs at least 2 seeds" in heat_notes(one)[0]
     text = shown(one, color_system=None)
     assert "±" not in text.split("One seed")[0]
     assert "(" not in text.split("One seed")[0], "a profile that scales nothing needs no second figure"
@@ -389,7 +391,11 @@ def test_the_ending_makes_it_a_png(heat, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("map.pdf", "ends in '.pdf'; it must be one of .svg, .png"), ("map", "ends in 'nothing'"), ("nowhere/map.svg", "no folder")],
+    [
+        ("map.pdf", "ends in '.pdf'; it must end in .svg or .png"),
+        ("map", "ends in 'nothing'"),
+        ("nowhere/map.svg", "nowhere does not exist"),
+    ],
 )
 def test_a_picture_that_cannot_be_is_refused_before_anything_is_run(tmp_path, name, said):
     with pytest.raises(ConfigurationError, match=said):

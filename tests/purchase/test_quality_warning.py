@@ -67,9 +67,9 @@ def test_rare_ones_are_warned_of_at_a_quality_that_drowns_them_and_at_no_other(p
     whole = noise.over_classes()
     for part in (
         "label quality 0.8",
-        f"{noise.positive_share:.1%} of its entries",
-        f"{whole.right_share[0]:.1%} of the sold ones are right",
-        f"{whole.missed_share[0]:.1%} of the true ones are sold as 0",
+        f"{noise.positive_share:.1%} of the pool's entries are positive",
+        f"only {whole.right_share[0]:.1%} of the labels sold as positive are truly positive",
+        f"{whole.missed_share[0]:.1%} of the positive labels are sold as 0",
         f"{noise.right_share.min():.1%} to {noise.right_share.max():.1%} by class",
         f"--label-quality {enough_quality(noise):g}",
     ):
@@ -98,7 +98,7 @@ def test_the_quality_that_is_called_enough_is_the_lowest_without_a_warning(pool,
 
 
 def test_the_limit_by_hand(pool):
-    # One entry in ten is a one: 600 of 6,000. At 0.9 as many entries are wrong, so half of the sold ones are right.
+    # One entry in ten is positive: 600 of 6,000. At 0.9 as many entries are wrong, so half of the sold positive labels are right.
     labels = np.zeros((1_000, 6), np.uint8)
     labels[:100] = 1
     sets = pool(labels)
@@ -107,13 +107,13 @@ def test_the_limit_by_hand(pool):
     assert noise.over_classes().right_share == pytest.approx([0.5])
     assert quality_warnings(TINY, sets, (0.9,), 0, range(1)) == ()
     (text,) = quality_warnings(TINY, sets, (0.899,), 0, range(1))
-    assert "--label-quality 0.9 on" in text
+    assert "--label-quality 0.9 or more" in text
 
 
 def test_a_pool_without_ones_and_one_of_ones_alone(pool):
     (text,) = quality_warnings(TINY, pool(np.zeros((50, 6), np.uint8)), (0.99,), 0, range(1))
-    assert "0.0% of the sold ones are right" in text
-    assert "--label-quality 1 on" in text
+    assert "only 0.0% of the labels sold as positive are truly positive" in text
+    assert "--label-quality 1 or more" in text
     assert "nan" not in text
     assert quality_warnings(TINY, pool(np.ones((50, 6), np.uint8)), (0.5,), 0, range(1)) == ()
     assert quality_warnings(TINY, pool(np.zeros((0, 6), np.uint8)), (0.5,), 0, range(1)) == ()
@@ -256,5 +256,5 @@ def test_the_warning_changes_no_cell_and_no_worker_hears_it(call, tmp_path, monk
     # What the evaluator knows of a cell, sends to its worker or hears from it stands in these files.
     files = [*tmp_path.glob("warned/cells/*"), *tmp_path.glob("warned/answers/*"), *tmp_path.glob("warned/*/logs/*")]
     assert len(files) >= 4
-    needles = (b"of the sold ones", text[:40].encode())
+    needles = (b"of the labels sold as positive", text[:40].encode())
     assert [file for file in files if any(needle in file.read_bytes() for needle in needles)] == []

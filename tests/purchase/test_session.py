@@ -137,8 +137,8 @@ PREDICTIONS = {
     "NaN": ("np.full((6, 6), np.nan)", "nan for image 0, class 0"),
     "above 1": ("np.full((6, 6), 1.5)", "1.5 for image 0, class 0"),
     "logits": ("np.full((6, 6), -3.0)", "-3.0 for image 0, class 0"),
-    "one row too few": ("np.zeros((5, 6))", "shape (5, 6); (6, 6) was expected"),
-    "transposed and cut": ("np.zeros((6, 5))", "shape (6, 5); (6, 6) was expected"),
+    "one row too few": ("np.zeros((5, 6))", "shape (5, 6); expected (6, 6)"),
+    "transposed and cut": ("np.zeros((6, 5))", "shape (6, 5); expected (6, 6)"),
     "flat": ("np.zeros(36)", "shape (36,)"),
     "ragged": ("[[0] * 6] * 5 + [[0]]", "cannot be read"),
     "generator": ("(row for row in np.zeros((6, 6)))", "cannot be read"),
@@ -189,8 +189,8 @@ def test_the_set_to_predict_has_no_labels(strategy, session, told):
         ("{3: pool.purchased[3], 4: pool.purchased[4]}", None),
         ("[4, 3]", None),
         ("{3: 1 - pool.purchased[3], 4: pool.purchased[4]}", "other values"),
-        ("{i: np.ones(6) for i in range(80)}", "78 labels are returned that were not bought"),
-        ("[3]", "1 bought labels are not returned"),
+        ("{i: np.ones(6) for i in range(80)}", "purchase_phase returned 78 labels that were not bought"),
+        ("[3]", "purchase_phase did not return 1 bought labels"),
         ("list(range(10**5))", None),
     ],
 )
@@ -208,7 +208,7 @@ def test_the_ledger_counts_whatever_is_returned_and_the_result_says_where_they_d
         assert result.disagreement is None
     else:
         assert said in result.disagreement
-        assert "the ledger counts" in result.disagreement
+        assert "training uses the ledger" in result.disagreement
 
 
 # -- submissions in the style of 2022

@@ -384,7 +384,7 @@ def test_what_is_not_fit_to_submit_is_said(evaluate, strategy):
 
 def test_a_disagreement_with_the_ledger_is_said(evaluate, strategy):
     path = strategy("def purchase_phase(self, unlabelled_dataset):\n    unlabelled_dataset.purchase_label(1)\n    return [2]")
-    assert "the ledger counts" in evaluate("--pair", "621:17", submission=path)[1]
+    assert "training uses the ledger" in evaluate("--pair", "621:17", submission=path)[1]
 
 
 def test_a_participants_markup_is_shown_as_it_is(evaluate, strategy):
@@ -419,7 +419,7 @@ def test_restarted_workers_and_weights_reach_the_submission(evaluate, strategy, 
 def test_labels_of_lower_quality_are_announced(evaluate):
     status, out, _ = evaluate("--pair", "621:17", "--label-quality", "0.9")
     assert status == 0
-    assert "10.0% of the entries that the market sells are wrong" in out
+    assert "10.0% of the label entries that the market sells are wrong" in out
 
 
 # -- mistakes
@@ -429,7 +429,7 @@ MISTAKES = {
     "pipeline": ({}, ("--pipeline", "fast"), "'fast' is not known; choose one of "),
     "pair": ({}, ("--pair", "621x17"), "'621x17' was not understood; write LABELS:MINUTES"),
     "pair twice": ({}, ("--pair", "621:17", "--pair", "621:17.0"), "--pair: a pair is given more than once: 621:17, 621:17"),
-    "pair without time": ({}, ("--pair", "621:0"), "above 0 minutes"),
+    "pair without time": ({}, ("--pair", "621:0"), "more than 0 minutes"),
     "seeds": ({}, ("--seeds", "0"), "--seeds is 0"),
     "threads": ({}, ("--threads", "0"), "--threads is 0"),
     "root seed": ({}, ("--root-seed", "-1"), "-1"),

@@ -307,7 +307,7 @@ def test_nothing_is_stored_apart_where_the_participants_predictions_are_the_scor
     assert purchases(evaluate.results) == []
     status, _, err = evaluate("--panel", submission=path)
     assert status == 2
-    assert "leave --panel out" in err
+    assert "Leave --panel out" in err
 
 
 # -- a killed evaluator
@@ -454,7 +454,7 @@ def test_a_pipeline_that_is_brought_to_a_profile_is_never_called_by_its_plain_na
     monkeypatch.setitem(PIPELINES, "e", replace(FIVE["e"], image_size=16))
     status, out, _ = evaluate("--panel", json_=False)
     assert status == 0
-    assert "e@8px-none is e brought to this profile: 8 px, no starting weights" in out
+    assert "e@8px-none is e adapted to this profile: 8 px, no starting weights" in out
     assert "(e adapted to this profile)" in out
     _, summary, _ = evaluate("--panel")
     assert summary["panel"][4]["name"] == "e@8px-none"

@@ -515,7 +515,7 @@ def test_submissions_of_one_name_are_told_apart_and_one_is_not_named_twice(ready
     assert all(label.startswith("mine (") for label in labels)
     assert {experiment.inputs(spec).path for spec in experiment.cells} == {tmp_path / n / "mine.py" for n in "12"}
     shutil.copy(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
-    with pytest.raises(ConfigurationError, match="named twice"):
+    with pytest.raises(ConfigurationError, match="mine is given twice, with the same files"):
         ready(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
 
 

@@ -123,7 +123,7 @@ def test_what_the_shell_has_expanded_is_read_the_same(folder):
 
 def test_a_file_that_is_no_toml_is_refused_by_name(folder):
     file = write(folder, "submissions: [some/a.py]\npairs: [public, 'hidden:2']\n", "sweep.yaml")
-    with pytest.raises(ConfigurationError, match=r"sweep\.yaml is no TOML"):
+    with pytest.raises(ConfigurationError, match=r"sweep\.yaml: this is not valid TOML"):
         read({}, file)
 
 

@@ -138,15 +138,15 @@ BOUGHT = ledger((3, (0, 1)), (5, (1, 1)))
         (claim([3, 5], [[0, 1], [1, 1]]), None),
         (claim([5, 3]), None),
         (Message("done", {"claim": "none"}, b""), None),
-        (claim([3]), "1 bought labels are not returned"),
-        (claim([3, 5, 6, 7]), "2 labels are returned that were not bought"),
-        (claim([3, 5], [[0, 1], [1, 0]]), "1 labels are returned with other values"),
-        (claim([]), "2 bought labels are not returned"),
+        (claim([3]), "purchase_phase did not return 1 bought labels"),
+        (claim([3, 5, 6, 7]), "purchase_phase returned 2 labels that were not bought"),
+        (claim([3, 5], [[0, 1], [1, 0]]), "purchase_phase returned 1 labels with other values"),
+        (claim([]), "purchase_phase did not return 2 bought labels"),
     ],
 )
 def test_where_the_return_value_disagrees_the_ledger_counts_and_it_is_said(message, said):
     found = purchase_disagreement(message, BOUGHT, 8, 2)
-    assert (found is None) if said is None else (said in found and found.endswith("the ledger counts"))
+    assert (found is None) if said is None else (said in found and found.endswith("training uses the ledger"))
 
 
 @pytest.mark.parametrize("n", [-1, 1, 3, 2**40])
@@ -256,7 +256,7 @@ def test_a_value_that_is_no_probability_is_named_with_its_place(value):
 
 @pytest.mark.parametrize("shape", [(3,), (2, 2), (3, 3), (2, 3), (3, 2, 1), ()])
 def test_a_wrong_shape_is_named_with_the_right_one(shape):
-    with pytest.raises(Stopped, match=r"\(3, 2\) was expected") as caught:
+    with pytest.raises(Stopped, match=r"expected \(3, 2\), a row per image") as caught:
         predictions(sent(np.ones(shape)), 3, 2)
     assert caught.value.verdict is Verdict.INVALID_OUTPUT
 

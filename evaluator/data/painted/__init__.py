@@ -1,7 +1,7 @@
 """The painted-sheet generator: labelled images of painted metal with production damages, from a seed.
 
-Stands in for the data of the original challenge, which cannot be had freely and was rendered itself. ``shift`` holds the tables,
-``generator`` the front door, ``sheet``, ``light``, ``damage`` and ``sensor`` the picture in the order in which it comes about.
+It replaces the data of the original challenge, which are not freely available and were rendered images, too. ``generator`` is the
+module to call; ``shift`` has the tables of the distributions; ``sheet``, ``light``, ``damage`` and ``sensor`` make an image.
 """
 
 from evaluator.data.painted.contact import class_sheet, contact_sheet

@@ -1,7 +1,7 @@
-"""The sheet while it is being built: coordinates, slopes, paint and gloss per pixel, and smooth noise at any resolution.
+"""The canvas: slopes, paint and gloss of a sheet per pixel, while the sheet is built; and smooth noise at any resolution.
 
 Positions and lengths are in *sides*: the image spans 0..1 in x (to the right) and y (down), whatever its size in pixels.
-Parameters are drawn in these units first and rasterised later, so that one scene looks the same at 32 and at 512 px.
+Parameters are drawn in these units and rasterised later, so that a scene looks the same at 32 and at 512 px.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ _OVERSAMPLING = 4
 
 
 class Window(NamedTuple):
-    """A rectangle of the canvas: slices of rows and columns, and distances from its centre in sides, (1, w) and (h, 1)."""
+    """A rectangle of the canvas.
+
+    Attributes:
+        where: slices of its rows and columns.
+        dx, dy: distances of its pixels from the centre that was asked for, in sides, (1, w) and (h, 1).
+    """
 
     where: tuple[slice, slice]
     dx: np.ndarray
@@ -25,15 +30,15 @@ class Window(NamedTuple):
 
 @dataclass
 class Canvas:
-    """What shading reads. All arrays are float32.
+    """The arrays that shading reads, all float32.
 
     Attributes:
         size: pixels per side.
         x, y: pixel centres in sides, (1, size) and (size, 1).
-        slope_x, slope_y: slope of the surface, (size, size).
+        slope_x, slope_y: slope of the surface along x and y, (size, size).
         paint: linear reflectance, (3, size, size).
         gloss: factor on every highlight and reflection, (size, size).
-        light: factor on the lamp (shadows), (size, size).
+        light: factor on the light of the lamp (for shadows), (size, size).
     """
 
     size: int
@@ -69,7 +74,7 @@ class Canvas:
         return 1 / self.size
 
     def window(self, x: float, y: float, half_x: float, half_y: float | None = None) -> Window | None:
-        """The rectangle of half-widths ``half_x``, ``half_y`` around (x, y), cut to the canvas; ``None`` where nothing is left."""
+        """The rectangle of half-widths ``half_x``, ``half_y`` around (x, y), cut to the canvas; None if it lies outside."""
         half_y = half_x if half_y is None else half_y
         left, right = max(0, int((x - half_x) * self.size)), min(self.size, int((x + half_x) * self.size) + 1)
         top, bottom = max(0, int((y - half_y) * self.size)), min(self.size, int((y + half_y) * self.size) + 1)
@@ -101,7 +106,7 @@ def _basis(size: int, cells: int, derivative: bool) -> np.ndarray:
 
 
 def lattice(rng: np.random.Generator, cells: int) -> np.ndarray:
-    """White noise on the lattice that ``cells`` cells per side need: float32 (cells + 3, cells + 3)."""
+    """White noise on a lattice for ``cells`` cells per side: float32 (cells + 3, cells + 3)."""
     return rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
 
 
@@ -112,7 +117,7 @@ def field(noise: np.ndarray, size: int) -> np.ndarray:
 
 
 def slopes(noise: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The slopes along x and y of the height that ``field`` would give, per side."""
+    """The slopes along x and y, per side, of the height ``field(noise, size)``: float32 (size, size) each."""
     value, change = _basis(size, len(noise) - 3, False), _basis(size, len(noise) - 3, True)
     return value @ noise @ change.T, change @ noise @ value.T
 

@@ -1,4 +1,4 @@
-"""Contact sheets: what each class looks like, from plain to barely visible, for the data card and for the eye while building."""
+"""Contact sheets for the data card and for development: what each class looks like, from clearly to barely visible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CAPTION, _GAP = 14, 3
 
 
 def grid(rows: Sequence[tuple[str, Sequence[np.ndarray]]], tile: int) -> Image.Image:
-    """Captioned rows of square images; smaller images are enlarged to ``tile`` px without smoothing.
+    """Rows of square images with captions. Images of another size than ``tile`` px are scaled without smoothing.
 
     Args:
         rows: caption and images (uint8 (size, size, 3)) of each row.
@@ -38,11 +38,11 @@ def grid(rows: Sequence[tuple[str, Sequence[np.ndarray]]], tile: int) -> Image.I
 def class_sheet(
     generator: Generator, class_name: str, *, columns: int = 10, tile: int = 128, contrasts: Sequence[float] = CONTRASTS
 ) -> Image.Image:
-    """One class for the data card: a row of clean sheets, then the same sheets with this damage alone, from plain to barely
+    """One class for the data card: a row of clean sheets, then the same sheets with only this damage, from clearly to barely
     visible.
 
     Args:
-        generator: its seed, size and shift make the sheets; images are rendered at its size and shown at ``tile`` px.
+        generator: gives seed, size and shift of the sheets; images are rendered at its size and shown at ``tile`` px.
         class_name: one of the generator's classes.
         columns: sheets per row.
         tile: pixels per tile.
@@ -63,7 +63,7 @@ def class_sheet(
 
 
 def contact_sheet(generator: Generator, split: str = "card", *, columns: int = 8, rows: int = 6, tile: int = 128) -> Image.Image:
-    """Images as they are drawn, in order, with the names of their damages in the caption of each row."""
+    """The first images of a split, with their labels. The caption of a row names the damages of each of its images."""
     lines = []
     for row in range(rows):
         samples = [generator.sample(split, row * columns + column) for column in range(columns)]

@@ -1,8 +1,8 @@
-"""The production damages: what each class is drawn from, and how one damage changes the sheet.
+"""The production damages: how the parameters of each class are drawn, and how a damage changes the sheet.
 
-Sizes leave a gap between small and large, so that a person can tell the two apart: scratches are 0.09..0.17 or 0.36..0.85 sides
-long, dents have a radius of 0.05..0.085 or 0.17..0.30 sides. ``contrast`` (0..1) scales how far a damage departs from the sheet
-around it.
+There is a gap between the sizes of small and large damages, so that a person can tell the two apart: scratches are 0.09..0.17 or
+0.36..0.85 sides long, dents have a radius of 0.05..0.085 or 0.17..0.30 sides. ``contrast`` (0..1) scales how much a damage differs
+from the sheet around it.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ _DENT_RADIUS = {"small": (0.050, 0.085), "large": (0.17, 0.30)}
 
 
 class Damage(Protocol):
-    """One damage, drawn; ``light`` is the unit vector in the sheet's plane towards the lamp."""
+    """One damage whose parameters are drawn."""
 
-    def mark(self, canvas: Canvas, light: tuple[float, float]) -> None: ...
+    def mark(self, canvas: Canvas, light: tuple[float, float]) -> None:
+        """Change the canvas where the damage is. ``light``: unit vector in the sheet's plane that points to the lamp."""
 
 
 def _place(rng: np.random.Generator, reach: float) -> tuple[float, float]:
-    """A centre such that a damage that reaches ``reach`` sides lies mostly inside the image."""
+    """Draw a centre (x, y) so that most of a damage of half-width ``reach`` (in sides) lies inside the image."""
     margin = min(0.4, 0.04 + 0.7 * reach)
     return rng.uniform(margin, 1 - margin), rng.uniform(margin, 1 - margin)
 
 
 def _bare(rng: np.random.Generator, colour: np.ndarray) -> float:
-    """Reflectance of something bright under the paint: a few times the paint's own, since cameras lift dark sheets."""
+    """Reflectance of bright material under the paint: a few times that of the paint, because cameras brighten dark sheets."""
     return min(0.95, 0.05 + luminance(colour) * uniform(rng, (2.5, 4.5)))
 
 
 @dataclass(frozen=True)
 class Scratch:
-    """A thin curved stroke: a core (bare metal or primer: bright; or dark dirt) in a groove whose edge catches the light.
+    """A thin curved stroke: a bright core (bare metal or primer) or a dark core (dirt), in a groove whose edge reflects the light.
 
-    The centre line is a cubic in a frame turned by ``angle``; ``bend`` and ``twist`` are its quadratic and cubic part per length.
+    The centre line is a cubic curve, rotated by ``angle``; ``bend`` and ``twist`` are its quadratic and cubic parts per length.
     """
 
     x: float
@@ -99,7 +100,7 @@ class Scratch:
             strength *= 1 - f(depth) * (0.5 + 0.5 * np.sin(f(beats) * t + f(phase))) ** 2
         core = np.exp(-((across / f(width)) ** 2)) * strength
         core *= f(min(1.0, 1.15 * self.width / width) * self.contrast)
-        # The thrown-up edge of the groove leans towards or away from the lamp.
+        # The raised edge of the groove slopes towards the lamp or away from it.
         groove = across * (1 / f(width)) * core * f(0.5)
         canvas.slope_x[window.where] -= groove * f(sin)
         canvas.slope_y[window.where] += groove * f(cos)
@@ -109,7 +110,7 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Dent:
-    """A smooth hollow (or, more rarely, a bump), elliptic; only its slopes show, under the lamp and in reflections."""
+    """A smooth elliptic hollow (or, less often, a bump). Only its slopes are visible, by shading and in reflections."""
 
     x: float
     y: float
@@ -136,7 +137,7 @@ class Dent:
         v = (window.dy * f(cos) - window.dx * f(sin)) * f(1 / (self.radius * self.aspect))
         inside = 1 - u * u - v * v
         np.maximum(inside, 0, out=inside)
-        # Height -(1 - r^2)^3: its slope, 6 r (1 - r^2)^2, peaks at r = 0.45 with 1.72.
+        # The height is -(1 - r^2)^3; its slope 6 r (1 - r^2)^2 has its maximum 1.72 at r = 0.45.
         inside *= inside
         inside *= f(self.slope * 6 / 1.72)
         u *= inside
@@ -147,7 +148,7 @@ class Dent:
 
 @dataclass(frozen=True)
 class Particle:
-    """A grain embedded in the paint: a hard dark or light core, a mound of paint around it, and a cast shadow."""
+    """A grain in the paint: a dark or bright core with a hard edge, a mound of paint around it, and a shadow."""
 
     x: float
     y: float
@@ -180,7 +181,7 @@ class Particle:
         outline = self.radius * (1 + f(depth) * np.sin(f(count) * np.arctan2(dy, dx) + f(phase)))
         soft = max(0.6 * canvas.pixel, 0.25 * self.radius)
         core = np.clip((outline - distance) * f(1 / soft) + f(0.5), 0, 1) * f(self.contrast)
-        # The mound: height exp(-(r / 2R)^2), so that paint rises to the grain from all sides.
+        # The mound has the height exp(-(r / reach)^2): the paint rises towards the grain from all sides.
         reach = 1.9 * self.radius
         mound = np.exp(-((distance / f(reach)) ** 2)) * f(-0.75 * self.contrast / reach)
         canvas.slope_x[window.where] += mound * dx
@@ -194,9 +195,10 @@ class Particle:
 
 @dataclass(frozen=True)
 class Stain:
-    """Discoloration: a slow, ragged patch that leans towards another hue at the lightness of the paint.
+    """Discoloration: a large patch with an irregular, soft border, shifted to another hue at the lightness of the paint.
 
-    ``stain`` is the hue that it leans to, linear RGB of luminance 1; ``cover`` how far it leans, 0..1.
+    Attributes:
+        stain: the hue, linear RGB of luminance 1; ``cover``: how far the colour is shifted to it, 0..1.
     """
 
     x: float
@@ -233,8 +235,12 @@ class Stain:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one class is made: its damage, its kind, and the probabilities of one, two, three ... of them in an image that has
-    any."""
+    """How the damages of one class are made.
+
+    Attributes:
+        draw: draws one damage; ``kind``: ``small``, ``large`` or empty, given to ``draw``.
+        counts: probabilities of one, two, three ... damages in an image of the class.
+    """
 
     draw: Callable[[np.random.Generator, str, np.ndarray, float, Shift], Damage]
     kind: str
@@ -249,4 +255,4 @@ RECIPES: dict[str, Recipe] = {
     "scratch_small": Recipe(Scratch.draw, "small", (0.65, 0.25, 0.10)),
     "stray_particle": Recipe(Particle.draw, "", (0.55, 0.25, 0.12, 0.08)),
 }
-"""Per class, in the order in which damages happen to a sheet: what is in the paint lies under what is done to it."""
+"""By class, in the order in which damages are drawn: damages within the paint come before damages to its surface."""

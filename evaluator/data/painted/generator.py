@@ -1,4 +1,4 @@
-"""Painted metal sheets with production damages, as many as wanted, each from its seed, split and index alone."""
+"""Painted metal sheets with production damages. Every image depends only on seed, split and index."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ SMALLEST, LARGEST = 32, 512
 class Generator:
     """An endless, reproducible source of labelled images.
 
-    An image depends on ``(seed, split, index)`` and on the fields below, never on how many are made or in which order. Its scene is
-    drawn in units of the image's side, so that another ``size`` shows the same sheet, finer or coarser, with fresh sensor noise;
-    and another ``shift`` may change everything. Repeats to the bit on one machine; another processor or BLAS may round a few
-    pixels by one.
+    An image depends on ``(seed, split, index)`` and on the fields below, never on the number or the order of the images that are
+    made. The scene is drawn in units of the image's side: another ``size`` shows the same sheet, finer or coarser, with other
+    noise. Another ``shift`` may change everything. Images repeat to the bit on one machine; with another processor or BLAS a few
+    pixels may differ by 1.
 
     Attributes:
-        seed: root seed, 0 or more, of any length. Who knows it knows every label: private data needs 128 random bits or more.
+        seed: root seed, 0 or more, of any length. Anybody who knows it knows every label, so private data needs a seed of at least
+            128 random bits.
         size: pixels per side, 32..512.
-        classes: which damages exist, in the order of the label vector; the others never happen.
+        classes: the damages that may occur, in the order of the label vector.
         shift: name in ``SHIFTS``.
 
     Raises:
-        ConfigurationError: a field is outside what is said above.
+        ConfigurationError: a field has a value that is not allowed.
     """
 
     seed: int
@@ -47,7 +48,7 @@ class Generator:
         if self.seed < 0:
             raise ConfigurationError(f"the seed is {self.seed}; it must be 0 or more")
         if not isinstance(self.size, int) or not SMALLEST <= self.size <= LARGEST:
-            raise ConfigurationError(f"the image size is {self.size} px; choose {SMALLEST}..{LARGEST}")
+            raise ConfigurationError(f"the image size is {self.size} px; it must be {SMALLEST} to {LARGEST}")
         if self.shift not in SHIFTS:
             raise ConfigurationError(f"shift {self.shift!r} is not known; choose one of {', '.join(SHIFTS)}")
         strangers = [name for name in self.classes if name not in CLASSES]
@@ -55,10 +56,10 @@ class Generator:
             raise ConfigurationError(f"the classes are {self.classes}; choose at least 1 of {', '.join(CLASSES)}, each once")
 
     def label(self, split: str, index: int) -> np.ndarray:
-        """The label vector alone, without rendering: uint8 (k,), 0 or 1, in the order of ``classes``.
+        """The label vector of an image, without rendering it: uint8 (k,), 0 or 1, in the order of ``classes``.
 
         Raises:
-            IndexError: ``index`` is negative. Every other whole number has an image.
+            IndexError: ``index`` is negative. There is an image for every other whole number.
         """
         everything = SHIFTS[self.shift].labels(self._stream(split, index, "label"))
         return everything[[CLASSES.index(name) for name in self.classes]]
@@ -71,15 +72,18 @@ class Generator:
     def render(self, split: str, index: int, label: Sequence[int] | np.ndarray, contrast: float | None = None) -> np.ndarray:
         """The sheet of ``(split, index)`` with the damages of ``label`` instead of its own: uint8 (size, size, 3).
 
-        Sheet, light and camera do not depend on ``label``, and neither does one class's damage on the others', so that two
-        renderings differ by the damages alone. ``contrast`` (0..1] sets how plain every damage is; by default each draws its own.
+        Sheet, light and camera do not depend on ``label``, and the damages of one class do not depend on those of others, so two
+        renderings differ only by the damages.
+
+        Args:
+            contrast: contrast of every damage, more than 0 and at most 1; None draws a contrast for each damage.
 
         Raises:
-            ConfigurationError: ``label`` has another length than ``classes``, or ``contrast`` is outside 0..1.
+            ConfigurationError: ``label`` has another length than ``classes``, or ``contrast`` is not in (0, 1].
             IndexError: ``index`` is negative.
         """
         if contrast is not None and not 0 < contrast <= 1:
-            raise ConfigurationError(f"the contrast is {contrast}; choose more than 0 and at most 1")
+            raise ConfigurationError(f"the contrast is {contrast}; it must be more than 0 and at most 1")
         if len(label) != len(self.classes):
             raise ConfigurationError(f"the label has {len(label)} entries; expected {len(self.classes)}, one per class")
         table = SHIFTS[self.shift]
@@ -96,7 +100,7 @@ class Generator:
         index = operator.index(index)
         if index < 0:
             raise IndexError(f"there is no image {index}; images are counted from 0")
-        # SFC64 draws float32 normals faster than NumPy's default, and noise is half of the work.
+        # SFC64 draws float32 normals faster than NumPy's default generator, and noise is half of the work.
         return np.random.Generator(np.random.SFC64(derive(self.seed, "painted", split, index, purpose)))
 
 

@@ -1,9 +1,8 @@
-"""Light on the sheet: a lamp that moves from image to image, ambient light, its highlight, and the reflection of a strip light.
+"""Light on the sheet: a lamp in another place in every image, its highlight, ambient light, and the reflection of a strip light.
 
-Shading is first order in the slopes of the surface: the lamp's share is Lambert's cosine, and highlights are Gaussian lobes in
-slope space around the slope that would mirror the lamp into the camera (the small-slope form of the Beckmann microfacet
-distribution, Beckmann and Spizzichino 1963). A dent therefore has a bright and a dark flank, and bends every reflection that runs
-over it.
+Shading is first order in the slopes of the surface. The light of the lamp follows Lambert's cosine law. Highlights are Gaussian
+lobes in slope space around the slope that would mirror the lamp into the camera (the small-slope form of the Beckmann microfacet
+distribution, Beckmann and Spizzichino 1963). So a dent has a bright and a dark side, and it bends every reflection that crosses it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,12 @@ from evaluator.data.painted.shift import Shift
 
 @dataclass(frozen=True)
 class Strip:
-    """Reflection of a strip light: direction across it, where it lies, how wide it is and how strong (of full scale)."""
+    """Reflection of a strip light.
+
+    Attributes:
+        across: unit vector across the strip; ``offset``: distance of the strip from the centre of the image along it, in sides.
+        width: in sides; ``strength``: share of full scale.
+    """
 
     across: tuple[float, float]
     offset: float
@@ -29,17 +33,17 @@ class Strip:
 
 @dataclass(frozen=True)
 class Light:
-    """Light of one image.
+    """The parameters of the light in one image.
 
     Attributes:
         azimuth, elevation: of the lamp, radians.
-        ambient: share of light without direction.
-        tint: colour of the lamp, (3,).
-        falloff: how much the lamp's direction turns over one side of the image.
-        gloss, roughness: strength and width (slope) of the lamp's highlight.
-        strip: the strip light's reflection, or ``None``.
-        unevenness: lattice of slow shadows cast by the surroundings; ``unevenness_strength`` their relative deviation.
-        exposure: grey that the camera aims at, linear.
+        ambient: share of the light that has no direction.
+        tint: colour of the lamp, linear RGB (3,).
+        falloff: how much the direction of the lamp changes over one side of the image.
+        gloss, roughness: strength and width (as a slope) of the lamp's highlight.
+        strip: the reflection of a strip light, or None.
+        unevenness: lattice of soft shadows of the surroundings; ``unevenness_strength``: their relative standard deviation.
+        exposure: mean grey that the camera aims at, linear.
     """
 
     azimuth: float
@@ -86,11 +90,11 @@ class Light:
         return math.cos(self.azimuth), math.sin(self.azimuth)
 
     def shade(self, canvas: Canvas, colour: np.ndarray) -> np.ndarray:
-        """Light that reaches the lens, linear, float32 (3, size, size); ``colour`` is the sheet's, for the exposure."""
+        """The light that reaches the lens, linear, float32 (3, size, size). ``colour``: of the sheet, (3,), for the exposure."""
         f = np.float32
         to_x, to_y = self.direction
         flat, steep = math.cos(self.elevation), math.sin(self.elevation)
-        # Lambert: light . normal, for normals (-slope_x, -slope_y, 1) of small slope.
+        # Lambert's law, light . normal, with normals (-slope_x, -slope_y, 1) for small slopes.
         cosine = steep - f(flat * to_x) * canvas.slope_x - f(flat * to_y) * canvas.slope_y
         np.maximum(cosine, 0, out=cosine)
         cosine *= 1 + f(self.falloff * to_x) * (canvas.x - f(0.5)) + f(self.falloff * to_y) * (canvas.y - f(0.5))
@@ -101,7 +105,7 @@ class Light:
         shine = self._shine(canvas, flat, steep)
         shine *= canvas.gloss
         image = canvas.paint * cosine
-        # Cameras lift dark sheets, yet not all the way.
+        # Cameras brighten dark sheets, but not to the grey of bright sheets.
         gain = self.exposure / max(luminance(colour), 0.02) ** 0.62 * 0.55**0.62 / 0.55 * 0.9
         image *= (self.tint * gain).astype(np.float32)[:, None, None]
         image += shine * self.tint.astype(np.float32)[:, None, None]

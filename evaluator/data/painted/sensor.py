@@ -13,7 +13,7 @@ from evaluator.data.painted.shift import Shift
 
 @dataclass(frozen=True)
 class Speck:
-    """Dust out of focus: a soft disc in the image plane that lifts or dims (``strength``, signed) without any slope."""
+    """A speck of dust out of focus: a soft disc that brightens or darkens the image (``strength`` has a sign)."""
 
     x: float
     y: float
@@ -26,20 +26,20 @@ class Speck:
         return cls(x, y, 0.035 + 0.065 * radius, (0.03 + 0.09 * strength) * (1 if sign < 0.5 else -1))
 
     def mark(self, light: np.ndarray, canvas: Canvas) -> None:
-        """Multiply the light (3, size, size) where the speck lies before the lens."""
+        """Multiply ``light`` (3, size, size) in place where the speck is."""
         window = canvas.window(self.x, self.y, self.radius)
         if window is None:
             return
         rows, columns = window.where
         inside = 1 - (window.dx * window.dx + window.dy * window.dy) * np.float32(1 / self.radius**2)
         np.maximum(inside, 0, out=inside)
-        # Nearly a disc, the shape of an open iris, with a soft edge.
+        # A disc (the shape of an open iris) with a soft edge.
         light[:, rows, columns] *= 1 + np.minimum(inside * 2, 1) * np.float32(self.strength)
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """The camera of one image; see ``Shift`` for units."""
+    """The parameters of the camera for one image; see ``Shift`` for units."""
 
     specks: tuple[Speck, ...]
     vignette: float
@@ -61,7 +61,7 @@ class Sensor:
         )
 
     def expose(self, light: np.ndarray, canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-        """Turn linear light (3, size, size) into the picture, uint8 (size, size, 3). ``light`` is used up; ``rng`` draws the
+        """The image of linear ``light`` (3, size, size), uint8 (size, size, 3). ``light`` is overwritten; ``rng`` draws the
         noise."""
         f = np.float32
         for speck in self.specks:
@@ -75,7 +75,7 @@ class Sensor:
         noise *= np.sqrt(light * f(self.shot_noise**2) + f(self.read_noise**2))
         light += noise
         np.clip(light, 0, 1, out=light)
-        # A tone curve of gamma 2 approximates sRGB's.
+        # A tone curve of gamma 2 approximates that of sRGB.
         np.sqrt(light, out=light)
         light *= 255
         light += f(0.5)
@@ -83,7 +83,7 @@ class Sensor:
 
 
 def _blur(planes: np.ndarray, deviation: float) -> np.ndarray:
-    """Separable Gaussian blur over the last two axes, ``deviation`` in pixels, edges repeated."""
+    """Separable Gaussian blur over the last two axes. ``deviation``: in pixels. Pixels at the edges are repeated."""
     reach = max(1, math.ceil(2.5 * deviation))
     weights = np.exp(-0.5 * (np.arange(reach + 1) / max(deviation, 1e-3)) ** 2)
     weights = (weights / (2 * weights.sum() - weights[0])).astype(np.float32)

@@ -1,6 +1,6 @@
 """The undamaged sheet: paint colour, finish (solid, metallic flakes, brushed), orange peel, panel seams and pressed creases.
 
-Seams and creases are nuisance: they run straight from edge to edge, which no damage does.
+Seams and creases are distractors, not damages: they run straight from edge to edge, which no damage does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BRUSH_LINES = 512
 
 @dataclass(frozen=True)
 class Line:
-    """A straight feature from edge to edge: ``normal . (x, y) = offset``; ``width`` in sides; ``strength`` signed."""
+    """A straight feature from edge to edge, along ``normal . (x, y) = offset``; ``width`` in sides; ``strength`` has a sign."""
 
     normal: tuple[float, float]
     offset: float
@@ -42,15 +42,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Everything about the sheet that is no damage and no light, in units of sides.
+    """The parameters of a sheet without damages and light, in units of sides.
 
     Attributes:
         colour: linear RGB (3,).
-        peel: lattice of the orange peel's height; ``peel_slope`` its root-mean-square slope along one axis.
-        flakes: lattice of the metallic flakes, or ``None``; ``flake_strength`` relative deviation of brightness.
-        brush: per-line brightness of a brushed finish (2, lines), or ``None``; with the direction and strength of the lines.
-        waves: lattice of the slow unevenness of paint and brushing.
-        seam, crease: straight features, or ``None``.
+        peel: lattice of the orange peel's height; ``peel_slope``: its root-mean-square slope along one axis.
+        flakes: lattice of the metallic flakes, or None; ``flake_strength``: relative standard deviation of their brightness.
+        brush: brightness of every line of a brushed finish, (2, lines), or None.
+        brush_angle, brush_density, brush_strength: direction (radians), lines per side, and relative brightness of the lines.
+        waves: lattice of the slow variation of paint and brushing.
+        seam, crease: straight features, or None.
     """
 
     colour: np.ndarray
@@ -90,7 +91,7 @@ class Sheet:
         """Rasterise the sheet."""
         canvas = Canvas.blank(size, self.colour)
         along_x, along_y = slopes(self.peel, size)
-        # The slope of a cubic B-spline field of white noise deviates by 0.565 per cell along either axis.
+        # Along either axis, the slope of a cubic B-spline field of white noise has a standard deviation of 0.565 per cell.
         scale = np.float32(self.peel_slope / (0.565 * _PEEL_CELLS))
         canvas.slope_x += along_x * scale
         canvas.slope_y += along_y * scale
@@ -112,12 +113,12 @@ class Sheet:
         position = (across + 1) * np.float32(self.brush_density)
         line = position.astype(np.int32)
         part = position - line
-        # Two sets of lines, faded into each other by the slow waves, so that no line runs on for ever.
+        # The slow waves fade two sets of lines into each other, so that no line runs across the whole image.
         mix = np.clip(0.5 + 1.2 * waves, 0, 1)
         first, second = brush
         here = first[line] + (second[line] - first[line]) * mix
         there = first[line + 1] + (second[line + 1] - first[line + 1]) * mix
-        # A pixel that covers several lines sees their mean.
+        # A pixel that covers several lines shows their mean.
         fade = min(1.0, (canvas.size / self.brush_density) ** 0.5)
         return (here + (there - here) * part) * np.float32(self.brush_strength * fade)
 
@@ -137,7 +138,7 @@ class Sheet:
         canvas.slope_y += lip * np.float32(seam.normal[1])
         canvas.paint *= 1 - gap
         canvas.gloss *= 1 - gap
-        # The neighbouring panel hangs a little askew.
+        # The neighbouring panel is tilted a little.
         tilt = np.where(distance < 0, np.float32(0.05 * seam.strength), np.float32(0))
         canvas.slope_x += tilt * np.float32(seam.normal[0])
         canvas.slope_y += tilt * np.float32(seam.normal[1])

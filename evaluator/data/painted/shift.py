@@ -1,7 +1,7 @@
 """The distributions that sheets are drawn from, as frozen tables: one *shift* per named production line.
 
-Everything that tells one line from another (colours, finishes, lamps, how often each damage happens, how plain it is, the camera)
-is in this module alone, so that a private distribution needs one more row and no more code.
+Only this module says in what production lines differ (colours, finishes, lamps, frequency and contrast of the damages, camera), so
+that a private distribution needs another row of the table and no code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CLASSES: tuple[str, ...] = ("scratch_small", "scratch_large", "dent_small", "den
 """The damages, in the order of the label vector."""
 
 Span = tuple[float, float]
-"""A closed interval that a uniform draw is taken from."""
+"""A closed interval for a uniform draw."""
 RGB = tuple[float, float, float]
 """Linear-light reflectance of red, green and blue, 0..1."""
 
@@ -39,21 +39,21 @@ class Shift:
     Attributes:
         rates: how often each of ``CLASSES`` occurs (marginal probability).
         correlation: correlation matrix of the latent Gaussian behind the labels, in the order of ``CLASSES``.
-        contrast_floor, contrast_shape: the contrast factor of one damage is ``floor + (1 - floor) * Beta(*shape)``; 1 is plain,
-            near the floor is barely visible.
+        contrast_floor, contrast_shape: the contrast factor of one damage is ``floor + (1 - floor) * Beta(*shape)``; a damage is
+            clearly visible at 1 and barely visible near the floor.
         stain_hue: mean and deviation in degrees of the hue of discoloration: 0 red, 90 blue, 180 green, -90 yellow.
-        palette: paints, as linear RGB; each sheet takes one and jitters it.
+        palette: paints, as linear RGB; each sheet has one of these paints, with a random variation.
         finishes: probabilities of a solid, a metallic (flakes) and a brushed finish.
-        orange_peel: root-mean-square slope, along one axis, of the paint's fine waviness.
+        orange_peel: root-mean-square slope of the fine waves in the paint, along one axis.
         elevation: degrees of the lamp over the sheet.
-        ambient: share of light that comes from everywhere.
-        lamp_tint: deviation of the lamp's colour temperature (log ratio of red to blue).
+        ambient: share of the light that has no direction.
+        lamp_tint: standard deviation of the lamp's colour temperature (log ratio of red to blue).
         gloss: strength of the lamp's highlight.
         strip: probability of a strip light's reflection; ``seam`` of a panel edge; ``crease`` of a pressed body line.
-        dust: mean number of specks out of focus on the lens.
-        vignette: light lost in the corners; ``blur`` standard deviation of the lens blur, in sides of the image.
-        read_noise, shot_noise: standard deviations of the sensor's noise in the dark, and at full white, of full scale.
-        white_balance: deviation of the camera's white balance (log ratio); ``exposure`` of the mean grey, linear.
+        dust: mean number of specks on the lens, out of focus.
+        vignette: share of the light that is lost in the corners; ``blur``: standard deviation of the lens blur, in sides.
+        read_noise, shot_noise: standard deviations of the sensor's noise in the dark and at full white, as shares of full scale.
+        white_balance: standard deviation of the camera's white balance (log ratio); ``exposure``: mean grey of the image, linear.
 
     Raises:
         ConfigurationError: rates outside 0..1, a matrix that is no correlation matrix, finishes that do not sum to 1.
@@ -90,7 +90,7 @@ class Shift:
         matrix = np.array(self.correlation)
         if matrix.shape != (k, k) or not np.allclose(matrix, matrix.T) or not np.allclose(np.diag(matrix), 1):
             raise ConfigurationError(
-                f"shift {self.name!r}: the correlation must be a symmetric {k} x {k} matrix with ones on the diagonal"
+                f"shift {self.name!r}: the correlation is not a symmetric {k} x {k} matrix with 1 on the diagonal; correct it"
             )
         if np.linalg.eigvalsh(matrix).min() <= 0:
             raise ConfigurationError(
@@ -106,7 +106,7 @@ class Shift:
 
     @cached_property
     def thresholds(self) -> np.ndarray:
-        """A class is present where its latent value lies below this, float64 (k,)."""
+        """Thresholds of the latent values, float64 (k,): a class is present if its latent value is below its threshold."""
         return np.array([NormalDist().inv_cdf(rate) for rate in self.rates])
 
     def labels(self, rng: np.random.Generator) -> np.ndarray:
@@ -114,7 +114,7 @@ class Shift:
         return (self.factor @ rng.standard_normal(len(CLASSES)) < self.thresholds).astype(np.uint8)
 
     def contrast(self, rng: np.random.Generator) -> float:
-        """Draw how plain one damage is, ``contrast_floor``..1."""
+        """Draw the contrast of one damage, ``contrast_floor``..1."""
         return self.contrast_floor + (1 - self.contrast_floor) * rng.beta(*self.contrast_shape)
 
 
@@ -192,13 +192,16 @@ _RARE = replace(_PUBLIC, name="rare", rates=(0.10, 0.05, 0.09, 0.045, 0.065, 0.0
 _RARE_PRIVATE = replace(_PRIVATE, name="rare-private", rates=(0.075, 0.065, 0.065, 0.065, 0.05, 0.07))
 
 SHIFTS: dict[str, Shift] = {shift.name: shift for shift in (_PUBLIC, _PRIVATE, _RARE, _RARE_PRIVATE)}
-"""The named distributions: ``public`` is what participants see, ``private`` another line with another camera. ``rare`` and
-``rare-private`` are the same two lines where they run well: two thirds of the sheets have no damage, so that labels bought blindly
-are mostly labels of nothing."""
+"""The named distributions. Participants see ``public``; ``private`` is another production line with another camera. ``rare`` and
+``rare-private`` are the same two lines with fewer damages: two thirds of the sheets have none, so that most labels that are bought
+at random have no positive entry."""
 
 
 def size_pairs(classes: int = len(CLASSES)) -> list[tuple[int, int]]:
-    """Columns of the small and the large form of one damage among the first ``classes`` columns: annotators confuse the two."""
+    """Pairs of columns, among the first ``classes`` columns, of the small and the large form of a damage.
+
+    Annotators confuse the two forms.
+    """
     names = CLASSES[:classes]
     stems = [name.removesuffix("_small") for name in names if name.endswith("_small")]
     return [(names.index(f"{stem}_small"), names.index(f"{stem}_large")) for stem in stems if f"{stem}_large" in names]

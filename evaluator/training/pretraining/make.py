@@ -1,7 +1,7 @@
 """Pre-training on procedural primitives: how the kit makes its own starting weights.
 
-A multi-label classification of what each image shows, with images rendered on the training device as they are needed, so that none
-is seen twice. ``spec.py`` says what is asked for, ``run.py`` trains, and this module writes what came of it.
+The task is a multi-label classification of the primitives in an image. Images are rendered on the training device when they are
+needed, and each is used once. ``spec.py`` has the settings, ``run.py`` trains, and this module writes weights and figures.
 """
 
 from __future__ import annotations
@@ -37,23 +37,25 @@ def pretrain(
     """Train, write the feature layers to ``out`` (.safetensors) and the figures beside it (.json), and return the figures.
 
     Args:
-        minutes: end the run within about this wall-clock time, compilation and writing included; the schedule is squeezed to fit.
-        compiled: use ``torch.compile``; by default on CUDA alone. A network that cannot be compiled is trained as it is.
+        progress: called with lines of text on the progress.
+        minutes: end the run within about this wall-clock time, compilation and writing included; the learning-rate schedule is
+            shortened to fit. None: no limit.
+        compiled: whether to use ``torch.compile``; None: only on CUDA. A network that cannot be compiled is trained without it.
 
     Raises:
-        ConfigurationError: ``out`` or ``minutes`` makes no sense.
-        TrainingError: the loss stopped being finite.
+        ConfigurationError: ``out`` has another ending, or ``minutes`` is not above 0.
+        TrainingError: loss or parameters are no longer finite.
     """
     if out.suffix != ".safetensors":
-        raise ConfigurationError(f"the output file is {out.name!r}; expected a name that ends in .safetensors")
+        raise ConfigurationError(f"--out is {out.name!r}; expected a name that ends in .safetensors")
     if minutes is not None and not minutes > 0:
-        raise ConfigurationError(f"minutes is {minutes}; expected more than 0")
+        raise ConfigurationError(f"--minutes is {minutes}; it must be more than 0")
     begin = time.monotonic()
     device = torch.device(device)
     run = Run(spec, device, device.type == "cuda" if compiled is None else compiled, progress)
     deadline = None
     if minutes is not None:
-        # What follows training (statistics, figures, writing) takes some seconds; compilation has already been spent.
+        # The steps after training (statistics, figures, writing) take some seconds; compilation has ended already.
         deadline = begin + 60.0 * minutes * 0.97 - min(10.0, 6.0 * minutes)
     run.train(deadline)
     run.refresh_statistics()

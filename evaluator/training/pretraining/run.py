@@ -1,8 +1,8 @@
-"""One pre-training under way: AdamW with warm-up and cosine decay, clipped gradients, bfloat16 on CUDA, and a moving average.
+"""One pre-training: AdamW with warm-up and cosine decay, clipped gradients, bfloat16 on CUDA, and a moving average of the weights.
 
-The exponential moving average of the parameters has its batch-norm statistics measured afresh at the end (Izmailov et al.,
-"Averaging weights leads to wider optima", 2018, section 3.2). With a limit in minutes the schedule follows the clock as well as the
-images, so that it always runs to its end.
+At the end, the batch-norm statistics of the exponential moving average are measured again (Izmailov et al., "Averaging weights
+leads to wider optima", 2018, section 3.2). With a limit in minutes the learning-rate schedule follows the clock as well as the
+number of images, so that it always reaches its end.
 """
 
 from __future__ import annotations
@@ -51,9 +51,14 @@ class Run:
             self._rehearse()
 
     def train(self, deadline: float | None, *, until: int | None = None) -> None:
-        """Show ``spec.images`` images, or as many as fit before ``deadline`` (of ``time.monotonic``).
+        """Train on ``spec.images`` images, or on as many as fit before ``deadline``.
 
-        ``until`` pauses after that step without a change of the schedule, for measurements.
+        Args:
+            deadline: on the clock of ``time.monotonic``; None for no limit.
+            until: stop after that step without a change of the schedule, for measurements; None to train to the end.
+
+        Raises:
+            TrainingError: loss or parameters are no longer finite.
         """
         spec, total = self.spec, self.spec.images // self.spec.batch_size
         parameters: list[Tensor] = list(self.model.parameters())
@@ -80,7 +85,9 @@ class Run:
                 torch._foreach_lerp_(averages, parameters, 1.0 - decay)
                 self.step += 1
                 if self.step % 25 == 0 and self.device.type == "cuda":
-                    torch.cuda.synchronize(self.device)  # keeps the clock honest: launches may not run far ahead of the device
+                    torch.cuda.synchronize(
+                        self.device
+                    )  # else kernels are queued far ahead of the device, and the measured time is too short
                 if self.step in (1, 50) or time.monotonic() - spoken >= 20.0:
                     spoken = time.monotonic()
                     self._speak(float(loss.detach()), done, spoken - begin, evaluated=self.step > 50)
@@ -89,7 +96,7 @@ class Run:
             raise TrainingError(f"the parameters are no longer finite after {self.step} steps; lower the learning rate")
 
     def refresh_statistics(self, batches: int = 40) -> None:
-        """Measure the batch-norm statistics of the moving average on fresh images, as plain means over ``batches``."""
+        """Measure the batch-norm statistics of the moving average on new images, as plain means over ``batches`` batches."""
         norms = [module for module in self.average.modules() if isinstance(module, nn.BatchNorm2d)]
         kept = [norm.momentum for norm in norms]
         for norm in norms:
@@ -107,7 +114,12 @@ class Run:
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, count: int) -> tuple[float, dict[str, float], dict[str, float]]:
-        """Mean loss, average precision and prevalence per attribute on ``count`` held-out images (attributes seen there alone)."""
+        """Evaluate ``model`` on ``count`` held-out images.
+
+        Returns:
+            Mean loss; average precision by attribute; share of images with the attribute, by attribute. Attributes that no held-out
+            image has are missing.
+        """
         was_training = model.training
         model.eval()
         logits, truths = [], []
@@ -139,9 +151,9 @@ class Run:
         self.progress(line)
 
     def _batch(self, index: int, *, stream: str = "train", count: int | None = None, plain: bool = False) -> tuple[Tensor, Tensor]:
-        """Normalised float32 images in channels-last order and their labels."""
+        """A batch: normalised float32 images (n, 3, size, size), channels last in memory, and their labels (n, attributes)."""
         spec = self.spec
-        large = not plain and (index * 0.618034) % 1.0 < spec.large_share  # evenly spread over the run
+        large = not plain and (index * 0.618034) % 1.0 < spec.large_share  # large batches are spread evenly over the run
         size = spec.size * 3 // 2 if large else spec.size
         images, labels = primitives.draw_batch(count or spec.batch_size, size, spec.seed, index, device=self.device, stream=stream)
         return ((images - self.mean) * self.scale).contiguous(memory_format=torch.channels_last), labels
@@ -156,7 +168,7 @@ class Run:
 
     @contextmanager
     def _fast_convolutions(self) -> Iterator[None]:
-        """Let cuDNN time its algorithms: shapes are few and fixed here."""
+        """Let cuDNN measure its algorithms and choose the fastest; that pays because there are few different shapes."""
         kept = torch.backends.cudnn.benchmark
         torch.backends.cudnn.benchmark = True
         try:
@@ -165,7 +177,7 @@ class Run:
             torch.backends.cudnn.benchmark = kept
 
     def _rehearse(self) -> None:
-        """Let cuDNN choose its algorithms before the clock runs: it takes long enough to use up the warm-up of a run in minutes."""
+        """Let cuDNN choose its algorithms before the clock starts; in a run of minutes this would take the time of the warm-up."""
         kept = copy.deepcopy(self.model.state_dict())
         with self._fast_convolutions():
             self._loss(*self._batch(0)).backward()
@@ -174,7 +186,7 @@ class Run:
         torch.cuda.synchronize(self.device)
 
     def _compile(self) -> bool:
-        """Compile by a trial step on the first batch; on failure say so and stay with the plain network."""
+        """Compile the network with a trial step. Returns whether it worked; if not, ``progress`` gets a line that says so."""
         began = time.monotonic()
         kept = copy.deepcopy(self.model.state_dict())
         try:
@@ -183,8 +195,10 @@ class Run:
                 self._loss(*self._batch(0)).backward()
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
-        except Exception as error:  # compilers fail in as many ways as they have parts, and none of them matters to the result
-            self.progress(f"the network is not compiled ({type(error).__name__}: {str(error)[:200]}); training goes on without")
+        except Exception as error:  # compilers fail in many ways, and the result does not depend on them
+            self.progress(
+                f"the network cannot be compiled ({type(error).__name__}: {str(error)[:200]}); it is trained without compilation"
+            )
             self.forward = self.model
             return False
         finally:

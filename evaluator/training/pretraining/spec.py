@@ -1,4 +1,4 @@
-"""What a pre-training is asked for, and what it came to."""
+"""The settings of a pre-training, and its result."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from evaluator.training.pipeline import ARCHITECTURES, PROCEDURAL_ARCHITECTURE, 
 
 @dataclass(frozen=True)
 class PretrainSpec:
-    """Everything that decides what the weights become, apart from the device and a limit in minutes.
+    """All settings that decide the weights, apart from the device and a limit in minutes.
 
-    Args:
-        architecture: one of torchvision's EfficientNets, or ``timm/<name>``; whether timm has it is seen when it is built.
-        size: side of the images in pixels; the weights fit other sizes, too, but are trained at this size.
-        images: how many images are shown, each once.
-        learning_rate: the peak, after ``warm_up`` (share of the run) and before the cosine.
-        large_share: share of the batches rendered at 1.5 times ``size``.
-        averaging: decay of the moving average per step, approached as the run goes on.
-        held_out: images of the final figures; a quarter of them is used on the way.
+    Attributes:
+        architecture: an EfficientNet of torchvision, or ``timm/<name>``. Only building the network shows whether timm has the name.
+        size: side of the images in pixels. The weights can be used at other sizes, too.
+        images: number of images to train on, each once; ``batch_size``: images per step.
+        seed: root seed of images and initial weights.
+        learning_rate: the largest learning rate, between ``warm_up`` (share of the run) and the cosine decay.
+        weight_decay: of parameters with two or more dimensions; ``clip``: largest norm of the gradient.
+        large_share: share of the batches that are rendered at 1.5 times ``size``.
+        averaging: largest decay per step of the moving average; at the start it is smaller.
+        held_out: number of images for the final figures; figures during the run use a quarter of them.
+
+    Raises:
+        ConfigurationError: a setting makes no sense.
     """
 
     architecture: str = PROCEDURAL_ARCHITECTURE
@@ -41,27 +46,37 @@ class PretrainSpec:
             raise ConfigurationError(f"architecture {self.architecture!r} is not known; choose one of {known}")
         if self.large_share > 0.0 and self.architecture.startswith(TIMM_PREFIX):
             raise ConfigurationError(
-                f"large_share {self.large_share}: {self.architecture} may be built for images of one size alone; expected 0"
+                f"large_share is {self.large_share}; it must be 0 for {self.architecture}, which may accept images of one size only"
             )
         if self.size < 32 or self.batch_size < 2 or self.images < self.batch_size or self.held_out < 8:
             raise ConfigurationError(
-                f"size {self.size}, batch_size {self.batch_size}, images {self.images}, held_out {self.held_out}: expected a size "
-                f"of at least 32, batches of at least 2, at least one batch of images, and at least 8 held out"
+                f"size is {self.size}, batch_size {self.batch_size}, images {self.images}, held_out {self.held_out}; expected a "
+                "size of at least 32, a batch_size of at least 2, images for at least one batch, and held_out of at least 8"
             )
         if self.seed < 0 or self.learning_rate <= 0.0 or self.weight_decay < 0.0 or self.clip <= 0.0:
             raise ConfigurationError(
-                f"seed {self.seed}, learning_rate {self.learning_rate}, weight_decay {self.weight_decay}, clip {self.clip}: "
-                f"expected none below zero, and a learning rate and clip above it"
+                f"seed is {self.seed}, learning_rate {self.learning_rate}, weight_decay {self.weight_decay}, clip {self.clip}; "
+                "expected 0 or more, and more than 0 for learning_rate and clip"
             )
         if not (0.0 < self.warm_up < 1.0 and 0.0 <= self.averaging < 1.0 and 0.0 <= self.large_share <= 1.0):
             raise ConfigurationError(
-                f"warm_up {self.warm_up}, averaging {self.averaging}, large_share {self.large_share}: expected shares in 0..1"
+                f"warm_up is {self.warm_up}, averaging {self.averaging}, large_share {self.large_share}; expected shares in 0..1"
             )
 
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """What was made and how well it tells primitives apart (average precision per attribute on held-out images)."""
+    """The weights that were made, and how well the network recognises primitives.
+
+    Attributes:
+        spec: the settings; ``steps``, ``images``, ``seconds``, ``images_per_second``: of the training.
+        loss: mean loss on held-out images; ``mean_average_precision``: mean of ``average_precision``.
+        average_precision: by attribute, on held-out images; ``prevalence``: share of these images with the attribute.
+        device, compiled, versions: what the training ran on.
+        sha256: of the file of weights.
+        minutes_limit: the limit in minutes, or None.
+        history: figures during the run: seconds, images, loss and mean average precision (``map``).
+    """
 
     spec: PretrainSpec
     steps: int

@@ -1,13 +1,14 @@
-"""Procedural primitives: labelled images of lines, blobs, bumps, patches, gratings and the like, rendered a batch at a time.
+"""Procedural primitives: labelled images of lines, blobs, bumps, patches, gratings and similar shapes, rendered in batches.
 
-They teach a network what edges, strokes, shading, texture and colour are before it sees a task; no primitive imitates a task's
-classes. Every instance is an analytic field over the pixel grid (a distance field, a shaded height or a windowed wave), evaluated
-for all instances of a kind in the batch at once and *added* to the image along a colour, so that the order of kinds is free.
+A network learns edges, strokes, shading, texture and colour from them before it is trained for a task; no primitive imitates the
+classes of a task. Every instance is an analytic field over the pixel grid: a distance field, a shaded height, or a wave in a
+window. The fields of all instances of a kind in the batch are computed together and *added* to the images in a colour, so that the
+order of kinds does not matter.
 
-What a batch shows depends on (seed, stream, batch index, batch size) alone and is drawn on the CPU, so that it is the same on every
-device; noise pixels come from the device's own generator and differ between kinds of device, not between runs.
+The content of a batch depends only on (seed, stream, batch index, batch size). It is drawn on the CPU, so it is the same on every
+device. Noise pixels come from the device's own generator: they differ between kinds of device, but not between runs.
 
-``canvas`` holds what is drawn on, ``fields`` the shapes, ``kinds`` the table of them, ``batch`` the front door.
+``batch`` has the function to call, ``kinds`` the table of primitives, ``fields`` their shapes, ``canvas`` the pixel grid.
 """
 
 from evaluator.training.pretraining.primitives.batch import draw_batch

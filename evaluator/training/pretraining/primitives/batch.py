@@ -1,4 +1,4 @@
-"""A batch of images from the endless stream: background, instances of every kind, and what camera and sensor make of them."""
+"""Makes batches of images: a background, instances of every kind, and the effects of camera and sensor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ OCTAVES = (2, 4, 8, 16, 32)
 def draw_batch(
     n: int, size: int, seed: int, index: int = 0, *, device: torch.device | str = "cpu", stream: str = "train"
 ) -> tuple[Tensor, Tensor]:
-    """Batch number ``index`` of the endless stream ``stream`` under the root seed ``seed``.
+    """Batch number ``index`` of an endless stream of batches.
+
+    Args:
+        n: number of images; ``size``: side in pixels.
+        seed: root seed; ``stream``: name of the stream. Different streams have different images.
 
     Returns:
         images: (n, 3, size, size) uint8 on ``device``.
@@ -51,12 +55,17 @@ def draw_batch(
 
 
 def _to(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy without making the CPU wait, so that it can launch the next kernels while the device still works."""
+    """Copy to a device without waiting, so that the CPU can launch further kernels while the device works."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _add_instances(image: Tensor, kind: Kind, slots: list[Tensor], d: Draws, axis: Tensor, noise: torch.Generator) -> None:
-    """Add all instances of a kind in place. Slot by slot, since an image may appear once in a deterministic indexed write."""
+    """Add all instances of a kind to ``image``, in place.
+
+    Args:
+        slots: for every slot, the indices of the images that have an instance in it. They are added slot by slot, because an
+            indexed write is deterministic only if every image occurs once in it.
+    """
     dx, dy = axis.view(1, 1, -1) - d.uniform(-0.85, 0.85), axis.view(1, -1, 1) - d.uniform(-0.85, 0.85)
     angle = d.uniform(0.0, 2.0 * math.pi)
     cos, sin = torch.cos(angle), torch.sin(angle)
@@ -76,10 +85,10 @@ def _add_instances(image: Tensor, kind: Kind, slots: list[Tensor], d: Draws, axi
 
 
 def _background(scene: Tensor, size: int, noise: torch.Generator) -> Tensor:
-    """(n, 3, s, s): a colour, a gradient, and octaves of smooth noise, each of its own strength per image."""
+    """Backgrounds (n, 3, s, s): a colour, a gradient, and octaves of smooth noise, with strengths drawn for every image."""
     n, device = len(scene), scene.device
     d = Draws(scene)
-    d.uniform()  # the first column is how crowded the image is
+    d.uniform()  # the first column decides how many instances an image has
     grey, tint, saturation = d.uniform(0.15, 0.85), d.vector(), d.uniform(0.0, 0.3)
     image = (grey + saturation * tint.unsqueeze(2)).unsqueeze(3)  # (n, 3, 1, 1)
     axis = (torch.arange(size, device=device) + 0.5) * (2.0 / size) - 1.0
@@ -93,7 +102,7 @@ def _background(scene: Tensor, size: int, noise: torch.Generator) -> Tensor:
 
 
 def _develop(image: Tensor, scene: Tensor, noise: torch.Generator) -> Tensor:
-    """Optics and sensor: blur, contrast, brightness, noise, eight bits."""
+    """Apply the effects of optics and sensor (blur, contrast, brightness, noise) and round to uint8."""
     d = Draws(scene[:, -8:])
     blur = (d.uniform(-0.6, 1.0).clamp(min=0.0)).unsqueeze(3)
     kernel = _to(torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0, image.device)

@@ -1,6 +1,7 @@
-"""The shapes of the primitives: analytic fields over the pixel grid, (E, s, s) for E instances at once.
+"""The shapes of the primitives: analytic fields over the pixel grid, (E, s, s) for E instances together.
 
-Covered pixels (0 to 1) of lines and outlines, heights as light shades them and waves in a window (of either sign).
+A field is the coverage of every pixel (0 to 1, for lines and outlines), a height after shading, or a wave in a window (the last two
+may be negative).
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from evaluator.training.pretraining.primitives.canvas import Canvas, Draws
 
 
 def _ellipse(c: Canvas, d: Draws, radius: Tensor) -> Tensor:
-    """Distance from the centre in units of ``radius``, with the second axis up to twice as short."""
+    """Distance from the centre of an ellipse in units of ``radius``; the second axis is shorter by a factor of up to 2."""
     return torch.hypot(c.x, c.y * d.uniform(1.0, 2.0)) / radius
 
 
 def _window(c: Canvas, d: Draws, low: float, high: float) -> Tensor:
-    """A patch with a plateau and a border that is soft to firm."""
+    """An elliptic window: about 1 inside, 0 outside, with a border that is soft or hard."""
     q = _ellipse(c, d, d.uniform(low, high))
     return torch.sigmoid((1.0 - q) * d.log_uniform(4.0, 16.0))
 
@@ -48,7 +49,7 @@ def line_double(c: Canvas, d: Draws) -> Tensor:
 
 
 def _curve(c: Canvas, d: Draws, half_length: Tensor) -> Tensor:
-    """A bent, waving stroke that thins out towards its ends; the distance is corrected by the local slope."""
+    """A curved stroke with waves, thinner towards its ends. The distance to it is corrected by the local slope."""
     t = c.x / half_length
     bend, wave = d.uniform(0.25, 0.9) * d.sign(), d.uniform(0.0, 0.12)
     turns, phase = d.uniform(1.0, 4.0), d.uniform(0.0, 6.3)
@@ -100,7 +101,7 @@ def ripple(c: Canvas, d: Draws) -> Tensor:
 
 
 def _bump(c: Canvas, d: Draws, sigma: Tensor) -> Tensor:
-    """A Gaussian height under a light along x (the canvas is turned at random), with a highlight on the lit side."""
+    """A Gaussian height with light along x (the canvas is rotated at random), and a highlight on the bright side."""
     y = c.y * d.uniform(1.0, 1.6)
     q = (c.x * c.x + y * y) / (sigma * sigma)
     shading = 1.65 * torch.exp(-0.5 * q) * c.x / sigma
@@ -117,7 +118,7 @@ def bump_large(c: Canvas, d: Draws) -> Tensor:
 
 
 def pit(c: Canvas, d: Draws) -> Tensor:
-    """A bowl with a raised rim: the shading of the rim's slopes, and a floor that the light reaches less."""
+    """A bowl with a raised rim: shading of the slopes of the rim, and a darker floor."""
     r, radius = c.r, d.log_uniform(0.10, 0.40)
     t = (r / radius - 1.0) / 0.3
     slopes = -1.65 * t * torch.exp(-0.5 * t * t) * c.x / r.clamp(min=1e-3)
@@ -137,7 +138,7 @@ def grain(c: Canvas, d: Draws) -> Tensor:
 
 
 def speckle(c: Canvas, d: Draws) -> Tensor:
-    """One dot in each cell of a turned lattice, displaced and kept by a hash of the cell."""
+    """Dots on a rotated lattice, at most one per cell. A hash of the cell decides where the dot is and whether there is one."""
     pitch = d.uniform(0.12, 0.3)
     u, v = c.x / pitch, c.y / pitch
     i, j = torch.floor(u), torch.floor(v)

@@ -1,4 +1,4 @@
-"""The kinds of primitives, how many of each may appear, and the attributes that an image is labelled with."""
+"""The table of the kinds of primitives, and the attributes with which an image is labelled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from evaluator.training.pretraining.primitives.canvas import Canvas, Draws
 
 @dataclass(frozen=True)
 class Kind:
-    """A primitive: its label, its field, how many may appear, and the faintest and plainest amplitude (in units of full range)."""
+    """A kind of primitive.
+
+    Attributes:
+        name: the attribute that images with it have.
+        field: computes its shape.
+        most: largest number of instances in an image.
+        faint, plain: smallest and largest amplitude, in units of full range.
+        equal_luminance: whether it changes only the colour, not the luminance.
+    """
 
     name: str
     field: Callable[[Canvas, Draws], Tensor]
@@ -50,6 +58,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("noise_patch", fields.noise_patch, 1, 0.05, 0.3),
 )
 COUNTED: tuple[str, ...] = ("line_thin", "curve_short", "blob", "disc", "bump_small", "grain")
-"""Kinds that have a second attribute, whether the image shows more than one of the kind."""
+"""Kinds with a second attribute: whether the image has several instances of the kind."""
 
 ATTRIBUTES: tuple[str, ...] = tuple(kind.name for kind in KINDS) + tuple(f"several_{name}" for name in COUNTED)
