@@ -43,7 +43,7 @@ MAPS = {
     "spec.data": "<split>",
     "score": "<metric>",
 }
-"""What the keys of an object are where they are names, by the end of its path; elsewhere ``*``."""
+"""What the keys of an object stand for, by the end of its path; the keys of any other object are shown as ``*``."""
 
 
 def cell_schema() -> dict[str, Any]:
@@ -74,7 +74,7 @@ def run_schema() -> dict[str, Any]:
     properties = {("pairs" if name == "tasks" else name): value for name, value in found["properties"].items()}
     spec = _spec()["properties"]
     properties |= {name: spec[name] for name in ("label_quality", "on_timeout", "restart")}
-    for name, said in (("panel", "one member per pipeline, see below; `null` where one pipeline was trained"), ("pairs", PAIRS)):
+    for name, said in (("panel", "one member per pipeline, see below; `null` without a panel"), ("pairs", PAIRS)):
         properties[name] = {"anyOf": [{"type": "array", "items": OBJECT}, {"type": "null"}], "description": said}
     found["properties"] = properties
     found["required"] = sorted(properties)

@@ -202,6 +202,11 @@ class Answer(ABC):
         content may differ, e.g. in measured times.
         """
 
+    @property
+    def size(self) -> int:
+        """How many items a training on this answer learns from, compared with other answers. Long trainings are started first."""
+        return 0
+
     @abstractmethod
     def scorable(self, spec: CellSpec) -> bool:
         """Whether the answer may be judged under the rules of that cell. Usually it asks ``CellSpec.takes``."""

@@ -85,7 +85,7 @@ def _read_index(path: Path) -> dict[str, Any]:
     with contextlib.suppress(ValueError, RecursionError, AttributeError):
         if json.loads(raw).get("schema") != SCHEMA:  # the first version had no checksum
             return {}
-    print(f"warning: {path} is damaged; it is made anew from the stored cells and answers", file=sys.stderr)
+    print(f"warning: {path} is damaged; it is made again from the stored cells and answers", file=sys.stderr)
     return {}
 
 

@@ -216,7 +216,7 @@ def profile_named(name: str) -> Profile:
     """The profile called ``name``.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is no profile of that name.
     """
     if name not in PROFILES:
         raise ConfigurationError(f"--profile: there is no profile {name!r}; choose one of {', '.join(PROFILES)}")

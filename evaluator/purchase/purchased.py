@@ -97,6 +97,11 @@ class Purchased(Answer):
         """What the submission printed."""
         return self.session.log
 
+    @property
+    def size(self) -> int:
+        """Number of labels that were bought."""
+        return len(self.session.ledger)
+
     def scorable(self, spec: CellSpec) -> bool:
         """Whether a pipeline may be trained on this purchase; see ``PurchaseSpec.takes``."""
         return spec.takes(str(self.session.verdict), len(self.session.phases))

@@ -13,7 +13,7 @@ LOSSES = {"hamming_loss": "Hamming loss"}
 
 
 def figure(interval: dict[str, Any] | None) -> str:
-    """``0.512 [0.498, 0.526]``; without an interval the mean alone, without a value a dash."""
+    """``0.512 [0.498, 0.526]``; only the mean without an interval; a dash without a value."""
     if interval is None:
         return "-"
     if interval["low"] is None:
@@ -22,7 +22,7 @@ def figure(interval: dict[str, Any] | None) -> str:
 
 
 def signed(interval: dict[str, Any] | None) -> str:
-    """A difference: ``+0.012 [+0.004, +0.020]``; without an interval the mean alone, without a value a dash."""
+    """A difference: ``+0.012 [+0.004, +0.020]``; only the mean without an interval; a dash without a value."""
     if interval is None:
         return "-"
     spread = "" if interval["low"] is None else f" [{interval['low']:+.3f}, {interval['high']:+.3f}]"

@@ -99,6 +99,8 @@ def run_cells(
                 yield runner.train_here(step)  # nothing is trained: only a result is written
             else:
                 waiting.append(step)
+        # The longest first, so that no worker is left alone with a long training at the end. Cells of one answer stay neighbours.
+        waiting.sort(key=lambda task: -task.answer.size)
         yield from runner.train_there(waiting, workers)
 
 

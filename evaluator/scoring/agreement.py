@@ -24,9 +24,9 @@ from scipy import stats
 from evaluator.seeds import generator
 
 FEWEST = 3
-"""Submissions below which an order says nothing."""
+"""With fewer submissions no rank correlation is given."""
 FEW = 6
-"""Submissions below which an interval is narrower than it says."""
+"""With fewer submissions an interval covers less than its level."""
 RESAMPLES = 2000
 DECIMALS = 12
 """Of means over seeds, so that rounding never breaks a tie."""
