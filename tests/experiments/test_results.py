@@ -157,7 +157,7 @@ def test_a_partial_grid_says_so_and_a_whole_one_does_not():
 def test_one_seed_decides_nothing():
     text = told(stored(planted(n=1)))
     assert "better" not in row(text, "Difference to random over the pairs", "good")
-    assert "one seed" in row(text, "Difference to random over the pairs", "good")
+    assert "needs 2 seeds" in row(text, "Difference to random over the pairs", "good")
 
 
 def test_a_failed_cell_is_named():

@@ -123,7 +123,7 @@ def test_what_cannot_be_removed_is_named_and_the_rest_goes(results, monkeypatch,
     assert main(["results", "clean", "--partial", "--damaged", "--yes", "--out", str(results)]) == 1
     said = capsys.readouterr()
     assert "abc-def.pt cannot be removed (Operation not permitted)" in said.err
-    assert "1 removed" in said.out
+    assert "1 files removed" in said.out
 
 
 def test_nothing_named_is_refused(results, capsys):
@@ -142,7 +142,7 @@ def test_a_cell_is_shown_by_the_beginning_of_its_name(results, capsys):
     assert f"{cell['metrics']['macro_f1']:.6g}" in said
     assert cell["spec"]["pair"] in said
     assert main(["results", "show", "", "--out", str(results)]) == 2
-    assert "38 cells begin so" in capsys.readouterr().err
+    assert "38 cells in" in capsys.readouterr().err
 
 
 def test_names_from_outside_steer_no_terminal(results, capsys):

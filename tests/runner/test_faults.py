@@ -328,7 +328,8 @@ def test_a_disk_that_fills_up_is_named_keeps_what_is_finished_and_can_be_gone_on
         filler.unlink()
         status, out, _ = evaluate("--out", place)
         assert status == 0
-        assert [cell["cached"] for cell in json.loads(out)["cells"]] == [True, False]
+        # The cell of the most labels is trained first.
+        assert [cell["cached"] for cell in json.loads(out)["cells"]] == [False, True]
 
 
 def test_an_output_folder_that_becomes_read_only_is_named(evaluate, tmp_path, after_first_cell):

@@ -660,7 +660,7 @@ def test_a_dry_run_says_which_files_are_damaged(sweep, tmp_path):
     cell.write_text("{")
     status, _, err = sweep("--submissions", RANDOM, "--dry-run")
     assert status == 0
-    assert f"warning: {cell.name} is damaged; it does not count" in err
+    assert f"warning: {cell.name} is damaged; it is not used" in err
     assert cell.read_text() == "{", "a dry run moves nothing"
 
 
@@ -697,7 +697,7 @@ def test_mistakes_are_said_before_anything_is_run(sweep, tmp_path):
         (("--file", tmp_path / "none.toml"), "none.toml"),
         (("--submissions", RANDOM, "--pairs", GRID, "--heat-map", "map.gif"), "map.gif"),
         (("--submissions", RANDOM, "--pairs", GRID, "--heat-map", "nowhere/map.svg"), "nowhere"),
-        (("--submissions", RANDOM, "--pairs", "621:17", "1321:34", "--heat-map", "map.svg"), "cross in no grid"),
+        (("--submissions", RANDOM, "--pairs", "621:17", "1321:34", "--heat-map", "map.svg"), "form no grid"),
     ):
         status, _, err = sweep(*options)
         assert (status, part in err) == (2, True), err
