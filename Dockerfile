@@ -7,7 +7,7 @@ FROM ${BASE_IMAGE}
 
 # The isolation tier `docker` takes an image of its own version of the kit only, and knows it by this label. A test holds it to
 # `__version__` in evaluator/__init__.py, so that `docker build` needs no argument for it.
-LABEL org.opencontainers.image.version="0.2.0"
+LABEL org.opencontainers.image.version="0.3.0"
 
 # cpu: torch's CPU build, from PyTorch's own index. default: the build with CUDA, as the lock file names it.
 # present: the base image holds the packages already; nothing is installed, and no package index is needed.

@@ -4,4 +4,4 @@ Importing this package is free on purpose: the untrusted worker imports ``evalua
 torch, scikit-learn or anything of the trusted side.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
