@@ -133,6 +133,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
     console = Console(stderr=args.json)
     settings, _ = read_settings(sweep_options(args), PURCHASE)
+    manifest = read_manifest(settings.submissions[0])
     store = Store(settings.out.absolute())
     with progress_line(console) as line:
         reading = line.add_task("data", total=1)
@@ -143,7 +144,6 @@ def evaluate(args: argparse.Namespace) -> int:
             DATA,
         )
     source = experiment.sources[0]
-    manifest = read_manifest(source.path)
     show_rows(console, run_rows(experiment, "" if manifest is None else manifest.line))
     show_warnings(experiment.warnings)
     summary: dict[str, Any] = {}

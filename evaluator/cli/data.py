@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from evaluator.errors import ConfigurationError, DataError
+from evaluator.places import DATA
 from evaluator.purchase.rounds import ROUND1, ROUND2, ROUNDS
 
 KNOWN = frozenset(ROUND2.classes)
@@ -33,7 +34,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
     verb = verbs.add_parser("import", help="unpack an official archive safely")
     verb.add_argument("archive", type=Path, help="e.g. training-v0.2-rc4.tar.gz")
-    verb.add_argument("--to", type=Path, default=Path("data/official"), help="data folder (default: %(default)s)")
+    verb.add_argument("--to", type=Path, default=DATA / "official", help="data folder (default: data/official)")
     verb.add_argument("--replace", action="store_true", help="replace a split that already exists")
     _class_options(verb)
 
@@ -53,7 +54,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument("--workers", type=int, help="processes (default: one per core)")
 
     verb = verbs.add_parser("card", help="write the data set card, data/README.md")
-    verb.add_argument("folder", type=Path, nargs="?", default=Path("data/quick"), help="data set (default: %(default)s)")
+    verb.add_argument("folder", type=Path, nargs="?", default=DATA / "quick", help="data set (default: data/quick)")
     verb.add_argument(
         "--out", type=Path, help="file to write (default: data/README.md; for secret data README.md in its own folder)"
     )
@@ -169,7 +170,7 @@ def _make(args: argparse.Namespace) -> int:
     from evaluator.purchase.profiles import profile_named
 
     profile = profile_named(args.profile)
-    folder = args.out or Path("data", profile.data_folder)
+    folder = args.out or DATA / profile.data_folder
     size = profile.image_size if args.image_size is None else args.image_size
     sizes = _sizes(args, profile.sizes)
     shift = args.shift or profile.shift
@@ -190,7 +191,7 @@ def _card(args: argparse.Namespace) -> int:
     from evaluator.data.card import description, splits_in, write_card
 
     secret = description(args.folder).get("secret")
-    out = args.out or (args.folder / "README.md" if secret else Path("data/README.md"))
+    out = args.out or (args.folder / "README.md" if secret else DATA / "README.md")
     write_card(args.folder, _classes(args, splits_in(args.folder)[0]), out, extra=KNOWN)
     print(f"wrote {out} and the pictures in {out.parent / 'card'}")
     return 0

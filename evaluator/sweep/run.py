@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.history.index import Index, Row
+from evaluator.history.index import Row
 from evaluator.history.store import Store
 from evaluator.records import CellSpec
 from evaluator.runner.cells import Finished, Progress, run_cells
@@ -24,7 +24,8 @@ class Outcome:
     Attributes:
         folder: of the run.
         rows: by digest, of every cell that has a result (scored or failed); ``before``: of the cells that were finished before.
-        ran: the cells that were run, in order.
+        ran: digests of the cells that were run, in the order in which they ended; ``reused``: of those whose answer is of an
+            earlier run.
         seconds: duration of the run.
         interrupted: whether Ctrl-C ended the run.
     """
@@ -32,7 +33,8 @@ class Outcome:
     folder: Path
     rows: Mapping[str, Row]
     before: Mapping[str, Row]
-    ran: tuple[Finished, ...]
+    ran: tuple[str, ...]
+    reused: frozenset[str]
     seconds: float
     interrupted: bool
 
@@ -64,11 +66,12 @@ def run(
     rows = dict(before)
     pending = [spec for spec in experiment.cells if spec.digest() not in before]
     folder = store.new_run(name)
-    ran: list[Finished] = []
+    ran: list[str] = []
+    reused: set[str] = set()
     interrupted = False
 
     def outcome() -> Outcome:
-        return Outcome(folder, rows, before, tuple(ran), time.perf_counter() - started, interrupted)
+        return Outcome(folder, rows, before, tuple(ran), frozenset(reused), time.perf_counter() - started, interrupted)
 
     try:
         with workers or places(experiment) as there:
@@ -85,7 +88,8 @@ def run(
                 log=log or experiment.log_name,
             ):
                 rows[cell.spec.digest()] = row_of(experiment.track, cell.result.as_dict())
-                ran.append(cell)
+                ran.append(cell.spec.digest())
+                reused |= {cell.spec.digest()} if cell.reused else set()
                 finished(cell)
     except KeyboardInterrupt:
         interrupted = True
@@ -106,17 +110,11 @@ def places(experiment: Experiment) -> Workers | ClusterWorkers:
 
 def stored_cells(experiment: Experiment, store: Store, outcome: Outcome) -> list[Finished]:
     """Every cell that has a result, in the order of the experiment: cells of this run, and cells that were finished before."""
-    ran = {cell.spec.digest(): cell for cell in outcome.ran}
     found = []
     for spec in experiment.cells:
         digest = spec.digest()
-        if digest in ran:
-            found.append(ran[digest])
-        elif digest in outcome.before and (stored := store.read_cell(digest)) is not None:
-            found.append(Finished(spec, experiment.track.result(stored), cached=True, reused=True))
+        if digest in outcome.rows and (stored := store.read_cell(digest)) is not None:
+            cached = digest in outcome.before
+            result = experiment.track.result(stored)
+            found.append(Finished(spec, result, cached=cached, reused=cached or digest in outcome.reused))
     return found
-
-
-def unused(index: Index) -> tuple[str, ...]:
-    """The damaged files of an index, one line each. They are not used."""
-    return index.damaged

@@ -196,16 +196,17 @@ def _single(name: str, kind: type, value: Any, folder: Path) -> Any:
 def _submissions(named: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Folders and Python files of the given paths and patterns; and the names of matched files that are not submissions.
 
-    A path that exists is not read as a pattern, even if its name contains a star.
+    A path that exists is not read as a pattern, even if its name contains a star. A path that is named alone is a submission,
+    whatever its name is.
     """
+    if len(named) == 1 and named[0].exists():
+        return (named[0].absolute(),), ()
     found: dict[Path, None] = {}
     skipped = []
     for path in named:
         paths = [path] if path.exists() else [Path(p) for p in sorted(glob.glob(str(path)))]
         if not paths:
-            raise ConfigurationError(
-                f"--submissions: there is no submission {path}; name a folder, a .py file, or a pattern such as baselines/*"
-            )
+            raise ConfigurationError(f"there is no submission {path}; name a folder, a .py file, or a pattern such as baselines/*")
         for match in paths:
             if match.name.startswith(("_", ".")) or match.stem.upper() == "README":
                 skipped.append(match.name)

@@ -166,3 +166,13 @@ def test_later_seeds_are_those_of_a_longer_run(ready):
     assert there == here[4:]
     with pytest.raises(ConfigurationError, match="--first-seed is -1"):
         cells(seeds=1, first_seed=-1)
+
+
+def test_a_submission_that_is_named_alone_may_have_any_name(tmp_path):
+    for name in ("_mine", ".hidden", "README"):
+        folder = tmp_path / name
+        folder.mkdir()
+        settings, skipped = read_settings({"submissions": [folder]}, PURCHASE)
+        assert (settings.submissions, skipped) == ((folder,), ())
+    settings, skipped = read_settings({"submissions": [tmp_path / "_mine", tmp_path]}, PURCHASE)
+    assert (settings.submissions, skipped) == ((tmp_path,), ("_mine",))
