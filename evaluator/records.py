@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Protocol, Self, get_type_hints
 import msgspec
 
 from evaluator.errors import Verdict
+from evaluator.machine import versions
 
 SCHEMA = 2
 """Version of the files of cells and answers; raised when a key changes its meaning. Kit 0.1 and 0.2 wrote version 1."""
@@ -146,6 +147,11 @@ class CellSpec(ABC):
         pipelines share one answer.
         """
 
+    @classmethod
+    def stored_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Those members of a stored spec that are fields of this class, as they are stored; to read a spec back."""
+        return {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+
     def as_dict(self) -> dict[str, Any]:
         """The complete spec, JSON-able. ``Track.spec`` reads it back."""
         common = {f.name: getattr(self, f.name) for f in fields(CellSpec)}
@@ -172,6 +178,24 @@ class CellSpec(ABC):
     def _digests(self) -> tuple[str, str]:
         # Computed once, because a runner asks for them often.
         return digest_of(self.as_dict()), digest_of(self.answer_dict())
+
+
+def canonical(content: Any) -> str:
+    """A content as JSON with sorted keys and without spaces.
+
+    Raises:
+        ValueError: the content holds a number that JSON does not have (NaN, infinity).
+    """
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 over a content as canonical JSON.
+
+    Raises:
+        ValueError: as ``canonical``.
+    """
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
@@ -225,6 +249,60 @@ class PhaseRow:
     reason: Annotated[str, doc("what happened, in words")]
     seconds: Annotated[float, doc("time used by the phase and its checkpoint hooks")]
     allowed: Annotated[float, doc("limit of its clock, in seconds; phases may share a clock")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainAnswer(Answer):
+    """An answer whose content is plain JSON, for tracks that need no type of their own.
+
+    Attributes:
+        spec: what decided it, ``CellSpec.answer_dict``.
+        content: what the submission answered, JSON-able.
+        verdict, reason, phases, text: how the session ended, its phases, and what the submission printed.
+        versions: what the submission ran on; ``busy``: other load on the machine when the session began.
+    """
+
+    digest: str
+    spec: dict[str, Any]
+    content: Any
+    verdict: str = "OK"
+    reason: str = ""
+    phases: tuple[PhaseRow, ...] = ()
+    text: str = ""
+    versions: dict[str, str] = field(default_factory=versions)
+    busy: str = ""
+
+    @property
+    def log(self) -> str:
+        """What the submission printed."""
+        return self.text
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over the content of the file."""
+        return checksum(self.as_dict())
+
+    def scorable(self, spec: CellSpec) -> bool:
+        """See ``CellSpec.takes``."""
+        return spec.takes(self.verdict, len(self.phases))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of the file."""
+        plain: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        renamed = {"answer": plain.pop("digest"), "log": plain.pop("text"), "phases": msgspec.to_builtins(list(self.phases))}
+        return {"schema": SCHEMA} | plain | renamed
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """The inverse of ``as_dict``.
+
+        Raises:
+            KeyError: a member is missing.
+            msgspec.ValidationError: a phase is wrong.
+        """
+        own = {f.name: stored[f.name] for f in fields(cls) if f.name not in ("digest", "text", "phases")}
+        phases = msgspec.convert(stored["phases"], tuple[PhaseRow, ...])
+        return cls(digest=stored["answer"], text=stored["log"], phases=phases, **own)
 
 
 @dataclass(frozen=True, kw_only=True)

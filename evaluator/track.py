@@ -20,9 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from evaluator.machine import computed_by
+import msgspec
+
+from evaluator.errors import ConfigurationError, Verdict
+from evaluator.machine import computed_by, versions
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import Answer, CellResult, CellSpec, digest_of
+from evaluator.records import Answer, AnswerRef, CellResult, CellSpec, IsolationRow, PlainAnswer, digest_of
 from evaluator.tables import Tables
 
 if TYPE_CHECKING:
@@ -95,21 +98,27 @@ class Track(Tables, ABC):
             ConfigurationError: ``stored`` is not a spec of this track.
         """
 
-    @abstractmethod
     def answer(self, stored: Mapping[str, Any]) -> Answer:
-        """Read what ``Answer.as_dict`` wrote.
+        """Read what ``Answer.as_dict`` wrote; a ``PlainAnswer`` unless the track has a type of its own.
 
         Raises:
             ConfigurationError: ``stored`` is not an answer of this track.
         """
+        try:
+            return PlainAnswer.from_dict(stored)
+        except (KeyError, TypeError, msgspec.ValidationError) as error:
+            raise ConfigurationError(f"a stored answer was not understood: {error!r}") from error
 
-    @abstractmethod
     def result(self, stored: Mapping[str, Any]) -> CellResult:
         """Read what ``CellResult.as_dict`` wrote.
 
         Raises:
-            ConfigurationError: ``stored`` is not a result of this track.
+            ConfigurationError: ``stored`` is not a result of this track; the message names the place.
         """
+        try:
+            return CellResult.from_dict(stored, self.spec(stored["spec"]))
+        except (KeyError, TypeError, msgspec.ValidationError) as error:
+            raise ConfigurationError(f"a stored cell was not understood: {error}") from error
 
     def upgraded(self, stored: dict[str, Any]) -> dict[str, Any]:
         """A stored cell of an older schema, converted to the current schema. ``stored`` may hold only some of its members."""
@@ -159,13 +168,20 @@ class Track(Tables, ABC):
             DeviceError: the device failed. The caller tries again in a new process.
         """
 
-    @abstractmethod
     def broken(self, spec: Any, reason: str, trace: str) -> CellResult:
         """The result (``INFRASTRUCTURE``) of a cell that failed by a fault of the evaluator.
 
         Args:
             reason: what happened, in words; ``trace``: the evaluator's traceback.
         """
+        return CellResult(
+            spec=spec,
+            verdict=Verdict.INFRASTRUCTURE,
+            reason=reason,
+            answer=AnswerRef(file=spec.answer_digest(), checksum=None),
+            isolation=IsolationRow(tier=spec.tier),
+            versions=versions(),
+        )
 
     def places(self, data: Any) -> list[Path]:
         """The files that ``data`` (``CellInputs.data``) refers to. Every node of a cluster must be able to read them."""

@@ -13,17 +13,10 @@ import json
 import re
 from typing import Any
 
+from evaluator.records import canonical
+
 _MEMBER = re.compile(rb'"(\w+)":(.*),')
 _END = re.compile(rb',\n"checksum":"([0-9a-f]{64})"\n}\n\Z')
-
-
-def checksum(content: dict[str, Any]) -> str:
-    """SHA-256 over ``content`` as JSON with sorted keys and without spaces, in hex.
-
-    Raises:
-        ValueError: a number that JSON does not have (NaN, infinity).
-    """
-    return hashlib.sha256(_plain(content).encode()).hexdigest()
 
 
 def sealed(content: dict[str, Any]) -> str:
@@ -32,7 +25,7 @@ def sealed(content: dict[str, Any]) -> str:
     Raises:
         ValueError: as ``checksum``.
     """
-    members = [f"{json.dumps(name)}:{_plain(content[name])}" for name in sorted(content)]
+    members = [f"{json.dumps(name)}:{canonical(content[name])}" for name in sorted(content)]
     digest = hashlib.sha256(f"{{{','.join(members)}}}".encode()).hexdigest()
     return "{\n" + ",\n".join([*members, f'"checksum":"{digest}"']) + "\n}\n"
 
@@ -54,7 +47,3 @@ def members(raw: bytes) -> dict[str, bytes] | None:
     if len(names) < len(found) or names != sorted(set(names)):
         return None
     return {match[1].decode(): match[2] for match in found if match is not None} | {"checksum": b'"' + end[1] + b'"'}
-
-
-def _plain(content: Any) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -29,9 +29,9 @@ import numpy as np
 from evaluator import __version__
 from evaluator.errors import ConfigurationError
 from evaluator.files import hold, remove_temporaries, write_bytes
-from evaluator.history.checksum import checksum, members, sealed
+from evaluator.history.checksum import members, sealed
 from evaluator.machine import computed_by
-from evaluator.records import SCHEMA, Answer, CellResult, PredictionsRow
+from evaluator.records import SCHEMA, Answer, CellResult, PredictionsRow, checksum
 from evaluator.track import Judged, Tracks
 
 PARTIAL_DAYS = 30

@@ -14,14 +14,13 @@ import msgspec
 import numpy as np
 
 from evaluator.errors import ConfigurationError, Verdict
-from evaluator.history.checksum import checksum
 from evaluator.machine import versions
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import SCHEMA, Answer, CellSpec, PhaseRow, doc
+from evaluator.records import SCHEMA, Answer, CellSpec, PhaseRow, checksum, doc
 from evaluator.seeds import derive, generator
 from evaluator.track import CellInputs, Progress
 

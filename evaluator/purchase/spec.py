@@ -7,7 +7,7 @@ has a hash of its own, and all cells with that hash are trained on the same ledg
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from evaluator.errors import ConfigurationError, Verdict
@@ -99,9 +99,8 @@ class PurchaseSpec(CellSpec):
             ConfigurationError: a field is missing or makes no sense.
         """
         try:
-            plain = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
             return cls(
-                **plain
+                **cls.stored_fields(stored)
                 | {
                     "profile": Profile.from_dict(stored["profile"]),
                     "pipeline": Pipeline.from_dict(stored["pipeline"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
 import msgspec
@@ -111,9 +111,27 @@ class RunSummary:
                 found[f"{word}s" if name == "tasks" else name] = value
         return found
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], word: str) -> RunSummary:
+        """The inverse of ``as_dict``.
+
+        Raises:
+            msgspec.ValidationError: a value is missing or of the wrong type; the message names the place.
+        """
+        known = {f.name for f in fields(cls)}
+        plain = _named_back(content, word)
+        if plain.get("panel") is not None:
+            plain["panel"] = [_named_back(row, word) for row in plain["panel"]]
+        options = {name: value for name, value in plain.items() if name not in known}
+        return msgspec.convert({name: value for name, value in plain.items() if name in known} | {"options": options}, cls)
+
 
 def _renamed(row: Mapping[str, Any], word: str) -> dict[str, Any]:
     return {f"{word}s" if name == "tasks" else name: value for name, value in row.items()}
+
+
+def _named_back(row: Mapping[str, Any], word: str) -> dict[str, Any]:
+    return {"tasks" if name == f"{word}s" else name: value for name, value in row.items()}
 
 
 def summarise(experiment: Experiment, finished: Sequence[Finished], seconds: float) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import json
 import pytest
 
 import evaluator.history.store
-from evaluator.history.checksum import checksum, members, sealed
+from evaluator.history.checksum import members, sealed
 from evaluator.history.store import KINDS, sound
+from evaluator.records import checksum
 
 CELL = {name: {} for name in KINDS["cell"].needed} | {
     "cell": "abc",

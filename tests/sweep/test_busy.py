@@ -10,6 +10,7 @@ import evaluator.sweep.experiment
 import local_evaluation
 from evaluator.machine import Load
 from evaluator.purchase import profiles
+from evaluator.sweep.summary import RunSummary
 
 BUSY = Load(running=1.8, free_memory=8 << 30, cores=2)
 QUIET = Load(running=0.0, free_memory=8 << 30, cores=2)
@@ -40,6 +41,7 @@ def test_a_busy_machine_is_warned_of_and_stands_in_every_file(evaluate, tmp_path
     said, summary = evaluate(BUSY)
     assert "warning: busy machine: 1.8 of 2 cores are busy with other programs" in said
     assert summary["busy"] == BUSY.busy() != ""
+    assert RunSummary.from_dict(summary, "pair").as_dict("pair") == summary
     assert any("busy machine" in warning for warning in summary["warnings"])
     for folder in ("cells", "answers"):
         assert [content["busy"] for content in stored(tmp_path, folder)] == [BUSY.busy()]
