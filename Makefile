@@ -16,8 +16,8 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 NEEDED := $(if $(filter yes,$(LOCK)),requirements.lock,requirements.txt)
 PIP := $(PY) -m pip install --disable-pip-version-check
 
-# Tests of benchmarks/ and experiments/ are not tests of the product.
-PRODUCT := --ignore=tests/benchmarks --ignore=tests/experiments
+# Tests of benchmarks/ and experiments/ are not tests of the product; what repeats one thing for long is left to make test-all.
+PRODUCT := --ignore=tests/benchmarks --ignore=tests/experiments -m "not endurance"
 # One thread per process: the tests start processes of their own, and their clocks should not wait for each other.
 # Where coverage is asked for: Python 3.12 brought a way to count lines that costs far less, before it there is only the old way.
 PYTEST = OMP_NUM_THREADS=1 COVERAGE_CORE=$$($(PY) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
@@ -30,7 +30,7 @@ PYTEST = OMP_NUM_THREADS=1 COVERAGE_CORE=$$($(PY) -c 'import sys; print("sysmon"
 help:
 	@echo "make evaluate      set up, make the data, judge my_submission over the five pairs, write results/"
 	@echo "make test          set up, run the tests of the product"
-	@echo "make test-all      all tests, those of benchmarks/ and experiments/ too, and make fresh"
+	@echo "make test-all      all tests, endurance tests and those of benchmarks/ and experiments/ too, and make fresh"
 	@echo "make lint          ruff (rules and format) and mypy (types)"
 	@echo "make format        let ruff lay out the code and mend what it can"
 	@echo "make fresh         are the committed pages of results those that their cells give?"

@@ -40,8 +40,14 @@ def is_slow(attack: Attack, tier: str) -> bool:
     return attack.slow or tier == "docker" or (tier == "bubblewrap, watched" and not attack.resources)
 
 
+def marks_of(attack: Attack, tier: str) -> list[pytest.MarkDecorator]:
+    """``slow`` where it is; attacks on containers take minutes together, and are endurance tests."""
+    slow = [pytest.mark.slow] if is_slow(attack, tier) else []
+    return [*slow, pytest.mark.endurance] if tier == "docker" else slow
+
+
 PARAMETERS = [
-    pytest.param(attack.name, tier, id=f"{attack.name}-{tier}", marks=[pytest.mark.slow] if is_slow(attack, tier) else [])
+    pytest.param(attack.name, tier, id=f"{attack.name}-{tier}", marks=marks_of(attack, tier))
     for attack in EVERY.values()
     for tier in (*TIERS, "docker")
 ]

@@ -19,7 +19,7 @@ from evaluator.runner.cluster import ClusterWorkers
 from evaluator.sweep.settings import Settings
 
 ray = pytest.importorskip("ray", reason="pip install ray")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.endurance]
 TESTS = Path(__file__).resolve().parents[1]
 
 

@@ -48,6 +48,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds p
 
 @linux
 @pytest.mark.slow
+@pytest.mark.endurance
 @pytest.mark.parametrize(("tier", "kills"), [("process", 50), pytest.param("bubblewrap", 12, marks=NO_ROOM)])
 def test_an_evaluator_killed_at_random_moments_ends_like_an_undisturbed_one_and_leaves_nothing(tmp_path, data_folder, tier, kills):
     command = [sys.executable, str(ROOT / "tests" / "killed.py"), str(tmp_path), str(data_folder), tier, str(kills), "3"]

@@ -184,7 +184,7 @@ def channel():
     host.close()
 
 
-@pytest.mark.parametrize("count", [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [100_000, pytest.param(1_000_000, marks=[pytest.mark.slow, pytest.mark.endurance])])
 def test_a_million_frames_are_taken_or_refused_in_bounded_time_and_memory(channel, count):
     draw = random.Random(derive(3, "channel", count))
     source = Wire(draw)

@@ -454,7 +454,7 @@ def test_the_doctor_says_which_tiers_work_and_how_to_get_the_others(fresh, capsy
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert "apt-get install bubblewrap" in out
-    assert "auto takes" in out
+    assert "auto uses" in out
 
 
 def test_the_doctors_full_list_ends_with_one_where_a_check_fails(monkeypatch, capsys):
