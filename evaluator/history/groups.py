@@ -19,7 +19,7 @@ import numpy as np
 from evaluator.errors import ConfigurationError
 from evaluator.history.comparable import difference, shared_rules, unlike
 from evaluator.history.store import read_cells
-from evaluator.machine import computed_by
+from evaluator.machine import computed_by, versions
 from evaluator.scoring.scores import Scores
 from evaluator.track import Track, Tracks
 from evaluator.training.pipeline import is_proxy
@@ -220,7 +220,14 @@ def _shared(track: Track, cell: dict[str, Any], mixed_versions: bool) -> str:
 
 
 def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: bool) -> Condition:
-    chosen = max(sorted(variants), key=lambda rules: (sum(cell["scored"] for cell in variants[rules]), len(variants[rules])))
+    today = computed_by(versions())
+
+    def worth(rules: str) -> tuple[bool, int, int]:
+        cells = variants[rules]
+        scored = sum(cell["scored"] for cell in cells)
+        return scored > 0 and json.loads(rules)[0]["versions"] == today, scored, len(cells)
+
+    chosen = max(sorted(variants), key=worth)
     rules, pipeline, weights = json.loads(chosen)
     left_out = []
     for other in sorted(set(variants) - {chosen}):
@@ -228,7 +235,10 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
         parts = [difference(json.dumps(its_rules), json.dumps(rules))] if its_rules != rules else []
         parts += [f"another version of the pipeline {pipeline['name']}"] if its_pipeline != pipeline else []
         parts += ["other starting weights"] if its_weights != weights else []
-        left_out.append(f"{len(variants[other])} cells of other rules: {'; '.join(parts)}")
+        only_versions = its_rules != rules and len(parts) == 1 and its_rules | {"versions": 0} == rules | {"versions": 0}
+        kind = "versions" if only_versions else "rules"
+        hint = " (--mixed-versions shows them in one table)" if only_versions else ""
+        left_out.append(f"{len(variants[other])} cells of other {kind}: {'; '.join(parts)}{hint}")
     cells = variants[chosen]
     sources = sorted({(cell["spec"]["submission"], cell["spec"]["submission_digest"]) for cell in cells})
     names = dict(zip(sources, unlike([name for name, _ in sources], [digest for _, digest in sources]), strict=True))
@@ -240,14 +250,21 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
     common = Counter(of(cell) for cell in cells)
     places: dict[Place, dict[str, Any]] = {}
     doubles = 0
-    # A later cell replaces an earlier cell of its place, so the preferred cell comes last: scored, under common circumstances.
-    for cell in sorted(cells, key=lambda c: (c["scored"], common[of(c)], c["cell"])):
+
+    def preferred(cell: dict[str, Any]) -> tuple[bool, bool, int, str]:
+        return cell["scored"], computed_by(cell["versions"] or {}) == today, common[of(cell)], cell["cell"]
+
+    # A later cell replaces an earlier cell of its place: a scored cell of today's versions under common circumstances comes last.
+    for cell in sorted(cells, key=preferred):
         spec = cell["spec"]
         place = (names[spec["submission"], spec["submission_digest"]], spec["task"], spec["seed"])
         doubles += place in places
         places[place] = cell
     if doubles:
-        left_out.append(f"{doubles} cells that were stored twice, under different circumstances ({', '.join(circumstances)})")
+        names_of = ", ".join((*circumstances, "versions"))
+        left_out.append(
+            f"{doubles} cells that were stored twice, under different circumstances ({names_of}); of two, today's versions count"
+        )
     return Condition(
         track=track,
         rules=rules,

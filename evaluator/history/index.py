@@ -95,11 +95,17 @@ def _entries(folder: Path, kind: str, old: dict[str, Any], damaged: list[str], t
     found: dict[str, Any] = {}
     if not folder.is_dir():
         return found
-    with os.scandir(folder) as files:
-        listed = sorted((file for file in files if file.name.endswith(".json")), key=lambda file: file.name)
+    try:
+        with os.scandir(folder) as files:
+            listed = sorted((file for file in files if file.name.endswith(".json")), key=lambda file: file.name)
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be listed ({error.strerror}); give yourself the right to read it") from None
     for file in listed:
         digest = file.name.removesuffix(".json")
         try:
+            if not file.is_file():  # a folder, a pipe, a link to nothing
+                damaged.append(f"{file.name} is not a regular file")
+                continue
             status = file.stat()
             mark = [status.st_size, status.st_mtime_ns, status.st_ino]
             before = old.get(digest)
@@ -108,6 +114,9 @@ def _entries(folder: Path, kind: str, old: dict[str, Any], damaged: list[str], t
                 continue
             raw = Path(file.path).read_bytes()
         except FileNotFoundError:  # another evaluator has just replaced the file or moved it aside
+            continue
+        except OSError as error:
+            damaged.append(f"{file.name} cannot be read ({error.strerror})")
             continue
         if kind == "cell":
             content, why = known(raw, digest, tracks, reads)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -30,6 +31,7 @@ from evaluator import __version__
 from evaluator.errors import ConfigurationError
 from evaluator.files import hold, remove_temporaries, write_bytes
 from evaluator.history.checksum import members, sealed
+from evaluator.history.validity import fault
 from evaluator.machine import computed_by
 from evaluator.records import SCHEMA, Answer, CellResult, PredictionsRow, checksum
 from evaluator.track import Judged, Tracks
@@ -203,8 +205,12 @@ class Store:
     def _read(self, path: Path, kind: str, otherwise: str) -> dict[str, Any] | None:
         aside = path.with_suffix(".damaged")
         try:
+            if path.exists() and not path.is_file():
+                raise OSError(errno.EINVAL, "it is not a regular file")
             content, why = sound(path.read_bytes(), kind, path.stem)
-            if content is not None:
+            if content is not None and kind == "cell":
+                why = fault(content, path.stem)
+            if content is not None and not why:
                 return content
             os.replace(path, aside)
         except FileNotFoundError:
@@ -215,6 +221,13 @@ class Store:
             ) from None
         print(f"warning: {path} {why}; it was moved to {aside.name} and {otherwise}", file=sys.stderr)
         return None
+
+    def set_damaged(self, digest: str, why: str) -> None:
+        """Move a stored cell aside that cannot be used, with a warning."""
+        path = self.cell_path(digest)
+        with contextlib.suppress(OSError):  # it stays, and is named again by the next run
+            os.replace(path, path.with_suffix(".damaged"))
+        print(f"warning: {path}: {why}; it was moved to {path.stem}.damaged and it is run again", file=sys.stderr)
 
     def new_run(self, name: str) -> Path:
         """Make the folder of a new run. Its name is the time and ``name``, made unique."""
@@ -273,6 +286,9 @@ def read_cells(
     if not (root / "cells").is_dir():
         raise ConfigurationError(f"{root} holds no results (no folder cells/); name the folder that --out named")
     for path in sorted((root / "cells").glob("*.json")):
+        if not path.is_file():  # a folder, a pipe, a link to nothing
+            yield path, None, "is not a regular file"
+            continue
         try:
             yield (path, *known(path.read_bytes(), path.stem, tracks, only))
         except OSError as error:
@@ -285,11 +301,21 @@ def known(raw: bytes, digest: str, tracks: Tracks, only: Collection[str] | None)
     cell, why = sound(raw, "cell", digest, None if only is None else {*only, "schema", "spec", *old})
     if cell is None:
         return None, why
-    track = tracks.of(cell["spec"])
+    track = tracks.of(cell["spec"]) if isinstance(cell["spec"], dict) else None
+    if track is None and not isinstance(cell["spec"], dict):
+        return None, "holds no spec"
     if track is None:
         return None, f"is of the track {cell['spec'].get('track')!r}, which is not known here"
-    if cell["schema"] != SCHEMA:
-        cell = track.upgraded(cell)
+    try:
+        if cell["schema"] == 1:
+            cell = track.upgraded(cell)
+        why = fault(cell, digest)
+        if not why and track.figure_members <= cell.keys():
+            track.figures(cell)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        why = f"is not understood ({type(error).__name__}: {str(error)[:80]})"
+    if why:
+        return None, why
     return (cell if only is None else {name: cell.get(name) for name in only}), ""
 
 

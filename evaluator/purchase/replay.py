@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError, DataError, TrainingError
+from evaluator.history.store import sound
+from evaluator.history.validity import fault
 from evaluator.places import DATA
 from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger
@@ -94,9 +96,14 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None)
         DataError: the data are not those that the cell was run on.
     """
     try:
-        stored = json.loads(cell.read_text(encoding="utf-8"))
-        if stored["schema"] != SCHEMA:
-            stored = upgraded(stored)
+        raw = cell.read_bytes()
+        name = json.loads(raw)["cell"]
+        found, why = sound(raw, "cell", str(name))
+        if found is None:
+            raise ConfigurationError(f"the file {why}")
+        stored = found if found["schema"] == SCHEMA else upgraded(found)
+        if why := fault(stored, str(name)):
+            raise ConfigurationError(f"the file {why}")
         spec = PurchaseSpec.from_dict(stored["spec"])
         ledger, fingerprint = Ledger.from_rows(stored["ledger"]), stored["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError, ConfigurationError) as error:

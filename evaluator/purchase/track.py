@@ -116,8 +116,10 @@ class PurchaseTrack(Track):
 
     def figures(self, cell: Mapping[str, Any]) -> dict[str, Any]:
         row = cell["purchase"]
-        names = ("bought", "budget", "seconds", "clock_was_read")
-        return {name: row.get(name) for name in names}
+        for name in ("bought", "budget", "seconds"):
+            if not isinstance(row[name], (int, float)):
+                raise TypeError(f"purchase.{name} is {str(row[name])[:20]!r}, not a number")
+        return {name: row.get(name) for name in ("bought", "budget", "seconds", "clock_was_read")}
 
     def spec_trains(self, spec: Mapping[str, Any]) -> bool:
         return spec["profile"]["round"]["scores"] == "organiser"

@@ -223,7 +223,7 @@ class _Runner:
         try:
             return self.track.result(stored)
         except ConfigurationError as error:
-            print(f"warning: {self.store.cell_path(spec.digest())}: {error}; it is run again", file=sys.stderr)
+            self.store.set_damaged(spec.digest(), str(error))
             return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def read_source(path: Path) -> Source:
         SubmissionError: there is none, no entry file can be told, or a file cannot be read.
     """
     path = path.expanduser().absolute()
+    if not str(path).isprintable():
+        raise SubmissionError(f"the submission {str(path)!a}: its path holds characters that cannot be shown; rename it")
     try:
         entry_file(path)
         files = _imported_beside(path) if path.is_file() else sorted(_files(path, set()))
@@ -45,7 +48,7 @@ def read_source(path: Path) -> Source:
             named |= {f"evaluator.strategies/{file.name}": file for file in sorted(STRATEGIES.glob("*.py"))}
         digest = hashlib.sha256()
         for place, file in named.items():
-            name, content = place.encode(), file.read_bytes()
+            name, content = os.fsencode(place), file.read_bytes()
             digest.update(len(name).to_bytes(4, "big") + name + len(content).to_bytes(8, "big") + content)
     except SubmissionNotFound as error:
         raise SubmissionError(f"the submission {path}: {error}") from None

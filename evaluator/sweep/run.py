@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluator.errors import ConfigurationError
 from evaluator.history.index import Row
 from evaluator.history.store import Store
 from evaluator.records import CellSpec
@@ -115,6 +116,10 @@ def stored_cells(experiment: Experiment, store: Store, outcome: Outcome) -> list
         digest = spec.digest()
         if digest in outcome.rows and (stored := store.read_cell(digest)) is not None:
             cached = digest in outcome.before
-            result = experiment.track.result(stored)
+            try:
+                result = experiment.track.result(stored)
+            except ConfigurationError as error:
+                store.set_damaged(digest, f"{error}; the same command again")
+                continue
             found.append(Finished(spec, result, cached=cached, reused=cached or digest in outcome.reused))
     return found

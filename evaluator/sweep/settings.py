@@ -39,6 +39,10 @@ COMMON: dict[str, Option] = {
 """Options that every track has."""
 
 
+MOST_SEEDS = 10_000
+"""Largest number of repetitions: every cell is named before the first one runs."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The options of a sweep, by the names of the command line.
@@ -96,6 +100,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; it must be {least} or more")
+        if self.seeds > MOST_SEEDS:
+            raise ConfigurationError(f"--seeds is {self.seeds}; at most {MOST_SEEDS:,} are allowed")
         if self.ray is not None and self.workers is not None:
             raise ConfigurationError(
                 "--workers and --ray were both given; on a cluster Ray decides how many trainings run. Leave --workers out"

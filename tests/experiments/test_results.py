@@ -238,7 +238,7 @@ def test_cells_of_other_versions_of_the_libraries_are_in_no_table_together_and_t
     for found in cells[-3:]:
         found["versions"] = found["versions"] | {"numpy": "1.0"}
     text = told(stored(cells))
-    assert re.search(r"3 cells of other rules: numpy 1\.0, not [\d.]+", text)
+    assert re.search(r"3 cells of other versions: numpy 1\.0, not [\d.]+", text)
     assert re.search(r"^- Made by kit [\w.]+ with python [\d.]+, numpy [\d.]+, .*torch [^ ]+.*\.$", text, re.MULTILINE)
     for found in cells:
         found["versions"] = {"kit": "0.2.0"}

@@ -400,7 +400,7 @@ def test_cells_of_other_rules_are_left_out_and_said(stored, planted, change, sai
     assert finding(table, "good")["finding"] == "better"
     assert len(table["seeds"]) == 4
     (line,) = table["left_out"]
-    assert line.startswith("8 cells of other rules: ")
+    assert line.startswith(f"8 cells of other {'versions' if 'versions' in change else 'rules'}: ")
     assert said in line
 
 
@@ -426,7 +426,9 @@ def test_cells_of_two_library_versions_stand_in_one_table_only_where_that_is_ask
     apart = only_table(stored)
     assert (apart["seeds"], apart["notes"], apart["failed"]) == ([0, 1, 2, 3], [], [])
     assert apart["versions"] == {"python": "3.11", "numpy": "2.4.0", "torch": "2.15.0"}
-    assert apart["left_out"] == ["13 cells of other rules: numpy 2.5.0, not 2.4.0; python 3.13, not 3.11"]
+    assert apart["left_out"] == [
+        "13 cells of other versions: numpy 2.5.0, not 2.4.0; python 3.13, not 3.11 (--mixed-versions shows them in one table)"
+    ]
     assert finding(apart, "good")["finding"] == "better"
     mixed = only_table(stored, mixed_versions=True)
     assert (mixed["seeds"], mixed["left_out"], mixed["versions"]) == (list(range(8)), [], {})
