@@ -15,6 +15,7 @@ from typing import Any
 
 from evaluator.cli.tracks import TRACKS
 from evaluator.places import RESULTS
+from evaluator.report.format import printable
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -85,7 +86,7 @@ def _export(args: argparse.Namespace) -> int:
 
     table, damaged = rows(args.out, TRACKS)
     for line in damaged:
-        print(f"warning: {line}; it is not in the table", file=sys.stderr)
+        print(f"warning: {printable(line)}; it is not in the table", file=sys.stderr)
     print(f"{write_table(args.file, table)} cells: {args.file}")
     return 0
 
@@ -111,6 +112,6 @@ def _clean(args: argparse.Namespace) -> int:
         return 0
     failed = remove(chosen)
     for line in failed:
-        print(f"warning: {line}", file=sys.stderr)
+        print(f"warning: {printable(line)}", file=sys.stderr)
     console.print(f"{len(chosen) - len(failed)} files removed, {total}.")
     return 1 if failed else 0

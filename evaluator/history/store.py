@@ -33,7 +33,7 @@ from evaluator.files import hold, remove_temporaries, write_bytes
 from evaluator.history.checksum import members, sealed
 from evaluator.history.validity import fault
 from evaluator.machine import computed_by
-from evaluator.records import SCHEMA, Answer, CellResult, PredictionsRow, checksum
+from evaluator.records import Answer, CellResult, PredictionsRow, checksum
 from evaluator.track import Judged, Tracks
 
 PARTIAL_DAYS = 30

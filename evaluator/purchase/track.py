@@ -117,8 +117,9 @@ class PurchaseTrack(Track):
     def figures(self, cell: Mapping[str, Any]) -> dict[str, Any]:
         row = cell["purchase"]
         for name in ("bought", "budget", "seconds"):
-            if not isinstance(row[name], (int, float)):
-                raise TypeError(f"purchase.{name} is {str(row[name])[:20]!r}, not a number")
+            value = row["bought"] if name == "bought" else row.get(name, 0)
+            if not isinstance(value, (int, float)):
+                raise TypeError(f"purchase.{name} is {str(value)[:20]!r}, not a number")
         return {name: row.get(name) for name in ("bought", "budget", "seconds", "clock_was_read")}
 
     def spec_trains(self, spec: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.report.format import NAMES, figure, markdown_rows, plain, signed
+from evaluator.report.format import NAMES, figure, markdown_rows, plain, printable, signed
 from evaluator.scoring.agreement import FEW
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.tables import Block
@@ -42,10 +42,10 @@ def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) ->
         for heat in table["heat_maps"]:
             track.show_map(console, heat)
         for note in notes(report, table):
-            console.print(Text("  " + note, style="dim"))
+            console.print(Text("  " + printable(note), style="dim"))
         console.print()
     for line in report["left_out"]:
-        console.print(Text(f"left out: {line}", style="dim"))
+        console.print(Text(f"left out: {printable(line)}", style="dim"))
 
 
 def markdown(report: dict[str, Any], tracks: Tracks) -> str:

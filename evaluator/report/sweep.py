@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.report.comparison_tables import heading
-from evaluator.report.format import figure, signed
+from evaluator.report.format import figure, printable, signed
 from evaluator.track import Track
 
 MOST_FAILURES = 20
@@ -48,7 +48,7 @@ def show_sweep_result(console: Console, summary: dict[str, Any], track: Track) -
     failed = [cell for cell in summary["cells"] if cell["verdict"] is not None and cell["score"] is None]
     for cell in failed[:MOST_FAILURES]:
         place = f"{cell['submission']} {cell[track.task_word]} seed {cell['seed']} {cell['pipeline']}"
-        console.print(Text(f"{place}: {cell['verdict']}: {cell['reason']}", style="red"))
+        console.print(Text(f"{place}: {cell['verdict']}: {printable(cell['reason'])}", style="red"))
     if len(failed) > MOST_FAILURES:
         console.print(Text(f"and {len(failed) - MOST_FAILURES} more failed cells; sweep.json holds all", style="red"))
 

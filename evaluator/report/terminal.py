@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.machine import computed_by
-from evaluator.report.format import LOSSES, NAMES, figure, verdicts
+from evaluator.report.format import LOSSES, NAMES, figure, printable, verdicts
 from evaluator.report.panel import fitted_note, panel_notes, panel_table
 from evaluator.scoring.metrics import METRICS
 from evaluator.track import Track
@@ -73,7 +73,7 @@ def show_result(console: Console, summary: dict[str, Any], track: Track) -> None
     if summary["panel"]:
         console.print(panel_table(summary, word))
     for note in notes(summary, track):
-        console.print(Text("  " + note, style="dim"))
+        console.print(Text("  " + printable(note), style="dim"))
     show_failures(console, summary, track)
 
 
@@ -87,9 +87,9 @@ def show_failures(console: Console, summary: dict[str, Any], track: Track) -> No
             said.setdefault(key, []).append(cell["pipeline"])
     for (task, seed, verdict, reason, trace), pipelines in said.items():
         some = f", {', '.join(pipelines)}" if summary["panel"] and len(pipelines) < len(summary["panel"]) else ""
-        console.print(Text(f"{task} seed {seed}{some}: {verdict}: {reason}", style="red"))
+        console.print(Text(f"{task} seed {seed}{some}: {verdict}: {printable(reason)}", style="red"))
         if trace:
-            console.print(Text(trace.rstrip(), style="dim"))
+            console.print(Text(printable(trace.rstrip()), style="dim"))
 
 
 def notes(summary: dict[str, Any], track: Track) -> list[str]:

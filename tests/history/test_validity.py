@@ -116,3 +116,18 @@ def test_a_ledger_that_was_changed_is_not_replayed(tmp_path, capsys):
     copy.write_text(json.dumps(content))
     assert main(["replay", str(copy)]) == 2
     assert "was changed after it was written" in capsys.readouterr().err
+
+
+def test_a_stored_text_steers_no_terminal(results, capsys):
+    root, path, cell = results
+    failed = changed(cell, "reason", "\x1b[31mred\x1b]0;title\x07\ud800") | {
+        "scored": False,
+        "metrics": None,
+        "verdict": "RUNTIME_ERROR",
+    }
+    path.write_text(sealed(failed), errors="surrogatepass")
+    main(["compare", str(root)])
+    main(["results", "show", path.stem, "--out", str(root)])
+    said = "".join(capsys.readouterr())
+    assert "\x1b" not in said
+    assert "\\x1b[31mred" in said
