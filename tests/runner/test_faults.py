@@ -83,6 +83,7 @@ def test_an_evaluator_killed_at_random_moments_ends_like_an_undisturbed_one_and_
 
 @linux
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_the_front_door_itself_may_be_killed(tmp_path, data_folder):
     (tmp_path / "tmp").mkdir()
     program = textwrap.dedent(f"""

@@ -124,16 +124,19 @@ def ordinary() -> dict[str, object]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def plays(tmp_path_factory):
+def plays(request, tmp_path_factory):
     """Per variant that works here the process that plays its checks; per variant that does not, why not.
 
-    Started before the first test of this file and looked at by the last ones, so that the machine does not wait for them.
+    Started before the first test of this file and looked at by the last ones, so that the machine does not wait for them. Only
+    variants that a selected test looks at are started.
     """
+    cases = (getattr(item, "callspec", None) for item in request.session.items if item.path == request.path)
+    selected = {case.params["variant"] for case in cases if case and "variant" in case.params}
     started: dict[str, subprocess.Popen | str] = {}
     house = Path(tempfile.mkdtemp(prefix="dck-ordinary-"))  # pytest's own folders are closed to others
     log = tmp_path_factory.mktemp("log")
     try:
-        for variant in PLAYS:
+        for variant in (variant for variant in PLAYS if variant in selected):
             options, python, place = {}, sys.executable, ROOT
             environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
             if "ordinary" in variant:
@@ -501,7 +504,14 @@ def test_a_session_without_a_worker_says_that_nothing_held_it(session, strategy)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("variant", "name"), [(variant, made.name) for variant, checks in PLAYS.items() for made in checks])
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [
+        pytest.param(variant, made.name, marks=[pytest.mark.endurance] if variant == "docker" else [])
+        for variant, checks in PLAYS.items()
+        for made in checks
+    ],
+)
 def test_a_tier_keeps_a_duty(plays, variant, name):
     findings = plays(variant)
     assert name in findings, f"the play of {variant} ended before it: {list(findings)[-1:]}"
