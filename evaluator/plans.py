@@ -68,6 +68,11 @@ class Choices:
     weights_dir: Path | None
     options: Mapping[str, Any]
 
+    def common(self, source: Source) -> dict[str, Any]:
+        """The fields of ``CellSpec`` that are the same for all cells of a submission."""
+        own = {name: getattr(self, name) for name in ("root_seed", "tier", "device", "threads")}
+        return own | {"submission": source.name, "submission_digest": source.digest}
+
 
 @dataclass(frozen=True)
 class Task:
@@ -90,12 +95,11 @@ class Plan:
 
     Attributes:
         rules: the profile; ``tasks``: each once, in order of the tables; ``pipelines``: adapted to the profile.
-        fitted_from: for every adapted pipeline, by its name, the name of the pipeline that was asked for.
         cells: one spec per submission, condition, seed, task and pipeline, in this order.
         data: the data of cells (``CellInputs.data``), by the scored split.
         digests: content hash per split, by the scored split.
         items: by task, the largest number of items that a training can have; for a forecast.
-        conditions: the values of ``Track.conditions`` that are run, by name.
+        fitted_from: for every adapted pipeline, by its name, the name of the pipeline that was asked for.
         warnings: sentences to print before the run.
         shown: lines that describe the plan before the run: label and text.
     """
@@ -103,14 +107,19 @@ class Plan:
     rules: Rules
     tasks: tuple[Task, ...]
     pipelines: tuple[Recipe, ...]
-    fitted_from: Mapping[str, str]
     cells: tuple[CellSpec, ...]
     data: Mapping[str, Any]
-    digests: Mapping[str, dict[str, str]]
-    items: Mapping[str, int]
-    conditions: Mapping[str, tuple[Any, ...]]
+    digests: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    items: Mapping[str, int] = field(default_factory=dict)
+    fitted_from: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     shown: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def conditions(self) -> dict[str, tuple[Any, ...]]:
+        """The values of ``Track.conditions`` that are run, by name, in the order of the cells."""
+        names = self.cells[0].conditions if self.cells else ()
+        return {name: tuple(dict.fromkeys(spec.condition[name] for spec in self.cells)) for name in names}
 
 
 def in_order(cells: Iterable[CellSpec], pipelines: Sequence[str]) -> tuple[CellSpec, ...]:

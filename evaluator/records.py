@@ -13,11 +13,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Protocol, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Protocol, Self, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from evaluator.errors import Verdict
+from evaluator.errors import ConfigurationError, Verdict
 from evaluator.machine import versions
 
 SCHEMA = 2
@@ -43,7 +43,10 @@ class Recipe(Protocol):
 
 
 class Rules(Protocol):
-    """The rules that a cell runs under: a round of a track at one size. A track's profiles implement it."""
+    """The rules that a cell runs under: a round of a track at one size. A track's profiles implement it.
+
+    ``CellSpec.from_dict`` reads one back with the class method ``from_dict`` of the type that a track's spec names.
+    """
 
     @property
     def name(self) -> str:
@@ -60,10 +63,13 @@ class Rules(Protocol):
         """The metric that ranks submissions: a key of ``CellResult.metrics``."""
         ...
 
-    @property
-    def plain(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Every field, JSON-able. Callers must not change the dict: it may be shared."""
         ...
+
+
+JUDGING_ONLY = frozenset({"submission", "version", "pipeline", "weights", "score_split", "device", "threads"})
+"""Members of a spec that a submission neither gets nor is limited by: only the judging uses them, or the tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +78,7 @@ class CellSpec(ABC):
 
     The spec's hash (``digest``) names the stored result: everything that can change a figure is a field, and nothing else. The
     version of the track's judging code is a field, the kit's version is not. A track adds its own fields in a subclass, which
-    defines ``task``, ``own`` and ``answer_dict``; the other properties have defaults.
+    defines ``task``; everything else has a default. If its profiles or recipes are classes of its own, it names their types.
 
     Attributes:
         track: name of the track; ``version``: of its judging code (both of the class).
@@ -86,7 +92,9 @@ class CellSpec(ABC):
     """
 
     track: ClassVar[str]
-    version: ClassVar[int]
+    version: ClassVar[int] = 1
+    conditions: ClassVar[tuple[str, ...]] = ()
+    """Fields whose values are run side by side: cells that differ in one of them are shown in different tables."""
 
     submission: Annotated[str, doc("plain name of the submission")]
     submission_digest: Annotated[str, doc("hash over the names and bytes of its files")]
@@ -123,8 +131,8 @@ class CellSpec(ABC):
 
     @property
     def condition(self) -> dict[str, Any]:
-        """Values of the fields that ``Track.conditions`` names: cells that differ in one of them are shown in different tables."""
-        return {}
+        """Values of the fields that ``conditions`` names."""
+        return {name: getattr(self, name) for name in self.conditions}
 
     def takes(self, verdict: str, phases: int) -> bool:
         """Whether an answer may be judged under the rules of this cell.
@@ -135,27 +143,42 @@ class CellSpec(ABC):
         """
         return verdict == Verdict.OK
 
-    @abstractmethod
     def own(self) -> dict[str, Any]:
         """The fields that the track added, JSON-able. They become part of ``as_dict``."""
+        common = {f.name for f in fields(CellSpec)}
+        return {f.name: msgspec.to_builtins(getattr(self, f.name)) for f in fields(self) if f.name not in common}
 
-    @abstractmethod
     def answer_dict(self) -> dict[str, Any]:
         """The part of the spec that decides the answer, JSON-able.
 
         It holds everything that the worker gets or is limited by, and nothing that only the judging uses, so that cells of several
-        pipelines share one answer.
+        pipelines share one answer. ``gpu`` is a part of it: the worker can use a GPU if the training does, and its answer may then
+        differ.
         """
+        seen = {name: value for name, value in self.as_dict().items() if name not in JUDGING_ONLY}
+        return seen | {"gpu": self.device.startswith("cuda")}
 
     @classmethod
-    def stored_fields(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Those members of a stored spec that are fields of this class, as they are stored; to read a spec back."""
-        return {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+    def from_dict(cls, stored: Mapping[str, Any], **read: Any) -> Self:
+        """The inverse of ``as_dict``. Profile and pipeline are the stored ones, even if the kit's tables have changed.
+
+        Args:
+            read: fields that are not stored under their own name, already read.
+
+        Raises:
+            ConfigurationError: a field is missing or makes no sense.
+        """
+        try:
+            types = _types(cls)
+            given = {f.name: _read(stored[f.name], types[f.name]) for f in fields(cls) if f.name in stored and f.name not in read}
+            return cls(**given, **read)
+        except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+            raise ConfigurationError(f"the stored spec of a cell was not understood: {error!r}") from error
 
     def as_dict(self) -> dict[str, Any]:
         """The complete spec, JSON-able. ``Track.spec`` reads it back."""
         common = {f.name: getattr(self, f.name) for f in fields(CellSpec)}
-        common |= {"task": self.task, "pipeline": self.pipeline.as_dict(), "profile": self.profile.plain}
+        common |= {"task": self.task, "pipeline": self.pipeline.as_dict(), "profile": self.profile.as_dict()}
         return {"schema": SCHEMA, "track": self.track, "version": self.version, **common, **self.own()}
 
     def digest(self) -> str:
@@ -416,6 +439,18 @@ class CellResult:
     )
     busy: Annotated[str, doc("other load on the machine when the submission started, in words; empty without other load")] = ""
 
+    @classmethod
+    def of(cls, spec: CellSpec, answer: Answer | None, verdict: Verdict, **rest: Any) -> Self:
+        """A result of today's versions of the kit and of libraries.
+
+        Args:
+            answer: that was judged; None if the cell failed before there was an answer.
+            rest: further fields; ``isolation`` need not be among them.
+        """
+        reference = AnswerRef(file=spec.answer_digest(), checksum=None if answer is None else answer.checksum)
+        isolation = rest.pop("isolation", IsolationRow(tier=spec.tier))
+        return cls(spec=spec, answer=reference, verdict=verdict, isolation=isolation, versions=versions(), **rest)
+
     @property
     def scored(self) -> bool:
         """Whether the cell has metrics: verdict OK, or a time limit after which the answer was scored all the same."""
@@ -439,6 +474,16 @@ class CellResult:
         types = _types(cls)
         known = {f.name for f in fields(cls)} - {"spec"}
         return cls(spec=spec, **{name: msgspec.convert(content[name], types[name]) for name in known & content.keys()})
+
+
+def _read(value: Any, kind: Any) -> Any:
+    """A stored value as the type of its field; types of the kit read themselves with ``from_dict``.
+
+    Raises:
+        msgspec.ValidationError: the value is of another type. Whatever ``from_dict`` raises.
+    """
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return kind.from_dict(value) if hasattr(kind, "from_dict") else msgspec.convert(value, kind)
 
 
 _TYPES: dict[type, dict[str, Any]] = {}

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from evaluator.errors import ConfigurationError, Verdict
-from evaluator.machine import computed_by, versions
+from evaluator.machine import computed_by
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import Answer, AnswerRef, CellResult, CellSpec, IsolationRow, PlainAnswer, digest_of
+from evaluator.records import Answer, CellResult, CellSpec, PlainAnswer, digest_of
 from evaluator.tables import Tables
 
 if TYPE_CHECKING:
@@ -68,19 +68,17 @@ class Track(Tables, ABC):
     """One kind of competition. ``docs/architecture.md`` names the files of the first track in the order of a cell.
 
     Attributes:
-        name: of the track, as specs store it.
-        version: of its judging code. Raise it by hand when the figures of a cell change; stored cells of the old version are then
-            run again.
+        spec_type: its specs. They hold the track's name, the version of its judging code (raise it by hand when the figures of a
+            cell change; stored cells of the old version are then run again) and the conditions.
+        result_type: its results.
         spec_rules: the track's fields of a spec that must be equal in one table.
-        conditions: those of ``spec_rules`` whose values are run side by side, each in a table of its own. They are options, too.
         circumstances: the track's fields of a spec that may differ within a table; the table then says so.
         options: the track's options on the command line, by name.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[int] = 1
+    spec_type: ClassVar[type[CellSpec]]
+    result_type: ClassVar[type[CellResult]] = CellResult
     spec_rules: ClassVar[tuple[str, ...]] = ()
-    conditions: ClassVar[tuple[str, ...]] = ()
     circumstances: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[Mapping[str, Option]] = {}
     old_members: ClassVar[frozenset[str]] = frozenset()
@@ -88,15 +86,25 @@ class Track(Tables, ABC):
     old_folders: ClassVar[frozenset[str]] = frozenset()
     """Names of folders below ``results/`` in which older kits kept answers. They are listed and can be removed, but not read."""
 
+    @property
+    def name(self) -> str:
+        """Name of the track, as specs store it."""
+        return self.spec_type.track
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Those of ``spec_rules`` whose values are run side by side, each in a table of its own. They are options, too."""
+        return self.spec_type.conditions
+
     # -- records: from JSON to types
 
-    @abstractmethod
     def spec(self, stored: Mapping[str, Any]) -> CellSpec:
         """Read what ``CellSpec.as_dict`` wrote. Profile, round and pipeline are the stored ones, not today's tables.
 
         Raises:
             ConfigurationError: ``stored`` is not a spec of this track.
         """
+        return self.spec_type.from_dict(stored)
 
     def answer(self, stored: Mapping[str, Any]) -> Answer:
         """Read what ``Answer.as_dict`` wrote; a ``PlainAnswer`` unless the track has a type of its own.
@@ -116,7 +124,7 @@ class Track(Tables, ABC):
             ConfigurationError: ``stored`` is not a result of this track; the message names the place.
         """
         try:
-            return CellResult.from_dict(stored, self.spec(stored["spec"]))
+            return self.result_type.from_dict(stored, self.spec(stored["spec"]))
         except (KeyError, TypeError, msgspec.ValidationError) as error:
             raise ConfigurationError(f"a stored cell was not understood: {error}") from error
 
@@ -174,14 +182,7 @@ class Track(Tables, ABC):
         Args:
             reason: what happened, in words; ``trace``: the evaluator's traceback.
         """
-        return CellResult(
-            spec=spec,
-            verdict=Verdict.INFRASTRUCTURE,
-            reason=reason,
-            answer=AnswerRef(file=spec.answer_digest(), checksum=None),
-            isolation=IsolationRow(tier=spec.tier),
-            versions=versions(),
-        )
+        return self.result_type.of(spec, None, Verdict.INFRASTRUCTURE, reason=reason)
 
     def places(self, data: Any) -> list[Path]:
         """The files that ``data`` (``CellInputs.data``) refers to. Every node of a cluster must be able to read them."""

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from evaluator.errors import DeviceError, TrainingError, Verdict
-from evaluator.machine import versions
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.purchased import Purchased, buy, phase_rows, sold_rows
 from evaluator.purchase.result import MetricsRow, PurchaseResult, PurchaseTraining, purchase_row
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.purchase.training import train_on_embeddings, train_on_images
-from evaluator.records import AnswerRef, DataRow, Epoch, IsolationRow
+from evaluator.records import DataRow, Epoch, IsolationRow
 from evaluator.scoring.metrics import Metrics, best_constant, score
 from evaluator.seeds import derive
 from evaluator.track import CellInputs, Judged, Progress
@@ -184,15 +183,15 @@ def _result(
 ) -> PurchaseResult:
     session = purchased.session
     prediction = next((p for p in session.phases if p.name == "prediction_phase"), None)
-    return PurchaseResult(
-        spec=spec,
-        verdict=verdict,
+    return PurchaseResult.of(
+        spec,
+        purchased,
+        verdict,
         reason=reason,
         fit_to_submit=verdict is Verdict.OK and prediction is not None and prediction.verdict is Verdict.OK,
         metrics=None if scored is None else scored.row(),
         fingerprint=None if scored is None else scored.fingerprint,
         training=None if scored is None else scored.training,
-        answer=AnswerRef(file=purchased.digest, checksum=purchased.checksum),
         purchase=purchase_row(spec, purchased),
         phases=phase_rows(session),
         ledger=sold_rows(session.ledger),
@@ -203,6 +202,5 @@ def _result(
             notes={name: split.note for name, split in sets.splits.items()},
         ),
         isolation=IsolationRow(tier=spec.tier, guarded=session.guarded, limited_by=session.limited_by),
-        versions=versions(),
         busy=purchased.busy,
     )

@@ -43,19 +43,14 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
     def cells(split: str, quality: float, source: Source, start: Sequence[str], data: dict[str, str]) -> list[PurchaseSpec]:
         return [
             PurchaseSpec(
-                submission=source.name,
-                submission_digest=source.digest,
+                **choices.common(source),
                 profile=profile,
                 pair=named.pair,
                 seed=seed,
-                root_seed=choices.root_seed,
                 pipeline=pipeline,
                 weights=identity,
                 data=data,
                 score_split=split,
-                tier=choices.tier,
-                device=choices.device,
-                threads=choices.threads,
                 label_quality=quality,
                 on_timeout=options["on_timeout"],
                 restart=options["restart_workers"],
@@ -93,7 +88,6 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         data=sets,
         digests={split: found.digests() for split, found in sets.items()},
         items={named.pair.name: _items(profile, named, first) for named in pairs},
-        conditions={"label_quality": tuple(qualities)},
         warnings=quality_warnings(profile, first, qualities, choices.root_seed, choices.seeds),
         shown=_shown(choices, profile, pairs, pipelines, first),
     )

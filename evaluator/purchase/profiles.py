@@ -90,7 +90,7 @@ class Profile:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Profile:
-        """The inverse of ``plain``, also after it was written as JSON and read.
+        """The inverse of ``as_dict``, also after it was written as JSON and read.
 
         Raises:
             ConfigurationError: a field is missing, unknown or makes no sense.
@@ -104,9 +104,12 @@ class Profile:
         except (KeyError, TypeError) as error:
             raise ConfigurationError(f"a stored profile was not understood: {error!r}") from error
 
-    @cached_property
-    def plain(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Every field, JSON-able. Made once, because ten thousand specs share it; callers must not change it."""
+        return self._plain
+
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
         return asdict(self)
 
     def budget(self, pair: Pair) -> int:

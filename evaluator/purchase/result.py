@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, TypedDict
 
-import msgspec
-
-from evaluator.errors import ConfigurationError, Verdict
-from evaluator.machine import versions
+from evaluator.errors import Verdict
 from evaluator.purchase.purchased import Purchased, Sold
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import AnswerRef, CellResult, IsolationRow, TrainingRow, doc
+from evaluator.records import CellResult, TrainingRow, doc
 
 
 class MetricsRow(TypedDict):
@@ -68,30 +64,10 @@ class PurchaseResult(CellResult):
     purchase: PurchaseRow
     ledger: Annotated[list[Sold], doc("every label that was bought, in order")] = field(default_factory=list)
 
-    @classmethod
-    def read(cls, stored: Mapping[str, Any]) -> PurchaseResult:
-        """Read what ``as_dict`` wrote.
-
-        Raises:
-            ConfigurationError: a value is missing or of the wrong type; the message names the place.
-        """
-        try:
-            return cls.from_dict(stored, PurchaseSpec.from_dict(stored["spec"]))
-        except (KeyError, TypeError, msgspec.ValidationError) as error:
-            raise ConfigurationError(f"a stored cell was not understood: {error}") from error
-
 
 def without_score(spec: PurchaseSpec, reason: str, trace: str = "") -> PurchaseResult:
     """The result of a cell that failed by a fault of the evaluator."""
-    return PurchaseResult(
-        spec=spec,
-        verdict=Verdict.INFRASTRUCTURE,
-        reason=reason,
-        answer=AnswerRef(file=spec.answer_digest(), checksum=None),
-        isolation=IsolationRow(tier=spec.tier),
-        purchase=purchase_row(spec, None, trace),
-        versions=versions(),
-    )
+    return PurchaseResult.of(spec, None, Verdict.INFRASTRUCTURE, reason=reason, purchase=purchase_row(spec, None, trace))
 
 
 def purchase_row(spec: PurchaseSpec, purchased: Purchased | None, trace: str = "") -> PurchaseRow:

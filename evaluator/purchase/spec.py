@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.purchase.profiles import Profile
@@ -38,6 +38,7 @@ class PurchaseSpec(CellSpec):
 
     track: ClassVar[str] = "purchase"
     version: ClassVar[int] = VERSION
+    conditions: ClassVar[tuple[str, ...]] = ("label_quality",)
 
     profile: Annotated[Profile, doc("the profile, complete, with its round (`evaluator/purchase/profiles.py`, `rounds.py`)")]
     pipeline: Annotated[Pipeline, doc("the pipeline, complete (`evaluator/training/pipeline.py`)")]
@@ -71,11 +72,6 @@ class PurchaseSpec(CellSpec):
         return self.profile.seconds(self.pair)
 
     @property
-    def condition(self) -> dict[str, Any]:
-        """The label quality."""
-        return {"label_quality": self.label_quality}
-
-    @property
     def prediction_split(self) -> str:
         """The split whose images the prediction phase gets."""
         return self.profile.round.prediction_split if self.trains else self.score_split
@@ -92,38 +88,22 @@ class PurchaseSpec(CellSpec):
         return {name: getattr(self, name) for name in ("label_quality", "on_timeout", "restart", "participant_weights")}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> PurchaseSpec:
-        """The inverse of ``as_dict``. Profile, round and pipeline are the stored ones, even if the kit's tables have changed.
-
-        Raises:
-            ConfigurationError: a field is missing or makes no sense.
-        """
+    def from_dict(cls, stored: Mapping[str, Any], **read: Any) -> Self:
+        """See ``CellSpec.from_dict``; the pair is stored as ``task``."""
         try:
-            return cls(
-                **cls.stored_fields(stored)
-                | {
-                    "profile": Profile.from_dict(stored["profile"]),
-                    "pipeline": Pipeline.from_dict(stored["pipeline"]),
-                    "pair": Pair.parse(stored["task"]),
-                    "data": dict(stored["data"]),
-                }
-            )
-        except (KeyError, TypeError, AttributeError) as error:
+            pair = Pair.parse(stored["task"])
+        except (KeyError, TypeError) as error:
             raise ConfigurationError(f"the stored spec of a cell was not understood: {error!r}") from error
+        return super().from_dict(stored, pair=pair, **read)
 
     def answer_dict(self) -> dict[str, Any]:
-        """The fields that decide the purchase, JSON-able: what the worker gets or is limited by, without fields of the training.
-
-        ``gpu`` is part of it: the worker can use the GPU if the training does, and a strategy may then buy other labels.
-        """
-        whole = self.as_dict()
-        unseen = {"submission", "pipeline", "weights", "score_split", "device", "threads", "on_timeout", "version"}
-        seen = dict.fromkeys(("training", "unlabelled", self.prediction_split))
+        """The fields that decide the purchase, JSON-able; of profile and data only what the worker gets."""
+        seen = super().answer_dict()
+        del seen["on_timeout"]
         hidden = {"pipeline"} if self.profile.embeddings else {"pipeline", "weights"}
-        return {name: value for name, value in whole.items() if name not in unseen} | {
-            "profile": {name: value for name, value in whole["profile"].items() if name not in hidden},
-            "data": {name: self.data.get(name) for name in seen},
-            "gpu": self.device.startswith("cuda"),
+        return seen | {
+            "profile": {name: value for name, value in seen["profile"].items() if name not in hidden},
+            "data": {name: self.data.get(name) for name in ("training", "unlabelled", self.prediction_split)},
         }
 
     def model_digest(self) -> str:

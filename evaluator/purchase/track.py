@@ -18,7 +18,7 @@ from evaluator.purchase.purchased import Purchased, buy
 from evaluator.purchase.result import PurchaseResult, upgraded, without_score
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.sets import RoundSets
-from evaluator.purchase.spec import VERSION, PurchaseSpec
+from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import CellResult
 from evaluator.report.format import span
 from evaluator.tables import Block, Column, Run
@@ -39,11 +39,10 @@ def _time(row: Mapping[str, Any]) -> str:
 class PurchaseTrack(Track):
     """See ``Track``; tasks are pairs of a label budget and a time."""
 
-    name: ClassVar[str] = "purchase"
-    version: ClassVar[int] = VERSION
+    spec_type: ClassVar[type[PurchaseSpec]] = PurchaseSpec
+    result_type: ClassVar[type[PurchaseResult]] = PurchaseResult
     task_word: ClassVar[str] = "pair"
     spec_rules: ClassVar[tuple[str, ...]] = ("label_quality", "on_timeout", "restart")
-    conditions: ClassVar[tuple[str, ...]] = ("label_quality",)
     circumstances: ClassVar[tuple[str, ...]] = ("participant_weights",)
     columns: ClassVar[tuple[Column, ...]] = (Column("labels", _labels), Column("time", _time))
     figure_members: ClassVar[frozenset[str]] = frozenset({"purchase"})
@@ -65,14 +64,8 @@ class PurchaseTrack(Track):
 
     # -- records
 
-    def spec(self, stored: Mapping[str, Any]) -> PurchaseSpec:
-        return PurchaseSpec.from_dict(stored)
-
     def answer(self, stored: Mapping[str, Any]) -> Purchased:
         return Purchased.from_dict(stored)
-
-    def result(self, stored: Mapping[str, Any]) -> PurchaseResult:
-        return PurchaseResult.read(stored)
 
     def upgraded(self, stored: dict[str, Any]) -> dict[str, Any]:
         return upgraded(stored)

@@ -76,10 +76,10 @@ class Measured:
         self._per_item = {key: median(seconds) for key, seconds in per_item.items()}
         self._sessions = {key: median(seconds.values()) for key, seconds in sessions.items()}
 
-    def training(self, spec: CellSpec, items: int, digest: str) -> float | None:
+    def training(self, spec: CellSpec, items: int | None, digest: str) -> float | None:
         """Expected seconds: median per item for the pipeline, kind of device and threads, times ``items``; None if unknown."""
         rate = self._per_item.get((digest, _kind(spec.device), spec.threads))
-        return None if rate is None else rate * items
+        return None if rate is None or items is None else rate * items
 
     def session(self, spec: CellSpec) -> float | None:
         """Expected seconds: median over the seeds of this submission's phases at this task, and its start; None if unknown."""
@@ -107,7 +107,7 @@ def forecast(experiment: Experiment, index: Index) -> Forecast:
         model = (answer, spec.model_digest())
         # A cell that trains nothing is judged in no time, and a model is trained once for all splits.
         free = not spec.trains or model in models
-        items = experiment.plan.items[spec.task]
+        items = experiment.plan.items.get(spec.task)
         trainings[spec.digest()] = 0.0 if free else measured.training(spec, items, pipelines[spec.pipeline.name])
         models.add(model)
         if answer not in answers and experiment.answered(spec, index) is None:

@@ -106,7 +106,7 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
             score = row["metrics"][metric] if row["scored"] else None
             group.append(Run(experiment.label(spec), row["task"], row["seed"], row["verdict"], score, row["figures"]))
     how = {"metric": metric, "seeds": experiment.settings.seeds, "reference": reference}
-    profile = experiment.plan.rules.plain
+    profile = experiment.plan.rules.as_dict()
     return [
         key | found
         for key, group in runs.values()
