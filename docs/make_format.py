@@ -21,6 +21,7 @@ from evaluator.files import write_text
 from evaluator.purchase.purchased import PurchaseFile
 from evaluator.purchase.result import PurchaseResult
 from evaluator.purchase.spec import PurchaseSpec
+from evaluator.records import SCHEMA
 from evaluator.report.format import plain
 from evaluator.sweep.summary import PanelRow, RunSummary
 
@@ -50,7 +51,7 @@ def cell_schema() -> dict[str, Any]:
     """JSON Schema of ``cells/<hash>.json``."""
     found = _object(PurchaseResult, skip=("spec",))
     head = {
-        "schema": {"type": "integer", "description": "version of this format: 2"},
+        "schema": {"type": "integer", "description": f"version of this format: {SCHEMA}"},
         "cell": {"type": "string", "description": "hash of the spec, and the file's name"},
         "checksum": {"type": "string", "description": CHECKSUM},
         "spec": _spec(),

@@ -20,8 +20,9 @@ import msgspec
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.machine import versions
 
-SCHEMA = 2
-"""Version of the files of cells and answers; raised when a key changes its meaning. Kit 0.1 and 0.2 wrote version 1."""
+SCHEMA = 3
+"""Version of every file of results: cells, answers, runs, sweeps, comparisons. It is raised when a key of one of them changes its
+meaning. Kit 0.1 and 0.2 wrote cells of version 1, and other files of versions 1 and 2."""
 
 
 def doc(text: str) -> msgspec.Meta:

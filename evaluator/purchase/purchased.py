@@ -53,7 +53,7 @@ class Sold:
 class PurchaseFile:
     """The file of an answer of this track. Another tool could write it, too: a pipeline needs only the verdict and the ledger."""
 
-    schema: Annotated[int, doc("version of this format")] = SCHEMA
+    schema: Annotated[int, doc(f"version of this format: {SCHEMA}")] = SCHEMA
     answer: Annotated[str, doc("hash of what decides the answer; the file's name")]
     spec: Annotated[dict[str, Any], doc("what decides the answer (`CellSpec.answer_dict`)")]
     verdict: Annotated[Verdict, doc("verdict of the session: `OK`, or `TIME_LIMIT` with `--on-timeout keep`")]

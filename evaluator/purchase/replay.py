@@ -17,7 +17,6 @@ from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.result import upgraded
 from evaluator.purchase.sets import RoundSets, read_sets
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import SCHEMA
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.recipes import fitted, load_pipeline
 
@@ -101,7 +100,7 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None)
         found, why = sound(raw, "cell", str(name))
         if found is None:
             raise ConfigurationError(f"the file {why}")
-        stored = found if found["schema"] == SCHEMA else upgraded(found)
+        stored = upgraded(found) if found["schema"] == 1 else found
         if why := fault(stored, str(name)):
             raise ConfigurationError(f"the file {why}")
         spec = PurchaseSpec.from_dict(stored["spec"])

@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluator.errors import ConfigurationError
 from evaluator.history.groups import Condition, over
+from evaluator.records import SCHEMA
 from evaluator.report.proxy_correlation import stand_in
 from evaluator.scoring.comparisons import Difference, Finding, compare, means
 from evaluator.scoring.curves import areas
@@ -23,8 +24,6 @@ from evaluator.scoring.ranking import mean_ranks, win_tie_loss
 from evaluator.scoring.scores import Scores
 from evaluator.tables import Run
 
-SCHEMA = 2
-"""Version of the report; raised when a key changes its meaning."""
 REFERENCE = "random"
 CEILING = "full_pool"
 LOSES = {Finding.BETTER: "loses more", Finding.WORSE: "loses less"}

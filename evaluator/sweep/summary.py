@@ -10,15 +10,11 @@ import msgspec
 
 from evaluator.errors import Verdict
 from evaluator.plans import Task
-from evaluator.records import Recipe, doc
+from evaluator.records import SCHEMA, Recipe, doc
 from evaluator.runner.cells import Finished
 from evaluator.scoring.intervals import t_interval
 from evaluator.scoring.metrics import METRICS
 from evaluator.sweep.experiment import Experiment
-
-SCHEMA = 3
-"""Version of ``result.json``. Since 2 the score of a panel is the mean over its pipelines, and ``pipeline`` is null for a panel.
-Since 3 cells have ``answer``, and the run has ``busy``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +61,7 @@ class RunSummary:
     a cell failed, the run has no score; the tasks and pipelines without a failed cell keep their own figures.
     """
 
-    schema: Annotated[int, doc("version of this format")] = SCHEMA
+    schema: Annotated[int, doc(f"version of this format: {SCHEMA}")] = SCHEMA
     track: Annotated[str, doc("name of the track")]
     submission: SubmissionRow
     round: Annotated[str, doc("name of the round")]

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evaluator.history.index import Row
-from evaluator.records import CellSpec
+from evaluator.records import SCHEMA, CellSpec
 from evaluator.scoring.intervals import t_interval
 from evaluator.scoring.metrics import METRICS
 from evaluator.sweep.experiment import Experiment
@@ -15,8 +15,6 @@ from evaluator.sweep.forecast import Forecast
 from evaluator.tables import Run
 from evaluator.training.pipeline import is_proxy
 
-SCHEMA = 2
-"""Version of ``sweep.json``. Since 2 it has ``busy``."""
 REFERENCE = "random"
 """Name of the submission that the others are compared with in a sweep's maps, if it was run."""
 
