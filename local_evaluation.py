@@ -12,12 +12,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError, KitError
-from evaluator.places import DATA, RESULTS, ROOT
+from evaluator.places import DATA, RESULTS, ROOT, given_path
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import Pair
 
@@ -32,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The options, in groups."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False)
     what = parser.add_argument_group("what is judged")
-    what.add_argument("--submission", type=Path, default=ROOT / "my_submission", metavar="PATH", help="folder or .py file")
+    what.add_argument("--submission", type=given_path, default=ROOT / "my_submission", metavar="PATH", help="folder or .py file")
     what.add_argument("--profile", default="quick", help=f"{', '.join(PROFILES)} (default: %(default)s)")
     what.add_argument(
         "--pairs", choices=("profile", "public"), default="profile", help="those of the profile, or the public pairs of the round"
@@ -45,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     rules.add_argument(
         "--label-quality", type=float, default=1.0, metavar="Q", help="share of the sold label entries that are right"
     )
-    rules.add_argument("--weights-dir", type=Path, metavar="DIR", help="pretrained weights for the participant, as TORCH_HOME")
+    rules.add_argument("--weights-dir", type=given_path, metavar="DIR", help="pretrained weights for the participant: TORCH_HOME")
     rules.add_argument(
         "--restart-workers", action="store_true", help="a fresh worker per phase, restored from the checkpoint hooks"
     )
@@ -67,8 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
     training.add_argument("--workers", type=int, metavar="N", help="trainings side by side (default: cores / threads)")
     training.add_argument("--score-split", choices=SCORED_SPLITS, help="default: validation, as in the round's own kit")
     files = parser.add_argument_group("files and output")
-    files.add_argument("--data", type=Path, metavar="DIR", help="folder of the splits (default: the profile's, below data/)")
-    files.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
+    files.add_argument("--data", type=given_path, metavar="DIR", help="folder of the splits (default: the profile's, below data/)")
+    files.add_argument("--out", type=given_path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
     files.add_argument("--fresh", action="store_true", help="repeat finished cells and purchases, too")
     files.add_argument("--mixed-versions", action="store_true", help="reuse stored cells of other library versions, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")

@@ -216,6 +216,7 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
         "reason": cell["reason"],
         "scored": cell["scored"],
         "metrics": _numbers(cell["metrics"]),
+        "predictions": (cell.get("predictions") or {}).get("shape"),
         "answer": cell["answer"]["file"],
         "answer_checksum": cell["answer"]["checksum"],
         "session_seconds": sum(phase["seconds"] for phase in cell["phases"]),
@@ -226,7 +227,9 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-ROW_READS = frozenset({"cell", "spec", "verdict", "reason", "scored", "metrics", "answer", "phases", "training", "versions"})
+ROW_READS = frozenset(
+    {"cell", "spec", "verdict", "reason", "scored", "metrics", "answer", "phases", "training", "versions", "predictions"}
+)
 """Members of a stored cell that ``row_of`` reads, in addition to those of ``Track.figure_members``."""
 
 

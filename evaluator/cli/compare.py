@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from evaluator.cli.tracks import TRACKS
-from evaluator.places import RESULTS
+from evaluator.places import RESULTS, given_path
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``compare`` to the command line."""
     verb = subparsers.add_parser("compare", help="compare strategies with a reference, from stored cells", description=__doc__)
-    verb.add_argument("results", type=Path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
+    verb.add_argument("results", type=given_path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
     verb.add_argument("--reference", metavar="NAME", help="strategy to compare with (default: random)")
     verb.add_argument(
         "--ceiling", metavar="NAME", default="full_pool", help="strategy whose score is the end of the gap (default: %(default)s)"
@@ -52,8 +51,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--mixed-versions", action="store_true", help="allow cells of different versions of Python or the libraries in one table"
     )
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")
-    verb.add_argument("--out", type=Path, metavar="FILE.md", help="write the tables as Markdown")
-    verb.add_argument("--heat-map", type=Path, metavar="FILE", help="draw label budgets x times as .svg or .png")
+    verb.add_argument("--out", type=given_path, metavar="FILE.md", help="write the tables as Markdown")
+    verb.add_argument("--heat-map", type=given_path, metavar="FILE", help="draw label budgets x times as .svg or .png")
 
 
 def main(args: argparse.Namespace) -> int:

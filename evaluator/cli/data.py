@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from evaluator.errors import ConfigurationError, DataError
-from evaluator.places import DATA
+from evaluator.places import DATA, given_path
 from evaluator.purchase.rounds import ROUND1, ROUND2, ROUNDS
 
 KNOWN = frozenset(ROUND2.classes)
@@ -33,8 +33,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verbs = data.add_subparsers(dest="data_verb", required=True, metavar="VERB")
 
     verb = verbs.add_parser("import", help="unpack an official archive safely")
-    verb.add_argument("archive", type=Path, help="e.g. training-v0.2-rc4.tar.gz")
-    verb.add_argument("--to", type=Path, default=DATA / "official", help="data folder (default: data/official)")
+    verb.add_argument("archive", type=given_path, help="e.g. training-v0.2-rc4.tar.gz")
+    verb.add_argument("--to", type=given_path, default=DATA / "official", help="data folder (default: data/official)")
     verb.add_argument("--replace", action="store_true", help="replace a split that already exists")
     _class_options(verb)
 
@@ -43,25 +43,25 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     seed = verb.add_mutually_exclusive_group()
     seed.add_argument("--seed", help="a number, or random128 for a secret seed that is not stored (default: the profile's)")
     seed.add_argument(
-        "--seed-file", type=Path, help="file with a secret seed; if it does not exist, a seed is drawn and written to it"
+        "--seed-file", type=given_path, help="file with a secret seed; if it does not exist, a seed is drawn and written to it"
     )
     verb.add_argument("--shift", help="named distribution for all splits (default: the profile's)")
     verb.add_argument("--image-size", type=int, help="side in pixels (default: the profile's)")
     verb.add_argument(
         "--split", action="append", default=[], metavar="NAME=N", help="make only the splits that are given, with N images each"
     )
-    verb.add_argument("--out", type=Path, help="folder (default: data/ and the profile's)")
+    verb.add_argument("--out", type=given_path, help="folder (default: data/ and the profile's)")
     verb.add_argument("--workers", type=int, help="processes (default: one per core)")
 
     verb = verbs.add_parser("card", help="write the data set card, data/README.md")
-    verb.add_argument("folder", type=Path, nargs="?", default=DATA / "quick", help="data set (default: data/quick)")
+    verb.add_argument("folder", type=given_path, nargs="?", default=DATA / "quick", help="data set (default: data/quick)")
     verb.add_argument(
-        "--out", type=Path, help="file to write (default: data/README.md; for secret data README.md in its own folder)"
+        "--out", type=given_path, help="file to write (default: data/README.md; for secret data README.md in its own folder)"
     )
     _class_options(verb)
 
     verb = verbs.add_parser("check", help="read every split and image of a data set")
-    verb.add_argument("folder", type=Path, help="a data set, or one split of it")
+    verb.add_argument("folder", type=given_path, help="a data set, or one split of it")
     _class_options(verb)
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from evaluator.cli.tracks import TRACKS
-from evaluator.places import RESULTS
+from evaluator.places import RESULTS, given_path
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``panel`` to the command line."""
     verb = subparsers.add_parser("panel", help="rank agreement of pipelines over stored submissions", description=__doc__)
-    verb.add_argument("results", type=Path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
+    verb.add_argument("results", type=given_path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
     verb.add_argument("--profile", help="only cells of this profile")
     verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstrap's draws (default: %(default)s)")
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")

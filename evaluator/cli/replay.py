@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from rich.console import Console
+
+from evaluator.places import given_path
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -14,11 +15,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb = subparsers.add_parser(
         "replay", help="train on a stored ledger again, with any pipeline, and score it", description=__doc__
     )
-    verb.add_argument("cell", type=Path, help="a result file, results/cells/<hash>.json")
+    verb.add_argument("cell", type=given_path, help="a result file, results/cells/<hash>.json")
     which = verb.add_mutually_exclusive_group()
     which.add_argument("--pipeline", metavar="NAME|FILE", help="a pipeline of the kit, or a .toml (default: the cell's own)")
     which.add_argument("--panel", action="store_true", help="all five pipelines of the panel")
-    verb.add_argument("--data", type=Path, help="data folder (default: the profile's)")
+    verb.add_argument("--data", type=given_path, help="data folder (default: the profile's)")
     verb.add_argument("--device", help="cpu, cuda or auto (default: the cell's own)")
     verb.add_argument("--json", action="store_true", help="print the figures as JSON, a list for the panel")
 

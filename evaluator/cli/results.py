@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from evaluator.cli.tracks import TRACKS
-from evaluator.places import RESULTS
+from evaluator.places import RESULTS, given_path
 from evaluator.report.format import printable
 
 
@@ -31,7 +30,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     show = actions.add_parser("show", help="one cell: its spec, figures and verdict")
     show.add_argument("cell", help="the beginning of its hash, e.g. from results list")
     export = actions.add_parser("export", help="a table with a row per cell and all metrics")
-    export.add_argument("file", type=Path, help="ends in .csv or .parquet (which needs pyarrow)")
+    export.add_argument("file", type=given_path, help="ends in .csv or .parquet (which needs pyarrow)")
     clean = actions.add_parser("clean", help="remove what is no longer needed; without --yes only a preview")
     clean.add_argument("--partial", action="store_true", help="states of unfinished trainings (up to 200 MB each)")
     clean.add_argument("--failed", action="store_true", help="cells without a score")
@@ -40,7 +39,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     clean.add_argument("--older-than", type=float, metavar="DAYS", help="everything that has not changed for DAYS days")
     clean.add_argument("--yes", action="store_true", help="remove the files; without it nothing is removed")
     for action in (listed, show, export, clean):
-        action.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
+        action.add_argument("--out", type=given_path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from evaluator.cli.tracks import add_option
+from evaluator.places import given_path
 from evaluator.purchase.track import PURCHASE
 from evaluator.sweep.settings import COMMON
 
@@ -47,13 +47,16 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     groups = {title: verb.add_argument_group(title) for title in GROUPS}
     groups["the grid"].add_argument(
-        "--file", type=Path, metavar="FILE", help="read these options from a TOML file; options of the command line replace them"
+        "--file",
+        type=given_path,
+        metavar="FILE",
+        help="read these options from a TOML file; the command line replaces its options",
     )
     for title, names in GROUPS.items():
         for name in names:
             add_option(groups[title], name, COMMON.get(name) or PURCHASE.options[name])
     work = groups["work and files"]
-    work.add_argument("--heat-map", type=Path, metavar="FILE", help="draw the grid of --pairs grid:... as .svg or .png")
+    work.add_argument("--heat-map", type=given_path, metavar="FILE", help="draw the grid of --pairs grid:... as .svg or .png")
     work.add_argument("--dry-run", action="store_true", help="only show what would run and how long it would take")
     work.add_argument("--json", action="store_true", help="print sweep.json instead of the table; with --dry-run the forecast")
 

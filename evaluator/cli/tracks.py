@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from evaluator.places import given_path
 from evaluator.plans import Option
 from evaluator.purchase.track import PURCHASE
 from evaluator.track import Tracks
@@ -19,4 +21,5 @@ def add_option(group: argparse._ArgumentGroup, name: str, option: Option) -> Non
         return
     many = {"nargs": "+"} if option.many else {}
     shown = {"choices": option.choices} if option.choices else {"metavar": option.metavar}
-    group.add_argument(flag, type=option.kind, help=option.help, **many, **shown)  # type: ignore[arg-type]
+    kind = given_path if option.kind is Path else option.kind
+    group.add_argument(flag, type=kind, help=option.help, **many, **shown)  # type: ignore[arg-type]

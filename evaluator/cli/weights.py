@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from evaluator.errors import ConfigurationError
+from evaluator.places import given_path
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -13,7 +13,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb = subparsers.add_parser("weights", help="make starting weights from procedural primitives")
     actions = verb.add_subparsers(dest="action", required=True)
     make = actions.add_parser("make", help="pre-train a network on procedural primitives and write its feature layers")
-    make.add_argument("--out", type=Path, required=True, help="file to write (.safetensors); figures are written beside it (.json)")
+    make.add_argument(
+        "--out", type=given_path, required=True, help="file to write (.safetensors); figures are written beside it (.json)"
+    )
     make.add_argument("--architecture", default="efficientnet_b4", help="or timm/<name>; default: %(default)s")
     make.add_argument("--size", type=int, default=64, help="image side in pixels; default: %(default)s")
     make.add_argument("--images", type=int, default=6_000_000, help="images to train on, each once; default: %(default)s")

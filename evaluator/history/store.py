@@ -15,6 +15,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import sys
@@ -38,6 +39,8 @@ from evaluator.track import Judged, Tracks
 
 PARTIAL_DAYS = 30
 """Days for which the state of an unfinished training is kept if no run resumes it."""
+NPY_HEADER = 128
+"""Bytes before the numbers in a ``.npy`` file of predictions (the format pads its header to a multiple of 64)."""
 REPLACED = "replaced"
 """Folder below ``cells/`` and ``answers/`` for files that a file of other library versions replaced."""
 
@@ -81,6 +84,11 @@ class Store:
             probe.touch()
             probe.unlink(missing_ok=True)
         except OSError as error:
+            if root.is_symlink() and not root.exists():
+                raise ConfigurationError(
+                    f"the results folder {root} is a link to {root.readlink()}, which does not exist; make that folder, or name "
+                    "another with --out"
+                ) from None
             raise ConfigurationError(
                 f"the results folder {root} cannot be written ({error.strerror}); name another with --out"
             ) from None
@@ -222,12 +230,11 @@ class Store:
         print(f"warning: {path} {why}; it was moved to {aside.name} and {otherwise}", file=sys.stderr)
         return None
 
-    def set_damaged(self, digest: str, why: str) -> None:
-        """Move a stored cell aside that cannot be used, with a warning."""
-        path = self.cell_path(digest)
+    def set_damaged(self, path: Path, why: str) -> None:
+        """Move a stored cell or answer aside that cannot be used, with a warning."""
         with contextlib.suppress(OSError):  # it stays, and is named again by the next run
             os.replace(path, path.with_suffix(".damaged"))
-        print(f"warning: {path}: {why}; it was moved to {path.stem}.damaged and it is run again", file=sys.stderr)
+        print(f"warning: {path}: {why}; it was moved to {path.stem}.damaged and does not count", file=sys.stderr)
 
     def new_run(self, name: str) -> Path:
         """Make the folder of a new run. Its name is the time and ``name``, made unique."""
@@ -336,6 +343,20 @@ def read_predictions(root: Path, cell: dict[str, Any]) -> np.ndarray | None:
     if hashlib.sha256(raw).hexdigest() != kept["sha256"]:
         raise ConfigurationError(f"{path} was changed after it was written; run the cell again with --fresh")
     return np.load(io.BytesIO(raw), allow_pickle=False)
+
+
+def lacks_predictions(root: Path, digest: str, shape: Sequence[int] | None) -> bool:
+    """Whether the predictions of a stored cell are missing or cut short. Their bytes are not read.
+
+    Args:
+        shape: numbers of images and classes, as the cell stores them; None if the cell has no predictions.
+    """
+    if shape is None:
+        return False
+    try:
+        return (root / "cells" / f"{digest}.npy").stat().st_size != NPY_HEADER + np.dtype(np.float16).itemsize * math.prod(shape)
+    except OSError:
+        return True
 
 
 def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = None) -> tuple[dict[str, Any] | None, str]:

@@ -73,7 +73,9 @@ def fault(cell: Mapping[str, Any], digest: str) -> str:
         return "holds a phase without seconds"
     if "answer" in cell and not (_is(cell["answer"].get("file"), str) and _is(cell["answer"].get("checksum"), (str, type(None)))):
         return "holds no usable answer"
-    if spec.get("schema") == SCHEMA and digest_of(spec) != digest:
+    if not _kept(cell.get("predictions")):
+        return "holds no usable predictions"
+    if spec.get("schema") != 1 and digest_of(spec) != digest:
         return "does not hold the spec that its name is the hash of"
     return ""
 
@@ -90,3 +92,17 @@ def _finite(value: Any) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number that no float holds
         return False
+
+
+def _kept(row: Any) -> bool:
+    """Whether ``predictions`` of a cell is what the kit writes: nothing, or a file with its hash and its two lengths."""
+    if row is None:
+        return True
+    return (
+        _is(row, dict)
+        and _is(row.get("file"), str)
+        and _is(row.get("sha256"), str)
+        and _is(row.get("shape"), list)
+        and len(row["shape"]) == 2
+        and all(_is(n, int) and n >= 0 for n in row["shape"])
+    )

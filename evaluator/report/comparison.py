@@ -304,7 +304,7 @@ def _failed(condition: Condition) -> list[dict[str, Any]]:
     for (strategy, pair, seed), cell in sorted(condition.cells.items()):
         if not cell["scored"]:
             place = {"strategy": strategy, "pair": pair, "seed": seed}
-            rows.append(place | {"verdict": cell["verdict"], "reason": cell["reason"]})
+            rows.append(place | {"verdict": cell["verdict"], "reason": cell["reason"] or "no score is stored with it"})
     return rows
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 from evaluator.errors import ConfigurationError
@@ -43,7 +42,7 @@ class Answers:
         try:
             found = self._track.answer(content)
         except ConfigurationError as error:
-            print(f"warning: {self._store.answer_path(spec.answer_digest())}: {error}; it does not count", file=sys.stderr)
+            self._store.set_damaged(self._store.answer_path(spec.answer_digest()), str(error))
             return None
         return found if found.scorable(spec) else None
 

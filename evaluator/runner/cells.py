@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError
-from evaluator.history.store import Store
+from evaluator.history.store import Store, lacks_predictions
 from evaluator.machine import computed_by, versions
 from evaluator.records import CellResult, CellSpec
 from evaluator.runner.answers import Answers
@@ -220,10 +220,14 @@ class _Runner:
         stored = self.store.read_cell(spec.digest())
         if stored is None or not (self.mixed_versions or computed_by(stored["versions"]) == computed_by(versions())):
             return None
+        if lacks_predictions(self.store.root, spec.digest(), (stored.get("predictions") or {}).get("shape")):
+            name = self.store.cell_path(spec.digest()).with_suffix(".npy")
+            print(f"warning: {name} is missing or was cut short: the predictions of a cell; the cell is run again", file=sys.stderr)
+            return None
         try:
             return self.track.result(stored)
         except ConfigurationError as error:
-            self.store.set_damaged(spec.digest(), str(error))
+            self.store.set_damaged(self.store.cell_path(spec.digest()), str(error))
             return None
 
 

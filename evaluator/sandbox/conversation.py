@@ -197,6 +197,11 @@ class Conversation:
             reason = f"the worker was killed by signal {ended.signal} ({_signal_name(ended.signal)}) during {what}"
         elif ended.code is not None:
             reason = f"the worker exited with status {ended.code} during {what}; return from the hook instead of calling exit()"
+        elif not ended.killed:  # no report came: the guard itself is gone
+            reason = (
+                f"the process that watches the worker was killed during {what}, and the worker with it. The kit did not do that; "
+                "either the submission did, or the system (its log then names the reason, e.g. a lack of memory)"
+            )
         else:
             reason = f"the worker closed its channel during {what}"
         return Stopped(Verdict.RUNTIME_ERROR, reason)

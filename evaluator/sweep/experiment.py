@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evaluator.errors import ConfigurationError
 from evaluator.history.index import Index, Row, read_index
+from evaluator.history.store import lacks_predictions
 from evaluator.machine import Load, computed_by, cores, load, versions
 from evaluator.places import DATA
 from evaluator.plans import Choices, Plan, Step, in_order
@@ -88,7 +89,9 @@ class Experiment:
         found: dict[str, Row] = {}
         for specs in of.values():
             rows = {s.digest(): index.cells[s.digest()] for s in specs if s.digest() in index.cells}
-            rows = {digest: row for digest, row in rows.items() if row["scored"] and self._counts(row)}
+            rows = {
+                digest: row for digest, row in rows.items() if row["scored"] and self._counts(row) and not self._lacks(digest, row)
+            }
             checksums = {digest: row["answer_checksum"] for digest, row in rows.items()}
             still = counting(checksums, len(specs), self.answered(specs[0], index))
             found |= {digest: row for digest, row in rows.items() if digest in still}
@@ -100,6 +103,9 @@ class Experiment:
         if row is None or self.settings.fresh or not spec.trains or not self._counts(row):
             return None
         return row["checksum"] if spec.takes(row["verdict"], row["phases"]) else None
+
+    def _lacks(self, digest: str, row: Row) -> bool:
+        return lacks_predictions(self.settings.out, digest, row["predictions"])
 
     def _counts(self, row: Row) -> bool:
         return self.settings.mixed_versions or row["versions"] == self._versions

@@ -119,7 +119,7 @@ def stored_cells(experiment: Experiment, store: Store, outcome: Outcome) -> list
             try:
                 result = experiment.track.result(stored)
             except ConfigurationError as error:
-                store.set_damaged(digest, f"{error}; the same command again")
+                store.set_damaged(store.cell_path(digest), f"{error}; the same command runs it again")
                 continue
             found.append(Finished(spec, result, cached=cached, reused=cached or digest in outcome.reused))
     return found

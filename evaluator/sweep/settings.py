@@ -192,6 +192,8 @@ def _single(name: str, kind: type, value: Any, folder: Path) -> Any:
     if not isinstance(value, expected) or (isinstance(value, bool) and kind is not bool):
         words = {Path: "a path", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
         raise ConfigurationError(f"the option {name.replace('_', '-')} is {value!r}; it must be {words}")
+    if kind is Path and given == "":
+        raise ConfigurationError(f"the option {name.replace('_', '-')} is empty; name a file or a folder (. is the folder here)")
     if kind is Path:
         return folder / Path(given).expanduser()
     if name == "pipelines" and given.endswith(".toml"):  # a file of a pipeline, not a name

@@ -23,6 +23,8 @@ def resolve(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigurationError(f"the device {name!r} is not known; write auto, cpu or cuda") from error
+    if device.type == "cpu" and device.index is not None:
+        raise ConfigurationError(f"the device is {name!r}, but there is one CPU for torch; write cpu, and --threads for its cores")
     if device.type not in ("cpu", "cuda"):
         raise ConfigurationError(f"the device {name!r} is not supported; write auto, cpu or cuda")
     if device.type == "cuda":

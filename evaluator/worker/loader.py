@@ -33,6 +33,8 @@ def entry_file(path: Path) -> Path:
         if path.suffix != ".py":
             raise SubmissionNotFound(f"{path.name} is no Python file; give a .py file, or a folder with a run.py")
         return path
+    if path.exists() and not path.is_dir():
+        raise SubmissionNotFound(f"{path} is neither a file nor a folder; give a .py file, or a folder with a run.py")
     if not path.is_dir():
         raise SubmissionNotFound(f"{path} does not exist; give a .py file, or a folder with a run.py")
     if (path / "run.py").is_file():

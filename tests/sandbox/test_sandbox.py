@@ -1,11 +1,13 @@
 """The portable tier: what a worker is given, what it cannot see, and that nothing of it is left."""
 
 import os
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -14,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluator.errors import Verdict
+from evaluator.sandbox.guard import children
 from evaluator.sandbox.logs import CappedLog
 from evaluator.sandbox.scratch import scratch_folder
+from evaluator.sandbox.tiers import SANDBOXES, state
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOK = "def purchase_phase(self):\n    tell({})\n"
@@ -224,6 +228,25 @@ def test_a_worker_that_kills_its_guard_is_ended_and_told_on(strategy, session, t
     assert not running(worker)
     # Where the machine lends us no control group, what left the session may survive; then it must be said.
     assert not (result.guarded and running(daemon))
+
+
+@pytest.mark.slow
+def test_a_guard_that_is_killed_from_outside_is_told_and_not_blamed_on_the_channel(strategy, session, tmp_path):
+    if reason := state("bubblewrap").reason:
+        pytest.skip(reason)
+    sandbox = SANDBOXES["bubblewrap"](False)
+    started = sandbox.start
+
+    def start(spec):
+        worker = started(spec)
+        (guard,) = children(worker._outer.pid) or [worker._outer.pid]
+        threading.Timer(0.5, os.kill, (guard, signal.SIGKILL)).start()
+        return worker
+
+    sandbox.start = start
+    result = session(strategy("def pre_training_phase(self):\n    time.sleep(60)\n"), seconds=30.0, sandbox=sandbox)
+    assert result.verdict is Verdict.RUNTIME_ERROR
+    assert "the process that watches the worker was killed during" in result.reason
 
 
 def test_a_worker_that_stops_its_guard_gains_nothing(strategy, session, told):

@@ -15,6 +15,7 @@ from conftest import SUBMISSIONS, TINY
 import evaluator.purchase.track
 import evaluator.sweep.run
 import local_evaluation
+from evaluator.history.store import NPY_HEADER
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PurchaseTrack
@@ -250,6 +251,25 @@ def test_a_damaged_cell_is_run_again(evaluate, ran):
     assert len(ran) == 3
 
 
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_cell_whose_predictions_are_gone_is_run_again_and_what_was_bought_stays(evaluate, ran, bought, damage):
+    evaluate("--pair", "621:17")
+    (kept,) = (evaluate.results / "cells").glob("*.npy")
+    whole = kept.read_bytes()
+    assert len(whole) == NPY_HEADER + 2 * 80 * 6
+    kept.write_bytes(whole[:-2])
+    if damage == "missing":
+        kept.unlink()
+    status, _, err = evaluate("--pair", "621:17")
+    assert status == 0
+    assert f"{kept} is missing or was cut short" in err
+    assert kept.read_bytes() == whole
+    assert len(ran) == 2
+    assert len(bought) == 1
+    assert "cut short" not in evaluate("--pair", "621:17")[2]
+    assert len(ran) == 2
+
+
 def test_a_cell_that_failed_is_tried_again(evaluate, ran, tmp_path, submission):
     path = submission(f"""
         import os
@@ -442,13 +462,18 @@ MISTAKES = {
     "data": ({"data": Path("/nowhere/data")}, (), "/nowhere/data does not exist"),
     "weights": ({}, ("--weights-dir", "/nowhere/weights"), "/nowhere/weights is not a folder"),
     "output": ({}, ("--out", "/proc/nothing"), "/proc/nothing cannot be written"),
+    "output that is a link to nothing": ({}, ("--out", "{dangling}"), "is a link to /nowhere/results, which does not exist"),
     "device": ({}, ("--device", "abacus"), "abacus"),
+    "device's number": ({}, ("--device", "cpu:7"), "one CPU for torch; write cpu"),
+    "a device file": ({"submission": Path("/dev/null")}, (), "/dev/null is neither a file nor a folder"),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_named_with_a_way_out_and_nothing_is_run(evaluate, ran, name):
+def test_a_mistake_is_named_with_a_way_out_and_nothing_is_run(evaluate, ran, tmp_path, name):
     settings, options, said = MISTAKES[name]
+    (tmp_path / "dangling").symlink_to("/nowhere/results")
+    options = [option.format(dangling=tmp_path / "dangling") for option in options]
     status, out, err = evaluate(*options, **settings)
     assert status == 2
     assert said in err
@@ -465,6 +490,14 @@ def test_an_option_that_the_parser_refuses_exits_alike(evaluate, options):
     status, _, err = evaluate(*options)
     assert status == 2
     assert options[-1] in err
+
+
+@pytest.mark.parametrize("option", ["--submission", "--out", "--data", "--weights-dir"])
+def test_an_empty_path_is_not_the_working_folder(evaluate, ran, option):
+    status, _, err = evaluate(option, "")
+    assert status == 2
+    assert f"{option}: the path is empty" in err
+    assert ran == []
 
 
 def test_a_missing_split_is_named(evaluate, data_folder, tmp_path):

@@ -24,6 +24,7 @@ from evaluator.cli.main import main as cli
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError, TrainingError
 from evaluator.history import comparable
+from evaluator.history.checksum import sealed
 from evaluator.history.comparable import unused_lines
 from evaluator.history.store import Store
 from evaluator.purchase import profiles
@@ -282,7 +283,12 @@ def renamed(path: Path) -> None:
     path.write_text(json.dumps(content | {"answer": "0" * 32}))
 
 
-@pytest.mark.parametrize("damage", [edited, cut, renamed])
+def senseless(path: Path) -> None:
+    content = json.loads(path.read_text())
+    path.write_text(sealed({name: value for name, value in content.items() if name != "checksum"} | {"ledger": "all"}))
+
+
+@pytest.mark.parametrize("damage", [edited, cut, renamed, senseless])
 def test_a_purchase_that_was_damaged_or_edited_by_hand_is_named_and_made_again(evaluate, bought, damage):
     evaluate("--pipeline", "a")
     (path,) = purchases(evaluate.results)
