@@ -17,7 +17,7 @@ from evaluator.errors import DeviceError, TrainingError, Verdict
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.purchased import Purchased, buy, phase_rows, sold_rows
 from evaluator.purchase.result import MetricsRow, PurchaseResult, PurchaseTraining, purchase_row
-from evaluator.purchase.sets import RoundSets
+from evaluator.purchase.sets import DrawnSets, RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.purchase.training import train_on_embeddings, train_on_images
 from evaluator.records import DataRow, Epoch, IsolationRow
@@ -101,16 +101,16 @@ def judge(
     Raises:
         DeviceError: as ``run_cell``.
     """
-    sets = sets.drawn(spec.profile, spec.root_seed, spec.seed)
+    drawn = sets.of(spec)
     session = purchased.session
     verdict, reason = session.verdict, session.reason
     scored: Scored | None = None
     if purchased.scorable(spec):
         try:
             if spec.trains:
-                scored = train_and_score(spec, sets, session.ledger, progress, checkpoint, cache)
+                scored = train_and_score(spec, drawn, session.ledger, progress, checkpoint, cache)
             elif session.predictions is not None:
-                scored = _score_own(spec, sets, session.predictions)
+                scored = _score_own(spec, drawn, session.predictions)
             elif verdict is Verdict.OK:
                 verdict, reason = session.phases[-1].verdict, session.phases[-1].reason
         except DeviceError:  # this process cannot train any other cell either: the runner starts a new process
@@ -120,12 +120,12 @@ def judge(
             verdict, reason = Verdict.INFRASTRUCTURE, f"the training failed: {error}"
     if verdict is Verdict.TIME_LIMIT and scored is not None:
         reason += f"; kept: scored with the {len(session.ledger)} labels bought before the limit"
-    return Judged(_result(spec, sets, purchased, verdict, reason, scored), None if scored is None else scored.kept())
+    return Judged(_result(spec, drawn, purchased, verdict, reason, scored), None if scored is None else scored.kept())
 
 
 def train_and_score(
     spec: PurchaseSpec,
-    sets: RoundSets,
+    sets: DrawnSets,
     ledger: Ledger,
     progress: Progress = lambda what, share: None,
     checkpoint: Path | None = None,
@@ -138,7 +138,6 @@ def train_and_score(
     from evaluator.training.predict import decide
 
     classes = spec.profile.round.classes
-    sets = sets.drawn(spec.profile, spec.root_seed, spec.seed)
     bought, sold = ledger.canonical(len(classes))
     training_set = sets.splits["training"]
     truth = sets.splits[spec.score_split].labels
@@ -171,7 +170,7 @@ def train_and_score(
     return Scored(metrics, best_constant(truth), probabilities, np.asarray(trained.thresholds), training)
 
 
-def _score_own(spec: PurchaseSpec, sets: RoundSets, predictions: np.ndarray) -> Scored:
+def _score_own(spec: PurchaseSpec, sets: DrawnSets, predictions: np.ndarray) -> Scored:
     """Round 1: score the participant's own predictions; a probability of 0.5 or more predicts the class."""
     truth = sets.splits[spec.score_split].labels
     metrics = score(truth, (predictions >= 0.5).astype(np.uint8), spec.profile.round.classes)
@@ -179,7 +178,7 @@ def _score_own(spec: PurchaseSpec, sets: RoundSets, predictions: np.ndarray) -> 
 
 
 def _result(
-    spec: PurchaseSpec, sets: RoundSets, purchased: Purchased, verdict: Verdict, reason: str, scored: Scored | None
+    spec: PurchaseSpec, sets: DrawnSets, purchased: Purchased, verdict: Verdict, reason: str, scored: Scored | None
 ) -> PurchaseResult:
     session = purchased.session
     prediction = next((p for p in session.phases if p.name == "prediction_phase"), None)

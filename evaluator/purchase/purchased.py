@@ -18,7 +18,7 @@ from evaluator.machine import versions
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
-from evaluator.purchase.sets import RoundSets
+from evaluator.purchase.sets import DrawnSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import SCHEMA, Answer, CellSpec, PhaseRow, checksum, doc
 from evaluator.seeds import derive, generator
@@ -178,7 +178,7 @@ def sold_rows(ledger: Ledger) -> list[Sold]:
 
 def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what, share: None) -> Purchased:
     """The untrusted half of a cell: run the phases of the submission."""
-    sets, profile = inputs.data.drawn(spec.profile, spec.root_seed, spec.seed), spec.profile
+    sets, profile = inputs.data.of(spec), spec.profile
     names = (spec.pair.name, spec.seed)
     order = generator(spec.root_seed, *names, "pool order").permutation(len(sets.splits["unlabelled"]))
     given = inputs.sold if isinstance(inputs, PurchaseInputs) else None
@@ -205,7 +205,7 @@ def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what
     return Purchased(spec.answer_digest(), spec.answer_dict(), made, versions(), inputs.busy)
 
 
-def sold_labels(spec: PurchaseSpec, sets: RoundSets) -> np.ndarray:
+def sold_labels(spec: PurchaseSpec, sets: DrawnSets) -> np.ndarray:
     """The labels that the market sells, uint8 (n, classes), in canonical order; with mistakes if the quality is below 1."""
     truth = sets.splits["unlabelled"].labels
     if spec.label_quality == 1:

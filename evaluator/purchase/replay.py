@@ -53,7 +53,7 @@ class Replay:
         """
         own = pipeline == self.spec.pipeline
         try:
-            scored = train_and_score(replace(self.spec, pipeline=pipeline), self.sets, self.ledger)
+            scored = train_and_score(replace(self.spec, pipeline=pipeline), self.sets.of(self.spec), self.ledger)
         # As in a cell: torch raises a RuntimeError if a device is out of memory.
         except (TrainingError, MemoryError, RuntimeError) as error:
             return {

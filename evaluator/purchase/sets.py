@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,36 +17,15 @@ from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUNDS
 from evaluator.seeds import generator
 
+if TYPE_CHECKING:
+    from evaluator.purchase.spec import PurchaseSpec
+
 
 @dataclass(frozen=True, eq=False)
-class RoundSets:
-    """Splits by name, with their decoded images.
-
-    Attributes:
-        folder: the data folder.
-        chosen: for every split that the seed drew from, the numbers of the drawn images in the whole split, int64 (n,), ascending.
-        whole: the sets that the seed drew from; None if nothing was drawn.
-    """
-
+class _Sets:
     folder: Path
     splits: dict[str, Split]
     images: dict[str, CachedImages]
-    chosen: dict[str, np.ndarray] = field(default_factory=dict)
-    whole: RoundSets | None = None
-
-    def drawn(self, profile: Profile, root_seed: int, seed: int) -> RoundSets:
-        """The sets of one seed: if the profile says so, training set and pool are drawn for the seed; else these sets."""
-        if not profile.drawn or self.whole is not None:
-            return self
-        splits, images, chosen = dict(self.splits), dict(self.images), {}
-        for name, count in profile.drawn.items():
-            # The draw does not depend on the pair, so that the cells of a seed differ only in budget and time.
-            rows = np.sort(generator(root_seed, seed, "drawn", name).permutation(len(splits[name]))[:count])
-            split = splits[name]
-            splits[name] = replace(split, files=tuple(split.files[row] for row in rows), labels=split.labels[rows])
-            images[name] = replace(images[name], rows=images[name].rows[rows])
-            chosen[name] = rows
-        return RoundSets(self.folder, splits, images, chosen, self)
 
     def digests(self) -> dict[str, str]:
         """Content hash per split."""
@@ -54,6 +34,42 @@ class RoundSets:
     def counts(self) -> dict[str, int]:
         """Images per split."""
         return {name: len(split) for name, split in self.splits.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnSets(_Sets):
+    """The splits that the cells of one seed work on.
+
+    Attributes:
+        folder: the data folder; ``splits``, ``images``: by the name of the split.
+        whole: the sets that the seed drew from.
+        chosen: for every split that was drawn, the numbers of its images in the whole split, int64 (n,), ascending. Other splits
+            are used whole.
+    """
+
+    whole: RoundSets
+    chosen: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class RoundSets(_Sets):
+    """Splits by name, with their decoded images. ``folder``: the data folder."""
+
+    def drawn(self, profile: Profile, root_seed: int, seed: int) -> DrawnSets:
+        """The sets of one seed: if the profile says so, training set and pool are drawn for the seed."""
+        splits, images, chosen = dict(self.splits), dict(self.images), {}
+        for name, count in profile.drawn.items():
+            # The draw does not depend on the pair, so that the cells of a seed differ only in budget and time.
+            rows = np.sort(generator(root_seed, seed, "drawn", name).permutation(len(splits[name]))[:count])
+            split = splits[name]
+            splits[name] = replace(split, files=tuple(split.files[row] for row in rows), labels=split.labels[rows])
+            images[name] = replace(images[name], rows=images[name].rows[rows])
+            chosen[name] = rows
+        return DrawnSets(self.folder, splits, images, self, chosen)
+
+    def of(self, spec: PurchaseSpec) -> DrawnSets:
+        """The sets that a cell works on."""
+        return self.drawn(spec.profile, spec.root_seed, spec.seed)
 
 
 def provide_data(profile: Profile, folder: Path, step: Step = lambda what, done, total: None) -> None:

@@ -205,7 +205,7 @@ def _ledger_rows(results: Sequence[PurchaseResult], data: RoundSets) -> Iterator
         if (spec.pair, spec.seed) in written or not result.ledger:
             continue
         written.add((spec.pair, spec.seed))
-        files = data.drawn(spec.profile, spec.root_seed, spec.seed).splits["unlabelled"].files
+        files = data.of(spec).splits["unlabelled"].files
         for sold in result.ledger:
             yield [spec.pair.name, spec.seed, sold.order, sold.index, files[sold.image], f"{sold.seconds:.6f}", *sold.label]
 

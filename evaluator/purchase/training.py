@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluator.purchase.sets import RoundSets
+from evaluator.purchase.sets import DrawnSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.track import Progress
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # it imports torch, which no purchase needs
 
 def train_on_embeddings(
     spec: PurchaseSpec,
-    sets: RoundSets,
+    sets: DrawnSets,
     bought: np.ndarray,
     labels: np.ndarray,
     seed: int,
@@ -43,7 +43,7 @@ def train_on_embeddings(
 
     def embedded(split: str) -> np.ndarray:
         # Made once for the whole split, even if seeds draw from it, so that all seeds share them.
-        images = (sets.whole or sets).images[split]
+        images = sets.whole.images[split]
         found = embeddings_of(
             spec.pipeline,
             ImageSource(sets.splits[split].digest, len(images), images.size, images.gather, images.path.parent),
@@ -68,7 +68,7 @@ def train_on_embeddings(
 
 def train_on_images(
     spec: PurchaseSpec,
-    sets: RoundSets,
+    sets: DrawnSets,
     bought: np.ndarray,
     labels: np.ndarray,
     seed: int,

@@ -90,7 +90,7 @@ def main() -> None:
         }
         for name, (used, ledger) in conditions.items():
             started = time.perf_counter()
-            scored = train_and_score(spec, used, ledger)
+            scored = train_and_score(spec, used.of(spec), ledger)
             constant = scored.constant
             rows[name].append(scored.metrics.macro_f1)
             assert scored.training is not None

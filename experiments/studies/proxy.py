@@ -44,7 +44,7 @@ def cell(sets: RoundSets, pipeline: str, bought: int, seed: int, threads: int) -
         device="cpu",
         threads=threads,
     )
-    return train_and_score(spec, sets, Ledger(rows)).metrics.macro_f1
+    return train_and_score(spec, sets.of(spec), Ledger(rows)).metrics.macro_f1
 
 
 def main() -> None:

@@ -195,12 +195,14 @@ def test_the_pools_order_differs_per_cell_over_the_same_images(cell, content):
 def test_a_stored_ledger_can_be_trained_on_again(cell, cell_spec, sets):
     result, _ = cell(RANDOM)
     stored = json.loads(json.dumps(result))
-    again = train_and_score(cell_spec(RANDOM), sets, Ledger.from_rows(stored["ledger"]))
+    spec = cell_spec(RANDOM)
+    drawn = sets.of(spec)
+    again = train_and_score(spec, drawn, Ledger.from_rows(stored["ledger"]))
     assert again.fingerprint == result["fingerprint"]
     backwards = Ledger.from_rows(stored["ledger"][::-1])
-    assert train_and_score(cell_spec(RANDOM), sets, backwards).fingerprint == result["fingerprint"]
+    assert train_and_score(spec, drawn, backwards).fingerprint == result["fingerprint"]
     # And another ledger is another result, or the comparison would prove nothing.
-    assert train_and_score(cell_spec(RANDOM), sets, Ledger.from_rows(stored["ledger"][:-1])).fingerprint != result["fingerprint"]
+    assert train_and_score(spec, drawn, Ledger.from_rows(stored["ledger"][:-1])).fingerprint != result["fingerprint"]
 
 
 def test_every_strategy_is_judged_from_the_same_seed(cell, strategy, spied):

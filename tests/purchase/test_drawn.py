@@ -32,7 +32,8 @@ def test_a_seed_draws_its_own_images_and_the_same_again(sets):
         assert len(one.splits[name]) == len(one.images[name]) == count
         assert one.splits[name].files == again.splits[name].files != other.splits[name].files
     assert one.splits["validation"] is sets.splits["validation"]
-    assert sets.drawn(TINY, 1, 0) is sets
+    undrawn = sets.drawn(TINY, 1, 0)
+    assert (undrawn.splits, undrawn.images, undrawn.chosen) == (sets.splits, sets.images, {})
 
 
 def test_labels_and_pixels_stay_with_their_files(sets):
@@ -71,7 +72,7 @@ def test_pairs_of_a_seed_share_the_draw_and_the_cell_is_trained_on_it(sets, cell
     other = sets.drawn(DRAWING, spec.root_seed, 2)  # nothing of the pair goes in
     assert other.splits["training"].files == drawn.splits["training"].files
     # A stored ledger is replayed on the same draw.
-    again = train_and_score(spec, sets, Ledger.from_rows(result.as_dict()["ledger"]))
+    again = train_and_score(spec, sets.of(spec), Ledger.from_rows(result.as_dict()["ledger"]))
     assert again.fingerprint == result.fingerprint
 
 
@@ -89,7 +90,7 @@ def test_a_proxy_trains_on_the_embeddings_of_the_images_that_were_drawn(sets, ce
     drawn = sets.drawn(DRAWING, spec.root_seed, 4)
     bought = [3, 11]
     rows = [Purchase(i, n, n, 0.0, tuple(map(int, drawn.splits["unlabelled"].labels[n]))) for i, n in enumerate(bought)]
-    train_and_score(spec, sets, Ledger(rows))
+    train_and_score(spec, sets.of(spec), Ledger(rows))
     assert frozen  # the way that a cell takes
     expected = []
     for name, numbers in (("training", drawn.chosen["training"]), ("unlabelled", drawn.chosen["unlabelled"][bought])):

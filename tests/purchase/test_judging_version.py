@@ -26,7 +26,7 @@ def judged(cell_spec, sets) -> dict[str, float]:
                 images = np.random.default_rng(n).permutation(len(truth))[:n].tolist()
                 bought = [Purchase(k, i, i, 0.0, tuple(truth[i].tolist())) for k, i in enumerate(images)]
                 spec = cell_spec(SUBMISSIONS / "random_buyer.py", pipeline=PIPELINES[pipeline], seed=seed)
-                found[f"{pipeline} seed {seed} bought {n}"] = train_and_score(spec, sets, Ledger(bought)).metrics.macro_f1
+                found[f"{pipeline} seed {seed} bought {n}"] = train_and_score(spec, sets.of(spec), Ledger(bought)).metrics.macro_f1
     return found
 
 

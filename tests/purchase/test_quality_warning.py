@@ -136,7 +136,7 @@ def test_a_market_sells_what_is_expected_of_it(pool, pools, cell_spec, quality):
     missed, imagined = [], []
     for seed in seeds:
         spec = cell_spec(RANDOM, label_quality=quality, seed=seed, root_seed=7)
-        market = Market(sold_labels(spec, sets), np.arange(len(truth)), len(truth))
+        market = Market(sold_labels(spec, sets.of(spec)), np.arange(len(truth)), len(truth))
         sold = np.array(market.purchase_labels(range(len(truth))))
         missed.append(((truth == 1) & (sold == 0)).sum(axis=0))
         imagined.append(((truth == 0) & (sold == 1)).sum(axis=0))

@@ -308,7 +308,7 @@ def judged(cell_spec, sets, strategy, tmp_path, monkeypatch):
         ledger = Ledger([Purchase(i, i, i, 0.0, tuple(int(v) for v in labels[i])) for i in range(bought)])
         before = len(embedded)
         spec = cell_spec(path, pipeline=HEAD, weights="test", **changes)
-        return spec, here, ledger, cells.train_and_score(spec, here, ledger), sum(embedded[before:])
+        return spec, here, ledger, cells.train_and_score(spec, here.of(spec), ledger), sum(embedded[before:])
 
     return judge
 
@@ -333,9 +333,9 @@ def test_a_cell_by_the_store_scores_as_one_without_it(judged, monkeypatch):
     seen = []
     usual = cells.train_on_embeddings
     monkeypatch.setattr(cells, "train_on_embeddings", lambda *given: seen.append(usual(*given)) or seen[-1])
-    cells.train_and_score(spec, sets, ledger)
+    cells.train_and_score(spec, sets.of(spec), ledger)
     monkeypatch.setattr(cells, "train_on_embeddings", lambda *given: seen.append(cells.train_on_images(*given, None)) or seen[-1])
-    plain = cells.train_and_score(spec, sets, ledger)
+    plain = cells.train_and_score(spec, sets.of(spec), ledger)
     assert np.abs(seen[0][1] - seen[1][1]).max() < 1e-3
     assert abs(plain.metrics.macro_f1 - scored.metrics.macro_f1) < 0.02
     timeless = ("seconds", "timings", "history", "thresholds")
