@@ -11,6 +11,8 @@ import errno
 import os
 import secrets
 import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +24,7 @@ from evaluator.sandbox.cgroup import remove_abandoned_groups
 PREFIX = "dck-scratch-"
 ROOM = 64 << 20
 """Bytes that must be free. With less, a worker would fail at its first file, and be blamed for our full disk."""
-DEEP = 1024
-"""Length of a path above which a folder is moved before it is emptied: the longer a path, the slower every step."""
+_CAN_REOPEN = sys.platform.startswith("linux")
 
 
 @contextmanager
@@ -57,7 +58,7 @@ def remove_abandoned_folders() -> int:
         with abandoned(folder) as free:
             if free:
                 _remove(folder)
-                count += 1
+                count += not os.path.lexists(folder)
     return count
 
 
@@ -74,46 +75,110 @@ def _new_folder() -> tuple[Path, int]:
 
 
 def _remove(folder: Path) -> None:
-    if folder.is_symlink() or not folder.is_dir():
-        # The worker put something else in its place, or nothing.
-        folder.unlink(missing_ok=True)
-        return
-    remove_tree(folder)
+    """Remove what a worker left. Never raises: what stays is named in a warning, and holds nobody up."""
+    try:
+        remove_tree(folder)
+    except OSError as error:
+        print(f"warning: {folder} of a worker that has ended cannot be removed ({error}); remove it by hand", file=sys.stderr)
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder whatever a worker has made of it: without rights, or nested deeper than a path, or a recursion, can go.
+    """Remove a folder whatever a worker has made of it: without rights, nested deeper than a path can name, with odd names.
 
-    What lies deep is moved to the top before it is emptied. Links are removed, never followed. Nobody may write to the folder
-    meanwhile.
+    Everything is reached from the descriptor of a folder that is open, by a name in it: no path is looked up twice, no link is
+    followed, and nothing on another file system is touched. So a process that swaps folders for links meanwhile gains nothing:
+    the link is removed. Folders are moved to the top before they are emptied, so that two descriptors are enough at any depth.
 
     Raises:
-        OSError: something in it cannot be removed by this user.
+        OSError: something in it cannot be removed by this user, or lies on another file system. Everything else is removed.
     """
-    stack = [str(folder)]
-    while stack:
-        place = stack[-1]
-        _open(place)
-        inner = []
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    inner.append(entry.path)
-                else:
-                    os.unlink(entry.path)
-        for path in inner:
-            if len(path) > DEEP:
-                _open(path)  # a folder is moved by those who may write to it
-                moved = os.path.join(folder, secrets.token_hex(16))
-                os.rename(path, moved)
-                path = moved
-            stack.append(path)
-        if not inner:
-            os.rmdir(place)
-            stack.pop()
+    parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if not stat.S_ISDIR(os.stat(folder.name, dir_fd=parent, follow_symlinks=False).st_mode):
+            os.unlink(folder.name, dir_fd=parent)  # the worker put something else in its place
+            return
+        top = _entered(folder.name, parent, os.fstat(parent).st_dev if not os.path.ismount(folder) else None)
+        try:
+            trouble = _emptied(top)
+        finally:
+            os.close(top)
+        if trouble is not None:
+            raise trouble
+        os.rmdir(folder.name, dir_fd=parent)
+    except FileNotFoundError:
+        return  # the worker has removed it
+    finally:
+        os.close(parent)
 
 
-def _open(folder: str) -> None:
-    # A worker may take its own rights to a folder away; then its content could be neither listed nor removed.
-    if os.lstat(folder).st_mode & 0o700 != 0o700:
-        os.chmod(folder, 0o700)
+def _emptied(top: int) -> OSError | None:
+    """Empty the folder of a descriptor; the first trouble, where there was any."""
+    device = os.fstat(top).st_dev
+    trouble: OSError | None = None
+    left: set[str] = set()
+    waiting = True
+    while waiting:
+        waiting = False
+        for name in os.listdir(top):
+            if name in left:
+                continue
+            try:
+                if _unlinked(name, top):
+                    continue
+                waiting = True
+                inner = _entered(name, top, device)
+                try:
+                    for below in os.listdir(inner):
+                        if not _unlinked(below, inner):
+                            # A folder is moved by those who may write to it.
+                            os.close(_entered(below, inner, device))
+                            os.rename(below, secrets.token_hex(16), src_dir_fd=inner, dst_dir_fd=top)
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=top)
+            except FileNotFoundError:
+                continue  # a process removed it meanwhile
+            except OSError as error:
+                left.add(name)
+                trouble = trouble or error
+    return trouble
+
+
+def _unlinked(name: str, folder: int) -> bool:
+    """Remove what is no folder; False for a folder."""
+    if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        return False
+    os.unlink(name, dir_fd=folder)
+    return True
+
+
+def _entered(name: str, folder: int, device: int | None) -> int:
+    """A descriptor of the folder ``name`` in ``folder``, whatever rights a worker has taken from it.
+
+    Raises:
+        OSError: it is no folder any more, or lies on another device than ``device``.
+    """
+    if _CAN_REOPEN:
+        # Its rights are changed through a descriptor as well: a name could have become that of a link in between.
+        held = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            _check_device(name, held, device)
+            if os.fstat(held).st_mode & 0o700 != 0o700:
+                os.chmod(f"/proc/self/fd/{held}", 0o700)
+            return os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY)
+        finally:
+            os.close(held)
+    if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode & 0o700 != 0o700:
+        os.chmod(name, 0o700, dir_fd=folder, follow_symlinks=False)
+    opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        _check_device(name, opened, device)
+    except OSError:
+        os.close(opened)
+        raise
+    return opened
+
+
+def _check_device(name: str, descriptor: int, device: int | None) -> None:
+    if device is not None and os.fstat(descriptor).st_dev != device:
+        raise OSError(errno.EXDEV, "it lies on another file system", name)
