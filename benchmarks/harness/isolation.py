@@ -35,7 +35,6 @@ from evaluator.data.cache import CachedImages
 from evaluator.errors import Verdict
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
-from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
 from evaluator.sandbox.tiers import SANDBOXES, state
 from evaluator.seeds import generator
@@ -61,15 +60,14 @@ def start_up(tiers: dict[str, Sandbox], repeats: int) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as empty:
         for turn in range(repeats + 1):
             for name, sandbox in tiers.items():
-                with scratch_folder() as scratch:
-                    started = time.perf_counter()
-                    worker = sandbox.start(WorkerSpec(submission=Path(empty), scratch=scratch))
-                    try:
-                        worker.channel.receive(time.monotonic() + 60)
-                        if turn:
-                            found[name].append(time.perf_counter() - started)
-                    finally:
-                        worker.end()
+                started = time.perf_counter()
+                worker = sandbox.start(WorkerSpec(submission=Path(empty)))
+                try:
+                    worker.channel.receive(time.monotonic() + 60)
+                    if turn:
+                        found[name].append(time.perf_counter() - started)
+                finally:
+                    worker.end()
     return found
 
 

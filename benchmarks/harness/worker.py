@@ -83,7 +83,7 @@ def start_up(repeats: int) -> list[float]:
     for _ in range(repeats + 1):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            worker = ProcessSandbox().start(WorkerSpec(submission=Path(folder), scratch=Path(folder)))
+            worker = ProcessSandbox().start(WorkerSpec(submission=Path(folder)))
             worker.channel.receive(time.monotonic() + 30)
             found.append(time.perf_counter() - start)
             worker.end()

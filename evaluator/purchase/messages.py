@@ -17,6 +17,7 @@ from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.channel import Message, Schema
 from evaluator.sandbox.conversation import Order, Stopped
+from evaluator.sandbox.readonly import Content
 
 SCHEMA = Schema(required={"buy": {}}, optional={"done": {"claim": str, "n": int, "shape": list}})
 """``buy`` asks for labels; its binary part is int64 indices. ``done`` after a purchase phase says what the hook returned: ``claim``
@@ -33,14 +34,13 @@ def training_order(spec: SessionSpec) -> Order:
     return order | _embeddings(training_embeddings=spec.training), blob
 
 
-def purchase_order(spec: SessionSpec, pool_rows: Path) -> Order:
-    """The order to start the purchase phase: the training set, the pool in this session's order, and the budget.
-
-    Args:
-        pool_rows: the file that ``write_pool_rows`` wrote.
-    """
+def purchase_order(spec: SessionSpec) -> Order:
+    """The order to start the purchase phase: the training set, the pool in this session's order, and the budget."""
     order, blob = training_order(spec)
-    order |= {"pool": spec.pool.path, "pool_rows": pool_rows, "budget": spec.budget}
+    # Row in the image cache of every pool image, uint32. A file, which the worker maps: the binary part would grow with the pool,
+    # and the worker would read it on the participant's clock.
+    rows = Content(spec.pool.rows[spec.order].astype(np.uint32).tobytes())
+    order |= {"pool": spec.pool.path, "pool_rows": rows, "budget": spec.budget}
     return order | _embeddings(pool_embeddings=spec.pool), blob
 
 
@@ -49,19 +49,6 @@ def prediction_order(spec: SessionSpec) -> Order:
     layout, blob = _packed(rows=spec.prediction.rows)
     order = _common(spec) | {"images": spec.prediction.path, "arrays": layout}
     return order | _embeddings(embeddings=spec.prediction), blob
-
-
-def write_pool_rows(spec: SessionSpec, path: Path) -> None:
-    """Write the row in the image cache of every pool image, uint32 in this session's order, to a new file that anybody may read.
-
-    The worker maps the file. A message would grow with the pool, and the worker would read it on the participant's clock.
-
-    Raises:
-        OSError: the file exists already or cannot be written.
-    """
-    with open(path, "xb") as file:
-        file.write(spec.pool.rows[spec.order].astype(np.uint32))
-    path.chmod(0o444)
 
 
 def _common(spec: SessionSpec) -> dict[str, Any]:

@@ -6,12 +6,8 @@ code does.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from evaluator.errors import Verdict
-from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.market import Market
 from evaluator.purchase.messages import (
     SCHEMA,
@@ -20,14 +16,12 @@ from evaluator.purchase.messages import (
     purchase_disagreement,
     purchase_order,
     training_order,
-    write_pool_rows,
 )
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.sandbox.channel import Message, ProtocolError
 from evaluator.sandbox.clock import Clock
 from evaluator.sandbox.conversation import Order, Progress, Terms
 from evaluator.sandbox.phases import Phase, run_phases
-from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
 from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError
 
@@ -40,28 +34,22 @@ def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda
     Raises:
         ConfigurationError: the spec's order is no permutation of its labels, or its budget is negative.
     """
-    # The file of the pool's rows is read-only, so it lies outside the worker's own folder.
-    with scratch_folder() as scratch, scratch_folder() as shown:
-        return _Session(spec, scratch, shown / "pool.rows").run(sandbox, progress)
+    return _Session(spec).run(sandbox, progress)
 
 
 class _Session:
-    def __init__(self, spec: SessionSpec, scratch: Path, pool_rows: Path) -> None:
-        self.spec, self.scratch, self.pool_rows = spec, scratch, pool_rows
+    def __init__(self, spec: SessionSpec) -> None:
+        self.spec = spec
         self.clock = Clock(spec.seconds)
         self.market = Market(spec.sold, spec.order, spec.budget, seconds=lambda: self.clock.used)
         self.disagreement: str | None = None
         self.predicted: np.ndarray | None = None
 
     def run(self, sandbox: Sandbox, progress: Progress) -> SessionResult:
-        try:
-            write_pool_rows(self.spec, self.pool_rows)
-        except OSError as error:
-            return _not_started(f"the worker could not be started: {error}")
         prediction_clock = Clock(self.spec.prediction_seconds)
         phases = (
             Phase("pre_training_phase", training_order(self.spec), self.clock),
-            Phase("purchase_phase", purchase_order(self.spec, self.pool_rows), self.clock, self._take_claim),
+            Phase("purchase_phase", purchase_order(self.spec), self.clock, self._take_claim),
             Phase("prediction_phase", prediction_order(self.spec), prediction_clock, self._take_predictions, decides=False),
         )
         outcome = run_phases(self._terms(), phases, sandbox, progress)
@@ -70,17 +58,22 @@ class _Session:
 
     def _terms(self) -> Terms:
         spec = self.spec
-        sets = (spec.training, spec.pool, spec.prediction)
         worker = WorkerSpec(
             submission=spec.submission,
-            scratch=self.scratch,
-            readable=(*(s.path for s in sets), *(s.embeddings for s in sets if s.embeddings is not None), self.pool_rows),
             weights=spec.weights,
             seed=spec.seed,
             threads=spec.threads,
             limits=spec.limits,
         )
-        return Terms("purchase", worker, spec.load_seconds, spec.restart, SCHEMA, {"buy": self._sell}, self._advice)
+        return Terms(
+            track="purchase",
+            worker=worker,
+            load_seconds=spec.load_seconds,
+            restart=spec.restart,
+            schema=SCHEMA,
+            handlers={"buy": self._sell},
+            advice=self._advice,
+        )
 
     def _sell(self, message: Message, what: str) -> Order:
         """The reply to a request for labels: the labels, or the reason why they are refused."""
@@ -109,22 +102,3 @@ class _Session:
 
     def _take_predictions(self, message: Message) -> None:
         self.predicted = predictions(message, len(self.spec.prediction), len(self.spec.classes))
-
-
-def _not_started(reason: str) -> SessionResult:
-    """The result of a session whose worker was not started, by a fault of the evaluator."""
-    return SessionResult(
-        verdict=Verdict.INFRASTRUCTURE,
-        reason=reason,
-        phases=(),
-        seconds=0.0,
-        clock_was_read=None,
-        class_name=None,
-        guarded=True,
-        limited_by="",
-        trace="",
-        log="",
-        ledger=Ledger(),
-        predictions=None,
-        disagreement=None,
-    )

@@ -1,9 +1,10 @@
 """A sealed room for Linux: mount, process, network, IPC, host name and user namespaces of its own, made by bubblewrap.
 
 The worker sees the interpreter and its packages, the system's libraries, ``run.py``, the worker package and the strategies, its
-submission, the image caches it was given and a scratch folder of bounded size. It sees nothing else of the host: no label, no
-result, no other process, no network. Started by root it runs as ``nobody``. When the room's first process dies the kernel ends
-every process in it.
+submission, weights, and a home of bounded size in memory. Files of a phase come by descriptor when the phase begins. It sees
+nothing else of the host: no label, no result, no other process, no network. Nothing that it writes lies on the host, so nothing has
+to be cleared away after it. Started by root it runs as ``nobody``. When the room's first process dies the kernel ends every process
+in it.
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ from typing import IO
 
 from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.guarded import GUARD, KIT_ROOT, SHOWN, GuardedWorker, GuardSpec, launch, worker_command
-from evaluator.sandbox.room import MOUNTS, NOBODY, SHARED_MEMORY_BYTES, make_checkpoint, naming, places
-from evaluator.sandbox.tier import PROMISES, Environment, WorkerSpec
+from evaluator.sandbox.readonly import Content, Opener
+from evaluator.sandbox.room import HOME, MOUNTS, NOBODY, SHARED_MEMORY_BYTES, environment_of, places
+from evaluator.sandbox.seccomp import filters
+from evaluator.sandbox.tier import PROMISES, WorkerSpec
 
 SYSTEM = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/bin", "/usr/share/zoneinfo", "/lib", "/lib32", "/lib64", "/bin")
+HIDDEN = ("/proc/keys", "/proc/key-users", "/proc/kcore", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats")
+"""Files of the kernel that speak of the whole machine."""
 _PASSWD = f"root:x:0:0::/:/bin/false\nnobody:x:{NOBODY}:{NOBODY}::/scratch:/bin/false\n"
 
 
@@ -47,21 +52,23 @@ class BubblewrapSandbox:
             raise OSError("the program bwrap is not installed; on Debian: apt-get install bubblewrap")
         self._gpu = gpu
         self._root = os.geteuid() == 0
+        self._filters = filters(gpu)
+        self._opener = Opener(self._program)
+
+    def opened(self, file: Path | Content) -> int:
+        """See ``Sandbox.opened``."""
+        return self._opener.opened(file)
 
     def start(self, spec: WorkerSpec) -> GuardedWorker:
         """See ``Sandbox.start``."""
         shown = places(spec)
-        environment = Environment().build(spec, dict(os.environ))
-        environment |= {"HOME": "/scratch", "TMPDIR": "/scratch"}
-        if spec.weights is not None:
-            environment["TORCH_HOME"] = "/weights"
-        passwd = _text_descriptor(_PASSWD)
+        environment = environment_of(spec, dict(os.environ))
+        passwd = _pipe(_PASSWD.encode())
+        # Root's guard has still to make a namespace, and nothing that root owns is in the worker's reach. The guard of an ordinary
+        # user, and the first process of its room, are of the worker's own user, so the filters hold for them as well.
+        programs = [] if self._root else [_pipe(program) for program in self._filters]
         # As file objects, which may be closed twice: the start and the end may both close them.
         info_read, info_write = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
-        checkpoint = make_checkpoint(spec)
-        if self._root:
-            # The folder around it belongs to root; the user nobody may pass through it to its own folder.
-            spec.scratch.chmod(0o711)
 
         def command(channel: int, control: int) -> list[str]:
             inside = worker_command(channel, worker="/kit/evaluator/worker/__main__.py", root="/kit")
@@ -70,6 +77,7 @@ class BubblewrapSandbox:
                 str(self._program),
                 *self._room(spec, shown, passwd),
                 *("--info-fd", str(info_write.fileno())),
+                *(word for program in programs for word in ("--add-seccomp-fd", str(program))),
                 "--",
                 *guard,
                 *inside,
@@ -87,20 +95,21 @@ class BubblewrapSandbox:
             room=True,
             group=group,
             join=group.add if group is not None else None,
-            scratch=checkpoint,
             mounts=MOUNTS,
-            seen=naming(spec, shown),
+            filters=self._filters if self._root else (),
+            seen=lambda path: shown.get(path, str(path)),
             left=left,
         )
         try:
-            keep = (passwd, info_write.fileno())
+            keep = (passwd, info_write.fileno(), *programs)
             worker = launch(command, guard_spec, cwd=Path("/"), environment=environment, keep=keep)
         except OSError:
             info_read.close()
             raise
         finally:
             info_write.close()
-            os.close(passwd)
+            for descriptor in (passwd, *programs):
+                os.close(descriptor)
         return worker
 
     def _room(self, spec: WorkerSpec, shown: dict[Path, str], passwd: int) -> Iterator[str]:
@@ -112,7 +121,7 @@ class BubblewrapSandbox:
             yield from ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_KILL")
         else:
             yield from ("--unshare-user", "--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY))
-        inside = [*interpreter_places(), Path("/kit/evaluator/worker"), Path("/submission/x"), Path("/images/x"), Path("/etc/x")]
+        inside = [*interpreter_places(), Path("/kit/evaluator/worker"), Path("/submission/x"), Path("/etc/x")]
         inside += map(Path, SYSTEM)
         parents = {parent for place in inside for parent in place.parents if parent != Path("/")}
         for parent in sorted(parents):
@@ -149,9 +158,11 @@ class BubblewrapSandbox:
             yield from ("--ro-bind", str(KIT_ROOT / "evaluator" / part), f"/kit/evaluator/{part}")
         for path, name in shown.items():
             yield from ("--ro-bind", str(path), name)
-        yield from ("--perms", "1777", "--size", str(spec.limits.disk), "--tmpfs", "/scratch")
-        yield from ("--bind", str(spec.scratch / "checkpoint"), "/scratch/checkpoint")
-        yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/scratch")
+        yield from ("--perms", "1777", "--size", str(spec.limits.disk), "--tmpfs", HOME)
+        for hidden in HIDDEN:
+            if os.path.exists(hidden):
+                yield from ("--ro-bind", "/dev/null", hidden)
+        yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME)
 
 
 def interpreter_places() -> list[Path]:
@@ -162,10 +173,11 @@ def interpreter_places() -> list[Path]:
     return sorted(p for p in wanted if not any(p != other and p.is_relative_to(other) for other in wanted))
 
 
-def _text_descriptor(text: str) -> int:
+def _pipe(content: bytes) -> int:
+    """A descriptor from which a few KiB can be read once."""
     read, write = os.pipe()
-    with os.fdopen(write, "w") as file:
-        file.write(text)
+    with os.fdopen(write, "wb") as file:
+        file.write(content)
     return read
 
 
@@ -174,8 +186,8 @@ def _wait_for_end(info: IO[str], ours: IO[str]) -> None:
     # After a failed start our own end is still open, and reading would never end.
     ours.close()
     with info:
-        text = info.read()
-    with contextlib.suppress(ValueError, KeyError, ProcessLookupError):
+        text = info.read(4096)
+    with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
         descriptor = os.pidfd_open(int(json.loads(text)["child-pid"]))
         try:
             select.select([descriptor], [], [], 10)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,10 +115,11 @@ BASE = Schema(
         "hello": {"pid": int, "numpy": str, "python": str},
         "progress": {"fraction": (int, float)},
         "failed": {"error": str, "message": str, "trace": str},
+        "part": {},
         "done": {},
     }
 )
-"""What every worker may say, whatever its track."""
+"""What every worker may say, whatever its track. ``part`` is a piece of the checkpoint that it was told to hand over."""
 
 
 class HostChannel:
@@ -166,17 +167,22 @@ class HostChannel:
             raise ProtocolError(str(error)) from None
         return self._schema.check(*frame)
 
-    def send(self, message: dict[str, Any], blob: bytes = b"", *, deadline: float) -> None:
+    def send(self, message: dict[str, Any], blob: bytes = b"", *, deadline: float, descriptors: Sequence[int] = ()) -> None:
         """Send one frame; a worker that does not read cannot hold us longer than the deadline.
+
+        Args:
+            descriptors: the worker gets copies of these, with the first byte of the frame.
 
         Raises:
             ChannelTimeout, ChannelEnded.
         """
         rest = memoryview(encode(message, blob))
+        unsent = list(descriptors)
         try:
             while rest:
                 try:
-                    rest = rest[self._socket.send(rest) :]
+                    sent = socket.send_fds(self._socket, [rest], unsent) if unsent else self._socket.send(rest)
+                    rest, unsent = rest[sent:], []
                 except BlockingIOError:
                     self._wait(selectors.EVENT_WRITE, deadline)
         except ConnectionError:

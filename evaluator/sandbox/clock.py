@@ -20,11 +20,12 @@ class Clock:
         self._now = now
         self._used = 0.0
         self._since: float | None = None
+        self._free = 0.0
 
     @property
     def used(self) -> float:
         """Seconds counted so far, the running phase included."""
-        return self._used + (self._now() - self._since if self._since is not None else 0.0)
+        return self._used + (max(0.0, self._now() - self._since - self._free) if self._since is not None else 0.0)
 
     @property
     def remaining(self) -> float:
@@ -34,20 +35,23 @@ class Clock:
     @property
     def deadline(self) -> float:
         """The moment of the monotonic clock at which nothing is left, if a phase keeps running."""
-        return self._now() + self.limit - self.used
+        unused = 0.0 if self._since is None else max(0.0, self._since + self._free - self._now())
+        return self._now() + self.limit - self.used + unused
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, free: float = 0.0) -> Iterator[None]:
         """Count from here to the end of the block, without a pause.
+
+        Args:
+            free: seconds of the block that are not counted.
 
         Raises:
             RuntimeError: the clock runs already.
         """
         if self._since is not None:
             raise RuntimeError("the clock runs already")
-        self._since = self._now()
+        self._since, self._free = self._now(), free
         try:
             yield
         finally:
-            self._used += self._now() - self._since
-            self._since = None
+            self._used, self._since = self.used, None

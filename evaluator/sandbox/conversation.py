@@ -6,19 +6,25 @@ deadline, and knows why a worker that is gone is gone. It knows no track: schema
 
 from __future__ import annotations
 
+import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evaluator.errors import Verdict
 from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, Message, ProtocolError, Schema
+from evaluator.sandbox.clock import Clock
+from evaluator.sandbox.readonly import Content
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
 
 PROGRESS_AT_ONCE, PROGRESS_PER_SECOND = 50, 20
 """How many progress messages are passed on: so many at once, and so many per second. Further messages are dropped."""
+
+FREE_IMPORT_SECONDS = 10.0
+"""Importing PyTorch takes 2 to 5 s. What goes beyond this allowance is the submission's own work, and charged to its clock."""
 
 IMPORTING = "importing the submission"
 """What a worker is doing while it loads, in reasons and progress."""
@@ -28,7 +34,8 @@ ANSWERS = Schema(optional={"done": {"class": str, "saves": bool, "loads": bool, 
 whether the submission has read its clock."""
 
 Order = tuple[dict[str, Any], bytes]
-"""A message to the worker and its binary part. A ``Path`` in the message is the host's; the worker gets its own name for it."""
+"""A message to the worker and its binary part. A ``Path`` or a ``Content`` in the message is a file that the worker is given with
+it, and not before."""
 
 Handler = Callable[[Message, str], Order]
 """Answers a worker's request: called with the request and with what the worker is doing (a phase or hook); gives the answer.
@@ -56,6 +63,7 @@ class Terms:
         track: the name under which the worker knows the track's hooks.
         worker: what a worker may see, use and write.
         load_seconds: limit of starting a worker and importing the submission.
+        free_import_seconds: what importing may take without being charged to a clock.
         restart: the worker is restarted between phases, so the submission needs both checkpoint hooks.
         schema: the track's messages, beside those that every worker may send.
         handlers: per kind of request, what answers it.
@@ -65,6 +73,7 @@ class Terms:
     track: str
     worker: WorkerSpec
     load_seconds: float
+    free_import_seconds: float = FREE_IMPORT_SECONDS
     restart: bool = False
     schema: Schema = field(default_factory=Schema)
     handlers: Mapping[str, Handler] = field(default_factory=dict)
@@ -94,8 +103,11 @@ class Conversation:
         self.limited_by = ""
         self._worker: Worker | None = None
 
-    def load(self) -> None:
-        """Start a worker and have it import the submission; on no clock, within a limit of its own.
+    def load(self, clock: Clock) -> None:
+        """Start a worker and have it import the submission.
+
+        Args:
+            clock: charged with the seconds of the import beyond those that are free. Starting the worker is on no clock.
 
         Raises:
             Stopped: the worker cannot be started or greets wrongly, or the submission cannot be used.
@@ -114,8 +126,10 @@ class Conversation:
             raise Stopped(Verdict.INFRASTRUCTURE, f"the worker did not answer: {error or 'no greeting in time'}") from None
         if hello.kind != "hello":
             raise Stopped(Verdict.PROTOCOL_ERROR, f"the worker greeted with a {hello.kind!r} message")
-        order = {"t": "load", "submission": self.terms.worker.submission, "track": self.terms.track}
-        self.facts = self.ask(order, b"", deadline, IMPORTING).fields
+        order = {"t": "load", "submission": self._worker.seen(self.terms.worker.submission), "track": self.terms.track}
+        free = self.terms.free_import_seconds
+        with clock.running(free):
+            self.facts = self.ask(order, b"", min(deadline, clock.deadline), IMPORTING).fields
         if self.terms.restart and not (self.facts.get("saves") and self.facts.get("loads")):
             raise Stopped(
                 Verdict.RUNTIME_ERROR,
@@ -133,22 +147,34 @@ class Conversation:
         self._worker = None
         return ended
 
-    def ask(self, order: dict[str, Any], blob: bytes, deadline: float, what: str) -> Message:
-        """Send an order and serve the worker's requests until it says ``done``. Paths are given as the worker sees them.
+    def ask(
+        self,
+        order: dict[str, Any],
+        blob: bytes,
+        deadline: float,
+        what: str,
+        *,
+        parts: Iterable[bytes] = (),
+        take: Callable[[bytes], None] | None = None,
+    ) -> Message:
+        """Send an order and serve the worker's requests until it says ``done``.
 
         Args:
-            order: an order of the worker's service loop; ``blob`` goes with it.
+            order: an order of the worker's service loop; ``blob`` goes with it, and the files that it names.
             deadline: of ``time.monotonic``.
             what: the phase or hook, as a verdict's reason and the progress name it.
+            parts: sent after the order, in messages of their own.
+            take: called with every part that the worker sends; None where it has none to send.
 
         Raises:
             Stopped: the time is over, the worker is gone or breaks the protocol, or the participant's code failed.
         """
         assert self._worker is not None
         channel = self._worker.channel
-        order = {name: self._worker.seen(value) if isinstance(value, Path) else value for name, value in order.items()}
         try:
-            channel.send(order, blob, deadline=deadline)
+            self._send(order, blob, deadline)
+            for part in parts:
+                channel.send({"t": "part"}, part, deadline=deadline)
             started, shown = time.monotonic(), 0
             while True:
                 message = channel.receive(deadline)
@@ -163,6 +189,8 @@ class Conversation:
                     if shown < PROGRESS_AT_ONCE + PROGRESS_PER_SECOND * (time.monotonic() - started):
                         shown += 1
                         self.progress(what, float(message.fields["fraction"]))
+                elif message.kind == "part" and take is not None:
+                    take(message.blob)
                 elif message.kind == "failed":
                     error, text = message.fields["error"], message.fields["message"]
                     verdict = Verdict.INVALID_OUTPUT if error == "InvalidOutput" else Verdict.RUNTIME_ERROR
@@ -180,9 +208,30 @@ class Conversation:
         except ChannelEnded:
             raise self._death(what) from None
 
+    def _send(self, order: dict[str, Any], blob: bytes, deadline: float) -> None:
+        """Send an order, with descriptors of the files that it names."""
+        assert self._worker is not None
+        files = {name: value for name, value in order.items() if isinstance(value, (Path, Content))}
+        message = {name: value for name, value in order.items() if name not in files}
+        descriptors: list[int] = []
+        try:
+            for file in files.values():
+                descriptors.append(self.sandbox.opened(file))
+            if files:
+                message["files"] = list(files)
+            self._worker.channel.send(message, blob, deadline=deadline, descriptors=descriptors)
+        except OSError as error:
+            raise Stopped(Verdict.INFRASTRUCTURE, f"a file cannot be given to the worker: {error}") from error
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
     def _advice(self, what: str) -> str:
         if what == IMPORTING:
-            return f"starting and importing may take {self.terms.load_seconds:g} s"
+            return (
+                f"starting and importing may take {self.terms.load_seconds:g} s, of which {self.terms.free_import_seconds:g} s of"
+                " importing are free and the rest is charged to the clock of the next phase: compute in the phases"
+            )
         return self.terms.advice(what)
 
     def _death(self, what: str) -> Stopped:

@@ -2,8 +2,8 @@
 
 The container has no network, a read-only root, no capabilities and no way to gain any, an unprivileged user, and the limits of
 memory, processes and processors that the engine sets by control groups. It holds the image's interpreter and packages; of the kit
-it sees ``run.py``, the worker package and the strategies of this checkout, its submission, the image caches it was given, a
-scratch folder in memory and a folder for checkpoints. Its first process is the guard; when that ends, the kernel ends every other.
+it sees ``run.py``, the worker package and the strategies of this checkout, its submission, weights, and a home in memory. Files of
+a phase come by descriptor when the phase begins. Its first process is the guard; when that ends, the kernel ends every other.
 
 The evaluator needs the engine of its own machine, and must see that engine's processes: run it on the machine, not in a container.
 """
@@ -28,8 +28,11 @@ from evaluator.sandbox.container import OWNER_LABEL, Container, owner, sweep
 from evaluator.sandbox.engine import Engine
 from evaluator.sandbox.guarded import GUARD, KIT_ROOT, SHOWN, GuardedWorker, GuardSpec, Lines, worker_command
 from evaluator.sandbox.logs import LogReader
-from evaluator.sandbox.room import MOUNTS, NOBODY, SHARED_MEMORY_BYTES, make_checkpoint, naming, places
-from evaluator.sandbox.tier import PROMISES, Environment, WorkerSpec
+from evaluator.sandbox.readonly import Content, Opener
+from evaluator.sandbox.room import HOME, MOUNTS, NOBODY, SHARED_MEMORY_BYTES, environment_of, places
+from evaluator.sandbox.scratch import scratch_folder
+from evaluator.sandbox.seccomp import filters
+from evaluator.sandbox.tier import PROMISES, WorkerSpec
 
 IMAGE_VARIABLE = "DATA_CENTRIC_KIT_IMAGE"
 VERSION_LABEL = "org.opencontainers.image.version"
@@ -59,20 +62,25 @@ class DockerSandbox:
     def __init__(self, gpu: bool = False, image: str | None = None, engine: Engine | None = None) -> None:
         self._engine = engine or Engine()
         self._gpu = gpu
-        # We must be able to remove the files that the worker leaves: they belong to nobody where we are root, else to us.
         self._user = f"{NOBODY}:{NOBODY}" if os.geteuid() == 0 else f"{os.getuid()}:{os.getgid()}"
         self._image = _checked_image(self._engine, image or os.environ.get(IMAGE_VARIABLE))
         self._cpus = int(self._engine.ask("GET", "/info")["NCPU"])
+        self._filters = filters(gpu)
+        # Root can make read-only mounts; other users need bubblewrap for them.
+        self._opener = Opener(shutil.which("bwrap"))
         sweep(self._engine)
+
+    def opened(self, file: Path | Content) -> int:
+        """See ``Sandbox.opened``."""
+        return self._opener.opened(file)
 
     def start(self, spec: WorkerSpec) -> GuardedWorker:
         """See ``Sandbox.start``."""
         shown = places(spec)
-        checkpoint = make_checkpoint(spec)
         ends = _Ends()
         container = None
         try:
-            with _Door(spec.scratch) as door:
+            with scratch_folder() as folder, _Door(folder) as door:
                 container = Container(self._engine, self._description(spec, shown, door.folder))
                 container.run(spec.limits)
                 door.hand_over(container, ends.theirs, _order(spec))
@@ -81,9 +89,9 @@ class DockerSandbox:
                 limits=spec.limits,
                 room=True,
                 group=container if container.limited else None,
-                scratch=checkpoint,
                 mounts=MOUNTS,
-                seen=naming(spec, shown),
+                filters=self._filters,
+                seen=lambda path: shown.get(path, str(path)),
                 left=container.remove,
             )
             return GuardedWorker(container, ends.taken(), guard_spec)
@@ -99,14 +107,13 @@ class DockerSandbox:
         ours = {LAUNCHER: "/room/launcher.py", GUARD: "/room/guard.py", door: "/room/door", KIT_ROOT / "run.py": "/kit/run.py"}
         ours |= {KIT_ROOT / "evaluator" / part: f"/kit/evaluator/{part}" for part in SHOWN}
         mounts = [_bind(path, place) for path, place in (ours | shown).items()]
-        mounts.append(_bind(spec.scratch / "checkpoint", "/scratch/checkpoint", writable=True))
         # The image's own copy of the kit is hidden, so that the worker runs ours.
         memory = dict.fromkeys(("/kit", *HIDDEN), "ro,nosuid,nodev,mode=755,size=64k")
         # By owner, not by mode: runc gives a mounted file system the mode of the folder it covers. A little more than the limit
         # of files, so that it is the watch that ends a worker with too many, in words.
         uid, _, gid = self._user.partition(":")
         owned = f"uid={uid},gid={gid},mode=700"
-        memory["/scratch"] = f"rw,exec,nosuid,nodev,{owned},size={limits.disk},nr_inodes={limits.files + 1024}"
+        memory[HOME] = f"rw,exec,nosuid,nodev,{owned},size={limits.disk},nr_inodes={limits.files + 1024}"
         host: dict[str, Any] = {
             "AutoRemove": True,
             "CapDrop": ["ALL"],
@@ -237,13 +244,11 @@ def _order(spec: WorkerSpec) -> bytes:
     """What the launcher is sent beside its descriptors."""
     # That variable describes this machine, not the image.
     source = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
-    environment = Environment().build(spec, source) | {"HOME": "/scratch", "TMPDIR": "/scratch"}
-    if spec.weights is not None:
-        environment["TORCH_HOME"] = "/weights"
+    environment = environment_of(spec, source)
     command = worker_command(0, python="python", worker="/kit/evaluator/worker/__main__.py", root="/kit")
     command[-2] = "{channel}"
-    return json.dumps({"command": command, "environment": environment, "folder": "/scratch"}).encode() + b"\n"
+    return json.dumps({"command": command, "environment": environment, "folder": HOME}).encode() + b"\n"
 
 
-def _bind(path: Path, place: str, writable: bool = False) -> dict[str, Any]:
-    return {"Type": "bind", "Source": os.path.abspath(path), "Target": place, "ReadOnly": not writable}
+def _bind(path: Path, place: str) -> dict[str, Any]:
+    return {"Type": "bind", "Source": os.path.abspath(path), "Target": place, "ReadOnly": True}

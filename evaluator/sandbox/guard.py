@@ -4,17 +4,18 @@ Run as a script (``python -I -S guard.py CONTROL [--user ID] [--processes N] -- 
 command when it is told to go. On Linux it is the sub-reaper of everything the worker starts: a child that called ``setsid`` or
 forked twice becomes the guard's child and is found again. It kills the tree when the evaluator says so, when the evaluator is
 gone (the control descriptor ends), and when the worker itself has ended. With ``--user`` (the guard then runs as root in a room
-of its own) the worker becomes that user in a user namespace of its own, with no way back.
+of its own) the worker becomes that user in a user namespace of its own, with no way back. Before the worker starts, it gets a
+session keyring of its own, and the filters of system calls that the evaluator has sent.
 
-What it does not do: defend itself. A worker of the same user can kill or stop its guard; the evaluator notices, sweeps the worker's
-session and says so, but a descendant that left the session may then survive. Tiers with a namespace of their own close that hole.
+What it does not do: resist signals. It can be neither traced nor read by a worker of the same user, but that worker can kill or
+stop it; the evaluator notices, sweeps the worker's session and says so, but a descendant that left the session may then survive.
+Tiers with a namespace of their own close that hole.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import resource
 import selectors
@@ -23,9 +24,16 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_SET_SECCOMP = 22
+SECCOMP_MODE_FILTER = 2
+KEYCTL_JOIN_SESSION_KEYRING = 1
+KEYCTL = {"x86_64": 250, "aarch64": 219}
+"""Number of the system call, which the C library does not wrap."""
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 CLONE_NEWUSER = 0x10000000
+DESCRIPTORS = 8192
+"""Most open files of a process: what they hold in the kernel is counted, and counting has to end in time."""
 
 
 def become_reaper() -> bool:
@@ -141,6 +149,40 @@ def become(user: int) -> None:
             file.write(text)
 
 
+def own_keyring() -> None:
+    """Leave the keyring of the evaluator's login session for a new and empty one."""
+    number = KEYCTL.get(os.uname().machine)
+    if number is not None and sys.platform.startswith("linux"):
+        ctypes.CDLL(None).syscall(number, KEYCTL_JOIN_SESSION_KEYRING, None)
+
+
+def install(filters: list[bytes]) -> None:
+    """Filter the system calls of this process and of all that it starts, for good.
+
+    Raises:
+        OSError: the kernel refuses a filter; the caller must not go on.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if filters and libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")
+    for program in filters:
+        code = ctypes.create_string_buffer(program, len(program))
+
+        class Program(ctypes.Structure):
+            _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
+
+        head = Program(len(program) // 8, ctypes.addressof(code))
+        if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(head), 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECCOMP)")
+
+
+def limit_descriptors() -> None:
+    """Bound the open files of a process; the libraries' usual limit of 1,024 stays what it is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard) if soft != resource.RLIM_INFINITY else hard, hard))
+
+
 def limit_processes(more: int) -> None:
     """Let this user have ``more`` processes and threads than now. The kernel counts per user; it does not count root's."""
     now = 0
@@ -164,9 +206,13 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     # The evaluator may first put us into a control group; what we start is then in it from its first instruction on.
-    _say(control, {"ready": True})
-    if not os.read(control, 64).startswith(b"go"):
+    _say(control, ready=1)
+    filters = _read_order(control)
+    if filters is None:
         return
+    if sys.platform.startswith("linux"):
+        # A worker of the same user can then neither trace us, nor read our memory, nor take our end of the line.
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     wake_read, wake_write = os.pipe()
     guard = os.getpid()
     worker = os.fork()
@@ -186,6 +232,9 @@ def main() -> None:
                 become(int(options["--user"]))
             if "--processes" in options and os.geteuid() != 0:
                 limit_processes(int(options["--processes"]))
+            limit_descriptors()
+            own_keyring()
+            install(filters)
             if sys.platform.startswith("linux"):
                 # After the change of user, which clears it.
                 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -203,7 +252,7 @@ def main() -> None:
             with contextlib.suppress(OSError):
                 os.close(int(name))
 
-    _say(control, {"pid": worker, "reaper": reaper})
+    _say(control, pid=worker, reaper=reaper)
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -230,15 +279,41 @@ def main() -> None:
         seen = os.waitpid(worker, os.WNOHANG)
         status = seen[1] if seen[0] else None
     kill_tree(worker)
-    report: dict[str, object] = {"ended": True, "killed": status is None}
+    report = {"ended": 1, "killed": int(status is None)}
     if status is not None:
         report |= {"code": os.WEXITSTATUS(status)} if os.WIFEXITED(status) else {"signal": os.WTERMSIG(status)}
-    _say(control, report)
+    _say(control, **report)
 
 
-def _say(control: int, report: dict[str, object]) -> None:
+def _read_order(control: int) -> list[bytes] | None:
+    """Wait for the order to go: ``go``, the sizes of the filters in bytes, and after the line the filters; None where none
+    comes."""
+    text = b""
+    while b"\n" not in text:
+        more = os.read(control, 1 << 16)
+        if not more:
+            return None
+        text += more
+    line, _, rest = text.partition(b"\n")
+    word, *sizes = line.split()
+    if word != b"go":
+        return None
+    while len(rest) < sum(map(int, sizes)):
+        more = os.read(control, 1 << 16)
+        if not more:
+            return None
+        rest += more
+    filters, at = [], 0
+    for size in map(int, sizes):
+        filters.append(rest[at : at + size])
+        at += size
+    return filters
+
+
+def _say(control: int, **report: int) -> None:
+    """One line to the evaluator: names and small numbers, ``pid 17 reaper 1``. Nothing in it needs a parser that can be thrown."""
     with contextlib.suppress(OSError):  # the evaluator may be gone
-        os.write(control, json.dumps(report).encode() + b"\n")
+        os.write(control, " ".join(f"{name} {int(value)}" for name, value in report.items()).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -36,15 +36,17 @@ class Limits:
 class Breach:
     """A limit that was broken, with the figure that broke it."""
 
-    limit: Literal["memory", "processes", "disk", "files", "path"]
+    limit: Literal["memory", "processes", "disk", "files", "depth", "descriptors"]
     seen: int
     allowed: int
 
     def __str__(self) -> str:
         if self.limit in ("memory", "disk"):
             return f"{self.limit}: {self.seen / GIB:.2f} GiB used, {self.allowed / GIB:.2f} GiB allowed"
-        if self.limit == "path":
-            return f"files: a folder's path of {self.seen} characters, {self.allowed} allowed"
+        if self.limit == "depth":
+            return f"files: folders {self.seen} levels deep, {self.allowed} allowed"
+        if self.limit == "descriptors":
+            return f"files: {self.seen} open at once, {self.allowed} allowed"
         return f"{self.limit}: {self.seen} seen, {self.allowed} allowed"
 
 

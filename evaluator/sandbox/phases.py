@@ -1,20 +1,28 @@
 """Runs a submission's phases one after another, each on a clock, with checkpoints between them.
 
-A phase is one hook of the submission. Importing the submission is on no clock; a phase and the checkpoint hooks around it are, so
-that no hook is a place for free computing.
+A phase is one hook of the submission. Importing the submission is free for some seconds; the rest of it, a phase and the checkpoint
+hooks around it are on a clock, so that nothing is a place for free computing.
+
+A checkpoint is what a submission left in its folder for checkpoints, packed by its worker into bytes that nobody here looks into.
+They are kept for the run and handed to the next worker, which unpacks them in a home of its own when the clock runs again.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import IO
 
 from evaluator.errors import Verdict
 from evaluator.sandbox.channel import Message
 from evaluator.sandbox.clock import Clock
 from evaluator.sandbox.conversation import Conversation, Order, Progress, Stopped, Terms
 from evaluator.sandbox.tier import Sandbox
+
+PART = 8 << 20
+"""Bytes of a checkpoint that go in one message."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +91,14 @@ def run_phases(
     """Load the submission and run ``phases`` in order, until one fails. Never raises for what a participant's code does.
 
     Args:
-        terms: of the track and the run. Its ``worker.scratch`` holds the checkpoint between phases.
+        terms: of the track and the run.
         phases: at least one.
     """
     runner = _Runner(terms, sandbox, progress)
     verdict, reason, trace = Verdict.OK, "", ""
     deciding = True  # loading is part of the first phase's verdict
     try:
-        runner.conversation.load()
+        runner.conversation.load(phases[0].clock)
         for phase in phases:
             deciding = phase.decides
             runner.run(phase, last=phase is phases[-1])
@@ -101,6 +109,7 @@ def run_phases(
     finally:
         # Also where an interrupt or a fault of ours ended the run.
         runner.conversation.end()
+        runner.close()
     conversation = runner.conversation
     return SessionOutcome(
         verdict=verdict,
@@ -124,8 +133,14 @@ class _Runner:
         self.reports: list[PhaseReport] = []
         self.clock_was_read: bool | None = None
         self._restart, self._progress = terms.restart, progress
-        self._checkpoint = terms.worker.scratch / "checkpoint"
+        self._limit = terms.worker.limits.disk
         self._saved = False
+        self._checkpoint: IO[bytes] | None = None
+
+    def close(self) -> None:
+        """Forget the checkpoint."""
+        if self._checkpoint is not None:
+            self._checkpoint.close()
 
     def run(self, phase: Phase, last: bool) -> None:
         """Run one phase and its checkpoint hooks on its clock, and report it.
@@ -141,16 +156,14 @@ class _Runner:
         try:
             restored = self._saved and self._restart
             if restored:
-                self.conversation.load()
+                self.conversation.load(phase.clock)
             with phase.clock.running():
                 if restored:
-                    self._hook("load_state", "load_checkpoint", phase.clock)
+                    self._load_state(phase.clock)
                 answer = self._ask(phase)
                 self.clock_was_read = answer.fields.get("clock", self.clock_was_read)
                 if self.conversation.facts.get("saves") and not last:
-                    _make_folder(self._checkpoint)
-                    self._hook("save", f"save_checkpoint after {phase.name}", phase.clock)
-                    self._saved = True
+                    self._save(phase)
             phase.take(answer)
         except Stopped as stop:
             self._report(phase, stop.verdict, stop.reason, before)
@@ -165,18 +178,43 @@ class _Runner:
         message = message | {"t": "phase", "name": phase.name, "seconds": phase.clock.remaining}
         return self.conversation.ask(message, blob, phase.clock.deadline, phase.name)
 
-    def _hook(self, order: str, what: str, clock: Clock) -> None:
-        self.conversation.ask({"t": order, "path": self._checkpoint}, b"", clock.deadline, what)
+    def _save(self, phase: Phase) -> None:
+        """Have the submission save its state; where the next phase has a new worker, take the state over."""
+        what = f"save_checkpoint after {phase.name}"
+        self.close()
+        # Kept until the next worker has it, in memory while it is small.
+        kept = self._checkpoint = tempfile.SpooledTemporaryFile(max_size=PART)  # noqa: SIM115
+        try:
+            self.conversation.ask(
+                {"t": "save", "hand_over": self._restart}, b"", phase.clock.deadline, what, take=self._taker(kept, what)
+            )
+        except OSError as error:
+            raise Stopped(Verdict.INFRASTRUCTURE, f"the checkpoint cannot be kept: {error}") from error
+        self._saved = True
+
+    def _taker(self, kept: IO[bytes], what: str) -> Callable[[bytes], None]:
+        def take(part: bytes) -> None:
+            if kept.tell() + len(part) > self._limit:
+                raise Stopped(
+                    Verdict.RUNTIME_ERROR,
+                    f"{what} left more than {self._limit} bytes in the checkpoint folder, the limit of the disk; save less",
+                )
+            kept.write(part)
+
+        return take
+
+    def _load_state(self, clock: Clock) -> None:
+        kept = self._checkpoint
+        assert kept is not None
+        size = kept.tell()
+        kept.seek(0)
+        parts = iter(lambda: kept.read(PART), b"")
+        order = {"t": "load_state", "parts": -(-size // PART)}
+        try:
+            self.conversation.ask(order, b"", clock.deadline, "load_checkpoint", parts=parts)
+        except OSError as error:
+            raise Stopped(Verdict.INFRASTRUCTURE, f"the checkpoint cannot be read back: {error}") from error
+        kept.seek(0, os.SEEK_END)
 
     def _report(self, phase: Phase, verdict: Verdict, reason: str, before: float) -> None:
         self.reports.append(PhaseReport(phase.name, verdict, reason, phase.clock.used - before, phase.clock.limit))
-
-
-def _make_folder(checkpoint: Path) -> None:
-    try:
-        checkpoint.mkdir(exist_ok=True)
-    except OSError as error:
-        raise Stopped(
-            Verdict.RUNTIME_ERROR,
-            f"the folder for save_checkpoint cannot be made ({error.strerror}); leave 'checkpoint' in your home folder free",
-        ) from None

@@ -1,18 +1,24 @@
 """The portable tier: a process of its own, no privileges needed.
 
 What it stops: disturbance by prints, exceptions and crashes; anything that outlives the run; the evaluator's environment and open
-descriptors being inherited. What it does not stop: the worker runs as the same user, so it can read every file that this user can
-read, label files included, and can signal this user's processes. Judge strangers' code in a stronger tier.
+descriptors being inherited; on Linux with libseccomp, the system calls that no strategy needs. What it does not stop: the worker
+runs as the same user, so it can read and change every file that this user can, label files included, and can signal this user's
+processes. Judge strangers' code in a stronger tier.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.guarded import GUARD, GuardedWorker, GuardSpec, launch, worker_command
+from evaluator.sandbox.readonly import Content, sealed
+from evaluator.sandbox.scratch import scratch_folder
+from evaluator.sandbox.seccomp import filters
 from evaluator.sandbox.tier import Environment, WorkerSpec
 
 
@@ -28,6 +34,10 @@ class ProcessSandbox:
 
     def __init__(self, cgroups: bool = True) -> None:
         self._cgroups = cgroups
+        try:
+            self._filters = filters(gpu=True)
+        except OSError:
+            self._filters = ()  # the tier that needs nothing promises nothing about system calls
 
     def start(self, spec: WorkerSpec) -> GuardedWorker:
         """See ``Sandbox.start``."""
@@ -36,9 +46,17 @@ class ProcessSandbox:
             processes = ("--processes", str(spec.limits.processes))
             return [sys.executable, "-I", "-S", str(GUARD), str(control), *processes, "--", *worker_command(channel)]
 
-        environment = Environment().build(spec, dict(os.environ))
-        guard_spec = GuardSpec(limits=spec.limits, scratch=spec.scratch)
-        group = ControlGroup.make(spec.limits) if self._cgroups else None
-        if group is not None:
-            guard_spec = replace(guard_spec, group=group, join=group.add, left=group.close)
-        return launch(command, guard_spec, cwd=spec.scratch, environment=environment)
+        with ExitStack() as stack:
+            scratch = stack.enter_context(scratch_folder())
+            weights = None if spec.weights is None else str(spec.weights)
+            environment = Environment().build(spec, dict(os.environ), str(scratch), weights)
+            guard_spec = GuardSpec(limits=spec.limits, scratch=scratch, filters=self._filters)
+            group = ControlGroup.make(spec.limits) if self._cgroups else None
+            if group is not None:
+                guard_spec = replace(guard_spec, group=group, join=group.add)
+                stack.callback(group.close)
+            return launch(command, replace(guard_spec, left=stack.pop_all().close), cwd=scratch, environment=environment)
+
+    def opened(self, file: Path | Content) -> int:
+        """See ``Sandbox.opened``. The worker is of our own user, and could open the file itself."""
+        return sealed(file.data) if isinstance(file, Content) else os.open(file, os.O_RDONLY | os.O_CLOEXEC)

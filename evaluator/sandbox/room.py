@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
-from evaluator.sandbox.tier import WorkerSpec
+from evaluator.sandbox.tier import Environment, WorkerSpec
 
 NOBODY = 65534
 """User and group of a worker whose evaluator is root."""
+HOME = "/scratch"
+WEIGHTS = "/weights"
 SHARED_MEMORY_BYTES = 1 << 30
-MOUNTS = ("/scratch", "/dev/shm")
-"""File systems in memory that the worker may write."""
+MOUNTS = (HOME, "/dev/shm")
+"""The file systems that the worker may write. They lie in memory, are of bounded size, and end with the room."""
 
 
 def places(spec: WorkerSpec) -> dict[Path, str]:
     """Where the worker finds what it is given. Names say what a thing is and nothing about the host."""
     shown = {spec.submission: f"/submission/{spec.submission.name}"}
-    shown |= {path: f"/images/{number}{path.suffix}" for number, path in enumerate(dict.fromkeys(spec.readable))}
     if spec.weights is not None:
-        shown[spec.weights] = "/weights"
+        shown[spec.weights] = WEIGHTS
     return shown
 
 
-def naming(spec: WorkerSpec, shown: dict[Path, str]) -> Callable[[Path], str]:
-    """How the worker names a file of the host: by ``shown``, or as a file of its scratch folder."""
-    return lambda path: shown.get(path, f"/scratch/{path.name}" if path.parent == spec.scratch else str(path))
-
-
-def make_checkpoint(spec: WorkerSpec) -> Path:
-    """Make the checkpoint folder, the part of scratch that outlives a worker within its run; nobody's, where we are root."""
-    checkpoint = spec.scratch / "checkpoint"
-    checkpoint.mkdir(exist_ok=True)
-    if os.geteuid() == 0:
-        os.chown(checkpoint, NOBODY, NOBODY)
-        checkpoint.chmod(0o700)
-    return checkpoint
+def environment_of(spec: WorkerSpec, source: dict[str, str]) -> dict[str, str]:
+    """The environment variables of a worker in a room; ``source`` is the evaluator's environment."""
+    return Environment().build(spec, source, HOME, None if spec.weights is None else WEIGHTS)

@@ -97,7 +97,7 @@ def remove_tree(folder: Path) -> None:
         if not stat.S_ISDIR(os.stat(folder.name, dir_fd=parent, follow_symlinks=False).st_mode):
             os.unlink(folder.name, dir_fd=parent)  # the worker put something else in its place
             return
-        top = _entered(folder.name, parent, os.fstat(parent).st_dev if not os.path.ismount(folder) else None)
+        top = entered(folder.name, parent, os.fstat(parent).st_dev if not os.path.ismount(folder) else None)
         try:
             trouble = _emptied(top)
         finally:
@@ -126,12 +126,12 @@ def _emptied(top: int) -> OSError | None:
                 if _unlinked(name, top):
                     continue
                 waiting = True
-                inner = _entered(name, top, device)
+                inner = entered(name, top, device)
                 try:
                     for below in os.listdir(inner):
                         if not _unlinked(below, inner):
                             # A folder is moved by those who may write to it.
-                            os.close(_entered(below, inner, device))
+                            os.close(entered(below, inner, device))
                             os.rename(below, secrets.token_hex(16), src_dir_fd=inner, dst_dir_fd=top)
                 finally:
                     os.close(inner)
@@ -152,8 +152,8 @@ def _unlinked(name: str, folder: int) -> bool:
     return True
 
 
-def _entered(name: str, folder: int, device: int | None) -> int:
-    """A descriptor of the folder ``name`` in ``folder``, whatever rights a worker has taken from it.
+def entered(name: str, folder: int | None, device: int | None = None) -> int:
+    """A descriptor of the folder ``name`` in the folder of a descriptor, whatever rights a worker has taken from it.
 
     Raises:
         OSError: it is no folder any more, or lies on another device than ``device``.

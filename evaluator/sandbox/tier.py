@@ -8,6 +8,7 @@ from typing import Protocol
 
 from evaluator.sandbox.channel import HostChannel
 from evaluator.sandbox.limits import Breach, Limits
+from evaluator.sandbox.readonly import Content
 
 PROMISES = {
     "outliving": "whatever the worker does to its guard, nothing of it outlives the run",
@@ -21,12 +22,13 @@ PROMISES = {
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What a worker may see.
+    """What a worker may see from its start. Files that belong to a phase are given to it when the phase begins
+    (``Sandbox.opened``).
+
+    It may write to its home, which is empty at the start, bounded, and gone with the worker.
 
     Attributes:
         submission: the participant's folder or file.
-        readable: further files and folders that the worker reads (image caches, weights).
-        scratch: an empty folder that the worker may write; it is the worker's home, and gone afterwards.
         weights: a folder of pretrained weights, handed over as ``TORCH_HOME``; None for none.
         seed: enters ``PYTHONHASHSEED``, so that the order of sets repeats.
         threads: OpenMP threads that the worker is told to use.
@@ -34,8 +36,6 @@ class WorkerSpec:
     """
 
     submission: Path
-    scratch: Path
-    readable: tuple[Path, ...] = ()
     weights: Path | None = None
     seed: int = 0
     threads: int = 1
@@ -69,7 +69,7 @@ class Worker(Protocol):
     limited_by: str
 
     def seen(self, path: Path) -> str:
-        """How the worker names a file of the host that it was given."""
+        """How the worker names the submission."""
         ...
 
     def end(self) -> Ended:
@@ -95,6 +95,15 @@ class Sandbox(Protocol):
         """
         ...
 
+    def opened(self, file: Path | Content) -> int:
+        """A new descriptor for a worker, to read a file by; the caller closes it. A tier that promises ``files`` sees to it that
+        the file cannot be changed through it.
+
+        Raises:
+            OSError: the file cannot be opened.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -103,13 +112,17 @@ class Environment:
     passed: tuple[str, ...] = ("LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
     fixed: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"})
 
-    def build(self, spec: WorkerSpec, source: dict[str, str]) -> dict[str, str]:
-        """The variables for ``spec``; ``source`` is the evaluator's environment."""
+    def build(self, spec: WorkerSpec, source: dict[str, str], home: str, weights: str | None) -> dict[str, str]:
+        """The variables for ``spec``.
+
+        Args:
+            source: the evaluator's environment.
+            home, weights: as the worker names them.
+        """
         threads = str(spec.threads)
-        home = str(spec.scratch)
         chosen = {name: source[name] for name in self.passed if name in source}
         chosen |= self.fixed | {"HOME": home, "TMPDIR": home, "PYTHONHASHSEED": str(spec.seed % 2**32), "PYTHONUNBUFFERED": "1"}
         chosen |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
-        if spec.weights is not None:
-            chosen["TORCH_HOME"] = str(spec.weights)
+        if weights is not None:
+            chosen["TORCH_HOME"] = weights
         return chosen

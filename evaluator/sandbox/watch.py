@@ -14,16 +14,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from evaluator.sandbox.guard import descendants
 from evaluator.sandbox.limits import Breach, LimitGroup, Limits
+from evaluator.sandbox.scratch import entered
 
 INTERVAL = 0.05
 SHARE = 0.05
 """Share of one core that watching may cost: it runs beside the participant's clock."""
-LONGEST_PATH = 2048
-"""Bytes of a folder's path. The system takes no path of twice as many, and what lies deeper could not be seen."""
+DEEPEST = 100
+"""Levels of folders in a scratch folder. Looking into them holds one descriptor per level."""
+MOST_DESCRIPTORS = 100_000
+"""Open files of a whole tree that has a scratch folder; a look at more would take too long to be worth much."""
+WMEM_MAX = Path("/proc/sys/net/core/wmem_max")
 
 
 class Watch:
@@ -67,11 +71,17 @@ class Watch:
         while not self._stop.wait(max(INTERVAL, cost / SHARE)):
             started = time.thread_time()
             held, files = self._mounted()
-            unlinked = 0
-            if looks % 4 == 0 or self._group is None:
-                nameless, unlinked = nameless_files([self._root, *descendants(self._root)])
-                held += nameless
-            breach = self._tree(held) if self._group is None else _memory_only(self._group.breach())
+            unlinked, breach = 0, None
+            if self._scratch is not None and (looks % 4 == 0 or self._group is None):
+                # In a room, files lie on mounts of bounded size, whether they have a name or not.
+                opened = nameless_files([self._root, *descendants(self._root)])
+                held, unlinked = held + opened.memory, opened.disk
+                if opened.descriptors > MOST_DESCRIPTORS:
+                    breach = Breach("descriptors", opened.descriptors, MOST_DESCRIPTORS)
+                elif self._group is None:
+                    held += opened.sockets * _socket_bytes()
+            if breach is None:
+                breach = self._tree(held) if self._group is None else _memory_only(self._group.breach())
             if breach is None and files > self._limits.files:
                 breach = Breach("files", files, self._limits.files)
             # Walking the scratch folder costs more than reading /proc, and a disk fills more slowly than memory.
@@ -85,10 +95,14 @@ class Watch:
                 return
 
     def _mounted(self) -> tuple[int, int]:
-        """(bytes in the mounts, files in the first of them); zeros where the room is gone, or not ours to look into."""
+        """(bytes in the mounts and in sockets, files in the first mount); zeros where the room is gone, or not ours to look
+        into."""
         held, files = 0, 0
         with contextlib.suppress(OSError, IndexError):
-            room = f"/proc/{descendants(self._root)[0]}/root" if self._mounts else ""
+            inside = f"/proc/{descendants(self._root)[0]}" if self._mounts else ""
+            room = inside + "/root"
+            if self._mounts and self._group is None:
+                held += sent_bytes(Path(inside) / "net", self._limits.memory)
             for mount in self._mounts:
                 seen = os.statvfs(room + mount)
                 held += (seen.f_blocks - seen.f_bfree) * seen.f_frsize
@@ -134,7 +148,7 @@ def _memory_only(breach: Breach | None) -> Breach | None:
 
 def _status(pid: int) -> tuple[int, int, int]:
     """(bytes of the process's own memory, of shared memory, threads); zeros for a process that is gone."""
-    found = _fields(f"/proc/{pid}/status", (b"RssAnon", b"RssShmem", b"VmSwap", b"Threads"))
+    found = _fields(f"/proc/{pid}/status", (b"RssAnon", b"RssShmem", b"VmSwap", b"VmPTE", b"Threads"))
     threads, shared = found.pop(b"Threads", 0), found.pop(b"RssShmem", 0)
     return 1024 * sum(found.values()), 1024 * shared, threads
 
@@ -146,55 +160,115 @@ def _proportional(pid: int) -> tuple[int, int]:
     return 1024 * sum(found.values()), 1024 * shared
 
 
-def nameless_files(pids: Iterable[int]) -> tuple[int, int]:
-    """Bytes of open files that have no name any more: (in memory of their own, elsewhere). No folder lists them.
+class Opened(NamedTuple):
+    """What the open files of a tree hold: bytes in memory and on disk of files without a name, sockets, descriptors looked at."""
 
-    Those on a mount in memory are left out of both: their mount counts them.
+    memory: int
+    disk: int
+    sockets: int
+    descriptors: int
+
+
+def nameless_files(pids: Iterable[int]) -> Opened:
+    """Look at the open files of processes. Files that have no name any more are listed by no folder.
+
+    Those on a mount in memory are left out: their mount counts them. Looks at no more than ``MOST_DESCRIPTORS`` and one process's.
     """
     found: dict[tuple[int, int], tuple[bool, int]] = {}
+    sockets: set[int] = set()
+    count = 0
     for pid in pids:
+        if count > MOST_DESCRIPTORS:
+            break
         with contextlib.suppress(OSError):  # it ended while we looked
             for name in os.listdir(f"/proc/{pid}/fd"):
+                count += 1
                 with contextlib.suppress(OSError):
                     path = f"/proc/{pid}/fd/{name}"
                     state = os.stat(path)
                     if stat.S_ISREG(state.st_mode) and state.st_nlink == 0:
                         found[state.st_dev, state.st_ino] = os.readlink(path).startswith("/memfd:"), state.st_blocks * 512
-    return sum(size for memory, size in found.values() if memory), sum(size for memory, size in found.values() if not memory)
+                    elif stat.S_ISSOCK(state.st_mode):
+                        sockets.add(state.st_ino)
+    memory = sum(size for memory, size in found.values() if memory)
+    disk = sum(size for memory, size in found.values() if not memory)
+    return Opened(memory, disk, len(sockets), count)
+
+
+def _socket_bytes() -> int:
+    """What a unix socket can hold that nobody reads: twice what its sender may ask for."""
+    try:
+        return 2 * int(WMEM_MAX.read_text())
+    except (OSError, ValueError):
+        return 2 * 212_992
+
+
+def sent_bytes(net: Path, enough: int) -> int:
+    """Bytes that lie in the sockets of a network namespace: what unix sockets can hold, and what the others do hold.
+
+    Sockets whose descriptors are themselves in a socket's queue belong to no process; the namespace lists them all the same.
+
+    Args:
+        net: ``/proc/<pid>/net`` of a process in the namespace.
+        enough: counting ends here.
+    """
+    total, each = 0, _socket_bytes()
+    with contextlib.suppress(OSError), open(net / "unix", "rb") as file:
+        for _ in file:
+            total += each
+            if total > enough:
+                return total
+    for kind in ("tcp", "tcp6", "udp", "udp6"):
+        with contextlib.suppress(OSError, ValueError, IndexError), open(net / kind, "rb") as file:
+            next(file, None)
+            for line in file:
+                sent, received = line.split()[4].split(b":")
+                total += int(sent, 16) + int(received, 16)
+                if total > enough:
+                    return total
+    return total
 
 
 def folder_breach(folder: Path, limits: Limits, unlinked: int = 0) -> Breach | None:
-    """Whether a folder holds more than it may: bytes on disk (a sparse file's holes are none), files and folders.
+    """Whether a folder holds more than it may: bytes on disk (a sparse file's holes are none), files and folders, levels.
 
-    Folders that lie too deep to be named are a breach by themselves, since what they hold could not be seen. ``unlinked`` bytes are
-    added to those seen.
+    Folders are entered by descriptors, never through a link. ``unlinked`` bytes are added to those seen.
     """
     total, files = unlinked, 0
-    stack = [str(folder)]
-    while stack:
-        place = stack.pop()
-        if (length := len(os.fsencode(place))) > LONGEST_PATH:
-            return Breach("path", length, LONGEST_PATH)
-        with contextlib.suppress(OSError), _listed(place) as entries:
-            for entry in entries:
-                files += 1
-                with contextlib.suppress(OSError):
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        stack.append(entry.path)
-                if total > limits.disk:
-                    break
-                if files > limits.files:
-                    return Breach("files", files, limits.files)
-        if total > limits.disk:
-            return Breach("disk", total, limits.disk)
-    return None
-
-
-def _listed(place: str) -> Any:
+    above: list[tuple[int, list[str]]] = []
     try:
-        return os.scandir(place)
-    except PermissionError:
-        # A worker that takes its own rights away would hide what it writes.
-        os.chmod(place, 0o700, follow_symlinks=False) if os.chmod in os.supports_follow_symlinks else os.chmod(place, 0o700)
-        return os.scandir(place)
+        with contextlib.suppress(OSError):
+            above.append(_entries(str(folder), None))
+        while above:
+            here, names = above[-1]
+            if not names:
+                os.close(here)
+                above.pop()
+                continue
+            name = names.pop()
+            files += 1
+            if files > limits.files:
+                return Breach("files", files, limits.files)
+            with contextlib.suppress(OSError):
+                state = os.stat(name, dir_fd=here, follow_symlinks=False)
+                total += state.st_blocks * 512
+                if total > limits.disk:
+                    return Breach("disk", total, limits.disk)
+                if stat.S_ISDIR(state.st_mode):
+                    if len(above) > DEEPEST:
+                        return Breach("depth", len(above), DEEPEST)
+                    above.append(_entries(name, here))
+    finally:
+        for here, _ in above:
+            os.close(here)
+    return Breach("disk", total, limits.disk) if total > limits.disk else None
+
+
+def _entries(name: str, folder: int | None) -> tuple[int, list[str]]:
+    """A descriptor of a folder and the names in it. A worker that takes its own rights away would hide what it writes."""
+    here = entered(name, folder)
+    try:
+        return here, os.listdir(here)
+    except OSError:
+        os.close(here)
+        raise

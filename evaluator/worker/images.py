@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import mmap
+import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+
+
+def opened(path: str | Path) -> BinaryIO:
+    """Open a file to read from its start. A file that came by descriptor is not opened again: this user might not be allowed to."""
+    folder, _, name = str(path).rpartition("/")
+    if folder == f"/proc/{os.getpid()}/fd" and name.isdigit():
+        file = os.fdopen(os.dup(int(name)), "rb")
+        file.seek(0)
+        return file
+    return open(path, "rb")
 
 
 def map_images(path: str | Path) -> np.ndarray:
@@ -17,7 +29,7 @@ def map_images(path: str | Path) -> np.ndarray:
     Raises:
         ValueError: the file is not a C-ordered uint8 array of that shape, or is shorter than it says.
     """
-    with open(path, "rb") as file:
+    with opened(path) as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
@@ -25,7 +37,7 @@ def map_images(path: str | Path) -> np.ndarray:
         if fortran or dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
             raise ValueError(f"{path} holds {dtype} {shape}; a C-ordered uint8 array (n, H, W, 3) was expected")
         size = int(np.prod(shape))
-        if Path(path).stat().st_size < offset + size:
+        if os.fstat(file.fileno()).st_size < offset + size:
             raise ValueError(f"{path} is shorter than its header says")
         if size == 0:
             return np.zeros(shape, np.uint8)
@@ -39,7 +51,11 @@ def map_embeddings(path: str | Path) -> np.ndarray:
     Raises:
         ValueError: the file is no C-ordered float32 table.
     """
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    with opened(path) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+        mapped = np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
     if mapped.dtype != np.float32 or mapped.ndim != 2 or not mapped.flags.c_contiguous:
         raise ValueError(f"{path} holds {mapped.dtype} {mapped.shape}; a C-ordered float32 array (n, d) was expected")
     return mapped
@@ -54,11 +70,11 @@ def map_rows(path: str | Path) -> np.ndarray:
     Raises:
         ValueError: the file is no whole number of rows.
     """
-    size = Path(path).stat().st_size
-    if size % 4:
-        raise ValueError(f"{path} has {size} bytes; rows of 4 bytes each were expected")
-    if size == 0:
-        return np.zeros(0, np.uint32)
-    with open(path, "rb") as file:
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size % 4:
+            raise ValueError(f"{path} has {size} bytes; rows of 4 bytes each were expected")
+        if size == 0:
+            return np.zeros(0, np.uint32)
         mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
     return np.frombuffer(mapped, np.uint32)

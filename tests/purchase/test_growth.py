@@ -46,9 +46,9 @@ class Recording(ProcessSandbox):
         worker = super().start(spec)
         send = worker.channel.send
 
-        def recorded(message, blob=b"", *, deadline):
+        def recorded(message, blob=b"", *, deadline, descriptors=()):
             self.frames.append((message, bytes(blob)))
-            send(message, blob, deadline=deadline)
+            send(message, blob, deadline=deadline, descriptors=descriptors)
 
         worker.channel.send = recorded
         return worker

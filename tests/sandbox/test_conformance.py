@@ -215,6 +215,9 @@ class Naive:
     def start(self, spec):
         return NaiveWorker(spec)
 
+    def opened(self, file):
+        return os.open(file, os.O_RDWR)
+
 
 class NaiveWorker:
     """A worker without guard, group, allow-list, cap or limit."""
@@ -223,6 +226,7 @@ class NaiveWorker:
 
     def __init__(self, spec):
         ours, theirs = socket.socketpair()
+        home = tempfile.mkdtemp(dir=spec.submission.parent)
         self._output, write = os.pipe()
         os.set_inheritable(theirs.fileno(), True)
         self._process = subprocess.Popen(
@@ -231,8 +235,8 @@ class NaiveWorker:
             stdout=write,
             stderr=write,
             close_fds=False,  # inherits whatever is inheritable
-            env=os.environ | {"HOME": str(spec.scratch), "TMPDIR": str(spec.scratch), "TORCH_HOME": str(spec.weights)},
-            cwd=spec.scratch,
+            env=os.environ | {"HOME": home, "TMPDIR": home, "TORCH_HOME": str(spec.weights)},
+            cwd=home,
         )
         os.close(write)
         theirs.close()

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -19,7 +20,6 @@ from evaluator.sandbox.container import OWNER_LABEL, owner, sweep
 from evaluator.sandbox.docker import VERSION_LABEL, DockerSandbox
 from evaluator.sandbox.engine import Engine, EngineError
 from evaluator.sandbox.limits import Limits
-from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import WorkerSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -402,16 +402,17 @@ def test_exit_and_signal_are_told_apart(inside, code, said):
 
 
 @pytest.mark.slow
-def test_what_was_handed_to_the_container_is_gone_from_the_machine(room, tmp_path):
-    with scratch_folder() as scratch:
-        before = len(os.listdir("/proc/self/fd"))
-        worker = room.start(WorkerSpec(submission=tmp_path, scratch=scratch))
-        assert worker.channel.receive(time.monotonic() + 30).kind == "hello"
-        # The socket through which the descriptors went in is closed and removed while the worker runs.
-        assert [p.name for p in scratch.iterdir()] == ["checkpoint"]
-        assert worker.end() == worker.end()
-        worker.log()
-        assert len(os.listdir("/proc/self/fd")) == before
+def test_what_was_handed_to_the_container_is_gone_from_the_machine(room, tmp_path, monkeypatch):
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    worker = room.start(WorkerSpec(submission=tmp_path))
+    assert worker.channel.receive(time.monotonic() + 30).kind == "hello"
+    # The socket through which the descriptors went in is closed and removed while the worker runs.
+    assert list(tmp_path.iterdir()) == []
+    assert worker.end() == worker.end()
+    worker.log()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.slow
@@ -425,14 +426,13 @@ def test_an_engine_that_is_gone_does_not_keep_a_worker_alive(docker, tmp_path):
             return super().ask(*args, **options)
 
     engine = Fickle(docker.engine.path)
-    with scratch_folder() as scratch:
-        worker = DockerSandbox(engine=engine).start(WorkerSpec(submission=tmp_path, scratch=scratch))
-        assert worker.channel.receive(time.monotonic() + 30).kind == "hello"
-        (name,) = containers(docker.engine)
-        first = docker.engine.ask("GET", f"/containers{name}/json")["State"]["Pid"]
-        engine.gone = True
-        assert worker.end().guarded
-        worker.log()
+    worker = DockerSandbox(engine=engine).start(WorkerSpec(submission=tmp_path))
+    assert worker.channel.receive(time.monotonic() + 30).kind == "hello"
+    (name,) = containers(docker.engine)
+    first = docker.engine.ask("GET", f"/containers{name}/json")["State"]["Pid"]
+    engine.gone = True
+    assert worker.end().guarded
+    worker.log()
     assert not os.path.exists(f"/proc/{first}")
     deadline = time.monotonic() + 30
     while containers(docker.engine) and time.monotonic() < deadline:

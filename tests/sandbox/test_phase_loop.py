@@ -37,7 +37,7 @@ class ScriptedChannel:
     def allow(self, schema) -> None:
         self.schema = schema
 
-    def send(self, message, blob=b"", *, deadline) -> None:
+    def send(self, message, blob=b"", *, deadline, descriptors=()) -> None:
         name = message.get("name", message["t"])
         self.orders.append(message)
         self.deadlines.append(deadline)
@@ -80,7 +80,7 @@ class ScriptedSandbox:
         return "log "
 
 
-COSTS = {"load": 100.0, "first": 3.0, "second": 7.0, "own": 11.0, "save": 0.25, "load_state": 0.5}
+COSTS = {"load": 8.0, "first": 3.0, "second": 7.0, "own": 11.0, "save": 0.25, "load_state": 0.5}
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ def made():
 def run(tmp_path, made):
     """Run three phases, of which the first two share a clock of 60 s and the last has its own of 20: (outcome, sandbox)."""
 
-    def run(restart: bool, late: str = "", take=lambda answer: None, progress=lambda what, share: None):
+    def run(restart: bool, late: str = "", take=lambda answer: None, progress=lambda what, share: None, **costs: float):
         time = Time()
-        sandbox = ScriptedSandbox(time, COSTS, late)
+        sandbox = ScriptedSandbox(time, COSTS | costs, late)
         made.append(sandbox)
         shared, own = Clock(60.0, time), Clock(20.0, time)
         phases = (
@@ -103,13 +103,13 @@ def run(tmp_path, made):
             Phase("second", ({}, b""), shared, take),
             Phase("own", ({}, b""), own, decides=False),
         )
-        worker = WorkerSpec(submission=tmp_path / "run.py", scratch=tmp_path)
-        return run_phases(Terms("toy", worker, 1e12, restart), phases, sandbox, progress), sandbox
+        worker = WorkerSpec(submission=tmp_path / "run.py")
+        return run_phases(Terms("toy", worker, 1e12, restart=restart), phases, sandbox, progress), sandbox
 
     return run
 
 
-def test_importing_starting_and_ending_workers_is_on_no_clock(run):
+def test_starting_and_ending_workers_is_on_no_clock_and_importing_is_free_for_a_while(run):
     outcome, sandbox = run(restart=False)
     assert [(report.name, report.seconds, report.allowed) for report in outcome.phases] == [
         ("first", 3.25, 60.0),
@@ -128,14 +128,26 @@ def test_with_restarts_the_loading_hook_is_charged_and_the_new_process_is_not(ru
     assert orders == ["load", "phase", "save", "load", "load_state", "phase", "save", "load", "load_state", "phase"]
 
 
+def test_importing_beyond_what_is_free_is_charged_to_the_clock_of_the_next_phase(run):
+    outcome, sandbox = run(restart=False, load=12.5)
+    assert outcome.seconds == 2.5 + 10.5
+    told = [order["seconds"] for order in sandbox.channel.orders if order["t"] == "phase"]
+    assert told == [60.0 - 2.5, 60.0 - 2.5 - 3.25, 20.0]
+    # The deadline of the import itself is that of the clock, and what is free.
+    assert sandbox.channel.deadlines[0] == 1e12 + 1000 + 10.0 + 60.0
+    outcome, _ = run(restart=True, load=12.5)
+    assert [report.seconds for report in outcome.phases] == [3.25, 2.5 + 0.5 + 7.0 + 0.25, 2.5 + 0.5 + 11.0]
+    assert outcome.seconds == 2.5 + 3.25 + 2.5 + 0.5 + 7.0 + 0.25
+
+
 def test_a_phase_is_told_what_its_clock_has_left_and_ends_when_that_is_used(run):
     _, sandbox = run(restart=False)
     told = [order["seconds"] for order in sandbox.channel.orders if order["t"] == "phase"]
     assert told == [60.0, 60.0 - 3.25, 20.0]
     # Every deadline of the shared clock is the moment at which its 60 s are over, whatever ran in between.
     _, first, save, second, again, own = sandbox.channel.deadlines
-    assert first == save == second == again == 1e12 + 1000 + 100 + 60.0
-    assert own == 1e12 + 1000 + 100 + 10.5 + 20.0
+    assert first == save == second == again == 1e12 + 1000 + 8 + 60.0
+    assert own == 1e12 + 1000 + 8 + 10.5 + 20.0
 
 
 @pytest.mark.parametrize("late", ["first", "second", "save"])
@@ -150,7 +162,7 @@ def test_a_phase_that_is_late_is_the_verdict_and_ending_its_worker_is_on_the_clo
 
 def test_importing_that_is_late_starts_no_phase(run):
     outcome, _ = run(restart=False, late="load")
-    assert (outcome.verdict, outcome.phases, outcome.seconds) == (Verdict.TIME_LIMIT, (), 0.0)
+    assert (outcome.verdict, outcome.phases, outcome.seconds) == (Verdict.TIME_LIMIT, (), 8.0 + 500.0 - 10.0)
     assert IMPORTING in outcome.reason
 
 

@@ -63,8 +63,8 @@ def test_a_folder_too_deep_to_look_into_is_a_breach(tmp_path: Path) -> None:
     nest(tmp_path, 400)
     breach = folder_breach(tmp_path, Limits())
     assert breach is not None
-    assert breach.limit == "path"
-    assert "2048 allowed" in str(breach)
+    assert breach.limit == "depth"
+    assert "100 allowed" in str(breach)
     remove_tree(tmp_path)
     tmp_path.mkdir()
     nest(tmp_path, 50)
@@ -84,13 +84,14 @@ def test_files_without_a_name_are_counted(tmp_path: Path) -> None:
         twin = os.dup(held)
         try:
             os.write(held, b"\1" * (2 * MIB))
-            memory, disk = nameless_files([os.getpid()])
+            opened = nameless_files([os.getpid()])
         finally:
             os.close(held)
             os.close(twin)
-    assert memory - before[0] == 2 * MIB  # once, though two descriptors hold it
-    assert 4 * MIB <= disk - before[1] < 5 * MIB
-    assert nameless_files([os.getpid()])[0] == before[0]
+    assert opened.memory - before.memory == 2 * MIB  # once, though two descriptors hold it
+    assert 4 * MIB <= opened.disk - before.disk < 5 * MIB
+    assert opened.descriptors >= before.descriptors + 3
+    assert nameless_files([os.getpid()]).memory == before.memory
     assert folder_breach(tmp_path, Limits(disk=MIB), unlinked=2 * MIB).limit == "disk"  # type: ignore[union-attr]
 
 

@@ -58,8 +58,13 @@ class ToySandbox:
             worker = [sys.executable, str(Path(__file__).with_name("toy_worker.py")), str(channel), str(KIT_ROOT)]
             return [sys.executable, "-I", "-S", str(GUARD), str(control), "--", *worker]
 
-        environment = Environment().build(spec, dict(os.environ))
-        return launch(command, GuardSpec(limits=spec.limits), cwd=spec.scratch, environment=environment)
+        home = spec.submission.parent / f"home-{self.started}"
+        home.mkdir()
+        environment = Environment().build(spec, dict(os.environ), str(home), None)
+        return launch(command, GuardSpec(limits=spec.limits), cwd=home, environment=environment)
+
+    def opened(self, file):
+        raise AssertionError("the toy track gives no files")
 
 
 @pytest.fixture
@@ -67,7 +72,6 @@ def play(tmp_path):
     """Run a submission of the toy track: (outcome, guesses, numbers that were asked about, workers started)."""
 
     def run(code: str, *, track: str = "toy", restart: bool = False, seconds: float = 60.0):
-        (tmp_path / "scratch").mkdir()
         (tmp_path / "entry.py").write_text(textwrap.dedent(code))
         asked, guesses = [], []
 
@@ -87,8 +91,16 @@ def play(tmp_path):
                 take=lambda answer: guesses.append(answer.fields["guess"]),
             ),
         )
-        worker = WorkerSpec(submission=tmp_path / "entry.py", scratch=tmp_path / "scratch")
-        terms = Terms(track, worker, 60.0, restart, TOY, {"compare": compare}, lambda what: f"{what} has little time")
+        worker = WorkerSpec(submission=tmp_path / "entry.py")
+        terms = Terms(
+            track,
+            worker,
+            60.0,
+            restart=restart,
+            schema=TOY,
+            handlers={"compare": compare},
+            advice=lambda what: f"{what} has little time",
+        )
         sandbox = ToySandbox()
         return run_phases(terms, phases, sandbox), guesses, asked, sandbox.started
 

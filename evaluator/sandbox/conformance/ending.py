@@ -194,9 +194,10 @@ def a_killed_guard_frees_nothing(stage: Stage) -> None:
 
 @check(CHECKS)
 def scratch_is_gone_whatever_its_rights(stage: Stage) -> None:
-    """The scratch folder is gone afterwards, also where the worker filled it and took all rights from its folders."""
+    """The worker's home is gone afterwards, also where the worker filled it and took all rights from its folders."""
     code = """
     home = os.path.expanduser("~")
+    tell(home)
     for place in (home, os.path.join(home, "checkpoint")):
         deep = os.path.join(place, "a", "b", "c")
         attempt(lambda: os.makedirs(deep))
@@ -208,7 +209,8 @@ def scratch_is_gone_whatever_its_rights(stage: Stage) -> None:
     """
     outcome = stage.play(code)
     need(outcome.how == "done", f"the program {outcome.how}: {outcome.message}")
-    need(not os.path.lexists(outcome.scratch), f"{outcome.scratch} is still there")
+    home = outcome.only()
+    need(not os.path.lexists(home), f"{home} is still there")
 
 
 @check(CHECKS)
@@ -235,7 +237,7 @@ def a_worker_that_cannot_start_leaves_nothing(stage: Stage) -> str:
     """A submission that is not there is an error of the start or of the import, never a hang, and leaves no process."""
     missing = stage.folder / "missing"
     try:
-        with stage.cast("pass", readable=(missing,)) as actor:
+        with stage.cast("pass", weights=missing) as actor:
             how = actor.answer()
             actor.end()
     except OSError as error:

@@ -51,7 +51,7 @@ def no_secret_is_in_the_memory_that_the_worker_started_with(stage: Stage) -> Non
 
 @check(CHECKS)
 def only_the_streams_and_the_channel_are_open(stage: Stage) -> None:
-    """The worker holds descriptors 0, 1 and 2 and one socket, whatever the evaluator had open and inheritable."""
+    """The worker holds descriptors 0, 1 and 2, one socket and the file that came over it, whatever the evaluator had open."""
     code = """
     found = {}
     for name in os.listdir("/proc/self/fd"):
@@ -70,9 +70,11 @@ def only_the_streams_and_the_channel_are_open(stage: Stage) -> None:
     finally:
         for descriptor in (secret, reader, writer):
             os.close(descriptor)
-    others = [target.split(":")[0] for name, target in seen.items() if name not in ("0", "1", "2")]
+    others = [target for name, target in seen.items() if name not in ("0", "1", "2")]
     need({"0", "1", "2"} <= set(seen), f"a standard stream is missing: {seen}")
-    need(others == ["socket"], f"beside the standard streams: {others}")
+    sockets = [target for target in others if target.startswith("socket:")]
+    need(len(others) == 2 and len(sockets) == 1, f"beside the standard streams: {others}")
+    need(stage.secret.name not in str(others), f"the evaluator's file was inherited: {others}")
 
 
 @check(CHECKS)

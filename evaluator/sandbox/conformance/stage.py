@@ -23,7 +23,6 @@ import numpy as np
 
 from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, ProtocolError
 from evaluator.sandbox.limits import Limits
-from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
 
 PATIENCE = 60.0
@@ -49,6 +48,17 @@ def attempt(action):
         return action()
     except Exception as error:
         return type(error).__name__ + ": " + str(error)
+def given_file():
+    'The file of images that came with the order to load this program.'
+    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    for name in sorted(os.listdir(folder), key=int):
+        try:
+            if os.pread(int(name), 6, 0) == b"\\x93NUMPY":
+                return f"{folder}/{name}"
+        except OSError:
+            pass
+    return "no file was given"
+IMAGES = given_file()
 MARK = {mark!r}
 if sys.platform.startswith("linux"):
     ctypes.CDLL(None).prctl(15, MARK.encode(), 0, 0, 0)
@@ -88,7 +98,6 @@ class Outcome:
     left: list[int]
     seconds: float
     end_seconds: float
-    scratch: Path
 
     def only(self) -> Any:
         """What the program told, where it told exactly one value."""
@@ -99,8 +108,8 @@ class Outcome:
 class Actor:
     """A started worker that has been told to import the program."""
 
-    def __init__(self, worker: Worker, scratch: Path, mark: str) -> None:
-        self.worker, self.scratch, self.mark = worker, scratch, mark
+    def __init__(self, worker: Worker, mark: str) -> None:
+        self.worker, self.mark = worker, mark
         self.started = time.monotonic()
         self._answer = ("timeout", "nobody waited")
         self._seconds = 0.0
@@ -141,7 +150,7 @@ class Actor:
             left = marked(self.mark)
             log = self.worker.log()
             told = [json.loads(line[5:]) for line in log.splitlines() if line.startswith("TOLD ")]
-            self._outcome = Outcome(*self._answer, ended, log, told, left, self._seconds, took, self.scratch)
+            self._outcome = Outcome(*self._answer, ended, log, told, left, self._seconds, took)
         return self._outcome
 
 
@@ -166,33 +175,40 @@ class Stage:
         self.secret.write_text("hunter2")
 
     @contextmanager
-    def cast(self, code: str, limits: Limits | None = None, **given: Any) -> Iterator[Actor]:
-        """A worker that imports ``code``; ``given`` are fields of its ``WorkerSpec``. It is ended in any case."""
+    def cast(self, code: str, limits: Limits | None = None, images: Path | None = None, **given: Any) -> Iterator[Actor]:
+        """A worker that imports ``code`` and is given ``images`` with the order to do so. It is ended in any case.
+
+        Args:
+            images: another file than the stage's.
+            given: fields of the worker's ``WorkerSpec``.
+        """
         mark = "dck" + secrets.token_hex(4)
-        with scratch_folder() as scratch:
-            submission = self.folder / f"submission-{mark}"
-            submission.mkdir()
-            places = f"IMAGES, SUBMISSION = {{images!r}}, {{submission!r}}\nSECRET = {str(self.secret)!r}\n"
-            spec = WorkerSpec(
-                submission=submission, scratch=scratch, readable=(self.images,), limits=limits or Limits(memory=4 << 30)
-            )
-            worker = None
-            (submission / "run.py").touch()  # bound by its folder; its text needs names that only a started worker knows
+        submission = self.folder / f"submission-{mark}"
+        submission.mkdir()
+        spec = WorkerSpec(submission=submission, limits=limits or Limits(memory=4 << 30))
+        worker = None
+        (submission / "run.py").touch()  # bound by its folder; its text needs names that only a started worker knows
+        try:
+            worker = self.sandbox.start(replace(spec, **given))
+            name = worker.seen(submission)
+            places = f"SUBMISSION, SECRET = {name!r}, {str(self.secret)!r}\n"
+            text = PRELUDE.replace("{mark!r}", repr(mark)) + places + textwrap.dedent(code)
+            (submission / "run.py").write_text(text)
+            actor = Actor(worker, mark)
+            _greet(worker)
+            file = self.sandbox.opened(images or self.images)
             try:
-                worker = self.sandbox.start(replace(spec, **given))
-                names = {"images": worker.seen(self.images), "submission": worker.seen(submission)}
-                text = PRELUDE.replace("{mark!r}", repr(mark)) + places.format(**names) + textwrap.dedent(code)
-                (submission / "run.py").write_text(text)
-                actor = Actor(worker, scratch, mark)
-                _greet(worker)
-                worker.channel.send({"t": "load", "submission": names["submission"]}, deadline=time.monotonic() + PATIENCE)
-                yield actor
-                actor.end()
+                order = {"t": "load", "submission": name, "files": ["images"]}
+                worker.channel.send(order, deadline=time.monotonic() + PATIENCE, descriptors=[file])
             finally:
-                if worker is not None:
-                    worker.end()
-                    worker.log()
-                _sweep_up(mark)  # a process that a tier lets live is reported by its check, and must not stay on this machine
+                os.close(file)
+            yield actor
+            actor.end()
+        finally:
+            if worker is not None:
+                worker.end()
+                worker.log()
+            _sweep_up(mark)  # a process that a tier lets live is reported by its check, and must not stay on this machine
 
     def play(self, code: str, seconds: float = PATIENCE, **options: Any) -> Outcome:
         """Have ``code`` imported, wait at most ``seconds`` for the answer, end the worker."""
