@@ -15,6 +15,7 @@ PROMISES = {
     "files": "the worker sees what it is given, read-only, and its scratch folder; no other file of the machine",
     "processes": "the worker neither sees nor signals any process but its own",
     "network": "the worker reaches no network, the machine's own addresses and abstract sockets included",
+    "calls": "system calls that no strategy needs are closed: keys, tracing, namespaces, io_uring, odd sockets and others",
     "privileges": "the worker is not root, holds no capabilities, and can gain none",
 }
 """What a tier may promise beside what every tier must do."""

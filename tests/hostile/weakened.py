@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from evaluator.sandbox import bubblewrap
+from evaluator.sandbox import room
 from evaluator.sandbox.bubblewrap import BubblewrapSandbox
 from evaluator.sandbox.tier import Environment, WorkerSpec
 
 
 class _Leaky(Environment):
-    def build(self, spec: WorkerSpec, source: dict[str, str]) -> dict[str, str]:
-        return dict(os.environ) | super().build(spec, source)
+    def build(self, spec: WorkerSpec, source: dict[str, str], home: str, weights: str | None) -> dict[str, str]:
+        return dict(os.environ) | super().build(spec, source, home, weights)
 
 
 class _Weakened(BubblewrapSandbox):
@@ -37,7 +37,7 @@ class _Weakened(BubblewrapSandbox):
 def make(name: str, plan: dict[str, Any]) -> BubblewrapSandbox:
     """``environment`` is passed through; the ``network`` is shared; the folder of the ``labels`` is shown."""
     if name == "environment":
-        bubblewrap.Environment = _Leaky  # type: ignore[misc]
+        room.Environment = _Leaky  # type: ignore[misc]
         return BubblewrapSandbox()
     if name == "network":
         return _Weakened(without=("--unshare-net",))

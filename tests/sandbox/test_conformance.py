@@ -29,6 +29,7 @@ from evaluator.sandbox.conformance.stage import marked, need
 from evaluator.sandbox.guarded import worker_command
 from evaluator.sandbox.logs import LogReader
 from evaluator.sandbox.process import ProcessSandbox
+from evaluator.sandbox.readonly import sealed
 from evaluator.sandbox.tier import PROMISES, Ended
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -216,7 +217,7 @@ class Naive:
         return NaiveWorker(spec)
 
     def opened(self, file):
-        return os.open(file, os.O_RDWR)
+        return os.open(file, os.O_RDWR) if isinstance(file, os.PathLike) else sealed(file.data)
 
 
 class NaiveWorker:

@@ -126,7 +126,7 @@ def test_a_worker_inherits_the_three_streams_and_its_channel(strategy, session, 
     assert seen["0"] == "/dev/null"
     assert seen["1"] == seen["2"]
     assert seen["1"].startswith("pipe:")
-    others = {name: target for name, target in seen.items() if name not in "012"}
+    others = {name: target for name, target in seen.items() if name not in ("0", "1", "2")}
     assert [target.split(":")[0] for target in others.values()] == ["socket"], others
 
 

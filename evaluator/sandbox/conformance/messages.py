@@ -13,7 +13,7 @@ from evaluator.sandbox.logs import HEAD_CAP, TAIL_CAP
 CHECKS: list[Check] = []
 CHANNEL = """
 import socket
-CHANNEL = next(int(n) for n in os.listdir("/proc/self/fd") if n not in "012" and attempt(
+CHANNEL = next(int(n) for n in os.listdir("/proc/self/fd") if n not in ("0", "1", "2") and attempt(
     lambda: os.readlink("/proc/self/fd/" + n)).startswith("socket"))
 """
 
