@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -167,27 +168,33 @@ class GuardedWorker:
     def end(self) -> Ended:
         """See ``Worker.end``."""
         if self._ended is None:
-            if self._watch is not None:
-                self._watch.close()
-            report = self._end_guard()
-            guarded = bool(report.get("ended")) or self._exposed is None
-            self._outer.kill()
-            if self._exposed is not None and self._group is None:
-                if not guarded:
-                    self._sweep_session()
-                # Also after a report: a worker of the same user may have written it.
-                _end_strays()
-            breach = self._watch.breach if self._watch is not None else None
-            if self._group is not None:
-                self._group.kill()
-                guarded = True
-                breach = breach or self._group.breach()
-            self._spec.left()
-            _bury_strays()
-            self._control.close()
-            self.channel.close()
-            self._ended = Ended(report.get("code"), report.get("signal"), bool(report.get("killed")), guarded, breach)
+            # Whatever goes wrong on the way, what comes below it still happens, in this order.
+            with ExitStack() as last:
+                for step in (self.channel.close, self._control.close, _bury_strays, self._spec.left):
+                    last.callback(step)
+                if self._group is not None:
+                    last.callback(self._group.kill)
+                last.callback(self._outer.kill)
+                self._ended = self._end()
         return self._ended
+
+    def _end(self) -> Ended:
+        if self._watch is not None:
+            self._watch.close()
+        report = self._end_guard()
+        guarded = bool(report.get("ended")) or self._exposed is None
+        self._outer.kill()
+        if self._exposed is not None and self._group is None:
+            if not guarded:
+                self._sweep_session()
+            # Also after a report: a worker of the same user may have written it.
+            _end_strays()
+        breach = self._watch.breach if self._watch is not None else None
+        if self._group is not None:
+            self._group.kill()
+            guarded = True
+            breach = breach or self._group.breach()
+        return Ended(report.get("code"), report.get("signal"), bool(report.get("killed")), guarded, breach)
 
     def _end_guard(self) -> dict[str, int]:
         """Have the guard do its work, and its report; an empty report where the guard is lost.

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from evaluator.sandbox import scratch
 from evaluator.sandbox.channel import BASE, ProtocolError, Schema
 from evaluator.sandbox.guard import children, is_marked
+from evaluator.sandbox.guarded import read_report
 from evaluator.sandbox.limits import Limits
-from evaluator.sandbox.scratch import remove_tree
+from evaluator.sandbox.scratch import PREFIX, remove_abandoned_folders, remove_tree, scratch_folder
 from evaluator.sandbox.watch import folder_breach, nameless_files
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -138,3 +146,114 @@ def test_numbers_that_would_raise_where_they_are_used_are_refused(fields: dict) 
     schema = BASE | Schema(optional={"done": {"n": int, "shape": list}})
     with pytest.raises(ProtocolError, match="whose"):
         schema.check(fields, b"")
+
+
+def test_folders_that_become_links_while_they_are_removed_lead_nowhere(tmp_path: Path) -> None:
+    """A process that lives on swaps folders for links to the organiser's: the links are removed, and nothing behind them."""
+    kept = tmp_path / "kept"
+    (kept / "results").mkdir(parents=True)
+    (kept / "labels.csv").write_text("labels")
+    (kept / "results" / "cell.json").write_text("{}")
+    kept.chmod(0o755)
+    for turn in range(5):
+        folder = tmp_path / f"scratch-{turn}"
+        for number in range(200):
+            (folder / f"d{number}" / "inner").mkdir(parents=True)
+        stop = threading.Event()
+
+        def swap(folder: Path = folder, stop: threading.Event = stop) -> None:
+            for number in itertools.cycle(reversed(range(200))):
+                if stop.is_set():
+                    return
+                for path in (folder / f"d{number}" / "inner", folder / f"d{number}"):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(path)
+                        os.symlink(kept, path)
+
+        swapper = threading.Thread(target=swap)
+        swapper.start()
+        with contextlib.suppress(OSError):  # what is put there after it was looked at may stay
+            remove_tree(folder)
+        stop.set()
+        swapper.join()
+        assert (kept / "labels.csv").read_text() == "labels"
+        assert (kept / "results" / "cell.json").read_text() == "{}"
+        assert kept.stat().st_mode & 0o777 == 0o755
+
+
+def test_names_of_many_bytes_at_any_depth_are_removed(tmp_path: Path) -> None:
+    """A path of few characters may have more bytes than the system takes; no path is ever built."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(60):
+        os.mkdir("\U0001f600" * 63, dir_fd=here)
+        below = os.open("\U0001f600" * 63, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open(b"\xff\n\x1b[2J", os.O_CREAT, dir_fd=here))
+    os.close(here)
+    remove_tree(folder)
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_another_file_system_is_left_alone_and_named(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch"
+    (folder / "disk").mkdir(parents=True)
+    (folder / "file").touch()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", str(folder / "disk")], check=False).returncode:
+        pytest.skip("this root may not mount")
+    try:
+        (folder / "disk" / "kept").touch()
+        with pytest.raises(OSError, match="another file system"):
+            remove_tree(folder)
+        assert (folder / "disk" / "kept").exists()
+        assert not (folder / "file").exists()
+    finally:
+        subprocess.run(["umount", str(folder / "disk")], check=True)
+
+
+def test_a_folder_that_cannot_be_removed_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """What stays is a warning that names it: it ended every later evaluation once."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"{PREFIX}left").mkdir()
+
+    def refuse(folder: Path) -> None:
+        raise OSError(36, "File name too long")
+
+    monkeypatch.setattr(scratch, "remove_tree", refuse)
+    assert remove_abandoned_folders() == 0
+    assert f"{PREFIX}left" in capsys.readouterr().err
+    with scratch_folder() as folder:
+        (folder / "file").touch()
+    assert "File name too long" in capsys.readouterr().err
+
+
+# -- the guard's line
+
+
+@pytest.mark.parametrize(
+    ("line", "report"),
+    [
+        (b"ready 1", {"ready": 1}),
+        (b"pid 123 reaper 1", {"pid": 123, "reaper": 1}),
+        (b"ended 1 killed 0 code 3", {"ended": 1, "killed": 0, "code": 3}),
+        (b"", {}),
+        (b"[" * 2000, {}),
+        (b"pid " + b"9" * 4000, {}),
+        (b"pid -1", {}),
+        (b'{"ended": true}', {}),
+        (b"pid 1\x1b[2J 1", {}),
+        (b"pid 1 " * 50, {}),
+    ],
+)
+def test_a_line_of_a_guard_is_read_or_is_none(line: bytes, report: dict[str, int]) -> None:
+    assert read_report(line) == report
+
+
+@given(st.binary(max_size=200) | st.from_regex(rb"([a-z]{0,9} [0-9-]{0,12} ?){0,9}", fullmatch=True))
+def test_no_line_of_a_guard_raises(line: bytes) -> None:
+    report = read_report(line)
+    assert all(type(value) is int and 0 <= value < 10**10 for value in report.values())
+    assert len(report) <= 8
