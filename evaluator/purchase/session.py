@@ -6,11 +6,13 @@ code does.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from evaluator.errors import Verdict
+from evaluator.errors import SubmissionError, Verdict
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.market import Market
 from evaluator.purchase.messages import (
@@ -29,6 +31,7 @@ from evaluator.sandbox.conversation import Order, Progress, Terms
 from evaluator.sandbox.phases import Phase, run_phases
 from evaluator.sandbox.scratch import scratch_folder
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
+from evaluator.submission.staging import Staged, staged
 from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError
 
 __all__ = ["PhaseReport", "SessionResult", "SessionSpec", "run_session"]
@@ -37,12 +40,22 @@ __all__ = ["PhaseReport", "SessionResult", "SessionSpec", "run_session"]
 def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda phase, fraction: None) -> SessionResult:
     """Run the phases of one submission; see ``SessionResult``.
 
+    The worker gets a copy of the submission; texts of the result name the original. A submission that cannot be read, or that has
+    changed since it was read, has a result that says so.
+
     Raises:
         ConfigurationError: the spec's order is no permutation of its labels, or its budget is negative.
+        OSError: no folder for the session can be made.
     """
-    # The file of the pool's rows is read-only, so it lies outside the worker's own folder.
-    with scratch_folder() as scratch, scratch_folder() as shown:
-        return _Session(spec, scratch, shown / "pool.rows").run(sandbox, progress)
+    with ExitStack() as stack:
+        try:
+            submission = stack.enter_context(staged(spec.submission, spec.submission_digest))
+        except SubmissionError as error:
+            return _not_started(str(error), error.verdict)
+        # The file of the pool's rows is read-only, so it lies outside the worker's own folder.
+        scratch, shown = stack.enter_context(scratch_folder()), stack.enter_context(scratch_folder())
+        session = _Session(replace(spec, submission=submission.path), scratch, shown / "pool.rows")
+        return _naming_the_original(session.run(sandbox, progress), submission)
 
 
 class _Session:
@@ -111,10 +124,17 @@ class _Session:
         self.predicted = predictions(message, len(self.spec.prediction), len(self.spec.classes))
 
 
-def _not_started(reason: str) -> SessionResult:
-    """The result of a session whose worker was not started, by a fault of the evaluator."""
+def _naming_the_original(result: SessionResult, submission: Staged) -> SessionResult:
+    """The result with the submission's own paths in its texts, in place of those of the copy that ran."""
+    phases = tuple(replace(phase, reason=submission.named(phase.reason)) for phase in result.phases)
+    named = submission.named
+    return replace(result, phases=phases, reason=named(result.reason), trace=named(result.trace), log=named(result.log))
+
+
+def _not_started(reason: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> SessionResult:
+    """The result of a session whose worker was not started; by default that is a fault of the evaluator."""
     return SessionResult(
-        verdict=Verdict.INFRASTRUCTURE,
+        verdict=verdict,
         reason=reason,
         phases=(),
         seconds=0.0,
