@@ -207,6 +207,10 @@ def test_a_session_of_a_submission_that_has_changed_or_cannot_be_read_says_so(se
     assert "changed during the evaluation" in result.reason
     (folder / "link").symlink_to("/proc")
     result = session(folder, submission_digest=digest)
+    assert result.verdict is Verdict.INFRASTRUCTURE
+    assert "changed during the evaluation" in result.reason
+    assert "leads out of the submission" in result.reason
+    result = session(folder)  # nobody has read it before, so it was never any better
     assert result.verdict is Verdict.RUNTIME_ERROR
     assert "leads out of the submission" in result.reason
     assert not result.phases

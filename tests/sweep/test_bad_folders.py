@@ -79,7 +79,8 @@ def test_a_folder_that_goes_bad_during_the_sweep_fails_its_cells(ready, five):
     (five[1] / "run.py").unlink()
     os.mkfifo(five[1] / "run.py")
     _, summary, _ = conducted(experiment)
-    assert [cell["verdict"] for cell in summary["cells"]] == ["OK", "RUNTIME_ERROR"]
+    assert [cell["verdict"] for cell in summary["cells"]] == ["OK", "INFRASTRUCTURE"]
+    assert "changed during the evaluation" in summary["cells"][1]["reason"]
     assert "named pipe" in summary["cells"][1]["reason"]
 
 
