@@ -39,7 +39,17 @@ class WeightsError(KitError):
 
 
 class SubmissionError(KitError):
-    """A submission that cannot be started: missing path, no class, two candidates."""
+    """A submission that cannot be read or started: a missing path, no entry, a file that may not travel.
+
+    ``verdict``: of its cells. ``RUNTIME_ERROR``, or ``INFRASTRUCTURE`` where this machine failed and not the submission.
+    """
+
+    def __init__(self, message: str, verdict: Verdict = Verdict.RUNTIME_ERROR) -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
+    def __reduce__(self) -> tuple[type[SubmissionError], tuple[str, Verdict]]:
+        return type(self), (str(self), self.verdict)
 
 
 class TrainingError(Exception):

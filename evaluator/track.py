@@ -176,13 +176,13 @@ class Track(Tables, ABC):
             DeviceError: the device failed. The caller tries again in a new process.
         """
 
-    def broken(self, spec: Any, reason: str, trace: str) -> CellResult:
-        """The result (``INFRASTRUCTURE``) of a cell that failed by a fault of the evaluator.
+    def broken(self, spec: Any, reason: str, trace: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> CellResult:
+        """The result of a cell that has no answer: it failed by a fault of the evaluator, or its submission cannot be read.
 
         Args:
             reason: what happened, in words; ``trace``: the evaluator's traceback.
         """
-        return self.result_type.of(spec, None, Verdict.INFRASTRUCTURE, reason=reason)
+        return self.result_type.of(spec, None, verdict, reason=reason)
 
     def places(self, data: Any) -> list[Path]:
         """The files that ``data`` (``CellInputs.data``) refers to. Every node of a cluster must be able to read them."""

@@ -185,6 +185,7 @@ def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what
     sold = sold_labels(spec, sets) if given is None else given
     session = SessionSpec(
         submission=inputs.path,
+        submission_digest=spec.submission_digest,
         classes=profile.round.classes,
         training=sets.images["training"],
         training_labels=sets.splits["training"].labels,

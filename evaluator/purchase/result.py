@@ -65,9 +65,9 @@ class PurchaseResult(CellResult):
     ledger: Annotated[list[Sold], doc("every label that was bought, in order")] = field(default_factory=list)
 
 
-def without_score(spec: PurchaseSpec, reason: str, trace: str = "") -> PurchaseResult:
-    """The result of a cell that failed by a fault of the evaluator."""
-    return PurchaseResult.of(spec, None, Verdict.INFRASTRUCTURE, reason=reason, purchase=purchase_row(spec, None, trace))
+def without_score(spec: PurchaseSpec, reason: str, trace: str = "", verdict: Verdict = Verdict.INFRASTRUCTURE) -> PurchaseResult:
+    """The result of a cell that failed before there was an answer: by default by a fault of the evaluator."""
+    return PurchaseResult.of(spec, None, verdict, reason=reason, purchase=purchase_row(spec, None, trace))
 
 
 def purchase_row(spec: PurchaseSpec, purchased: Purchased | None, trace: str = "") -> PurchaseRow:

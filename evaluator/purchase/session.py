@@ -6,8 +6,13 @@ code does.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
+
 import numpy as np
 
+from evaluator.errors import SubmissionError, Verdict
+from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.market import Market
 from evaluator.purchase.messages import (
     SCHEMA,
@@ -23,6 +28,7 @@ from evaluator.sandbox.clock import Clock
 from evaluator.sandbox.conversation import Order, Progress, Terms
 from evaluator.sandbox.phases import Phase, run_phases
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
+from evaluator.submission.staging import Staged, staged
 from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError
 
 __all__ = ["PhaseReport", "SessionResult", "SessionSpec", "run_session"]
@@ -31,10 +37,20 @@ __all__ = ["PhaseReport", "SessionResult", "SessionSpec", "run_session"]
 def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda phase, fraction: None) -> SessionResult:
     """Run the phases of one submission; see ``SessionResult``.
 
+    The worker gets a copy of the submission; texts of the result name the original. A submission that cannot be read, or that has
+    changed since it was read, has a result that says so.
+
     Raises:
         ConfigurationError: the spec's order is no permutation of its labels, or its budget is negative.
+        OSError: no folder for the session can be made.
     """
-    return _Session(spec).run(sandbox, progress)
+    with ExitStack() as stack:
+        try:
+            submission = stack.enter_context(staged(spec.submission, spec.submission_digest))
+        except SubmissionError as error:
+            return _not_started(str(error), error.verdict)
+        session = _Session(replace(spec, submission=submission.path))
+        return _naming_the_original(session.run(sandbox, progress), submission)
 
 
 class _Session:
@@ -102,3 +118,29 @@ class _Session:
 
     def _take_predictions(self, message: Message) -> None:
         self.predicted = predictions(message, len(self.spec.prediction), len(self.spec.classes))
+
+
+def _naming_the_original(result: SessionResult, submission: Staged) -> SessionResult:
+    """The result with the submission's own paths in its texts, in place of those of the copy that ran."""
+    phases = tuple(replace(phase, reason=submission.named(phase.reason)) for phase in result.phases)
+    named = submission.named
+    return replace(result, phases=phases, reason=named(result.reason), trace=named(result.trace), log=named(result.log))
+
+
+def _not_started(reason: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> SessionResult:
+    """The result of a session whose worker was not started; by default that is a fault of the evaluator."""
+    return SessionResult(
+        verdict=verdict,
+        reason=reason,
+        phases=(),
+        seconds=0.0,
+        clock_was_read=None,
+        class_name=None,
+        guarded=True,
+        limited_by="",
+        trace="",
+        log="",
+        ledger=Ledger(),
+        predictions=None,
+        disagreement=None,
+    )

@@ -20,7 +20,8 @@ class SessionSpec:
     """Everything that a session needs. A session changes nothing in it, so a spec may be run again.
 
     Attributes:
-        submission: folder or file of the submission; ``classes``: names, in the order of the label vector.
+        submission: folder or file of the submission; ``submission_digest``: that it had when it was read, empty if it was not read;
+            it is an error of the evaluation if it has another now. ``classes``: names, in the order of the label vector.
         training, pool, prediction: decoded images; ``training_labels``: uint8 (n, classes).
         order: int64 (n,); ``order[i]`` is the canonical number of the pool image with index i in this session.
         sold: uint8 (n, classes), the labels that the market sells, in canonical order of the pool.
@@ -49,6 +50,7 @@ class SessionSpec:
     threads: int = 1
     weights: Path | None = None
     restart: bool = False
+    submission_digest: str = ""
     limits: Limits = field(default_factory=Limits)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from evaluator.errors import Verdict
 from evaluator.plans import Choices, Option, Plan, Step, Task
 from evaluator.purchase.pairs import choose_pairs
 from evaluator.purchase.profiles import profile_named
@@ -99,8 +100,8 @@ class PurchaseTrack(Track):
 
         return judge(spec, data, answer, progress, checkpoint, cache)
 
-    def broken(self, spec: PurchaseSpec, reason: str, trace: str) -> PurchaseResult:
-        return without_score(spec, reason, trace)
+    def broken(self, spec: PurchaseSpec, reason: str, trace: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> PurchaseResult:
+        return without_score(spec, reason, trace, verdict)
 
     def places(self, data: RoundSets) -> list[Path]:
         return [path for images in data.images.values() for path in (images.path, images.embeddings) if path is not None]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluator.errors import ConfigurationError, DeviceError, KitError
+from evaluator.errors import ConfigurationError, DeviceError, KitError, SubmissionError
 from evaluator.history.store import Store, lacks_predictions
 from evaluator.machine import computed_by, versions
 from evaluator.records import CellResult, CellSpec
@@ -29,7 +29,7 @@ from evaluator.track import CellInputs, Judged, Track
 Progress = Callable[[CellSpec, str, float], None]
 """Called with the cell, a word for the work that is being done, and the share of it that is finished, 0 to 1."""
 Inputs = Callable[[CellSpec], CellInputs]
-"""Gives the files and objects behind a spec."""
+"""Gives the files and objects behind a spec. Raises ``SubmissionError`` if the submission cannot be read; its cells fail."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class _Runner:
     log: Callable[[CellSpec], str]
     mixed_versions: bool
     lost: dict[str, Failure] = field(default_factory=dict)
-    """Answers that no node of a cluster could obtain."""
+    """Answers that could not be obtained for a cluster."""
     spent: list[DeviceError] = field(default_factory=list)
     """The error by which this process lost its device, if it did."""
 
@@ -142,6 +142,8 @@ class _Runner:
             self.store.write_log(self.run, self.log(spec), answer.log)
             partial = self.store.partial_path(spec.digest(), answer.checksum)
             return Judging(self.track, spec, inputs.data, answer, partial, reused=not self.answers.made(spec))
+        except SubmissionError as error:  # of this submission alone
+            return self._failed(spec, _unread(error), reused=False)
         except KitError:
             raise
         except Exception as error:  # a fault of the evaluator in one cell must not end the others
@@ -181,7 +183,12 @@ class _Runner:
             stored = {} if fresh else self._finished_before(specs)
             if len(stored) < len(specs) and self.answers.find(specs[0]) is None:
                 missing[digest] = specs[0]
-        wanted = [(spec, self.inputs(spec)) for spec in missing.values()]
+        wanted = []
+        for spec in missing.values():
+            try:
+                wanted.append((spec, self.inputs(spec)))
+            except SubmissionError as error:
+                self.lost[spec.answer_digest()] = _unread(error)
         for spec, _ in wanted:
             self.progress(spec, "answer", 0.0)
         for spec, outcome in workers.obtain(self.track, wanted):
@@ -199,7 +206,7 @@ class _Runner:
             yield Finished(task.spec, self.store.write_cell(outcome), cached=False, reused=task.reused)
 
     def _failed(self, spec: CellSpec, failure: Failure, reused: bool) -> Finished:
-        result = self.track.broken(spec, failure.reason, failure.trace)
+        result = self.track.broken(spec, failure.reason, failure.trace, failure.verdict)
         name = f"{self.log(spec)}-{plain(spec.pipeline.name)}-evaluator"
         self.store.write_log(self.run, name, failure.trace or failure.reason)
         return Finished(spec, self.store.write_cell(Judged(result)), cached=False, reused=reused)
@@ -256,6 +263,10 @@ def log_name(spec: CellSpec) -> str:
 def plain(name: str) -> str:
     """``name`` with every character replaced by ``-`` that does not belong into a file's name."""
     return re.sub(r"[^A-Za-z0-9_.@-]+", "-", name)
+
+
+def _unread(error: SubmissionError) -> Failure:
+    return Failure(str(error), "", verdict=error.verdict)
 
 
 def _failure(error: Exception) -> Failure:

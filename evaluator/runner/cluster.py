@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import __version__
-from evaluator.errors import ConfigurationError, KitError
+from evaluator.errors import ConfigurationError, KitError, SubmissionError
 from evaluator.machine import load
 from evaluator.records import Answer, CellSpec
 from evaluator.runner.workers import Failure, Judging, Outcome, Work, judged, model_of
@@ -250,6 +250,8 @@ def _guarded(work: Callable[[], Any], places: list[Path], expected: str) -> Any:
                     "results under the same paths on every node"
                 )
         return work()
+    except SubmissionError as error:  # of this submission alone; every other error of the kit would meet all tasks
+        return Failure(str(error), "", verdict=error.verdict)
     except KitError as error:
         return error
     except Exception as error:  # a fault of the evaluator in one cell must not end the others

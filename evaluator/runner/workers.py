@@ -28,7 +28,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from evaluator.errors import ConfigurationError, DeviceError, KitError
+from evaluator.errors import ConfigurationError, DeviceError, KitError, Verdict
 from evaluator.records import Answer, CellSpec
 from evaluator.track import Judged, Track
 
@@ -53,16 +53,18 @@ class Judging:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a task has no result: an error of the evaluator, or the end of its process.
+    """Why a task has no result: an error of the evaluator, the end of its process, or a submission that cannot be read.
 
     Attributes:
         reason: in words; ``trace``: the traceback, or empty.
         device_lost: whether the device failed; another process may still do the task.
+        verdict: of the cell.
     """
 
     reason: str
     trace: str
     device_lost: bool = False
+    verdict: Verdict = Verdict.INFRASTRUCTURE
 
 
 Outcome = Judged | Failure

@@ -7,14 +7,28 @@ be judged under which name before anything is sent.
 from __future__ import annotations
 
 import json
+import os
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError
+from evaluator.submission.travel import MANIFEST as FILE
+from evaluator.submission.travel import kind
 
-FILE = "aicrowd.json"
 MAX_BYTES = 64 * 1024
+MAX_DEPTH = 16
+"""Levels of objects and lists."""
+MAX_MEMBERS = 1_000
+"""Members of all objects and lists together."""
+MAX_DIGITS = 40
+"""Digits of a number in a row."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_DIGITS = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
 
 _KINDS: dict[str, tuple[type, str]] = {
     "challenge_id": (str, "a text"),
@@ -58,29 +72,29 @@ def manifest_file(submission: Path) -> Path | None:
     """Where the manifest of the submission at ``submission`` lies, or None where there is none.
 
     Of a folder it is the manifest inside it, else beside it (``my_submission/`` and the kit's own ``aicrowd.json``); of a file it
-    is the manifest beside it.
+    is the manifest beside it. What lies there may be no file that can be read.
     """
     submission = submission.expanduser().absolute()
     places = (submission, submission.parent) if submission.is_dir() else (submission.parent,)
-    return next((place / FILE for place in places if (place / FILE).is_file()), None)
+    return next((place / FILE for place in places if os.path.lexists(place / FILE)), None)
 
 
 def read_manifest(submission: Path) -> Manifest | None:
     """The manifest of the submission at ``submission``, or None where there is none.
 
+    It is a stranger's file: it is read without waiting and without following a link, and measured before it is parsed.
+
     Raises:
-        ConfigurationError: the file cannot be read, is not a JSON object, or a known key has a value of another kind.
+        ConfigurationError: the file cannot be read, breaks a bound, is not a JSON object, or a known key has a value of another
+            kind.
     """
     path = manifest_file(submission)
     if path is None:
         return None
+    raw = _read(path).removeprefix(BYTE_ORDER_MARK)
+    _measure(path, raw)
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ConfigurationError(f"{path} has {size} bytes; a manifest has at most {MAX_BYTES}. Put long texts elsewhere")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read ({error.strerror}); mend it or remove it") from None
+        content = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not JSON in UTF-8 ({error}); mend it or remove it") from None
     if not isinstance(content, dict):
@@ -88,9 +102,52 @@ def read_manifest(submission: Path) -> Manifest | None:
     return Manifest(path, **{key: _checked(path, key, content[key]) for key in _KINDS if key in content})
 
 
+def _read(path: Path) -> bytes:
+    """The bytes of a manifest, if it is a regular file and not too long."""
+    try:
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            raise ConfigurationError(f"{path} is a link; a regular file was expected. Replace it by the file itself")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(descriptor, "rb", buffering=0) as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise ConfigurationError(f"{path} is {kind(found.st_mode)}; a regular file was expected. Replace it or remove it")
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read ({error.strerror}); mend it or remove it") from None
+    if len(raw) > MAX_BYTES:
+        size = max(found.st_size, len(raw))
+        raise ConfigurationError(f"{path} has {size:,} bytes; a manifest has at most {MAX_BYTES:,}. Put long texts elsewhere")
+    return raw
+
+
+def _measure(path: Path, raw: bytes) -> None:
+    """Hold a JSON text against the bounds before a parser sees it."""
+    bare = _TEXT.sub(b"", raw)
+    depth = deepest = 0
+    for sign in re.findall(rb"[\[\]{}]", bare):
+        depth += 1 if sign in b"[{" else -1
+        deepest = max(deepest, depth)
+    members = bare.count(b",") + len(re.findall(rb"[\[{]", bare))
+    for seen, bound, what in (
+        (deepest, MAX_DEPTH, "levels of objects and lists"),
+        (members, MAX_MEMBERS, "members of objects and lists"),
+    ):
+        if seen > bound:
+            raise ConfigurationError(f"{path} has {seen:,} {what}; a manifest has at most {bound:,}. Shorten it")
+    if _DIGITS.search(bare):
+        raise ConfigurationError(f"{path} holds a number of more than {MAX_DIGITS} digits; write it as a text, or shorten it")
+
+
 def _checked(path: Path, key: str, value: Any) -> Any:
-    kind, words = _KINDS[key]
-    good = isinstance(value, kind) and (not isinstance(value, list) or all(isinstance(member, str) for member in value))
+    expected, words = _KINDS[key]
+    good = isinstance(value, expected) and (not isinstance(value, list) or all(isinstance(member, str) for member in value))
     if not good:
-        raise ConfigurationError(f"{path}: {key} is {value!r}; it must be {words}")
-    return tuple(value) if kind is list else value
+        said = repr(value)
+        said = said if len(said) <= 80 else f"{said[:80]}..."
+        raise ConfigurationError(f"{path}: {key} is {said}; it must be {words}")
+    for text in (value,) if expected is str else value if expected is list else ():
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            raise ConfigurationError(f"{path}: {key} holds half a character, {text[:80]!a}; write the whole character")
+    return tuple(value) if expected is list else value

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, SubmissionError
 from evaluator.history.index import Index, Row, read_index
 from evaluator.history.store import lacks_predictions
 from evaluator.machine import Load, computed_by, cores, load, versions
@@ -17,7 +17,7 @@ from evaluator.plans import Choices, Plan, Step, in_order
 from evaluator.records import CellSpec
 from evaluator.runner.cells import counting, log_name, plain
 from evaluator.sandbox.tier import Sandbox
-from evaluator.submission.source import Source, read_source
+from evaluator.submission.source import Source, looked_at
 from evaluator.sweep.settings import Settings
 from evaluator.track import CellInputs, Track, Tracks
 
@@ -27,7 +27,8 @@ class Experiment:
     """Every cell of a sweep, and the files and objects behind their specs.
 
     Attributes:
-        sources: the submissions; ``labels``: their names in tables, by digest and name.
+        sources: the submissions. Those that cannot be read are among them; their cells fail, and the others run.
+        labels: names of the submissions in tables, by digest and name.
         device: of the trainings, e.g. ``cpu``.
         cells: sorted by seed, then by answer.
         workers: trainings at a time; ``devices``: CUDA devices of the workers, empty unless there are several.
@@ -51,7 +52,8 @@ class Experiment:
         """Sentences to print before the run."""
         busy = self.load.busy()
         advice = "; submissions and trainings will be slower than on a quiet machine, and a submission may miss its time limit"
-        return (*self.plan.warnings, *([f"busy machine: {busy}{advice}."] if busy else []))
+        faults = [f"{source.fault}; all its cells fail with {source.verdict}." for source in self.sources if source.fault]
+        return (*faults, *self.plan.warnings, *([f"busy machine: {busy}{advice}."] if busy else []))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -59,11 +61,21 @@ class Experiment:
         return tuple(self.plan.data)
 
     def inputs(self, spec: CellSpec) -> CellInputs:
-        """The files and objects behind a spec on this machine."""
-        source = next(s for s in self.sources if s.digest == spec.submission_digest and s.name == spec.submission)
+        """The files and objects behind a spec on this machine.
+
+        Raises:
+            SubmissionError: the submission could not be read.
+        """
+        source = self.source(spec)
+        if source.fault:
+            raise SubmissionError(source.fault, source.verdict)
         weights = self.settings.weights_dir
         data = self.plan.data[spec.score_split]
         return CellInputs(source.path, data, self.sandbox, None if weights is None else weights.resolve(), self.load.busy())
+
+    def source(self, spec: CellSpec) -> Source:
+        """The submission of a cell."""
+        return next(s for s in self.sources if s.digest == spec.submission_digest and s.name == spec.submission)
 
     def label(self, spec: CellSpec) -> str:
         """The name of a cell's submission in tables."""
@@ -125,13 +137,17 @@ def prepare(track: Track, settings: Settings, step: Step = lambda what, done, to
     Args:
         folder: folder of the profiles' data sets and of the cache of decoded images.
 
+    A submission that cannot be read does not end a sweep: its cells fail.
+
     Raises:
-        KitError: a choice makes no sense, or a submission, data or weights are missing or wrong.
+        KitError: a choice makes no sense, data or weights are missing or wrong, or no submission can be read.
     """
     from evaluator.sandbox.tiers import choose
     from evaluator.training.device import resolve
 
-    sources = tuple(read_source(path) for path in settings.submissions)
+    sources = tuple(looked_at(path) for path in settings.submissions)
+    if all(source.fault for source in sources):
+        raise SubmissionError("\n".join(source.fault for source in sources), sources[0].verdict)
     labels = _labels(sources)
     device = str(resolve(settings.device))
     sandbox = choose(settings.sandbox, gpu=device.startswith("cuda"))

@@ -103,6 +103,9 @@ def forecast(experiment: Experiment, index: Index) -> Forecast:
     models: set[tuple[str, str]] = set()
     limit = 0.0
     for spec in pending:
+        if experiment.source(spec).fault:  # nothing of it is run
+            trainings[spec.digest()] = 0.0
+            continue
         answer = spec.answer_digest()
         model = (answer, spec.model_digest())
         # A cell that trains nothing is judged in no time, and a model is trained once for all splits.

@@ -1,8 +1,9 @@
 """Finds the participant's class by the hook that marks it. The rule, in full:
 
 1. ``--submission`` names a Python file, or a folder. In a folder the entry is ``run.py`` if there is one, else ``__init__.py`` if
-   it is not empty, else the only ``.py`` file. A folder with an ``__init__.py`` is imported as a package (relative imports work);
-   the folder itself is on ``sys.path`` either way.
+   it is not empty, else the file with the folder's name, else the only ``.py`` file; hidden files do not count. A folder with an
+   ``__init__.py`` is imported as a package (relative imports work); the folder itself is on ``sys.path`` either way. A submission
+   of one file reaches the worker as a folder of its name, with the modules beside it that it imports.
 2. A candidate is a class that the entry holds under its own name, that is written in the submission's files, and that has the
    track's marker hook. A class that another candidate builds on is no candidate (so an edited base class counts by itself, and does
    not count where it is subclassed).
@@ -15,6 +16,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -37,16 +39,32 @@ def entry_file(path: Path) -> Path:
         raise SubmissionNotFound(f"{path} is neither a file nor a folder; give a .py file, or a folder with a run.py")
     if not path.is_dir():
         raise SubmissionNotFound(f"{path} does not exist; give a .py file, or a folder with a run.py")
-    if (path / "run.py").is_file():
-        return path / "run.py"
-    package = path / "__init__.py"
-    if package.is_file() and package.read_text(encoding="utf-8", errors="replace").strip():
-        return package
-    files = sorted(p for p in path.glob("*.py") if p.name != "__init__.py")
-    if len(files) == 1:
-        return files[0]
-    seen = ", ".join(p.name for p in files) or "no .py file"
-    raise SubmissionNotFound(f"the folder {path.name} holds {seen}; put the class into run.py there")
+    files = [p.name for p in path.glob("*.py") if p.is_file()]
+    return path / entry_name(files, path.name, (path / "__init__.py").read_bytes)
+
+
+def entry_name(files: Iterable[str], folder: str, package: Callable[[], bytes]) -> str:
+    """The entry of a folder by rule 1.
+
+    Args:
+        files: names of the files that lie directly in it; ``folder``: its own name.
+        package: reads its ``__init__.py``; called only where there is one.
+
+    Raises:
+        SubmissionNotFound: as ``entry_file``.
+    """
+    names = sorted(name for name in files if name.endswith(".py") and not name.startswith("."))
+    if "run.py" in names:
+        return "run.py"
+    if "__init__.py" in names and package().strip():
+        return "__init__.py"
+    if f"{folder}.py" in names:
+        return f"{folder}.py"
+    others = [name for name in names if name != "__init__.py"]
+    if len(others) == 1:
+        return others[0]
+    seen = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "") or "no .py file"
+    raise SubmissionNotFound(f"the folder {folder} holds {seen}; put the class into run.py there")
 
 
 def load_entry(path: Path) -> ModuleType:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from specs import NEWER, VERSIONS, result, spec
 
 from evaluator.cli.tracks import TRACKS
-from evaluator.errors import ConfigurationError, SubmissionError
+from evaluator.errors import ConfigurationError
 from evaluator.history.store import Store, read_cells, read_predictions
 from evaluator.purchase.cell import Scored, judge
 from evaluator.purchase.purchased import buy
@@ -24,7 +24,6 @@ from evaluator.purchase.rounds import ROUND1
 from evaluator.purchase.track import PURCHASE
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.scoring.metrics import Metrics, score
-from evaluator.submission.source import read_source
 from evaluator.track import CellInputs, Judged
 from evaluator.training.predict import decide
 
@@ -356,72 +355,3 @@ def test_purchases_are_a_table(tmp_path):
     path = store.write_table(store.new_run("x"), "purchases.csv", ["pair", "file"], rows)
     assert path.name == "purchases.csv"
     assert path.read_text() == 'pair,file\n621:17,"a,""b"".png"\n621:51,c.png\n'
-
-
-# -- a submission's identity
-
-
-def test_a_changed_submission_is_another_one(tmp_path):
-    folder = tmp_path / "mine"
-    (folder / "parts").mkdir(parents=True)
-    (folder / "run.py").write_text("x = 1\n")
-    seen = [read_source(folder).digest]
-
-    def changed():
-        digest = read_source(folder).digest
-        assert digest == read_source(folder).digest
-        new = digest not in seen
-        seen.append(digest)
-        return new
-
-    (folder / "run.py").write_text("x = 2\n")
-    assert changed()
-    (folder / "parts" / "model.bin").write_bytes(b"\x00")
-    assert changed()
-    (folder / "parts" / "model.bin").rename(folder / "parts" / "other.bin")
-    assert changed()
-    (folder / "parts" / "other.bin").unlink()
-    (folder / "__pycache__").mkdir()
-    (folder / "__pycache__" / "run.pyc").write_bytes(b"1")
-    (folder / "old.pyc").write_bytes(b"1")
-    assert not changed()
-    assert read_source(folder).name == "mine"
-    moved = folder.rename(tmp_path / "yours")
-    assert read_source(moved).digest == seen[-1]
-
-
-def test_a_submission_of_one_file_changes_with_what_it_imports_from_beside_it(tmp_path):
-    (tmp_path / "a.py").write_text("from features import x\nimport numpy\n")
-    (tmp_path / "features.py").write_text("import deeper\nx = 1\n")
-    (tmp_path / "deeper.py").write_text("y = 1\n")
-    (tmp_path / "b.py").write_text("another submission\n")
-    (tmp_path / "model.bin").write_bytes(b"1")
-    before = read_source(tmp_path / "a.py").digest
-    (tmp_path / "b.py").write_text("another submission, changed\n")
-    assert read_source(tmp_path / "a.py").digest == before
-    (tmp_path / "deeper.py").write_text("y = 2\n")
-    after = read_source(tmp_path / "a.py").digest
-    assert after != before
-    (tmp_path / "a.py").write_text("from features import x\n")
-    assert read_source(tmp_path / "a.py").digest not in (before, after)
-
-
-def test_a_linked_folder_of_a_submission_counts(tmp_path):
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "tools.py").write_text("x = 1\n")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "run.py").write_text("from parts.tools import x\n")
-    (tmp_path / "mine" / "parts").symlink_to(tmp_path / "shared")
-    (tmp_path / "mine" / "round").symlink_to(tmp_path / "mine")  # a circle must not hang
-    before = read_source(tmp_path / "mine").digest
-    (tmp_path / "shared" / "tools.py").write_text("x = 2\n")
-    assert read_source(tmp_path / "mine").digest != before
-
-
-@pytest.mark.parametrize("name", ["absent", "notes.txt", "empty"])
-def test_a_submission_that_is_none_is_refused_by_name(tmp_path, name):
-    (tmp_path / "notes.txt").write_text("")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(SubmissionError, match=name) as caught:
-        read_source(tmp_path / name)
-    assert "run.py" in str(caught.value)

@@ -1,14 +1,18 @@
 """The manifest of a submission: found by its rule, shown, and refused where a known key holds something else."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from evaluator.errors import ConfigurationError
 from evaluator.submission.manifest import MAX_BYTES, manifest_file, read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
+KEYS = ("challenge_id", "grader_id", "authors", "description", "license", "gpu")
 
 
 def submission(folder: Path, content: object = None, *, raw: bytes | None = None) -> Path:
@@ -69,3 +73,80 @@ def test_a_known_key_of_another_kind_is_refused_with_its_value(tmp_path, key, va
 def test_what_is_no_object_is_refused(tmp_path, raw):
     with pytest.raises(ConfigurationError, match=r"aicrowd\.json"):
         read_manifest(submission(tmp_path, raw=raw))
+
+
+# -- what a stranger may put there
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b'{"a": ' + b"9" * 4000 + b"}", "more than 40 digits"),
+        (b'{"a": -1e' + b"9" * 4000 + b"}", "more than 40 digits"),
+        (b"[" * 2000 + b"]" * 2000, "2,000 levels"),
+        (b'{"a":' * 2000 + b"1" + b"}" * 2000, "2,000 levels"),
+        (b"[" + b"1," * 5000 + b"1]", "members"),
+        (b"[" + b"{}," * 5000 + b"1]", "members"),
+        (b'{"authors": ["\\ud800"]}', "half a character"),
+        (b'{"description": "' + b"\\udfff" + b'"}', "half a character"),
+        (b'{"description": "x', "not JSON"),
+        (b'"' + b"\\" * 20_001, "not JSON"),
+        ('{"description": "x"}'.encode("utf-16"), "not JSON"),
+    ],
+)
+def test_a_hostile_manifest_is_refused_in_words(tmp_path, raw, said):
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        read_manifest(submission(tmp_path, raw=raw))
+    assert str(tmp_path / "mine" / "aicrowd.json") in str(caught.value)
+    assert len(str(caught.value)) < 1_000
+    assert str(caught.value).isprintable()
+
+
+def test_brackets_commas_and_digits_in_texts_do_not_count(tmp_path):
+    text = "[{" * 500 + "," * 2000 + "9" * 100 + '\\"' + "]"
+    assert read_manifest(submission(tmp_path, {"description": text})).description == text
+
+
+def test_a_byte_order_mark_is_read(tmp_path):
+    assert read_manifest(submission(tmp_path, raw=b'\xef\xbb\xbf{"authors": ["Ada"]}')).authors == ("Ada",)
+
+
+def test_a_pipe_in_place_of_the_file_is_refused_and_does_not_hang(tmp_path):
+    mine = submission(tmp_path)
+    os.mkfifo(mine / "aicrowd.json")
+    with pytest.raises(ConfigurationError, match="is a named pipe"):
+        read_manifest(mine)
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "/proc/self/environ", "nowhere", "run.py"])
+def test_a_link_in_place_of_the_file_is_refused(tmp_path, target):
+    mine = submission(tmp_path)
+    (mine / "aicrowd.json").symlink_to(target)
+    with pytest.raises(ConfigurationError, match="is a link"):
+        read_manifest(mine)
+
+
+def test_a_long_wrong_value_is_shown_in_part(tmp_path):
+    with pytest.raises(ConfigurationError, match="authors is ") as caught:
+        read_manifest(submission(tmp_path, {"authors": "A" * 10_000}))
+    assert len(str(caught.value)) < 400
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.sampled_from([*KEYS, "x"]), inner, max_size=4)),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=100), JSON.map(lambda value: json.dumps(value).encode())))
+def test_any_content_is_read_or_refused(tmp_path, raw):
+    (tmp_path / "run.py").write_text("")
+    (tmp_path / "aicrowd.json").write_bytes(raw)
+    try:
+        found = read_manifest(tmp_path)
+    except ConfigurationError:
+        return
+    assert isinstance(json.loads(raw.decode("utf-8-sig")), dict)
+    found.line.encode("utf-8")

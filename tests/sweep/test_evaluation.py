@@ -465,7 +465,7 @@ MISTAKES = {
     "output that is a link to nothing": ({}, ("--out", "{dangling}"), "is a link to /nowhere/results, which does not exist"),
     "device": ({}, ("--device", "abacus"), "abacus"),
     "device's number": ({}, ("--device", "cpu:7"), "one CPU for torch; write cpu"),
-    "a device file": ({"submission": Path("/dev/null")}, (), "/dev/null is neither a file nor a folder"),
+    "a device file": ({"submission": Path("/dev/null")}, (), "/dev/null: it is a device; give a .py file"),
 }
 
 

@@ -1,0 +1,58 @@
+"""What of a submission travels to the worker: one rule, the same in every isolation tier, and the same for the digest.
+
+Regular files travel: sources and data. What lies beside them and does not decide what runs stays behind:
+
+- bytecode (``__pycache__``, ``*.pyc``), which would run without that anybody reads it,
+- folders of version control, virtual environments, caches of tools,
+- what editors and file managers leave (swap files, backups, ``.DS_Store``),
+- at the top of a folder, what describes the submission to people (``aicrowd.json``, README, LICENSE and the like),
+- sockets, named pipes and devices.
+"""
+
+from __future__ import annotations
+
+import stat
+import unicodedata
+from fnmatch import fnmatchcase
+
+NEVER = frozenset(
+    {
+        *("__pycache__", ".git", ".hg", ".svn", ".venv", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+        *(".idea", ".vscode", "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", ".gitignore", ".gitattributes"),
+    }
+)
+"""Names that stay behind, of files and of folders."""
+PATTERNS = ("*.pyc", "*.pyo", "*~", "#*#", ".#*", "._*", ".*.sw[a-p]", "*.kate-swp", ".~lock.*#")
+"""Patterns of names that stay behind: bytecode, and what editors and file managers leave."""
+ENVIRONMENTS = frozenset({"pyvenv.cfg", "conda-meta"})
+"""A folder that holds one of them is a virtual environment and stays behind."""
+DESCRIPTIONS = frozenset({"AUTHORS", "CHANGELOG", "CITATION", "LICENCE", "LICENSE", "NOTES", "NOTICE", "README"})
+TEXTS = frozenset({"", "cff", "md", "rst", "txt"})
+MANIFEST = "aicrowd.json"
+
+
+def stays(name: str, top: bool) -> bool:
+    """Whether a file or folder of that name stays behind. ``top``: it lies at the top of the submission's folder."""
+    if name in NEVER or any(fnmatchcase(name, pattern) for pattern in PATTERNS):
+        return True
+    stem, _, ending = name.partition(".")
+    return top and (name == MANIFEST or (stem.upper() in DESCRIPTIONS and ending.lower() in TEXTS))
+
+
+def showable(name: str) -> bool:
+    """Whether a name can be shown and stored: no half characters (bytes that are not UTF-8), no control characters or line ends."""
+    return name.isprintable() or not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name)
+
+
+def kind(mode: int) -> str:
+    """What a file is, in words, by its ``st_mode``."""
+    kinds = {
+        stat.S_IFREG: "a regular file",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFLNK: "a link",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a special file")
