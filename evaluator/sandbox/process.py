@@ -27,15 +27,16 @@ class ProcessSandbox:
 
     Args:
         cgroups: limit memory and processes by a control group where this user may make a group. Otherwise they are watched.
+        gpu: leave open what drivers of accelerators use.
     """
 
     name = "process"
     promises: frozenset[str] = frozenset()
 
-    def __init__(self, cgroups: bool = True) -> None:
+    def __init__(self, cgroups: bool = True, gpu: bool = False) -> None:
         self._cgroups = cgroups
         try:
-            self._filters = filters(gpu=True)
+            self._filters = filters(gpu)
         except OSError:
             self._filters = ()  # the tier that needs nothing promises nothing about system calls
 

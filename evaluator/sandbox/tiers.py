@@ -18,8 +18,7 @@ from evaluator.sandbox.tier import Sandbox
 def _process(gpu: bool) -> Sandbox:
     from evaluator.sandbox.process import ProcessSandbox
 
-    del gpu  # the worker of this tier sees every device that the evaluator sees
-    return ProcessSandbox()
+    return ProcessSandbox(gpu=gpu)
 
 
 def _bubblewrap(gpu: bool) -> Sandbox:

@@ -27,6 +27,7 @@ DEEPEST = 100
 """Levels of folders in a scratch folder. Looking into them holds one descriptor per level."""
 MOST_DESCRIPTORS = 100_000
 """Open files of a whole tree that has a scratch folder; a look at more would take too long to be worth much."""
+SHARED_MEMORY = "/dev/shm"
 WMEM_MAX = Path("/proc/sys/net/core/wmem_max")
 
 
@@ -57,6 +58,8 @@ class Watch:
         self._root, self._limits, self._scratch, self._group, self._mounts = root, limits, scratch, group, mounts
         self._end = end
         self._stop = threading.Event()
+        self._free = (_free(str(scratch)), _free(SHARED_MEMORY))
+        self._flew = False
         self._thread = threading.Thread(target=self._look, name="worker-watch", daemon=True)
         self._thread.start()
 
@@ -78,7 +81,9 @@ class Watch:
                 held, unlinked = held + opened.memory, opened.disk
                 if opened.descriptors > MOST_DESCRIPTORS:
                     breach = Breach("descriptors", opened.descriptors, MOST_DESCRIPTORS)
-                elif self._group is None:
+                else:
+                    breach = self._flying(opened.flying)
+                if self._group is None:
                     held += opened.sockets * _socket_bytes()
             if breach is None:
                 breach = self._tree(held) if self._group is None else _memory_only(self._group.breach())
@@ -93,6 +98,20 @@ class Watch:
                 self.breach = breach
                 self._end()
                 return
+
+    def _flying(self, descriptors: int) -> Breach | None:
+        """Files whose descriptors wait in a socket belong to no process, and no look at processes sees them.
+
+        While any wait for two looks on end, what is gone of the free space counts as theirs.
+        """
+        flew, self._flew = self._flew, descriptors > 0
+        if flew and self._flew:
+            disk, memory = self._free[0] - _free(str(self._scratch)), self._free[1] - _free(SHARED_MEMORY)
+            if disk > self._limits.disk:
+                return Breach("disk", disk, self._limits.disk)
+            if memory > self._limits.memory:
+                return Breach("memory", memory, self._limits.memory)
+        return None
 
     def _mounted(self) -> tuple[int, int]:
         """(bytes in the mounts and in sockets, files in the first mount); zeros where the room is gone, or not ours to look
@@ -161,11 +180,13 @@ def _proportional(pid: int) -> tuple[int, int]:
 
 
 class Opened(NamedTuple):
-    """What the open files of a tree hold: bytes in memory and on disk of files without a name, sockets, descriptors looked at."""
+    """What the open files of a tree hold: bytes in memory and on disk of files without a name, sockets, descriptors that wait in
+    these sockets, descriptors looked at."""
 
     memory: int
     disk: int
     sockets: int
+    flying: int
     descriptors: int
 
 
@@ -175,7 +196,7 @@ def nameless_files(pids: Iterable[int]) -> Opened:
     Those on a mount in memory are left out: their mount counts them. Looks at no more than ``MOST_DESCRIPTORS`` and one process's.
     """
     found: dict[tuple[int, int], tuple[bool, int]] = {}
-    sockets: set[int] = set()
+    sockets: dict[int, int] = {}
     count = 0
     for pid in pids:
         if count > MOST_DESCRIPTORS:
@@ -189,10 +210,18 @@ def nameless_files(pids: Iterable[int]) -> Opened:
                     if stat.S_ISREG(state.st_mode) and state.st_nlink == 0:
                         found[state.st_dev, state.st_ino] = os.readlink(path).startswith("/memfd:"), state.st_blocks * 512
                     elif stat.S_ISSOCK(state.st_mode):
-                        sockets.add(state.st_ino)
+                        sockets[state.st_ino] = _fields(f"/proc/{pid}/fdinfo/{name}", (b"scm_fds",)).get(b"scm_fds", 0)
     memory = sum(size for memory, size in found.values() if memory)
     disk = sum(size for memory, size in found.values() if not memory)
-    return Opened(memory, disk, len(sockets), count)
+    return Opened(memory, disk, len(sockets), sum(sockets.values()), count)
+
+
+def _free(place: str) -> int:
+    try:
+        seen = os.statvfs(place)
+    except OSError:
+        return 0
+    return seen.f_bavail * seen.f_frsize
 
 
 def _socket_bytes() -> int:
