@@ -118,7 +118,8 @@ class Conversation:
         except OSError as error:
             raise Stopped(Verdict.INFRASTRUCTURE, f"the worker could not be started: {error}") from error
         self.limited_by = self._worker.limited_by
-        self._worker.channel.allow(ANSWERS | self.terms.schema)
+        numbered = Schema(optional={kind: {"n": int} for kind in self.terms.handlers})
+        self._worker.channel.allow(ANSWERS | numbered | self.terms.schema)
         try:
             hello = self._worker.channel.receive(deadline)
         except (ChannelTimeout, ChannelEnded, ProtocolError) as error:
@@ -183,7 +184,9 @@ class Conversation:
                     raise ChannelTimeout
                 if message.kind in self.terms.handlers:
                     answer, payload = self.terms.handlers[message.kind](message, what)
-                    channel.send(answer, payload, deadline=deadline)
+                    # With the request's number, which tells an answer that the worker no longer waits for from the next.
+                    number = {"n": message.fields["n"]} if "n" in message.fields else {}
+                    channel.send(answer | number, payload, deadline=deadline)
                 elif message.kind == "progress":
                     # Each message is drawn on a terminal; a flood of them would be work of ours beside the participant's clock.
                     if shown < PROGRESS_AT_ONCE + PROGRESS_PER_SECOND * (time.monotonic() - started):

@@ -6,6 +6,7 @@ from a worker are parsed or refused, never executed. Both lengths are checked ag
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from typing import Any
@@ -53,6 +54,25 @@ class FrameReader:
     def feed(self, data: bytes) -> None:
         """Take what was read from the channel."""
         self._buffer += data
+
+    def last(self, number: int | None) -> tuple[dict[str, Any], bytes] | None:
+        """The frame that bears ``number`` in its member ``n`` (None: that has no such member) and ends where the bytes end.
+
+        What lies before it is dropped: the rest of a frame whose beginning is lost, and frames that nobody waits for any more. None
+        where there is no such frame yet.
+        """
+        for start in range(len(self._buffer) - _LENGTHS.size + 1):
+            header_size, blob_size = _LENGTHS.unpack_from(self._buffer, start)
+            if start + _LENGTHS.size + header_size + blob_size != len(self._buffer) or header_size > self._header_cap:
+                continue
+            reader = FrameReader(self._header_cap, self._blob_cap)
+            reader.feed(bytes(self._buffer[start:]))
+            with contextlib.suppress(FrameError):
+                frame = reader.next()
+                if frame is not None and frame[0].get("n") == number:
+                    self._buffer.clear()
+                    return frame
+        return None
 
     def next(self) -> tuple[dict[str, Any], bytes] | None:
         """The next whole frame as (message, blob), or None where more bytes are needed.
