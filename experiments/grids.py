@@ -103,7 +103,7 @@ class Grid:
             and spec["task"] in self.pairs
             and spec["seed"] in self.seeds
             and spec["root_seed"] == wanted.root_seed
-            and not spec.get("secret")  # what is published is run with public seeds, so that anybody can repeat it
+            and not (wanted.public_seeds and spec.get("secret"))
             and spec["pipeline"]["name"] in self.pipelines
             and spec["label_quality"] in self.qualities
             and spec["score_split"] in self.splits
