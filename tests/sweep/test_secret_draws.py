@@ -325,7 +325,7 @@ def test_a_lost_secret_ends_the_run_and_no_cell_is_mixed_with_others(here, tmp_p
     file.unlink()
     status, _, err = here(evaluate, *options)
     assert status == 2
-    assert f"1 cells of secret {secret.fingerprint}" in err
+    assert f"1 cell of secret {secret.fingerprint}" in err
     assert not file.exists()
     file.write_text("")
     status, _, err = here(evaluate, *options)
