@@ -263,6 +263,7 @@ def test_the_secret_reaches_processes_in_memory_only(ready, tmp_path, monkeypatc
 # -- what is stored
 
 
+@pytest.mark.slow
 def test_no_file_or_output_of_a_run_holds_the_secret(here, tmp_path, strategy):
     """Scored cells and failed ones, a sweep in processes, a single evaluation, an error of the evaluator, an export."""
     bad = strategy("    def purchase_phase(self):\n        raise ZeroDivisionError\n")
@@ -282,6 +283,7 @@ def test_no_file_or_output_of_a_run_holds_the_secret(here, tmp_path, strategy):
         assert needle.decode("latin-1") not in "".join(said)
 
 
+@pytest.mark.slow
 def test_a_second_run_reuses_the_cells_of_the_first_and_another_secret_does_not(here, tmp_path):
     options = ("--submission", RANDOM, "--pair", "621:17", "--pipeline", "milliseconds", "--json")
     first = json.loads(here(evaluate, *options)[1])
@@ -302,6 +304,7 @@ def test_a_second_run_reuses_the_cells_of_the_first_and_another_secret_does_not(
         assert found["cells"][0]["fingerprint"] != first["cells"][0]["fingerprint"]
 
 
+@pytest.mark.slow
 def test_public_seeds_repeat_from_folder_to_folder(here, tmp_path):
     options = ("--submission", RANDOM, "--pair", "621:17", "--pipeline", "milliseconds", "--json", "--public-seeds")
     one, other = (json.loads(here(evaluate, *options, out=name)[1]) for name in ("one", "other"))
@@ -317,6 +320,7 @@ def test_a_dry_run_makes_neither_folder_nor_secret(here, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_lost_secret_ends_the_run_and_no_cell_is_mixed_with_others(here, tmp_path):
     options = ("--submission", RANDOM, "--pair", "621:17", "--pipeline", "milliseconds")
     assert here(evaluate, *options)[0] == 0
@@ -423,6 +427,7 @@ def test_cleaning_never_removes_the_secret(mixed, capsys):
 # -- replay
 
 
+@pytest.mark.slow
 def test_a_cell_of_a_secret_is_replayed_with_it_and_not_without(here, tmp_path, data_folder, capsys, sets):
     options = ("--submission", RANDOM, "--pair", "621:17", "--pipeline", "milliseconds", "--label-quality", 0.9)
     assert here(evaluate, *options)[0] == 0
