@@ -22,14 +22,19 @@ from evaluator.purchase.rounds import Pair
 
 OPTIONS = (
     *("profile", "seeds", "root_seed", "on_timeout", "restart_workers", "weights_dir", "sandbox", "starting_weights", "device"),
-    *("threads", "workers", "data", "out", "fresh", "mixed_versions"),
+    *("threads", "workers", "data", "out", "fresh", "mixed_versions", "secret", "public_seeds"),
 )
 """Options that have the same meaning as those of ``python -m evaluator sweep``."""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The options, in groups."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False)
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s [option ...]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
     what = parser.add_argument_group("what is judged")
     what.add_argument("--submission", type=given_path, default=ROOT / "my_submission", metavar="PATH", help="folder or .py file")
     what.add_argument("--profile", default="quick", help=f"{', '.join(PROFILES)} (default: %(default)s)")
@@ -38,7 +43,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--pair", action="append", default=[], metavar="L:M", help="labels:minutes in the round's units; repeatable")
     what.add_argument("--seeds", type=int, default=1, metavar="N", help="repetitions of every pair (default: %(default)s)")
-    what.add_argument("--root-seed", type=int, default=2022, metavar="N", help="every draw is split from it (default: %(default)s)")
+    what.add_argument(
+        "--root-seed", type=int, default=2022, metavar="N", help="draws follow from it and the secret (default: %(default)s)"
+    )
+    seeds = what.add_mutually_exclusive_group()
+    seeds.add_argument("--secret", type=given_path, metavar="FILE", help="file of a secret (default: that of the results folder)")
+    seeds.add_argument(
+        "--public-seeds",
+        action="store_true",
+        default=None,
+        help="no secret: draws as in published figures",
+    )
     rules = parser.add_argument_group("rules")
     rules.add_argument("--on-timeout", choices=("fail", "keep"), default="fail", help="keep: score with the labels bought in time")
     rules.add_argument(

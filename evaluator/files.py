@@ -24,6 +24,7 @@ from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 # Never through a link, and never waiting for the other end of a pipe: a stranger may have put either in a shared folder.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 TEMPORARY = ".tmp"
 """Ending of the hidden name of an unfinished file or folder. The name begins with a dot."""
 
@@ -96,6 +97,54 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     """
     with replaced(path, "wb", durable=durable) as file:
         file.write(content)
+
+
+def write_new(path: Path, content: bytes, *, permissions: int = 0o666) -> bool:
+    """Write ``content`` to ``path``, whole or not at all, unless there is something at ``path``. Of several writers one succeeds.
+
+    Args:
+        permissions: of the file, less the umask.
+
+    Returns:
+        Whether this call wrote the file; False if ``path`` existed.
+
+    Raises:
+        OSError: the file cannot be written; there is no file at ``path``.
+    """
+    path = Path(path)
+    file, lock = _temporary_file(path, "wb", permissions)
+    try:
+        with file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        made = _linked(file.name, path)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(file.name)
+        os.close(lock)
+    _sync_folder(path.parent)
+    return made
+
+
+def _linked(temporary: str, path: Path) -> bool:
+    """Give a file its final name unless that name is taken; False if it is."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without hard links: a lock on the folder stands between two writers.
+        folder = hold(path.parent)
+        try:
+            if os.path.lexists(path):
+                return False
+            os.replace(temporary, path)
+        finally:
+            os.close(folder)
+    return True
 
 
 @contextmanager

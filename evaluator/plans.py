@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluator.records import CellSpec, Recipe, Rules
+from evaluator.secret import Secret, root_of
 
 if TYPE_CHECKING:
     from evaluator.submission.source import Source
@@ -43,7 +44,8 @@ class Choices:
     Attributes:
         submissions: the submissions, read.
         profile: name of the profile; ``pipelines``: names or files, empty for the profile's pipeline.
-        seeds: indices of the repetitions; ``root_seed``: the seed that every random draw is split from.
+        seeds: indices of the repetitions; ``root_seed``: the seed that every random draw follows from.
+        secret: what every draw follows from, too; None for public seeds.
         starting_weights: ``imagenet``, ``procedural`` or ``none`` for all pipelines; None for the profile's.
         score_splits: the splits to score, each in cells of its own; empty for the round's.
         tier: isolation tier; ``device``, ``threads``: where pipelines are trained, and with how many CPU threads.
@@ -58,6 +60,7 @@ class Choices:
     pipelines: tuple[str, ...]
     seeds: range
     root_seed: int
+    secret: Secret | None
     starting_weights: str | None
     score_splits: tuple[str, ...]
     tier: str
@@ -68,9 +71,20 @@ class Choices:
     weights_dir: Path | None
     options: Mapping[str, Any]
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the secret; empty for public seeds."""
+        return "" if self.secret is None else self.secret.fingerprint
+
+    @property
+    def root(self) -> int:
+        """The number that every draw is split from. It may reach the data of cells, and nothing that is stored or shown."""
+        return root_of(self.secret, self.root_seed, self.fingerprint)
+
     def common(self, source: Source) -> dict[str, Any]:
         """The fields of ``CellSpec`` that are the same for all cells of a submission."""
         own = {name: getattr(self, name) for name in ("root_seed", "tier", "device", "threads")}
+        own["secret"] = self.fingerprint
         return own | {"submission": source.name, "submission_digest": source.digest}
 
 

@@ -85,7 +85,8 @@ class CellSpec(ABC):
         track: name of the track; ``version``: of its judging code (both of the class).
         submission: name of the submission; ``submission_digest``: hash over its files.
         profile: the rules, at the size that is run.
-        seed: index of the repetition, 0, 1, ...; ``root_seed``: the seed that every random draw is split from.
+        seed: index of the repetition, 0, 1, ...; ``root_seed``: the seed that every random draw follows from; ``secret``: the
+            fingerprint of the secret that every draw follows from, too, empty for public seeds.
         pipeline: the recipe that judges the answer; ``weights``: identity of its starting weights.
         data: content hash per split; ``score_split``: the split that is scored.
         tier: isolation tier of the worker; ``worker_threads``: threads that the worker is told to use.
@@ -101,7 +102,7 @@ class CellSpec(ABC):
     submission_digest: Annotated[str, doc("hash over the names and bytes of its files")]
     profile: Annotated[Rules, doc("the profile, complete, with its round")]
     seed: Annotated[int, doc("index of the repetition: 0, 1, ...")]
-    root_seed: Annotated[int, doc("the seed that every draw is split from")]
+    root_seed: Annotated[int, doc("the seed that every draw follows from")]
     pipeline: Annotated[Recipe, doc("the pipeline, complete (`evaluator/training/pipeline.py`)")]
     weights: Annotated[str, doc("identity of the starting weights")]
     data: Annotated[dict[str, str], doc("per split its digest: classes, names, labels and image bytes")]
@@ -110,6 +111,10 @@ class CellSpec(ABC):
     device: Annotated[str, doc("device of the training")]
     threads: Annotated[int, doc("CPU threads of the training; the last bit depends on it")]
     worker_threads: Annotated[int, doc("threads that the worker was told to use")] = 1
+    secret: Annotated[
+        str,
+        doc("fingerprint of the secret that every draw follows from, too (`evaluator/secret.py`); absent with public seeds"),
+    ] = ""
 
     @property
     @abstractmethod
@@ -180,6 +185,8 @@ class CellSpec(ABC):
         """The complete spec, JSON-able. ``Track.spec`` reads it back."""
         common = {f.name: getattr(self, f.name) for f in fields(CellSpec)}
         common |= {"task": self.task, "pipeline": self.pipeline.as_dict(), "profile": self.profile.as_dict()}
+        if not self.secret:  # as before there were secrets, so that cells with public seeds keep their names
+            del common["secret"]
         return {"schema": SCHEMA, "track": self.track, "version": self.version, **common, **self.own()}
 
     def digest(self) -> str:

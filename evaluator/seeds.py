@@ -1,7 +1,9 @@
-"""One root seed, split by name.
+"""One root, split by name.
 
 Every random draw of the kit comes from ``derive(root, *names)``: the same root and names give the same stream on every machine, and
-streams of different names are independent. Nothing reads the global generators of ``random``, NumPy or torch.
+streams of different names are independent. A stream says nothing of its root or of other streams. The root of a run's draws is made
+of a secret and the root seed (``evaluator.secret``); with public seeds it is the root seed. Nothing reads the global generators of
+``random``, NumPy or torch.
 """
 
 from __future__ import annotations

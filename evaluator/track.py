@@ -138,12 +138,18 @@ class Track(Tables, ABC):
     def plan(self, choices: Choices, step: Step) -> Plan:
         """Check every choice, read the data (generated data are made if they are missing), and make the spec of every cell.
 
+        Every random draw of a cell is split from ``choices.root``. A spec holds only the fingerprint of the secret, so what
+        ``obtain`` and ``judge`` need of the root goes into ``Plan.data``, which reaches worker processes and nodes in memory.
+
         Raises:
             KitError: a choice makes no sense, or data or weights are missing or wrong.
         """
 
     def tasks(self, options: Mapping[str, Any], profile: str) -> tuple[Task, ...]:
-        """The tasks that ``options`` (of ``Track.options``) name, without reading data; empty if the data must be known for it."""
+        """The tasks that ``options`` (of ``Track.options``) name with public seeds, without reading data.
+
+        It is empty if the data must be known for it.
+        """
         return ()
 
     @abstractmethod
@@ -208,6 +214,7 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
     spec, training = cell["spec"], cell["training"] or {}
     kept = ("track", "submission", "submission_digest", "task", "seed", "score_split", "device", "threads", "tier")
     return {name: spec[name] for name in kept} | {
+        "secret": spec.get("secret", ""),
         "cell": cell["cell"],
         "profile": spec["profile"]["name"],
         "pipeline": spec["pipeline"]["name"],

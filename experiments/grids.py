@@ -103,6 +103,7 @@ class Grid:
             and spec["task"] in self.pairs
             and spec["seed"] in self.seeds
             and spec["root_seed"] == wanted.root_seed
+            and not (wanted.public_seeds and spec.get("secret"))
             and spec["pipeline"]["name"] in self.pipelines
             and spec["label_quality"] in self.qualities
             and spec["score_split"] in self.splits

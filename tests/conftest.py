@@ -201,7 +201,7 @@ def ready(monkeypatch, tmp_path, data_folder):
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
 
     def make(*submissions: Path, out: Path | None = None, **changes):
-        given = {"profile": "tiny", "sandbox": "process", "device": "cpu", "workers": 2, "data": data_folder}
+        given = {"profile": "tiny", "sandbox": "process", "device": "cpu", "workers": 2, "data": data_folder, "public_seeds": True}
         given |= {"pipelines": ("milliseconds",), "out": out or tmp_path / "results"} | changes
         own = {name: given.pop(name, option.default) for name, option in PURCHASE.options.items()}
         return prepare(

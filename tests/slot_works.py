@@ -102,3 +102,11 @@ def slow(task: Judging) -> Judged:
     (place / f"{task.spec.digest()}.{os.getpid()}.{time.monotonic_ns()}").touch()
     time.sleep(3)
     return instant(task)
+
+
+def seen(task: Judging) -> Judged:
+    """Leaves what a list of processes shows of this process, which has the secret."""
+    for name in ("cmdline", "environ"):
+        Path(os.environ[PLACE], f"{os.getpid()}-{name}").write_bytes(Path(f"/proc/self/{name}").read_bytes())
+    assert task.data.secret is not None
+    return instant(task)

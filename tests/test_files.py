@@ -1,5 +1,6 @@
 """The one writer: a file is replaced whole or not at all, and what killed writers leave is told from what living writers need."""
 
+import errno
 import os
 import signal
 import stat
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from evaluator import files
-from evaluator.files import hold, remove_temporaries, replaced, temporary_folder, write_bytes, write_text
+from evaluator.files import hold, remove_temporaries, replaced, temporary_folder, write_bytes, write_new, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,6 +38,32 @@ def test_a_text_is_written_as_it_is(tmp_path, durable):
     write_bytes(path, b"\0\xff\n", durable=durable)
     assert path.read_bytes() == b"\0\xff\n"
     assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "a file system without links"])
+def test_a_new_file_never_replaces_what_is_there(tmp_path, monkeypatch, links):
+    def refused(*_):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    if not links:
+        monkeypatch.setattr(files.os, "link", refused)
+    path = tmp_path / "a.txt"
+    assert write_new(path, b"first", permissions=0o600)
+    assert not write_new(path, b"second")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"first", 0o600)
+    (tmp_path / "link").symlink_to("nowhere")
+    assert not write_new(tmp_path / "link", b"third")
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["a.txt", "link"]
+
+
+def test_a_new_file_that_cannot_be_written_is_not_there(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_new(tmp_path / "a.txt", b"first")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_at_the_final_name_before_the_block_ends(tmp_path):

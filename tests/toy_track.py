@@ -56,11 +56,11 @@ class GuessTrack(Track):
             for number in numbers
             for judge in judges
         )
-        return Plan(profile, tuple(Task(f"guess-{number}", "public") for number in numbers), judges, cells, {"all": {}})
+        return Plan(profile, tuple(Task(f"guess-{number}", "public") for number in numbers), judges, cells, {"all": choices.root})
 
     def obtain(self, spec, inputs, progress):
         added = float((inputs.path / "run.py").read_text().split("GUESS = ")[1].split()[0])
-        noise = generator(spec.root_seed, spec.seed, spec.number, "noise").normal() / 10
+        noise = generator(inputs.data, spec.seed, spec.number, "noise").normal() / 10
         return PlainAnswer(digest=spec.answer_digest(), spec=spec.answer_dict(), content=spec.number + added + noise)
 
     def judge(self, spec, data, answer, progress, *, checkpoint=None, cache=None):

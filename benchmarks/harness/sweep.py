@@ -69,6 +69,7 @@ def experiment(folder: Path, cells: int) -> Experiment:
         pipelines=("milliseconds",),
         profile="debug",
         seeds=max(1, cells // (SUBMISSIONS * PAIRS)),
+        public_seeds=True,
         sandbox="process",
         device="cpu",
         out=folder / "results",

@@ -26,6 +26,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "seeds",
         "first_seed",
         "root_seed",
+        "secret",
+        "public_seeds",
         "pipelines",
         "profile",
         "label_quality",
@@ -96,6 +98,7 @@ def main(args: argparse.Namespace) -> int:
             track,
             settings,
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
+            keep_secret=not args.dry_run,
         )
     index = experiment.index()
     expected = forecast(experiment, index)

@@ -20,10 +20,12 @@ from evaluator.errors import ConfigurationError
 from evaluator.history.store import read_cells
 from evaluator.machine import computed_by
 from evaluator.scoring.agreement import FEWEST
+from evaluator.secret import seeds_in_words
 from evaluator.track import Track, Tracks
 
 RULES = ("track", "version", "root_seed", "score_split")
-"""Fields of a spec that must be equal in compared cells. The track's own rules, profile, data and kind of device must be, too."""
+"""Fields of a spec that must be equal in compared cells. The secret, profile, data, kind of device and the track's own rules must
+be equal, too."""
 READ = ("spec", "scored", "metrics", "answer", "versions")
 """Members of a cell that are read."""
 
@@ -165,7 +167,7 @@ def rules_of(track: Track, cell: dict[str, Any]) -> str:
 
 def shared_rules(track: Track, spec: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
     """The same as a dict. ``versions``: library versions that must be equal, too; an empty dict ignores them."""
-    rules = {name: spec[name] for name in (*RULES, *track.spec_rules)}
+    rules = {name: spec[name] for name in (*RULES, *track.spec_rules)} | {"secret": spec.get("secret", "")}
     rules |= {"profile": track.shared_profile(spec["profile"]), "data": spec["data"]}
     return rules | {"device": spec["device"].partition(":")[0], "versions": computed_by(versions)}
 
@@ -211,6 +213,8 @@ def difference(rules: str, chosen: str) -> str:
         elif name == "versions":
             changed = sorted(n for n in {*here[name], *there[name]} if here[name].get(n) != there[name].get(n))
             parts += [f"{n} {here[name].get(n, 'unknown')}, not {there[name].get(n, 'unknown')}" for n in changed]
+        elif name == "secret":
+            parts.append(f"seeds {seeds_in_words(here[name])}, not {seeds_in_words(there[name])}")
         elif name == "profile":
             same = here[name]["name"] == there[name]["name"]
             parts.append("another version of the profile" if same else f"profile {here[name]['name']}, not {there[name]['name']}")

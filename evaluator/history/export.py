@@ -15,7 +15,7 @@ from evaluator.machine import computed_by
 from evaluator.track import ROW_READS, Track, Tracks, row_of
 
 ENDINGS = (".csv", ".parquet")
-SPEC = ("root_seed", "weights", "worker_threads", "version")
+SPEC = ("root_seed", "secret", "weights", "worker_threads", "version")
 """Fields of a spec that the table has in addition to those of an index row."""
 
 

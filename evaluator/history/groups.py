@@ -1,8 +1,8 @@
 """Stored cells sorted into conditions. Cells of one condition may be shown in one table; cells of different conditions may not.
 
 A condition is a track with its own choices, a profile, a pipeline and a scored split, under one set of rules: version of the
-judging code, versions of the libraries, root seed, data, limits. If cells of a condition were stored under several sets of rules,
-the set with the most scored cells is used; the other cells are left out, with the reason.
+judging code, versions of the libraries, secret and root seed, data, limits. If cells of a condition were stored under several sets
+of rules, the set with the most scored cells is used; the other cells are left out, with the reason.
 """
 
 from __future__ import annotations

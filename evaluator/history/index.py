@@ -21,7 +21,7 @@ from evaluator.history.store import KINDS, known, sound, write_whole
 from evaluator.machine import computed_by
 from evaluator.track import ROW_READS, Tracks, row_of
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the index; raised when the fields of a row change, so that an old index is rebuilt."""
 INDEX = "index.json"
 READ_OF_ANSWER = {"checksum", "spec", "verdict", "phases", "versions"}

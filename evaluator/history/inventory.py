@@ -13,10 +13,11 @@ from pathlib import Path
 from evaluator.errors import ConfigurationError
 from evaluator.history.index import Index, read_index
 from evaluator.history.store import REPLACED
+from evaluator.secret import FILE
 from evaluator.track import Tracks
 
 DAY = 86_400
-KINDS = ("cell", "answer", "partial training", "run", "damaged", "replaced", "answers of an older kit", "index", "other")
+KINDS = ("cell", "answer", "partial training", "run", "damaged", "replaced", "answers of an older kit", "index", "secret", "other")
 """Kinds of things in a folder of results."""
 
 
@@ -49,7 +50,7 @@ class Choice:
     Attributes:
         partial: states of unfinished trainings; ``failed``: cells without a score.
         damaged: files that were moved aside because they are damaged; ``replaced``: cells that newer cells replaced.
-        older_than: days; selects everything but the index that has not changed for so long. None: age selects nothing.
+        older_than: days; selects everything but index and secret that has not changed for so long. None: age selects nothing.
 
     Raises:
         ConfigurationError: nothing is selected, or ``older_than`` is below 0.
@@ -71,7 +72,7 @@ class Choice:
 
     def takes(self, thing: Thing, now: float) -> bool:
         """Whether ``thing`` is to be removed. ``now``: seconds since the epoch."""
-        if thing.kind in ("index", "other"):
+        if thing.kind in ("index", "secret", "other"):
             return False
         kinds = {"partial training": self.partial, "damaged": self.damaged, "replaced": self.replaced}
         named = kinds.get(thing.kind, False) or (self.failed and thing.scored is False)
@@ -119,7 +120,7 @@ def _things(root: Path, index: Index, old: frozenset[str]) -> Iterator[Thing | N
             run = any((path / name).exists() for name in ("result.json", "sweep.json", "logs"))
             yield _thing(path, "run" if run else "other")
         else:
-            yield _thing(path, "index" if path.name == "index.json" else "other")
+            yield _thing(path, {"index.json": "index", FILE: "secret"}.get(path.name, "other"))
 
 
 def _inner(folder: str, path: Path, index: Index) -> Iterator[Thing | None]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from evaluator.errors import Verdict
 from evaluator.records import SCHEMA, digest_of
+from evaluator.secret import is_fingerprint
 
 _SPEC: dict[str, type | tuple[type, ...]] = {
     "track": str,
@@ -54,6 +55,7 @@ def fault(cell: Mapping[str, Any], digest: str) -> str:
     if not isinstance(spec, dict):
         return "holds no spec"
     wrong = [f"spec.{name}" for name, kind in _SPEC.items() if not _is(spec.get(name), kind)]
+    wrong += ["spec.secret"] if "secret" in spec and not is_fingerprint(spec["secret"]) else []
     wrong += [name for name, kind in _MEMBERS.items() if name in cell and not _is(cell[name], kind)]
     if wrong:
         return f"holds no usable {wrong[0]}"

@@ -143,7 +143,7 @@ def train_and_score(
     truth = sets.splits[spec.score_split].labels
     labels = np.concatenate([training_set.labels, sold])
     # The seed depends on neither submission nor pair, so that all strategies are judged with the same initial weights and draws.
-    seed = derive(spec.root_seed, spec.seed, "training")
+    seed = derive(sets.root, spec.seed, "training")
     if spec.pipeline.proxy:
         trained, probabilities = train_on_embeddings(spec, sets, bought, labels, seed, progress)
     else:

@@ -30,7 +30,7 @@ that always answered 0 would then be right more often.
 """
 
 
-def sold_noise(profile: Profile, sets: RoundSets, quality: float, root_seed: int, seeds: Iterable[int]) -> ExpectedNoise:
+def sold_noise(profile: Profile, sets: RoundSets, quality: float, root: int, seeds: Iterable[int]) -> ExpectedNoise:
     """The expected mistakes in all labels of the pool at a quality. If each seed draws a pool of its own, over all these pools.
 
     Raises:
@@ -40,7 +40,7 @@ def sold_noise(profile: Profile, sets: RoundSets, quality: float, root_seed: int
     from evaluator.data.painted import size_pairs
 
     numbers = list(seeds) if profile.drawn else [0]
-    pools = (sets.drawn(profile, root_seed, seed).splits["unlabelled"].labels for seed in numbers)
+    pools = (sets.drawn(profile, root, seed).splits["unlabelled"].labels for seed in numbers)
     return reduce(add, (expected_noise(labels, 1 - quality, size_pairs(labels.shape[1])) for labels in pools))
 
 
@@ -54,26 +54,26 @@ def enough_quality(noise: ExpectedNoise) -> float:
 
 
 def quality_warnings(
-    profile: Profile, sets: RoundSets, qualities: Sequence[float], root_seed: int, seeds: Iterable[int]
+    profile: Profile, sets: RoundSets, qualities: Sequence[float], root: int, seeds: Iterable[int]
 ) -> tuple[str, ...]:
     """One warning for all ``qualities`` at which most labels that are sold as positive are wrong; empty if there is none.
 
     Args:
         qualities: shares of label entries that the market sells right.
-        root_seed, seeds: the seeds from which pools and mistakes are drawn.
+        root, seeds: what pools and mistakes are drawn from (``Choices.root``).
 
     Raises:
         ConfigurationError: a quality is outside 0.5..1.
     """
     numbers = tuple(seeds)
-    expected = {quality: sold_noise(profile, sets, quality, root_seed, numbers) for quality in qualities if quality != 1}
+    expected = {quality: sold_noise(profile, sets, quality, root, numbers) for quality in qualities if quality != 1}
     # Rounding errors must not cause a warning at exactly the lowest quality without one.
     low = {q: noise for q, noise in expected.items() if noise.over_classes().right_share[0] < LEAST_RIGHT - 1e-9}
     if not low:
         return ()
     noise = next(iter(low.values()))
     enough = enough_quality(noise)
-    missed = _missed(sold_noise(profile, sets, enough, root_seed, numbers))
+    missed = _missed(sold_noise(profile, sets, enough, root, numbers))
     names = ", ".join(f"{quality:g}" for quality in low)
     return (
         f"label quality {names}: most labels that are sold as positive are wrong ({noise.positive_share:.1%} of the pool's entries "

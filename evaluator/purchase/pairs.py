@@ -1,7 +1,7 @@
 """The pairs of a sweep, from the words of ``--pairs``: ``profile``, ``public``, named pairs, a grid, ``hidden:N``.
 
 Hidden pairs are drawn from the round's intervals, as an organiser draws them: they show whether a strategy was tuned to the public
-pairs. The same round seed draws the same pairs, and ``hidden:5`` begins with the pairs of ``hidden:3``.
+pairs. The same round seed (and the same secret) draws the same pairs, and ``hidden:5`` begins with the pairs of ``hidden:3``.
 """
 
 from __future__ import annotations
@@ -29,27 +29,32 @@ class NamedPair:
     kind: Literal["profile", "public", "named", "grid", "hidden"]
 
 
-def choose_pairs(words: Sequence[str], profile: Profile, round_seed: int | None) -> tuple[NamedPair, ...]:
+def choose_pairs(words: Sequence[str], profile: Profile, round_seed: int | None, root: int | None = None) -> tuple[NamedPair, ...]:
     """The pairs of all words, in order, each once; if two words give the same pair, its kind is that of the first word.
 
     Args:
         words: each is ``profile``, ``public``, ``621:17,1321:34``, ``grid:500,1000x15,30`` (labels x minutes) or ``hidden:5``.
         round_seed: seed from which hidden pairs are drawn; only they need it.
+        root: made of a secret (``Choices.root``), which they are then drawn from, too; None with public seeds.
 
     Raises:
         ConfigurationError: a word is unknown, there is no word, or hidden pairs are asked for without a seed.
     """
     found: dict[Pair, NamedPair] = {}
     for word in words:
-        for named in _read(word, profile, round_seed):
+        for named in _read(word, profile, round_seed, root):
             found.setdefault(named.pair, named)
     if not found:
         raise ConfigurationError("--pairs: no pair was given; write e.g. --pairs public")
     return tuple(found.values())
 
 
-def hidden_pairs(rules: Round, count: int, round_seed: int, known: frozenset[Pair] = frozenset()) -> tuple[Pair, ...]:
+def hidden_pairs(
+    rules: Round, count: int, round_seed: int, known: frozenset[Pair] = frozenset(), root: int | None = None
+) -> tuple[Pair, ...]:
     """Draw ``count`` different pairs uniformly from the round's intervals, without those of ``known``.
+
+    ``root``: as in ``choose_pairs``.
 
     Raises:
         ConfigurationError: the count is below 1, the seed is below 0, or the intervals have fewer pairs.
@@ -66,7 +71,8 @@ def hidden_pairs(rules: Round, count: int, round_seed: int, known: frozenset[Pai
             f"--pairs hidden:{count}: {rules.name} allows {labels[0]} to {labels[1]} labels and {minutes[0]:g} to {minutes[1]:g} "
             f"minutes, which are {max(there, 0)} hidden pairs; ask for fewer"
         )
-    rng = generator(round_seed, "hidden pairs", rules.name)
+    names = ("hidden pairs", rules.name)
+    rng = generator(round_seed, *names) if root is None else generator(root, round_seed, *names)
     found: dict[Pair, None] = {}
     while len(found) < count:
         pair = Pair(int(rng.integers(labels[0], labels[1] + 1)), int(rng.integers(tenths[0], tenths[1] + 1)) / TENTHS)
@@ -75,7 +81,7 @@ def hidden_pairs(rules: Round, count: int, round_seed: int, known: frozenset[Pai
     return tuple(found)
 
 
-def _read(word: str, profile: Profile, round_seed: int | None) -> list[NamedPair]:
+def _read(word: str, profile: Profile, round_seed: int | None, root: int | None) -> list[NamedPair]:
     kind, _, rest = word.strip().partition(":")
     if word.strip() == "profile":
         return [_told(pair, "profile", profile) for pair in profile.pairs]
@@ -89,7 +95,7 @@ def _read(word: str, profile: Profile, round_seed: int | None) -> list[NamedPair
         if round_seed is None:
             raise ConfigurationError(f"--pairs {word} draws pairs at random; give the seed with --round-seed N")
         known = frozenset(profile.round.pairs)
-        return [NamedPair(pair, "hidden") for pair in hidden_pairs(profile.round, int(rest), round_seed, known)]
+        return [NamedPair(pair, "hidden") for pair in hidden_pairs(profile.round, int(rest), round_seed, known, root)]
     if not re.match(r"\s*\d", word):
         raise ConfigurationError(
             f"--pairs {word!r} was not understood; write profile, public, 621:17,1321:34, grid:500,1000x15,30 or hidden:5"

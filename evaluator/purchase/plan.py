@@ -32,7 +32,7 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
     """
     options = choices.options
     profile = profile_named(choices.profile)
-    pairs = choose_pairs(options["pairs"], profile, options["round_seed"])
+    pairs = choose_pairs(options["pairs"], profile, options["round_seed"], None if choices.secret is None else choices.root)
     asked = [recipes.load_pipeline(name) for name in choices.pipelines or (profile.pipeline,)]
     weights = choices.starting_weights or profile.weights
     pipelines = tuple(recipes.fitted(pipeline, profile.image_size, weights) for pipeline in asked)
@@ -69,7 +69,7 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
     if choices.data is None:
         provide_data(profile, folder, step)
     cache = choices.folder.absolute() / ".cache"
-    sets = {split: read_sets(profile, folder, score_split=split, cache=cache, step=step) for split in splits}
+    sets = {split: read_sets(profile, folder, score_split=split, cache=cache, step=step, secret=choices.secret) for split in splits}
     start = [_starting_weights(pipeline, profile) for pipeline in pipelines]
     first = next(iter(sets.values()))
     qualities = options["label_quality"]
@@ -88,7 +88,7 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         data=sets,
         digests={split: found.digests() for split, found in sets.items()},
         items={named.pair.name: _items(profile, named, first) for named in pairs},
-        warnings=quality_warnings(profile, first, qualities, choices.root_seed, choices.seeds),
+        warnings=quality_warnings(profile, first, qualities, choices.root, choices.seeds),
         shown=_shown(choices, profile, pairs, pipelines, first),
     )
 

@@ -180,7 +180,7 @@ def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what
     """The untrusted half of a cell: run the phases of the submission."""
     sets, profile = inputs.data.of(spec), spec.profile
     names = (spec.pair.name, spec.seed)
-    order = generator(spec.root_seed, *names, "pool order").permutation(len(sets.splits["unlabelled"]))
+    order = generator(sets.root, *names, "pool order").permutation(len(sets.splits["unlabelled"]))
     given = inputs.sold if isinstance(inputs, PurchaseInputs) else None
     sold = sold_labels(spec, sets) if given is None else given
     session = SessionSpec(
@@ -197,7 +197,8 @@ def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what
         seconds=profile.seconds(spec.pair),
         prediction_seconds=profile.prediction_seconds,
         load_seconds=profile.load_seconds,
-        seed=derive(spec.root_seed, *names, "participant") >> 96,
+        # One-way, and cut to 32 bits: what the participant is given says nothing of the root or of any other draw.
+        seed=derive(sets.root, *names, "participant") >> 96,
         threads=spec.worker_threads,
         weights=inputs.weights_dir,
         restart=spec.restart,
@@ -215,5 +216,5 @@ def sold_labels(spec: PurchaseSpec, sets: DrawnSets) -> np.ndarray:
     from evaluator.data.painted import size_pairs
 
     # All cells of a seed have the same mistakes: annotators do not depend on the pair.
-    seed = derive(spec.root_seed, spec.seed, "annotators")
+    seed = derive(sets.root, spec.seed, "annotators")
     return annotator_noise(truth, 1 - spec.label_quality, seed, size_pairs(truth.shape[1]))

@@ -17,6 +17,7 @@ from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.result import upgraded
 from evaluator.purchase.sets import RoundSets, read_sets
 from evaluator.purchase.spec import PurchaseSpec
+from evaluator.secret import cell_secret
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.recipes import fitted, load_pipeline
 
@@ -82,16 +83,17 @@ class Replay:
         return text
 
 
-def read_replay(cell: Path, data: Path | None = None, device: str | None = None) -> Replay:
+def read_replay(cell: Path, data: Path | None = None, device: str | None = None, secret: Path | None = None) -> Replay:
     """Read a stored cell and its data for a replay; cells of older schemas are read, too.
 
     Args:
         cell: a file of ``results/cells/``.
         data: folder of the splits; None for that of the stored profile, below the kit's data folder.
         device: None for the device that the cell was trained on.
+        secret: file of the cell's secret; None for that of the results folder that the cell lies in.
 
     Raises:
-        ConfigurationError: the file is not a stored cell, or its round trains nothing.
+        ConfigurationError: the file is not a stored cell, its round trains nothing, or its secret is missing or another.
         DataError: the data are not those that the cell was run on.
     """
     try:
@@ -112,8 +114,9 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None)
         raise ConfigurationError(
             f"{cell}: {spec.profile.round.name} scores the participant's own predictions; a replay needs a trained pipeline"
         )
+    own = cell_secret(cell, spec.secret, secret)
     folder = data or DATA / spec.profile.data_folder
-    sets = read_sets(spec.profile, folder, score_split=spec.score_split, cache=DATA / ".cache")
+    sets = read_sets(spec.profile, folder, score_split=spec.score_split, cache=DATA / ".cache", secret=own)
     changed = [split for split, digest in spec.data.items() if sets.digests().get(split) != digest]
     if changed:
         raise DataError(

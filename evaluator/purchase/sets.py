@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from evaluator.errors import DataError
 from evaluator.plans import Step
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUNDS
+from evaluator.secret import Secret, root_of
 from evaluator.seeds import generator
 
 if TYPE_CHECKING:
@@ -45,31 +46,46 @@ class DrawnSets(_Sets):
         whole: the sets that the seed drew from.
         chosen: for every split that was drawn, the numbers of its images in the whole split, int64 (n,), ascending. Other splits
             are used whole.
+        root: the number that every draw of the cells is split from.
     """
 
     whole: RoundSets
     chosen: dict[str, np.ndarray]
+    root: int = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
 class RoundSets(_Sets):
-    """Splits by name, with their decoded images. ``folder``: the data folder."""
+    """Splits by name, with their decoded images. ``folder``: the data folder.
 
-    def drawn(self, profile: Profile, root_seed: int, seed: int) -> DrawnSets:
-        """The sets of one seed: if the profile says so, training set and pool are drawn for the seed."""
+    They carry the secret of the run: like the labels, it is for the trusted side only, and all cells share it.
+    """
+
+    secret: Secret | None = None
+
+    def drawn(self, profile: Profile, root: int, seed: int) -> DrawnSets:
+        """The sets of one seed: if the profile says so, training set and pool are drawn for the seed.
+
+        Args:
+            root: the number that every draw is split from.
+        """
         splits, images, chosen = dict(self.splits), dict(self.images), {}
         for name, count in profile.drawn.items():
             # The draw does not depend on the pair, so that the cells of a seed differ only in budget and time.
-            rows = np.sort(generator(root_seed, seed, "drawn", name).permutation(len(splits[name]))[:count])
+            rows = np.sort(generator(root, seed, "drawn", name).permutation(len(splits[name]))[:count])
             split = splits[name]
             splits[name] = replace(split, files=tuple(split.files[row] for row in rows), labels=split.labels[rows])
             images[name] = replace(images[name], rows=images[name].rows[rows])
             chosen[name] = rows
-        return DrawnSets(self.folder, splits, images, self, chosen)
+        return DrawnSets(self.folder, splits, images, self, chosen, root)
 
     def of(self, spec: PurchaseSpec) -> DrawnSets:
-        """The sets that a cell works on."""
-        return self.drawn(spec.profile, spec.root_seed, spec.seed)
+        """The sets that a cell works on.
+
+        Raises:
+            ConfigurationError: the cell is of another secret.
+        """
+        return self.drawn(spec.profile, root_of(self.secret, spec.root_seed, spec.secret), spec.seed)
 
 
 def provide_data(profile: Profile, folder: Path, step: Step = lambda what, done, total: None) -> None:
@@ -106,11 +122,13 @@ def read_sets(
     score_split: str | None = None,
     cache: Path,
     step: Step = lambda what, done, total: None,
+    secret: Secret | None = None,
 ) -> RoundSets:
     """Read every split that the profile needs from ``folder``, and decode the images that are not in the cache yet.
 
     Args:
         cache: folder of decoded images, named by their content, so that data sets may share it.
+        secret: of the run; None for public seeds.
 
     Raises:
         DataError: a split is missing or wrong.
@@ -143,7 +161,7 @@ def read_sets(
                 profile.weights,
                 progress=partial(_in_percent, step, f"embedding {name}"),
             )
-    return RoundSets(folder, splits, images)
+    return RoundSets(folder, splits, images, secret)
 
 
 def _in_percent(step: Step, what: str, share: float) -> None:

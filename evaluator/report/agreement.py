@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 from evaluator.history.comparable import Gathered
 from evaluator.scoring.agreement import FEW, agreement
+from evaluator.secret import root_in_words
 
 
 def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
         "profile": gathered.rules["profile"]["name"],
         "versions": gathered.rules["versions"],
         "root_seed": gathered.rules["root_seed"],
+        "secret": gathered.rules["secret"],
         "metric": gathered.metric,
         "pairs": list(gathered.tasks),
         "seeds": list(gathered.seeds),
@@ -43,7 +45,7 @@ def show_agreement(console: Console, report: dict[str, Any]) -> None:
     """Print the rankings, the matrix of tau, and notes on how reliable they are."""
     names = [row["name"] for row in report["pipelines"]]
     pairs, seeds = (f"{len(report[many])} {many if len(report[many]) > 1 else many[:-1]}" for many in ("pairs", "seeds"))
-    grid = f"profile {report['profile']}, {pairs}, {seeds}"
+    grid = f"profile {report['profile']}, {pairs}, {seeds} ({root_in_words(report['root_seed'], report['secret'])})"
     ranking = Table(title=f"rank and {report['metric']} by pipeline: {grid}", title_justify="left", box=None, pad_edge=False)
     for name in ("submission", *names, "mean rank"):
         ranking.add_column(name, justify="left" if name == "submission" else "right", overflow="fold")

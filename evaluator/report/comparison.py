@@ -134,6 +134,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "version": condition.rules["version"],
         "versions": condition.rules["versions"],
         "root_seed": condition.rules["root_seed"],
+        "secret": condition.rules["secret"],
         "device": condition.rules["device"],
         "data": condition.rules["data"],
         "weights": condition.weights,

@@ -13,6 +13,7 @@ from rich.text import Text
 from evaluator.report.format import NAMES, figure, markdown_rows, plain, printable, signed
 from evaluator.scoring.agreement import FEW
 from evaluator.scoring.scores import OVER_PAIRS
+from evaluator.secret import root_in_words
 from evaluator.tables import Block
 from evaluator.track import Track, Tracks
 
@@ -176,7 +177,7 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
     """How the figures were computed, and what was left out; one line each."""
     level = f"{100 * (1 - report['alpha']):g} %"
     found = [
-        f"{len(table['seeds'])} seeds, root seed {table['root_seed']}, training on {table['device']}. "
+        f"{len(table['seeds'])} seeds ({root_in_words(table['root_seed'], table['secret'])}), training on {table['device']}. "
         f"Brackets: {level} t intervals over seeds; differences are paired by seed."
     ]
     if any(row["p_holm"] is not None for row in table["differences"]):

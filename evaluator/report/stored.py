@@ -12,6 +12,7 @@ from rich.text import Text
 from evaluator.history.index import Index
 from evaluator.history.inventory import KINDS, Thing, age, amount
 from evaluator.report.format import printable
+from evaluator.secret import seeds_in_words
 from evaluator.track import Track
 
 MANY = 40
@@ -33,15 +34,16 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index) -> N
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in index.cells.values():
         what = f"{row['track']}: {row['profile']}, {row['pipeline']}, {row['score_split']}"
-        groups.setdefault((f"{row['submission']} ({row['submission_digest'][:8]})", what), []).append(row)
+        name = f"{row['submission']} ({row['submission_digest'][:8]})"
+        groups.setdefault((name, what, seeds_in_words(row["secret"])), []).append(row)
     cells = Table(title="cells", title_justify="left", box=None, pad_edge=False)
-    for name in ("submission", "track: profile, pipeline, split", "cells", "failed", "last", "its name"):
+    for name in ("submission", "track: profile, pipeline, split", "seeds", "cells", "failed", "last", "its name"):
         cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold")
-    for (submission, what), rows in sorted(groups.items()):
+    for (submission, what, seeds), rows in sorted(groups.items()):
         last = max(rows, key=lambda row: changed.get(row["cell"], 0.0))
         failed = sum(not row["scored"] for row in rows)
         when = f"{age(changed[last['cell']])} ago" if last["cell"] in changed else "-"
-        cells.add_row(printable(submission), printable(what), str(len(rows)), str(failed or "-"), when, last["cell"][:8])
+        cells.add_row(printable(submission), printable(what), seeds, str(len(rows)), str(failed or "-"), when, last["cell"][:8])
     if groups:
         console.print()
         console.print(cells)
@@ -71,6 +73,7 @@ def show_cell(console: Console, cell: Mapping[str, Any], track: Track) -> None:
         ("submission", f"{spec['submission']} ({spec['submission_digest'][:12]})"),
         ("profile", f"{spec['profile']['name']} of {spec['profile']['round']['name']}"),
         (track.task_word, f"{spec['task']}, seed {spec['seed']} (root {spec['root_seed']})"),
+        ("seeds", seeds_in_words(spec.get("secret", ""))),
         ("pipeline", f"{spec['pipeline']['name']}, {spec['device']}, {spec['threads']} threads; scored on {spec['score_split']}"),
         *((name.replace("_", " "), str(spec[name])) for name in track.spec_rules),
         ("isolation", f"{spec['tier']} (limits by {(cell['isolation'] or {}).get('limited_by') or 'unknown'})"),

@@ -17,6 +17,7 @@ from evaluator.plans import Choices, Plan, Step, in_order
 from evaluator.records import CellSpec
 from evaluator.runner.cells import counting, log_name, plain
 from evaluator.sandbox.tier import Sandbox
+from evaluator.secret import Secret, folder_secret, read_secret
 from evaluator.submission.source import Source, looked_at
 from evaluator.sweep.settings import Settings
 from evaluator.track import CellInputs, Track, Tracks
@@ -54,6 +55,11 @@ class Experiment:
         advice = "; submissions and trainings will be slower than on a quiet machine, and a submission may miss its time limit"
         faults = [f"{source.fault}; all its cells fail with {source.verdict}." for source in self.sources if source.fault]
         return (*faults, *self.plan.warnings, *([f"busy machine: {busy}{advice}."] if busy else []))
+
+    @property
+    def secret(self) -> str:
+        """Fingerprint of the secret that every draw follows from; empty for public seeds."""
+        return self.cells[0].secret if self.cells else ""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -131,16 +137,24 @@ class Experiment:
         return read_index(self.settings.out.absolute(), Tracks({self.track.name: self.track}))
 
 
-def prepare(track: Track, settings: Settings, step: Step = lambda what, done, total: None, folder: Path = DATA) -> Experiment:
+def prepare(
+    track: Track,
+    settings: Settings,
+    step: Step = lambda what, done, total: None,
+    folder: Path = DATA,
+    *,
+    keep_secret: bool = True,
+) -> Experiment:
     """Check every choice, read the data (generated data are made if they are missing), and make the spec of every cell.
 
     Args:
         folder: folder of the profiles' data sets and of the cache of decoded images.
+        keep_secret: if the results folder has no secret yet, write the secret that is made into it. False for a dry run.
 
     A submission that cannot be read does not end a sweep: its cells fail.
 
     Raises:
-        KitError: a choice makes no sense, data or weights are missing or wrong, or no submission can be read.
+        KitError: a choice makes no sense, data, weights or the secret are missing or wrong, or no submission can be read.
     """
     from evaluator.sandbox.tiers import choose
     from evaluator.training.device import resolve
@@ -157,6 +171,7 @@ def prepare(track: Track, settings: Settings, step: Step = lambda what, done, to
         pipelines=settings.pipelines,
         seeds=settings.seed_numbers,
         root_seed=settings.root_seed,
+        secret=_secret(track, settings, keep_secret),
         starting_weights=settings.starting_weights,
         score_splits=settings.score_split,
         tier=sandbox.name,
@@ -171,6 +186,20 @@ def prepare(track: Track, settings: Settings, step: Step = lambda what, done, to
     cells = in_order(plan.cells, [pipeline.name for pipeline in plan.pipelines])
     workers, devices = _room(settings, device)
     return Experiment(track, settings, plan, sources, labels, sandbox, device, cells, workers, devices, load())
+
+
+def _secret(track: Track, settings: Settings, keep: bool) -> Secret | None:
+    """The secret of ``--secret``, or that of the results folder; None for public seeds."""
+    if settings.public_seeds:
+        return None
+    if settings.secret is not None:
+        return read_secret(settings.secret)
+    folder = settings.out.absolute()
+
+    def stored() -> Counter[str]:
+        return Counter(row["secret"] for row in read_index(folder, Tracks({track.name: track})).cells.values())
+
+    return folder_secret(folder, stored, keep)
 
 
 def _labels(sources: tuple[Source, ...]) -> dict[tuple[str, str], str]:

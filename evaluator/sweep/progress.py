@@ -9,6 +9,7 @@ from rich.text import Text
 
 from evaluator.records import CellSpec
 from evaluator.runner.cells import Finished
+from evaluator.secret import root_in_words
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
 
@@ -22,7 +23,7 @@ def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, st
         ("submissions", f"{len(experiment.labels)}: {', '.join(experiment.labels.values())}"),
         *plan.shown,
         ("pipelines", ", ".join(pipeline.name for pipeline in plan.pipelines) if trains else "none"),
-        ("seeds", f"{settings.seeds}{first} (root {settings.root_seed}); scored on {', '.join(experiment.splits)}"),
+        ("seeds", f"{settings.seeds}{first} ({_root(experiment)}); scored on {', '.join(experiment.splits)}"),
         ("isolation", experiment.sandbox.name),
         ("trainings", _room(experiment)),
         ("cells", f"{forecast.cells}: {forecast.finished} finished before, {forecast.trainings} to run"),
@@ -49,7 +50,7 @@ def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]
         rows.append(("trainings", _room(experiment)))
     else:
         rows.append(("pipeline", "none: the participant's own predictions are scored"))
-    rows.append(("seeds", f"{settings.seeds} (root {settings.root_seed}); scored on the {experiment.splits[0]} split"))
+    rows.append(("seeds", f"{settings.seeds} ({_root(experiment)}); scored on the {experiment.splits[0]} split"))
     own = ", the same user as you: judge your own code only" if experiment.sandbox.name == "process" else ""
     return [*rows, ("isolation", experiment.sandbox.name + own)]
 
@@ -127,6 +128,10 @@ class SweepLine:
 
     def _of(self, trainings: Any) -> float:
         return sum(trainings.values()) / self._experiment.workers
+
+
+def _root(experiment: Experiment) -> str:
+    return root_in_words(experiment.settings.root_seed, experiment.secret)
 
 
 def _room(experiment: Experiment) -> str:

@@ -21,7 +21,9 @@ COMMON: dict[str, Option] = {
     "profile": Option(str, "default: quick"),
     "seeds": Option(int, "repetitions of every task (default: 1)", metavar="N"),
     "first_seed": Option(int, "number of the first repetition (default: 0)", metavar="N"),
-    "root_seed": Option(int, "every draw is split from it (default: 2022)", metavar="N"),
+    "root_seed": Option(int, "draws follow from it and the secret (default: 2022)", metavar="N"),
+    "secret": Option(Path, "file of a secret (default: that of the results folder)", metavar="FILE"),
+    "public_seeds": Option(bool, "no secret: draws as in published figures"),
     "pipelines": Option(str, "default: the profile's own", many=True, metavar="NAME|FILE"),
     "score_split": Option(str, "validation or test, or both", many=True, metavar="SPLIT"),
     "starting_weights": Option(str, "default: the profile's", choices=("imagenet", "procedural", "none")),
@@ -39,6 +41,8 @@ COMMON: dict[str, Option] = {
 """Options that every track has."""
 
 
+SEEDS = frozenset({"secret", "public_seeds"})
+"""Options that say where the secret comes from. Without them it is that of the results folder."""
 MOST_SEEDS = 10_000
 """Largest number of repetitions: every cell is named before the first one runs."""
 
@@ -53,6 +57,8 @@ class Settings:
         pipelines: names or files; empty for the profile's pipeline.
         score_split: the splits to score, each in cells of its own; empty for the round's.
         seeds: number of repetitions; ``first_seed``: number of the first, so that further repetitions can be run later.
+        secret: file of the secret that every draw follows from; None for that of the results folder. ``public_seeds``: without any
+            secret, every draw follows from the root seed alone.
         threads: CPU threads of one training; ``workers``: trainings at a time, None for as many as the machine has cores for.
         data: folder of the splits; None for the profile's.
         ray: address of a Ray cluster (see ``cluster.ClusterWorkers``); None runs cells on this machine.
@@ -71,6 +77,8 @@ class Settings:
     seeds: int = 1
     first_seed: int = 0
     root_seed: int = 2022
+    secret: Path | None = None
+    public_seeds: bool = False
     starting_weights: str | None = None
     weights_dir: Path | None = None
     sandbox: str = "auto"
@@ -102,6 +110,10 @@ class Settings:
                 raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; it must be {least} or more")
         if self.seeds > MOST_SEEDS:
             raise ConfigurationError(f"--seeds is {self.seeds}; at most {MOST_SEEDS:,} are allowed")
+        if self.secret is not None and self.public_seeds:
+            raise ConfigurationError(
+                "--secret and --public-seeds were both given; public seeds are those without a secret. Leave one out"
+            )
         if self.ray is not None and self.workers is not None:
             raise ConfigurationError(
                 "--workers and --ray were both given; on a cluster Ray decides how many trainings run. Leave --workers out"
@@ -131,7 +143,10 @@ def read_settings(given: Mapping[str, Any], track: Track, file: Path | None = No
     """
     known = {**COMMON, **track.options}
     chosen: dict[str, Any] = {} if file is None else _from_file(file, known)
-    chosen |= {name: _typed(name, known[name], value, Path()) for name, value in given.items() if value is not None}
+    typed = {name: _typed(name, known[name], value, Path()) for name, value in given.items() if value is not None}
+    if SEEDS & typed.keys():  # they exclude each other, so either of them replaces whichever the file has
+        chosen = {name: value for name, value in chosen.items() if name not in SEEDS}
+    chosen |= typed
     own = {name: chosen.pop(name, option.default) for name, option in track.options.items()}
     for name, value in own.items():
         if value == () or (track.options[name].many and value is not None and len(set(value)) != len(value)):

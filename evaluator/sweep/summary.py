@@ -75,7 +75,8 @@ class RunSummary:
     device: Annotated[str, doc("device of the training")]
     threads: Annotated[int, doc("CPU threads of one training")]
     workers: Annotated[int, doc("trainings at a time")]
-    root_seed: Annotated[int, doc("the seed that every draw is split from")]
+    root_seed: Annotated[int, doc("the seed that every draw follows from")]
+    secret: Annotated[str, doc("fingerprint of the secret that every draw follows from, too; empty for public seeds")] = ""
     seeds: Annotated[int, doc("repetitions of every task")]
     options: Annotated[dict[str, Any], doc("the track's own choices, by name")]
     busy: Annotated[str, doc("other load on the machine before the first clock started, in words; empty without other load")]
@@ -160,6 +161,7 @@ def summarise(experiment: Experiment, finished: Sequence[Finished], seconds: flo
         threads=settings.threads,
         workers=experiment.workers,
         root_seed=settings.root_seed,
+        secret=experiment.secret,
         seeds=settings.seeds,
         options=options,
         busy=experiment.load.busy(),

@@ -42,6 +42,7 @@ def summarise_sweep(
         "threads": settings.threads,
         "workers": experiment.workers,
         "root_seed": settings.root_seed,
+        "secret": experiment.secret,
         "seeds": settings.seeds,
         "first_seed": settings.first_seed,
         "round_seed": settings.options.get("round_seed"),

@@ -238,7 +238,7 @@ def test_a_sweep_says_it_once_on_stderr_and_keeps_it_and_so_does_its_dry_run(cal
 
 
 def test_the_warning_changes_no_cell_and_no_worker_hears_it(call, tmp_path, monkeypatch):
-    options = ("--label-quality", 0.9, "--pair", "621:17")
+    options = ("--label-quality", 0.9, "--pair", "621:17", "--public-seeds")  # two folders of results have two secrets
     _, err = call(local_evaluation.main, *options, out="warned")
     (text,) = said(err)
     monkeypatch.setattr(evaluator.purchase.plan, "quality_warnings", lambda *given: ())

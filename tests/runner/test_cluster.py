@@ -53,8 +53,10 @@ def on_cluster(experiment, address, work=clusters.judged):
 def test_a_cluster_gives_the_serial_results_to_the_bit(ready, nodes, tmp_path):
     made, *_ = nodes
     path = SUBMISSIONS / "random_buyer.py"
-    there = ready(path, out=tmp_path / "there", seeds=2)
-    here = ready(path, out=tmp_path / "here", seeds=2)
+    secret = tmp_path / "round.secret"  # which the nodes get with the data
+    secret.write_text("0123456789abcdef" * 2)
+    there = ready(path, out=tmp_path / "there", seeds=2, secret=secret, public_seeds=False)
+    here = ready(path, out=tmp_path / "here", seeds=2, secret=secret, public_seeds=False)
     assert all(not cell.cached for cell in on_cluster(there, made.address))
     run(here, work=clusters.judged)
     found, expected = cells(tmp_path / "there"), cells(tmp_path / "here")

@@ -81,8 +81,10 @@ def test_workers_side_by_side_give_the_same_cells(guesses, tmp_path):
     def figures(out: Path) -> dict[str, object]:
         return {path.name: json.loads(path.read_text())["metrics"] for path in (out / "cells").glob("*.json")}
 
-    swept(ready(guesses, tmp_path / "beside"), Workers(2))
-    swept(ready(guesses, tmp_path / "serial"), Workers(1))
+    secret = tmp_path / "round.secret"
+    secret.write_text("0123456789abcdef" * 2)
+    swept(ready(guesses, tmp_path / "beside", secret=secret), Workers(2))
+    swept(ready(guesses, tmp_path / "serial", secret=secret), Workers(1))
     assert figures(tmp_path / "beside") == figures(tmp_path / "serial") != {}
 
 
