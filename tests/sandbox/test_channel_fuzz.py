@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import math
 import random
 import socket
@@ -34,6 +35,7 @@ VALID = [
     ({"t": "progress", "fraction": 0.5}, b""),
     ({"t": "progress", "fraction": 1}, b""),
     ({"t": "failed", "error": "ValueError", "message": 'of "x"\n', "trace": "Traceback"}, b""),
+    ({"t": "part"}, bytes(9)),
     ({"t": "done"}, b""),
     ({"t": "done", "class": "Strategy", "saves": True, "loads": False}, b""),
     ({"t": "done", "claim": "labels", "n": 2, "clock": True}, bytes(28)),
@@ -303,11 +305,15 @@ class RawSandbox:
         self.worker = self._start()
         return self.worker
 
+    def opened(self, file) -> int:
+        return os.open(os.devnull, os.O_RDONLY)
+
 
 @pytest.fixture
 def raw_session(sets, tmp_path):
     def run(last: str | None = None, **answers: bytes):
         labels = sets.splits["unlabelled"].labels
+        (tmp_path / "run.py").touch()
         spec = SessionSpec(
             submission=tmp_path,
             classes=CLASSES,

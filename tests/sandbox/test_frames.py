@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluator.purchase.messages import SCHEMA
-from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, HostChannel, ProtocolError
+from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, HostChannel, ProtocolError, Schema
 from evaluator.sandbox.conversation import ANSWERS
 from evaluator.worker.channel import ChannelClosed, WorkerChannel
 from evaluator.worker.frames import BLOB_CAP, HEADER_CAP, FrameError, FrameReader, encode
@@ -180,7 +180,8 @@ def test_a_closed_end_is_noticed_by_both_verbs(pair):
 
 def test_answers_to_many_threads_never_change_places():
     ours, theirs = socket.socketpair()
-    host, worker = HostChannel(ours, SCHEMA), WorkerChannel(theirs.detach())
+    schema = SCHEMA | Schema(optional={"buy": {"n": int}})
+    host, worker = HostChannel(ours, schema), WorkerChannel(theirs.detach())
 
     def echo():
         while True:
@@ -188,7 +189,7 @@ def test_answers_to_many_threads_never_change_places():
                 message = host.receive(soon())
             except ChannelEnded:
                 return
-            host.send({"t": "sold"}, message.blob, deadline=soon())
+            host.send({"t": "sold", "n": message.fields["n"]}, message.blob, deadline=soon())
 
     server = threading.Thread(target=echo)
     server.start()
