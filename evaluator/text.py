@@ -91,6 +91,11 @@ def visible(text: str) -> str:
     return "".join(shown)
 
 
+def visible_lines(text: str) -> str:
+    """The same, but line breaks and tabs stay: a text to store, which ``quoted`` will show."""
+    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
+
+
 def cells(text: str) -> int:
     """The width of a ``visible`` text in cells of a terminal: 2 for wide characters, 0 for combining marks, else 1."""
     if text.isascii():
@@ -148,7 +153,7 @@ def message(text: object, width: int | None = None) -> str:
     shown = []
     for number, line in enumerate(one_line(line, MESSAGE_WIDTH) for line in (first, *rest[: MESSAGE_LINES - 1])):
         indent = "  " if number and not line.startswith("  ") else ""
-        folded = [line] if width is None else _split(line, max(width - 4, 20))
+        folded = [line] if width is None else _split(line, max(width - 4, 20), words=True)
         shown += [indent + folded[0], *("    " + part for part in folded[1:])]
     if len(rest) >= MESSAGE_LINES:
         shown.append(f"  ... {len(rest) - MESSAGE_LINES + 1:,} more lines")
@@ -157,7 +162,7 @@ def message(text: object, width: int | None = None) -> str:
 
 def say(text: object, **to: Any) -> None:
     """Print a warning or an error of ours on stderr, as ``message`` gives it. ``to``: keywords of ``print``."""
-    file = to.setdefault("file", sys.stderr)
+    file: Any = to.setdefault("file", sys.stderr)
     width = None
     try:
         if file.isatty():
@@ -256,15 +261,13 @@ def _folded(line: str, width: int) -> list[str]:
     return _split(visible(line.removesuffix("\r").expandtabs(4)), width)
 
 
-def _split(text: str, width: int) -> list[str]:
-    """A visible text in parts of at most so many cells."""
-    if text.isascii():
-        return [text[start : start + width] for start in range(0, len(text), width)] or [""]
-    parts, start, used = [], 0, 0
-    for place, character in enumerate(text):
-        wide = _width(character)
-        if used + wide > width:
-            parts.append(text[start:place])
-            start, used = place, 0
-        used += wide
-    return [*parts, text[start:]]
+def _split(text: str, width: int, *, words: bool = False) -> list[str]:
+    """A visible text in parts of at most so many cells. ``words``: parts end at a blank where one is near the end of the part."""
+    parts, start = [], 0
+    while start < len(text):
+        part = _first(text[start : start + (MARKS + 1) * width], width)
+        blank = part.rfind(" ", len(part) // 2) if words and start + len(part) < len(text) else -1
+        part = part if blank < 1 else part[:blank]
+        parts.append(part)
+        start += len(part) + (blank >= 1)
+    return parts or [""]

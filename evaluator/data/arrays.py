@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import secrets
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from evaluator.files import remove_temporaries, replaced
+from evaluator.text import say
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class ArrayFile:
             if content is not None:
                 return content
             if damage:
-                print(f"warning: the {self.what} {self.index} is damaged ({damage}); it is made anew", file=sys.stderr)
+                say(f"warning: the {self.what} {self.index} is damaged ({damage}); it is made anew")
             self._clear()
             return make()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from evaluator.errors import ConfigurationError
 from evaluator.history.checksum import members, sealed
 from evaluator.history.store import KINDS, known, sound, write_whole
 from evaluator.machine import computed_by
+from evaluator.text import say
 from evaluator.track import ROW_READS, Tracks, row_of
 
 SCHEMA = 4
@@ -85,7 +85,7 @@ def _read_index(path: Path) -> dict[str, Any]:
     with contextlib.suppress(ValueError, RecursionError, AttributeError):
         if json.loads(raw).get("schema") != SCHEMA:  # the first version had no checksum
             return {}
-    print(f"warning: {path} is damaged; it is made again from the stored cells and answers", file=sys.stderr)
+    say(f"warning: {path} is damaged; it is made again from the stored cells and answers")
     return {}
 
 

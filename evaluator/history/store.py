@@ -18,7 +18,6 @@ import json
 import math
 import os
 import re
-import sys
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,6 +34,7 @@ from evaluator.history.checksum import members, sealed
 from evaluator.history.validity import fault
 from evaluator.machine import computed_by
 from evaluator.records import Answer, CellResult, PredictionsRow, checksum
+from evaluator.text import json_text, say, spreadsheet
 from evaluator.track import Judged, Tracks
 
 PARTIAL_DAYS = 30
@@ -227,14 +227,14 @@ class Store:
             raise ConfigurationError(
                 f"{path} cannot be read ({error.strerror}); remove it, or name another folder with --out"
             ) from None
-        print(f"warning: {path} {why}; it was moved to {aside.name} and {otherwise}", file=sys.stderr)
+        say(f"warning: {path} {why}; it was moved to {aside.name} and {otherwise}")
         return None
 
     def set_damaged(self, path: Path, why: str) -> None:
         """Move a stored cell or answer aside that cannot be used, with a warning."""
         with contextlib.suppress(OSError):  # it stays, and is named again by the next run
             os.replace(path, path.with_suffix(".damaged"))
-        print(f"warning: {path}: {why}; it was moved to {path.stem}.damaged and does not count", file=sys.stderr)
+        say(f"warning: {path}: {why}; it was moved to {path.stem}.damaged and does not count")
 
     def new_run(self, name: str) -> Path:
         """Make the folder of a new run. Its name is the time and ``name``, made unique."""
@@ -266,12 +266,12 @@ class Store:
         """Store a table of a run as CSV."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerow(map(spreadsheet, header))
+        writer.writerows(map(spreadsheet, row) for row in rows)
         return write_whole(folder / name, text.getvalue())
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> Path:
-        return write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        return write_whole(path, json_text(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_cells(
