@@ -77,10 +77,6 @@ def _class_options(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--classes", help="names with commas between them, for data of your own")
 
 
-def _say(text: str) -> None:
-    say(f"error: {text}")
-
-
 @contextmanager
 def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -227,5 +223,5 @@ def _report(folders: list[Path], args: argparse.Namespace) -> int:
         table.add_row(label(split.name), str(len(split)), str(len(split.classes)), mean, line(split.note), split.digest[:12])
     terminal().print(table)
     for text in errors:
-        _say(text)
+        say(f"error: {text}")
     return 2 if errors else 0

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from evaluator.text import LINE_WIDTH, message, name, one_line, said
+
+_ADDED = re.compile(r"^\d+ | \([0-9a-f]{8}\)$")
 
 
 def terminal(stderr: bool = False) -> Console:
@@ -15,9 +19,14 @@ def terminal(stderr: bool = False) -> Console:
 
 
 def label(text: object, style: str = "") -> Text:
-    """A name that somebody else chose, for a cell of a table in the terminal. It is cut where the column is too narrow, never
-    folded: the rest of a name in the first column would look like a row of its own."""
-    return Text(name(text), style=style, no_wrap=True, overflow="ellipsis")
+    """A name that somebody else chose, for a cell of a table in the terminal.
+
+    Where the column is too narrow, a name with blanks is cut and not folded: its rest in the first column would look like a row of
+    its own. The number and the mark of a version that the tables add to a name do not count.
+    """
+    shown = name(text)
+    cut = " " in _ADDED.sub("", shown)
+    return Text(shown, style=style, no_wrap=cut, overflow="ellipsis" if cut else "fold")
 
 
 def line(text: object, style: str = "", width: int = LINE_WIDTH) -> Text:
