@@ -29,6 +29,10 @@ class BoundsError(ConfigurationError, ValueError):
     """A file or a text of somebody else is not what it should be, or is beyond its limits. The message names the file."""
 
 
+class NotJsonError(BoundsError):
+    """A text is not JSON at all: cut short, in another encoding, or with a number that JSON does not have."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How large a JSON or TOML text may be.
@@ -76,7 +80,7 @@ def read_json(path: Path, limits: Limits = RECORD) -> Any:
     """The value of a JSON file.
 
     Raises:
-        BoundsError: it is no regular file, not JSON in UTF-8, or beyond ``limits``; the message names the file and what was seen.
+        BoundsError: it is no regular file, not JSON in UTF-8 (``NotJsonError``), or beyond ``limits``; the message names the file and what was seen.
         OSError: it cannot be read.
     """
     return parse_json(read_bytes(path, limits.size), str(path), limits)
@@ -165,8 +169,8 @@ def _refused(name: str, why: str) -> BoundsError:
     return BoundsError(f"{name} {why}; nothing like it was expected. Mend it, or remove it")
 
 
-def _no_json(name: str, why: str) -> BoundsError:
-    return BoundsError(f"{name} is not JSON ({why[:200]}); expected JSON in UTF-8. Mend it, or remove it")
+def _no_json(name: str, why: str) -> NotJsonError:
+    return NotJsonError(f"{name} is not JSON ({why[:200]}); expected JSON in UTF-8. Mend it, or remove it")
 
 
 def _no_number(name: str) -> Any:

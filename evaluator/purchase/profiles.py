@@ -5,14 +5,19 @@ It is chosen by name, printed at the top of every run, and stored in every resul
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal
+
+import msgspec
 
 from evaluator.data.layout import SPLITS
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.rounds import ROUND1, ROUND2, Pair, Round
+
+MOST = 1e6
+"""Largest scale of budgets and times."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,10 @@ class Profile:
                     f"profile {self.name}: drawn has {count} images of {split!r}; expected training or unlabelled, with at least 1 "
                     "and at most all of its images"
                 )
-        if self.budget_scale <= 0 or self.seconds_per_minute <= 0:
+        if not 0 < self.budget_scale <= MOST or not 0 < self.seconds_per_minute <= MOST:
             raise ConfigurationError(
                 f"profile {self.name}: budget_scale is {self.budget_scale} and seconds_per_minute {self.seconds_per_minute}; "
-                "expected more than 0"
+                f"expected more than 0, and at most {MOST:g}"
             )
 
     @property
@@ -96,13 +101,12 @@ class Profile:
             ConfigurationError: a field is missing, unknown or makes no sense.
         """
         try:
-            rules = dict(stored["round"])
-            rules |= {"pairs": _pairs(rules["pairs"])} | {
-                name: tuple(rules[name]) for name in ("classes", "label_interval", "minute_interval")
-            }
-            return cls(**dict(stored) | {"round": Round(**rules), "pairs": _pairs(stored["pairs"])})
-        except (KeyError, TypeError) as error:
-            raise ConfigurationError(f"a stored profile was not understood: {error!r}") from error
+            unknown = set(stored) - {f.name for f in fields(cls)} | set(stored["round"]) - {f.name for f in fields(Round)}
+            if unknown:
+                raise ConfigurationError(f"a stored profile was not understood: it has the unknown field {min(unknown)!r}")
+            return msgspec.convert(stored, cls)
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise ConfigurationError(f"a stored profile was not understood: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
         """Every field, JSON-able. Made once, because ten thousand specs share it; callers must not change it."""
@@ -125,10 +129,6 @@ class Profile:
         if self.budget_scale == 1 and self.seconds_per_minute == 60:
             return f"{pair.labels} labels, {pair.minutes:g} min"
         return f"{pair.name} = {self.budget(pair)} labels, {self.seconds(pair):.3g} s"
-
-
-def _pairs(stored: Sequence[Mapping[str, Any]]) -> tuple[Pair, ...]:
-    return tuple(Pair(**pair) for pair in stored)
 
 
 OFFICIAL = Profile(

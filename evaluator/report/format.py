@@ -43,11 +43,12 @@ def span(values: list[int]) -> str:
     return str(values[0]) if min(values) == max(values) else f"{min(values)}..{max(values)}"
 
 
-def _ours(text: str) -> str:
+def in_cell(text: str) -> str:
+    """A text of our own for a cell of Markdown: what would end the cell or begin a tag is escaped, code and emphasis stay."""
     return visible(text.strip()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def markdown_rows(block: Block, form: Callable[[str], str] = _ours) -> list[str]:
+def markdown_rows(block: Block, form: Callable[[str], str] = in_cell) -> list[str]:
     """A table of Markdown, a line per row.
 
     Args:
