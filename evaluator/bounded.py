@@ -80,7 +80,7 @@ def read_json(path: Path, limits: Limits = RECORD) -> Any:
     """The value of a JSON file.
 
     Raises:
-        BoundsError: it is no regular file, not JSON in UTF-8 (``NotJsonError``), or beyond ``limits``; the message names the file and what was seen.
+        BoundsError: it is no regular file, not JSON in UTF-8 (``NotJsonError``), or beyond ``limits``; the message names the file.
         OSError: it cannot be read.
     """
     return parse_json(read_bytes(path, limits.size), str(path), limits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluator.bounded import BoundsError, Limits, read_json
 from evaluator.data.decoding import decode
 from evaluator.data.folders import Split, read_split
 from evaluator.data.layout import DESCRIPTION, IMAGES, LABELS, SPLITS
@@ -18,6 +18,8 @@ from evaluator.errors import DataError
 from evaluator.files import write_bytes
 from evaluator.text import json_text, markdown, one_line
 
+DESCRIBED = Limits(size=2**20, depth=8, values=10_000)
+"""Of dataset.json."""
 _SAMPLE = 500
 """Images per split that channel statistics are taken from, evenly spaced over the canonical order."""
 
@@ -56,13 +58,13 @@ def description(folder: Path) -> dict:
     """
     path = folder / DESCRIPTION
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path, DESCRIBED)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); remove it, or make the data set again") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}); remove it, or make the data set again") from error
+    except BoundsError as error:
+        raise DataError(f"{error}, or make the data set again") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds {type(content).__name__}, expected an object; remove it, or make the data set again")
     return content
