@@ -11,7 +11,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Protocol, Self, get_args, get_origin, get_type_hints
 
@@ -478,6 +478,11 @@ class CellResult:
         plain: dict[str, Any] = {name: msgspec.to_builtins(value, str_keys=True) for name, value in rest.items()}
         head = {"schema": SCHEMA, "cell": self.spec.digest(), "spec": self.spec.as_dict(), "scored": self.scored}
         return head | plain
+
+    @classmethod
+    def needed(cls) -> frozenset[str]:
+        """Members without a default: a stored cell has them."""
+        return frozenset(f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING)
 
     @classmethod
     def fault(cls, content: Mapping[str, Any]) -> str:

@@ -126,10 +126,13 @@ class Track(Tables, ABC):
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise ConfigurationError(f"a stored cell was not understood: {error}") from error
 
-    def fault(self, stored: Mapping[str, Any]) -> str:
+    def fault(self, stored: Mapping[str, Any], *, whole: bool = False) -> str:
         """What is wrong with a stored cell (current schema; ``spec`` and any other members), with the name of the field.
 
         Empty if nothing is: every member is of its type and within its bounds, and none contradicts another.
+
+        Args:
+            whole: every member that has no default must be there.
         """
         try:
             spec = self.spec(stored["spec"])
@@ -139,6 +142,8 @@ class Track(Tables, ABC):
             return f"holds the task {str(stored['spec']['task'])[:40]!r} in spec; expected the spelling {spec.task!r}"
         if spec.seed < 0:
             return f"holds the seed {spec.seed} in spec; expected 0 or more"
+        if whole and (missing := sorted(self.result_type.needed() - stored.keys())):
+            return f"holds no {missing[0]}"
         return self.result_type.fault(stored) or self.contradiction(spec, stored)
 
     def contradiction(self, spec: CellSpec, stored: Mapping[str, Any]) -> str:

@@ -114,8 +114,14 @@ def _is_index(content: dict[str, Any]) -> bool:
 def _is_entry(entry: Any) -> bool:
     if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[0], list) or not isinstance(entry[1], dict):
         return False
-    kinds = CELL_ROW if "cell" in entry[1] else ANSWER_ROW
-    return entry[1].keys() == kinds.keys() and all(isinstance(entry[1][name], kind) for name, kind in kinds.items())
+    row = entry[1]
+    kinds = CELL_ROW if "cell" in row else ANSWER_ROW
+    if row.keys() != kinds.keys() or not all(isinstance(row[name], kind) for name, kind in kinds.items()):
+        return False
+    if not all(isinstance(value, (int, float)) for value in (row.get("metrics") or {}).values()):
+        return False
+    known = all(isinstance(value, _NUMBER_OR_NONE) for value in row.get("figures", {}).values())
+    return known and not (row.get("scored") and row["metrics"] is None)
 
 
 def _entries(folder: Path, kind: str, old: dict[str, Any], damaged: list[str], tracks: Tracks) -> dict[str, Any]:

@@ -236,7 +236,7 @@ def _panel(place: Any, panel: Panel, heat: HeatMap, row: dict[str, Any]) -> None
             if colour is not None:
                 text, look = panel.words(cell), {"facecolor": colour, "edgecolor": "white", "linewidth": 1.2}
             elif cell["score"] is None:
-                text = "\n".join(holes(cell))
+                text = "\n".join(one_line(text, 60) for text in holes(cell))
                 look |= {"facecolor": FAILED, "hatch": "///", "linestyle": "-"} if cell["failed"] else {}
             place.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **look))
             box = {"facecolor": FAILED, "edgecolor": "none", "pad": 1} if colour is None and cell["failed"] else None

@@ -19,6 +19,7 @@ from evaluator.report.colours import SCORE, ink, shade, span_of
 from evaluator.report.console import hanging, label
 from evaluator.report.format import NAMES
 from evaluator.tables import Block
+from evaluator.text import one_line
 
 KEY = 24
 """Width of the colour key, in characters."""
@@ -138,7 +139,7 @@ def _table(heat: HeatMap, row: dict[str, Any], scale: tuple[float, float]) -> Ta
 
 
 def _cell(cell: dict[str, Any], lines: list[str], height: int, scale: tuple[float, float]) -> Padding:
-    text = Text("\n".join(lines + [""] * (height - len(lines))), justify="center")
+    text = Text("\n".join([one_line(text, 60) for text in lines] + [""] * (height - len(lines))), justify="center")
     if cell["score"] is None:
         return Padding(text, (0, 1), style="red" if cell["failed"] else "dim")
     low, high = scale

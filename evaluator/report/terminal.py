@@ -43,7 +43,7 @@ def show_rows(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     table.add_column(style="dim")
     table.add_column()
     for title, text in rows:
-        table.add_row(line(title), line(text, width=ROW_WIDTH))
+        table.add_row(label(title), line(text, width=ROW_WIDTH))
     console.print(table)
 
 
