@@ -135,12 +135,14 @@ def quoted(text: str, width: int = 120, lines: int = QUOTED_LINES) -> str:
 
 
 def said(label: str, text: str, width: int = 120) -> str:
-    """``label: text`` in one line if it is short; else the label, and the text quoted below it."""
+    """``label: text`` if that is a sentence, folded with an indent where it is long; else the label, and the text quoted below it.
+
+    What has several lines, or blanks beside each other as a table has, is no sentence.
+    """
     plain = text.strip()
-    line = f"{label}: {visible(plain)}"
-    if "\n" not in plain and cells(line) <= width:
-        return line
-    return f"{label}:\n{quoted(plain, width)}"
+    if "\n" in plain or "  " in plain or "\t" in plain:
+        return f"{label}:\n{quoted(plain, width)}"
+    return message(f"{label}: {one_line(plain)}", width)
 
 
 def message(text: object, width: int | None = None) -> str:

@@ -100,7 +100,7 @@ def test_any_text_of_several_lines_stays_a_quotation(count):
         label, *below = said("621:17", text, width).split("\n")
         assert label.startswith("621:17:")
         assert cells(label) <= max(width, 8)
-        assert all(line.startswith((BAR, GAP)) for line in below)
+        assert all(line.startswith((BAR, GAP, "    ")) for line in below)
 
     hold(count, check, texts, st.integers(30, 100), st.integers(2, 9))
 
@@ -151,6 +151,9 @@ def test_a_message_that_looks_like_a_table_is_visibly_a_quotation():
     padded = "boom" + " " * 70 + "mean    OK    0.999" * 3
     assert all(line.startswith(BAR) for line in said("621:17", padded, 80).split("\n")[1:]), "a fold begins no line of its own"
     assert said("621:17 seed 0: RUNTIME_ERROR", "boom", 80) == "621:17 seed 0: RUNTIME_ERROR: boom"
+    first, *rest = said("621:17", "a reason of many words " * 10, 80).split("\n")
+    assert first.startswith("621:17: a reason")
+    assert all(line.startswith("    ") for line in rest), "a sentence is folded with an indent"
 
 
 MARKDOWN = {

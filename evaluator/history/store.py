@@ -35,7 +35,7 @@ from evaluator.history.checksum import members, sealed
 from evaluator.history.validity import fault
 from evaluator.machine import computed_by
 from evaluator.records import Answer, CellResult, PredictionsRow, checksum
-from evaluator.text import json_text, say, spreadsheet
+from evaluator.text import json_text, say, spreadsheet, visible_lines
 from evaluator.track import Judged, Tracks
 
 PARTIAL_DAYS = 30
@@ -259,8 +259,8 @@ class Store:
         return self._write_json(folder / f"{name}.json", summary)
 
     def write_log(self, folder: Path, name: str, text: str) -> Path:
-        """Store what the submission printed in one cell."""
-        return write_whole(folder / "logs" / f"{name}.log", text)
+        """Store what the submission printed in one cell, with escapes for what would steer a terminal that shows the file."""
+        return write_whole(folder / "logs" / f"{name}.log", visible_lines(text))
 
     def write_table(self, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
         """Store a table of a run as CSV."""

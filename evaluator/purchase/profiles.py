@@ -5,8 +5,8 @@ It is chosen by name, printed at the top of every run, and stored in every resul
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -101,10 +101,13 @@ class Profile:
             ConfigurationError: a field is missing, unknown or makes no sense.
         """
         try:
-            unknown = set(stored) - {f.name for f in fields(cls)} | set(stored["round"]) - {f.name for f in fields(Round)}
-            if unknown:
-                raise ConfigurationError(f"a stored profile was not understood: it has the unknown field {min(unknown)!r}")
-            return msgspec.convert(stored, cls)
+            msgspec.convert(stored, cls)  # checks the types of all values
+            # Made of the values as they are: a converted 17.0 in place of 17 would give the spec another hash.
+            rules = dict(stored["round"])
+            rules |= {"pairs": _pairs(rules["pairs"])} | {
+                name: tuple(rules[name]) for name in ("classes", "label_interval", "minute_interval")
+            }
+            return cls(**dict(stored) | {"round": Round(**rules), "pairs": _pairs(stored["pairs"])})
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise ConfigurationError(f"a stored profile was not understood: {error}") from error
 
@@ -129,6 +132,10 @@ class Profile:
         if self.budget_scale == 1 and self.seconds_per_minute == 60:
             return f"{pair.labels} labels, {pair.minutes:g} min"
         return f"{pair.name} = {self.budget(pair)} labels, {self.seconds(pair):.3g} s"
+
+
+def _pairs(stored: Sequence[Mapping[str, Any]]) -> tuple[Pair, ...]:
+    return tuple(Pair(**pair) for pair in stored)
 
 
 OFFICIAL = Profile(

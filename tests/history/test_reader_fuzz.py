@@ -102,6 +102,10 @@ def test_any_cell_is_read_or_named(count):
     hold(count, check, mutations, st.booleans())
 
 
+def test_a_spec_that_was_read_has_the_hash_that_it_had():
+    assert PURCHASE.spec(CELL["spec"]).digest() == CELL["cell"], "17 minutes stay 17 and do not become 17.0"
+
+
 @counts(200)
 def test_any_answer_is_read_or_refused(count):
     def check(draws):
