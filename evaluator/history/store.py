@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from evaluator import __version__
-from evaluator.bounded import RECORD, BoundsError, NotJsonError, parse_json, read_bytes
+from evaluator.bounded import RECORD, BoundsError, NotJsonError, parse_json, read_bytes, read_json
 from evaluator.errors import ConfigurationError
 from evaluator.files import hold, remove_temporaries, write_bytes
 from evaluator.history.checksum import members, sealed
@@ -276,10 +276,10 @@ class Store:
 
 def _is_scored(path: Path) -> bool:
     try:
-        content, _ = sound(read_bytes(path, RECORD.size), "cell", path.stem, {"scored"})
+        content = read_json(path)
     except (OSError, BoundsError):
         return False
-    return content is not None and content.get("scored") is True
+    return isinstance(content, dict) and content.get("scored") is True
 
 
 def read_cells(
