@@ -129,7 +129,8 @@ def quoted(text: str, width: int = 120, lines: int = QUOTED_LINES) -> str:
     # A text of megabytes is not made visible whole: what cannot be shown is cut before.
     found = [line for part in _limited(text, most, room).rstrip("\n").split("\n") for line in _folded(part, room)]
     if len(found) > most:
-        gap = f"{GAP}{len(found) - most} lines are left out"
+        left_out = len(found) - most
+        gap = f"{GAP}{left_out} line{'s are' if left_out > 1 else ' is'} left out"
         return "\n".join([*(BAR + line for line in found[:head]), gap, *(BAR + line for line in found[-tail:])])
     return "\n".join(BAR + line for line in found)
 

@@ -56,6 +56,8 @@ def mutated(base: Any, draws: list[tuple[int, str, Any]]) -> Any:
             old = at[path[-1]]
         except (KeyError, IndexError, TypeError):
             continue  # an earlier mutation took it away
+        if not isinstance(at, (dict, list)):
+            continue  # it is a text now
         last = path[-1]
         if kind == "replace":
             at[last] = value
