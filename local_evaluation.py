@@ -9,7 +9,6 @@ python local_evaluation.py --panel                  five pipelines, each trained
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from evaluator.errors import ConfigurationError, KitError
 from evaluator.places import DATA, RESULTS, ROOT, given_path
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import Pair
+from evaluator.text import json_text, one_line, say
 
 OPTIONS = (
     *("profile", "seeds", "root_seed", "on_timeout", "restart_workers", "weights_dir", "sandbox", "starting_weights", "device"),
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return evaluate(args)
     except KitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 2
     except KeyboardInterrupt:
         print("interrupted; finished cells and purchases are stored and will be reused", file=sys.stderr)
@@ -131,10 +131,9 @@ def sweep_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Run the evaluation that the arguments ask for: experiment, run, table and files. Returns the exit status 0 or 1."""
-    from rich.console import Console
-
     from evaluator.history.store import Store
     from evaluator.purchase.track import PURCHASE
+    from evaluator.report.console import terminal
     from evaluator.report.terminal import progress_line, show_result, show_rows, show_warnings
     from evaluator.runner.cells import log_name
     from evaluator.submission.manifest import read_manifest
@@ -145,7 +144,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from evaluator.sweep.settings import read_settings
     from evaluator.sweep.summary import summarise
 
-    console = Console(stderr=args.json)
+    console = terminal(stderr=args.json)
     settings, _ = read_settings(sweep_options(args), PURCHASE)
     manifest = read_manifest(settings.submissions[0])
     store = Store(settings.out.absolute())
@@ -174,10 +173,10 @@ def evaluate(args: argparse.Namespace) -> int:
         shown = SweepLine(line, experiment, forecast(experiment, experiment.index()))
         outcome = run(experiment, store, source.name, finish, shown.moved, shown.finished, log=log_name)
     if args.json:
-        print(json.dumps(summary, indent=1))
+        print(json_text(summary, indent=1))
     else:
         show_result(console, summary, PURCHASE)
-        console.print(f"results: {outcome.folder}", soft_wrap=True, highlight=False)
+        console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return 0 if summary["verdict"] == "OK" else 1

@@ -22,7 +22,7 @@ from evaluator.purchase.purchased import PurchaseFile
 from evaluator.purchase.result import PurchaseResult
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import SCHEMA
-from evaluator.report.format import plain
+from evaluator.report.format import in_cell
 from evaluator.sweep.summary import PanelRow, RunSummary
 
 ROOT = Path(__file__).resolve().parent
@@ -177,7 +177,7 @@ SOURCES = {"cell": cell_schema, "answer": answer_schema, "run": run_schema, "pan
 def table(name: str) -> str:
     """The Markdown table of a record."""
     lines = ["| key | what it is |", "|---|---|"]
-    lines += [f"| `{path}` | {plain(said)} |" for path, said in rows(SOURCES[name]())]
+    lines += [f"| `{path}` | {in_cell(said)} |" for path, said in rows(SOURCES[name]())]
     return "\n".join(lines) + "\n"
 
 

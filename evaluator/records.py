@@ -11,7 +11,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Protocol, Self, get_args, get_origin, get_type_hints
 
@@ -28,6 +28,21 @@ meaning. Kit 0.1 and 0.2 wrote cells of version 1, and other files of versions 1
 def doc(text: str) -> msgspec.Meta:
     """Describes a field, as ``Annotated[type, doc(...)]``: the text for the JSON Schema and for ``docs/results-format.md``."""
     return msgspec.Meta(description=text)
+
+
+def count(text: str) -> msgspec.Meta:
+    """Describes a whole number, 0 or more; a stored value that not every reader of JSON holds to the bit is not read."""
+    return msgspec.Meta(description=text, ge=0, le=2**53)
+
+
+def share(text: str) -> msgspec.Meta:
+    """Describes a number from 0 to 1; a stored value beyond them is not read."""
+    return msgspec.Meta(description=text, ge=0, le=1)
+
+
+def duration(text: str) -> msgspec.Meta:
+    """Describes a number of seconds, 0 or more; more than three thousand years are not read."""
+    return msgspec.Meta(description=text, ge=0, le=1e11)
 
 
 class Recipe(Protocol):
@@ -101,7 +116,7 @@ class CellSpec(ABC):
     submission: Annotated[str, doc("plain name of the submission")]
     submission_digest: Annotated[str, doc("hash over the names and bytes of its files")]
     profile: Annotated[Rules, doc("the profile, complete, with its round")]
-    seed: Annotated[int, doc("index of the repetition: 0, 1, ...")]
+    seed: Annotated[int, count("index of the repetition: 0, 1, ...")]
     root_seed: Annotated[int, doc("the seed that every draw follows from")]
     pipeline: Annotated[Recipe, doc("the pipeline, complete (`evaluator/training/pipeline.py`)")]
     weights: Annotated[str, doc("identity of the starting weights")]
@@ -178,7 +193,7 @@ class CellSpec(ABC):
             types = _types(cls)
             given = {f.name: _read(stored[f.name], types[f.name]) for f in fields(cls) if f.name in stored and f.name not in read}
             return cls(**given, **read)
-        except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise ConfigurationError(f"the stored spec of a cell was not understood: {error!r}") from error
 
     def as_dict(self) -> dict[str, Any]:
@@ -278,8 +293,8 @@ class PhaseRow:
     name: Annotated[str, doc("the hook that was called; phases that were not started are absent")]
     verdict: Annotated[str, doc("verdict of this phase")]
     reason: Annotated[str, doc("what happened, in words")]
-    seconds: Annotated[float, doc("time used by the phase and its checkpoint hooks")]
-    allowed: Annotated[float, doc("limit of its clock, in seconds; phases may share a clock")]
+    seconds: Annotated[float, duration("time used by the phase and its checkpoint hooks")]
+    allowed: Annotated[float, duration("limit of its clock, in seconds; phases may share a clock")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,7 +366,7 @@ class AnswerRef:
 class Epoch:
     """One pass of a training."""
 
-    epoch: Annotated[int, doc("1, 2, ...")]
+    epoch: Annotated[int, count("1, 2, ...")]
     loss: Annotated[float, doc("mean training loss of the epoch")]
     learning_rate: Annotated[float, doc("learning rate at the end of the epoch")]
     gradient_norm: Annotated[float, doc("norm of the gradient before clipping, mean over the steps")]
@@ -363,11 +378,11 @@ class Epoch:
 class TrainingRow:
     """How a pipeline was trained."""
 
-    n_items: Annotated[int, doc("items handed to the training")]
-    n_train: Annotated[int, doc("items trained on")]
-    n_validation: Annotated[int, doc("items kept out of the training, on which thresholds are chosen")]
+    n_items: Annotated[int, count("items handed to the training")]
+    n_train: Annotated[int, count("items trained on")]
+    n_validation: Annotated[int, count("items kept out of the training, on which thresholds are chosen")]
     thresholds: Annotated[list[float], doc("decision threshold per class")]
-    seconds: Annotated[float, doc("duration of the training, in seconds")]
+    seconds: Annotated[float, duration("duration of the training, in seconds")]
     weights: Annotated[str, doc("identity of the weights that the training started from")]
     device: Annotated[str, doc("device of the training")]
     threads: Annotated[int, doc("CPU threads of the training")]
@@ -470,6 +485,26 @@ class CellResult:
         plain: dict[str, Any] = {name: msgspec.to_builtins(value, str_keys=True) for name, value in rest.items()}
         head = {"schema": SCHEMA, "cell": self.spec.digest(), "spec": self.spec.as_dict(), "scored": self.scored}
         return head | plain
+
+    @classmethod
+    def needed(cls) -> frozenset[str]:
+        """Members without a default: a stored cell has them."""
+        return frozenset(f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING)
+
+    @classmethod
+    def fault(cls, content: Mapping[str, Any]) -> str:
+        """Which member of a stored cell (some of its members are enough) is not of its type, or beyond its bounds, in words.
+
+        Empty if none is. The members are those of the current schema, without ``spec``.
+        """
+        types = _types(cls)
+        for name in (f.name for f in fields(cls) if f.name != "spec" and f.name in content):
+            try:
+                msgspec.convert(content[name], types[name])
+            except msgspec.ValidationError as error:
+                what, _, where = str(error).partition(" - at `$")
+                return f"holds no usable {name}{where.removesuffix('`')} ({what})"
+        return ""
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], spec: CellSpec) -> Self:

@@ -20,9 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
-
-from evaluator.errors import ConfigurationError, Verdict
+from evaluator.errors import ConfigurationError, KitError, Verdict
 from evaluator.machine import computed_by
 from evaluator.plans import Choices, Option, Plan, Step, Task
 from evaluator.records import Answer, CellResult, CellSpec, PlainAnswer, digest_of
@@ -114,7 +112,7 @@ class Track(Tables, ABC):
         """
         try:
             return PlainAnswer.from_dict(stored)
-        except (KeyError, TypeError, msgspec.ValidationError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ConfigurationError(f"a stored answer was not understood: {error!r}") from error
 
     def result(self, stored: Mapping[str, Any]) -> CellResult:
@@ -125,8 +123,43 @@ class Track(Tables, ABC):
         """
         try:
             return self.result_type.from_dict(stored, self.spec(stored["spec"]))
-        except (KeyError, TypeError, msgspec.ValidationError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise ConfigurationError(f"a stored cell was not understood: {error}") from error
+
+    def fault(self, stored: Mapping[str, Any], *, whole: bool = False) -> str:
+        """What is wrong with a stored cell (current schema; ``spec`` and any other members), with the name of the field.
+
+        Empty if nothing is: every member is of its type and within its bounds, and none contradicts another.
+
+        Args:
+            whole: every member that has no default must be there.
+        """
+        try:
+            spec = self.spec(stored["spec"])
+        except (KitError, KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            return f"holds no usable spec ({str(error)[:200]})"
+        if spec.task != stored["spec"].get("task", spec.task):
+            return f"holds the task {str(stored['spec']['task'])[:40]!r} in spec; expected the spelling {spec.task!r}"
+        if spec.seed < 0:
+            return f"holds the seed {spec.seed} in spec; expected 0 or more"
+        if whole and (missing := sorted(self.result_type.needed() - stored.keys())):
+            return f"holds no {missing[0]}"
+        return self.result_type.fault(stored) or self.contradiction(spec, stored)
+
+    def contradiction(self, spec: CellSpec, stored: Mapping[str, Any]) -> str:
+        """Which members of a stored cell contradict each other, in words; empty if none do. A track adds its own."""
+        metrics = stored.get("metrics")
+        if "scored" in stored and "metrics" in stored and stored["scored"] != (metrics is not None):
+            return f"is contradictory: scored is {stored['scored']}, and metrics is {'present' if metrics is not None else 'null'}"
+        if metrics is not None:
+            primary = spec.profile.primary_metric
+            if primary not in metrics:
+                return f"holds no metrics.{primary}, which ranks"
+            if stored.get("verdict", "OK") not in ("OK", "TIME_LIMIT"):
+                return f"is contradictory: it has metrics, and the verdict {stored['verdict']}"
+        if stored.get("fit_to_submit") and stored.get("verdict", "OK") != "OK":
+            return f"is contradictory: fit_to_submit is true, and the verdict {stored['verdict']}"
+        return ""
 
     def upgraded(self, stored: dict[str, Any]) -> dict[str, Any]:
         """A stored cell of an older schema, converted to the current schema. ``stored`` may hold only some of its members."""

@@ -50,7 +50,7 @@ def result(described: PurchaseSpec, score: float | None, *, bought: int = 12, **
     empty = without_score(described, "")
     common = {
         "versions": VERSIONS,
-        "fit_to_submit": True,
+        "fit_to_submit": score is not None,
         "purchase": replace(empty.purchase, bought=bought, seconds=3.0, clock_was_read=False),
     }
     found: dict[str, Any] = {"verdict": Verdict.RUNTIME_ERROR, "reason": "ZeroDivisionError: division by zero"}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from evaluator.cli.tracks import TRACKS
 from evaluator.places import RESULTS, given_path
+from evaluator.text import json_text
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -57,12 +57,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0."""
-    from rich.console import Console
-
     from evaluator.history.groups import Wanted, conditions
     from evaluator.purchase.heat_picture import check_picture, draw_heat_maps
     from evaluator.report.comparison import Asked, comparison_report
     from evaluator.report.comparison_tables import heading, markdown, show_comparison
+    from evaluator.report.console import terminal
     from evaluator.report.page import write_page
 
     hidden = None if args.hidden is None else tuple(args.hidden)
@@ -79,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
         maps = [(heading(TRACKS.known[table["track"]], table), heat) for table in report["tables"] for heat in table["heat_maps"]]
         draw_heat_maps(args.heat_map, maps, f"cells of {args.results.name}")
     if args.json:
-        print(json.dumps(report, indent=1, allow_nan=False))
+        print(json_text(report, indent=1, allow_nan=False))
     elif args.out is None:
-        show_comparison(Console(), report, TRACKS)
+        show_comparison(terminal(), report, TRACKS)
     return 0

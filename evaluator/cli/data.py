@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.places import DATA, given_path
 from evaluator.purchase.rounds import ROUND1, ROUND2, ROUNDS
+from evaluator.report.console import label, line, terminal
+from evaluator.text import one_line, say
 
 KNOWN = frozenset(ROUND2.classes)
 """Damages of all rounds. A column of ``labels.csv`` with such a name is no mistake, even if the round does not use it."""
@@ -76,14 +77,10 @@ def _class_options(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--classes", help="names with commas between them, for data of your own")
 
 
-def _say(text: str) -> None:
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
-
-
 @contextmanager
 def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=terminal(stderr=True), transient=True) as progress:
         bar = progress.add_task(task, total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
@@ -121,7 +118,7 @@ def _import(args: argparse.Namespace) -> int:
     with _progress("unpacking") as progress:
         result = unpack(args.archive, args.to, replace=args.replace, progress=progress)
     for name, images in result.images.items():
-        print(f"imported {args.to / name}: {images} images")
+        print(one_line(f"imported {args.to / name}: {images} images", 5_000))
     if result.left_out:
         print(f"{result.left_out} other files of the archive were left out")
     return _report([args.to / name for name in result.splits], args)
@@ -138,7 +135,7 @@ def _seed(args: argparse.Namespace, default: int) -> tuple[int, bool]:
             args.seed_file.parent.mkdir(parents=True, exist_ok=True)
             with open(os.open(args.seed_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
                 file.write(text + "\n")
-            print(f"a secret seed was drawn and kept in {args.seed_file}")
+            print(one_line(f"a secret seed was drawn and kept in {args.seed_file}", 5_000))
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(
                 f"--seed-file: {args.seed_file} cannot be read ({error}); expected a file with one number"
@@ -183,7 +180,8 @@ def _make(args: argparse.Namespace) -> int:
         make_dataset(folder, spec, workers=args.workers, progress=progress)
     kind = "a secret seed, which is not in dataset.json" if secret else f"seed {seed}"
     lines = ", ".join([shift, *(f"{other} for {split}" for split, other in shifted.items())])
-    print(f"{folder}: {', '.join(f'{name} {count}' for name, count in sizes.items())}; {size} px, shift {lines}, {kind}")
+    counts = ", ".join(f"{name} {count}" for name, count in sizes.items())
+    print(one_line(f"{folder}: {counts}; {size} px, shift {lines}, {kind}", 5_000))
     return 0
 
 
@@ -193,7 +191,7 @@ def _card(args: argparse.Namespace) -> int:
     secret = description(args.folder).get("secret")
     out = args.out or (args.folder / "README.md" if secret else DATA / "README.md")
     write_card(args.folder, _classes(args, splits_in(args.folder)[0]), out, extra=KNOWN)
-    print(f"wrote {out} and the pictures in {out.parent / 'card'}")
+    print(one_line(f"wrote {out} and the pictures in {out.parent / 'card'}", 5_000))
     return 0
 
 
@@ -219,11 +217,11 @@ def _report(folders: list[Path], args: argparse.Namespace) -> int:
                 cache_images(split, _PROBE, Path(scratch), progress=progress)
         except DataError as error:
             errors.append(str(error))
-            table.add_row(folder.name, "-", "-", "-", "[red]refused[/]", "-")
+            table.add_row(label(folder.name), "-", "-", "-", Text("refused", "red"), "-")
             continue
         mean = f"{split.labels.sum(1).mean():.2f}"
-        table.add_row(split.name, str(len(split)), str(len(split.classes)), mean, escape(split.note), split.digest[:12])
-    Console().print(table)
-    for line in errors:
-        _say(line)
+        table.add_row(label(split.name), str(len(split)), str(len(split.classes)), mean, line(split.note), split.digest[:12])
+    terminal().print(table)
+    for text in errors:
+        say(f"error: {text}")
     return 2 if errors else 0

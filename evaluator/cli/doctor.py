@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
+
+from evaluator.report.console import hanging, line, terminal
+from evaluator.text import json_text, one_line
 
 STYLES = {"passed": "green", "failed": "bold red", "not promised": "dim", "not checked": "yellow"}
 
@@ -43,9 +45,9 @@ def _survey(args: argparse.Namespace) -> int:
     chosen = next((name for name, tier in tiers.items() if tier["works"]), None)
     gpus = _gpus()
     if args.json:
-        print(json.dumps({"auto": chosen, "tiers": tiers, "gpus": gpus}, indent=1))
+        print(json_text({"auto": chosen, "tiers": tiers, "gpus": gpus}, indent=1))
         return 0 if chosen else 1
-    console = Console()
+    console = terminal()
     table = Table(box=None, pad_edge=False)
     for column in ("tier", "here", "start", "limits by", "hides from the worker"):
         table.add_column(column)
@@ -61,9 +63,9 @@ def _survey(args: argparse.Namespace) -> int:
     console.print(table)
     for name, tier in tiers.items():
         if not tier["works"]:
-            console.print(Text(f"{name}: {tier['reason']}; {tier['way']}", "dim"))
+            hanging(console, f"{name}: {tier['reason']}; {tier['way']}", "dim")
     console.print(f"auto uses {chosen or 'no tier: none works here'}", highlight=False)
-    console.print("GPU: " + ("; ".join(gpus) or "none seen"), highlight=False)
+    console.print(one_line("GPU: " + ("; ".join(gpus) or "none seen")), highlight=False)
     return 0 if chosen else 1
 
 
@@ -86,9 +88,9 @@ def _examine(args: argparse.Namespace) -> int:
 
     sandbox = choose(args.sandbox, gpu=args.gpu)
     checks = (*CHECKS, *SESSION_CHECKS)
-    console = Console(stderr=args.json)
+    console = terminal(stderr=args.json)
     results = []
-    with Progress(TextColumn("{task.description}"), BarColumn(bar_width=24), console=console, transient=True) as line:
+    with Progress(TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), console=console, transient=True) as line:
         task = line.add_task("", total=len(checks))
         line.update(task, description=checks[0].name)
         for result in run_checks(checks, sandbox):
@@ -97,7 +99,7 @@ def _examine(args: argparse.Namespace) -> int:
             line.update(task, completed=len(results), description=following)
     counts: Counter[str] = Counter(result.verdict for result in results)
     if args.json:
-        print(json.dumps({"tier": sandbox.name, "counts": counts, "checks": [asdict(result) for result in results]}, indent=1))
+        print(json_text({"tier": sandbox.name, "counts": counts, "checks": [asdict(result) for result in results]}, indent=1))
     else:
         _show(console, sandbox.name, results, counts)
     return 1 if counts["failed"] else 0
@@ -111,7 +113,7 @@ def _show(console: Console, name: str, results: list[Any], counts: Counter[str])
     table.add_column("detail", overflow="fold")
     for result in results:
         detail = f"{result.detail}. Its duty: {result.duty}" if result.verdict == "failed" else result.detail
-        row = (result.name, Text(result.verdict, STYLES[result.verdict]), f"{result.seconds:.2f}", Text(detail, "dim"))
+        row = (result.name, Text(result.verdict, STYLES[result.verdict]), f"{result.seconds:.2f}", line(detail, "dim", 2_000))
         table.add_row(*row)
     console.print(table)
     console.print(", ".join(f"{counts[verdict]} {verdict}" for verdict in STYLES if counts[verdict]), highlight=False)

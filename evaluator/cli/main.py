@@ -9,6 +9,7 @@ from types import ModuleType
 
 from evaluator import __version__
 from evaluator.errors import DeviceError, KitError, TrainingError
+from evaluator.text import say
 
 
 def verbs() -> dict[str, ModuleType]:
@@ -39,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return verbs()[args.verb].main(args)
     except KitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 2
     except (TrainingError, DeviceError) as error:
-        print(f"error: the training failed: {error}", file=sys.stderr)
+        say(f"error: the training failed: {error}")
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from evaluator.cli.tracks import TRACKS
 from evaluator.places import RESULTS, given_path
+from evaluator.text import json_text
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -20,17 +20,16 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0."""
-    from rich.console import Console
-
     from evaluator.errors import ConfigurationError
     from evaluator.history.comparable import gather
     from evaluator.report.agreement import agreement_report, show_agreement
+    from evaluator.report.console import terminal
 
     if args.seed < 0:
         raise ConfigurationError(f"--seed is {args.seed}; it must be 0 or more")
     report = agreement_report(gather(args.results, TRACKS, args.profile), args.seed)
     if args.json:
-        print(json.dumps(report, indent=1))
+        print(json_text(report, indent=1))
     else:
-        show_agreement(Console(), report)
+        show_agreement(terminal(), report)
     return 0

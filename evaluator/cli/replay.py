@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-
-from rich.console import Console
 
 from evaluator.places import given_path
+from evaluator.report.console import hanging, terminal
+from evaluator.text import json_text
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -33,12 +32,13 @@ def main(args: argparse.Namespace) -> int:
     stored: Replay = read_replay(args.cell, args.data, args.device, args.secret)
     names = recipes.PANEL if args.panel else (args.pipeline,) if args.pipeline else ()
     rows = []
-    console = Console()
+    console = terminal()
     for pipeline in stored.pipelines(names):
         row = stored.run(pipeline)
         rows.append(row)
         if not args.json:
-            console.print(stored.line(row), markup=False, highlight=False)
+            for text in stored.line(row).split("\n"):
+                hanging(console, text)
     if args.json:
-        print(json.dumps(rows if args.panel else rows[0]))
+        print(json_text(rows if args.panel else rows[0]))
     return 1 if any(row["failed"] or (row["own"] and not row["same"]) for row in rows) else 0

@@ -9,12 +9,11 @@ python -m evaluator results clean --partial --older-than 30          a preview; 
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from evaluator.cli.tracks import TRACKS
 from evaluator.places import RESULTS, given_path
-from evaluator.report.format import printable
+from evaluator.text import one_line, say
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -48,21 +47,19 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from evaluator.history.inventory import inventory
+    from evaluator.report.console import terminal
     from evaluator.report.stored import show_inventory
 
     things, index = inventory(args.out, TRACKS)
-    show_inventory(Console(), things, index)
+    show_inventory(terminal(), things, index)
     return 0
 
 
 def _show(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from evaluator.errors import ConfigurationError
     from evaluator.history.store import read_cells
+    from evaluator.report.console import terminal
     from evaluator.report.stored import show_cell
 
     matching = [(p, cell, why) for p, cell, why in read_cells(args.out, TRACKS) if p.name.startswith(args.cell)]
@@ -76,7 +73,7 @@ def _show(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"{path} {why}")
     track = TRACKS.of(cell["spec"])
     assert track is not None  # read_cells gives cells of known tracks only
-    show_cell(Console(), cell, track)
+    show_cell(terminal(), cell, track)
     return 0
 
 
@@ -85,23 +82,22 @@ def _export(args: argparse.Namespace) -> int:
 
     table, damaged = rows(args.out, TRACKS)
     for line in damaged:
-        print(f"warning: {printable(line)}; it is not in the table", file=sys.stderr)
-    print(f"{write_table(args.file, table)} cells: {args.file}")
+        say(f"warning: {line}; it is not in the table")
+    print(one_line(f"{write_table(args.file, table)} cells: {args.file}", 5_000))
     return 0
 
 
 def _clean(args: argparse.Namespace) -> int:
     import time
 
-    from rich.console import Console
-
     from evaluator.history.inventory import Choice, amount, inventory, remove
+    from evaluator.report.console import terminal
     from evaluator.report.stored import show_things
 
     choice = Choice(args.partial, args.failed, args.damaged, args.replaced, args.older_than)
     things, _ = inventory(args.out, TRACKS)
     chosen = [thing for thing in things if choice.takes(thing, time.time())]
-    console = Console()
+    console = terminal()
     show_things(console, chosen)
     total: Any = amount(sum(thing.size for thing in chosen))
     if not args.yes:
@@ -111,6 +107,6 @@ def _clean(args: argparse.Namespace) -> int:
         return 0
     failed = remove(chosen)
     for line in failed:
-        print(f"warning: {printable(line)}", file=sys.stderr)
+        say(f"warning: {line}")
     console.print(f"{len(chosen) - len(failed)} files removed, {total}.")
     return 1 if failed else 0

@@ -9,7 +9,6 @@ python -m evaluator sweep --submissions my_submission --pairs grid:500,1000,2000
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -17,6 +16,7 @@ from evaluator.cli.tracks import add_option
 from evaluator.places import given_path
 from evaluator.purchase.track import PURCHASE
 from evaluator.sweep.settings import COMMON
+from evaluator.text import json_text, one_line, say
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "the grid": (
@@ -65,11 +65,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0 if every cell was scored, 1 if some were not, 130 if interrupted (finished cells are kept)."""
-    from rich.console import Console
-
     from evaluator.history.store import Store
     from evaluator.purchase.heat import require_grid
     from evaluator.purchase.heat_picture import check_picture, draw_heat_maps
+    from evaluator.report.console import hanging, terminal
     from evaluator.report.sweep import show_sweep_result, titled_maps
     from evaluator.report.terminal import progress_line, show_rows, show_warnings
     from evaluator.sweep.experiment import prepare
@@ -80,13 +79,11 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.sweep.table import summarise_sweep
 
     track = PURCHASE
-    console = Console(stderr=args.json)
+    console = terminal(stderr=args.json)
     given: dict[str, Any] = {k: v for k, v in vars(args).items() if k in COMMON or k in track.options}
     settings, skipped = read_settings(given, track, args.file)
     if skipped:
-        console.print(
-            f"left out, because they are not submissions: {', '.join(skipped)}", style="dim", markup=False, highlight=False
-        )
+        hanging(console, f"left out, because they are not submissions: {', '.join(skipped)}", "dim")
     if args.heat_map is not None:
         check_picture(args.heat_map)
         require_grid(track.tasks(settings.options, settings.profile))
@@ -106,9 +103,9 @@ def main(args: argparse.Namespace) -> int:
     show_warnings(experiment.warnings)
     if store is None:
         for damaged in index.damaged:  # a run that is not dry reports the file when it moves it aside
-            print(f"warning: {damaged}; it is not used", file=sys.stderr)
+            say(f"warning: {damaged}; it is not used")
         if args.json:
-            print(json.dumps(expected.as_dict() | {"warnings": list(experiment.warnings)}, indent=1))
+            print(json_text(expected.as_dict() | {"warnings": list(experiment.warnings)}, indent=1))
         return 0
     summary: dict[str, Any] = {}
 
@@ -120,13 +117,13 @@ def main(args: argparse.Namespace) -> int:
         shown = SweepLine(line, experiment, expected)
         outcome = run(experiment, store, "sweep", finish, shown.moved, shown.finished)
     if args.json:
-        print(json.dumps(summary, indent=1))
+        print(json_text(summary, indent=1))
     else:
         show_sweep_result(console, summary, track)
-        console.print(f"results: {outcome.folder}", soft_wrap=True, highlight=False)
+        console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
     if args.heat_map is not None:
         draw_heat_maps(args.heat_map, titled_maps(summary, track), f"cells of {outcome.folder.name}")
-        console.print(f"heat map: {args.heat_map}", soft_wrap=True, highlight=False)
+        console.print(one_line(f"heat map: {args.heat_map}", 5_000), soft_wrap=True, highlight=False)
     if outcome.interrupted:
         print("interrupted; finished cells and answers are stored and will be reused", file=sys.stderr)
         return 130

@@ -9,18 +9,27 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+import numpy as np
+
+from evaluator.bounded import BoundsError, Limits, read_json
 from evaluator.files import remove_temporaries, replaced
+from evaluator.text import say
 
 T = TypeVar("T")
+
+INDEX = Limits(size=2**27, values=2**22)
+"""Of an index: it holds a number for each image."""
+_HEADER = 4096
+"""Largest header of a ``.npy`` file, in bytes; those of the kit have 128."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class ArrayFile:
             if content is not None:
                 return content
             if damage:
-                print(f"warning: the {self.what} {self.index} is damaged ({damage}); it is made anew", file=sys.stderr)
+                say(f"warning: the {self.what} {self.index} is damaged ({damage}); it is made anew")
             self._clear()
             return make()
 
@@ -77,10 +86,10 @@ class ArrayFile:
             OSError: it cannot be read.
         """
         try:
-            content = json.loads(self.index.read_text("utf-8"))
+            content = read_json(self.index, INDEX)
         except FileNotFoundError:
             return None, ""
-        except ValueError:
+        except BoundsError:
             return None, "its index is not JSON"
         return (content, "") if isinstance(content, dict) else (None, "its index is not a JSON object")
 
@@ -148,3 +157,36 @@ class ArrayFile:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def map_npy(path: os.PathLike[str], dtype: type, dimensions: int) -> np.memmap:
+    """Map a ``.npy`` file read-only.
+
+    The header is read within bounds and must describe what is expected: nothing is unpickled, and no memory is taken for a shape
+    that the file does not hold.
+
+    Args:
+        dtype: of the numbers; ``dimensions``: of the array. It is in C order.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is another file; the message names it.
+    """
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version != (1, 0):
+                raise ValueError(f"version {version} of the format")
+            shape, fortran, kind = np.lib.format.read_array_header_1_0(file, max_header_size=_HEADER)
+            start, length = file.tell(), os.fstat(file.fileno()).st_size
+    except OSError:
+        raise
+    except Exception as error:  # the header is an expression: a hostile one makes the parser raise nearly anything
+        raise ValueError(f"{os.fspath(path)} is not a .npy file that the kit writes ({str(error)[:200]})") from None
+    good = kind == dtype and not fortran and len(shape) == dimensions and all(type(n) is int and n >= 0 for n in shape)
+    if not good or start + kind.itemsize * math.prod(shape) != length:
+        raise ValueError(
+            f"{os.fspath(path)} has {length} bytes and says {kind} {str(shape)[:80]}; expected {np.dtype(dtype)} with {dimensions} "
+            "dimensions, as many bytes as its shape says"
+        )
+    return np.memmap(path, kind, "r", start, shape)

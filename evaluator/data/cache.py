@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from evaluator.data.arrays import ArrayFile
+from evaluator.data.arrays import ArrayFile, map_npy
 from evaluator.data.decoding import MAX_SIDE, decode_split
 from evaluator.data.folders import Split, split_digest
 from evaluator.errors import DataError
@@ -52,7 +52,7 @@ class CachedImages:
 
     def open(self) -> np.memmap:
         """Map the file read-only: uint8 (n, size, size, 3), in the order of the file's rows."""
-        return np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return map_npy(self.path, np.uint8, 4)
 
     def gather(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Copy out images by canonical index: uint8 (m, size, size, 3).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluator.bounded import BoundsError, Limits, read_json
 from evaluator.data.decoding import decode
 from evaluator.data.folders import Split, read_split
 from evaluator.data.layout import DESCRIPTION, IMAGES, LABELS, SPLITS
 from evaluator.data.pictures import class_picture, small_png
 from evaluator.errors import DataError
 from evaluator.files import write_bytes
+from evaluator.text import json_text, markdown, one_line
 
+DESCRIBED = Limits(size=2**20, depth=8, values=10_000)
+"""Of dataset.json."""
 _SAMPLE = 500
 """Images per split that channel statistics are taken from, evenly spaced over the canonical order."""
 
@@ -55,13 +58,13 @@ def description(folder: Path) -> dict:
     """
     path = folder / DESCRIPTION
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path, DESCRIBED)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); remove it, or make the data set again") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}); remove it, or make the data set again") from error
+    except BoundsError as error:
+        raise DataError(f"{error}, or make the data set again") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds {type(content).__name__}, expected an object; remove it, or make the data set again")
     return content
@@ -125,7 +128,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def _percent(share: float) -> str:
@@ -133,12 +136,13 @@ def _percent(share: float) -> str:
 
 
 def _text(name: str, splits: list[Split], about: dict, shown: dict[str, str]) -> str:
-    classes = splits[0].classes
+    classes = tuple(map(markdown, splits[0].classes))
+    shown = {markdown(name): file for name, file in shown.items()}
     counts = _table(
         ["split", "images", *classes, "no damage", "damages per image"],
         [
             [
-                s.name,
+                markdown(s.name),
                 len(s),
                 *map(_percent, s.labels.mean(0)),
                 _percent((s.labels.sum(1) == 0).mean()),
@@ -161,7 +165,7 @@ def _text(name: str, splits: list[Split], about: dict, shown: dict[str, str]) ->
         ],
     )
     everywhere = ", ".join(f"{c} {_percent(share)}" for c, share in zip(classes, labels.mean(0), strict=True))
-    statistics = [(split.name, channels(split)) for split in splits]
+    statistics = [(markdown(split.name), channels(split)) for split in splits]
     colours = _table(
         ["split", "mean R, G, B", "deviation R, G, B", "images measured", "side in px"],
         [
@@ -169,9 +173,8 @@ def _text(name: str, splits: list[Split], about: dict, shown: dict[str, str]) ->
             for n, c in statistics
         ],
     )
-    digests = _table(
-        ["split", "labels.csv was read as", "SHA-256 of the content"], [[s.name, s.note, f"`{s.digest[:16]}…`"] for s in splits]
-    )
+    read = [[markdown(s.name), markdown(s.note), f"`{s.digest[:16]}…`"] for s in splits]
+    digests = _table(["split", "labels.csv was read as", "SHA-256 of the content"], read)
     sheets = "\n\n".join(f"### {c}\n\n" + (f"![{c}](card/{shown[c]})" if c in shown else "No image has it.") for c in classes)
     how = (
         "Made by the kit's generator. Every picture below shows the same sheets: clean in the first row, then with this damage "
@@ -179,9 +182,10 @@ def _text(name: str, splits: list[Split], about: dict, shown: dict[str, str]) ->
         if about.get("generated") and "seed" in about
         else "Every picture below shows images that have the class; most have others as well."
     )
+    title = one_line(name).replace("`", "'")
     return f"""<!-- Written by `python -m evaluator data card`. Edit evaluator/data/card.py, not this file. -->
 {_GUIDE}
-## The card of `{name}`
+## The card of `{title}`
 
 {_provenance(about)}
 
@@ -221,7 +225,8 @@ def _provenance(about: dict) -> str:
         for key in ("schema", "generator_version", "seed", "seed_sha256", "image_size", "sizes", "shift", "secret")
         if key in about
     ]
-    return "From its `dataset.json`:\n\n" + "\n".join(f"- {key}: `{json.dumps(about[key])}`" for key in keys)
+    said = {key: one_line(json_text(about[key])).replace("`", "'") for key in keys}
+    return "From its `dataset.json`:\n\n" + "\n".join(f"- {key}: `{text}`" for key, text in said.items())
 
 
 _GUIDE = """# Data

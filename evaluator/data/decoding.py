@@ -12,6 +12,7 @@ import hashlib
 import io
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import warnings
@@ -23,13 +24,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from evaluator.bounded import BoundsError, read_bytes
 from evaluator.data.folders import Split
+from evaluator.data.layout import MAX_IMAGE_BYTES
 from evaluator.errors import DataError
 from evaluator.machine import cores
 
 MAX_SIDE = 8192
 """Images with a longer side are refused before they are decoded."""
 
+MAX_SCANS = 100
+"""Most scans of a JPEG. libjpeg writes 10 at most, other encoders up to twenty; every scan of a progressive JPEG costs a walk over
+the whole image, and 700 kB have room for ten thousand. The scans are counted in the bytes, before anything is decoded."""
+MAX_WORK = 2**31
+"""Most pixels times scans of a JPEG: 32 scans of the largest image."""
+
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _CHUNK = 64
 _POOL_FROM = 400
 """Images from which a process pool pays: starting the pool costs about as much as decoding a few hundred images."""
@@ -45,8 +55,11 @@ def decode(raw: bytes, name: str, size: int | None) -> tuple[np.ndarray, tuple[i
         size: side in pixels of the answer; None keeps the size it was stored with.
 
     Raises:
-        DataError: not a whole PNG or JPEG, not square, or longer than :data:`MAX_SIDE`.
+        DataError: not a whole PNG or JPEG, an animation, not square, longer than :data:`MAX_SIDE`, larger than
+            ``MAX_IMAGE_BYTES``, or a JPEG of more than :data:`MAX_SCANS` scans.
     """
+    if len(raw) > MAX_IMAGE_BYTES:
+        raise DataError(f"{name} has {len(raw)} bytes; an image has at most {MAX_IMAGE_BYTES}. Shrink the image")
     if not raw:
         raise DataError(f"{name} has 0 bytes; expected a PNG or JPEG. Copy it again, or remove it with its row")
     try:
@@ -63,6 +76,15 @@ def decode(raw: bytes, name: str, size: int | None) -> tuple[np.ndarray, tuple[i
                     raise DataError(
                         f"{name} has the wrong size, {width} x {height} pixels; expected a square image. Crop or pad it"
                     )
+                scans = _scans(raw) if image.format != "PNG" else 1
+                if scans > MAX_SCANS or scans * width * height > MAX_WORK:
+                    raise DataError(
+                        f"{name} is a JPEG of {scans} scans, which would take minutes to decode; expected at most {MAX_SCANS}. "
+                        "Save it again"
+                    )
+                frames = getattr(image, "n_frames", 1)
+                if image.format == "PNG" and frames > 1:
+                    raise DataError(f"{name} is an animation of {frames} frames; expected one image. Save its first frame")
                 if image.format == "PNG" and _PNG_END not in raw[-4096:]:
                     raise DataError(
                         f"{name} is cut short (no end mark after {len(raw)} bytes). Copy it again, or remove it with its row"
@@ -82,6 +104,22 @@ def decode(raw: bytes, name: str, size: int | None) -> tuple[np.ndarray, tuple[i
         raise DataError(
             f"{name} is no image that can be decoded ({reason}); expected a PNG or JPEG. Copy it again, or remove it with its row"
         ) from error
+
+
+def _scans(raw: bytes) -> int:
+    """The number of scans of a JPEG, counted in its markers from segment to segment; ends early above ``MAX_SCANS``.
+
+    What lies in a segment (a preview of the camera) or behind the end of the image (a film) is no scan.
+    """
+    place, found = 0, 0
+    while found <= MAX_SCANS and (marker := _MARKER.search(raw, place)):
+        kind, place = marker[1], marker.end()
+        if kind == b"\xd9":
+            break
+        if kind not in (b"\xd8", b"\x01"):  # all others have a length
+            found += kind == b"\xda"
+            place += max(2, int.from_bytes(raw[place : place + 2], "big"))
+    return found
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -169,7 +207,9 @@ def _decode_chunk(target: str, size: int, paths: list[str], places: list[int]) -
     try:
         for path, offset in zip(paths, places, strict=True):
             try:
-                raw = Path(path).read_bytes()
+                raw = read_bytes(Path(path), MAX_IMAGE_BYTES)
+            except BoundsError as error:
+                raise DataError(str(error)) from error
             except OSError as error:
                 raise DataError(f"{path} cannot be read ({error.strerror}); replace it or remove it with its row") from error
             array, stored = decode(raw, path, size)

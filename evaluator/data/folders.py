@@ -19,12 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluator.bounded import BoundsError, Limits, read_json
 from evaluator.data.labels import Table, read_table
-from evaluator.data.layout import IMAGE_SUFFIXES, IMAGES, LABELS
+from evaluator.data.layout import IMAGE_SUFFIXES, IMAGES, LABELS, MAX_IMAGE_BYTES
 from evaluator.errors import DataError
 from evaluator.files import write_text
 from evaluator.machine import cores
 
+CACHE = Limits(size=2**29, depth=6, values=2**25)
+"""Of the file of remembered hashes: about a hundred bytes and seven values for each of some million images."""
+MOST_IMAGES = 2_000_000
+"""Largest number of images of a split: their names and hashes are kept in memory."""
 AT_ONCE = 64
 """Images that a thread hashes before it asks for more."""
 
@@ -164,6 +169,12 @@ def _images(folder: Path, root: Path) -> tuple[dict[str, os.stat_result], int]:
                 raise DataError(f"{images / entry.name} cannot be read ({error.strerror}); replace or remove it") from error
             if not stat.S_ISREG(state.st_mode):
                 raise DataError(f"{images / entry.name} is not a plain file; expected an image")
+            if state.st_size > MAX_IMAGE_BYTES:
+                raise DataError(
+                    f"{images / entry.name} has {state.st_size} bytes; an image has at most {MAX_IMAGE_BYTES}. Shrink or remove it"
+                )
+            if len(entries) == MOST_IMAGES:
+                raise DataError(f"{images} holds more than {MOST_IMAGES} images; make splits of fewer images")
             if not state.st_size:
                 raise DataError(f"{images / entry.name} has 0 bytes; expected an image. Copy it again, or remove it with its row")
             entries[entry.name] = state
@@ -260,8 +271,8 @@ def _remembered(stat_cache: Path | None) -> dict[str, dict[str, list]]:
     if stat_cache is None:
         return {}
     try:
-        content = json.loads(Path(stat_cache).read_text("utf-8"))
-    except (OSError, ValueError):
+        content = read_json(Path(stat_cache), CACHE)
+    except (OSError, BoundsError):
         return {}  # absent or damaged: everything is hashed again and the file written anew
     if not isinstance(content, dict) or content.get("version") != 1 or not isinstance(content.get("folders"), dict):
         return {}

@@ -19,12 +19,21 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluator.bounded import BoundsError, read_bytes
 from evaluator.errors import DataError
 
 LIST_HEADERS = frozenset({"label", "labels", "class", "classes", "tag", "tags", "damage", "damages", "annotation", "annotations"})
 """Headers, in lower case, of a column that lists the classes of an image."""
 
-MAX_BYTES = 256 * 2**20
+MAX_BYTES = 64 * 2**20
+"""Largest table: 600,000 rows of the official form."""
+MAX_COLUMNS = 1_000
+MAX_LINE = 100_000
+"""Largest length of a line, in characters."""
+MAX_CELLS = 10_000_000
+"""Most cells of a table; each takes about sixty bytes of memory while the table is read."""
+MAX_LIST = 10_000
+"""Longest list of class names in a cell, in characters."""
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _FALSE = re.compile(r"0+(\.0*)?|false", re.IGNORECASE)
 _TRUE = re.compile(r"0*1(\.0*)?|true", re.IGNORECASE)
@@ -90,10 +99,9 @@ def read_table(path: Path, classes: tuple[str, ...], extra: frozenset[str] = fro
 
 def _text(path: Path) -> tuple[str, list[str]]:
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise DataError(f"{path} has {size} bytes; a table of labels has at most {MAX_BYTES}")
-        raw = path.read_bytes()
+        raw = read_bytes(path, MAX_BYTES)
+    except BoundsError as error:
+        raise DataError(str(error)) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); check that it exists and may be read") from error
     try:
@@ -105,6 +113,9 @@ def _text(path: Path) -> tuple[str, list[str]]:
     if "\0" in text:
         row = text.count("\n", 0, text.index("\0")) + 1
         raise DataError(f"{path}, row {row}: a zero byte; this is not a CSV file in UTF-8, save it as one")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > MAX_LINE:
+            raise DataError(f"{path}, row {number}: {len(line)} characters; at most {MAX_LINE} are read. Correct this row")
     notes = ["byte-order mark"] if raw.startswith(b"\xef\xbb\xbf") else []
     return text, notes
 
@@ -118,6 +129,9 @@ def _rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]]
         delimiter = max(_DELIMITERS, key=lambda d: len(next(csv.reader([start], delimiter=d), [])))
     except csv.Error as error:
         raise DataError(f"{path}, row 1: not CSV ({error}); {_SHAPES}") from error
+    cells = text.count(delimiter)
+    if cells > MAX_CELLS:
+        raise DataError(f"{path} has {cells} cells or more; a table of labels has at most {MAX_CELLS}. Split the data set")
     table: list[tuple[int, list[str]]] = []
     for number, row in _parsed(path, text, delimiter):
         if not any(cell.strip() for cell in row):
@@ -127,6 +141,8 @@ def _rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]]
                 f"{path}, row {number}: {len(row)} cells ({delimiter.join(row)[:80]!r}), the header has {len(table[0][1])}; "
                 "give every row one cell per column"
             )
+        if len(row) > MAX_COLUMNS:
+            raise DataError(f"{path}, row {number}: {len(row)} columns; a table of labels has at most {MAX_COLUMNS}")
         table.append((number, row))
     if not table:
         raise DataError(f"{path} is empty but for {start.strip()[:80]!r}; {_SHAPES}")
@@ -246,6 +262,8 @@ def _items(path: Path, number: int, cell: str) -> list[str]:
     cell = cell.strip()
     if not cell.startswith("["):
         return [item for item in re.split(r"[\s|,;]+", cell) if item]
+    if len(cell) > MAX_LIST:
+        raise DataError(f"{path}, row {number}: a list of {len(cell)} characters; expected at most {MAX_LIST}")
     items: object = None
     for read in (json.loads, ast.literal_eval):
         try:

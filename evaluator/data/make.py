@@ -22,6 +22,7 @@ from typing import Any
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from evaluator.bounded import BoundsError, read_json
 from evaluator.data.layout import DESCRIPTION, IMAGES, LABELS
 from evaluator.data.painted import CLASSES, Generator
 from evaluator.errors import ConfigurationError, DataError
@@ -161,9 +162,9 @@ def _present(folder: Path, spec: DataSpec) -> bool:
             f"{folder} is not empty and holds no {DESCRIPTION}, so it is not a data set of this kit; choose another folder"
         )
     try:
-        found = json.loads(described.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{described} is not JSON ({error}); remove {folder} or choose another folder") from error
+        found = read_json(described)
+    except BoundsError as error:
+        raise DataError(f"{error}: remove {folder} or choose another folder") from error
     salt = found.get("seed_salt") if isinstance(found, dict) else None
     wanted = spec.description(salt if isinstance(salt, str) else "")
     if found != wanted:

@@ -18,6 +18,10 @@ from evaluator.errors import DataError
 
 _CHUNK = 2**20
 _MAX_HEADER = 4 * 2**20
+_MAX_GLOBAL = 2**20
+_MAX_ENTRIES = 1_000_000
+_MAX_DIRECTORY = 256 * 2**20
+"""Of a zip archive: members and bytes of its list, which are about 100 for each image."""
 
 Members = Iterator[tuple[str, IO[bytes] | None, int]]
 
@@ -33,6 +37,7 @@ def zip_members(archive: Path, _: Callable[[int], None]) -> Members:
         zipfile.BadZipFile: the archive is damaged.
     """
     done = 0
+    _check_directory(archive)
     with zipfile.ZipFile(archive) as file:
         for info in file.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
@@ -72,7 +77,11 @@ def tar_members(archive: Path, bound: Callable[[int], None]) -> Members:
             plain = stack.enter_context(bz2.BZ2File(raw))
         counted = _Counted(plain, bound)
         file = stack.enter_context(tarfile.open(fileobj=counted, mode="r:"))
-        for member in file:
+        while (member := file.next()) is not None:
+            # tarfile keeps them all, with their headers, for random access.
+            file.members.clear()  # type: ignore[attr-defined]
+            if sum(len(key) + len(value) for key, value in file.pax_headers.items()) > _MAX_GLOBAL:
+                raise tarfile.ReadError(f"global headers of more than {_MAX_GLOBAL} characters")
             if member.issym() or member.islnk():
                 raise _refused(archive, member.name, f"it is a link to {member.linkname!r}")
             if not (member.isfile() or member.isdir()) or member.issparse():
@@ -84,6 +93,25 @@ def tar_members(archive: Path, bound: Callable[[int], None]) -> Members:
         # What follows is padding; reading it lets the decompressor check its own end mark and checksum.
         while counted.read(_CHUNK):
             continue
+
+
+def _check_directory(archive: Path) -> None:
+    """Refuse a zip archive whose list of members would fill the memory: ``zipfile`` reads it whole before it gives the first.
+
+    Raises:
+        DataError: the list is larger than allowed.
+    """
+    with open(archive, "rb") as file:
+        # The very function by which zipfile finds the list, so that both see the same record.
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    if end is None:
+        raise zipfile.BadZipFile("it has no list of members")
+    entries, size = end[4], end[5]
+    if entries > _MAX_ENTRIES or size > _MAX_DIRECTORY:
+        raise DataError(
+            f"{archive} lists {entries} members in {size} bytes; at most {_MAX_ENTRIES} members and "
+            f"{_MAX_DIRECTORY} bytes are read. It is refused"
+        )
 
 
 def _refused(archive: Path, name: str, why: str) -> DataError:

@@ -12,6 +12,7 @@ from evaluator.errors import ConfigurationError
 from evaluator.files import write_bytes
 from evaluator.history.store import read_cells
 from evaluator.machine import computed_by
+from evaluator.text import spreadsheet, visible
 from evaluator.track import ROW_READS, Track, Tracks, row_of
 
 ENDINGS = (".csv", ".parquet")
@@ -83,8 +84,8 @@ def write_table(path: Path, table: Iterable[Mapping[str, Any]]) -> int:
 def _csv(names: list[str], listed: list[Mapping[str, Any]]) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(listed)
+    writer.writerow({name: spreadsheet(name) for name in names})
+    writer.writerows({name: spreadsheet(value) for name, value in row.items()} for row in listed)
     return text.getvalue().encode()
 
 
@@ -97,6 +98,11 @@ def _parquet(names: list[str], listed: list[Mapping[str, Any]]) -> bytes:
             "a .parquet table needs pyarrow, which is not installed; run `pip install -r requirements-tables.txt`, or write .csv"
         ) from None
     sink = io.BytesIO()
-    columns = {name: [row.get(name) for row in listed] for name in names}
+    columns = {visible(name): [_shown(row.get(name)) for row in listed] for name in names}
     pyarrow.parquet.write_table(pyarrow.table(columns), sink)
     return sink.getvalue()
+
+
+def _shown(value: Any) -> Any:
+    """A text without control characters and halves of surrogate pairs, which no Parquet file holds; other values as they are."""
+    return visible(value) if isinstance(value, str) else value

@@ -30,6 +30,9 @@ values, one of the two is used."""
 READ = ("cell", "spec", "verdict", "reason", "scored", "metrics", "answer", "data", "versions")
 """Members of a cell that are read, in addition to those that its track needs."""
 
+MOST_PLACES = 5_000_000
+"""Most combinations of submission, task and seed in one table: few cells that have nothing in common span as many as a million."""
+
 Place = tuple[str, str, int]
 """Strategy, task, seed."""
 
@@ -260,6 +263,14 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
         place = (names[spec["submission"], spec["submission_digest"]], spec["task"], spec["seed"])
         doubles += place in places
         places[place] = cell
+    tasks = tuple(sorted({task for _, task, _ in places}, key=track.task_order))
+    seeds = tuple(sorted({seed for _, _, seed in places}))
+    if (room := len(names) * len(tasks) * len(seeds)) > MOST_PLACES:
+        raise ConfigurationError(
+            f"{len(cells)} cells of profile {rules['profile']['name']}, pipeline {pipeline['name']}: {len(names)} submissions x "
+            f"{len(tasks)} {track.task_word}s x {len(seeds)} seeds are {room} places; a table has at most {MOST_PLACES}. Compare "
+            "fewer of them: move the cells that do not belong together into folders of their own"
+        )
     if doubles:
         names_of = ", ".join((*circumstances, "versions"))
         left_out.append(
@@ -272,8 +283,8 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
         weights=weights,
         strategies=tuple(sorted(names.values())),
         digests={name: source[1] for source, name in names.items()},
-        tasks=tuple(sorted({task for _, task, _ in places}, key=track.task_order)),
-        seeds=tuple(sorted({seed for _, _, seed in places})),
+        tasks=tasks,
+        seeds=seeds,
         cells=places,
         left_out=tuple(left_out),
         notes=tuple(_mixed(list(places.values()), circumstances)),

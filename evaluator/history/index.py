@@ -8,17 +8,17 @@ index may be removed at any time. The index has a checksum, too, because a chang
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evaluator.bounded import RECORD, BoundsError, Limits, parse_json, read_bytes
 from evaluator.errors import ConfigurationError
 from evaluator.history.checksum import members, sealed
-from evaluator.history.store import KINDS, known, sound, write_whole
+from evaluator.history.store import KINDS, LARGE, known, sound, write_whole
 from evaluator.machine import computed_by
+from evaluator.text import say
 from evaluator.track import ROW_READS, Tracks, row_of
 
 SCHEMA = 5
@@ -26,6 +26,9 @@ SCHEMA = 5
 INDEX = "index.json"
 READ_OF_ANSWER = {"checksum", "spec", "verdict", "phases", "versions"}
 """Members of an answer that its row is made of; the rest of the file is checked but not parsed."""
+
+LIMITS = Limits(size=2**30, values=2**26)
+"""Of the index: a kilobyte for each of a million cells."""
 
 Row = dict[str, Any]
 """A few fields of a stored file; JSON-able."""
@@ -43,6 +46,19 @@ class Index:
     cells: dict[str, Row] = field(default_factory=dict)
     answers: dict[str, Row] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
+
+
+_TEXT_OR_NONE, _NUMBER_OR_NONE = (str, type(None)), (int, float, type(None))
+ANSWER_ROW: dict[str, Any] = {"checksum": str, "verdict": str, "phases": int, "versions": dict}
+CELL_ROW: dict[str, Any] = {
+    **dict.fromkeys(("track", "submission", "submission_digest", "task", "score_split", "device", "tier", "cell"), str),
+    **dict.fromkeys(("profile", "pipeline", "pipeline_digest", "verdict", "reason", "answer"), str),
+    **dict.fromkeys(("seed", "threads", "scored"), int),
+    **dict.fromkeys(("session_seconds", "training_seconds", "items"), _NUMBER_OR_NONE),
+    **{"metrics": (dict, type(None)), "predictions": (list, type(None)), "answer_checksum": _TEXT_OR_NONE},
+    **{"versions": dict, "figures": dict},
+}
+"""The fields of the rows, by type: ``row_of`` makes those of cells."""
 
 
 def _answer_row(content: dict[str, Any]) -> Row:
@@ -74,19 +90,38 @@ def read_index(root: Path, tracks: Tracks) -> Index:
 
 def _read_index(path: Path) -> dict[str, Any]:
     """The stored index; empty if it is missing, of another version, or damaged (then with a warning)."""
-    try:
-        raw = path.read_bytes()
-    except OSError:
-        return {}
-    texts = members(raw)
-    if texts is not None:
-        content = {name: json.loads(text) for name, text in texts.items() if name != "checksum"}
-        return content if content.get("schema") == SCHEMA else {}
-    with contextlib.suppress(ValueError, RecursionError, AttributeError):
-        if json.loads(raw).get("schema") != SCHEMA:  # the first version had no checksum
+    with contextlib.suppress(ValueError, AttributeError):
+        try:
+            raw = read_bytes(path, LIMITS.size)
+        except OSError:
             return {}
-    print(f"warning: {path} is damaged; it is made again from the stored cells and answers", file=sys.stderr)
+        texts = members(raw)
+        if texts is not None:
+            content = {name: parse_json(text, name, LIMITS) for name, text in texts.items() if name != "checksum"}
+            return content if content.get("schema") == SCHEMA and _is_index(content) else {}
+        if parse_json(raw, "the index", LIMITS).get("schema") != SCHEMA:  # the first version had no checksum
+            return {}
+    say(f"warning: {path} is damaged; it is made again from the stored cells and answers")
     return {}
+
+
+def _is_index(content: dict[str, Any]) -> bool:
+    """Whether all rows are of the form in which the kit writes them. The checksum guards against accidents only."""
+    entries = [content.get(form.folder) for form in KINDS.values()]
+    return all(isinstance(of, dict) and all(map(_is_entry, of.values())) for of in entries)
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[0], list) or not isinstance(entry[1], dict):
+        return False
+    row = entry[1]
+    kinds = CELL_ROW if "cell" in row else ANSWER_ROW
+    if row.keys() != kinds.keys() or not all(isinstance(row[name], kind) for name, kind in kinds.items()):
+        return False
+    if not all(isinstance(value, (int, float)) for value in (row.get("metrics") or {}).values()):
+        return False
+    known = all(isinstance(value, _NUMBER_OR_NONE) for value in row.get("figures", {}).values())
+    return known and not (row.get("scored") and row["metrics"] is None)
 
 
 def _entries(folder: Path, kind: str, old: dict[str, Any], damaged: list[str], tracks: Tracks) -> dict[str, Any]:
@@ -112,7 +147,10 @@ def _entries(folder: Path, kind: str, old: dict[str, Any], damaged: list[str], t
             if before is not None and before[0] == mark:
                 found[digest] = before
                 continue
-            raw = Path(file.path).read_bytes()
+            raw = read_bytes(Path(file.path), RECORD.size)
+        except BoundsError:
+            damaged.append(f"{file.name} {LARGE}")
+            continue
         except FileNotFoundError:  # another evaluator has just replaced the file or moved it aside
             continue
         except OSError as error:

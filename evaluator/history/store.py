@@ -18,7 +18,6 @@ import json
 import math
 import os
 import re
-import sys
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,12 +28,14 @@ from typing import Any
 import numpy as np
 
 from evaluator import __version__
+from evaluator.bounded import RECORD, BoundsError, NotJsonError, parse_json, read_bytes, read_json
 from evaluator.errors import ConfigurationError
 from evaluator.files import hold, remove_temporaries, write_bytes
 from evaluator.history.checksum import members, sealed
 from evaluator.history.validity import fault
 from evaluator.machine import computed_by
 from evaluator.records import Answer, CellResult, PredictionsRow, checksum
+from evaluator.text import json_text, say, spreadsheet, visible_lines
 from evaluator.track import Judged, Tracks
 
 PARTIAL_DAYS = 30
@@ -61,11 +62,7 @@ KINDS = {
 }
 
 
-def _no_number(name: str) -> Any:
-    raise ValueError(f"JSON has no number {name}")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
+LARGE = f"has more than {RECORD.size} bytes; no cell and no answer is as large"
 
 
 class Store:
@@ -143,8 +140,8 @@ class Store:
     def _set_aside(self, path: Path, kind: str, versions: Mapping[str, str]) -> None:
         """Move a stored file that other library versions made out of the way, with its predictions."""
         try:
-            raw = path.read_bytes()
-        except OSError:
+            raw = read_bytes(path, RECORD.size)
+        except (OSError, BoundsError):
             return
         stored, _ = sound(raw, kind, path.stem, {"versions", "scored"})
         if stored is None or stored.get("scored") is False or computed_by(stored["versions"]) == computed_by(versions):
@@ -201,7 +198,7 @@ class Store:
                 version, _, rest = path.name.partition("-")
                 cell = self.cell_path(rest.partition("-")[0])
                 age = path.stat().st_mtime
-                finished = cell.exists() and cell.stat().st_mtime > age and json.loads(cell.read_bytes()).get("scored")
+                finished = cell.exists() and cell.stat().st_mtime > age and _is_scored(cell)
                 if version != __version__ or finished or age < time.time() - PARTIAL_DAYS * 86_400:
                     path.unlink()
 
@@ -215,7 +212,10 @@ class Store:
         try:
             if path.exists() and not path.is_file():
                 raise OSError(errno.EINVAL, "it is not a regular file")
-            content, why = sound(path.read_bytes(), kind, path.stem)
+            try:
+                content, why = sound(read_bytes(path, RECORD.size), kind, path.stem)
+            except BoundsError:
+                content, why = None, LARGE
             if content is not None and kind == "cell":
                 why = fault(content, path.stem)
             if content is not None and not why:
@@ -227,14 +227,14 @@ class Store:
             raise ConfigurationError(
                 f"{path} cannot be read ({error.strerror}); remove it, or name another folder with --out"
             ) from None
-        print(f"warning: {path} {why}; it was moved to {aside.name} and {otherwise}", file=sys.stderr)
+        say(f"warning: {path} {why}; it was moved to {aside.name} and {otherwise}")
         return None
 
     def set_damaged(self, path: Path, why: str) -> None:
         """Move a stored cell or answer aside that cannot be used, with a warning."""
         with contextlib.suppress(OSError):  # it stays, and is named again by the next run
             os.replace(path, path.with_suffix(".damaged"))
-        print(f"warning: {path}: {why}; it was moved to {path.stem}.damaged and does not count", file=sys.stderr)
+        say(f"warning: {path}: {why}; it was moved to {path.stem}.damaged and does not count")
 
     def new_run(self, name: str) -> Path:
         """Make the folder of a new run. Its name is the time and ``name``, made unique."""
@@ -259,19 +259,27 @@ class Store:
         return self._write_json(folder / f"{name}.json", summary)
 
     def write_log(self, folder: Path, name: str, text: str) -> Path:
-        """Store what the submission printed in one cell."""
-        return write_whole(folder / "logs" / f"{name}.log", text)
+        """Store what the submission printed in one cell, with escapes for what would steer a terminal that shows the file."""
+        return write_whole(folder / "logs" / f"{name}.log", visible_lines(text))
 
     def write_table(self, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
         """Store a table of a run as CSV."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerow(map(spreadsheet, header))
+        writer.writerows(map(spreadsheet, row) for row in rows)
         return write_whole(folder / name, text.getvalue())
 
     def _write_json(self, path: Path, content: dict[str, Any]) -> Path:
-        return write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        return write_whole(path, json_text(content, indent=1, allow_nan=False) + "\n")
+
+
+def _is_scored(path: Path) -> bool:
+    try:
+        content = read_json(path)
+    except (OSError, BoundsError):
+        return False
+    return isinstance(content, dict) and content.get("scored") is True
 
 
 def read_cells(
@@ -297,7 +305,9 @@ def read_cells(
             yield path, None, "is not a regular file"
             continue
         try:
-            yield (path, *known(path.read_bytes(), path.stem, tracks, only))
+            yield (path, *known(read_bytes(path, RECORD.size), path.stem, tracks, only))
+        except BoundsError:
+            yield path, None, LARGE
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be read ({error.strerror})") from None
 
@@ -316,10 +326,10 @@ def known(raw: bytes, digest: str, tracks: Tracks, only: Collection[str] | None)
     try:
         if cell["schema"] == 1:
             cell = track.upgraded(cell)
-        why = fault(cell, digest)
+        why = fault(cell, digest) or track.fault(cell, whole=only is None)
         if not why and track.figure_members <= cell.keys():
             track.figures(cell)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         why = f"is not understood ({type(error).__name__}: {str(error)[:80]})"
     if why:
         return None, why
@@ -337,12 +347,44 @@ def read_predictions(root: Path, cell: dict[str, Any]) -> np.ndarray | None:
         return None
     path = root / "cells" / Path(kept["file"]).name
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path, _npy_size(kept["shape"]))
+    except BoundsError as error:
+        raise ConfigurationError(f"{path} cannot be read ({error}); run the cell again with --fresh") from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read ({error.strerror}); run the cell again with --fresh") from None
     if hashlib.sha256(raw).hexdigest() != kept["sha256"]:
         raise ConfigurationError(f"{path} was changed after it was written; run the cell again with --fresh")
-    return np.load(io.BytesIO(raw), allow_pickle=False)
+    return parse_npy(raw, kept["shape"], str(path))
+
+
+def parse_npy(raw: bytes, shape: Sequence[int], name: str) -> np.ndarray:
+    """The probabilities in the bytes of a ``.npy`` file: float16 (images, classes), read-only.
+
+    The header must be the one that the kit writes for ``shape``, to the byte: it is compared and never parsed, so no header can ask
+    for memory or for an unpickling. ``name``: what errors call the file.
+
+    Raises:
+        ConfigurationError: another header or length, or a value that is no probability.
+    """
+    if len(raw) != _npy_size(shape) or raw[:NPY_HEADER] != _npy_header(shape):
+        raise ConfigurationError(
+            f"{name} has {len(raw)} bytes and begins with {raw[:16]!r}; expected {_npy_size(shape)} bytes of float16 {list(shape)} "
+            "in the .npy format. Run the cell again with --fresh"
+        )
+    found = np.frombuffer(raw, np.float16, offset=NPY_HEADER).reshape(tuple(shape))
+    if not np.all((found >= 0) & (found <= 1)):  # NaN is neither
+        raise ConfigurationError(f"{name} holds values that are no probabilities from 0 to 1; run the cell again with --fresh")
+    return found
+
+
+def _npy_size(shape: Sequence[int]) -> int:
+    return NPY_HEADER + np.dtype(np.float16).itemsize * math.prod(shape)
+
+
+def _npy_header(shape: Sequence[int]) -> bytes:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f2", "fortran_order": False, "shape": tuple(shape)})
+    return header.getvalue()
 
 
 def lacks_predictions(root: Path, digest: str, shape: Sequence[int] | None) -> bool:
@@ -354,7 +396,7 @@ def lacks_predictions(root: Path, digest: str, shape: Sequence[int] | None) -> b
     if shape is None:
         return False
     try:
-        return (root / "cells" / f"{digest}.npy").stat().st_size != NPY_HEADER + np.dtype(np.float16).itemsize * math.prod(shape)
+        return (root / "cells" / f"{digest}.npy").stat().st_size != _npy_size(shape)
     except OSError:
         return True
 
@@ -369,13 +411,19 @@ def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = Non
     """
     texts = members(raw)
     if texts is not None and _whole(texts.keys(), kind) and texts[kind] == json.dumps(digest).encode():
-        with contextlib.suppress(ValueError, RecursionError):  # the kit did not write this; the code below says what is wrong
-            wanted = texts.keys() - {"checksum"} if only is None else texts.keys() & only
-            return {name: _DECODER.decode(texts[name].decode()) for name in texts if name in wanted}, ""
+        wanted = texts.keys() - {"checksum"} if only is None else texts.keys() & only
+        try:
+            return {name: parse_json(texts[name], name) for name in texts if name in wanted}, ""
+        except NotJsonError:
+            return None, "is damaged"
+        except BoundsError as error:  # the kit did not write this
+            return None, f"is damaged: {error}"
     try:
-        content = json.loads(raw.decode("utf-8"))
-    except (ValueError, RecursionError):
+        content = parse_json(raw, "the file")
+    except NotJsonError:
         return None, "is damaged"
+    except BoundsError as error:
+        return None, f"is damaged: {error}"
     if not isinstance(content, dict) or content.get(kind) != digest or not _whole(content.keys(), kind):
         return None, f"does not hold this {kind}"
     if "checksum" not in content:

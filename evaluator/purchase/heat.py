@@ -17,6 +17,8 @@ from evaluator.purchase.rounds import Pair
 from evaluator.scoring.intervals import t_interval
 from evaluator.tables import Run
 
+MOST_PLACES = 10_000
+"""Most places of a map; a larger grid has no map."""
 HeatMap = dict[str, Any]
 """The matrices of one condition, row by row; see ``heat_map``."""
 
@@ -60,8 +62,9 @@ def grids(pairs: Iterable[Pair], asked: Collection[Pair] = ()) -> list[Axes]:
         while more := {p for p in kept - part if any(p.labels == q.labels or p.minutes == q.minutes for q in part)}:
             part |= more
         kept -= part
-        if len(part) > 1:
-            found.append(Axes(tuple(sorted({p.labels for p in part})), tuple(sorted({p.minutes for p in part}))))
+        axes = Axes(tuple(sorted({p.labels for p in part})), tuple(sorted({p.minutes for p in part})))
+        if len(part) > 1 and len(axes.labels) * len(axes.minutes) <= MOST_PLACES:
+            found.append(axes)
     return sorted(found, key=lambda axes: (-len(axes.pairs), axes.labels, axes.minutes))
 
 

@@ -28,6 +28,7 @@ from evaluator.purchase.heat_tables import (
 from evaluator.report.colours import DIFFERENCE, LABELS, SCORE, TIME, ink, shade
 from evaluator.report.format import NAMES
 from evaluator.report.page import write_page
+from evaluator.text import name, one_line
 
 OPTION = "--heat-map"
 ENDINGS = (".svg", ".png")
@@ -38,6 +39,7 @@ PLACE = (1.0, 0.62)
 FAILED, EMPTY, LINE, INK = "#e3e0dc", "#ffffff", "#8c8780", "#333333"
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "path",
+    "text.parse_math": False,  # a submission may be called a$x_$b, which is no formula
     "svg.hashsalt": "heat map",
     "font.family": "sans-serif",
     "font.size": 9,
@@ -114,6 +116,7 @@ def draw_heat_maps(path: Path, maps: Sequence[tuple[str, HeatMap]], source: str)
     from matplotlib import pyplot as plt
 
     kind = path.suffix.lower()[1:]
+    source = one_line(source)
     known = {"svg": {"Date": None, "Description": source}, "png": {"Description": source}}[kind]
     content = io.BytesIO()
     with plt.rc_context(SETTINGS):
@@ -159,7 +162,7 @@ def panels(heat: HeatMap) -> list[Panel]:
         most = max(leads) or 1.0
         found.append(
             Panel(
-                f"{metric} less {heat['reference']}",
+                f"{metric} less {name(heat['reference'], 32)}",
                 DIFFERENCE,
                 (-most, most),
                 "{:+.3f}",
@@ -194,13 +197,13 @@ def _condition(plt: Any, part: Any, heading: str, heat: HeatMap) -> None:
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     drawn, rows = panels(heat), heat["submissions"]
-    bold = f" Bold: the interval of the difference to {heat['reference']} excludes 0." if drawn[-1].against_reference else ""
-    part.suptitle(f"{heading}\n{heat_notes(heat)[0]}{bold}", x=0.01, ha="left", fontsize=10)
+    bold = f" Bold: the interval of the difference to {name(heat['reference'])} excludes 0." if drawn[-1].against_reference else ""
+    part.suptitle(f"{one_line(heading, 200)}\n{heat_notes(heat)[0]}{bold}", x=0.01, ha="left", fontsize=10)
     axes = part.subplots(len(rows), len(drawn), sharex=True, sharey=True, squeeze=False)
     for y, row in enumerate(rows):
         for x, panel in enumerate(drawn):
             _panel(axes[y, x], panel, heat, row)
-        axes[y, 0].set_ylabel(f"{row['submission']}\n\nlabel budget", fontsize=9)
+        axes[y, 0].set_ylabel(f"{name(row['submission'], 32)}\n\nlabel budget", fontsize=9)
         axes[y, 0].yaxis.label.set_fontweight("bold")
     for x, panel in enumerate(drawn):
         axes[0, x].set_title(panel.title, fontweight="bold")
@@ -233,7 +236,7 @@ def _panel(place: Any, panel: Panel, heat: HeatMap, row: dict[str, Any]) -> None
             if colour is not None:
                 text, look = panel.words(cell), {"facecolor": colour, "edgecolor": "white", "linewidth": 1.2}
             elif cell["score"] is None:
-                text = "\n".join(holes(cell))
+                text = "\n".join(one_line(text, 60) for text in holes(cell))
                 look |= {"facecolor": FAILED, "hatch": "///", "linestyle": "-"} if cell["failed"] else {}
             place.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **look))
             box = {"facecolor": FAILED, "edgecolor": "none", "pad": 1} if colour is None and cell["failed"] else None

@@ -16,8 +16,10 @@ from rich.text import Text
 
 from evaluator.purchase.heat import HeatMap
 from evaluator.report.colours import SCORE, ink, shade, span_of
+from evaluator.report.console import hanging, label
 from evaluator.report.format import NAMES
 from evaluator.tables import Block
+from evaluator.text import one_line
 
 KEY = 24
 """Width of the colour key, in characters."""
@@ -26,7 +28,7 @@ KEY = 24
 def show_heat_map(console: Console, heat: HeatMap, title: str = "") -> None:
     """Print a table per submission, side by side as far as the width allows. All tables have the same colour scale."""
     scale = score_span([heat])
-    console.print(Text(title or heat_title(heat)))
+    hanging(console, title or heat_title(heat))
     tables = [_table(heat, row, scale) for row in heat["submissions"]]
     console.print(Columns(tables, padding=(1, 4)))
     low, high = scale
@@ -36,7 +38,7 @@ def show_heat_map(console: Console, heat: HeatMap, title: str = "") -> None:
             key.append(" ", style=f"on {shade(SCORE, i / (KEY - 1))}")
         console.print(key.append(f" {high:.3f}, the same colours for all submissions"))
     for note in heat_notes(heat):
-        console.print(Text("  " + note, style="dim"))
+        hanging(console, f"  {note}", "dim")
     console.print()
 
 
@@ -124,7 +126,7 @@ def score_span(maps: Sequence[HeatMap]) -> tuple[float, float]:
 
 
 def _table(heat: HeatMap, row: dict[str, Any], scale: tuple[float, float]) -> Table:
-    table = Table(title=Text(row["submission"], style="bold"), title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=label(row["submission"], "bold"), title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("labels ", justify="right", style="dim")
     for j in range(len(heat["minutes"])):
         table.add_column(Text(time_name(heat, j).replace(" (", "\n("), justify="center"), justify="center")
@@ -137,7 +139,7 @@ def _table(heat: HeatMap, row: dict[str, Any], scale: tuple[float, float]) -> Ta
 
 
 def _cell(cell: dict[str, Any], lines: list[str], height: int, scale: tuple[float, float]) -> Padding:
-    text = Text("\n".join(lines + [""] * (height - len(lines))), justify="center")
+    text = Text("\n".join([one_line(text, 60) for text in lines] + [""] * (height - len(lines))), justify="center")
     if cell["score"] is None:
         return Padding(text, (0, 1), style="red" if cell["failed"] else "dim")
     low, high = scale

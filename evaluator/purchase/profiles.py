@@ -10,9 +10,14 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+import msgspec
+
 from evaluator.data.layout import SPLITS
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.rounds import ROUND1, ROUND2, Pair, Round
+
+MOST = 1e6
+"""Largest scale of budgets and times."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,10 @@ class Profile:
                     f"profile {self.name}: drawn has {count} images of {split!r}; expected training or unlabelled, with at least 1 "
                     "and at most all of its images"
                 )
-        if self.budget_scale <= 0 or self.seconds_per_minute <= 0:
+        if not 0 < self.budget_scale <= MOST or not 0 < self.seconds_per_minute <= MOST:
             raise ConfigurationError(
                 f"profile {self.name}: budget_scale is {self.budget_scale} and seconds_per_minute {self.seconds_per_minute}; "
-                "expected more than 0"
+                f"expected more than 0, and at most {MOST:g}"
             )
 
     @property
@@ -96,13 +101,15 @@ class Profile:
             ConfigurationError: a field is missing, unknown or makes no sense.
         """
         try:
+            msgspec.convert(stored, cls)  # checks the types of all values
+            # Made of the values as they are: a converted 17.0 in place of 17 would give the spec another hash.
             rules = dict(stored["round"])
             rules |= {"pairs": _pairs(rules["pairs"])} | {
                 name: tuple(rules[name]) for name in ("classes", "label_interval", "minute_interval")
             }
             return cls(**dict(stored) | {"round": Round(**rules), "pairs": _pairs(stored["pairs"])})
-        except (KeyError, TypeError) as error:
-            raise ConfigurationError(f"a stored profile was not understood: {error!r}") from error
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise ConfigurationError(f"a stored profile was not understood: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
         """Every field, JSON-able. Made once, because ten thousand specs share it; callers must not change it."""

@@ -20,7 +20,7 @@ from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.purchase.sets import DrawnSets
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import SCHEMA, Answer, CellSpec, PhaseRow, checksum, doc
+from evaluator.records import SCHEMA, Answer, CellSpec, PhaseRow, checksum, count, doc, duration
 from evaluator.seeds import derive, generator
 from evaluator.track import CellInputs, Progress
 
@@ -40,13 +40,13 @@ class PurchaseInputs(CellInputs):
 class Sold:
     """One label sold."""
 
-    order: Annotated[int, doc("number of the purchase; 0 is the first")]
-    index: Annotated[int, doc("the `idx` that the submission used, in this cell's shuffled order")]
+    order: Annotated[int, count("number of the purchase; 0 is the first")]
+    index: Annotated[int, count("the `idx` that the submission used, in this cell's shuffled order")]
     image: Annotated[
-        int, doc("number of the image in its split (in the seed's draw of it, if the profile draws), files sorted by name")
+        int, count("number of the image in its split (in the seed's draw of it, if the profile draws), files sorted by name")
     ]
-    seconds: Annotated[float, doc("time of the purchase on the shared clock")]
-    label: Annotated[list[int], doc("the label as it was sold: a 0 or 1 per class")]
+    seconds: Annotated[float, duration("time of the purchase on the shared clock")]
+    label: Annotated[list[Annotated[int, msgspec.Meta(ge=0, le=1)]], doc("the label as it was sold: a 0 or 1 per class")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class PurchaseFile:
     verdict: Annotated[Verdict, doc("verdict of the session: `OK`, or `TIME_LIMIT` with `--on-timeout keep`")]
     reason: Annotated[str, doc("what happened, in words; empty for `OK`")]
     phases: Annotated[list[PhaseRow], doc("the phases that were started, in order")]
-    seconds: Annotated[float, doc("time used on the clock that pre-training and purchase share")]
+    seconds: Annotated[float, duration("time used on the clock that pre-training and purchase share")]
     disagreement: Annotated[
         str | None, doc("how the return value of `purchase_phase` contradicts the ledger, in words; else `null`")
     ]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evaluator.bounded import RECORD, parse_json, read_bytes
 from evaluator.errors import ConfigurationError, DataError, TrainingError
 from evaluator.history.store import sound
 from evaluator.history.validity import fault
 from evaluator.places import DATA
 from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger
-from evaluator.purchase.result import upgraded
+from evaluator.purchase.result import PurchaseResult, upgraded
 from evaluator.purchase.sets import RoundSets, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.secret import cell_secret
@@ -97,17 +97,20 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None,
         DataError: the data are not those that the cell was run on.
     """
     try:
-        raw = cell.read_bytes()
-        name = json.loads(raw)["cell"]
+        raw = read_bytes(cell, RECORD.size)
+        name = parse_json(raw, "the file")["cell"]
         found, why = sound(raw, "cell", str(name))
         if found is None:
             raise ConfigurationError(f"the file {why}")
         stored = upgraded(found) if found["schema"] == 1 else found
         if why := fault(stored, str(name)):
             raise ConfigurationError(f"the file {why}")
+        if why := PurchaseResult.fault(stored):
+            raise ConfigurationError(f"the file {why}")
         spec = PurchaseSpec.from_dict(stored["spec"])
         ledger, fingerprint = Ledger.from_rows(stored["ledger"]), stored["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError, ConfigurationError) as error:
+        _check(ledger, stored, spec)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, ConfigurationError) as error:
         raise ConfigurationError(f"{cell} is not a stored cell ({error}); name a file of results/cells/") from None
     spec = replace(spec, device=device or spec.device)
     if not spec.trains:
@@ -123,3 +126,24 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None,
             f"the data in {sets.folder} is not what the cell was run on ({', '.join(changed)} differ); name its folder with --data"
         )
     return Replay(spec, ledger, sets, fingerprint)
+
+
+def _check(ledger: Ledger, stored: dict[str, Any], spec: PurchaseSpec) -> None:
+    """Check what a training would only meet deep within: the ledger against the round, and the folder of the data.
+
+    Raises:
+        ConfigurationError: with the field.
+    """
+    classes, folder = len(spec.profile.round.classes), spec.profile.data_folder
+    if (bought := stored["purchase"]["bought"]) != len(ledger):
+        raise ConfigurationError(f"purchase.bought is {bought}, and ledger has {len(ledger)} members; expected as many")
+    if len({sold.image for sold in ledger}) != len(ledger):
+        raise ConfigurationError("ledger names an image twice; every label is sold once")
+    pool = spec.profile.drawn.get("unlabelled", spec.profile.sizes.get("unlabelled", 0))
+    for row, sold in enumerate(ledger):
+        if len(sold.label) != classes:
+            raise ConfigurationError(f"ledger[{row}].label has {len(sold.label)} members; the round has {classes} classes")
+        if sold.image >= pool:
+            raise ConfigurationError(f"ledger[{row}].image is {sold.image}; the pool has {pool} images")
+    if Path(folder).name != folder:
+        raise ConfigurationError(f"spec.profile.data_folder is {folder[:80]!r}; expected a plain name of a folder")

@@ -5,39 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, TypedDict
 
+import msgspec
+
 from evaluator.errors import Verdict
 from evaluator.purchase.purchased import Purchased, Sold
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import CellResult, TrainingRow, doc
+from evaluator.records import CellResult, TrainingRow, count, doc, duration, share
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class MetricsRow(TypedDict):
     """The scores of a set of predictions."""
 
-    macro_f1: Annotated[float, doc("mean of F1 over the classes")]
-    f1: Annotated[dict[str, float], doc("F1 per class; 0 for a class that no image has and none is predicted to have")]
-    accuracy: Annotated[float, doc("share of images with every class right (exact match)")]
-    hamming_loss: Annotated[float, doc("share of wrong label entries")]
-    n: Annotated[int, doc("number of images scored")]
-    best_constant_macro_f1: Annotated[float, doc("macro F1 of the best answer that is the same for every image")]
+    macro_f1: Annotated[float, share("mean of F1 over the classes")]
+    f1: Annotated[dict[str, Share], doc("F1 per class; 0 for a class that no image has and none is predicted to have")]
+    accuracy: Annotated[float, share("share of images with every class right (exact match)")]
+    hamming_loss: Annotated[float, share("share of wrong label entries")]
+    n: Annotated[int, count("number of images scored")]
+    best_constant_macro_f1: Annotated[float, share("macro F1 of the best answer that is the same for every image")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseTraining(TrainingRow):
     """How a pipeline was trained on the training set and the bought labels."""
 
-    n_training_set: Annotated[int, doc("items from the training set")]
-    n_bought: Annotated[int, doc("items from the ledger")]
+    n_training_set: Annotated[int, count("items from the training set")]
+    n_bought: Annotated[int, count("items from the ledger")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseRow:
     """Summary of the purchase."""
 
-    budget: Annotated[int, doc("number of labels that could be bought")]
-    bought: Annotated[int, doc("number of labels that were bought")] = 0
-    seconds: Annotated[float, doc("time used on the clock that pre-training and purchase share")] = 0.0
-    seconds_allowed: Annotated[float, doc("limit of that clock")]
+    budget: Annotated[int, count("number of labels that could be bought")]
+    bought: Annotated[int, count("number of labels that were bought")] = 0
+    seconds: Annotated[float, duration("time used on the clock that pre-training and purchase share")] = 0.0
+    seconds_allowed: Annotated[float, duration("limit of that clock")]
     disagreement: Annotated[
         str | None, doc("how the return value of `purchase_phase` contradicts the ledger, in words; else `null`")
     ] = None

@@ -20,7 +20,7 @@ from evaluator.purchase.result import PurchaseResult, upgraded, without_score
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import CellResult
+from evaluator.records import CellResult, CellSpec
 from evaluator.report.format import span
 from evaluator.tables import Block, Column, Run
 from evaluator.track import CellInputs, Judged, Progress, Track
@@ -115,6 +115,14 @@ class PurchaseTrack(Track):
             if not isinstance(value, (int, float)):
                 raise TypeError(f"purchase.{name} is {str(value)[:20]!r}, not a number")
         return {name: row.get(name) for name in ("bought", "budget", "seconds", "clock_was_read")}
+
+    def contradiction(self, spec: CellSpec, stored: Mapping[str, Any]) -> str:
+        metrics, training, kept = (stored.get(name) or {} for name in ("metrics", "training", "predictions"))
+        if kept and metrics and kept["shape"][0] != metrics["n"]:
+            return f"is contradictory: metrics.n is {metrics['n']}, and predictions.shape {kept['shape']}"
+        if training and training["n_items"] != training["n_training_set"] + training["n_bought"]:
+            return "is contradictory: training.n_items is not the sum of n_training_set and n_bought"
+        return super().contradiction(spec, stored)
 
     def spec_trains(self, spec: Mapping[str, Any]) -> bool:
         return spec["profile"]["round"]["scores"] == "organiser"

@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from scipy.stats import rankdata
 
 from evaluator.history.comparable import Gathered
+from evaluator.report.console import hanging, label, titled
 from evaluator.scoring.agreement import FEW, agreement
 from evaluator.secret import root_in_words
 
@@ -46,24 +46,24 @@ def show_agreement(console: Console, report: dict[str, Any]) -> None:
     names = [row["name"] for row in report["pipelines"]]
     pairs, seeds = (f"{len(report[many])} {many if len(report[many]) > 1 else many[:-1]}" for many in ("pairs", "seeds"))
     grid = f"profile {report['profile']}, {pairs}, {seeds} ({root_in_words(report['root_seed'], report['secret'])})"
-    ranking = Table(title=f"rank and {report['metric']} by pipeline: {grid}", title_justify="left", box=None, pad_edge=False)
+    ranking = Table(box=None, pad_edge=False)
     for name in ("submission", *names, "mean rank"):
-        ranking.add_column(name, justify="left" if name == "submission" else "right", overflow="fold")
+        ranking.add_column(label(name), justify="left" if name == "submission" else "right", overflow="fold")
     ranks = [row["ranks"] for row in report["pipelines"]]
     mean = [sum(column) / len(column) for column in zip(*ranks, strict=True)]
     for i in sorted(range(len(mean)), key=lambda i: mean[i]):
         cells = [f"{row['ranks'][i]:g}  {row['scores'][i]:.3f}" for row in report["pipelines"]]
-        ranking.add_row(Text(report["submissions"][i]), *cells, f"{mean[i]:.1f}")
-    console.print(ranking)
-    matrix = Table(title="Kendall's tau-b between pipelines", title_justify="left", box=None, pad_edge=False)
+        ranking.add_row(label(report["submissions"][i]), *cells, f"{mean[i]:.1f}")
+    titled(console, f"rank and {report['metric']} by pipeline: {grid}", ranking)
+    matrix = Table(box=None, pad_edge=False)
     for name in ("", *names):
-        matrix.add_column(name, justify="right" if name else "left", overflow="fold")
+        matrix.add_column(label(name), justify="right" if name else "left", overflow="fold")
     for i, row in enumerate(report["tau"]):
-        matrix.add_row(names[i], *("" if i == j else _coefficient(cell) for j, cell in enumerate(row)))
-    console.print(matrix)
+        matrix.add_row(label(names[i]), *("" if i == j else _coefficient(cell) for j, cell in enumerate(row)))
+    titled(console, "Kendall's tau-b between pipelines", matrix)
     console.print(f"mean tau {_coefficient(report['mean_tau'])}; Kendall's W {_coefficient(report['w'])}", markup=False)
     for note in notes(report):
-        console.print(Text("  " + note, style="dim"))
+        hanging(console, f"  {note}", "dim")
 
 
 def notes(report: dict[str, Any]) -> list[str]:
@@ -76,7 +76,7 @@ def notes(report: dict[str, Any]) -> list[str]:
     )
     if not reason and n < FEW:
         found.append(f"with fewer than {FEW} submissions ({n} here) the interval covers less than 95 %.")
-    return found + [f"left out: {line}" for line in report["left_out"]]
+    return found + [f"left out: {reason}" for reason in report["left_out"]]
 
 
 def _coefficient(cell: dict[str, Any]) -> str:

@@ -8,15 +8,19 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from evaluator.report.format import NAMES, figure, markdown_rows, plain, printable, signed
+from evaluator.report.console import hanging, label, line, titled
+from evaluator.report.format import NAMES, figure, markdown_rows, signed
 from evaluator.scoring.agreement import FEW
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.secret import root_in_words
 from evaluator.tables import Block
+from evaluator.text import markdown as escaped
+from evaluator.text import one_line
 from evaluator.track import Track, Tracks
 
+NOTE_WIDTH = 2_000
+"""Largest width of a note; some name many strategies."""
 ABREAST = 10
 """Largest number of columns of the matrix that are shown side by side."""
 NAMED = 12
@@ -29,24 +33,25 @@ def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) ->
     """Print all tables, each with its notes."""
     for table in report["tables"]:
         track = _track(tracks, table)
-        console.print(Text(heading(track, table), style="bold yellow" if table["proxy"] else "bold"))
-        for line in marks(table):
-            console.print(Text(line, style="yellow"))
+        hanging(console, heading(track, table), "bold yellow" if table["proxy"] else "bold")
+        for mark in marks(table):
+            hanging(console, mark, "yellow")
         for block in blocks(report, table, track):
-            shown = Table(title=block.title, title_justify="left", box=None, pad_edge=False)
+            shown = Table(box=None, pad_edge=False)
             for i, name in enumerate(block.headers):
-                shown.add_column(Text(name), justify="right" if i and name != "finding" else "left", overflow="fold")
+                shown.add_column(line(name, width=60), justify="right" if i and name != "finding" else "left", overflow="fold")
             for row in block.rows:
-                shown.add_row(*(Text(cell, style=_STYLES.get(cell.removesuffix(" ?"), "")) for cell in row))
-            console.print(shown)
+                texts = (line(cell, _STYLES.get(cell.removesuffix(" ?"), "")) for cell in row[1:])
+                shown.add_row(label(row[0]), *texts)
+            titled(console, block.title, shown)
             console.print()
         for heat in table["heat_maps"]:
             track.show_map(console, heat)
         for note in notes(report, table):
-            console.print(Text("  " + printable(note), style="dim"))
+            hanging(console, f"  {note}", "dim")
         console.print()
-    for line in report["left_out"]:
-        console.print(Text(f"left out: {printable(line)}", style="dim"))
+    for reason in report["left_out"]:
+        hanging(console, f"left out: {reason}", "dim")
 
 
 def markdown(report: dict[str, Any], tracks: Tracks) -> str:
@@ -54,16 +59,16 @@ def markdown(report: dict[str, Any], tracks: Tracks) -> str:
     lines = []
     for table in report["tables"]:
         track = _track(tracks, table)
-        lines += [f"## {heading(track, table)}", ""]
+        lines += [f"## {escaped(heading(track, table))}", ""]
         for mark in marks(table):
-            lines += [f"**{plain(mark)}**", ""]
+            lines += [f"**{escaped(mark)}**", ""]
         for block in blocks(report, table, track):
-            lines += [f"### {block.title}", "", *markdown_rows(block), ""]
+            lines += [f"### {escaped(block.title)}", "", *markdown_rows(block, escaped), ""]
         for block in (block for heat in table["heat_maps"] for block in track.map_blocks(heat)):
-            lines += [f"### {block.title}", "", *markdown_rows(block), ""]
-        lines += [*(f"- {plain(note)}" for note in notes(report, table)), ""]
+            lines += [f"### {escaped(block.title)}", "", *markdown_rows(block, escaped), ""]
+        lines += [*(f"- {escaped(note, NOTE_WIDTH)}" for note in notes(report, table)), ""]
     if report["left_out"]:
-        lines += ["## Left out", "", *(f"- {plain(line)}" for line in report["left_out"]), ""]
+        lines += ["## Left out", "", *(f"- {escaped(reason)}" for reason in report["left_out"]), ""]
     return "\n".join(lines)
 
 
@@ -218,7 +223,7 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
     absent = [f"{row['name']} {row['absent']}" for row in table["strategies"] if row["absent"] and row["name"] != _whole(table)]
     found += [f"cells that were never run: {', '.join(absent)}; a mean needs every pair of a seed."] if absent else []
     found += table["notes"]
-    return found + [f"left out: {line}" for line in table["left_out"]]
+    return found + [f"left out: {reason}" for reason in table["left_out"]]
 
 
 def _scores(report: dict[str, Any], table: dict[str, Any], pair: str, title: str) -> Block:
@@ -310,5 +315,4 @@ def _bounded(found: dict[str, Any], form: str) -> str:
 
 
 def _brief(failed: dict[str, Any]) -> str:
-    reason = failed["reason"].split("\n")[0]
-    return reason if len(reason) <= 90 else reason[:89] + "…"
+    return one_line(failed["reason"].split("\n")[0], 90)

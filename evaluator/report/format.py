@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from evaluator.tables import Block
+from evaluator.text import visible
 
 NAMES = {"macro_f1": "macro F1", "accuracy": "accuracy", "hamming_loss": "1 - Hamming loss"}
 """Names of metrics as scores, for which higher is better."""
@@ -41,17 +43,18 @@ def span(values: list[int]) -> str:
     return str(values[0]) if min(values) == max(values) else f"{min(values)}..{max(values)}"
 
 
-def markdown_rows(block: Block) -> list[str]:
-    """A table of Markdown, a line per row."""
-    rows = [block.headers, tuple(":--" if i == 0 else "--:" for i in range(len(block.headers))), *block.rows]
-    return ["| " + " | ".join(map(plain, row)) + " |" for row in rows]
+def in_cell(text: str) -> str:
+    """A text of our own for a cell of Markdown: what would end the cell or begin a tag is escaped, code and emphasis stay."""
+    return visible(text.strip()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def plain(text: str) -> str:
-    """A text with the characters escaped that Markdown would not show literally, also inside a table."""
-    return text.strip().replace("|", "\\|").replace("<", "&lt;")
+def markdown_rows(block: Block, form: Callable[[str], str] = in_cell) -> list[str]:
+    """A table of Markdown, a line per row.
 
-
-def printable(text: str) -> str:
-    """A text from outside the kit (a name, a path, a reason), with characters escaped that could control a terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    Args:
+        form: of the text of a cell. ``evaluator.text.markdown`` where strangers named something in it; without it only what would
+            end a cell or begin a tag is escaped, so that our own pages may use code and emphasis.
+    """
+    rows = [tuple(map(form, block.headers)), tuple(":--" if i == 0 else "--:" for i in range(len(block.headers)))]
+    rows += [tuple(map(form, row)) for row in block.rows]
+    return ["| " + " | ".join(row) + " |" for row in rows]

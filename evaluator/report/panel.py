@@ -6,29 +6,32 @@ from typing import Any
 
 from rich.table import Table
 
+from evaluator.report.console import label, line
 from evaluator.report.format import figure, verdicts
+
+PANEL_TITLE = "macro F1 by pipeline, on the same answers"
 
 
 def panel_table(summary: dict[str, Any], word: str) -> Table:
     """A row per pipeline of the panel, all judged on the same answers: macro F1 per task, and the score over the tasks."""
-    table = Table(title="macro F1 by pipeline, on the same answers", title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column("pipeline")
     table.add_column("verdict")
     for row in summary[f"{word}s"]:
-        table.add_column(row[word], justify="right")
+        table.add_column(line(row[word]), justify="right")
     table.add_column("mean", justify="right")
     table.add_column("training", justify="right")
     for row in summary["panel"]:
         per_pair = [_mean(pair["metrics"]) for pair in row[f"{word}s"]]
         score = figure(row["score"]["macro_f1"]) if row["score"] else "no score"
         style = None if row["score"] else "red"
-        table.add_row(row["name"], verdicts(row["verdicts"]), *per_pair, score, f"{row['seconds']:.1f} s", style=style)
+        table.add_row(label(row["name"]), line(verdicts(row["verdicts"])), *per_pair, score, f"{row['seconds']:.1f} s", style=style)
     table.add_section()
     score = summary["score"]
     whole = f"mean of the {_number(len(summary['panel']))}"
     figures = [_mean(row["metrics"]) for row in summary[f"{word}s"]]
     last = figure(score["macro_f1"]) if score else "no score"
-    table.add_row(whole, summary["verdict"], *figures, last, "", style="bold" if score else "bold red")
+    table.add_row(whole, line(summary["verdict"]), *figures, last, "", style="bold" if score else "bold red")
     return table
 
 

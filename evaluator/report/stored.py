@@ -7,11 +7,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from evaluator.history.index import Index
 from evaluator.history.inventory import KINDS, Thing, age, amount
-from evaluator.report.format import printable
+from evaluator.report.console import hanging, label, line
 from evaluator.secret import seeds_in_words
 from evaluator.track import Track
 
@@ -43,20 +42,18 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index) -> N
         last = max(rows, key=lambda row: changed.get(row["cell"], 0.0))
         failed = sum(not row["scored"] for row in rows)
         when = f"{age(changed[last['cell']])} ago" if last["cell"] in changed else "-"
-        cells.add_row(printable(submission), printable(what), seeds, str(len(rows)), str(failed or "-"), when, last["cell"][:8])
+        cells.add_row(label(submission), line(what), line(seeds), str(len(rows)), str(failed or "-"), when, line(last["cell"][:8]))
     if groups:
         console.print()
         console.print(cells)
-    for line in index.damaged:
-        console.print(Text(f"  not readable: {printable(line)}", style="red"))
+    for file in index.damaged:
+        hanging(console, f"  not readable: {file}", "red")
 
 
 def show_things(console: Console, things: Sequence[Thing]) -> None:
     """Print a line per file, for the first ``MANY`` files."""
     for thing in things[:MANY]:
-        console.print(
-            Text(f"{thing.kind}: {printable(str(thing.path))}, {amount(thing.size)}, {age(thing.changed)} old"), soft_wrap=True
-        )
+        hanging(console, f"{thing.kind}: {thing.path}, {amount(thing.size)}, {age(thing.changed)} old", width=5_000)
     if len(things) > MANY:
         console.print(f"and {len(things) - MANY} more")
 
@@ -88,6 +85,6 @@ def show_cell(console: Console, cell: Mapping[str, Any], track: Track) -> None:
     rows.append(("versions", ", ".join(f"{name} {value}" for name, value in (cell["versions"] or {}).items())))
     if cell.get("busy"):
         rows.append(("machine", f"busy: {cell['busy']}"))
-    for label, text in rows:
-        table.add_row(label, Text(printable(text)))
+    for title, text in rows:
+        table.add_row(label(title), line(text, width=4_000))
     console.print(table)

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.report.comparison_tables import heading
-from evaluator.report.format import figure, printable, signed
+from evaluator.report.console import hanging, label, line, show_failure, titled
+from evaluator.report.format import figure, signed
 from evaluator.track import Track
 
 MOST_FAILURES = 20
@@ -28,34 +29,31 @@ def show_sweep_result(console: Console, summary: dict[str, Any], track: Track) -
     several = [name for name in ("pipeline", *track.conditions, "score_split") if len({row[name] for row in summary["rows"]}) > 1]
     mark = "PROXY " if all(pipeline["proxy"] for pipeline in summary["pipelines"]) else ""
     title = f"{mark}{metric}: {summary['round']}, profile {summary['profile']}, isolation {summary['isolation']}"
-    whole = _table(summary, track, several, shown, hidden, title)
+    whole = _table(summary, track, several, shown, hidden)
     if not shown or _width(console, whole) <= console.width:
-        console.print(whole)
+        titled(console, title, whole)
     else:  # too wide for the terminal: the pairs follow in further tables, as many per table as fit
-        console.print(_table(summary, track, several, [], hidden, title))
+        titled(console, title, _table(summary, track, several, [], hidden))
         names = _width(console, _table(summary, track, several, [], None))
         beside = max(1, (console.width - names) // _PAIR_WIDTH)
         for first in range(0, len(shown), beside):
             console.print()
-            console.print(
-                _table(summary, track, several, shown[first : first + beside], None, f"{mark}{metric} per {track.task_word}")
-            )
+            part = _table(summary, track, several, shown[first : first + beside], None)
+            titled(console, f"{mark}{metric} per {track.task_word}", part)
     for note in _notes(summary, track, hidden):
-        console.print(Text("  " + note, style="dim"))
+        hanging(console, f"  {note}", "dim")
     for title, heat in maps:
         console.print()
         track.show_map(console, heat, title)
     failed = [cell for cell in summary["cells"] if cell["verdict"] is not None and cell["score"] is None]
     for cell in failed[:MOST_FAILURES]:
         place = f"{cell['submission']} {cell[track.task_word]} seed {cell['seed']} {cell['pipeline']}"
-        console.print(Text(f"{place}: {cell['verdict']}: {printable(cell['reason'])}", style="red"))
+        show_failure(console, f"{place}: {cell['verdict']}", cell["reason"])
     if len(failed) > MOST_FAILURES:
         console.print(Text(f"and {len(failed) - MOST_FAILURES} more failed cells; sweep.json holds all", style="red"))
 
 
-def _table(
-    summary: dict[str, Any], track: Track, several: list[str], shown: list[int], hidden: bool | None, title: str = ""
-) -> Table:
+def _table(summary: dict[str, Any], track: Track, several: list[str], shown: list[int], hidden: bool | None) -> Table:
     """A row per submission and condition.
 
     Args:
@@ -64,14 +62,14 @@ def _table(
         hidden: whether the difference public minus hidden gets a column. None: no column for the mean and the scored cells, either.
     """
     metric = summary["primary_metric"]
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column("submission")
     for name in several:
         table.add_column(name.replace("_", " "))
     if hidden is not None:
         table.add_column("scored", justify="right")
     for pair in (summary[f"{track.task_word}s"][i] for i in shown):
-        table.add_column(pair[track.task_word] + ("*" if pair["kind"] == "hidden" else ""), justify="right")
+        table.add_column(line(pair[track.task_word] + ("*" if pair["kind"] == "hidden" else "")), justify="right")
     if hidden is not None:
         table.add_column("mean", justify="right")
     if hidden:
@@ -86,7 +84,8 @@ def _table(
         mean = [figure(row["score"][metric]) if row["score"] else "no score"] if hidden is not None else []
         more = [_with_n((row["public_minus_hidden"] or {}).get(metric))] if hidden else []
         style = None if row["scored"] == row["cells"] else "red"
-        table.add_row(row["submission"], *(str(row[name]) for name in several), *scored, *per_pair, *mean, *more, style=style)
+        named = (label(row[name]) for name in ("submission", *several))
+        table.add_row(*named, *scored, *per_pair, *mean, *more, style=style)
     return table
 
 

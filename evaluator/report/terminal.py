@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,16 +11,21 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.machine import computed_by
-from evaluator.report.format import LOSSES, NAMES, figure, printable, verdicts
-from evaluator.report.panel import fitted_note, panel_notes, panel_table
+from evaluator.report.console import hanging, label, line, show_failure, titled
+from evaluator.report.format import LOSSES, NAMES, figure, verdicts
+from evaluator.report.panel import PANEL_TITLE, fitted_note, panel_notes, panel_table
 from evaluator.scoring.metrics import METRICS
+from evaluator.text import quoted, say
 from evaluator.track import Track
+
+ROW_WIDTH = 2_000
+"""Largest width of a line that describes a run, in cells; a sweep names its submissions in one."""
 
 
 def progress_line(console: Console) -> Progress:
     """A progress line with the time left; redrawn twice a second, since it runs beside the participant's clock."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
         TimeElapsedColumn(),
@@ -38,22 +42,22 @@ def show_rows(console: Console, rows: Iterable[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
-    for label, text in rows:
-        table.add_row(label, Text(text))
+    for title, text in rows:
+        table.add_row(label(title), line(text, width=ROW_WIDTH))
     console.print(table)
 
 
 def show_warnings(warnings: Sequence[str]) -> None:
     """Print warnings on stderr, so that they are seen even if the table goes to a file."""
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        say(f"warning: {warning}")
 
 
 def show_result(console: Console, summary: dict[str, Any], track: Track) -> None:
     """Print the table of scores, its notes and the failures."""
     word = track.task_word
     # A table without a frame can be pasted into a mail.
-    table = Table(title=_title(summary), title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column(word)
     table.add_column("verdict")
     for column in track.columns:
@@ -63,17 +67,18 @@ def show_result(console: Console, summary: dict[str, Any], track: Track) -> None
     for row in summary[f"{word}s"]:
         metrics = row["metrics"] or {}
         own = [column.text(row) for column in track.columns]
-        table.add_row(row[word], verdicts(row["verdicts"]), *own, *(figure(metrics.get(m)) for m in METRICS))
+        texts = (verdicts(row["verdicts"]), *own, *(figure(metrics.get(m)) for m in METRICS))
+        table.add_row(label(row[word]), *map(line, texts))
     score = summary["score"]
     table.add_section()
     style = "bold" if score else "bold red"
     figures = [figure(score.get(m)) for m in METRICS] if score else ["no score", *("" for _ in METRICS[1:])]
-    table.add_row("mean", summary["verdict"], *("" for _ in track.columns), *figures, style=style)
-    console.print(table)
+    table.add_row("mean", line(summary["verdict"]), *("" for _ in track.columns), *figures, style=style)
+    titled(console, _title(summary), table)
     if summary["panel"]:
-        console.print(panel_table(summary, word))
+        titled(console, PANEL_TITLE, panel_table(summary, word))
     for note in notes(summary, track):
-        console.print(Text("  " + printable(note), style="dim"))
+        hanging(console, f"  {note}", "dim")
     show_failures(console, summary, track)
 
 
@@ -87,9 +92,9 @@ def show_failures(console: Console, summary: dict[str, Any], track: Track) -> No
             said.setdefault(key, []).append(cell["pipeline"])
     for (task, seed, verdict, reason, trace), pipelines in said.items():
         some = f", {', '.join(pipelines)}" if summary["panel"] and len(pipelines) < len(summary["panel"]) else ""
-        console.print(Text(f"{task} seed {seed}{some}: {verdict}: {printable(reason)}", style="red"))
+        show_failure(console, f"{task} seed {seed}{some}: {verdict}", reason)
         if trace:
-            console.print(Text(printable(trace.rstrip()), style="dim"))
+            console.print(Text(quoted(trace, console.width), style="dim"))
 
 
 def notes(summary: dict[str, Any], track: Track) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from evaluator.runner.answers import Answers
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.runner.workers import Failure, Judging, Workers
 from evaluator.sandbox.scratch import remove_leftovers
+from evaluator.text import say
 from evaluator.track import CellInputs, Judged, Track
 
 Progress = Callable[[CellSpec, str, float], None]
@@ -155,7 +155,7 @@ class _Runner:
             try:
                 return self.train_here(task)
             except DeviceError as error:
-                print(f"warning: {error}; this cell and all later cells are trained in a new process", file=sys.stderr)
+                say(f"warning: {error}; this cell and all later cells are trained in a new process")
                 self.spent.append(error)
         (finished,) = self.train_there([task], spare)
         return finished
@@ -229,7 +229,7 @@ class _Runner:
             return None
         if lacks_predictions(self.store.root, spec.digest(), (stored.get("predictions") or {}).get("shape")):
             name = self.store.cell_path(spec.digest()).with_suffix(".npy")
-            print(f"warning: {name} is missing or was cut short: the predictions of a cell; the cell is run again", file=sys.stderr)
+            say(f"warning: {name} is missing or was cut short: the predictions of a cell; the cell is run again")
             return None
         try:
             return self.track.result(stored)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections import deque
@@ -30,6 +29,7 @@ from typing import Any
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError, Verdict
 from evaluator.records import Answer, CellSpec
+from evaluator.text import say
 from evaluator.track import Judged, Track
 
 
@@ -147,7 +147,7 @@ class Workers:
                 for place in [busy.pop(connection) for connection in list(busy) if connection in ready]:
                     task, outcome = place.take()
                     if isinstance(outcome, Failure) and outcome.device_lost and id(task) not in again:
-                        print(f"warning: {outcome.reason}; it is tried again in a new process", file=sys.stderr)
+                        say(f"warning: {outcome.reason}; it is tried again in a new process")
                         again.add(id(task))
                         place.next.appendleft(task)
                         continue

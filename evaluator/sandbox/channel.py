@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from evaluator.text import visible_lines
 from evaluator.worker.frames import FrameError, FrameReader, encode
 
 
@@ -217,7 +218,7 @@ def _plain(name: str, value: Any) -> Any:
     """Texts cut to their cap, and without characters that would steer a terminal."""
     if not isinstance(value, str):
         return value
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in value[: TEXT_CAPS.get(name, TEXT_CAP)])
+    return visible_lines(value[: TEXT_CAPS.get(name, TEXT_CAP)])
 
 
 def _check_type(kind: str, name: str, value: Any, types: type | tuple[type, ...]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from rich.progress import Progress, TaskID
-from rich.text import Text
 
 from evaluator.records import CellSpec
+from evaluator.report.console import show_failure
 from evaluator.runner.cells import Finished
 from evaluator.secret import root_in_words
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
+from evaluator.text import one_line
 
 
 def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, str]]:
@@ -116,7 +117,7 @@ class SweepLine:
         if not cell.result.scored:
             self._failed += 1
             place = f"{self._experiment.label(spec)} {spec.task} seed {spec.seed} {spec.pipeline.name}"
-            self._line.console.print(Text(f"{place}: {cell.result.verdict}: {cell.result.reason}", style="red"))
+            show_failure(self._line.console, f"{place}: {cell.result.verdict}", cell.result.reason)
         self._show()
 
     def _show(self) -> None:
@@ -124,7 +125,7 @@ class SweepLine:
         done = answered + self._of({digest: self._forecast.training.get(digest, 0.0) for digest in self._trained})
         count = f"{self._forecast.finished + len(self._trained)}/{self._forecast.cells}"
         failed = f", {self._failed} failed" if self._failed else ""
-        self._line.update(self._task, completed=done, description=f"{count}{failed}{self._doing}")
+        self._line.update(self._task, completed=done, description=one_line(f"{count}{failed}{self._doing}", 200))
 
     def _of(self, trainings: Any) -> float:
         return sum(trainings.values()) / self._experiment.workers

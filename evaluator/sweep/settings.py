@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from evaluator.bounded import read_toml
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError
 from evaluator.places import RESULTS
@@ -162,11 +162,11 @@ def read_settings(given: Mapping[str, Any], track: Track, file: Path | None = No
 
 def _from_file(file: Path, known: Mapping[str, Option]) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        given = read_toml(file)
+    except OSError as error:
         raise ConfigurationError(f"--file: {file} cannot be read ({error}); name a TOML file of options") from None
     options: dict[str, Any] = {}
-    for key, value in _toml(file, text).items():
+    for key, value in given.items():
         name = str(key).replace("-", "_")
         if name not in known:
             listed = ", ".join(sorted(known)).replace("_", "-")
@@ -180,13 +180,6 @@ def _from_file(file: Path, known: Mapping[str, Option]) -> dict[str, Any]:
         except ConfigurationError as error:
             raise ConfigurationError(f"{file}: {error}") from None
     return options
-
-
-def _toml(file: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{file}: this is not valid TOML ({error}); correct that line") from None
 
 
 def _typed(name: str, option: Option, value: Any, folder: Path) -> Any:

@@ -118,7 +118,7 @@ class RunSummary:
         known = {f.name for f in fields(cls)}
         plain = _named_back(content, word)
         if plain.get("panel") is not None:
-            plain["panel"] = [_named_back(row, word) for row in plain["panel"]]
+            plain["panel"] = [_named_back(row, word) for row in msgspec.convert(plain["panel"], list[dict[str, Any]])]
         options = {name: value for name, value in plain.items() if name not in known}
         return msgspec.convert({name: value for name, value in plain.items() if name in known} | {"options": options}, cls)
 

@@ -7,10 +7,10 @@ what it is for and what is wrong with it.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+from evaluator.bounded import BoundsError, read_toml
 from evaluator.errors import ConfigurationError
 from evaluator.training.pipeline import PROCEDURAL_ARCHITECTURE, Pipeline
 
@@ -27,11 +27,11 @@ def read_pipeline(path: Path) -> Pipeline:
         ConfigurationError: the file cannot be read, is not TOML, or describes a pipeline that makes no sense.
     """
     try:
-        plain = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        plain = read_toml(path)
+    except OSError as error:
         raise ConfigurationError(f"the pipeline file {path} cannot be read ({error}); give the path of a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"the pipeline file {path} is not TOML: {error}; take a file of {FOLDER} as a pattern") from error
+    except BoundsError as error:
+        raise ConfigurationError(f"the pipeline file {error}; take a file of {FOLDER} as a pattern") from error
     try:
         return Pipeline.from_dict(plain)
     except ConfigurationError as error:

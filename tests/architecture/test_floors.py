@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     "evaluator.errors": 1,
+    "evaluator.text": 1,
+    "evaluator.bounded": 1,
     "evaluator.files": 1,
     "evaluator.machine": 1,
     "evaluator.places": 1,

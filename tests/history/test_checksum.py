@@ -92,4 +92,4 @@ def test_a_number_that_json_does_not_have_is_neither_written_nor_read():
     fits = hashlib.sha256(b"".join(lines[:-3])[:-1] + b"}").hexdigest().encode()
     forged = b"\n".join([*lines[:-3], b'"checksum":"' + fits + b'"', b"}", b""])
     assert members(forged) is not None
-    assert sound(forged, "cell", "abc") == (None, "was changed after it was written")
+    assert sound(forged, "cell", "abc") == (None, "is damaged")

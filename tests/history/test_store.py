@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULT = result(spec(), 0.5)
 DIGEST = RESULT.spec.digest()
 CELL = json.loads(json.dumps(RESULT.as_dict()))
-PREDICTIONS = np.random.default_rng(0).random((40, 6), dtype=np.float32)
+PREDICTIONS = np.random.default_rng(0).random((80, 6), dtype=np.float32)
 
 
 def leftovers(root: Path) -> list[str]:
@@ -166,7 +166,7 @@ def test_predictions_are_kept_beside_the_cell_and_come_back_as_float16(tmp_path,
     store = Store(tmp_path)
     stored = store.write_cell(Judged(RESULT, PREDICTIONS.astype(dtype)))
     cell = store.read_cell(DIGEST)
-    assert cell["predictions"] == {"file": f"{DIGEST}.npy", "sha256": stored.predictions.sha256, "shape": [40, 6]}
+    assert cell["predictions"] == {"file": f"{DIGEST}.npy", "sha256": stored.predictions.sha256, "shape": [80, 6]}
     assert PURCHASE.result(cell) == stored == replace(RESULT, predictions=stored.predictions)
     found = read_predictions(tmp_path, cell)
     assert found.dtype == np.float16

@@ -2,8 +2,8 @@
 
 import gc
 import json
-import os
 import math
+import os
 import random
 import socket
 import struct

@@ -26,6 +26,7 @@ import evaluator.sweep.run
 from evaluator.cli.main import main
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
+from evaluator.history import index
 from evaluator.history.index import INDEX, SCHEMA, read_index
 from evaluator.history.store import Store
 from evaluator.purchase import profiles
@@ -559,8 +560,8 @@ def test_the_index_is_only_a_copy(ready, tmp_path, monkeypatch):
     assert set(fresh.cells) == {first, second}
     assert (store.root / INDEX).exists()
     read = []
-    whole = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or whole(path))
+    whole = index.read_bytes
+    monkeypatch.setattr(index, "read_bytes", lambda path, most: read.append(path.name) or whole(path, most))
     assert read_index(store.root, TRACKS).cells == fresh.cells
     assert read == [INDEX]
     # Changed in place, to a file of the same length.

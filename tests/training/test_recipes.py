@@ -159,7 +159,7 @@ def test_a_pipeline_of_the_kit_is_found_by_name_also_one_that_was_added(monkeypa
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("name = ", "is not TOML"),
+        ("name = ", "not valid TOML"),
         ("epochs = 3\n", "not understood"),
         ('name = "x"\nepoch = 3\n', "epoch"),
         ('name = "x"\nepochs = "3"\n', "epochs is '3'"),
@@ -180,7 +180,7 @@ def test_a_file_that_is_no_pipeline_is_refused_by_what_is_wrong(own, text, says)
 def test_bytes_that_are_no_text_and_files_that_are_not_there_are_refused(tmp_path):
     (tmp_path / "a.toml").write_bytes(b'name = "\xff"')
     for name in ("a.toml", "b.toml"):
-        with pytest.raises(ConfigurationError, match=f"{name} cannot be read"):
+        with pytest.raises(ConfigurationError, match=f"{name}.*(cannot be read|not valid TOML)"):
             load_pipeline(str(tmp_path / name))
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from evaluator.data.arrays import map_npy
 from evaluator.data.cache import CachedImages
 from evaluator.errors import DataError
 from evaluator.files import replaced
@@ -62,7 +63,7 @@ def embedding_pipeline(size: int, weights: str) -> Pipeline:
 def _right(path: os.PathLike[str], embeddings: np.ndarray, rows: np.ndarray) -> bool:
     """Whether the file holds exactly these, by its bytes: a submission in a weak tier may have changed it."""
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        found = map_npy(path, np.float32, 2)
     except (FileNotFoundError, EOFError, ValueError):
         return False
     return found.dtype == embeddings.dtype and found.shape == embeddings.shape and np.array_equal(found[rows], embeddings)

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
-from evaluator.data.arrays import ArrayFile
+from evaluator.data.arrays import ArrayFile, map_npy
 from evaluator.errors import DataError, TrainingError
 from evaluator.seeds import derive
 from evaluator.training import device as devices
@@ -193,7 +193,12 @@ class _Kept:
         if content.get("about") != self.about:
             return None, "its index belongs to other embeddings"
         path, damage = self.files.path(content, verify=True)
-        return (None, damage) if path is None else (_mapped(path), "")
+        if path is None:
+            return None, damage
+        try:
+            return _mapped(path), ""
+        except ValueError as error:
+            return None, str(error)
 
     def write(self, count: int, chunks: Iterator[np.ndarray], progress: Callable[[float], None]) -> np.memmap:
         """Write the array chunk by chunk, then the index."""
@@ -218,4 +223,4 @@ class _Kept:
 
 
 def _mapped(path: Path) -> np.memmap:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    return map_npy(path, np.float32, 2)
