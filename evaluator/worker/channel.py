@@ -71,7 +71,7 @@ class WorkerChannel:
         if self._writing:
             raise ChannelBroken(
                 "an earlier call to the evaluator was interrupted while it was sent, so nothing can be asked any more; "
-                "do not raise exceptions from signal handlers or other threads into purchase_label and register_progress"
+                "do not raise exceptions from signal handlers or other threads into what asks it, such as register_progress"
             )
         # A small frame goes as a whole or not at all; either way the next can follow it.
         self._writing = len(frame) > ATOMIC
