@@ -205,6 +205,25 @@ def test_ctrl_c_keeps_what_is_finished_and_the_next_run_does_the_rest(ready, bou
     assert again == []
 
 
+def test_cleaning_beside_a_running_sweep_takes_nothing_that_it_needs(ready, bought, tmp_path, capsys):
+    """Answers, cells and the folder of the run go only when the sweep has ended."""
+    experiment = ready(seeds=2)
+
+    def clean(cell=None) -> None:
+        assert main(["results", "clean", "--older-than", "0", "--yes", "--out", str(tmp_path / "results")]) == 0
+
+    folder, summary, _ = run(experiment, finished=clean)
+    assert "in use" in capsys.readouterr().err
+    assert [row["score"] is not None for row in summary["cells"]] == [True] * len(experiment.cells)
+    assert (folder / "sweep.json").exists()
+    assert list((folder / "logs").iterdir())
+    assert len(cells(tmp_path / "results")) == len(experiment.cells)
+    clean()
+    assert "in use" not in capsys.readouterr().err
+    assert not folder.exists()
+    assert cells(tmp_path / "results") == {}
+
+
 def test_a_killed_sweep_leaves_no_training_behind(tmp_path):
     code = f"""
         import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
