@@ -28,7 +28,7 @@ _MOST_BYTES = 2**30
 _HASH = "[0-9a-f]{32}"
 
 STORED = re.compile(rf"{_HASH}\.json")
-"""A cell, an answer, or a purchase of an older kit."""
+"""A cell or an answer, of an older kit, too."""
 PREDICTIONS = re.compile(rf"{_HASH}\.npy")
 DAMAGED = re.compile(rf"{_HASH}\.damaged")
 SET_ASIDE = re.compile(rf"{_HASH}-[0-9a-f]{{8}}\.(?:json|npy)")

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     "evaluator.errors": 1,
     "evaluator.files": 1,
+    "evaluator.interrupts": 1,
     "evaluator.machine": 1,
     "evaluator.places": 1,
     "evaluator.seeds": 1,
