@@ -42,7 +42,7 @@ class Pair:
         Raises:
             ConfigurationError: the text has another form.
         """
-        match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+(?:\.\d+)?)\s*", text)
+        match = re.fullmatch(r"\s*([0-9]{1,12})\s*:\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*", text)
         if not match:
             raise ConfigurationError(
                 f"the pair {text!r} was not understood; write LABELS:MINUTES in the round's units, e.g. 621:17"
