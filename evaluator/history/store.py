@@ -91,7 +91,7 @@ class Store:
                     "another with --out"
                 ) from None
             raise ConfigurationError(
-                f"the results folder {root} cannot be written ({error.strerror}); name another with --out"
+                f"the results folder {root} cannot be written ({error.strerror}: {error.filename}); name another with --out"
             ) from None
         self._remove_temporaries()
 

@@ -344,7 +344,7 @@ def test_an_output_folder_that_becomes_read_only_is_named(evaluate, tmp_path, af
         assert len(whole(place)) == 1
         status, _, err = evaluate("--out", place)
         assert status == 2
-        assert f"the results folder {place} cannot be written (Read-only file system)" in err
+        assert f"the results folder {place} cannot be written (Read-only file system: {place}" in err
 
 
 @pytest.mark.parametrize("what", ["out", "tmp"])
