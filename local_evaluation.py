@@ -8,6 +8,11 @@ python local_evaluation.py --panel                  five pipelines, each trained
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # first of all: the imports take a moment, in which Ctrl-C may come
+    from evaluator.interrupts import end_quietly, handled
+
+    end_quietly()
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -96,9 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 if every cell was scored, 1 if a cell failed, 2 if options or data are wrong, 130 if interrupted.
     """
-    args = build_parser().parse_args(argv)
     try:
-        return evaluate(args)
+        return evaluate(build_parser().parse_args(argv))
     except KitError as error:
         say(f"error: {error}")
         return 2
@@ -183,4 +187,4 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(handled(main()))

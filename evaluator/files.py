@@ -14,19 +14,25 @@ import errno
 import fcntl
 import glob
 import os
+import re
 import secrets
-import shutil
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 
 # Never through a link, and never waiting for the other end of a pipe: a stranger may have put either in a shared folder.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+# The last: NFS locks only what is open for writing, and a folder never is.
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+_CAN_REOPEN = sys.platform.startswith("linux")
 TEMPORARY = ".tmp"
 """Ending of the hidden name of an unfinished file or folder. The name begins with a dot."""
+_TEMPORARY = re.compile(rf"\.(.+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY)}", re.DOTALL)
 
 
 @overload
@@ -167,27 +173,137 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(path)
         os.close(lock)
 
 
 def remove_temporaries(folder: Path, names: str = "*") -> None:
     """Remove the temporary files and folders of killed processes in ``folder``. ``names``: glob pattern of their final names.
 
-    Files that a running process has locked stay, and so do those of another user and those that cannot be removed. Never raises.
+    Only names that this module makes are looked at: ``.<final name>.<16 hexadecimal digits>.tmp``. Files that a running process has
+    locked stay, and so do those of another user and those that cannot be removed. Never raises.
     """
     with contextlib.suppress(OSError):
-        for path in list(folder.glob(_temporary_name(names, "*"))):
+        for name in os.listdir(folder):
+            match = _TEMPORARY.fullmatch(name)
+            if match is None or not fnmatchcase(match[1], names):
+                continue
+            path = Path(folder) / name
             with abandoned(path) as free:
-                if free and path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                elif free:
+                if free:
                     with contextlib.suppress(OSError):
-                        path.unlink()
+                        remove_tree(path)
 
 
-def hold(path: Path) -> int:
-    """Lock ``path``, which this process has just made, so that no other process removes it as abandoned.
+def remove_tree(folder: Path) -> None:
+    """Remove a folder whatever was made of it: without rights, nested deeper than a path can name, with odd names. Or a file.
+
+    Everything is reached from the descriptor of a folder that is open, by a name in it: no path is looked up twice, no link is
+    followed, and nothing on another file system is touched. So a process that swaps folders for links meanwhile gains nothing:
+    the link is removed. Folders are moved to the top before they are emptied, so that two descriptors are enough at any depth.
+
+    Raises:
+        OSError: something in it cannot be removed by this user, or lies on another file system. Everything else is removed.
+    """
+    parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if not stat.S_ISDIR(os.stat(folder.name, dir_fd=parent, follow_symlinks=False).st_mode):
+            os.unlink(folder.name, dir_fd=parent)  # something else was put in its place
+            return
+        top = entered(folder.name, parent, os.fstat(parent).st_dev if not os.path.ismount(folder) else None)
+        try:
+            trouble = _emptied(top)
+        finally:
+            os.close(top)
+        if trouble is not None:
+            raise trouble
+        os.rmdir(folder.name, dir_fd=parent)
+    except FileNotFoundError:
+        return  # another process has removed it
+    finally:
+        os.close(parent)
+
+
+def _emptied(top: int) -> OSError | None:
+    """Empty the folder of a descriptor; the first trouble, where there was any."""
+    device = os.fstat(top).st_dev
+    trouble: OSError | None = None
+    left: set[str] = set()
+    waiting = True
+    while waiting:
+        waiting = False
+        for name in os.listdir(top):
+            if name in left:
+                continue
+            try:
+                if _unlinked(name, top):
+                    continue
+                waiting = True
+                inner = entered(name, top, device)
+                try:
+                    for below in os.listdir(inner):
+                        if not _unlinked(below, inner):
+                            # A folder is moved by those who may write to it.
+                            os.close(entered(below, inner, device))
+                            os.rename(below, secrets.token_hex(16), src_dir_fd=inner, dst_dir_fd=top)
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=top)
+            except FileNotFoundError:
+                continue  # a process removed it meanwhile
+            except OSError as error:
+                left.add(name)
+                trouble = trouble or error
+    return trouble
+
+
+def _unlinked(name: str, folder: int) -> bool:
+    """Remove what is no folder; False for a folder."""
+    if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        return False
+    os.unlink(name, dir_fd=folder)
+    return True
+
+
+def entered(name: str, folder: int | None, device: int | None = None) -> int:
+    """A descriptor of the folder ``name`` in the folder of a descriptor, whatever rights were taken from it.
+
+    Raises:
+        OSError: it is no folder any more, or lies on another device than ``device``.
+    """
+    if _CAN_REOPEN:
+        # Its rights are changed through a descriptor as well: a name could have become that of a link in between.
+        held = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            _check_device(name, held, device)
+            if os.fstat(held).st_mode & 0o700 != 0o700:
+                os.chmod(f"/proc/self/fd/{held}", 0o700)
+            return os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_DIRECTORY)
+        finally:
+            os.close(held)
+    if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode & 0o700 != 0o700:
+        os.chmod(name, 0o700, dir_fd=folder, follow_symlinks=False)
+    opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        _check_device(name, opened, device)
+    except OSError:
+        os.close(opened)
+        raise
+    return opened
+
+
+def _check_device(name: str, descriptor: int, device: int | None) -> None:
+    if device is not None and os.fstat(descriptor).st_dev != device:
+        raise OSError(errno.EXDEV, "it lies on another file system", name)
+
+
+def hold(path: Path, *, shared: bool = False) -> int:
+    """Lock ``path``, so that no other process removes it as abandoned. Waits for a process that has it locked.
+
+    Args:
+        path: a file or folder that this process has just made or uses; not a link.
+        shared: let other processes hold it ``shared``, too.
 
     Returns:
         A descriptor; closing it releases the lock.
@@ -199,7 +315,7 @@ def hold(path: Path) -> int:
     descriptor = os.open(path, _FLAGS)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
@@ -214,18 +330,35 @@ def hold(path: Path) -> int:
 @contextmanager
 def abandoned(path: Path) -> Iterator[bool]:
     """Whether ``path`` belongs to this user and no process has it locked. While the block runs, no other process can lock it."""
+    with _locked(path) as descriptor:
+        yield descriptor is not None and os.fstat(descriptor).st_uid == os.geteuid()
+
+
+@contextmanager
+def unheld(path: Path) -> Iterator[bool]:
+    """Whether no process has ``path`` locked, whoever it belongs to. While the block runs, no other process can lock it.
+
+    False, too, if this cannot be told: the path is a link, this process may not open it, or the file system has no locks.
+    """
+    with _locked(path) as descriptor:
+        yield descriptor is not None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int | None]:
+    """A descriptor that has ``path`` locked; None if another process has it locked, or if it cannot be opened or locked."""
     try:
         descriptor = os.open(path, _FLAGS)
     except OSError:
         # Another process removed it, or this process may not open it.
-        yield False
+        yield None
         return
     try:
-        free = False
+        locked = False
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = os.fstat(descriptor).st_uid == os.geteuid()
-        yield free
+            locked = True
+        yield descriptor if locked else None
     finally:
         os.close(descriptor)
 

@@ -50,6 +50,11 @@ def leaving(task: Judging) -> Judged:
     os._exit(7)
 
 
+def signalled(task: Judging) -> Judged:
+    os.kill(os.getpid(), 40)
+    raise AssertionError("a real-time signal ends a process")
+
+
 def faulty(task: Judging) -> Judged:
     if task.spec.seed == 0:
         raise ZeroDivisionError("a fault of ours")

@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 from evaluator import files
-from evaluator.files import hold, remove_temporaries, replaced, temporary_folder, write_bytes, write_new, write_text
+from evaluator.files import (
+    hold,
+    remove_temporaries,
+    remove_tree,
+    replaced,
+    temporary_folder,
+    unheld,
+    write_bytes,
+    write_new,
+    write_text,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -214,13 +224,15 @@ def test_what_a_living_writer_needs_stays(tmp_path):
 
 
 def test_cleaning_spares_what_is_not_temporary_and_never_raises(tmp_path):
-    for name in (".a.tmp.kept", "a.tmp", ".hidden"):
+    token = "0123456789abcdef"
+    kept = {".a.tmp.kept", ".hidden", ".a.0.tmp", f".a.{token}0.tmp", f".a.{token.upper()}.tmp", f"..{token}.tmp"}
+    for name in (*kept, "a.tmp"):
         (tmp_path / name).write_text("x")
-    (tmp_path / ".link.0.tmp").symlink_to(tmp_path / "a.tmp")
-    os.mkfifo(tmp_path / ".pipe.0.tmp")
+    (tmp_path / f".link.{token}.tmp").symlink_to(tmp_path / "a.tmp")
+    os.mkfifo(tmp_path / f".pipe.{token}.tmp")
     remove_temporaries(tmp_path)
     assert (tmp_path / "a.tmp").exists()
-    assert {".a.tmp.kept", ".hidden", ".link.0.tmp"} <= set(hidden(tmp_path))
+    assert set(hidden(tmp_path)) == {*kept, f".link.{token}.tmp"}
     remove_temporaries(tmp_path / "gone")
 
 
@@ -303,3 +315,126 @@ def test_the_next_temporary_folder_removes_what_a_killed_process_left(tmp_path):
     with temporary_folder(tmp_path, "[data]") as folder:
         assert hidden(tmp_path) == [folder.name]
     assert hidden(tmp_path) == []
+
+
+# -- removal
+
+
+def nest(folder: Path, depth: int) -> None:
+    """Folders in folders, by steps that are each short."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("inner", dir_fd=here)
+        below = os.open("inner", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("file", os.O_CREAT, dir_fd=here))
+    os.close(here)
+
+
+def test_folders_deeper_than_recursion_and_paths_are_removed(tmp_path):
+    """1,500 levels are more than Python recurses, and 9,000 characters more than a path may have."""
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    nest(folder, 1_500)
+    remove_tree(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_locked_folders_and_links_are_removed_and_not_followed(tmp_path):
+    kept, folder = tmp_path / "kept", tmp_path / "tree"
+    kept.mkdir()
+    (kept / "file").write_text("stays")
+    (folder / "locked" / "inner").mkdir(parents=True)
+    (folder / "locked" / "inner" / "file").touch()
+    (folder / "link").symlink_to(kept)
+    (folder / "locked" / "link").symlink_to(kept)
+    os.mkfifo(folder / "pipe")
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff\n")).touch()
+    (folder / "locked" / "inner").chmod(0)
+    (folder / "locked").chmod(0)
+    remove_tree(folder)
+    assert not folder.exists()
+    assert (kept / "file").read_text() == "stays"
+
+
+def test_a_link_or_a_file_in_the_place_of_the_folder_is_removed_alone(tmp_path):
+    kept, folder = tmp_path / "kept", tmp_path / "tree"
+    kept.mkdir()
+    (kept / "file").write_text("stays")
+    folder.symlink_to(kept)
+    remove_tree(folder)
+    assert not folder.is_symlink()
+    folder.write_text("x")
+    remove_tree(folder)
+    remove_tree(folder)  # nothing is there any more
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept", "file"]
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(tmp_path, monkeypatch):
+    """Another process swaps a folder for a link between the look at it and its opening."""
+    kept, folder = tmp_path / "kept", tmp_path / "tree"
+    kept.mkdir()
+    (kept / "file").write_text("stays")
+    (folder / "inner").mkdir(parents=True)
+    real = files._unlinked
+
+    def swap(name, place):
+        found = real(name, place)
+        if name == "inner" and (folder / "inner").is_dir() and not (folder / "inner").is_symlink():
+            (folder / "inner").rmdir()
+            (folder / "inner").symlink_to(kept)
+        return found
+
+    monkeypatch.setattr(files, "_unlinked", swap)
+    with pytest.raises(OSError, match="inner"):
+        remove_tree(folder)
+    assert (kept / "file").read_text() == "stays"
+
+
+def test_what_lies_on_another_file_system_stays_and_the_rest_goes(tmp_path, monkeypatch):
+    folder = tmp_path / "tree"
+    (folder / "mounted").mkdir(parents=True)
+    (folder / "mounted" / "file").write_text("stays")
+    (folder / "plain").write_text("goes")
+    inode, real = (folder / "mounted").stat().st_ino, os.fstat
+
+    def elsewhere(descriptor):
+        found = real(descriptor)
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:])) if found.st_ino == inode else found
+
+    monkeypatch.setattr(os, "fstat", elsewhere)
+    with pytest.raises(OSError, match="another file system"):
+        remove_tree(folder)
+    monkeypatch.undo()
+    assert sorted(path.name for path in folder.rglob("*")) == ["file", "mounted"]
+
+
+# -- locks
+
+
+def test_several_may_hold_a_path_shared_and_it_is_unheld_after_the_last(tmp_path):
+    first, second = hold(tmp_path, shared=True), hold(tmp_path, shared=True)
+    for descriptor in (first, second):
+        with unheld(tmp_path) as free:
+            assert not free
+        os.close(descriptor)
+    with unheld(tmp_path) as free, unheld(tmp_path) as twice:
+        assert free
+        assert not twice
+    (tmp_path / "link").symlink_to(tmp_path)
+    with unheld(tmp_path / "link") as free:
+        assert not free, "of a link it cannot be told"
+
+
+def test_on_a_file_system_without_locks_files_are_written_and_nothing_is_unheld(tmp_path, monkeypatch):
+    """NFS answers EBADF for what is not open for writing."""
+
+    def refuse(*_):
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    write_text(tmp_path / "a", "x")
+    with unheld(tmp_path / "a") as free:
+        assert not free
+    assert (tmp_path / "a").read_text() == "x"

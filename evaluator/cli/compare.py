@@ -14,9 +14,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb = subparsers.add_parser("compare", help="compare strategies with a reference, from stored cells", description=__doc__)
     verb.add_argument("results", type=given_path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
     verb.add_argument("--reference", metavar="NAME", help="strategy to compare with (default: random)")
-    verb.add_argument(
-        "--ceiling", metavar="NAME", default="full_pool", help="strategy whose score is the end of the gap (default: %(default)s)"
-    )
+    verb.add_argument("--ceiling", metavar="NAME", help="strategy whose score is the end of the gap (default: full_pool)")
     verb.add_argument("--metric", help="macro_f1, accuracy or hamming_loss (default: the round's primary metric)")
     verb.add_argument("--profile", metavar="NAME", help="only this profile (default: a table for each)")
     verb.add_argument("--pipeline", metavar="NAME", help="only this pipeline")

@@ -36,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 a training failed, 2 something the user can mend (both said on stderr), 130 interrupted.
     """
-    args = build_parser().parse_args(argv)
     try:
+        # Importing the verbs takes a moment, in which Ctrl-C may come, too.
+        args = build_parser().parse_args(argv)
         return verbs()[args.verb].main(args)
     except KitError as error:
         say(f"error: {error}")

@@ -90,23 +90,36 @@ def _export(args: argparse.Namespace) -> int:
 def _clean(args: argparse.Namespace) -> int:
     import time
 
-    from evaluator.history.inventory import Choice, amount, inventory, remove
+    from evaluator.files import unheld
+    from evaluator.history.inventory import Choice, amount, inventory, remove, select
     from evaluator.report.console import terminal
     from evaluator.report.stored import show_things
 
     choice = Choice(args.partial, args.failed, args.damaged, args.replaced, args.older_than)
-    things, _ = inventory(args.out, TRACKS)
-    chosen = [thing for thing in things if choice.takes(thing, time.time())]
     console = terminal()
-    show_things(console, chosen)
-    total: Any = amount(sum(thing.size for thing in chosen))
-    if not args.yes:
-        console.print(
-            f"{len(chosen)} files would be removed, {total}; nothing was removed. The same command with --yes removes them."
-        )
-        return 0
-    failed = remove(chosen)
+    failed: list[str] = []
+    # Locked until everything is removed: an evaluation that starts meanwhile waits.
+    with unheld(args.out.resolve()) as idle:
+        things, _ = inventory(args.out, TRACKS, only_ours=True)
+        found = select(things, choice, time.time(), idle=idle)
+        show_things(console, found.chosen)
+        if args.yes:
+            failed = remove(args.out, found.chosen)
     for line in failed:
         say(f"warning: {line}")
-    console.print(f"{len(chosen) - len(failed)} files removed, {total}.")
+    total: Any = amount(sum(thing.size for thing in found.chosen))
+    if found.in_use:
+        why = f"an evaluation is running on {args.out}, or its file system has no locks"
+        say(
+            f"warning: {len(found.in_use)} more files and runs are in use: {why}. They stay; run the same command when "
+            "the evaluation has ended"
+        )
+    if found.foreign:
+        console.print(f"{found.foreign} files and folders in it were not made by the kit, or are links; they stay.")
+    if not args.yes:
+        console.print(
+            f"{len(found.chosen)} files would be removed, {total}; nothing was removed. The same command with --yes removes them."
+        )
+        return 0
+    console.print(f"{len(found.chosen) - len(failed)} files removed, {total}.")
     return 1 if failed else 0

@@ -75,7 +75,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.sweep.forecast import forecast
     from evaluator.sweep.progress import SweepLine, sweep_rows
     from evaluator.sweep.run import Outcome, run
-    from evaluator.sweep.settings import read_settings
+    from evaluator.sweep.settings import read_settings, require_outside
     from evaluator.sweep.table import summarise_sweep
 
     track = PURCHASE
@@ -85,6 +85,7 @@ def main(args: argparse.Namespace) -> int:
     if skipped:
         hanging(console, f"left out, because they are not submissions: {', '.join(skipped)}", "dim")
     if args.heat_map is not None:
+        require_outside("--heat-map", args.heat_map, settings.submissions)
         check_picture(args.heat_map)
         require_grid(track.tasks(settings.options, settings.profile))
     # An unwritable folder is reported before data are read. A dry run does not make the folder.

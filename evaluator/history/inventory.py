@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import shutil
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError
-from evaluator.history.index import Index, read_index
-from evaluator.history.store import REPLACED
+from evaluator.files import unheld
+from evaluator.history import layout
+from evaluator.history.index import INDEX, Index, read_index
 from evaluator.secret import FILE
 from evaluator.track import Tracks
 
@@ -26,7 +28,8 @@ class Thing:
     """A file of results, or the folder of a run.
 
     Attributes:
-        kind: one of ``KINDS``; ``size``: bytes, for a cell including its predictions.
+        kind: one of ``KINDS``; ``other`` is what the kit did not make, a link, or what lies on another file system.
+        size: bytes, for a cell including its predictions.
         changed: time of the last change, seconds since the epoch.
         scored: whether the cell has a score; None if the file is not a readable cell.
     """
@@ -36,11 +39,6 @@ class Thing:
     size: int
     changed: float
     scored: bool | None = None
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The files that are removed together."""
-        return (self.path, self.path.with_suffix(".npy")) if self.kind == "cell" else (self.path,)
 
 
 @dataclass(frozen=True)
@@ -80,63 +78,179 @@ class Choice:
         return named or old
 
 
-def inventory(root: Path, tracks: Tracks) -> tuple[list[Thing], Index]:
+@dataclass(frozen=True)
+class Selection:
+    """What a choice takes of a folder of results.
+
+    Attributes:
+        chosen: to be removed; ``in_use``: would be, but a running evaluation holds it.
+        foreign: number of files and folders that the kit did not make.
+    """
+
+    chosen: tuple[Thing, ...]
+    in_use: tuple[Thing, ...]
+    foreign: int
+
+
+READ_BY_RUNS = frozenset({"cell", "answer", "partial training"})
+"""Kinds that a running evaluation may read at any time; it holds the folder of results meanwhile."""
+
+
+def inventory(root: Path, tracks: Tracks, *, only_ours: bool = False) -> tuple[list[Thing], Index]:
     """Everything below a folder of results, sorted by kind and name, and the index of its cells and answers.
 
+    Args:
+        only_ours: refuse a folder that is not recognised as a folder of results (see ``layout``).
+
     Raises:
-        ConfigurationError: the folder does not exist.
+        ConfigurationError: the folder does not exist, or is refused.
     """
     if not root.is_dir():
         raise ConfigurationError(f"the results folder {root} does not exist; name the folder that --out named")
     index = read_index(root, tracks)
+    if only_ours and not _is_recognised(root, index):
+        raise ConfigurationError(
+            f"--out: {root} is not a folder of results: it has no file {layout.MARK} of this kit, and no cell, answer or run in it "
+            "can be read. Name the folder that --out of an evaluation named; nothing was removed"
+        )
     old = frozenset(name for track in tracks for name in track.old_folders)
     found = [thing for thing in _things(root, index, old) if thing is not None]
     return sorted(found, key=lambda thing: (KINDS.index(thing.kind), thing.path.name)), index
 
 
-def remove(things: list[Thing]) -> list[str]:
-    """Remove files and folders of runs; links are removed, never followed. Returns one line for everything that stayed."""
+def _is_recognised(root: Path, index: Index) -> bool:
+    return layout.is_marked(root) or bool(index.cells or index.answers) or any(map(layout.has_summary, layout.run_folders(root)))
+
+
+def select(things: Sequence[Thing], choice: Choice, now: float, *, idle: bool) -> Selection:
+    """What ``choice`` takes.
+
+    Args:
+        now: seconds since the epoch.
+        idle: whether no evaluation runs on the folder of results. If one may, what it reads and its own folder are in use.
+    """
+    taken = [thing for thing in things if choice.takes(thing, now)]
+    used = {thing.path for thing in taken if (not idle and thing.kind in READ_BY_RUNS) or (thing.kind == "run" and _is_held(thing))}
+    return Selection(
+        tuple(thing for thing in taken if thing.path not in used),
+        tuple(thing for thing in taken if thing.path in used),
+        sum(thing.kind == "other" for thing in things),
+    )
+
+
+def _is_held(thing: Thing) -> bool:
+    with unheld(thing.path) as free:
+        return not free
+
+
+def remove(root: Path, things: Sequence[Thing]) -> list[str]:
+    """Remove things of a folder of results. Returns one line for everything that stayed.
+
+    Every folder is opened by its name in a folder that is open, never through a link and never on another file system. Of the
+    folder of a run, only files that the kit writes there are removed; if anything else is in it, it stays.
+    """
     failed = []
-    for thing in things:
-        for path in thing.paths:
+    top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        device = os.fstat(top).st_dev
+        for thing in things:
             try:
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
+                with _opened(thing.path.relative_to(root).parent.parts, top, device) as folder:
+                    if thing.kind == "run":
+                        _remove_run(thing.path.name, folder, device)
+                        continue
+                    _unlink(thing.path.name, folder)
+                    if thing.kind == "cell":
+                        _unlink(thing.path.with_suffix(".npy").name, folder)
             except OSError as error:
-                failed.append(f"{path} cannot be removed ({error.strerror})")
+                failed.append(f"{thing.path} cannot be removed ({error.strerror})")
+    finally:
+        os.close(top)
     return failed
 
 
+@contextlib.contextmanager
+def _opened(parts: Sequence[str], top: int, device: int) -> Iterator[int]:
+    """The folder that ``parts`` lead to from the folder of a descriptor.
+
+    Raises:
+        OSError: a part is no folder, or a link, or lies on another device.
+    """
+    here = os.dup(top)
+    try:
+        for part in parts:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            os.close(here)
+            here = inner
+            if os.fstat(here).st_dev != device:
+                raise OSError(errno.EXDEV, "it lies on another file system")
+        yield here
+    finally:
+        os.close(here)
+
+
+def _unlink(name: str, folder: int) -> None:
+    """Remove a regular file, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file any more")
+        os.unlink(name, dir_fd=folder)
+
+
+def _remove_run(name: str, folder: int, device: int) -> None:
+    with _opened((name,), folder, device) as run:
+        with contextlib.suppress(FileNotFoundError):
+            with _opened((layout.LOGS,), run, device) as logs:
+                for log in filter(layout.LOG.fullmatch, os.listdir(logs)):
+                    _unlink(log, logs)
+            os.rmdir(layout.LOGS, dir_fd=run)
+        for file in os.listdir(run):
+            if layout.SUMMARY.fullmatch(file) or layout.TABLE.fullmatch(file):
+                _unlink(file, run)
+    os.rmdir(name, dir_fd=folder)
+
+
 def _things(root: Path, index: Index, old: frozenset[str]) -> Iterator[Thing | None]:
+    device = root.stat().st_dev
     for path in _entries(root):
-        if path.name in ("cells", "answers", "partial") and path.is_dir():
+        if path.name in ("cells", "answers", "partial", *old) and _is_own_folder(path, device):
             for inner in _entries(path):
-                yield from _inner(path.name, inner, index)
-        elif path.name in old:
-            yield _thing(path, "answers of an older kit")
-        elif path.is_dir() and not path.is_symlink():
-            run = any((path / name).exists() for name in ("result.json", "sweep.json", "logs"))
-            yield _thing(path, "run" if run else "other")
-        else:
-            yield _thing(path, {"index.json": "index", FILE: "secret"}.get(path.name, "other"))
+                if inner.name == layout.REPLACED and path.name in ("cells", "answers") and _is_own_folder(inner, device):
+                    for aside in _entries(inner):
+                        yield _file(aside, "replaced" if layout.SET_ASIDE.fullmatch(aside.name) else "other")
+                else:
+                    yield _inner(path.name, inner, index)
+        elif path.name == INDEX:
+            yield _file(path, "index")
+        elif path.name == FILE:
+            yield _file(path, "secret")
+        elif path.name != layout.MARK or path.is_dir():
+            yield _thing(path, "run" if _is_own_folder(path, device) and layout.is_run(path) else "other")
 
 
-def _inner(folder: str, path: Path, index: Index) -> Iterator[Thing | None]:
-    if path.name == REPLACED and path.is_dir():
-        for old in _entries(path):
-            yield _thing(old, "replaced")
-    elif path.suffix == ".damaged":
-        yield _thing(path, "damaged")
-    elif folder == "partial":
-        yield _thing(path, "partial training")
-    elif path.suffix == ".json":
-        row = index.cells.get(path.stem) if folder == "cells" else None
-        readable = folder != "cells" or row is not None
-        yield _thing(path, folder.removesuffix("s") if readable else "other", None if row is None else row["scored"])
-    elif path.suffix != ".npy" or not path.with_suffix(".json").exists():
-        yield _thing(path, "other")
+def _inner(folder: str, path: Path, index: Index) -> Thing | None:
+    """What a file in a folder of files is; None for the predictions of a cell, which belong to that cell."""
+    if folder == "partial":
+        return _file(path, "partial training" if layout.PARTIAL.fullmatch(path.name) else "other")
+    if folder not in ("cells", "answers"):
+        return _file(path, "answers of an older kit" if layout.STORED.fullmatch(path.name) else "other")
+    if layout.DAMAGED.fullmatch(path.name):
+        return _file(path, "damaged")
+    if folder == "cells" and layout.PREDICTIONS.fullmatch(path.name) and path.with_suffix(".json").exists():
+        return None
+    row = (index.cells if folder == "cells" else index.answers).get(path.stem) if layout.STORED.fullmatch(path.name) else None
+    if row is None:
+        return _thing(path, "other")
+    return _file(path, folder.removesuffix("s"), row["scored"] if folder == "cells" else None)
+
+
+def _is_own_folder(path: Path, device: int) -> bool:
+    """Whether a path is a folder, not a link to one, and on the file system of the folder of results."""
+    try:
+        status = path.lstat()
+    except OSError:  # removed in the meantime
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_dev == device
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -145,12 +259,21 @@ def _entries(folder: Path) -> list[Path]:
     return []
 
 
+def _file(path: Path, kind: str, scored: bool | None = None) -> Thing | None:
+    """A thing that must be a regular file: the kit makes no links and no pipes."""
+    try:
+        regular = stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return None
+    return _thing(path, kind, scored) if regular else _thing(path, "other")
+
+
 def _thing(path: Path, kind: str, scored: bool | None = None) -> Thing | None:
     try:
         status = path.lstat()
     except OSError:  # removed in the meantime
         return None
-    size = _size_below(path) if path.is_dir() and not path.is_symlink() else status.st_size
+    size = _size_below(path) if stat.S_ISDIR(status.st_mode) else status.st_size
     if kind == "cell":
         with contextlib.suppress(OSError):
             size += path.with_suffix(".npy").lstat().st_size

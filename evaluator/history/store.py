@@ -1,8 +1,9 @@
-"""The folder of results. No other module knows its layout.
+"""The folder of results.
 
 ``<root>/cells/<hash>.json`` is one finished cell and ``<root>/cells/<hash>.npy`` its predictions, ``<root>/answers/<hash>.json``
 one answer that cells are judged on, ``<root>/partial/`` the states of unfinished trainings, ``<root>/<run>/`` one run over several
-cells. Every file is written whole or not at all, even if its writer is killed; the next writer removes what a killed writer left.
+cells; ``layout`` has the names. A running evaluation holds the folder of its run, and the root together with others. Every file is
+written whole or not at all, even if its writer is killed; the next writer removes what a killed writer left.
 Cells and answers have a checksum, so that a changed value is noticed in a file that can still be read. The checksum guards against
 accidents, not against forgery: anybody who may write to the folder can compute a new checksum.
 """
@@ -18,8 +19,8 @@ import json
 import math
 import os
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from evaluator import __version__
 from evaluator.bounded import RECORD, BoundsError, NotJsonError, parse_json, read_bytes, read_json
 from evaluator.errors import ConfigurationError
 from evaluator.files import hold, remove_temporaries, write_bytes
+from evaluator.history import layout
 from evaluator.history.checksum import members, sealed
 from evaluator.history.validity import fault
 from evaluator.machine import computed_by
@@ -42,8 +44,6 @@ PARTIAL_DAYS = 30
 """Days for which the state of an unfinished training is kept if no run resumes it."""
 NPY_HEADER = 128
 """Bytes before the numbers in a ``.npy`` file of predictions (the format pads its header to a multiple of 64)."""
-REPLACED = "replaced"
-"""Folder below ``cells/`` and ``answers/`` for files that a file of other library versions replaced."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,10 @@ class Store:
         try:
             for name in ("cells", "answers", "partial"):
                 (root / name).mkdir(parents=True, exist_ok=True)
-            probe = root / f".probe.{uuid.uuid4().hex}.tmp"
+            probe = root / f".probe.{secrets.token_hex(8)}.tmp"
             probe.touch()
             probe.unlink(missing_ok=True)
+            layout.write_mark(root)
         except OSError as error:
             if root.is_symlink() and not root.exists():
                 raise ConfigurationError(
@@ -87,11 +88,22 @@ class Store:
                     "another with --out"
                 ) from None
             raise ConfigurationError(
-                f"the results folder {root} cannot be written ({error.strerror}); name another with --out"
+                f"the results folder {root} cannot be written ({error.strerror}: {error.filename}); name another with --out"
             ) from None
-        for folder in (root, *(path for path in root.iterdir() if path.is_dir())):
-            for place in (folder, folder / "logs"):
-                remove_temporaries(place)
+        self._remove_temporaries()
+
+    def _remove_temporaries(self) -> None:
+        """Remove what killed writers left: in the store's own folders, not through links, and only names that are written there."""
+        for name, patterns in layout.TEMPORARIES.items():
+            folder = self.root / name
+            if name == "" or not folder.is_symlink():
+                for pattern in patterns:
+                    remove_temporaries(folder, pattern)
+        for run in layout.run_folders(self.root):
+            for pattern in ("*.json", "*.csv"):
+                remove_temporaries(run, pattern)
+            if not (run / layout.LOGS).is_symlink():
+                remove_temporaries(run / layout.LOGS, "*.log")
 
     def cell_path(self, digest: str) -> Path:
         """The file of the cell whose spec has that hash."""
@@ -147,7 +159,7 @@ class Store:
         if stored is None or stored.get("scored") is False or computed_by(stored["versions"]) == computed_by(versions):
             return
         mark = hashlib.sha256(raw).hexdigest()[:8]
-        folder = path.parent / REPLACED
+        folder = path.parent / layout.REPLACED
         try:
             folder.mkdir(exist_ok=True)
             for old in (path.with_suffix(".npy"), path):
@@ -192,20 +204,35 @@ class Store:
         return self.root / "partial" / f"{__version__}-{cell}-{answer[:16]}.pt"
 
     def forget_old_partials(self) -> None:
-        """Remove states that no training will resume: of other kit versions, of finished cells, and those older than a month."""
-        for path in (self.root / "partial").iterdir():
-            with contextlib.suppress(OSError):  # another evaluator may remove it at the same time
-                version, _, rest = path.name.partition("-")
-                cell = self.cell_path(rest.partition("-")[0])
-                age = path.stat().st_mtime
-                finished = cell.exists() and cell.stat().st_mtime > age and _is_scored(cell)
-                if version != __version__ or finished or age < time.time() - PARTIAL_DAYS * 86_400:
+        """Remove states that no training will resume: of other kit versions, of finished cells, and those older than a month.
+
+        Never raises. A cell that cannot be read is set aside with a warning, as by ``read_cell``; its state stays.
+        """
+        for path, version, cell in self._partials():
+            with contextlib.suppress(OSError, ConfigurationError):  # another evaluator may remove it at the same time
+                age = path.lstat().st_mtime
+                old = version != __version__ or age < time.time() - PARTIAL_DAYS * 86_400
+                if old or self._finished_since(cell, age):
                     path.unlink()
 
+    def _finished_since(self, cell: str, then: float) -> bool:
+        path = self.cell_path(cell)
+        return path.exists() and path.stat().st_mtime > then and (self.read_cell(cell) or {}).get("scored") is True
+
     def _forget_partials(self, cell: str) -> None:
-        for path in (self.root / "partial").glob(f"*-{cell}-*"):
-            with contextlib.suppress(OSError):  # a state that stays does no harm
-                path.unlink()
+        for path, _, of in self._partials():
+            if of == cell:
+                with contextlib.suppress(OSError):  # a state that stays does no harm
+                    path.unlink()
+
+    def _partials(self) -> list[tuple[Path, str, str]]:
+        """The states of unfinished trainings: path, version of the kit, and cell. Nothing else in their folder counts."""
+        folder = self.root / "partial"
+        names: list[str] = []
+        with contextlib.suppress(OSError):
+            names = [] if folder.is_symlink() else sorted(os.listdir(folder))
+        matches = [(name, layout.PARTIAL.fullmatch(name)) for name in names]
+        return [(folder / name, match["version"], match["cell"]) for name, match in matches if match is not None]
 
     def _read(self, path: Path, kind: str, otherwise: str) -> dict[str, Any] | None:
         aside = path.with_suffix(".damaged")
@@ -244,7 +271,7 @@ class Store:
             folder = self.root / (stem if attempt == 0 else f"{stem}-{attempt}")
             try:
                 folder.mkdir()
-                (folder / "logs").mkdir()
+                (folder / layout.LOGS).mkdir()
             except FileExistsError:
                 continue
             except OSError as error:
@@ -254,13 +281,29 @@ class Store:
             return folder
         raise ConfigurationError(f"1,000 runs named {stem} already exist in {self.root}; choose another folder with --out")
 
+    @contextlib.contextmanager
+    def running(self, name: str) -> Iterator[Path]:
+        """The folder of a new run. While the block runs, nothing that it may need is removed by ``inventory``.
+
+        Raises:
+            ConfigurationError: the folder cannot be made.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                held.callback(os.close, hold(self.root.resolve(), shared=True))
+                folder = self.new_run(name)
+                held.callback(os.close, hold(folder))
+            except OSError as error:
+                raise _unwritable(self.root, error) from None
+            yield folder
+
     def write_run(self, folder: Path, summary: dict[str, Any], name: str = "result") -> Path:
         """Store the summary of a run: ``result.json``, or ``sweep.json`` with the name ``sweep``."""
         return self._write_json(folder / f"{name}.json", summary)
 
     def write_log(self, folder: Path, name: str, text: str) -> Path:
         """Store what the submission printed in one cell, with escapes for what would steer a terminal that shows the file."""
-        return write_whole(folder / "logs" / f"{name}.log", visible_lines(text))
+        return write_whole(folder / layout.LOGS / f"{name}.log", visible_lines(text))
 
     def write_table(self, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
         """Store a table of a run as CSV."""

@@ -17,6 +17,8 @@ from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import Pair, Round
 from evaluator.seeds import generator
 
+MOST_LABELS, MOST_MINUTES = 10**9, 10**6
+"""Largest values of a pair on the command line: more labels than any pool has, more time than anybody waits."""
 TENTHS = 10
 """Times of hidden pairs are whole tenths of a minute, so that a pair's name gives the exact time."""
 
@@ -90,17 +92,37 @@ def _read(word: str, profile: Profile, round_seed: int | None, root: int | None)
     if kind == "grid":
         return [NamedPair(pair, "grid") for pair in _grid(rest)]
     if kind == "hidden":
-        if not re.fullmatch(r"\d+", rest):
-            raise ConfigurationError(f"--pairs {word!r} was not understood; write hidden:5 for five hidden pairs")
+        if not re.fullmatch(r"[0-9]{1,9}", rest):
+            raise ConfigurationError(f"--pairs {_short(word)} was not understood; write hidden:5 for five hidden pairs")
         if round_seed is None:
             raise ConfigurationError(f"--pairs {word} draws pairs at random; give the seed with --round-seed N")
         known = frozenset(profile.round.pairs)
         return [NamedPair(pair, "hidden") for pair in hidden_pairs(profile.round, int(rest), round_seed, known, root)]
-    if not re.match(r"\s*\d", word):
+    if not re.match(r"\s*[0-9]", word):
         raise ConfigurationError(
-            f"--pairs {word!r} was not understood; write profile, public, 621:17,1321:34, grid:500,1000x15,30 or hidden:5"
+            f"--pairs {_short(word)} was not understood; write profile, public, 621:17,1321:34, grid:500,1000x15,30 or hidden:5"
         )
-    return [_told(Pair.parse(part), "named", profile) for part in word.split(",")]
+    return [_told(_parsed(part), "named", profile) for part in word.split(",")]
+
+
+def _parsed(text: str) -> Pair:
+    try:
+        return _bounded(Pair.parse(text[:100]))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--pairs: {error}") from None
+
+
+def _bounded(pair: Pair) -> Pair:
+    if pair.labels > MOST_LABELS or pair.minutes > MOST_MINUTES:
+        raise ConfigurationError(
+            f"the pair {pair.name} is not possible; at most {MOST_LABELS:,} labels and {MOST_MINUTES:,} minutes are allowed"
+        )
+    return pair
+
+
+def _short(word: str) -> str:
+    """A word of the command line, for a message."""
+    return repr(word) if len(word) <= 60 else f"{word[:50]!r}... ({len(word)} characters)"
 
 
 def _told(pair: Pair, kind: Literal["profile", "named"], profile: Profile) -> NamedPair:
@@ -112,8 +134,9 @@ def _grid(text: str) -> list[Pair]:
     labels, cross, minutes = text.partition("x")
     try:
         # Pair.parse checks the numbers.
-        return [Pair.parse(f"{n}:{m}") for n in labels.split(",") for m in minutes.split(",")] if cross else [Pair.parse("")]
-    except ConfigurationError:
+        parts = [f"{n}:{m}"[:100] for n in labels.split(",") for m in minutes.split(",")] if cross else [""]
+        return [_bounded(Pair.parse(part)) for part in parts]
+    except ConfigurationError as error:
         raise ConfigurationError(
-            f"--pairs grid:{text} was not understood; write labels x minutes, e.g. grid:500,1000x15,30"
+            f"--pairs {_short(f'grid:{text}')} was not understood: {error}. Write labels x minutes, e.g. grid:500,1000x15,30"
         ) from None

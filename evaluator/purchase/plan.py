@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError, WeightsError
@@ -16,6 +14,7 @@ from evaluator.purchase.profiles import Profile, profile_named
 from evaluator.purchase.rounds import NODE_CPUS
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
 from evaluator.purchase.spec import PurchaseSpec
+from evaluator.purchase.weights_folder import folder_identity
 from evaluator.submission.source import Source
 from evaluator.training import recipes
 from evaluator.training.pipeline import Pipeline
@@ -33,12 +32,16 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
     options = choices.options
     profile = profile_named(choices.profile)
     pairs = choose_pairs(options["pairs"], profile, options["round_seed"], None if choices.secret is None else choices.root)
-    asked = [recipes.load_pipeline(name) for name in choices.pipelines or (profile.pipeline,)]
     weights = choices.starting_weights or profile.weights
-    pipelines = tuple(recipes.fitted(pipeline, profile.image_size, weights) for pipeline in asked)
+    try:
+        asked = [recipes.load_pipeline(name) for name in choices.pipelines or (profile.pipeline,)]
+        pipelines = tuple(recipes.fitted(pipeline, profile.image_size, weights) for pipeline in asked)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--pipelines: {error}") from error
     splits = choices.score_splits or (profile.round.score_split,)
     _check(choices, profile, pipelines, splits)
-    participant = "" if choices.weights_dir is None else f"{choices.weights_dir.name}:{_listing(choices.weights_dir)}"
+    cache = choices.folder.absolute() / ".cache"
+    participant = "" if choices.weights_dir is None else folder_identity(choices.weights_dir, cache, step)
 
     def cells(split: str, quality: float, source: Source, start: Sequence[str], data: dict[str, str]) -> list[PurchaseSpec]:
         return [
@@ -68,7 +71,6 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
     folder = (choices.data or choices.folder / profile.data_folder).absolute()
     if choices.data is None:
         provide_data(profile, folder, step)
-    cache = choices.folder.absolute() / ".cache"
     sets = {split: read_sets(profile, folder, score_split=split, cache=cache, step=step, secret=choices.secret) for split in splits}
     start = [_starting_weights(pipeline, profile) for pipeline in pipelines]
     first = next(iter(sets.values()))
@@ -88,7 +90,10 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         data=sets,
         digests={split: found.digests() for split, found in sets.items()},
         items={named.pair.name: _items(profile, named, first) for named in pairs},
-        warnings=quality_warnings(profile, first, qualities, choices.root, choices.seeds),
+        warnings=(
+            *quality_warnings(profile, first, qualities, choices.root, choices.seeds),
+            *_empty_budgets(profile, pairs),
+        ),
         shown=_shown(choices, profile, pairs, pipelines, first),
     )
 
@@ -108,8 +113,17 @@ def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], sp
     for name, given in (("pairs", choices.options["pairs"]), ("label-quality", qualities)):
         if not given:
             raise ConfigurationError(f"--{name}: no value was given; leave the option out, or give a value")
+    if wrong := [quality for quality in qualities if not 0.5 <= quality <= 1]:
+        raise ConfigurationError(f"--label-quality is {wrong[0]:g}; it must be from 0.5 to 1")
     if len(set(qualities)) != len(qualities):
         raise ConfigurationError(f"--label-quality: a value is given more than once: {', '.join(map(str, qualities))}")
+
+
+def _empty_budgets(profile: Profile, pairs: Sequence[NamedPair]) -> tuple[str, ...]:
+    """A warning if no label can be bought at some pairs."""
+    empty = [named.pair.name for named in pairs if profile.budget(named.pair) == 0]
+    said = f"--pairs {', '.join(empty)}: the profile {profile.name} makes that a budget of 0 labels; nothing can be bought there."
+    return (said,) if empty else ()
 
 
 def _task(named: NamedPair, profile: Profile) -> Task:
@@ -168,9 +182,3 @@ def _starting_weights(pipeline: Pipeline, profile: Profile) -> str:
 def node_threads() -> int:
     """Number of threads for the worker: that of the round's node, at most the cores of this machine."""
     return min(NODE_CPUS, cores())
-
-
-def _listing(folder: Path) -> str:
-    # Only names and sizes are hashed, because weights may be gigabytes.
-    rows = sorted(f"{p.relative_to(folder)}:{p.stat().st_size}" for p in folder.rglob("*") if p.is_file())
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]

@@ -46,7 +46,7 @@ class PurchaseSpec(CellSpec):
     label_quality: Annotated[float, doc("share of label entries that the market sells right")] = 1.0
     on_timeout: Annotated[Literal["fail", "keep"], doc("`fail` or `keep`")] = "fail"
     restart: Annotated[bool, doc("whether a fresh worker ran each phase")] = False
-    participant_weights: Annotated[str, doc("name and listing hash of `--weights-dir`, or empty")] = ""
+    participant_weights: Annotated[str, doc("name of `--weights-dir` and hash over the content of its files, or empty")] = ""
 
     def __post_init__(self) -> None:
         if self.on_timeout not in ("fail", "keep"):

@@ -36,7 +36,7 @@ class Asked:
 
     Attributes:
         reference: name of the strategy that all others are compared with; None for ``random``, if it was run.
-        ceiling: name of the strategy whose score is the upper end of the gap.
+        ceiling: name of the strategy whose score is the upper end of the gap; None for ``full_pool``, if it was run.
         metric: None for the round's primary metric.
         family: as in ``scoring.comparisons.compare``.
         wanted: the difference in score that the plan (how many seeds?) is made for.
@@ -49,7 +49,7 @@ class Asked:
     """
 
     reference: str | None = None
-    ceiling: str = CEILING
+    ceiling: str | None = None
     metric: str | None = None
     family: str = "pair"
     wanted: float = 0.01
@@ -75,12 +75,13 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
     """The figures of all conditions, JSON-able, without NaN.
 
     Raises:
-        ConfigurationError: no cell of the named reference or of a named hidden pair is stored, or a named hidden pair is public.
+        ConfigurationError: no cell of the named reference, ceiling or hidden pair is stored, or a named hidden pair is public.
     """
     shown = [condition for condition in found if condition.shown]
-    if asked.reference is not None and not any(_resolved(asked.reference, condition) for condition in shown):
-        known = sorted({name for condition in shown for name in condition.strategies})
-        raise ConfigurationError(f"--reference: no cell of {asked.reference!r} is stored; stored are {', '.join(known)}")
+    for option, name in (("--reference", asked.reference), ("--ceiling", asked.ceiling)):
+        if name is not None and not any(_resolved(name, condition) for condition in shown):
+            known = sorted({name for condition in shown for name in condition.strategies})
+            raise ConfigurationError(f"{option}: no cell of {name!r} is stored; stored are {', '.join(known)}")
     if asked.hidden is not None and shown:  # 987:42.0 is 987:42
         hidden = tuple(dict.fromkeys(shown[0].track.task_name(name) for name in asked.hidden))
         asked = replace(asked, hidden=hidden)
@@ -105,7 +106,7 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
 def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> dict[str, Any]:
     metric = asked.metric or condition.metric
     reference = _resolved(asked.reference or REFERENCE, condition)
-    ceiling = _resolved(asked.ceiling, condition)
+    ceiling = _resolved(asked.ceiling or CEILING, condition)
     whole = None if ceiling in (None, reference) else condition.whole(ceiling, metric)
     # A strategy that got everything is not a competitor: it is left out of all families of tests and all rankings.
     whole = None if condition.strategies == (ceiling,) else whole

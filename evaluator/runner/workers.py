@@ -130,7 +130,8 @@ class Workers:
             started: called with each task when a process begins with it.
 
         Raises:
-            KitError: an error that every other task would meet, too (a device that does not come back); the other tasks are ended.
+            KitError: an error that every other task would meet, too (a device that does not come back, no room for a process); the
+                other tasks are ended.
         """
         again: set[int] = set()
         waiting = deque(deque(group) for _, group in groupby(tasks, model_of))
@@ -175,7 +176,11 @@ class _Place:
         self._has: dict[int, Any] = {}  # references: while the object lives, no other has its id
 
     def give(self, task: Judging) -> Connection:
-        """Send a task to the process. The returned connection becomes ready when the task or the process ends."""
+        """Send a task to the process. The returned connection becomes ready when the task or the process ends.
+
+        Raises:
+            ConfigurationError: no process can be started.
+        """
         if self._process is None or not self._process.is_alive():
             self.end()
             self._start()
@@ -222,11 +227,20 @@ class _Place:
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._work), name="training", daemon=True)
-        with _environment({} if self._device is None else {"CUDA_VISIBLE_DEVICES": self._device}):
-            self._process.start()
-        theirs.close()  # so that our end reports the death of the process
+        try:
+            connection, theirs = context.Pipe()
+        except OSError as error:
+            raise _cannot_start(error) from None
+        process = context.Process(target=_serve, args=(theirs, self._work), name="training", daemon=True)
+        try:
+            with _environment({} if self._device is None else {"CUDA_VISIBLE_DEVICES": self._device}):
+                process.start()
+        except OSError as error:
+            connection.close()
+            raise _cannot_start(error) from None
+        finally:
+            theirs.close()  # so that our end reports the death of the process
+        self._process, self._connection = process, connection
 
     def _death(self) -> str:
         assert self._process is not None
@@ -234,10 +248,17 @@ class _Place:
         code = self._process.exitcode
         self.end()
         if code is not None and code < 0:
-            name = signal.Signals(-code).name
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"  # not every signal has a name
             hint = "; the system does that when memory runs out. Train fewer cells at a time with --workers" if code == -9 else ""
             return f"the process of the training was killed by {name}{hint}"
         return f"the process of the training ended with status {code} before it had a result"
+
+
+def _cannot_start(error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"--workers: a process for a training cannot be started ({error.strerror}); the system has no room for another process or "
+        "for its open files. Train fewer cells at a time with --workers, or raise the limit (`ulimit -u`, `ulimit -n`, memory)"
+    )
 
 
 def _serve(connection: Connection, work: Work) -> None:

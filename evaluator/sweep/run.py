@@ -63,41 +63,41 @@ def run(
         KitError: as ``run_cells``.
     """
     started = time.perf_counter()
-    before = experiment.finished(experiment.index())
-    rows = dict(before)
-    pending = [spec for spec in experiment.cells if spec.digest() not in before]
-    folder = store.new_run(name)
-    ran: list[str] = []
-    reused: set[str] = set()
-    interrupted = False
+    with store.running(name) as folder:
+        before = experiment.finished(experiment.index())
+        rows = dict(before)
+        pending = [spec for spec in experiment.cells if spec.digest() not in before]
+        ran: list[str] = []
+        reused: set[str] = set()
+        interrupted = False
 
-    def outcome() -> Outcome:
-        return Outcome(folder, rows, before, tuple(ran), frozenset(reused), time.perf_counter() - started, interrupted)
+        def outcome() -> Outcome:
+            return Outcome(folder, rows, before, tuple(ran), frozenset(reused), time.perf_counter() - started, interrupted)
 
-    try:
-        with workers or places(experiment) as there:
-            for cell in run_cells(
-                experiment.track,
-                pending,
-                experiment.inputs,
-                store,
-                folder,
-                fresh=experiment.settings.fresh,
-                mixed_versions=experiment.settings.mixed_versions,
-                progress=progress,
-                workers=there,
-                log=log or experiment.log_name,
-            ):
-                rows[cell.spec.digest()] = row_of(experiment.track, cell.result.as_dict())
-                ran.append(cell.spec.digest())
-                reused |= {cell.spec.digest()} if cell.reused else set()
-                finished(cell)
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        finish(outcome())
-        experiment.index()  # so that the next reader finds the new cells in the index
-    return outcome()
+        try:
+            with workers or places(experiment) as there:
+                for cell in run_cells(
+                    experiment.track,
+                    pending,
+                    experiment.inputs,
+                    store,
+                    folder,
+                    fresh=experiment.settings.fresh,
+                    mixed_versions=experiment.settings.mixed_versions,
+                    progress=progress,
+                    workers=there,
+                    log=log or experiment.log_name,
+                ):
+                    rows[cell.spec.digest()] = row_of(experiment.track, cell.result.as_dict())
+                    ran.append(cell.spec.digest())
+                    reused |= {cell.spec.digest()} if cell.reused else set()
+                    finished(cell)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            finish(outcome())
+            experiment.index()  # so that the next reader finds the new cells in the index
+        return outcome()
 
 
 def places(experiment: Experiment) -> Workers | ClusterWorkers:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import os
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,7 +14,7 @@ from typing import Any
 from evaluator.bounded import read_toml
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError
-from evaluator.places import RESULTS
+from evaluator.places import RESULTS, path_fault
 from evaluator.plans import Option
 from evaluator.track import Track
 
@@ -45,6 +47,18 @@ SEEDS = frozenset({"secret", "public_seeds"})
 """Options that say where the secret comes from. Without them it is that of the results folder."""
 MOST_SEEDS = 10_000
 """Largest number of repetitions: every cell is named before the first one runs."""
+MOST_AT_A_TIME = 1_024
+"""Largest number of threads and of workers; more is a slip of the hand on every machine."""
+LARGEST_SEED = 2**63 - 1
+_BOUNDS = {
+    "seeds": (1, MOST_SEEDS),
+    "threads": (1, MOST_AT_A_TIME),
+    "workers": (1, MOST_AT_A_TIME),
+    "first_seed": (0, LARGEST_SEED),
+    "root_seed": (0, LARGEST_SEED),
+}
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 200
 
 
 @dataclass(frozen=True)
@@ -104,12 +118,12 @@ class Settings:
             raise ConfigurationError(f"--score-split is {min(unknown)!r}; it must be {' or '.join(SCORED_SPLITS)}")
         if self.starting_weights not in (None, "imagenet", "procedural", "none"):
             raise ConfigurationError(f"--starting-weights is {self.starting_weights!r}; it must be imagenet, procedural or none")
-        for name, least in (("seeds", 1), ("threads", 1), ("workers", 1), ("first_seed", 0), ("root_seed", 0)):
+        for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; it must be {least} or more")
-        if self.seeds > MOST_SEEDS:
-            raise ConfigurationError(f"--seeds is {self.seeds}; at most {MOST_SEEDS:,} are allowed")
+            if value is not None and value > most:
+                raise ConfigurationError(f"--{name.replace('_', '-')} is {value}; at most {most:,} are allowed")
         if self.secret is not None and self.public_seeds:
             raise ConfigurationError(
                 "--secret and --public-seeds were both given; public seeds are those without a secret. Leave one out"
@@ -118,13 +132,29 @@ class Settings:
             raise ConfigurationError(
                 "--workers and --ray were both given; on a cluster Ray decides how many trainings run. Leave --workers out"
             )
-        if self.weights_dir is not None and not self.weights_dir.is_dir():
+        if self.weights_dir is not None and not os.path.isdir(self.weights_dir):
             raise ConfigurationError(f"--weights-dir: {self.weights_dir} is not a folder; name a folder with weights")
+        require_outside("--out", self.out, self.submissions)
 
     @property
     def seed_numbers(self) -> range:
         """The numbers of the repetitions."""
         return range(self.first_seed, self.first_seed + self.seeds)
+
+
+def require_outside(option: str, path: Path, submissions: Sequence[Path]) -> None:
+    """Check that a file or folder that a run writes lies in none of the submissions.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    for submission in submissions:
+        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(submission))
+        if inside and os.path.isdir(submission):
+            raise ConfigurationError(
+                f"{option}: {path} lies in the submission {submission}; what is written there would become a part of the "
+                "submission, and its finished cells would not be found again. Name a place outside the submission"
+            )
 
 
 def read_settings(given: Mapping[str, Any], track: Track, file: Path | None = None) -> tuple[Settings, tuple[str, ...]]:
@@ -199,9 +229,9 @@ def _single(name: str, kind: type, value: Any, folder: Path) -> Any:
     # Python counts True as an int, but it is not a number of seeds.
     if not isinstance(value, expected) or (isinstance(value, bool) and kind is not bool):
         words = {Path: "a path", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[kind]
-        raise ConfigurationError(f"the option {name.replace('_', '-')} is {value!r}; it must be {words}")
-    if kind is Path and given == "":
-        raise ConfigurationError(f"the option {name.replace('_', '-')} is empty; name a file or a folder (. is the folder here)")
+        raise ConfigurationError(f"the option {name.replace('_', '-')} is {_REPR.repr(value)}; it must be {words}")
+    if kind is Path and (why := path_fault(str(given) if given else "")):
+        raise ConfigurationError(f"the option {name.replace('_', '-')}: {why}")
     if kind is Path:
         return folder / Path(given).expanduser()
     if name == "pipelines" and given.endswith(".toml"):  # a file of a pipeline, not a name
@@ -215,14 +245,16 @@ def _submissions(named: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[str, ..
     A path that exists is not read as a pattern, even if its name contains a star. A path that is named alone is a submission,
     whatever its name is.
     """
-    if len(named) == 1 and named[0].exists():
+    if len(named) == 1 and os.path.exists(named[0]):
         return (named[0].absolute(),), ()
     found: dict[Path, None] = {}
     skipped = []
     for path in named:
-        paths = [path] if path.exists() else [Path(p) for p in sorted(glob.glob(str(path)))]
+        paths = [path] if os.path.exists(path) else [Path(p) for p in sorted(glob.glob(str(path)))]
         if not paths:
-            raise ConfigurationError(f"there is no submission {path}; name a folder, a .py file, or a pattern such as baselines/*")
+            raise ConfigurationError(
+                f"--submissions: there is no submission {path}; name a folder, a .py file, or a pattern such as baselines/*"
+            )
         for match in paths:
             if match.name.startswith(("_", ".")) or match.stem.upper() == "README":
                 skipped.append(match.name)

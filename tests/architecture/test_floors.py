@@ -15,6 +15,7 @@ FLOORS = {
     "evaluator.text": 1,
     "evaluator.bounded": 1,
     "evaluator.files": 1,
+    "evaluator.interrupts": 1,
     "evaluator.machine": 1,
     "evaluator.places": 1,
     "evaluator.seeds": 1,

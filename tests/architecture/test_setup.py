@@ -491,11 +491,13 @@ def test_the_version_is_the_same_wherever_it_is_named():
     assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "evaluator.__version__"}
 
 
-def test_the_command_dck_is_the_command_line_of_the_kit(capsys):
+def test_the_command_dck_is_the_command_line_of_the_kit(monkeypatch, capsys):
     command = EntryPoint("dck", PROJECT["project"]["scripts"]["dck"], "console_scripts")
     main = command.load()
-    assert command.module == "evaluator.cli.main"
-    assert isinstance(main(["compare", "/nowhere"]), int), "what a console script hands to sys.exit"
+    assert command.module == "evaluator.__main__"
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(sys, "argv", ["dck", "compare", "/nowhere"])
+    assert isinstance(main(), int), "what a console script hands to sys.exit"
     assert capsys.readouterr().err.startswith("error: /nowhere")
 
 

@@ -1,6 +1,7 @@
 """`results`: what is stored is listed, shown and exported whole, and nothing is removed that was not named and previewed."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -13,10 +14,12 @@ from evaluator.cli.main import main
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
 from evaluator.history.export import rows, write_table
-from evaluator.history.inventory import Choice, amount, inventory, remove
+from evaluator.history.inventory import Choice, amount, inventory, remove, select
+from evaluator.history.store import Store
 
 OLD = Path(__file__).with_name("version_0_2")
 DAY = 86_400
+HASH = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
@@ -24,15 +27,28 @@ def results(tmp_path) -> Path:
     """Stored results of an older kit, with a partial training, a damaged, a replaced, a foreign file, and a link to elsewhere."""
     root = Path(shutil.copytree(OLD / "results", tmp_path / "results"))
     (root / "partial").mkdir()
-    (root / "partial" / "0.2.0-abc-def.pt").write_bytes(b"x" * 3_000_000)
-    (root / "cells" / "abc.damaged").write_text("{")
+    (root / "partial" / f"0.2.0-{HASH}-{HASH[:16]}.pt").write_bytes(b"x" * 3_000_000)
+    (root / "cells" / f"{HASH}.damaged").write_text("{")
     (root / "cells" / "replaced").mkdir()
-    (root / "cells" / "replaced" / "abc-12345678.json").write_text("{}")
+    (root / "cells" / "replaced" / f"{HASH}-12345678.json").write_text("{}")
     (root / "notes.txt").write_text("mine")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "mine.txt").write_text("mine")
     (root / "link").symlink_to(tmp_path / "elsewhere")
     return root
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def age_all(folder: Path, days: float = 90) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (time.time() - days * DAY,) * 2, follow_symlinks=False)
+
+
+def clean(root: Path, *options: str) -> int:
+    return main(["results", "clean", *options, "--yes", "--out", str(root)])
 
 
 def kinds(root: Path) -> dict[str, int]:
@@ -47,7 +63,7 @@ def test_everything_is_listed_by_what_it_is(results):
         "run": 3,
         "damaged": 1,
         "replaced": 1,
-        "answers of an older kit": 1,
+        "answers of an older kit": 14,
         "index": 1,
         "other": 2,
     }
@@ -92,37 +108,161 @@ def test_only_what_is_old_goes_and_a_cell_takes_its_predictions_along(results):
         path.with_suffix(".npy").write_bytes(b"p" * 100)
         os.utime(path, (time.time() - 40 * DAY,) * 2)
     things, _ = inventory(results, TRACKS)
-    chosen = [thing for thing in things if Choice(older_than=30).takes(thing, time.time())]
+    chosen = select(things, Choice(older_than=30), time.time(), idle=True).chosen
     assert sorted(thing.path for thing in chosen) == cells
-    assert remove(chosen) == []
+    assert remove(results, chosen) == []
     assert not any(path.exists() or path.with_suffix(".npy").exists() for path in cells)
     assert len(list((results / "cells").glob("*.json"))) == 35
 
 
-def test_a_link_in_the_place_of_a_run_is_unlinked_and_its_target_stays(results, tmp_path):
-    run = next(results.glob("*-random"))
-    shutil.move(run, tmp_path / "moved")
-    run.symlink_to(tmp_path / "moved")
-    os.utime(run, (0, 0), follow_symlinks=False)
+def test_a_folder_that_is_no_folder_of_results_is_refused_whole(tmp_path, capsys):
+    """A home folder with subfolders that are named like ours lost what was in them."""
+    home = tmp_path / "home"
+    for name in (
+        *("project/thesis.txt", "project/logs/a", "purchases/2024/invoice.pdf", "partial/my-novel.docx", "answers/exam.json"),
+        *(
+            "answers/x.damaged",
+            "cells/replaced/battery.txt",
+            f"cells/{HASH}.json",
+            "20240101-120000-photos/result.json",
+            "store.json",
+        ),
+    ):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("[]")
+    (home / "index.json").mkdir()
+    age_all(home)
+    before = everything(home)
+    assert clean(home, "--older-than", "30", "--partial", "--damaged", "--replaced") == 2
+    said = capsys.readouterr().err
+    assert f"--out: {home} is not a folder of results" in said
+    assert "nothing was removed" in said
+    assert everything(home) == before
+
+
+def test_in_a_folder_of_results_only_what_the_kit_made_goes(results, capsys):
+    foreign = {
+        *("project/thesis.txt", "project/logs/a", "partial/my-novel.docx", "answers/exam.json", "answers/x.damaged"),
+        *("cells/replaced/battery.txt", "purchases/invoice.pdf", "partial/0.2.0-abc-def.pt", f"cells/{HASH}.txt", "store.json"),
+        *(
+            f"{HASH}.damaged",
+            "20240101-120000-photos/photo.png",
+            "20240101-120001-sweep/logs/photo.png",
+            "20240101-120002/sweep.json",
+        ),
+    }
+    for name in foreign:
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).write_text("{}")
+    with_a_note = next(results.glob("*-random"))
+    (with_a_note / "note.txt").write_text("mine")
+    age_all(results)
+    assert clean(results, "--older-than", "30") == 0
+    left = {path for path in everything(results) if not (results / path).is_dir()}
+    assert left == foreign | {"notes.txt", "index.json"} | {
+        f"{with_a_note.name}/{name}" for name in ("note.txt", "result.json", "purchases.csv", "logs/621x17-seed0.log")
+    }
+    assert (results / "link").is_symlink()
+    assert "15 files and folders in it were not made by the kit" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_a_new_folder_of_results_is_recognised_before_anything_is_in_it(tmp_path):
+    root = tmp_path / "results"
+    Store(root)
+    assert clean(root, "--older-than", "0") == 0
+    assert everything(root) == ["answers", "cells", "partial", "store.json"]
+    run = Store(root).new_run("killed")
+    (run / "logs" / "621x17-seed0.log").write_text("a run that was killed has no summary")
+    age_all(root)
+    assert clean(root, "--older-than", "30") == 0
+    assert everything(root) == ["answers", "cells", "partial", "store.json"]
+
+
+@pytest.mark.parametrize(
+    "place", ["partial", "cells", "answers", "purchases", "cells/replaced", "20240101-120000-sweep", "run/logs"]
+)
+def test_nothing_is_removed_through_a_link(results, tmp_path, place):
+    """The link itself stays, too: the kit makes none."""
+    victim = tmp_path / "victim"
+    (victim / "logs").mkdir(parents=True)
+    for name in (f"{HASH}.json", f"{HASH}.damaged", f"0.2.0-{HASH}-{HASH[:16]}.pt", f"{HASH}-12345678.json", "a.log", "logs/a.log"):
+        (victim / name).write_text("{}")
+    shutil.copy(next(results.glob("*-sweep")) / "sweep.json", victim)
+    shutil.copy(next((results / "cells").glob("*.json")), victim)
+    before = everything(victim)
+    place = place.replace("run", next(results.glob("*-random")).name)
+    if (results / place).is_dir():
+        shutil.rmtree(results / place)
+    (results / place).symlink_to(victim)
+    age_all(results)
+    age_all(victim)
+    clean(results, "--older-than", "30", "--partial", "--damaged", "--replaced")
+    assert everything(victim) == before
+    assert (results / place).is_symlink()
+
+
+def test_a_folder_that_becomes_a_link_after_the_preview_is_not_followed(results, tmp_path):
     things, _ = inventory(results, TRACKS)
-    linked = [thing for thing in things if thing.path == run]
-    assert [thing.kind for thing in linked] == ["other"]
-    assert remove(linked) == []
-    assert (tmp_path / "moved" / "result.json").exists()
+    chosen = select(things, Choice(partial=True, older_than=0), time.time() + 1, idle=True).chosen
+    run = next(results.glob("*-random"))
+    moved = [Path(shutil.move(folder, tmp_path / folder.name)) for folder in (results / "partial", run)]
+    for folder in moved:
+        (results / folder.name).symlink_to(folder)
+    before = [everything(folder) for folder in moved]
+    failed = remove(results, chosen)
+    assert [everything(folder) for folder in moved] == before
+    assert len(failed) == 2
+
+
+def test_what_lies_on_another_file_system_stays(results, monkeypatch):
+    inode, real = (results / "partial").stat().st_ino, os.fstat
+    things, _ = inventory(results, TRACKS)
+
+    def elsewhere(descriptor):
+        found = real(descriptor)
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:])) if found.st_ino == inode else found
+
+    monkeypatch.setattr(os, "fstat", elsewhere)
+    failed = remove(results, select(things, Choice(partial=True, damaged=True), time.time(), idle=True).chosen)
+    monkeypatch.undo()
+    assert len(failed) == 1
+    assert "another file system" in failed[0]
+    assert [kinds(results).get(kind) for kind in ("partial training", "damaged")] == [1, None]
+
+
+def test_what_a_running_evaluation_needs_stays_and_is_named(results, capsys):
+    """Its own run and whatever it may read stay; finished runs, damaged and replaced files go."""
+    with Store(results).running("sweep") as run:
+        (run / "logs" / "a.log").write_text("x")
+        age_all(results)
+        (run / "logs" / "b.log").write_text("x")
+        assert main(["results", "clean", "--older-than", "30", "--out", str(results)]) == 0
+        assert "40 more files and runs are in use" in capsys.readouterr().err
+        assert clean(results, "--older-than", "30") == 0
+        assert "40 more files and runs are in use: an evaluation is running" in capsys.readouterr().err
+        assert everything(run) == ["logs", "logs/a.log", "logs/b.log"]
+        found = kinds(results)
+        assert {kind: found.get(kind) for kind in ("cell", "partial training", "run", "damaged", "replaced")} == {
+            **{"cell": 38, "partial training": 1, "run": 1},
+            **{"damaged": None, "replaced": None},
+        }
+    assert clean(results, "--older-than", "0") == 0
+    assert "in use" not in capsys.readouterr().err
+    assert set(kinds(results)) == {"index", "other"}
 
 
 def test_what_cannot_be_removed_is_named_and_the_rest_goes(results, monkeypatch, capsys):
-    unlink = Path.unlink
+    unlink = os.unlink
 
-    def refuses(self, missing_ok=False):
-        if self.suffix == ".pt":
-            raise PermissionError(1, "Operation not permitted", str(self))
-        unlink(self, missing_ok=missing_ok)
+    def refuses(path, *, dir_fd=None):
+        if str(path).endswith(".pt"):
+            raise PermissionError(errno.EPERM, "Operation not permitted", path)
+        unlink(path, dir_fd=dir_fd)
 
-    monkeypatch.setattr(Path, "unlink", refuses)
+    monkeypatch.setattr(os, "unlink", refuses)
     assert main(["results", "clean", "--partial", "--damaged", "--yes", "--out", str(results)]) == 1
     said = capsys.readouterr()
-    assert "abc-def.pt cannot be removed (Operation not permitted)" in said.err
+    assert f"{HASH[:16]}.pt cannot be removed (Operation not permitted)" in said.err
     assert "1 files removed" in said.out
 
 
@@ -146,8 +286,8 @@ def test_a_cell_is_shown_by_the_beginning_of_its_name(results, capsys):
 
 
 def test_names_from_outside_steer_no_terminal(results, capsys):
-    (results / "partial" / "\x1b[2J.pt").write_text("x")
-    assert main(["results", "clean", "--partial", "--out", str(results)]) == 0
+    (results / "cells" / "\x1b[2J.json").write_text("x")
+    assert main(["results", "list", "--out", str(results)]) == 0
     said = capsys.readouterr().out
     assert "\x1b[2J" not in said
     assert "\\x1b[2J" in said

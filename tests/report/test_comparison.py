@@ -573,6 +573,7 @@ def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):
     ("options", "said"),
     [
         (("--reference", "rnadom"), "--reference: no cell of 'rnadom' is stored"),
+        (("--ceiling", "everything"), "--ceiling: no cell of 'everything' is stored"),
         (("--pipeline", "round2"), "holds no cell of pipeline round2"),
         (("--metric", "f1"), "--metric is 'f1'"),
         (("--wanted", "0"), "--wanted is 0.0"),
@@ -582,7 +583,7 @@ def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):
         (("--heat-map", "map.svg"), "no cells form a grid"),
         (("--heat-map", "map.jpeg"), "it must end in .svg or .png"),
     ],
-    ids=["reference", "pipeline", "metric", "wanted", "hidden", "pair", "public", "grid", "ending"],
+    ids=["reference", "ceiling", "pipeline", "metric", "wanted", "hidden", "pair", "public", "grid", "ending"],
 )
 def test_what_makes_no_sense_is_refused(stored, planted, capsys, options, said):
     planted(n=2)

@@ -344,7 +344,7 @@ def test_an_output_folder_that_becomes_read_only_is_named(evaluate, tmp_path, af
         assert len(whole(place)) == 1
         status, _, err = evaluate("--out", place)
         assert status == 2
-        assert f"the results folder {place} cannot be written (Read-only file system)" in err
+        assert f"the results folder {place} cannot be written (Read-only file system: {place}" in err
 
 
 @pytest.mark.parametrize("what", ["out", "tmp"])
@@ -491,12 +491,17 @@ def test_a_result_that_cannot_be_read_is_refused_by_name(tmp_path):
         store.read_cell("abc")
 
 
+TOKEN = "0123456789abcdef"
+
+
 def test_temporary_files_of_a_killed_writer_are_removed_and_those_of_a_living_one_are_not(tmp_path):
     run = Store(tmp_path).new_run("x")
-    dead = [folder / ".a.json.0123.tmp" for folder in (tmp_path, tmp_path / "cells", run, run / "logs")]
+    names = {tmp_path: "index.json", tmp_path / "cells": "a.npy", tmp_path / "answers": "a.json", tmp_path / "partial": "a.pt"}
+    names |= {run: "purchases.csv", run / "logs": "a.log"}
+    dead = [folder / f".{name}.{TOKEN}.tmp" for folder, name in names.items()]
     for path in dead:
         path.write_text("half")
-    living, result = tmp_path / "cells" / ".b.json.0123.tmp", tmp_path / "cells" / "c.json"
+    living, result = tmp_path / "cells" / f".b.json.{TOKEN}.tmp", tmp_path / "cells" / "c.json"
     for path in (living, result):
         path.write_text("half")
     held = hold(living)
@@ -505,6 +510,25 @@ def test_temporary_files_of_a_killed_writer_are_removed_and_those_of_a_living_on
     assert not any(path.exists() for path in dead)
     assert living.exists()
     assert result.exists()
+
+
+def test_files_of_others_in_a_results_folder_are_never_taken_for_temporary_files(tmp_path):
+    """``--out ~`` removed whatever had a name like ``.*.*.tmp`` in any subfolder."""
+    (tmp_path / "elsewhere" / "logs").mkdir(parents=True)
+    for folder in ("project/logs", "mail", "20240101-120000-photos"):
+        (tmp_path / "home" / folder).mkdir(parents=True)
+    (tmp_path / "home" / "cells").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "home" / "20240101-120000-sweep").symlink_to(tmp_path / "elsewhere")
+    kept = [
+        *(f"home/{name}" for name in (f".novel.odt.{TOKEN}.tmp", ".index.json.1.tmp", f"mail/.a.json.{TOKEN}.tmp")),
+        *(f"home/project/{name}" for name in (f".a.json.{TOKEN}.tmp", f"logs/.a.log.{TOKEN}.tmp")),
+        *(f"home/20240101-120000-photos/{name}" for name in (f".photo.jpg.{TOKEN}.tmp", ".result.json.swap.tmp")),
+        *(f"elsewhere/{name}" for name in (f".a.json.{TOKEN}.tmp", f"logs/.a.log.{TOKEN}.tmp")),
+    ]
+    for name in kept:
+        (tmp_path / name).write_text("mine")
+    Store(tmp_path / "home")
+    assert [name for name in kept if not (tmp_path / name).exists()] == []
 
 
 @pytest.mark.parametrize("moment", ["before it is marked", "while it is written"])

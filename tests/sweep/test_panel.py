@@ -14,6 +14,7 @@ import pytest
 from conftest import SUBMISSIONS, TINY
 from documented import documented, paths
 from inline import Inline
+from specs import result, spec
 
 import evaluator.purchase.track
 import evaluator.sweep.run
@@ -30,6 +31,7 @@ from evaluator.history.store import Store
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import ROUND1
 from evaluator.report.agreement import agreement_report
+from evaluator.track import Judged
 from evaluator.training import recipes
 from evaluator.training.recipes import PIPELINES
 
@@ -382,16 +384,59 @@ def test_states_that_nobody_goes_on_from_are_removed_and_others_are_not(tmp_path
     good = store.partial_path("c" * 32, "d" * 64)
     other_version = folder / f"0.0.1-{'c' * 32}-{'d' * 16}.pt"
     forgotten = store.partial_path("e" * 32, "d" * 64)
-    finished, failed = store.partial_path("abc", "d" * 64), store.partial_path("abd", "d" * 64)
-    for path in (good, other_version, forgotten, finished, failed):
+    cells = [result(spec(seed=0), 0.5), result(spec(seed=1), None)]
+    for cell in cells:
+        store.write_cell(Judged(cell))
+    finished, failed = (store.partial_path(cell.spec.digest(), "d" * 64) for cell in cells)
+    foreign = [folder / name for name in ("novel.docx", f"0.0.1-{'c' * 32}.pt", "0.0.1-chapter-one.pt", f"{good.name}.old")]
+    for path in (good, other_version, forgotten, finished, failed, *foreign):
         path.write_text("x")
         os.utime(path, (path.stat().st_mtime - 60,) * 2)
-    os.utime(forgotten, (0, 0))
+    for path in (forgotten, *foreign):
+        os.utime(path, (0, 0))
     assert good.name.startswith(__version__)
-    (tmp_path / "cells" / "abc.json").write_text(json.dumps({"scored": True}))
-    (tmp_path / "cells" / "abd.json").write_text(json.dumps({"scored": False}))
     store.forget_old_partials()
-    assert sorted(folder.iterdir()) == sorted([good, failed])
+    assert sorted(folder.iterdir()) == sorted([good, failed, *foreign])
+    store.write_cell(Judged(result(spec(seed=1), 0.5)))
+    assert sorted(folder.iterdir()) == sorted([good, *foreign])
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"[" * 100_000, b"\xff", "folder", "pipe", "link"])
+def test_a_damaged_cell_beside_an_older_state_ends_no_sweep(tmp_path, capsys, content):
+    """A cell that cannot be read is set aside with a warning; the state of its training stays, and is resumed."""
+    store = Store(tmp_path)
+    state, cell = store.partial_path("c" * 32, "d" * 64), store.cell_path("c" * 32)
+    state.write_text("x")
+    os.utime(state, (state.stat().st_mtime - 60,) * 2)
+    if content == "folder":
+        cell.mkdir()
+    elif content == "pipe":
+        os.mkfifo(cell)
+    elif content == "link":
+        cell.symlink_to(tmp_path / "nowhere")
+    else:
+        cell.write_bytes(content)
+    store.forget_old_partials()
+    assert state.exists()
+    if isinstance(content, bytes):
+        assert "it was moved to" in capsys.readouterr().err
+        assert cell.with_suffix(".damaged").read_bytes() == content
+
+
+@pytest.mark.parametrize("what", ["gone", "link", "file"])
+def test_a_folder_of_states_that_is_none_ends_no_sweep_and_is_not_followed(tmp_path, what):
+    store = Store(tmp_path / "results")
+    folder, elsewhere = tmp_path / "results" / "partial", tmp_path / "elsewhere"
+    folder.rmdir()
+    elsewhere.mkdir()
+    old = elsewhere / f"0.0.1-{'c' * 32}-{'d' * 16}.pt"
+    old.write_text("x")
+    if what == "link":
+        folder.symlink_to(elsewhere)
+    elif what == "file":
+        folder.write_text("x")
+    store.forget_old_partials()
+    assert old.exists()
 
 
 def test_a_state_belongs_to_one_purchase(tmp_path):

@@ -184,6 +184,33 @@ def test_what_no_cell_can_do_without_ends_the_sweep_and_its_processes(ready, bou
     assert json.loads(summary.read_text())["rows"][0]["scored"] == 0
 
 
+@pytest.mark.parametrize("place", ["the process", "the pipe", "the second process"])
+def test_a_process_that_cannot_be_started_ends_the_sweep_with_the_cause(ready, bought, monkeypatch, place):
+    experiment = ready(seeds=2)
+    real, started = multiprocessing.process.BaseProcess.start, []
+
+    def refuse(*_):
+        started.append(1)
+        if place == "the second process" and len(started) == 1:
+            return real(*_)
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    if place == "the pipe":
+        monkeypatch.setattr(multiprocessing.context.BaseContext, "Pipe", refuse)
+    else:
+        monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
+    with pytest.raises(ConfigurationError, match=r"cannot be started \(Resource temporarily unavailable\).*--workers"):
+        run(experiment)
+    monkeypatch.undo()
+    assert [child for child in multiprocessing.active_children() if child.name == "training"] == []
+
+
+def test_a_signal_without_a_name_is_told_by_its_number(ready, bought):
+    """Real-time signals have none."""
+    _, summary, _ = run(ready(pairs=("621:17",)), slot_works.signalled, 1)
+    assert "was killed by signal 40" in summary["cells"][0]["reason"]
+
+
 def test_ctrl_c_keeps_what_is_finished_and_the_next_run_does_the_rest(ready, bought):
     experiment = ready(seeds=3)
 
@@ -204,6 +231,25 @@ def test_ctrl_c_keeps_what_is_finished_and_the_next_run_does_the_rest(ready, bou
     again = []
     run(experiment, finished=again.append)
     assert again == []
+
+
+def test_cleaning_beside_a_running_sweep_takes_nothing_that_it_needs(ready, bought, tmp_path, capsys):
+    """Answers, cells and the folder of the run go only when the sweep has ended."""
+    experiment = ready(seeds=2)
+
+    def clean(cell=None) -> None:
+        assert main(["results", "clean", "--older-than", "0", "--yes", "--out", str(tmp_path / "results")]) == 0
+
+    folder, summary, _ = run(experiment, finished=clean)
+    assert "in use" in capsys.readouterr().err
+    assert [row["score"] is not None for row in summary["cells"]] == [True] * len(experiment.cells)
+    assert (folder / "sweep.json").exists()
+    assert list((folder / "logs").iterdir())
+    assert len(cells(tmp_path / "results")) == len(experiment.cells)
+    clean()
+    assert "in use" not in capsys.readouterr().err
+    assert not folder.exists()
+    assert cells(tmp_path / "results") == {}
 
 
 def test_a_killed_sweep_leaves_no_training_behind(tmp_path):

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.pairs import NamedPair, choose_pairs, hidden_pairs
 from evaluator.purchase.profiles import QUICK
 from evaluator.purchase.rounds import ROUND1, ROUND2, Pair
 from evaluator.purchase.track import PURCHASE
-from evaluator.sweep.settings import Settings, read_settings
+from evaluator.sweep.settings import Settings, read_settings, require_outside
 
 # -- pairs
 
@@ -38,6 +39,25 @@ def test_a_public_pair_is_one_by_whatever_name_it_came():
 def test_words_that_mean_nothing_are_refused(word):
     with pytest.raises(ConfigurationError):
         choose_pairs((word,), QUICK, 1)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("hidden:" + "9" * 5_000, "9" * 5_000 + ":17", "621:" + "9" * 5_000, "x" * 5_000, "grid:" + "9" * 5_000 + "x15"),
+        *("grid:500x" + "1," * 3_000, "99999999999999999999:17", "2000000000:17", "621:2000000", "grid:2000000000x15", "٣:17"),
+    ],
+)
+def test_words_beyond_every_bound_are_refused_in_a_short_sentence(word):
+    with pytest.raises(ConfigurationError, match="--pairs") as caught:
+        choose_pairs((word,), QUICK, 1)
+    assert len(str(caught.value)) < 500
+
+
+def test_pairs_without_a_label_are_warned_of(ready):
+    assert ready(pairs=("621:17",)).plan.warnings == ()
+    (warning,) = ready(pairs=("0:17", "3:17", "621:17")).plan.warnings
+    assert "--pairs 0:17, 3:17: the profile tiny makes that a budget of 0 labels" in warning
 
 
 def test_hidden_pairs_need_a_seed_and_room():
@@ -153,6 +173,66 @@ def test_an_option_that_a_file_holds_twice_is_refused(folder):
 def test_a_bad_file_is_refused_by_name(folder, text, part):
     with pytest.raises(ConfigurationError, match=part):
         read({"submissions": [folder / "some" / "a.py"]} if "submissions" not in text else {}, write(folder, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("seeds = " + "[" * 5_000, "this is not valid TOML"),
+        ("seeds = " + "9" * 5_000, "this is not valid TOML"),
+        ("seeds = " + "[" * 90 + "]" * 90, "seeds is"),
+        ('profile = ["' + "x" * 5_000 + '"]', "profile is"),
+        ('out = "\\u0000"', "the option out: the path '\\\\x00' holds the character NUL"),
+        ('out = " "', "the option out: the path is empty"),
+        ('weights-dir = "' + "x" * 300 + '"', "the option weights-dir: .* is longer than"),
+        ('data = "' + "x/" * 3_000 + '"', "the option data: .* is longer than"),
+        ("threads = 99999999999999999999999", "--threads is 9+; at most 1,024"),
+        ("workers = 2000", "--workers is 2000; at most 1,024"),
+        ("first-seed = 9223372036854775808", "--first-seed"),
+        ("root-seed = 99999999999999999999", "--root-seed"),
+        ("seeds = 10001", "--seeds is 10001; at most 10,000"),
+    ],
+)
+def test_values_beyond_every_bound_are_refused_in_a_short_sentence(folder, text, part):
+    with pytest.raises(ConfigurationError, match=part) as caught:
+        read({"submissions": [folder / "some" / "a.py"]}, write(folder, text))
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(("name", "value"), [("label_quality", (0.4,)), ("label_quality", (float("nan"),)), ("pipelines", ("x",))])
+def test_a_value_that_only_the_track_knows_to_be_wrong_is_named_with_its_option(ready, name, value):
+    with pytest.raises(ConfigurationError, match=f"--{name.replace('_', '-')}"):
+        ready(**{name: value})
+
+
+@pytest.mark.parametrize("text", ["", " ", "a\0b", "a\udcff", "\ud800", "x" * 256, "é" * 128, "x/" * 2_100])
+@pytest.mark.parametrize("option", ["--file", "--out", "--submissions", "--data", "--weights-dir", "--heat-map"])
+def test_a_text_that_no_file_can_have_for_a_path_is_refused_with_its_option(option, text, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", f"{option}={text}"])
+    assert ended.value.code == 2
+    assert f"argument {option}: the path" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["compare", "/nowhere", f"--out={text}"])
+
+
+def test_results_in_a_submission_are_refused_before_anything_is_made(folder, monkeypatch):
+    """They would be part of its digest: the next run would find no finished cell."""
+    mine, beside = folder / "mine", folder / "results"
+    mine.mkdir()
+    (mine / "run.py").write_text("")
+    (folder / "link").symlink_to(mine)
+    for out in (mine, mine / "results", folder / "link" / "deep" / "results", mine / ".." / "mine" / "out"):
+        with pytest.raises(ConfigurationError, match=r"--out: .* lies in the submission"):
+            read({"submissions": [folder / "some" / "a.py", mine], "out": out})
+    with pytest.raises(ConfigurationError, match=r"--heat-map: .* lies in the submission"):
+        require_outside("--heat-map", mine / "map.svg", [mine])
+    assert read({"submissions": [mine], "out": beside})[0].out == beside
+    assert read({"submissions": [mine / "run.py"], "out": mine / "results"})[0].out == mine / "results", "of a file, only the file"
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigurationError, match="--out"):
+        read({"submissions": [Path("mine")], "out": Path("mine/results")})
+    assert not (mine / "results").exists()
 
 
 def test_later_seeds_are_those_of_a_longer_run(ready):
