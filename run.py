@@ -12,8 +12,8 @@ named below:
 A data set is a sequence of ``{"idx": int, "image": uint8 array (H, W, 3), "label": int array (classes,)}`` (no label where it is
 not known), with all images as ``.images``, all labels as ``.labels``, what the scored network makes of them as ``.embeddings``
 (None where the profile gives none), ``.pil(i)`` for a PIL image, and
-``DataLoader(dataset.torch(), ...)`` for torch. Importing your modules and making your object is not charged to the clock;
-everything inside a phase is, and so are the checkpoint hooks.
+``DataLoader(dataset.torch(), ...)`` for torch. Importing your modules and making your object is free for 10 s; what takes longer,
+everything inside a phase and the checkpoint hooks are charged to the clock.
 
 Optional hooks: ``save_checkpoint(self, path)`` writes what a new process needs into the folder ``path``, ``load_checkpoint(self,
 path)`` reads it back. They are called between the phases.
