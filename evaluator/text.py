@@ -113,7 +113,7 @@ def one_line(text: object, width: int = LINE_WIDTH) -> str:
 
 def name(text: object, width: int = NAME_WIDTH) -> str:
     """A name, e.g. of a submission: like ``one_line``, but cut in the middle, and blanks that pad it are shown."""
-    return _PADDING.sub(r"\\x20", _cut(_PADDING.sub(r"\\x20", str(text)), max(width, 32), middle=True))
+    return _cut(_PADDING.sub(r"\\x20", str(text)), max(width, 32), middle=True)
 
 
 def quoted(text: str, width: int = 120, lines: int = QUOTED_LINES) -> str:
@@ -227,8 +227,9 @@ def _cut(text: str, width: int, *, middle: bool) -> str:
     if whole and cells(shown) <= width:
         return shown
     note = f" ... ({length:,} characters) ... " if middle else f" ... ({length:,} characters)"
-    tail = _last(visible(last), (width - len(note)) // 2) if middle else ""
-    return _first(shown, width - len(note) - cells(tail)) + note + tail
+    # Without blanks beside those of the note, which would be taken for padding when the text is shown once more.
+    tail = _last(visible(last), (width - len(note)) // 2).lstrip(" ") if middle else ""
+    return _first(shown, width - len(note) - cells(tail)).rstrip(" ") + note + tail
 
 
 def _first(text: str, width: int) -> str:

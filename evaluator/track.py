@@ -15,7 +15,7 @@ To write a track, subclass ``Track``, ``CellSpec``, ``Answer`` and ``CellResult`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -126,13 +126,13 @@ class Track(Tables, ABC):
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise ConfigurationError(f"a stored cell was not understood: {error}") from error
 
-    def fault(self, stored: Mapping[str, Any], *, whole: bool = False) -> str:
+    def fault(self, stored: Mapping[str, Any], only: Collection[str] | None = None) -> str:
         """What is wrong with a stored cell (current schema; ``spec`` and any other members), with the name of the field.
 
         Empty if nothing is: every member is of its type and within its bounds, and none contradicts another.
 
         Args:
-            whole: every member that has no default must be there.
+            only: the members that are wanted; those of them that have no default must be there. None: all.
         """
         try:
             spec = self.spec(stored["spec"])
@@ -142,7 +142,8 @@ class Track(Tables, ABC):
             return f"holds the task {str(stored['spec']['task'])[:40]!r} in spec; expected the spelling {spec.task!r}"
         if spec.seed < 0:
             return f"holds the seed {spec.seed} in spec; expected 0 or more"
-        if whole and (missing := sorted(self.result_type.needed() - stored.keys())):
+        needed = self.result_type.needed() if only is None else self.result_type.needed() & set(only)
+        if missing := sorted(needed - stored.keys()):
             return f"holds no {missing[0]}"
         return self.result_type.fault(stored) or self.contradiction(spec, stored)
 

@@ -369,7 +369,7 @@ def known(raw: bytes, digest: str, tracks: Tracks, only: Collection[str] | None)
     try:
         if cell["schema"] == 1:
             cell = track.upgraded(cell)
-        why = fault(cell, digest) or track.fault(cell, whole=only is None)
+        why = fault(cell, digest) or track.fault(cell, only)
         if not why and track.figure_members <= cell.keys():
             track.figures(cell)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -229,6 +229,20 @@ def test_any_file_of_predictions_is_read_or_refused(count):
     hold(count, check, st.integers(0, 180), st.binary(max_size=4), st.integers(0, 20))
 
 
+@pytest.mark.parametrize("member", sorted(CELL))
+def test_a_cell_without_one_of_its_members_ends_no_command(member, tmp_path, capsys):
+    """Named, or read as if the member had its default."""
+    content = {name: value for name, value in CELL.items() if name not in (member, "cell")}
+    raw, digest = filed(content)
+    store = Store(tmp_path)
+    store.cell_path(digest).write_bytes(raw)
+    for command in (["compare", str(tmp_path)], ["results", "list", "--out", str(tmp_path)], ["panel", str(tmp_path)]):
+        assert main(command) in (0, 2)
+    assert main(["results", "show", digest, "--out", str(tmp_path)]) in (0, 2)
+    assert main(["results", "export", str(tmp_path / "x.csv"), "--out", str(tmp_path)]) == 0
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
 BY_HAND = {
     "metrics.macro_f1": 1.5,
     "metrics.accuracy": -0.1,
