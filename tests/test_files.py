@@ -377,12 +377,13 @@ def test_a_folder_that_becomes_a_link_meanwhile_is_not_followed(tmp_path, monkey
     kept.mkdir()
     (kept / "file").write_text("stays")
     (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "file").touch()
     real = files._unlinked
 
     def swap(name, place):
         found = real(name, place)
         if name == "inner" and (folder / "inner").is_dir() and not (folder / "inner").is_symlink():
-            (folder / "inner").rmdir()
+            (folder / "inner").rename(tmp_path / "moved")
             (folder / "inner").symlink_to(kept)
         return found
 

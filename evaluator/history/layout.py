@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.files import write_text
+from evaluator.secret import FILE as SECRET
 
 MARK = "store.json"
 """The file that marks a folder of results."""
@@ -40,7 +41,12 @@ RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[A-Za-z0-9_.-]+")
 SUMMARY = re.compile(r"(?:result|sweep)\.json")
 TABLE = re.compile(r"[a-z_]+\.csv")
 LOG = re.compile(r"[A-Za-z0-9_.@-]+\.log")
-TEMPORARIES = {"cells": ("*.json", "*.npy"), "answers": ("*.json",), "partial": ("*.pt",), "": ("index.json", MARK, "probe")}
+TEMPORARIES = {
+    "cells": ("*.json", "*.npy"),
+    "answers": ("*.json",),
+    "partial": ("*.pt",),
+    "": ("index.json", MARK, SECRET, "probe"),
+}
 """By folder, patterns of the final names that are written there; ``""``: the folder of results itself."""
 
 

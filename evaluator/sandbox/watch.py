@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from evaluator.files import entered
 from evaluator.sandbox.guard import descendants
 from evaluator.sandbox.limits import Breach, LimitGroup, Limits
-from evaluator.sandbox.scratch import entered
 
 INTERVAL = 0.05
 SHARE = 0.05
