@@ -357,10 +357,10 @@ def test_a_failing_rename_puts_the_old_split_back(tmp_path, monkeypatch):
     import_archive(tar(tmp_path / "training-1.tar", contents(), mode="w"), target)
     real = os.rename
 
-    def rename(source, destination):
+    def rename(source, destination, **folders):
         if ".import." in str(source):
             raise OSError(28, "No space left on device")
-        real(source, destination)
+        real(source, destination, **folders)
 
     monkeypatch.setattr(os, "rename", rename)
     refused(tar(tmp_path / "training-2.tar", contents(count=5), mode="w"), target, "No space", replace=True)
