@@ -153,7 +153,9 @@ def test_a_weakened_tier_is_seen(weakness: str, name: str, hole: str, kit: Path)
     assert seen.word == "not stopped"
 
 
-TOKENS = {kind: f"CANARY-{kind}-{'0' * 32}" for kind in ("memory", "descriptor", "environment", "file", "cache", "results")}
+TOKENS = {
+    kind: f"CANARY-{kind}-{'0' * 32}" for kind in ("memory", "descriptor", "environment", "file", "cache", "results", "keyring")
+}
 PLAN = {"secrets": TOKENS | {"pool": "0123456789abcdef" * 4}, "budget": BUDGET, "carry": "CARRIED-1"}
 
 

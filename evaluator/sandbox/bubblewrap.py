@@ -149,6 +149,8 @@ class BubblewrapSandbox:
             "--tmpfs",
             "/dev/shm",
         )
+        # Pseudo-terminals are counted over the whole machine, and what is typed into them is counted nowhere.
+        yield from ("--size", "4096", "--tmpfs", "/dev/pts", "--remount-ro", "/dev/pts")
         if self._gpu:
             for device in sorted(Path("/dev").glob("nvidia*")):
                 yield from ("--dev-bind-try", str(device), str(device))

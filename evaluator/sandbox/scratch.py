@@ -145,8 +145,11 @@ def _emptied(top: int) -> OSError | None:
 
 
 def _unlinked(name: str, folder: int) -> bool:
-    """Remove what is no folder; False for a folder."""
+    """Remove what is no folder, or an empty folder; False for a folder with something in it."""
     if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        with contextlib.suppress(OSError):
+            os.rmdir(name, dir_fd=folder)
+            return True
         return False
     os.unlink(name, dir_fd=folder)
     return True

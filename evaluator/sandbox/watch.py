@@ -27,6 +27,16 @@ DEEPEST = 100
 """Levels of folders in a scratch folder. Looking into them holds one descriptor per level."""
 MOST_DESCRIPTORS = 100_000
 """Open files of a whole tree that has a scratch folder; a look at more would take too long to be worth much."""
+MOST_MAPPINGS = 200_000
+"""Mappings of a whole tree: each is a note of the kernel's, and a look at more would take too long. PyTorch has 2,000 a process."""
+MAPPING_BYTES = 256
+"""What the kernel keeps of a mapping."""
+USUAL_DESCRIPTORS = 256
+DESCRIPTOR_BYTES = 8192
+"""What an open file can hold in the kernel that no figure of the process shows: the two pages of a pipe. Counted beyond the usual
+number of open files."""
+_NAMELESS = (b"/dev/zero (deleted)\n",)
+"""How memory that is shared without a name shows among the mappings."""
 WMEM_MAX = Path("/proc/sys/net/core/wmem_max")
 
 
@@ -40,7 +50,8 @@ class Watch:
         group: limits memory and processes, where there is one. The kernel then kills one process of a tree that is too large;
             the watch ends the others, which might wait for it.
         mounts: file systems in memory, as seen in the room of ``root``'s first child. Their size is bounded where they are
-            mounted, the number of files in the first of them is not; without a group their bytes count as memory.
+            mounted, the number of their files is not; without a group their bytes count as memory. What lies in network sockets
+            counts as well; with a group by itself.
     """
 
     def __init__(
@@ -55,6 +66,7 @@ class Watch:
     ) -> None:
         self.breach: Breach | None = None
         self._root, self._limits, self._scratch, self._group, self._mounts = root, limits, scratch, group, mounts
+        self._mapped = Mapped(0, 0)
         self._end = end
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, name="worker-watch", daemon=True)
@@ -81,7 +93,7 @@ class Watch:
                 elif self._group is None:
                     held += opened.sockets * _socket_bytes()
             if breach is None:
-                breach = self._tree(held) if self._group is None else _memory_only(self._group.breach())
+                breach = self._tree(held, looks) if self._group is None else self._beside_group(held)
             if breach is None and files > self._limits.files:
                 breach = Breach("files", files, self._limits.files)
             # Walking the scratch folder costs more than reading /proc, and a disk fills more slowly than memory.
@@ -95,24 +107,33 @@ class Watch:
                 return
 
     def _mounted(self) -> tuple[int, int]:
-        """(bytes in the mounts and in sockets, files in the first mount); zeros where the room is gone, or not ours to look
-        into."""
+        """(bytes in the mounts and in sockets, files in the mounts); zeros where the room is gone, or not ours to look into. With
+        a control group only the bytes that it does not count."""
         held, files = 0, 0
         with contextlib.suppress(OSError, IndexError):
             inside = f"/proc/{descendants(self._root)[0]}" if self._mounts else ""
-            room = inside + "/root"
-            if self._mounts and self._group is None:
-                held += sent_bytes(Path(inside) / "net", self._limits.memory)
+            if self._mounts:
+                held += sent_bytes(Path(inside) / "net", self._limits.memory, local=self._group is None)
             for mount in self._mounts:
-                seen = os.statvfs(room + mount)
-                held += (seen.f_blocks - seen.f_bfree) * seen.f_frsize
-                if mount == self._mounts[0]:
-                    files = seen.f_files - seen.f_ffree
+                seen = os.statvfs(f"{inside}/root{mount}")
+                files += seen.f_files - seen.f_ffree
+                if self._group is None:
+                    held += (seen.f_blocks - seen.f_bfree) * seen.f_frsize
         return held, files
 
-    def _tree(self, held: int) -> Breach | None:
+    def _beside_group(self, held: int) -> Breach | None:
+        if held > self._limits.memory:
+            return Breach("memory", held, self._limits.memory)
+        return _memory_only(self._group.breach()) if self._group is not None else None
+
+    def _tree(self, held: int, looks: int) -> Breach | None:
         pids = [self._root, *descendants(self._root)]
-        memory, shared, tasks = 0, 0, 0
+        if looks % 4 == 0:
+            self._mapped = mapped(pids)
+            if self._mapped.mappings > MOST_MAPPINGS:
+                return Breach("mappings", self._mapped.mappings, MOST_MAPPINGS)
+        held += self._mapped.memory
+        memory, shared, tasks = self._mapped.mappings * MAPPING_BYTES, 0, 0
         for pid in pids:
             own, common, threads = _status(pid)
             memory += own
@@ -125,6 +146,7 @@ class Watch:
             # Pages that a fork shares are counted in every process above; the proportional figure is dearer, and fair.
             own_and_common = [_proportional(pid) for pid in pids]
             memory = sum(own for own, _ in own_and_common) + max(held, sum(common for _, common in own_and_common))
+            memory += self._mapped.mappings * MAPPING_BYTES + sum(descriptors(pid) for pid in pids)
             if memory > self._limits.memory:
                 return Breach("memory", memory, self._limits.memory)
         return None
@@ -148,9 +170,19 @@ def _memory_only(breach: Breach | None) -> Breach | None:
 
 def _status(pid: int) -> tuple[int, int, int]:
     """(bytes of the process's own memory, of shared memory, threads); zeros for a process that is gone."""
-    found = _fields(f"/proc/{pid}/status", (b"RssAnon", b"RssShmem", b"VmSwap", b"VmPTE", b"Threads"))
-    threads, shared = found.pop(b"Threads", 0), found.pop(b"RssShmem", 0)
-    return 1024 * sum(found.values()), 1024 * shared, threads
+    found = _fields(f"/proc/{pid}/status", (b"RssAnon", b"RssShmem", b"VmSwap", b"VmPTE", b"Threads", b"FDSize"))
+    threads, shared, slots = found.pop(b"Threads", 0), found.pop(b"RssShmem", 0), found.pop(b"FDSize", 0)
+    return 1024 * sum(found.values()) + _behind(slots), 1024 * shared, threads
+
+
+def _behind(slots: int) -> int:
+    """Bytes that a process's open files can hold in the kernel, by the size of its table of them."""
+    return DESCRIPTOR_BYTES * max(0, slots - USUAL_DESCRIPTORS)
+
+
+def descriptors(pid: int) -> int:
+    """The same of a process; 0 where it is gone."""
+    return _behind(_fields(f"/proc/{pid}/status", (b"FDSize",)).get(b"FDSize", 0))
 
 
 def _proportional(pid: int) -> tuple[int, int]:
@@ -158,6 +190,33 @@ def _proportional(pid: int) -> tuple[int, int]:
     found = _fields(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon", b"Pss_Shmem", b"SwapPss"))
     shared = found.pop(b"Pss_Shmem", 0)
     return 1024 * sum(found.values()), 1024 * shared
+
+
+class Mapped(NamedTuple):
+    """What the mappings of a tree hold: bytes of shared memory without a name, and how many mappings there are."""
+
+    memory: int
+    mappings: int
+
+
+def mapped(pids: Iterable[int]) -> Mapped:
+    """Look at the mappings of processes for memory that is shared and has no name: the kernel keeps its pages when a process lets
+    go of them, and no process has them then. Counted by the length of the longest mapping. Looks at no more than ``MOST_MAPPINGS``.
+    """
+    longest: dict[bytes, int] = {}
+    count = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/maps", "rb") as file:  # it ended while we looked
+            for line in file:
+                count += 1
+                if count > MOST_MAPPINGS:
+                    break
+                if line.endswith(_NAMELESS):
+                    span, _, offset, device, inode, _ = line.split(None, 5)
+                    first, _, last = span.partition(b"-")
+                    name = device + inode
+                    longest[name] = max(longest.get(name, 0), int(offset, 16) + int(last, 16) - int(first, 16))
+    return Mapped(sum(longest.values()), count)
 
 
 class Opened(NamedTuple):
@@ -203,7 +262,7 @@ def _socket_bytes() -> int:
         return 2 * 212_992
 
 
-def sent_bytes(net: Path, enough: int) -> int:
+def sent_bytes(net: Path, enough: int, local: bool = True) -> int:
     """Bytes that lie in the sockets of a network namespace: what unix sockets can hold, and what the others do hold.
 
     Sockets whose descriptors are themselves in a socket's queue belong to no process; the namespace lists them all the same.
@@ -211,22 +270,31 @@ def sent_bytes(net: Path, enough: int) -> int:
     Args:
         net: ``/proc/<pid>/net`` of a process in the namespace.
         enough: counting ends here.
+        local: also count unix sockets. Control groups count these, and no others in version 1.
     """
     total, each = 0, _socket_bytes()
-    with contextlib.suppress(OSError), open(net / "unix", "rb") as file:
-        for _ in file:
-            total += each
-            if total > enough:
-                return total
-    for kind in ("tcp", "tcp6", "udp", "udp6"):
+    if local:
+        with contextlib.suppress(OSError), open(net / "unix", "rb") as file:
+            for _ in file:
+                total += each
+                if total > enough:
+                    return total
+    for kind in ("tcp", "tcp6", "udp", "udp6", "netlink"):
         with contextlib.suppress(OSError, ValueError, IndexError), open(net / kind, "rb") as file:
             next(file, None)
             for line in file:
-                sent, received = line.split()[4].split(b":")
-                total += int(sent, 16) + int(received, 16)
+                total += _queued(kind, line.split())
                 if total > enough:
                     return total
     return total
+
+
+def _queued(kind: str, row: list[bytes]) -> int:
+    """What a socket holds, by its row of ``/proc/net``. TCP's figures are of its data, which lies in packets twice as large."""
+    if kind == "netlink":
+        return int(row[4]) + int(row[5])
+    sent, received = row[4].split(b":")
+    return (int(sent, 16) + int(received, 16)) * (2 if kind.startswith("tcp") else 1)
 
 
 def folder_breach(folder: Path, limits: Limits, unlinked: int = 0) -> Breach | None:

@@ -1,15 +1,17 @@
 """What an attacker knows: everything but the secrets. Lies beside every hostile submission.
 
-``AIM`` names the evaluator's process, the places of labels, results, cache and kit, and the addresses of listeners, so that an
-attack fails because it is stopped and not because it looked in the wrong place.
+``AIM`` names the evaluator's process, the places of labels, results, cache and kit, the organiser's folder ``victim``, and the
+addresses of listeners, so that an attack fails because it is stopped and not because it looked in the wrong place.
 """
 
 import contextlib
+import ctypes
 import gc
 import glob
 import json
 import os
 import re
+import signal
 import struct
 import sys
 import time
@@ -17,6 +19,9 @@ import time
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "aim.json")) as _file:
     AIM = json.load(_file)
 
+HOME = os.path.expanduser("~")
+LIBC = ctypes.CDLL(None, use_errno=True)
+MIB = 1 << 20
 _TOKEN = re.compile(rb"CANARY-[a-z]+-[0-9a-f]{32}")
 
 
@@ -117,6 +122,62 @@ def evaluators():
         pid = attempt(parent, pid) or 0
     # Other processes are of no interest: machines are shared.
     return found
+
+
+def call(name, *arguments):
+    """A function of the C library, or a system call by its number; raises OSError where it says -1."""
+    answer = LIBC.syscall(name, *arguments) if isinstance(name, int) else getattr(LIBC, name)(*arguments)
+    if answer == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+    return answer
+
+
+def daemon(action, *arguments):
+    """Run an action in a process that nobody is the parent of any more, in a session of its own."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            attempt(action, *arguments)
+        os._exit(0)
+    with contextlib.suppress(ChildProcessError):
+        os.wait()
+
+
+def children_do(action, number):
+    """Run ``action(number)`` in so many children at once; they live until their parent ends."""
+    for child in range(number):
+        if os.fork() == 0:
+            call("prctl", 1, signal.SIGKILL)
+            attempt(action, child)
+            time.sleep(60)
+            os._exit(0)
+
+
+def most_files():
+    """Raise the soft limit of open files to the hard limit, and return it."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    attempt(resource.setrlimit, resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def spin(seconds):
+    """Compute so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(1000))
+
+
+def wait_for(condition, seconds=10.0):
+    """Wait until a condition holds; False where the time is over first."""
+    end = time.monotonic() + seconds
+    while not attempt(condition):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -49,6 +49,7 @@ HOLES = {
     "environment": "the evaluator's environment",
     "descriptor": "an open descriptor of the evaluator",
     "memory": "the evaluator's memory",
+    "keyring": "a key of the evaluator's session",
     "budget": "more labels than the budget",
     "ledger": "a ledger that does not say what was sold",
     "outlives": "a process that outlives its session",
@@ -75,6 +76,8 @@ class Attack:
         verdicts: one of them it must get.
         cells: how often it runs, one after the other, in one evaluator.
         resources: it is about memory, processes or disk, so that the watched tier is of interest before others.
+        restart: every phase has a worker of its own, so the attack has checkpoint hooks.
+        free_seconds: what importing may take without being charged; less than the kit's allowance, so that nobody waits for it.
         spoils_kit: where it succeeds the kit is changed, so it gets a copy of its own.
         claims: its own word counts as an achievement, since nobody else can see it.
         tiers: what differs by tier: ``verdicts``; ``holes`` that are not stopped, and ``why``.
@@ -87,6 +90,8 @@ class Attack:
     seconds: float = 2.0
     load_seconds: float = 20.0
     cells: int = 1
+    restart: bool = False
+    free_seconds: float = 10.0
     resources: bool = False
     claims: bool = False
     spoils_kit: bool = False
@@ -201,7 +206,7 @@ def _run(attack: Attack, tier: str, kit: Path, weakened: str) -> Outcome:
     ordinary = is_ordinary(tier)
     house = Path(tempfile.mkdtemp(prefix="attack-"))
     house.chmod(0o755)
-    kinds = ("memory", "descriptor", "environment", "file", "cache", "results")
+    kinds = ("memory", "descriptor", "environment", "file", "cache", "results", "keyring")
     tokens = {kind: f"CANARY-{kind}-{secrets.token_hex(16)}" for kind in kinds}
     tokens["pool"] = secrets.token_hex(POOL // 2)
     plan = {
@@ -221,6 +226,8 @@ def _run(attack: Attack, tier: str, kit: Path, weakened: str) -> Outcome:
         "cells": attack.cells,
         "seconds": attack.seconds,
         "load_seconds": attack.load_seconds,
+        "free_seconds": attack.free_seconds,
+        "restart": attack.restart,
         "limits": LIMITS,
         "patience": 60 + attack.load_seconds + 2 * attack.seconds * attack.cells,
     }
@@ -281,7 +288,7 @@ def engine(say: Callable[[str], None] = lambda reason: None) -> Iterator[None]:
 
 def _furnish(house: Path, attack: Attack, plan: dict[str, Any]) -> None:
     """Labels, cache, earlier results and the submission, as they lie on an organiser's machine."""
-    for name in ("data", "cache", "results", "tmp", "sockets"):
+    for name in ("data", "cache", "results", "tmp", "sockets", "victim"):
         (house / name).mkdir()
     tokens = plan["secrets"]
     (house / "data" / "labels.csv").write_text(f"filename,labels\n{tokens['file']}\n")
@@ -289,6 +296,11 @@ def _furnish(house: Path, attack: Attack, plan: dict[str, Any]) -> None:
     np.save(house / "cache" / "labels.npy", np.frombuffer(tokens["cache"].encode(), np.uint8))
     (house / "cache" / "images.rows.json").write_text(json.dumps(tokens["cache"]))
     (house / "results" / "earlier.json").write_text(json.dumps({"ledger": tokens["results"]}))
+    for part in ("", "round1", "round1/seed0"):
+        # Folders and files as an organiser has them: whoever clears up through a link finds something to remove.
+        (house / "victim" / part).mkdir(exist_ok=True)
+        for name in ("labels.csv", "results.json", "notes.txt"):
+            (house / "victim" / part / name).write_text(f"{part}/{name} of the organiser's\n")
     for path in (*(house / "data").iterdir(), *(house / "results").iterdir(), house / "cache" / "labels.npy"):
         # Shown on purpose, they must be readable too: the worker is another user.
         path.chmod(0o644 if plan["weakened"] == "labels" else 0o600)
