@@ -173,7 +173,9 @@ class Service:
         received = (self.channel.receive()[1] for _ in range(order["parts"]))
         # What is unpacked here was packed by a worker of the same run, for a home that ends with this one.
         with tarfile.open(mode="r|", fileobj=_Received(received), bufsize=PART) as tar:
-            tar.extractall(self._home, filter="fully_trusted")
+            # As an attribute: Python 3.11 knows the argument from its fourth release on.
+            tar.extraction_filter = lambda member, path: member
+            tar.extractall(self._home)
         _with_path(self.participant.load_checkpoint, folder)
         return {"t": "done"}, b""
 

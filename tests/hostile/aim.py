@@ -30,10 +30,10 @@ def loot(text):
     print("LOOT", text, flush=True)
 
 
-def attempt(action, *arguments):
+def attempt(action, *arguments, **keywords):
     """The result of an action, or None where it raised; the error is logged."""
     try:
-        return action(*arguments)
+        return action(*arguments, **keywords)
     except Exception as error:
         print("refused:", type(error).__name__, str(error)[:200], flush=True)
         return None
@@ -178,6 +178,63 @@ def wait_for(condition, seconds=10.0):
             return False
         time.sleep(0.001)
     return True
+
+
+def given():
+    """Descriptors of files that came with orders: not the channel, not the log."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        path = f"/proc/self/fd/{name}"
+        with contextlib.suppress(OSError):
+            if int(name) > 2 and os.path.isfile(path):
+                found.append(int(name))
+    return found
+
+
+def visible():
+    """Files of the organiser's that the attack can name: given by descriptor, its own submission, the kit, what it knows of."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    kit = os.path.dirname(os.path.abspath(sys.modules["run"].__file__))
+    found = [f"/proc/self/fd/{number}" for number in given()]
+    found += [os.path.join(here, "run.py"), os.path.join(here, "aim.py"), os.path.join(kit, "run.py"), sys.modules["os"].__file__]
+    found += [os.path.join(AIM["victim"], "labels.csv"), os.path.join(AIM["cache"], "images.npy")]
+    return found
+
+
+def guard_line():
+    """The guard's sockets, one of which leads to the evaluator, as far as they can be had."""
+    import stat
+
+    guard = attempt(os.pidfd_open, os.getppid())
+    found = []
+    for number in range(3, 40) if guard is not None else ():
+        taken = LIBC.syscall(438, guard, number, 0)
+        if taken < 0:
+            with contextlib.suppress(OSError):
+                taken = os.open(f"/proc/{os.getppid()}/fd/{number}", os.O_RDWR)
+        if taken >= 0 and stat.S_ISSOCK(os.fstat(taken).st_mode):
+            found.append(taken)
+    return found
+
+
+def hand_over(tar):
+    """Within save_checkpoint: hand over this stream instead of a packed checkpoint, and say that all is done."""
+    line = channel()
+    for at in range(0, len(tar), 4 * MIB):
+        line.send({"t": "part"}, tar[at : at + 4 * MIB])
+    line.send({"t": "done"})
+    time.sleep(60)
+
+
+def member(name, data=b"", **fields):
+    """One member of a tar stream."""
+    import tarfile
+
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % 512)
 
 
 __all__ = [name for name in dir() if not name.startswith("_")]

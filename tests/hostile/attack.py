@@ -34,6 +34,8 @@ USER = 61234
 """An ordinary user without processes or files, for the evaluator of attacks on the process tier, where root starts the suite."""
 POOL, BUDGET = 64, 6
 MIB = 1 << 20
+LATE_PIXEL = 171
+"""Value of every pixel of the prediction phase, by which an attack knows its images."""
 LIMITS = {"memory": 512 * MIB, "processes": 64, "disk": 64 * MIB, "files": 5_000}
 GROWTH = 300 * MIB
 """What the evaluator's memory may grow by. One frame of the channel may hold 64 MiB, and is copied three times."""
@@ -222,6 +224,7 @@ def _run(attack: Attack, tier: str, kit: Path, weakened: str) -> Outcome:
         "carry": f"CARRIED-{secrets.token_hex(16)}",
         "order": secrets.randbelow(1 << 30),
         "pool": POOL,
+        "late_pixel": LATE_PIXEL,
         "budget": BUDGET,
         "cells": attack.cells,
         "seconds": attack.seconds,
@@ -293,6 +296,7 @@ def _furnish(house: Path, attack: Attack, plan: dict[str, Any]) -> None:
     tokens = plan["secrets"]
     (house / "data" / "labels.csv").write_text(f"filename,labels\n{tokens['file']}\n")
     np.save(house / "cache" / "images.npy", np.zeros((POOL, 8, 8, 3), np.uint8))
+    np.save(house / "cache" / "prediction.npy", np.full((16, 8, 8, 3), LATE_PIXEL, np.uint8))
     np.save(house / "cache" / "labels.npy", np.frombuffer(tokens["cache"].encode(), np.uint8))
     (house / "cache" / "images.rows.json").write_text(json.dumps(tokens["cache"]))
     (house / "results" / "earlier.json").write_text(json.dumps({"ledger": tokens["results"]}))
