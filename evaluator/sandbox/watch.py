@@ -133,20 +133,16 @@ class Watch:
             if self._mapped.mappings > MOST_MAPPINGS:
                 return Breach("mappings", self._mapped.mappings, MOST_MAPPINGS)
         held += self._mapped.memory
-        memory, shared, tasks = self._mapped.mappings * MAPPING_BYTES, 0, 0
-        for pid in pids:
-            own, common, threads = _status(pid)
-            memory += own
-            shared += common
-            tasks += threads
+        seen = [_status(pid) for pid in pids]
+        tasks = sum(one.threads for one in seen)
         if tasks > self._limits.processes:
             return Breach("processes", tasks, self._limits.processes)
+        kernel = sum(one.kernel for one in seen) + self._mapped.mappings * MAPPING_BYTES
         # A file in memory may be mapped or not; it is counted once.
-        if memory + max(shared, held) > self._limits.memory:
+        if sum(one.own for one in seen) + kernel + max(sum(one.shared for one in seen), held) > self._limits.memory:
             # Pages that a fork shares are counted in every process above; the proportional figure is dearer, and fair.
             own_and_common = [_proportional(pid) for pid in pids]
-            memory = sum(own for own, _ in own_and_common) + max(held, sum(common for _, common in own_and_common))
-            memory += self._mapped.mappings * MAPPING_BYTES + sum(descriptors(pid) for pid in pids)
+            memory = sum(own for own, _ in own_and_common) + kernel + max(held, sum(common for _, common in own_and_common))
             if memory > self._limits.memory:
                 return Breach("memory", memory, self._limits.memory)
         return None
@@ -168,21 +164,25 @@ def _memory_only(breach: Breach | None) -> Breach | None:
     return breach if breach is not None and breach.limit == "memory" else None
 
 
-def _status(pid: int) -> tuple[int, int, int]:
-    """(bytes of the process's own memory, of shared memory, threads); zeros for a process that is gone."""
+class Status(NamedTuple):
+    """Figures of one process: bytes of its own memory, of memory that is shared, of what the kernel keeps for it; threads."""
+
+    own: int
+    shared: int
+    kernel: int
+    threads: int
+
+
+def _status(pid: int) -> Status:
+    """What the kernel says of a process; zeros for a process that is gone."""
     found = _fields(f"/proc/{pid}/status", (b"RssAnon", b"RssShmem", b"VmSwap", b"VmPTE", b"Threads", b"FDSize"))
-    threads, shared, slots = found.pop(b"Threads", 0), found.pop(b"RssShmem", 0), found.pop(b"FDSize", 0)
-    return 1024 * sum(found.values()) + _behind(slots), 1024 * shared, threads
-
-
-def _behind(slots: int) -> int:
-    """Bytes that a process's open files can hold in the kernel, by the size of its table of them."""
-    return DESCRIPTOR_BYTES * max(0, slots - USUAL_DESCRIPTORS)
-
-
-def descriptors(pid: int) -> int:
-    """The same of a process; 0 where it is gone."""
-    return _behind(_fields(f"/proc/{pid}/status", (b"FDSize",)).get(b"FDSize", 0))
+    open_files = DESCRIPTOR_BYTES * max(0, found.get(b"FDSize", 0) - USUAL_DESCRIPTORS)
+    return Status(
+        own=1024 * (found.get(b"RssAnon", 0) + found.get(b"VmSwap", 0)),
+        shared=1024 * found.get(b"RssShmem", 0),
+        kernel=1024 * found.get(b"VmPTE", 0) + open_files,
+        threads=found.get(b"Threads", 0),
+    )
 
 
 def _proportional(pid: int) -> tuple[int, int]:

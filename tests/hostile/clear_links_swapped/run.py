@@ -10,7 +10,7 @@ from run import ZEWDPCBaseRun
 
 
 def swap(worker):
-    wait_for(lambda: not os.path.exists(f"/proc/{worker}/stat") or " Z " in open(f"/proc/{worker}/stat").read(), 6)
+    wait_for(lambda: not os.path.exists(f"/proc/{worker}/exe"), 6)  # a dead process has none, also before it is reaped
     for _ in range(40):
         for number in range(200):
             attempt(os.rmdir, f"{HOME}/checkpoint/d{number}")

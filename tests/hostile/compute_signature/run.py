@@ -6,7 +6,6 @@ from aim import AIM, loot, spin
 
 from run import ZEWDPCBaseRun
 
-
 WORK = AIM["seconds"] + 0.7
 
 

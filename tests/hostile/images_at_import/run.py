@@ -34,9 +34,10 @@ for place in PLACES:
 for number in given():
     attempt(holds, f"/proc/self/fd/{number}")
 for name in ("maps", "mountinfo"):
-    for line in open(f"/proc/self/{name}"):
-        if ".npy" in line:
-            loot(f"{name}: {line.strip()[:100]}")
+    with open(f"/proc/self/{name}") as file:
+        for line in file:
+            if ".npy" in line:
+                loot(f"{name}: {line.strip()[:100]}")
 for pid in filter(str.isdigit, os.listdir("/proc")):
     for path in attempt(os.listdir, f"/proc/{pid}/fd") or ():
         if attempt(os.readlink, f"/proc/{pid}/fd/{path}") == os.path.join(AIM["cache"], "images.npy"):

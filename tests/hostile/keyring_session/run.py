@@ -1,6 +1,7 @@
 """Reads the keys of the session that the evaluator was started in."""
 
 import ctypes
+from pathlib import Path
 
 from aim import AIM, LIBC, attempt, grep, read
 
@@ -13,7 +14,7 @@ RINGS = (-1, -2, -3, -4, -5, -6, -7)
 class Attack(ZEWDPCBaseRun):
     def purchase_phase(self, unlabelled_dataset):
         read("/proc/keys")
-        numbers = {line.split()[0] for line in attempt(lambda: open("/proc/keys").readlines()) or ()}
+        numbers = {line.split()[0] for line in (attempt(Path("/proc/keys").read_text) or "").splitlines()}
         found = [LIBC.syscall(KEYCTL, SEARCH, ring, b"user", AIM["mark"].encode(), 0) for ring in RINGS]
         found += [ctypes.c_int(int(number, 16)).value for number in numbers]
         for key in (*RINGS, *found):

@@ -25,7 +25,7 @@ class Attack(ZEWDPCBaseRun):
                 arguments = ctypes.create_string_buffer(struct.pack("8Q", flags, 0, 0, 0, CHILD, 0, 0, 0))
                 for make in (
                     lambda flags=flags: LIBC.syscall(CLONE, flags | CHILD, 0, 0, 0, 0),
-                    lambda: LIBC.syscall(CLONE3, arguments, 64),
+                    lambda arguments=arguments: LIBC.syscall(CLONE3, arguments, 64),
                 ):
                     child = make()
                     if child == 0:

@@ -1,6 +1,7 @@
 """Reads and writes the memory of the first process of its room and of its guard, and takes the places they see."""
 
 import os
+from pathlib import Path
 
 from aim import AIM, LIBC, attempt, grep, loot, read
 
@@ -16,7 +17,7 @@ class Attack(ZEWDPCBaseRun):
                 if (attempt(os.open, f"/proc/{pid}/{name}", os.O_RDWR) if name == "mem" else None) is not None:
                     loot(f"the memory of process {pid}")
                 if name != "mem":
-                    grep(attempt(lambda path=f"/proc/{pid}/{name}": open(path, "rb").read(1 << 16)) or b"")
+                    grep(attempt(Path(f"/proc/{pid}/{name}").read_bytes) or b"")
             for place in ("root", "cwd"):
                 read(f"/proc/{pid}/{place}{AIM['labels']}")
                 if attempt(os.listdir, f"/proc/{pid}/{place}/oldroot"):
