@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import threading
 import time
@@ -27,15 +28,17 @@ DEEPEST = 100
 """Levels of folders in a scratch folder. Looking into them holds one descriptor per level."""
 MOST_DESCRIPTORS = 100_000
 """Open files of a whole tree that has a scratch folder; a look at more would take too long to be worth much."""
-MOST_MAPPINGS = 200_000
+MOST_MAPPINGS = 400_000
 """Mappings of a whole tree: each is a note of the kernel's, and a look at more would take too long. PyTorch has 2,000 a process."""
+LONGEST_PAUSE = 1.5
+"""Most seconds between two looks at mappings, however slow they are made."""
 MAPPING_BYTES = 256
 """What the kernel keeps of a mapping."""
 USUAL_DESCRIPTORS = 256
 DESCRIPTOR_BYTES = 8192
 """What an open file can hold in the kernel that no figure of the process shows: the two pages of a pipe. Counted beyond the usual
 number of open files."""
-_NAMELESS = (b"/dev/zero (deleted)\n",)
+_NAMELESS = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+) +/dev/zero \(deleted\)$", re.MULTILINE)
 """How memory that is shared without a name shows among the mappings."""
 WMEM_MAX = Path("/proc/sys/net/core/wmem_max")
 
@@ -66,7 +69,7 @@ class Watch:
     ) -> None:
         self.breach: Breach | None = None
         self._root, self._limits, self._scratch, self._group, self._mounts = root, limits, scratch, group, mounts
-        self._mapped = Mapped(0, 0)
+        self._mapped, self._mapped_cost, self._next_mapped = Mapped(0, 0), 0.0, 0.0
         self._end = end
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, name="worker-watch", daemon=True)
@@ -81,7 +84,7 @@ class Watch:
     def _look(self) -> None:
         looks, cost = 0, 0.0
         while not self._stop.wait(max(INTERVAL, cost / SHARE)):
-            started = time.thread_time()
+            started, self._mapped_cost = time.thread_time(), 0.0
             held, files = self._mounted()
             unlinked, breach = 0, None
             if self._scratch is not None and (looks % 4 == 0 or self._group is None):
@@ -93,14 +96,15 @@ class Watch:
                 elif self._group is None:
                     held += opened.sockets * _socket_bytes()
             if breach is None:
-                breach = self._tree(held, looks) if self._group is None else self._beside_group(held)
+                breach = self._tree(held) if self._group is None else self._beside_group(held)
             if breach is None and files > self._limits.files:
                 breach = Breach("files", files, self._limits.files)
             # Walking the scratch folder costs more than reading /proc, and a disk fills more slowly than memory.
             if breach is None and self._scratch is not None and looks % 4 == 0:
                 breach = folder_breach(self._scratch, self._limits, unlinked)
             looks += 1
-            cost = time.thread_time() - started
+            # Looking at mappings has a pace of its own: those who make it slow do not slow down the rest.
+            cost = time.thread_time() - started - self._mapped_cost
             if breach is not None:
                 self.breach = breach
                 self._end()
@@ -126,10 +130,16 @@ class Watch:
             return Breach("memory", held, self._limits.memory)
         return _memory_only(self._group.breach()) if self._group is not None else None
 
-    def _tree(self, held: int, looks: int) -> Breach | None:
+    def _look_at_mappings(self, pids: list[int]) -> None:
+        started = time.thread_time()
+        self._mapped = mapped(pids)
+        self._mapped_cost = time.thread_time() - started
+        self._next_mapped = time.monotonic() + min(LONGEST_PAUSE, max(4 * INTERVAL, self._mapped_cost / SHARE))
+
+    def _tree(self, held: int) -> Breach | None:
         pids = [self._root, *descendants(self._root)]
-        if looks % 4 == 0:
-            self._mapped = mapped(pids)
+        if time.monotonic() >= self._next_mapped:
+            self._look_at_mappings(pids)
             if self._mapped.mappings > MOST_MAPPINGS:
                 return Breach("mappings", self._mapped.mappings, MOST_MAPPINGS)
         held += self._mapped.memory
@@ -207,14 +217,11 @@ def mapped(pids: Iterable[int]) -> Mapped:
     count = 0
     for pid in pids:
         with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/maps", "rb") as file:  # it ended while we looked
-            for line in file:
-                count += 1
+            while text := b"".join(file.readlines(1 << 20)):
+                count += text.count(b"\n")
                 if count > MOST_MAPPINGS:
                     break
-                if line.endswith(_NAMELESS):
-                    span, _, offset, device, inode, _ = line.split(None, 5)
-                    first, _, last = span.partition(b"-")
-                    name = device + inode
+                for first, last, offset, name in _NAMELESS.findall(text):
                     longest[name] = max(longest.get(name, 0), int(offset, 16) + int(last, 16) - int(first, 16))
     return Mapped(sum(longest.values()), count)
 
