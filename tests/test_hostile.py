@@ -119,10 +119,10 @@ def test_process_tier_holds_what_it_promises() -> None:
 
 
 def test_every_attack_is_whole() -> None:
-    """Forty or more; each names itself and its aim, and speaks of holes and verdicts that exist."""
+    """A hundred and ninety or more; each names itself and its aim, and speaks of holes and verdicts that exist."""
     from evaluator.errors import Verdict
 
-    assert len(EVERY) >= 40
+    assert len(EVERY) >= 190
     assert {path.parent.name for path in HERE.glob("*/run.py")} == set(EVERY)
     verdicts = {str(verdict) for verdict in Verdict} | {"none"}
     for attack in EVERY.values():
@@ -153,7 +153,9 @@ def test_a_weakened_tier_is_seen(weakness: str, name: str, hole: str, kit: Path)
     assert seen.word == "not stopped"
 
 
-TOKENS = {kind: f"CANARY-{kind}-{'0' * 32}" for kind in ("memory", "descriptor", "environment", "file", "cache", "results")}
+TOKENS = {
+    kind: f"CANARY-{kind}-{'0' * 32}" for kind in ("memory", "descriptor", "environment", "file", "cache", "results", "keyring")
+}
 PLAN = {"secrets": TOKENS | {"pool": "0123456789abcdef" * 4}, "budget": BUDGET, "carry": "CARRIED-1"}
 
 

@@ -115,7 +115,9 @@ class BubblewrapSandbox:
     def _room(self, spec: WorkerSpec, shown: dict[Path, str], passwd: int) -> Iterator[str]:
         """bubblewrap's options, in the order in which it builds the room."""
         yield from ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
-        yield from ("--hostname", "worker", "--die-with-parent", "--new-session")
+        # The guard is the room's first process: it takes no signal from the worker, and there is no other process beside the two.
+        # bubblewrap's own first process would be of an ordinary worker's own user, which could write into its memory.
+        yield from ("--hostname", "worker", "--die-with-parent", "--new-session", "--as-pid-1")
         if self._root:
             # Real root makes the room; the guard keeps what it needs to become the user nobody and to kill that user's processes.
             yield from ("--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_KILL")
@@ -149,6 +151,8 @@ class BubblewrapSandbox:
             "--tmpfs",
             "/dev/shm",
         )
+        # Pseudo-terminals are counted over the whole machine, and what is typed into them is counted nowhere.
+        yield from ("--size", "4096", "--tmpfs", "/dev/pts", "--remount-ro", "/dev/pts")
         if self._gpu:
             for device in sorted(Path("/dev").glob("nvidia*")):
                 yield from ("--dev-bind-try", str(device), str(device))

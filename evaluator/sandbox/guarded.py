@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import selectors
 import signal
 import socket
@@ -148,8 +149,12 @@ class GuardedWorker:
         if not self._read_report(timeout=20).get("ready"):
             return 0
         try:
-            if self._spec.join is not None:
-                for pid in (self._outer.pid, *descendants(self._outer.pid)):
+            for pid in (self._outer.pid, *descendants(self._outer.pid)):
+                if hasattr(resource, "prlimit"):
+                    # A guard under filters cannot do this itself: they keep the limit as it is.
+                    with contextlib.suppress(OSError, ValueError):
+                        resource.prlimit(pid, resource.RLIMIT_CORE, (1, 1))
+                if self._spec.join is not None:
                     self._spec.join(pid)
             sizes = " ".join(str(len(program)) for program in self._spec.filters)
             self._control.sendall(f"go {sizes}\n".encode() + b"".join(self._spec.filters))

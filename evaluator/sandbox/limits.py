@@ -36,7 +36,7 @@ class Limits:
 class Breach:
     """A limit that was broken, with the figure that broke it."""
 
-    limit: Literal["memory", "processes", "disk", "files", "depth", "descriptors"]
+    limit: Literal["memory", "processes", "disk", "files", "depth", "descriptors", "mappings"]
     seen: int
     allowed: int
 

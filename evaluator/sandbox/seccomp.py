@@ -68,6 +68,9 @@ _NAMESPACES = (0x10000000, 0x00020000, 0x20000000, 0x40000000, 0x08000000, 0x040
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _RWF_NOWAIT, _DONTNEED, _MADV_COLD, _MADV_PAGEOUT = 8, 4, 20, 21
 _AF_NETLINK = 16
+_SETLEASE, _NOTIFY = 1024, 1026
+_SOCKET_PROGRAMS = (26, 50, 51, 52)
+_RLIMIT_CORE, _NOT_EQUAL = 4, 1
 
 
 class _Compare(ctypes.Structure):
@@ -148,6 +151,15 @@ def filters(gpu: bool = False) -> tuple[bytes, ...]:
     # What lies in the page cache of a shared file is a note from one cell to the next: it is neither told nor cleared.
     refused.rule(_ERRNO | errno.EOPNOTSUPP, "preadv2", _bits(5, _RWF_NOWAIT, _RWF_NOWAIT))
     refused.rule(_ERRNO, "fadvise64", _bits(3, _WORD, _DONTNEED))
+    # A lease on a file makes whoever opens it for writing wait, which may be the organiser.
+    for command in (_SETLEASE, _NOTIFY):
+        refused.rule(_ERRNO | errno.EINVAL, "fcntl", _bits(1, _WORD, command))
+    # Programs of sockets take memory that no control group counts.
+    for option in _SOCKET_PROGRAMS:
+        refused.rule(_ERRNO | errno.EPERM, "setsockopt", _bits(1, _WORD, socket.SOL_SOCKET), _bits(2, _WORD, option))
+    # The guard has set a limit by which the kernel starts no program for a crash; it stays, and nobody who turns cores off fails.
+    refused.rule(_ERRNO, "setrlimit", _bits(0, _WORD, _RLIMIT_CORE))
+    refused.rule(_ERRNO, "prlimit64", _bits(1, _WORD, _RLIMIT_CORE), _Compare(2, _NOT_EQUAL, 0, 0))
     for advice in (_MADV_COLD, _MADV_PAGEOUT):
         refused.rule(_ERRNO | errno.EINVAL, "madvise", _bits(2, _WORD, advice))
     return allowed.program(), refused.program()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import threading
 import time
@@ -28,6 +29,18 @@ DEEPEST = 100
 MOST_DESCRIPTORS = 100_000
 """Open files of a whole tree that has a scratch folder; a look at more would take too long to be worth much."""
 SHARED_MEMORY = "/dev/shm"
+MOST_MAPPINGS = 400_000
+"""Mappings of a whole tree: each is a note of the kernel's, and a look at more would take too long. PyTorch has 2,000 a process."""
+LONGEST_PAUSE = 1.5
+"""Most seconds between two looks at mappings, however slow they are made."""
+MAPPING_BYTES = 256
+"""What the kernel keeps of a mapping."""
+USUAL_DESCRIPTORS = 256
+DESCRIPTOR_BYTES = 8192
+"""What an open file can hold in the kernel that no figure of the process shows: the two pages of a pipe. Counted beyond the usual
+number of open files."""
+_NAMELESS = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+) +/dev/zero \(deleted\)$", re.MULTILINE)
+"""How memory that is shared without a name shows among the mappings."""
 WMEM_MAX = Path("/proc/sys/net/core/wmem_max")
 
 
@@ -41,7 +54,8 @@ class Watch:
         group: limits memory and processes, where there is one. The kernel then kills one process of a tree that is too large;
             the watch ends the others, which might wait for it.
         mounts: file systems in memory, as seen in the room of ``root``'s first child. Their size is bounded where they are
-            mounted, the number of files in the first of them is not; without a group their bytes count as memory.
+            mounted, the number of their files is not; without a group their bytes count as memory. What lies in network sockets
+            counts as well; with a group by itself.
     """
 
     def __init__(
@@ -56,6 +70,7 @@ class Watch:
     ) -> None:
         self.breach: Breach | None = None
         self._root, self._limits, self._scratch, self._group, self._mounts = root, limits, scratch, group, mounts
+        self._mapped, self._mapped_cost, self._next_mapped = Mapped(0, 0), 0.0, 0.0
         self._end = end
         self._stop = threading.Event()
         self._free = (_free(str(scratch)), _free(SHARED_MEMORY))
@@ -72,7 +87,7 @@ class Watch:
     def _look(self) -> None:
         looks, cost = 0, 0.0
         while not self._stop.wait(max(INTERVAL, cost / SHARE)):
-            started = time.thread_time()
+            started, self._mapped_cost = time.thread_time(), 0.0
             held, files = self._mounted()
             unlinked, breach = 0, None
             if self._scratch is not None and (looks % 4 == 0 or self._group is None):
@@ -86,14 +101,15 @@ class Watch:
                 if self._group is None:
                     held += opened.sockets * _socket_bytes()
             if breach is None:
-                breach = self._tree(held) if self._group is None else _memory_only(self._group.breach())
+                breach = self._tree(held) if self._group is None else self._beside_group(held)
             if breach is None and files > self._limits.files:
                 breach = Breach("files", files, self._limits.files)
             # Walking the scratch folder costs more than reading /proc, and a disk fills more slowly than memory.
             if breach is None and self._scratch is not None and looks % 4 == 0:
                 breach = folder_breach(self._scratch, self._limits, unlinked)
             looks += 1
-            cost = time.thread_time() - started
+            # Looking at mappings has a pace of its own: those who make it slow do not slow down the rest.
+            cost = time.thread_time() - started - self._mapped_cost
             if breach is not None:
                 self.breach = breach
                 self._end()
@@ -114,36 +130,48 @@ class Watch:
         return None
 
     def _mounted(self) -> tuple[int, int]:
-        """(bytes in the mounts and in sockets, files in the first mount); zeros where the room is gone, or not ours to look
-        into."""
+        """(bytes in the mounts and in sockets, files in the mounts); zeros where the room is gone, or not ours to look into. With
+        a control group only the bytes that it does not count."""
         held, files = 0, 0
         with contextlib.suppress(OSError, IndexError):
             inside = f"/proc/{descendants(self._root)[0]}" if self._mounts else ""
-            room = inside + "/root"
-            if self._mounts and self._group is None:
-                held += sent_bytes(Path(inside) / "net", self._limits.memory)
+            if self._mounts:
+                held += sent_bytes(Path(inside) / "net", self._limits.memory, local=self._group is None)
             for mount in self._mounts:
-                seen = os.statvfs(room + mount)
-                held += (seen.f_blocks - seen.f_bfree) * seen.f_frsize
-                if mount == self._mounts[0]:
-                    files = seen.f_files - seen.f_ffree
+                seen = os.statvfs(f"{inside}/root{mount}")
+                files += seen.f_files - seen.f_ffree
+                if self._group is None:
+                    held += (seen.f_blocks - seen.f_bfree) * seen.f_frsize
         return held, files
+
+    def _beside_group(self, held: int) -> Breach | None:
+        if held > self._limits.memory:
+            return Breach("memory", held, self._limits.memory)
+        return _memory_only(self._group.breach()) if self._group is not None else None
+
+    def _look_at_mappings(self, pids: list[int]) -> None:
+        started = time.thread_time()
+        self._mapped = mapped(pids)
+        self._mapped_cost = time.thread_time() - started
+        self._next_mapped = time.monotonic() + min(LONGEST_PAUSE, max(4 * INTERVAL, self._mapped_cost / SHARE))
 
     def _tree(self, held: int) -> Breach | None:
         pids = [self._root, *descendants(self._root)]
-        memory, shared, tasks = 0, 0, 0
-        for pid in pids:
-            own, common, threads = _status(pid)
-            memory += own
-            shared += common
-            tasks += threads
+        if time.monotonic() >= self._next_mapped:
+            self._look_at_mappings(pids)
+            if self._mapped.mappings > MOST_MAPPINGS:
+                return Breach("mappings", self._mapped.mappings, MOST_MAPPINGS)
+        held += self._mapped.memory
+        seen = [_status(pid) for pid in pids]
+        tasks = sum(status.threads for status in seen)
         if tasks > self._limits.processes:
             return Breach("processes", tasks, self._limits.processes)
+        kernel = sum(status.kernel for status in seen) + self._mapped.mappings * MAPPING_BYTES
         # A file in memory may be mapped or not; it is counted once.
-        if memory + max(shared, held) > self._limits.memory:
+        if sum(status.own for status in seen) + kernel + max(sum(status.shared for status in seen), held) > self._limits.memory:
             # Pages that a fork shares are counted in every process above; the proportional figure is dearer, and fair.
             own_and_common = [_proportional(pid) for pid in pids]
-            memory = sum(own for own, _ in own_and_common) + max(held, sum(common for _, common in own_and_common))
+            memory = sum(own for own, _ in own_and_common) + kernel + max(held, sum(common for _, common in own_and_common))
             if memory > self._limits.memory:
                 return Breach("memory", memory, self._limits.memory)
         return None
@@ -165,11 +193,25 @@ def _memory_only(breach: Breach | None) -> Breach | None:
     return breach if breach is not None and breach.limit == "memory" else None
 
 
-def _status(pid: int) -> tuple[int, int, int]:
-    """(bytes of the process's own memory, of shared memory, threads); zeros for a process that is gone."""
-    found = _fields(f"/proc/{pid}/status", (b"RssAnon", b"RssShmem", b"VmSwap", b"VmPTE", b"Threads"))
-    threads, shared = found.pop(b"Threads", 0), found.pop(b"RssShmem", 0)
-    return 1024 * sum(found.values()), 1024 * shared, threads
+class Status(NamedTuple):
+    """Figures of one process: bytes of its own memory, of memory that is shared, of what the kernel keeps for it; threads."""
+
+    own: int
+    shared: int
+    kernel: int
+    threads: int
+
+
+def _status(pid: int) -> Status:
+    """What the kernel says of a process; zeros for a process that is gone."""
+    found = _fields(f"/proc/{pid}/status", (b"RssAnon", b"RssShmem", b"VmSwap", b"VmPTE", b"Threads", b"FDSize"))
+    open_files = DESCRIPTOR_BYTES * max(0, found.get(b"FDSize", 0) - USUAL_DESCRIPTORS)
+    return Status(
+        own=1024 * (found.get(b"RssAnon", 0) + found.get(b"VmSwap", 0)),
+        shared=1024 * found.get(b"RssShmem", 0),
+        kernel=1024 * found.get(b"VmPTE", 0) + open_files,
+        threads=found.get(b"Threads", 0),
+    )
 
 
 def _proportional(pid: int) -> tuple[int, int]:
@@ -177,6 +219,30 @@ def _proportional(pid: int) -> tuple[int, int]:
     found = _fields(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon", b"Pss_Shmem", b"SwapPss"))
     shared = found.pop(b"Pss_Shmem", 0)
     return 1024 * sum(found.values()), 1024 * shared
+
+
+class Mapped(NamedTuple):
+    """What the mappings of a tree hold: bytes of shared memory without a name, and how many mappings there are."""
+
+    memory: int
+    mappings: int
+
+
+def mapped(pids: Iterable[int]) -> Mapped:
+    """Look at the mappings of processes for memory that is shared and has no name: the kernel keeps its pages when a process lets
+    go of them, and no process has them then. Counted by the length of the longest mapping. Looks at no more than ``MOST_MAPPINGS``.
+    """
+    longest: dict[bytes, int] = {}
+    count = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/maps", "rb") as file:  # it ended while we looked
+            while text := b"".join(file.readlines(1 << 20)):
+                count += text.count(b"\n")
+                if count > MOST_MAPPINGS:
+                    break
+                for first, last, offset, name in _NAMELESS.findall(text):
+                    longest[name] = max(longest.get(name, 0), int(offset, 16) + int(last, 16) - int(first, 16))
+    return Mapped(sum(longest.values()), count)
 
 
 class Opened(NamedTuple):
@@ -232,7 +298,7 @@ def _socket_bytes() -> int:
         return 2 * 212_992
 
 
-def sent_bytes(net: Path, enough: int) -> int:
+def sent_bytes(net: Path, enough: int, local: bool = True) -> int:
     """Bytes that lie in the sockets of a network namespace: what unix sockets can hold, and what the others do hold.
 
     Sockets whose descriptors are themselves in a socket's queue belong to no process; the namespace lists them all the same.
@@ -240,22 +306,31 @@ def sent_bytes(net: Path, enough: int) -> int:
     Args:
         net: ``/proc/<pid>/net`` of a process in the namespace.
         enough: counting ends here.
+        local: also count unix sockets. Control groups count these, and no others in version 1.
     """
     total, each = 0, _socket_bytes()
-    with contextlib.suppress(OSError), open(net / "unix", "rb") as file:
-        for _ in file:
-            total += each
-            if total > enough:
-                return total
-    for kind in ("tcp", "tcp6", "udp", "udp6"):
+    if local:
+        with contextlib.suppress(OSError), open(net / "unix", "rb") as file:
+            for _ in file:
+                total += each
+                if total > enough:
+                    return total
+    for kind in ("tcp", "tcp6", "udp", "udp6", "netlink"):
         with contextlib.suppress(OSError, ValueError, IndexError), open(net / kind, "rb") as file:
             next(file, None)
             for line in file:
-                sent, received = line.split()[4].split(b":")
-                total += int(sent, 16) + int(received, 16)
+                total += _queued(kind, line.split())
                 if total > enough:
                     return total
     return total
+
+
+def _queued(kind: str, row: list[bytes]) -> int:
+    """What a socket holds, by its row of ``/proc/net``. TCP's figures are of its data, which lies in packets twice as large."""
+    if kind == "netlink":
+        return int(row[4]) + int(row[5])
+    sent, received = row[4].split(b":")
+    return (int(sent, 16) + int(received, 16)) * (2 if kind.startswith("tcp") else 1)
 
 
 def folder_breach(folder: Path, limits: Limits, unlinked: int = 0) -> Breach | None:

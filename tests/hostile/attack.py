@@ -34,6 +34,8 @@ USER = 61234
 """An ordinary user without processes or files, for the evaluator of attacks on the process tier, where root starts the suite."""
 POOL, BUDGET = 64, 6
 MIB = 1 << 20
+LATE_PIXEL = 171
+"""Value of every pixel of the prediction phase, by which an attack knows its images."""
 LIMITS = {"memory": 512 * MIB, "processes": 64, "disk": 64 * MIB, "files": 5_000}
 GROWTH = 300 * MIB
 """What the evaluator's memory may grow by. One frame of the channel may hold 64 MiB, and is copied three times."""
@@ -49,6 +51,7 @@ HOLES = {
     "environment": "the evaluator's environment",
     "descriptor": "an open descriptor of the evaluator",
     "memory": "the evaluator's memory",
+    "keyring": "a key of the evaluator's session",
     "budget": "more labels than the budget",
     "ledger": "a ledger that does not say what was sold",
     "outlives": "a process that outlives its session",
@@ -75,6 +78,8 @@ class Attack:
         verdicts: one of them it must get.
         cells: how often it runs, one after the other, in one evaluator.
         resources: it is about memory, processes or disk, so that the watched tier is of interest before others.
+        restart: every phase has a worker of its own, so the attack has checkpoint hooks.
+        free_seconds: what importing may take without being charged; less than the kit's allowance, so that nobody waits for it.
         spoils_kit: where it succeeds the kit is changed, so it gets a copy of its own.
         claims: its own word counts as an achievement, since nobody else can see it.
         tiers: what differs by tier: ``verdicts``; ``holes`` that are not stopped, and ``why``.
@@ -87,6 +92,8 @@ class Attack:
     seconds: float = 2.0
     load_seconds: float = 20.0
     cells: int = 1
+    restart: bool = False
+    free_seconds: float = 10.0
     resources: bool = False
     claims: bool = False
     spoils_kit: bool = False
@@ -201,7 +208,7 @@ def _run(attack: Attack, tier: str, kit: Path, weakened: str) -> Outcome:
     ordinary = is_ordinary(tier)
     house = Path(tempfile.mkdtemp(prefix="attack-"))
     house.chmod(0o755)
-    kinds = ("memory", "descriptor", "environment", "file", "cache", "results")
+    kinds = ("memory", "descriptor", "environment", "file", "cache", "results", "keyring")
     tokens = {kind: f"CANARY-{kind}-{secrets.token_hex(16)}" for kind in kinds}
     tokens["pool"] = secrets.token_hex(POOL // 2)
     plan = {
@@ -217,10 +224,13 @@ def _run(attack: Attack, tier: str, kit: Path, weakened: str) -> Outcome:
         "carry": f"CARRIED-{secrets.token_hex(16)}",
         "order": secrets.randbelow(1 << 30),
         "pool": POOL,
+        "late_pixel": LATE_PIXEL,
         "budget": BUDGET,
         "cells": attack.cells,
         "seconds": attack.seconds,
         "load_seconds": attack.load_seconds,
+        "free_seconds": attack.free_seconds,
+        "restart": attack.restart,
         "limits": LIMITS,
         "patience": 60 + attack.load_seconds + 2 * attack.seconds * attack.cells,
     }
@@ -281,14 +291,20 @@ def engine(say: Callable[[str], None] = lambda reason: None) -> Iterator[None]:
 
 def _furnish(house: Path, attack: Attack, plan: dict[str, Any]) -> None:
     """Labels, cache, earlier results and the submission, as they lie on an organiser's machine."""
-    for name in ("data", "cache", "results", "tmp", "sockets"):
+    for name in ("data", "cache", "results", "tmp", "sockets", "victim"):
         (house / name).mkdir()
     tokens = plan["secrets"]
     (house / "data" / "labels.csv").write_text(f"filename,labels\n{tokens['file']}\n")
     np.save(house / "cache" / "images.npy", np.zeros((POOL, 8, 8, 3), np.uint8))
+    np.save(house / "cache" / "prediction.npy", np.full((16, 8, 8, 3), LATE_PIXEL, np.uint8))
     np.save(house / "cache" / "labels.npy", np.frombuffer(tokens["cache"].encode(), np.uint8))
     (house / "cache" / "images.rows.json").write_text(json.dumps(tokens["cache"]))
     (house / "results" / "earlier.json").write_text(json.dumps({"ledger": tokens["results"]}))
+    for part in ("", "round1", "round1/seed0"):
+        # Folders and files as an organiser has them: whoever clears up through a link finds something to remove.
+        (house / "victim" / part).mkdir(exist_ok=True)
+        for name in ("labels.csv", "results.json", "notes.txt"):
+            (house / "victim" / part / name).write_text(f"{part}/{name} of the organiser's\n")
     for path in (*(house / "data").iterdir(), *(house / "results").iterdir(), house / "cache" / "labels.npy"):
         # Shown on purpose, they must be readable too: the worker is another user.
         path.chmod(0o644 if plan["weakened"] == "labels" else 0o600)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -24,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
+KEYCTL = {"x86_64": (250, 248), "aarch64": (219, 217)}
+"""Numbers of keyctl and add_key, which the C library does not wrap."""
 PLACES_OF_TRACES = ("/dev/shm", "/tmp", "/var/tmp", "/run", "/run/lock")
 
 
@@ -115,6 +118,16 @@ def remove_traces(found: list[str], key: int) -> None:
         libc.shmctl(segment, 0, None)
 
 
+def log_in(mark: str, secret: str) -> None:
+    """A session keyring of our own, with a secret key in it, as somebody has who has logged in."""
+    machine = os.uname().machine
+    if machine in KEYCTL:
+        keyctl, add_key = KEYCTL[machine]
+        libc = ctypes.CDLL(None)
+        libc.syscall(keyctl, 1, None)
+        libc.syscall(add_key, b"user", mark.encode(), secret.encode(), len(secret), -3)
+
+
 def memory(field: str) -> int:
     """A figure of this process's memory, in bytes."""
     with open("/proc/self/status") as file:
@@ -129,10 +142,12 @@ def evaluate(plan: dict[str, Any], addresses: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
 
     from evaluator.data.cache import CachedImages
-    from evaluator.purchase.session import run_session
+    from evaluator.purchase import session
     from evaluator.purchase.session_spec import SessionSpec
     from evaluator.sandbox.limits import Limits
 
+    # The kit's own allowance is longer than a test wants to wait for.
+    session.Terms = functools.partial(session.Terms, free_import_seconds=plan["free_seconds"])  # type: ignore[misc, assignment]
     house = Path(plan["house"])
     secrets = plan["secrets"]
     held = bytearray(secrets["memory"].encode())
@@ -142,6 +157,7 @@ def evaluate(plan: dict[str, Any], addresses: dict[str, Any]) -> dict[str, Any]:
     order = np.random.default_rng(plan["order"]).permutation(n)
     images = CachedImages(house / "cache" / "images.npy", np.arange(n), 8)
     few = CachedImages(house / "cache" / "images.npy", np.arange(16), 8)
+    last = CachedImages(house / "cache" / "prediction.npy", np.arange(16), 8)
     cells = []
     trusted = (time.time, time.monotonic, json.loads, np.frombuffer, np.unique)
     before = memory("VmRSS")
@@ -155,12 +171,16 @@ def evaluate(plan: dict[str, Any], addresses: dict[str, Any]) -> dict[str, Any]:
             "labels": str(house / "data" / "labels.csv"),
             "cache": str(house / "cache"),
             "results": str(house / "results"),
+            "victim": str(house / "victim"),
             "mark": plan["mark"],
             "key": plan["key"],
             "cell": cell,
             "pool": n,
+            "late_pixel": plan["late_pixel"],
             "classes": len(classes),
             "budget": plan["budget"],
+            "seconds": plan["seconds"],
+            "free_seconds": plan["free_seconds"],
             **addresses,
         }
         if cell == 1:
@@ -173,16 +193,17 @@ def evaluate(plan: dict[str, Any], addresses: dict[str, Any]) -> dict[str, Any]:
             training_labels=np.zeros((16, len(classes)), np.uint8),
             pool=images,
             order=order,
-            prediction=few,
+            prediction=last,
             sold=truth,
             budget=plan["budget"],
             seconds=plan["seconds"],
             prediction_seconds=plan["seconds"],
             load_seconds=plan["load_seconds"],
             seed=1,
+            restart=plan["restart"],
             limits=Limits(**plan["limits"]),
         )
-        result = run_session(spec, sandbox(plan))
+        result = session.run_session(spec, sandbox(plan))
         rows = result.ledger.as_rows()
         wrong = [row for row in rows if row["label"] != truth[order[row["index"]]].tolist()]
         text = {name: getattr(result, name) for name in ("reason", "trace", "log", "class_name", "disagreement")}
@@ -236,6 +257,7 @@ def main() -> None:
     plan = json.load(sys.stdin)
     house = Path(plan["house"])
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    log_in(plan["mark"], plan["secrets"]["keyring"])
     listeners = Listeners(house, plan["mark"])
     ignored = frozenset({"submission/aim.json", "sockets/unix"})
     roots = {"": house, "kit": Path(plan["kit"])}

@@ -148,7 +148,7 @@ def test_signals_and_core_files_are_as_in_any_process(strategy, session, told):
             blocked = [int(s) for s in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
             tell([blocked, signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, resource.getrlimit(resource.RLIMIT_CORE)[0]])
     """)
-    assert told(session(path)) == [[[], True, 0]]
+    assert told(session(path)) == [[[], True, 1]]
 
 
 # -- what is left afterwards

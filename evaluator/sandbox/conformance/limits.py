@@ -258,7 +258,8 @@ def a_reserved_address_space_is_no_memory(stage: Stage) -> None:
 def no_core_is_left(stage: Stage) -> None:
     """A crash writes no core file."""
     seen = stage.play("import resource\ntell(resource.getrlimit(resource.RLIMIT_CORE)[0])\n").only()
-    need(seen == 0, f"a core file of {seen} bytes may be written")
+    # 1 byte is no core either, and the kernel's sign that no program is to be started for it.
+    need(seen <= 1, f"a core file of {seen} bytes may be written")
 
 
 @check(CHECKS)

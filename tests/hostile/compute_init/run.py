@@ -1,0 +1,15 @@
+"""Computes in its __init__, for longer than its clock has."""
+
+from aim import AIM, loot, spin
+
+from run import ZEWDPCBaseRun
+
+WORK = AIM["free_seconds"] + AIM["seconds"] + 1
+
+
+class Attack(ZEWDPCBaseRun):
+    def __init__(self):
+        spin(WORK)
+
+    def pre_training_phase(self, training_dataset):
+        loot(f"{WORK:g} s of computing before a clock of {AIM['seconds']:g} s")

