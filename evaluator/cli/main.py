@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from evaluator import __version__
+from evaluator.cli.parsing import take_negative
 from evaluator.errors import DeviceError, KitError, TrainingError
 
 
@@ -26,6 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for module in verbs().values():
         module.register(subparsers)
+    for verb in subparsers.choices.values():
+        take_negative(verb)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""``python -m evaluator results``: list, show, export and clean the stored results.
+"""List, show, export and clean the stored results.
 
 python -m evaluator results list
 python -m evaluator results show 3f2a
@@ -12,9 +12,11 @@ import argparse
 import sys
 from typing import Any
 
+from evaluator.cli.parsing import add_action
 from evaluator.cli.tracks import TRACKS
 from evaluator.places import RESULTS, given_path
 from evaluator.report.format import printable
+from evaluator.words import counted
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -26,12 +28,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = verb.add_subparsers(dest="action", required=True)
-    listed = actions.add_parser("list", help="what is stored, with sizes and dates")
-    show = actions.add_parser("show", help="one cell: its spec, figures and verdict")
+    listed = add_action(actions, "list", "what is stored, with sizes and dates")
+    show = add_action(actions, "show", "one cell: its spec, figures and verdict")
     show.add_argument("cell", help="the beginning of its hash, e.g. from results list")
-    export = actions.add_parser("export", help="a table with a row per cell and all metrics")
+    export = add_action(actions, "export", "a table with a row per cell and all metrics")
     export.add_argument("file", type=given_path, help="ends in .csv or .parquet (which needs pyarrow)")
-    clean = actions.add_parser("clean", help="remove what is no longer needed; without --yes only a preview")
+    clean = add_action(actions, "clean", "remove what is no longer needed; without --yes only a preview")
     clean.add_argument("--partial", action="store_true", help="states of unfinished trainings (up to 200 MB each)")
     clean.add_argument("--failed", action="store_true", help="cells without a score")
     clean.add_argument("--damaged", action="store_true", help="files that were moved aside because they are damaged")
@@ -51,8 +53,10 @@ def _list(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from evaluator.history.inventory import inventory
+    from evaluator.history.store import require_results
     from evaluator.report.stored import show_inventory
 
+    require_results(args.out)
     things, index = inventory(args.out, TRACKS)
     show_inventory(Console(), things, index)
     return 0
@@ -67,7 +71,7 @@ def _show(args: argparse.Namespace) -> int:
 
     matching = [(p, cell, why) for p, cell, why in read_cells(args.out, TRACKS) if p.name.startswith(args.cell)]
     if len(matching) != 1:
-        seen = f"{len(matching)} cells in {args.out} have" if matching else f"no cell in {args.out} has"
+        seen = f"{counted(len(matching), 'cell')} in {args.out} have" if matching else f"no cell in {args.out} has"
         raise ConfigurationError(
             f"results show {args.cell!r}: {seen} a hash that begins so; give the beginning of one hash, e.g. from `results list`"
         )
@@ -86,7 +90,7 @@ def _export(args: argparse.Namespace) -> int:
     table, damaged = rows(args.out, TRACKS)
     for line in damaged:
         print(f"warning: {printable(line)}; it is not in the table", file=sys.stderr)
-    print(f"{write_table(args.file, table)} cells: {args.file}")
+    print(f"{counted(write_table(args.file, table), 'cell')}: {args.file}")
     return 0
 
 
@@ -106,11 +110,12 @@ def _clean(args: argparse.Namespace) -> int:
     total: Any = amount(sum(thing.size for thing in chosen))
     if not args.yes:
         console.print(
-            f"{len(chosen)} files would be removed, {total}; nothing was removed. The same command with --yes removes them."
+            f"{counted(len(chosen), 'file')} would be removed, {total}; nothing was removed. Add --yes to the same command to "
+            "remove what it lists."
         )
         return 0
     failed = remove(chosen)
     for line in failed:
         print(f"warning: {printable(line)}", file=sys.stderr)
-    console.print(f"{len(chosen) - len(failed)} files removed, {total}.")
+    console.print(f"{counted(len(chosen) - len(failed), 'file')} removed, {total}.")
     return 1 if failed else 0

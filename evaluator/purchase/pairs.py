@@ -90,7 +90,7 @@ def _read(word: str, profile: Profile, round_seed: int | None) -> list[NamedPair
             raise ConfigurationError(f"--pairs {word} draws pairs at random; give the seed with --round-seed N")
         known = frozenset(profile.round.pairs)
         return [NamedPair(pair, "hidden") for pair in hidden_pairs(profile.round, int(rest), round_seed, known)]
-    if not re.match(r"\s*\d", word):
+    if not re.match(r"\s*-?\d", word):
         raise ConfigurationError(
             f"--pairs {word!r} was not understood; write profile, public, 621:17,1321:34, grid:500,1000x15,30 or hidden:5"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 from evaluator.data.layout import SCORED_SPLITS
@@ -13,12 +14,16 @@ from evaluator.plans import Choices, Plan, Step, Task
 from evaluator.purchase.label_quality import quality_warnings
 from evaluator.purchase.pairs import NamedPair, choose_pairs
 from evaluator.purchase.profiles import Profile, profile_named
-from evaluator.purchase.rounds import NODE_CPUS
+from evaluator.purchase.rounds import NODE_CPUS, Pair
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.submission.source import Source
 from evaluator.training import recipes
 from evaluator.training.pipeline import Pipeline
+from evaluator.words import counted
+
+START = {"none": "random weights", "procedural": "the kit's own weights"}
+"""What the names of starting weights mean, in words."""
 
 
 def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> Plan:
@@ -88,7 +93,11 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         data=sets,
         digests={split: found.digests() for split, found in sets.items()},
         items={named.pair.name: _items(profile, named, first) for named in pairs},
-        warnings=quality_warnings(profile, first, qualities, choices.root_seed, choices.seeds),
+        warnings=(
+            *_pair_warnings(pairs, profile),
+            *_weights_warnings(choices.starting_weights, asked, profile),
+            *quality_warnings(profile, first, qualities, choices.root_seed, choices.seeds),
+        ),
         shown=_shown(choices, profile, pairs, pipelines, first),
     )
 
@@ -110,6 +119,34 @@ def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], sp
             raise ConfigurationError(f"--{name}: no value was given; leave the option out, or give a value")
     if len(set(qualities)) != len(qualities):
         raise ConfigurationError(f"--label-quality: a value is given more than once: {', '.join(map(str, qualities))}")
+
+
+def _pair_warnings(pairs: Sequence[NamedPair], profile: Profile) -> list[str]:
+    """Pairs that have labels in the round and none after the profile has scaled them."""
+    none = [named.pair.name for named in pairs if named.pair.labels and not profile.budget(named.pair)]
+    if not none:
+        return []
+    least = next(labels for labels in count(1) if profile.budget(Pair(labels, 1)))
+    named = f"{'the pair' if len(none) == 1 else 'the pairs'} {', '.join(none)}"
+    return [
+        f"{named}: the profile {profile.name} scales the label budget to 0, so nothing can be bought; "
+        f"name {counted(least, 'label')} or more for 1 label here."
+    ]
+
+
+def _weights_warnings(given: str | None, asked: Sequence[Pipeline], profile: Profile) -> list[str]:
+    """Whether ``--starting-weights`` has no effect."""
+    if given is None:
+        return []
+    option = f"--starting-weights {given} has no effect"
+    if profile.round.scores == "participant":
+        return [f"{option}: {profile.round.name} scores the participant's own predictions and trains no pipeline."]
+    own = [pipeline for pipeline in asked if pipeline.weights not in ("imagenet", given)]
+    return [
+        f"{option} on the pipeline {pipeline.name}, which starts from {START.get(pipeline.weights, pipeline.weights)}: the option "
+        "only says what stands in for ImageNet's weights."
+        for pipeline in own
+    ]
 
 
 def _task(named: NamedPair, profile: Profile) -> Task:

@@ -93,8 +93,11 @@ class Purchased(Answer):
 
     @property
     def log(self) -> str:
-        """What the submission printed."""
-        return self.session.log
+        """What the submission printed, and the traceback of its failure if there is one."""
+        log, trace = self.session.log, self.session.trace
+        if not trace:
+            return log
+        return (log.rstrip("\n") + "\n" if log else "") + trace
 
     @property
     def size(self) -> int:

@@ -82,6 +82,21 @@ class Replay:
         return text
 
 
+def _name_of(raw: bytes) -> str:
+    """The hash that a stored cell calls itself by.
+
+    Raises:
+        ConfigurationError: it is not JSON, or JSON of something else.
+    """
+    try:
+        content = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ConfigurationError("the file is no JSON") from None
+    if not isinstance(content, dict) or not isinstance(content.get("cell"), str):
+        raise ConfigurationError("the file is JSON, but not of a cell")
+    return content["cell"]
+
+
 def read_replay(cell: Path, data: Path | None = None, device: str | None = None) -> Replay:
     """Read a stored cell and its data for a replay; cells of older schemas are read, too.
 
@@ -96,17 +111,18 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None)
     """
     try:
         raw = cell.read_bytes()
-        name = json.loads(raw)["cell"]
-        found, why = sound(raw, "cell", str(name))
+        name = _name_of(raw)
+        found, why = sound(raw, "cell", name)
         if found is None:
             raise ConfigurationError(f"the file {why}")
         stored = upgraded(found) if found["schema"] == 1 else found
-        if why := fault(stored, str(name)):
+        if why := fault(stored, name):
             raise ConfigurationError(f"the file {why}")
         spec = PurchaseSpec.from_dict(stored["spec"])
         ledger, fingerprint = Ledger.from_rows(stored["ledger"]), stored["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError, ConfigurationError) as error:
-        raise ConfigurationError(f"{cell} is not a stored cell ({error}); name a file of results/cells/") from None
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigurationError(f"{cell} is not a stored cell ({why}); name a file of results/cells/") from None
     spec = replace(spec, device=device or spec.device)
     if not spec.trains:
         raise ConfigurationError(

@@ -11,6 +11,7 @@ from evaluator.records import CellSpec
 from evaluator.runner.cells import Finished
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
+from evaluator.words import counted
 
 
 def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, str]]:
@@ -40,7 +41,9 @@ def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]
     if any(spec.trains for spec in experiment.cells):
         for number, pipeline in enumerate(plan.pipelines):
             recipe, before = pipeline.as_dict(), plan.fitted_from.get(pipeline.name)
-            trained = f"{pipeline.name}: {recipe['architecture']}, {recipe['image_size']} px, {recipe['epochs']} epochs, "
+            trained = (
+                f"{pipeline.name}: {recipe['architecture']}, {recipe['image_size']} px, {counted(recipe['epochs'], 'epoch')}, "
+            )
             trained += f"weights {recipe['weights']}, {experiment.device}" + (
                 f" ({before} adapted to this profile)" if before else ""
             )
@@ -61,9 +64,11 @@ def time_needed(forecast: Forecast) -> str:
     parts = []
     if forecast.answers_unknown:
         limit = duration(forecast.answer_limit)
-        parts.append(f"{forecast.answers_unknown} sessions not measured yet: counted with their time limits, {limit} in all")
+        parts.append(
+            f"{counted(forecast.answers_unknown, 'session')} not measured yet: counted with the time limit, {limit} in all"
+        )
     if forecast.trainings_unknown:
-        unknown = f"{forecast.trainings_unknown} of {forecast.trainings} trainings"
+        unknown = f"{forecast.trainings_unknown} of {counted(forecast.trainings, 'training')}"
         parts.append(f"{unknown} not measured yet: no stored cell has their pipeline, device and number of threads")
     if forecast.seconds is not None:
         return "; ".join((("at most " if forecast.answers_unknown else "about ") + duration(forecast.seconds), *parts))
@@ -81,7 +86,7 @@ def duration(seconds: float) -> str:
 class SweepLine:
     """The progress of a whole sweep on one line. Each cell is weighted by its expected duration.
 
-    A failed cell is printed above the line when it ends.
+    A failed cell is printed above the line when it ends. In a log file, where no line can be drawn, every cell is.
     """
 
     def __init__(self, progress: Progress, experiment: Experiment, forecast: Forecast) -> None:
@@ -112,18 +117,27 @@ class SweepLine:
         if not cell.cached:
             self._trained.add(spec.digest())
             self._answered.add(spec.answer_digest())
+        place = f"{self._experiment.label(spec)} {spec.task} seed {spec.seed} {spec.pipeline.name}"
         if not cell.result.scored:
             self._failed += 1
-            place = f"{self._experiment.label(spec)} {spec.task} seed {spec.seed} {spec.pipeline.name}"
-            self._line.console.print(Text(f"{place}: {cell.result.verdict}: {cell.result.reason}", style="red"))
+            self._say(Text(f"{place}: {cell.result.verdict}: {cell.result.reason}", style="red"))
+        elif not self._line.console.is_terminal:
+            metric = self._experiment.plan.rules.primary_metric
+            value = (cell.result.metrics or {}).get(metric)
+            self._say(Text(f"{self._count()} {place}: " + (f"{metric} {value:.3f}" if value is not None else "scored")))
         self._show()
 
     def _show(self) -> None:
         answered = sum(self._forecast.answer.get(digest, 0.0) for digest in self._answered)
         done = answered + self._of({digest: self._forecast.training.get(digest, 0.0) for digest in self._trained})
-        count = f"{self._forecast.finished + len(self._trained)}/{self._forecast.cells}"
         failed = f", {self._failed} failed" if self._failed else ""
-        self._line.update(self._task, completed=done, description=f"{count}{failed}{self._doing}")
+        self._line.update(self._task, completed=done, description=f"{self._count()}{failed}{self._doing}")
+
+    def _count(self) -> str:
+        return f"{self._forecast.finished + len(self._trained)}/{self._forecast.cells}"
+
+    def _say(self, text: Text) -> None:
+        self._line.console.print(text, soft_wrap=True)
 
     def _of(self, trainings: Any) -> float:
         return sum(trainings.values()) / self._experiment.workers
@@ -132,7 +146,7 @@ class SweepLine:
 def _room(experiment: Experiment) -> str:
     """Where trainings run, how many at a time, and that nothing else runs beside a submission."""
     threads = experiment.settings.threads
-    each = f"on {experiment.device}, {threads} thread{'s' if threads > 1 else ''} each"
+    each = f"on {experiment.device}, {counted(threads, 'thread')} each"
     if experiment.settings.ray is not None:
         return f"{each}, as many as fit on the Ray cluster ({experiment.settings.ray}); each submission has a node for itself"
     return f"{experiment.workers} at a time {each}; submissions run one at a time, with nothing beside them"

@@ -16,6 +16,7 @@ FLOORS = {
     "evaluator.machine": 1,
     "evaluator.places": 1,
     "evaluator.seeds": 1,
+    "evaluator.words": 1,
     "evaluator.scoring": 2,
     "evaluator.worker": 3,
     "evaluator.strategies": 4,

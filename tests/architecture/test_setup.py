@@ -496,7 +496,7 @@ def test_the_command_dck_is_the_command_line_of_the_kit(capsys):
     main = command.load()
     assert command.module == "evaluator.cli.main"
     assert isinstance(main(["compare", "/nowhere"]), int), "what a console script hands to sys.exit"
-    assert capsys.readouterr().err.startswith("error: /nowhere")
+    assert capsys.readouterr().err.startswith("error: the results folder /nowhere")
 
 
 def test_the_types_of_an_installed_kit_are_used():

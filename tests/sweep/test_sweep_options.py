@@ -40,6 +40,13 @@ def test_words_that_mean_nothing_are_refused(word):
         choose_pairs((word,), QUICK, 1)
 
 
+@pytest.mark.parametrize(("word", "shown"), [("-5:17", "-5:17"), ("621:-3", "621:-3"), ("621:0", "621:0"), ("621:0.0", "621:0")])
+def test_a_pair_that_is_not_possible_is_named_as_pairs_are(word, shown):
+    with pytest.raises(ConfigurationError) as caught:
+        choose_pairs((word,), QUICK, 1)
+    assert f"the pair {shown} is not possible; expected 0 or more labels and more than 0 minutes" in str(caught.value)
+
+
 def test_hidden_pairs_need_a_seed_and_room():
     with pytest.raises(ConfigurationError, match="--round-seed"):
         choose_pairs(("hidden:2",), QUICK, None)
