@@ -180,7 +180,7 @@ def sold_rows(ledger: Ledger) -> list[Sold]:
 
 
 def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what, share: None) -> Purchased:
-    """The untrusted half of a cell: run the phases of the submission."""
+    """The first half of a cell: run the phases of the submission."""
     sets, profile = inputs.data.of(spec), spec.profile
     names = (spec.pair.name, spec.seed)
     order = generator(spec.root_seed, *names, "pool order").permutation(len(sets.splits["unlabelled"]))

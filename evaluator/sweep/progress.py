@@ -27,9 +27,15 @@ def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, st
         ("isolation", experiment.sandbox.name),
         ("trainings", _room(experiment)),
         ("cells", f"{forecast.cells}: {forecast.finished} finished before, {forecast.trainings} to run"),
-        ("submissions to run", f"{forecast.answers}"),
+        ("submissions to run", _submissions(forecast)),
         ("time", time_needed(forecast)),
     ]
+
+
+def _submissions(forecast: Forecast) -> str:
+    """How many answers must be obtained; if none, why not."""
+    stored = forecast.trainings and not forecast.answers
+    return f"{forecast.answers}" + (": the stored answers of earlier runs are used" if stored else "")
 
 
 def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]]:
