@@ -106,6 +106,8 @@ class Settings:
             raise ConfigurationError(
                 "--workers and --ray were both given; on a cluster Ray decides how many trainings run. Leave --workers out"
             )
+        if self.ray is not None and not self.ray.strip():
+            raise ConfigurationError("--ray is empty; give auto, HOST:PORT, or local to start a cluster here")
         if self.weights_dir is not None and not self.weights_dir.is_dir():
             raise ConfigurationError(f"--weights-dir: {self.weights_dir} is not a folder; name a folder with weights")
 

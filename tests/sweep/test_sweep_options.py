@@ -175,6 +175,11 @@ def test_later_seeds_are_those_of_a_longer_run(ready):
         cells(seeds=1, first_seed=-1)
 
 
+def test_an_empty_address_of_a_cluster_is_refused(folder):
+    with pytest.raises(ConfigurationError, match="--ray is empty; give auto"):
+        read_settings({"submissions": [folder / "some" / "a.py"], "ray": ""}, PURCHASE)
+
+
 def test_a_submission_that_is_named_alone_may_have_any_name(tmp_path):
     for name in ("_mine", ".hidden", "README"):
         folder = tmp_path / name
