@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from evaluator.cli.parsing import take_negative
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError, KitError
 from evaluator.places import DATA, RESULTS, ROOT, given_path
@@ -92,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument("--mixed-versions", action="store_true", help="reuse stored cells of other library versions, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
+    take_negative(parser)
     return parser
 
 
@@ -126,7 +128,7 @@ def sweep_options(args: argparse.Namespace) -> dict[str, Any]:
     if len(set(pairs)) != len(pairs):
         raise ConfigurationError(f"--pair: a pair is given more than once: {', '.join(pairs)}; use --seeds to repeat")
     given |= {"submissions": [args.submission], "pairs": pairs or [args.pairs], "label_quality": [args.label_quality]}
-    if args.panel or args.pipeline:
+    if args.panel or args.pipeline is not None:
         given["pipelines"] = PANEL if args.panel else [args.pipeline]
     if args.score_split:
         given["score_split"] = [args.score_split]

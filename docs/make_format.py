@@ -92,7 +92,7 @@ def panel_schema() -> dict[str, Any]:
 def _spec() -> dict[str, Any]:
     found = _object(PurchaseSpec, skip=("pair",), whole=WHOLE)
     head = {
-        "schema": {"type": "integer", "description": "as above"},
+        "schema": {"type": "integer", "description": "the same version; it is part of what the hash is computed over"},
         "track": {"type": "string", "description": "`purchase`"},
         "version": {"type": "integer", "description": "version of the track's judging code; raised when figures change"},
         "task": {"type": "string", "description": "the pair, `labels:minutes` in the round's units"},

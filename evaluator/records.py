@@ -1,6 +1,6 @@
 """The records that every track stores, in the order of a cell: ``CellSpec`` -> ``Answer`` -> ``CellResult``.
 
-A spec says what is to be run; an answer is what the submission (the untrusted half) produced; a result is what judging the answer
+A spec says what is to be run; an answer is what the submission (untrusted) produced; a result is what judging the answer
 gave. The other classes are parts of a result. Records go to and from JSON by ``as_dict`` and ``from_dict``. A track adds its own
 fields in subclasses. ``docs/results-format.md`` and ``docs/schemas/`` are generated from the types and from the texts in ``doc()``.
 """

@@ -23,6 +23,7 @@ from pathlib import Path
 from evaluator.errors import ConfigurationError
 from evaluator.files import write_new
 from evaluator.seeds import derive
+from evaluator.words import counted
 
 FILE = "secret"
 """Name of the file in a folder of results."""
@@ -146,7 +147,7 @@ def folder_secret(folder: Path, stored: Callable[[], Mapping[str, int]], keep: b
         return read_secret(path)
     others = {fingerprint: count for fingerprint, count in stored().items() if fingerprint}
     if others:
-        listed = "; ".join(f"{count} cell{'s' * (count != 1)} of {seeds_in_words(name)}" for name, count in sorted(others.items()))
+        listed = "; ".join(f"{counted(count, 'cell')} of {seeds_in_words(name)}" for name, count in sorted(others.items()))
         raise ConfigurationError(
             f"{path}: the file of the secret is missing, but the folder holds {listed}; they cannot be compared with cells of a "
             "new secret. Put the file back, name it with --secret, or name another folder with --out"

@@ -3,9 +3,9 @@
 A track is one kind of competition. A cell of it (one submission, task, seed and pipeline) is run in two halves:
 
 1. ``Track.plan`` checks what a person asked for (``Choices``) and names every cell: a ``Plan`` of ``CellSpec``.
-2. ``Track.obtain`` is the untrusted half. It runs a submission in a sandbox and gives an ``Answer``, which is stored. Another tool
+2. ``Track.obtain`` is the first half. It runs a submission in a sandbox and gives an ``Answer``, which is stored. Another tool
    could also write such an answer.
-3. ``Track.judge`` is the trusted half. It turns an answer into a ``CellResult`` and never sees the submission.
+3. ``Track.judge`` is the second half. It turns an answer into a ``CellResult`` and never sees the submission.
 4. The methods of ``Tables``, which ``Track`` inherits, tell the shared code what of a result to show.
 
 Everything else (finding the missing cells, parallel workers, storage, tables, comparisons) is shared and knows no track by name.
@@ -188,7 +188,7 @@ class Track(Tables, ABC):
 
     @abstractmethod
     def obtain(self, spec: Any, inputs: CellInputs, progress: Progress) -> Answer:
-        """The untrusted half: run the submission of ``inputs`` and return its answer.
+        """The first half: run the submission of ``inputs`` and return its answer.
 
         A failure of the submission is an answer with a verdict; it never raises.
         """
@@ -204,7 +204,7 @@ class Track(Tables, ABC):
         checkpoint: Path | None = None,
         cache: dict[str, Any] | None = None,
     ) -> Judged:
-        """The trusted half: turn an answer into a result. It gets neither the submission nor a sandbox.
+        """The second half: turn an answer into a result. It gets neither the submission nor a sandbox.
 
         Args:
             data: ``CellInputs.data``.

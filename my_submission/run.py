@@ -46,9 +46,10 @@ class Starter(ZEWDPCBaseRun):
         pool = self.scaler.transform(statistics(unlabelled_dataset.images))
         left = np.arange(len(pool))
         for step in range(ROUNDS):
-            share = (budget - len(unlabelled_dataset.purchased)) // (ROUNDS - step)
-            if share == 0 or unlabelled_dataset.remaining_time() < 1:
+            money = min(unlabelled_dataset.remaining_budget, len(left))  # the budget may be larger than the pool
+            if money == 0 or unlabelled_dataset.remaining_time() < 1:
                 break
+            share = max(1, money // (ROUNDS - step))
             p = self.probabilities(pool[left])
             need = 1 / (1 + self.labels.sum(0))
             worth = (p * (1 - p)) @ (need / need.sum())

@@ -1,12 +1,15 @@
-"""``python -m evaluator compare``: which stored strategies are better than the reference, by how much, and what is noise."""
+"""Which stored strategies are better than the reference, by how much, and what is noise."""
 
 from __future__ import annotations
 
 import argparse
 
 from evaluator.cli.tracks import TRACKS
+from evaluator.data.layout import SCORED_SPLITS
+from evaluator.errors import ConfigurationError
 from evaluator.places import RESULTS, given_path
 from evaluator.text import json_text
+from evaluator.words import meant
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -53,6 +56,41 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument("--heat-map", type=given_path, metavar="FILE", help="draw label budgets x times as .svg or .png")
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Refuse values that no stored cell can have, before a long list of cells is read.
+
+    A profile or pipeline that this kit does not have may still be stored, by another version or from a file.
+
+    Raises:
+        ConfigurationError: the message names the option.
+    """
+    from evaluator.history.index import read_index
+    from evaluator.history.store import require_results
+    from evaluator.purchase.profiles import PROFILES
+    from evaluator.purchase.spec import check_quality
+    from evaluator.training.recipes import PIPELINES
+
+    if args.out is not None and args.out.suffix.lower() != ".md":
+        ending = args.out.suffix or "nothing"
+        raise ConfigurationError(
+            f"--out {args.out} ends in {ending!r}; the tables are written as Markdown. Name a file that ends in .md"
+        )
+    if args.score_split not in (None, *SCORED_SPLITS):
+        raise ConfigurationError(f"--score-split is {args.score_split!r}; it must be {' or '.join(SCORED_SPLITS)}")
+    if args.label_quality is not None:
+        check_quality(args.label_quality)
+    require_results(args.results)
+    for name, of_kit in (("profile", PROFILES), ("pipeline", PIPELINES)):
+        given = getattr(args, name)
+        if given is None or given.partition("@")[0] in of_kit:  # round2@64px-procedural is an adapted round2
+            continue
+        stored = sorted({row[name] for row in read_index(args.results, TRACKS).cells.values()})
+        if given not in stored:
+            listed = ", ".join(stored) or "none"
+            said = meant(given, {*stored, *of_kit})
+            raise ConfigurationError(f"--{name}: there is no {name} {given!r}; stored in {args.results} are: {listed}{said}")
+
+
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0."""
     from evaluator.history.groups import Wanted, conditions
@@ -62,6 +100,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.report.console import terminal
     from evaluator.report.page import write_page
 
+    _check(args)
     hidden = None if args.hidden is None else tuple(args.hidden)
     asked = Asked(args.reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed, hidden=hidden)
     if args.heat_map is not None:

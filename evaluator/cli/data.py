@@ -1,4 +1,4 @@
-"""``python -m evaluator data``: import official archives, make data, check a data set, write its card."""
+"""Import official archives, make data, check a data set, write its card."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from evaluator.cli.parsing import add_action
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.places import DATA, given_path
 from evaluator.purchase.rounds import ROUND1, ROUND2, ROUNDS
 from evaluator.report.console import label, line, terminal
 from evaluator.text import one_line, say
+from evaluator.words import counted, was
 
 KNOWN = frozenset(ROUND2.classes)
 """Damages of all rounds. A column of ``labels.csv`` with such a name is no mistake, even if the round does not use it."""
@@ -33,13 +35,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     verbs = data.add_subparsers(dest="data_verb", required=True, metavar="VERB")
 
-    verb = verbs.add_parser("import", help="unpack an official archive safely")
+    verb = add_action(verbs, "import", "unpack an official archive safely")
     verb.add_argument("archive", type=given_path, help="e.g. training-v0.2-rc4.tar.gz")
     verb.add_argument("--to", type=given_path, default=DATA / "official", help="data folder (default: data/official)")
     verb.add_argument("--replace", action="store_true", help="replace a split that already exists")
     _class_options(verb)
 
-    verb = verbs.add_parser("make", help="make data with the kit's generator")
+    verb = add_action(verbs, "make", "make data with the kit's generator")
     verb.add_argument("--profile", default="quick", help="sizes and image size of this profile (default: %(default)s)")
     seed = verb.add_mutually_exclusive_group()
     seed.add_argument("--seed", help="a number, or random128 for a secret seed that is not stored (default: the profile's)")
@@ -54,14 +56,14 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument("--out", type=given_path, help="folder (default: data/ and the profile's)")
     verb.add_argument("--workers", type=int, help="processes (default: one per core)")
 
-    verb = verbs.add_parser("card", help="write the data set card, data/README.md")
+    verb = add_action(verbs, "card", "write the data set card, data/README.md")
     verb.add_argument("folder", type=given_path, nargs="?", default=DATA / "quick", help="data set (default: data/quick)")
     verb.add_argument(
         "--out", type=given_path, help="file to write (default: data/README.md; for secret data README.md in its own folder)"
     )
     _class_options(verb)
 
-    verb = verbs.add_parser("check", help="read every split and image of a data set")
+    verb = add_action(verbs, "check", "read every split and image of a data set")
     verb.add_argument("folder", type=given_path, help="a data set, or one split of it")
     _class_options(verb)
 
@@ -118,9 +120,9 @@ def _import(args: argparse.Namespace) -> int:
     with _progress("unpacking") as progress:
         result = unpack(args.archive, args.to, replace=args.replace, progress=progress)
     for name, images in result.images.items():
-        print(one_line(f"imported {args.to / name}: {images} images", 5_000))
+        print(one_line(f"imported {args.to / name}: {counted(images, 'image')}", 5_000))
     if result.left_out:
-        print(f"{result.left_out} other files of the archive were left out")
+        print(f"{counted(result.left_out, 'other file')} of the archive {was(result.left_out)} left out")
     return _report([args.to / name for name in result.splits], args)
 
 

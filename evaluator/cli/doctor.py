@@ -1,4 +1,4 @@
-"""``python -m evaluator doctor``: which isolation tiers work on this machine, and whether a tier passes its checks."""
+"""Which isolation tiers work on this machine, and whether a tier passes its checks."""
 
 from __future__ import annotations
 

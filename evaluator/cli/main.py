@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from evaluator import __version__
+from evaluator.cli.parsing import take_negative
 from evaluator.errors import DeviceError, KitError, TrainingError
 from evaluator.text import say
 
@@ -27,6 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for module in verbs().values():
         module.register(subparsers)
+    for verb in subparsers.choices.values():
+        take_negative(verb)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""``python -m evaluator panel``: how well the pipelines agree on the ranking of the stored submissions."""
+"""How well the pipelines agree on the ranking of the stored submissions."""
 
 from __future__ import annotations
 

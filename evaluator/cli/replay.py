@@ -1,4 +1,4 @@
-"""``python -m evaluator replay``: train on a stored ledger again, with the same pipeline, another pipeline, or the panel."""
+"""Train on a stored ledger again, with the same pipeline, another pipeline, or the panel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.training import recipes
 
     stored: Replay = read_replay(args.cell, args.data, args.device, args.secret)
-    names = recipes.PANEL if args.panel else (args.pipeline,) if args.pipeline else ()
+    names = recipes.PANEL if args.panel else () if args.pipeline is None else (args.pipeline,)
     rows = []
     console = terminal()
     for pipeline in stored.pipelines(names):

@@ -1,4 +1,4 @@
-"""``python -m evaluator results``: list, show, export and clean the stored results.
+"""List, show, export and clean the stored results.
 
 python -m evaluator results list
 python -m evaluator results show 3f2a
@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from evaluator.cli.parsing import add_action
 from evaluator.cli.tracks import TRACKS
 from evaluator.places import RESULTS, given_path
 from evaluator.text import one_line, say
+from evaluator.words import counted
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -25,12 +27,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = verb.add_subparsers(dest="action", required=True)
-    listed = actions.add_parser("list", help="what is stored, with sizes and dates")
-    show = actions.add_parser("show", help="one cell: its spec, figures and verdict")
+    listed = add_action(actions, "list", "what is stored, with sizes and dates")
+    show = add_action(actions, "show", "one cell: its spec, figures and verdict")
     show.add_argument("cell", help="the beginning of its hash, e.g. from results list")
-    export = actions.add_parser("export", help="a table with a row per cell and all metrics")
+    export = add_action(actions, "export", "a table with a row per cell and all metrics")
     export.add_argument("file", type=given_path, help="ends in .csv or .parquet (which needs pyarrow)")
-    clean = actions.add_parser("clean", help="remove what is no longer needed; without --yes only a preview")
+    clean = add_action(actions, "clean", "remove what is no longer needed; without --yes only a preview")
     clean.add_argument("--partial", action="store_true", help="states of unfinished trainings (up to 200 MB each)")
     clean.add_argument("--failed", action="store_true", help="cells without a score")
     clean.add_argument("--damaged", action="store_true", help="files that were moved aside because they are damaged")
@@ -48,9 +50,11 @@ def main(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     from evaluator.history.inventory import inventory
+    from evaluator.history.store import require_results
     from evaluator.report.console import terminal
     from evaluator.report.stored import show_inventory
 
+    require_results(args.out)
     things, index = inventory(args.out, TRACKS)
     show_inventory(terminal(), things, index)
     return 0
@@ -64,7 +68,7 @@ def _show(args: argparse.Namespace) -> int:
 
     matching = [(p, cell, why) for p, cell, why in read_cells(args.out, TRACKS) if p.name.startswith(args.cell)]
     if len(matching) != 1:
-        seen = f"{len(matching)} cells in {args.out} have" if matching else f"no cell in {args.out} has"
+        seen = f"{counted(len(matching), 'cell')} in {args.out} have" if matching else f"no cell in {args.out} has"
         raise ConfigurationError(
             f"results show {args.cell!r}: {seen} a hash that begins so; give the beginning of one hash, e.g. from `results list`"
         )
@@ -83,7 +87,7 @@ def _export(args: argparse.Namespace) -> int:
     table, damaged = rows(args.out, TRACKS)
     for line in damaged:
         say(f"warning: {line}; it is not in the table")
-    print(one_line(f"{write_table(args.file, table)} cells: {args.file}", 5_000))
+    print(one_line(f"{counted(write_table(args.file, table), 'cell')}: {args.file}", 5_000))
     return 0
 
 
@@ -110,16 +114,17 @@ def _clean(args: argparse.Namespace) -> int:
     total: Any = amount(sum(thing.size for thing in found.chosen))
     if found.in_use:
         why = f"an evaluation is running on {args.out}, or its file system has no locks"
-        say(
-            f"warning: {len(found.in_use)} more files and runs are in use: {why}. They stay; run the same command when "
-            "the evaluation has ended"
-        )
+        using = counted(len(found.in_use), "more file or run is", "more files and runs are")
+        say(f"warning: {using} in use: {why}. What is in use stays; run the same command when the evaluation has ended")
     if found.foreign:
-        console.print(f"{found.foreign} files and folders in it were not made by the kit, or are links; they stay.")
+        others = counted(found.foreign, "file or folder in it was", "files and folders in it were")
+        links = "is a link; it stays" if found.foreign == 1 else "are links; they stay"
+        console.print(f"{others} not made by the kit, or {links}.")
     if not args.yes:
         console.print(
-            f"{len(found.chosen)} files would be removed, {total}; nothing was removed. The same command with --yes removes them."
+            f"{counted(len(found.chosen), 'file')} would be removed, {total}; nothing was removed. Add --yes to the same command "
+            "to remove what it lists."
         )
         return 0
-    console.print(f"{len(found.chosen) - len(failed)} files removed, {total}.")
+    console.print(f"{counted(len(found.chosen) - len(failed), 'file')} removed, {total}.")
     return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""``python -m evaluator sweep``: run all cells of submissions x pairs x seeds x pipelines that are not stored yet.
+"""Run all cells of submissions x pairs x seeds x pipelines that are not stored yet.
 
 python -m evaluator sweep --submissions baselines/* --pairs public --seeds 10 --pipelines round2
 python -m evaluator sweep --file sweep.toml --dry-run
@@ -59,7 +59,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
             add_option(groups[title], name, COMMON.get(name) or PURCHASE.options[name])
     work = groups["work and files"]
     work.add_argument("--heat-map", type=given_path, metavar="FILE", help="draw the grid of --pairs grid:... as .svg or .png")
-    work.add_argument("--dry-run", action="store_true", help="only show what would run and how long it would take")
+    work.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only show what would run and how long it would take; the address of --ray is not tried",
+    )
     work.add_argument("--json", action="store_true", help="print sweep.json instead of the table; with --dry-run the forecast")
 
 

@@ -1,18 +1,19 @@
-"""``python -m evaluator weights make``: make starting weights from procedural primitives."""
+"""Make starting weights from procedural primitives."""
 
 from __future__ import annotations
 
 import argparse
 
+from evaluator.cli.parsing import add_action
 from evaluator.errors import ConfigurationError
 from evaluator.places import given_path
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``weights`` with its one action ``make``."""
-    verb = subparsers.add_parser("weights", help="make starting weights from procedural primitives")
+    verb = subparsers.add_parser("weights", help="make starting weights from procedural primitives", description=__doc__)
     actions = verb.add_subparsers(dest="action", required=True)
-    make = actions.add_parser("make", help="pre-train a network on procedural primitives and write its feature layers")
+    make = add_action(actions, "make", "pre-train a network on procedural primitives and write its feature layers")
     make.add_argument(
         "--out", type=given_path, required=True, help="file to write (.safetensors); figures are written beside it (.json)"
     )

@@ -22,6 +22,7 @@ from evaluator.machine import computed_by
 from evaluator.scoring.agreement import FEWEST
 from evaluator.secret import seeds_in_words
 from evaluator.track import Track, Tracks
+from evaluator.words import counted
 
 RULES = ("track", "version", "root_seed", "score_split")
 """Fields of a spec that must be equal in compared cells. The secret, profile, data, kind of device and the track's own rules must
@@ -126,12 +127,12 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None) -> Gathered:
     for other, members in found.items():
         for entry in members:
             if other != rules:
-                why = f"cells of other rules: {difference(other, rules)}"
+                why = f"of other rules: {difference(other, rules)}"
                 unused.setdefault(why, []).append((entry.label, len(entry.cells)))
             elif entry not in entries:
                 left_out.append(f"{entry.label}: {_shortcoming(entry, grid, entries)}")
             elif extra := len(entry.cells) - len(list(itertools.product(*grid))):
-                unused.setdefault("cells outside the grid that all have", []).append((entry.label, extra))
+                unused.setdefault("outside the grid that all have", []).append((entry.label, extra))
     left_out += [line for why, of in unused.items() for line in unused_lines(why, of)]
     return _scores(entries, grid, json.loads(rules), left_out)
 
@@ -156,7 +157,7 @@ def _read(root: Path, tracks: Tracks, profile: str | None, left_out: list[str]) 
         entry = found.setdefault(rules_of(track, cell), {}).setdefault(source, _Entry(*source, {}))
         judge = json.dumps([spec["pipeline"]["name"], spec["pipeline"], spec["weights"]], sort_keys=True)
         entry.cells[judge, spec["task"], spec["seed"]] = cell
-    left_out += [f"{label}: {n} cells without a score of a trained pipeline" for label, n in unscored.items()]
+    left_out += [f"{label}: {counted(n, 'cell')} without a score of a trained pipeline" for label, n in unscored.items()]
     return {rules: list(entries.values()) for rules, entries in found.items()}
 
 
@@ -182,10 +183,10 @@ def _whole(entries: list[_Entry], grid: Grid) -> list[_Entry]:
 
 
 def unused_lines(why: str, of: list[tuple[str, int]]) -> list[str]:
-    """One line per submission; a single line for more than ``MANY`` submissions, so that other lines are not lost among them."""
+    """One line per submission, with its number of cells; more than ``MANY`` submissions are one line, which hides no other."""
     if len(of) > MANY:
-        return [f"{len(of)} submissions: {sum(n for _, n in of):,} {why}"]
-    return [f"{label}: {n} {why}" for label, n in of]
+        return [f"{len(of)} submissions: {counted(sum(n for _, n in of), 'cell')} {why}"]
+    return [f"{label}: {counted(n, 'cell')} {why}" for label, n in of]
 
 
 def _shortcoming(entry: _Entry, grid: Grid, whole: list[_Entry]) -> str:

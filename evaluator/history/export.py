@@ -61,6 +61,8 @@ def _row(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
 def write_table(path: Path, table: Iterable[Mapping[str, Any]]) -> int:
     """Write rows as CSV or Parquet, depending on the ending of the file's name. Missing values are empty (CSV) or null (Parquet).
 
+    In Parquet a column with a whole number beyond 64 bits is text.
+
     Returns:
         The number of rows.
 
@@ -89,6 +91,12 @@ def _csv(names: list[str], listed: list[Mapping[str, Any]]) -> bytes:
     return text.getvalue().encode()
 
 
+def _fitting(values: list[Any]) -> list[Any]:
+    """A column that Parquet can hold: its whole numbers have 64 bits. A column with a larger number (e.g. a root seed) is text."""
+    large = any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values)
+    return [None if value is None else str(value) for value in values] if large else values
+
+
 def _parquet(names: list[str], listed: list[Mapping[str, Any]]) -> bytes:
     try:
         import pyarrow
@@ -98,7 +106,7 @@ def _parquet(names: list[str], listed: list[Mapping[str, Any]]) -> bytes:
             "a .parquet table needs pyarrow, which is not installed; run `pip install -r requirements-tables.txt`, or write .csv"
         ) from None
     sink = io.BytesIO()
-    columns = {visible(name): [_shown(row.get(name)) for row in listed] for name in names}
+    columns = {visible(name): _fitting([_shown(row.get(name)) for row in listed]) for name in names}
     pyarrow.parquet.write_table(pyarrow.table(columns), sink)
     return sink.getvalue()
 

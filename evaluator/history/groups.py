@@ -23,6 +23,7 @@ from evaluator.machine import computed_by, versions
 from evaluator.scoring.scores import Scores
 from evaluator.track import Track, Tracks
 from evaluator.training.pipeline import is_proxy
+from evaluator.words import counted, was
 
 CIRCUMSTANCES = ("tier", "threads", "worker_threads")
 """Fields of a spec that may differ within a condition, in addition to the track's own. If a cell is stored under two of their
@@ -189,7 +190,7 @@ def sort_cells(
             # Lists of items and histories are most of a cell; ten thousand cells are not kept in memory with them.
             names = {*READ, *track.figure_members}
             found[key][_shared(track, cell, mixed_versions)].append({name: cell.get(name) for name in names})
-    left_out += [f"{n} cells were not asked for: {label}" for label, n in sorted(others.items())]
+    left_out += [f"{counted(n, 'cell')} {was(n)} not asked for: {label}" for label, n in sorted(others.items())]
     known = {track.name: track for track in tracks}
     return [_condition(known[key[0]], found[key], wanted.pipeline in (None, key[2])) for key in sorted(found)], left_out
 
@@ -241,7 +242,7 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
         only_versions = its_rules != rules and len(parts) == 1 and its_rules | {"versions": 0} == rules | {"versions": 0}
         kind = "versions" if only_versions else "rules"
         hint = " (--mixed-versions shows them in one table)" if only_versions else ""
-        left_out.append(f"{len(variants[other])} cells of other {kind}: {'; '.join(parts)}{hint}")
+        left_out.append(f"{counted(len(variants[other]), 'cell')} of other {kind}: {'; '.join(parts)}{hint}")
     cells = variants[chosen]
     sources = sorted({(cell["spec"]["submission"], cell["spec"]["submission_digest"]) for cell in cells})
     names = dict(zip(sources, unlike([name for name, _ in sources], [digest for _, digest in sources]), strict=True))
@@ -274,7 +275,8 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
     if doubles:
         names_of = ", ".join((*circumstances, "versions"))
         left_out.append(
-            f"{doubles} cells that were stored twice, under different circumstances ({names_of}); of two, today's versions count"
+            f"{counted(doubles, 'cell')} that {was(doubles)} stored twice, under different circumstances ({names_of}); "
+            "of two, today's versions count"
         )
     return Condition(
         track=track,
@@ -303,6 +305,6 @@ def _mixed(cells: Sequence[dict[str, Any]], circumstances: Sequence[str]) -> lis
     for name, seen in values.items():
         counts = Counter(value or "none" for value in seen)
         if len(counts) > 1:
-            said = ", ".join(f"{value} ({n} cells)" for value, n in counts.most_common())
+            said = ", ".join(f"{value} ({counted(n, 'cell')})" for value, n in counts.most_common())
             notes.append(f"{name.replace('_', ' ')} differs within the table: {said}.")
     return notes

@@ -325,6 +325,18 @@ def _is_scored(path: Path) -> bool:
     return isinstance(content, dict) and content.get("scored") is True
 
 
+def require_results(root: Path) -> None:
+    """Check that a folder is a folder of results.
+
+    Raises:
+        ConfigurationError: it does not exist, or no run has written to it.
+    """
+    if not os.path.isdir(root):
+        raise ConfigurationError(f"the results folder {root} does not exist; name the folder that --out named")
+    if not os.path.isdir(root / "cells"):
+        raise ConfigurationError(f"the folder {root} holds no results (no folder cells/); name the folder that --out named")
+
+
 def read_cells(
     root: Path, tracks: Tracks, only: Collection[str] | None = None
 ) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
@@ -341,8 +353,7 @@ def read_cells(
     Raises:
         ConfigurationError: ``root`` is not a folder of results, or a file in it cannot be read.
     """
-    if not (root / "cells").is_dir():
-        raise ConfigurationError(f"{root} holds no results (no folder cells/); name the folder that --out named")
+    require_results(root)
     for path in sorted((root / "cells").glob("*.json")):
         if not path.is_file():  # a folder, a pipe, a link to nothing
             yield path, None, "is not a regular file"

@@ -24,6 +24,7 @@ from evaluator.records import DataRow, Epoch, IsolationRow
 from evaluator.scoring.metrics import Metrics, best_constant, score
 from evaluator.seeds import derive
 from evaluator.track import CellInputs, Judged, Progress
+from evaluator.words import counted
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def judge(
         except (TrainingError, MemoryError, RuntimeError) as error:
             verdict, reason = Verdict.INFRASTRUCTURE, f"the training failed: {error}"
     if verdict is Verdict.TIME_LIMIT and scored is not None:
-        reason += f"; kept: scored with the {len(session.ledger)} labels bought before the limit"
+        reason += f"; kept: scored with the {counted(len(session.ledger), 'label')} bought before the limit"
     return Judged(_result(spec, drawn, purchased, verdict, reason, scored), None if scored is None else scored.kept())
 
 

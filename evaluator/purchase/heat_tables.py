@@ -63,7 +63,7 @@ def heat_notes(heat: HeatMap) -> list[str]:
     seeds = heat["seeds"]
     unscaled = heat["labels"] == heat["budgets"] and heat["seconds_allowed"] == [60 * minutes for minutes in heat["minutes"]]
     scaled = "" if unscaled else " In brackets: values as scaled by the profile."
-    first = "One seed: an interval needs at least 2 seeds."
+    first = "One seed: an interval needs 2 seeds or more."
     if seeds > 1:
         first = (
             f"Mean over {seeds} seeds (or n, if given); ± half of the t interval over seeds of that place, without a correction."

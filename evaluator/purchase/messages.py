@@ -18,6 +18,7 @@ from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.channel import Message, Schema
 from evaluator.sandbox.conversation import Order, Stopped
 from evaluator.sandbox.readonly import Content
+from evaluator.words import counted, was
 
 SCHEMA = Schema(required={"buy": {}}, optional={"done": {"claim": str, "n": int, "shape": list}})
 """``buy`` asks for labels; its binary part is int64 indices. ``done`` after a purchase phase says what the hook returned: ``claim``
@@ -93,15 +94,15 @@ def purchase_disagreement(message: Message, ledger: Ledger, n_images: int, n_cla
     sold = {purchase.index: purchase.label for purchase in ledger}
     claimed = set(indices.tolist())
     parts = []
-    if claimed - set(sold):
-        parts.append(f"purchase_phase returned {len(claimed - set(sold))} labels that were not bought")
-    if set(sold) - claimed:
-        parts.append(f"purchase_phase did not return {len(set(sold) - claimed)} bought labels")
+    if extra := len(claimed - set(sold)):
+        parts.append(f"purchase_phase returned {counted(extra, 'label')} that {was(extra)} not bought")
+    if kept := len(set(sold) - claimed):
+        parts.append(f"purchase_phase did not return {counted(kept, 'bought label')}")
     if kind == "labels":
         labels = np.frombuffer(message.blob, np.uint8, offset=8 * n).reshape(n, n_classes)
         changed = sum(i in sold and tuple(row) != sold[i] for i, row in zip(indices.tolist(), labels.tolist(), strict=True))
         if changed:
-            parts.append(f"purchase_phase returned {changed} labels with other values than were sold")
+            parts.append(f"purchase_phase returned {counted(changed, 'label')} with other values than were sold")
     return "; ".join(parts) + "; training uses the ledger" if parts else None
 
 

@@ -98,7 +98,7 @@ def _read(word: str, profile: Profile, round_seed: int | None, root: int | None)
             raise ConfigurationError(f"--pairs {word} draws pairs at random; give the seed with --round-seed N")
         known = frozenset(profile.round.pairs)
         return [NamedPair(pair, "hidden") for pair in hidden_pairs(profile.round, int(rest), round_seed, known, root)]
-    if not re.match(r"\s*[0-9]", word):
+    if not re.match(r"\s*-?[0-9]", word):
         raise ConfigurationError(
             f"--pairs {_short(word)} was not understood; write profile, public, 621:17,1321:34, grid:500,1000x15,30 or hidden:5"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError, WeightsError
@@ -11,13 +12,17 @@ from evaluator.plans import Choices, Plan, Step, Task
 from evaluator.purchase.label_quality import quality_warnings
 from evaluator.purchase.pairs import NamedPair, choose_pairs
 from evaluator.purchase.profiles import Profile, profile_named
-from evaluator.purchase.rounds import NODE_CPUS
+from evaluator.purchase.rounds import NODE_CPUS, Pair
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.purchase.weights_folder import folder_identity
 from evaluator.submission.source import Source
 from evaluator.training import recipes
 from evaluator.training.pipeline import Pipeline
+from evaluator.words import counted
+
+START = {"none": "random weights", "procedural": "the kit's own weights"}
+"""What the names of starting weights mean, in words."""
 
 
 def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> Plan:
@@ -91,8 +96,9 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         digests={split: found.digests() for split, found in sets.items()},
         items={named.pair.name: _items(profile, named, first) for named in pairs},
         warnings=(
+            *_budget_warnings(profile, pairs),
+            *_weights_warnings(choices.starting_weights, asked, profile),
             *quality_warnings(profile, first, qualities, choices.root, choices.seeds),
-            *_empty_budgets(profile, pairs),
         ),
         shown=_shown(choices, profile, pairs, pipelines, first),
     )
@@ -119,11 +125,32 @@ def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], sp
         raise ConfigurationError(f"--label-quality: a value is given more than once: {', '.join(map(str, qualities))}")
 
 
-def _empty_budgets(profile: Profile, pairs: Sequence[NamedPair]) -> tuple[str, ...]:
-    """A warning if no label can be bought at some pairs."""
+def _budget_warnings(profile: Profile, pairs: Sequence[NamedPair]) -> list[str]:
+    """A warning if no label can be bought at some pairs, and how many labels a pair must name."""
     empty = [named.pair.name for named in pairs if profile.budget(named.pair) == 0]
-    said = f"--pairs {', '.join(empty)}: the profile {profile.name} makes that a budget of 0 labels; nothing can be bought there."
-    return (said,) if empty else ()
+    if not empty:
+        return []
+    near = int(0.5 / profile.budget_scale)  # a budget is rounded; counting from 1 on would take long with a small scale
+    least = next(labels for labels in count(near) if profile.budget(Pair(labels, 1)))
+    return [
+        f"--pairs {', '.join(empty)}: the profile {profile.name} scales the label budget to 0, so nothing can be bought; "
+        f"name {counted(least, 'label')} or more for 1 label here."
+    ]
+
+
+def _weights_warnings(given: str | None, asked: Sequence[Pipeline], profile: Profile) -> list[str]:
+    """Whether ``--starting-weights`` has no effect."""
+    if given is None:
+        return []
+    option = f"--starting-weights {given} has no effect"
+    if profile.round.scores == "participant":
+        return [f"{option}: {profile.round.name} scores the participant's own predictions and trains no pipeline."]
+    own = [pipeline for pipeline in asked if pipeline.weights not in ("imagenet", given)]
+    return [
+        f"{option} on the pipeline {pipeline.name}, which starts from {START.get(pipeline.weights, pipeline.weights)}: the option "
+        "only says what stands in for ImageNet's weights."
+        for pipeline in own
+    ]
 
 
 def _task(named: NamedPair, profile: Profile) -> Task:

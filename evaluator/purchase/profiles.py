@@ -15,6 +15,7 @@ import msgspec
 from evaluator.data.layout import SPLITS
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.rounds import ROUND1, ROUND2, Pair, Round
+from evaluator.words import counted
 
 MOST = 1e6
 """Largest scale of budgets and times."""
@@ -130,8 +131,8 @@ class Profile:
     def describe(self, pair: Pair) -> str:
         """``621:17 = 62 labels, 17 s`` if the profile scales the pair, else ``621 labels, 17 min``."""
         if self.budget_scale == 1 and self.seconds_per_minute == 60:
-            return f"{pair.labels} labels, {pair.minutes:g} min"
-        return f"{pair.name} = {self.budget(pair)} labels, {self.seconds(pair):.3g} s"
+            return f"{counted(pair.labels, 'label')}, {pair.minutes:g} min"
+        return f"{pair.name} = {counted(self.budget(pair), 'label')}, {self.seconds(pair):.3g} s"
 
 
 def _pairs(stored: Sequence[Mapping[str, Any]]) -> tuple[Pair, ...]:

@@ -93,8 +93,11 @@ class Purchased(Answer):
 
     @property
     def log(self) -> str:
-        """What the submission printed."""
-        return self.session.log
+        """What the submission printed, and the traceback of its failure if there is one."""
+        log, trace = self.session.log, self.session.trace
+        if not trace:
+            return log
+        return (log.rstrip("\n") + "\n" if log else "") + trace
 
     @property
     def size(self) -> int:
@@ -177,7 +180,7 @@ def sold_rows(ledger: Ledger) -> list[Sold]:
 
 
 def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what, share: None) -> Purchased:
-    """The untrusted half of a cell: run the phases of the submission."""
+    """The first half of a cell: run the phases of the submission."""
     sets, profile = inputs.data.of(spec), spec.profile
     names = (spec.pair.name, spec.seed)
     order = generator(sets.root, *names, "pool order").permutation(len(sets.splits["unlabelled"]))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evaluator.bounded import RECORD, parse_json, read_bytes
+from evaluator.bounded import RECORD, NotJsonError, parse_json, read_bytes
 from evaluator.errors import ConfigurationError, DataError, TrainingError
 from evaluator.history.store import sound
 from evaluator.history.validity import fault
@@ -83,6 +83,21 @@ class Replay:
         return text
 
 
+def _name_of(raw: bytes) -> str:
+    """The hash that a stored cell calls itself by.
+
+    Raises:
+        ConfigurationError: it is not JSON within the bounds of a record, or JSON of something else.
+    """
+    try:
+        content = parse_json(raw, "the file")
+    except NotJsonError:
+        raise ConfigurationError("the file is no JSON") from None
+    if not isinstance(content, dict) or not isinstance(content.get("cell"), str):
+        raise ConfigurationError("the file is JSON, but not of a cell")
+    return content["cell"]
+
+
 def read_replay(cell: Path, data: Path | None = None, device: str | None = None, secret: Path | None = None) -> Replay:
     """Read a stored cell and its data for a replay; cells of older schemas are read, too.
 
@@ -98,12 +113,12 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None,
     """
     try:
         raw = read_bytes(cell, RECORD.size)
-        name = parse_json(raw, "the file")["cell"]
-        found, why = sound(raw, "cell", str(name))
+        name = _name_of(raw)
+        found, why = sound(raw, "cell", name)
         if found is None:
             raise ConfigurationError(f"the file {why}")
         stored = upgraded(found) if found["schema"] == 1 else found
-        if why := fault(stored, str(name)):
+        if why := fault(stored, name):
             raise ConfigurationError(f"the file {why}")
         if why := PurchaseResult.fault(stored):
             raise ConfigurationError(f"the file {why}")
@@ -111,7 +126,8 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None,
         ledger, fingerprint = Ledger.from_rows(stored["ledger"]), stored["fingerprint"]
         _check(ledger, stored, spec)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, ConfigurationError) as error:
-        raise ConfigurationError(f"{cell} is not a stored cell ({error}); name a file of results/cells/") from None
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigurationError(f"{cell} is not a stored cell ({why}); name a file of results/cells/") from None
     spec = replace(spec, device=device or spec.device)
     if not spec.trains:
         raise ConfigurationError(

@@ -27,7 +27,7 @@ class Pair:
     def __post_init__(self) -> None:
         if self.labels < 0 or not 0 < self.minutes < float("inf"):
             raise ConfigurationError(
-                f"the pair {self.labels}:{self.minutes} is not possible; expected 0 or more labels and more than 0 minutes"
+                f"the pair {self.labels}:{self.minutes:g} is not possible; expected 0 or more labels and more than 0 minutes"
             )
 
     @property
@@ -42,7 +42,7 @@ class Pair:
         Raises:
             ConfigurationError: the text has another form.
         """
-        match = re.fullmatch(r"\s*([0-9]{1,12})\s*:\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*", text)
+        match = re.fullmatch(r"\s*(-?[0-9]{1,12})\s*:\s*(-?[0-9]{1,12}(?:\.[0-9]{1,12})?)\s*", text)
         if not match:
             raise ConfigurationError(
                 f"the pair {text!r} was not understood; write LABELS:MINUTES in the round's units, e.g. 621:17"

@@ -21,6 +21,16 @@ VERSION = 1
 changed and it was not raised."""
 
 
+def check_quality(value: float) -> None:
+    """Check a label quality.
+
+    Raises:
+        ConfigurationError: it is not from 0.5 to 1.
+    """
+    if not 0.5 <= value <= 1:
+        raise ConfigurationError(f"the label quality is {value:g}; it must be from 0.5 to 1")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PurchaseSpec(CellSpec):
     """What is run: see ``CellSpec``.
@@ -51,8 +61,7 @@ class PurchaseSpec(CellSpec):
     def __post_init__(self) -> None:
         if self.on_timeout not in ("fail", "keep"):
             raise ConfigurationError(f"on_timeout is {self.on_timeout!r}; it must be 'fail' or 'keep'")
-        if not 0.5 <= self.label_quality <= 1:
-            raise ConfigurationError(f"the label quality is {self.label_quality}; it must be from 0.5 to 1")
+        check_quality(self.label_quality)
         if self.seed < 0 or self.root_seed < 0:
             raise ConfigurationError(f"the seed {self.seed} and the root seed {self.root_seed} must be 0 or more")
 

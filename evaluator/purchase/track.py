@@ -24,6 +24,7 @@ from evaluator.records import CellResult, CellSpec
 from evaluator.report.format import span
 from evaluator.tables import Block, Column, Run
 from evaluator.track import CellInputs, Judged, Progress, Track
+from evaluator.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,7 +148,7 @@ class PurchaseTrack(Track):
         return {"budget": round(Pair.parse(name).labels * profile["budget_scale"])}
 
     def task_title(self, figures: Mapping[str, Any]) -> str:
-        return f"{figures['budget']} labels"
+        return counted(figures["budget"], "label")
 
     def public_tasks(self, profile: Mapping[str, Any]) -> set[str]:
         return {Pair(**pair).name for pair in profile["round"]["pairs"]}

@@ -13,6 +13,7 @@ from evaluator.history.comparable import Gathered
 from evaluator.report.console import hanging, label, titled
 from evaluator.scoring.agreement import FEW, agreement
 from evaluator.secret import root_in_words
+from evaluator.words import counted
 
 
 def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def notes(report: dict[str, Any]) -> list[str]:
     n, reason = len(report["submissions"]), report["mean_tau"]["reason"] or report["w"]["reason"]
     found = [f"no coefficient: {reason}."] if reason else []
     found.append(
-        f"brackets: 95 % percentile bootstrap over {n} submissions and {len(report['seeds'])} seeds "
+        f"brackets: 95 % percentile bootstrap over {counted(n, 'submission')} and {counted(len(report['seeds']), 'seed')} "
         f"({report['resamples']} draws, seed {report['bootstrap_seed']})."
     )
     if not reason and n < FEW:

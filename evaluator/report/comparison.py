@@ -26,6 +26,8 @@ from evaluator.tables import Run
 
 REFERENCE = "random"
 CEILING = "full_pool"
+LEAST_WANTED = 1e-6
+"""Smallest difference that a plan is made for; scores are shown with three digits."""
 LOSES = {Finding.BETTER: "loses more", Finding.WORSE: "loses less"}
 """Findings on the difference public minus hidden: a strategy whose difference is larger than the reference's loses more."""
 
@@ -63,8 +65,8 @@ class Asked:
             raise ConfigurationError(f"--metric is {self.metric!r}; it must be {', '.join(METRICS[:-1])} or {METRICS[-1]}")
         if self.family not in ("pair", "table"):
             raise ConfigurationError(f"--family is {self.family!r}; it must be 'pair' or 'table'")
-        if not 0 < self.wanted < 1:
-            raise ConfigurationError(f"--wanted is {self.wanted}; it must lie between 0 and 1, e.g. 0.01")
+        if not LEAST_WANTED <= self.wanted < 1:
+            raise ConfigurationError(f"--wanted is {self.wanted:g}; it must be from {LEAST_WANTED:g} to less than 1, e.g. 0.01")
         if not 0 < self.alpha < self.power < 1 or self.root < 0:
             raise ConfigurationError(
                 f"alpha is {self.alpha}, power {self.power}, seed {self.root}; expected 0 < alpha < power < 1, seed >= 0"

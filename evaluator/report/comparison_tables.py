@@ -18,6 +18,7 @@ from evaluator.tables import Block
 from evaluator.text import markdown as escaped
 from evaluator.text import one_line
 from evaluator.track import Track, Tracks
+from evaluator.words import counted
 
 NOTE_WIDTH = 2_000
 """Largest width of a note; some name many strategies."""
@@ -25,7 +26,8 @@ ABREAST = 10
 """Largest number of columns of the matrix that are shown side by side."""
 NAMED = 12
 """Largest number of failed cells that are named below a table; the JSON names all."""
-_SHORT = {"needs at least 2 seeds": "needs 2 seeds", "no seed in common": "no seed"}
+_SHORT = {"no seed in common": "no seed"}
+"""Findings that would make their column too wide."""
 _STYLES = {"better": "green", "worse": "red", "loses more": "red", "loses less": "green"}
 
 
@@ -92,7 +94,16 @@ def marks(table: dict[str, Any]) -> list[str]:
         return []
     found = ["These are scores of a proxy (frozen embeddings and a linear head), not of a full training."]
     for row in table["stand_in"]:
-        tau, over = row["tau"], f"{len(row['strategies'])} strategies, {len(row['pairs'])} pairs, {len(row['seeds'])} seeds"
+        tau, over = (
+            row["tau"],
+            ", ".join(
+                (
+                    counted(len(row["strategies"]), "strategy", "strategies"),
+                    counted(len(row["pairs"]), "pair"),
+                    counted(len(row["seeds"]), "seed"),
+                )
+            ),
+        )
         if tau["value"] is None:
             found.append(f"Rank correlation with {row['pipeline']}: not measured ({tau['reason']}).")
             continue
@@ -182,7 +193,8 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
     """How the figures were computed, and what was left out; one line each."""
     level = f"{100 * (1 - report['alpha']):g} %"
     found = [
-        f"{len(table['seeds'])} seeds ({root_in_words(table['root_seed'], table['secret'])}), training on {table['device']}. "
+        f"{counted(len(table['seeds']), 'seed')} ({root_in_words(table['root_seed'], table['secret'])}), "
+        f"training on {table['device']}. "
         f"Brackets: {level} t intervals over seeds; differences are paired by seed."
     ]
     if any(row["p_holm"] is not None for row in table["differences"]):

@@ -13,6 +13,7 @@ from evaluator.history.inventory import KINDS, Thing, age, amount
 from evaluator.report.console import hanging, label, line
 from evaluator.secret import seeds_in_words
 from evaluator.track import Track
+from evaluator.words import counted
 
 MANY = 40
 """Largest number of files that are listed; further files are only counted."""
@@ -64,6 +65,7 @@ def show_cell(console: Console, cell: Mapping[str, Any], track: Track) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
+    where = f"{spec['device']}, {counted(spec['threads'], 'thread')}"
     rows = [
         ("cell", cell["cell"]),
         ("track", spec["track"]),
@@ -71,7 +73,7 @@ def show_cell(console: Console, cell: Mapping[str, Any], track: Track) -> None:
         ("profile", f"{spec['profile']['name']} of {spec['profile']['round']['name']}"),
         (track.task_word, f"{spec['task']}, seed {spec['seed']} (root {spec['root_seed']})"),
         ("seeds", seeds_in_words(spec.get("secret", ""))),
-        ("pipeline", f"{spec['pipeline']['name']}, {spec['device']}, {spec['threads']} threads; scored on {spec['score_split']}"),
+        ("pipeline", f"{spec['pipeline']['name']}, {where}; scored on {spec['score_split']}"),
         *((name.replace("_", " "), str(spec[name])) for name in track.spec_rules),
         ("isolation", f"{spec['tier']} (limits by {(cell['isolation'] or {}).get('limited_by') or 'unknown'})"),
         ("verdict", cell["verdict"] + (f": {cell['reason']}" if cell["reason"] else "")),

@@ -13,6 +13,7 @@ from evaluator.report.comparison_tables import heading
 from evaluator.report.console import hanging, label, line, show_failure, titled
 from evaluator.report.format import figure, signed
 from evaluator.track import Track
+from evaluator.words import counted, was
 
 MOST_FAILURES = 20
 """Largest number of failed cells that are shown with their reasons; ``sweep.json`` has all of them."""
@@ -50,7 +51,7 @@ def show_sweep_result(console: Console, summary: dict[str, Any], track: Track) -
         place = f"{cell['submission']} {cell[track.task_word]} seed {cell['seed']} {cell['pipeline']}"
         show_failure(console, f"{place}: {cell['verdict']}", cell["reason"])
     if len(failed) > MOST_FAILURES:
-        console.print(Text(f"and {len(failed) - MOST_FAILURES} more failed cells; sweep.json holds all", style="red"))
+        console.print(Text(f"and {counted(len(failed) - MOST_FAILURES, 'more failed cell')}; sweep.json holds all", style="red"))
 
 
 def _table(summary: dict[str, Any], track: Track, several: list[str], shown: list[int], hidden: bool | None) -> Table:
@@ -109,9 +110,9 @@ def _with_n(difference: dict[str, Any] | None) -> str:
 
 def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     seeds, word = summary["seeds"], f"{track.task_word}s"
-    interval = "brackets: 95 % t-interval over seeds" if seeds > 1 else "an interval needs at least 2 seeds: use --seeds 5"
+    interval = "brackets: 95 % t-interval over seeds" if seeds > 1 else "an interval needs 2 seeds or more: use --seeds 5"
     found = [
-        f"mean over {len(summary[word])} {word}, then over {seeds} seed{'s' if seeds > 1 else ''}; {interval}. A seed that "
+        f"mean over {counted(len(summary[word]), track.task_word)}, then over {counted(seeds, 'seed')}; {interval}. A seed that "
         f"lacks a cell is not counted. Scored on {', '.join(summary['score_splits'])}; pipelines {_listed(summary['pipelines'])}."
     ]
     proxies = [pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]]
@@ -123,14 +124,15 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     if hidden:
         found.append(f"public - hidden: mean over the public {word} minus mean over the hidden {word} (*), paired by seed.")
     if summary["cached"]:
-        found.append(f"{summary['cached']} of {len(summary['cells'])} cells were finished before and read from the store.")
+        every = counted(len(summary["cells"]), "cell")
+        found.append(f"{summary['cached']} of {every} {was(summary['cached'])} finished before and read from the store.")
     clocked = [row["submission"] for row in summary["rows"] if row["clock_was_read"]]
     if clocked:
         names = ", ".join(dict.fromkeys(clocked))
         found.append(f"these submissions read their clock, so their answers may differ from run to run: {names}.")
     missing = sum(cell["verdict"] is None for cell in summary["cells"])
     if missing:
-        found.append(f"{missing} cells have not run yet; the same command runs them.")
+        found.append(f"{counted(missing, 'cell')} {'has' if missing == 1 else 'have'} not run yet; the same command continues.")
     return found
 
 

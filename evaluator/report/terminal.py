@@ -17,6 +17,10 @@ from evaluator.report.panel import PANEL_TITLE, fitted_note, panel_notes, panel_
 from evaluator.scoring.metrics import METRICS
 from evaluator.text import quoted, say
 from evaluator.track import Track
+from evaluator.words import counted, was
+
+ZERO = "F1 is 0 for a class that no image has and none is predicted to have."
+"""What stands beside the scores of every run."""
 
 ROW_WIDTH = 2_000
 """Largest width of a line that describes a run, in cells; a sweep names its submissions in one."""
@@ -59,7 +63,8 @@ def show_result(console: Console, summary: dict[str, Any], track: Track) -> None
     # A table without a frame can be pasted into a mail.
     table = Table(box=None, pad_edge=False)
     table.add_column(word)
-    table.add_column("verdict")
+    # Other columns are broken into lines before a verdict is cut short.
+    table.add_column("verdict", min_width=_longest(summary[f"{word}s"]))
     for column in track.columns:
         table.add_column(column.title, justify="right")
     for name in METRICS:
@@ -83,17 +88,27 @@ def show_result(console: Console, summary: dict[str, Any], track: Track) -> None
 
 
 def show_failures(console: Console, summary: dict[str, Any], track: Track) -> None:
-    """Print what went wrong. A fault that is the same in several pipelines of a panel is printed once."""
+    """Print what went wrong, also in a phase that does not decide.
+
+    A fault that several pipelines of a panel share is printed once, and so is a traceback that several cells share.
+    """
     said: dict[tuple[Any, ...], list[str]] = {}
     for cell in summary["cells"]:
-        if cell["verdict"] != "OK" or cell["reason"]:
-            trace = (cell.get(track.name) or {}).get("trace", "")
-            key = (cell[track.task_word], cell["seed"], cell["verdict"], cell["reason"], trace)
-            said.setdefault(key, []).append(cell["pipeline"])
+        verdict, reason = cell["verdict"], cell["reason"]
+        if verdict == "OK" and not reason:
+            last = cell["phases"][-1] if cell["phases"] else {"verdict": "OK"}
+            if last["verdict"] == "OK":
+                continue
+            verdict, reason = f"scored, but not fit to submit: {last['verdict']}", last["reason"]
+        trace = (cell.get(track.name) or {}).get("trace", "")
+        key = (cell[track.task_word], cell["seed"], verdict, reason, trace)
+        said.setdefault(key, []).append(cell["pipeline"])
+    shown: set[str] = set()
     for (task, seed, verdict, reason, trace), pipelines in said.items():
         some = f", {', '.join(pipelines)}" if summary["panel"] and len(pipelines) < len(summary["panel"]) else ""
         show_failure(console, f"{task} seed {seed}{some}: {verdict}", reason)
-        if trace:
+        if trace and trace not in shown:  # most faults are the same in every cell
+            shown.add(trace)
             console.print(Text(quoted(trace, console.width), style="dim"))
 
 
@@ -104,28 +119,32 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
     found = panel_notes(summary) if summary["panel"] else []
     if summary["fitted_from"]:
         found.append(fitted_note(summary["pipeline"]["name"], summary["fitted_from"], summary["pipeline"]))
-    found += [
-        f"mean over {word}s and {seeds} seed{'s' if seeds > 1 else ''}"
-        + ("; brackets: 95 % t-interval over seeds" if seeds > 1 else "; an interval needs at least 2 seeds: use --seeds 5")
-        + f". Scored on the {summary['score_split']} split; F1 is 0 for a class that no image has and none is predicted to have."
-    ]
+    if summary["score"]:
+        mean = f"mean over {counted(len(summary[f'{word}s']), word)} and {counted(seeds, 'seed')}; "
+        mean += "brackets: 95 % t-interval over seeds. " if seeds > 1 else "an interval needs 2 seeds or more: use --seeds 5. "
+    else:
+        mean = "brackets: 95 % t-interval over the seeds that were scored. " if seeds > 1 else ""
+    if scored:
+        split = f"scored on the {summary['score_split']} split"
+        found.append(f"{mean}{split if not mean else split.capitalize()}; {ZERO}")
     if scored and "best_constant_macro_f1" in scored[0]["metrics"]:
         constant = scored[0]["metrics"]["best_constant_macro_f1"]
         found.append(f"best constant answer (the same prediction for all images): macro F1 {constant:.3f}.")
     cached = sum(c["cached"] for c in summary["cells"])
     if cached:
         found.append(
-            f"{cached} of {len(summary['cells'])} cells were finished before and read from the store; --fresh runs them again."
+            f"{cached} of {counted(len(summary['cells']), 'cell')} {was(cached)} finished before and read from the store; --fresh "
+            f"runs {'it' if cached == 1 else 'them'} again."
         )
     reused = sum(c["reused"] and not c["cached"] for c in summary["cells"])
     if reused:
         found.append(
-            f"{reused} cells were judged on answers of an earlier run, so the submission did not run again; --fresh runs it again."
+            f"{counted(reused, 'cell')} {was(reused)} judged on answers of an earlier run, so the submission did not run again; "
+            "--fresh runs it again."
         )
-    if summary["kept_time_limits"]:
-        found.append(
-            f"{summary['kept_time_limits']} cells reached the time limit and were scored all the same (--on-timeout keep)."
-        )
+    kept = summary["kept_time_limits"]
+    if kept:
+        found.append(f"{counted(kept, 'cell')} reached the time limit and {was(kept)} scored all the same (--on-timeout keep).")
     computed = {tuple(sorted(computed_by(versions).items())) for versions in summary["versions"]}
     if len(computed) > 1:
         found.append(f"the cells were computed by {len(computed)} different sets of library versions (--mixed-versions).")
@@ -140,6 +159,11 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
         phase = bad[0]["phases"][-1]
         found.append(f"not fit to submit: {phase['name']} ended with {phase['verdict']}: {phase['reason']}")
     return list(dict.fromkeys(found))
+
+
+def _longest(rows: Sequence[dict[str, Any]]) -> int:
+    """Characters of the longest word among the verdicts of a table."""
+    return max((len(word) for row in rows for word in verdicts(row["verdicts"]).split()), default=0)
 
 
 def _title(summary: dict[str, Any]) -> str:

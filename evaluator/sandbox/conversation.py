@@ -29,6 +29,9 @@ FREE_IMPORT_SECONDS = 10.0
 IMPORTING = "importing the submission"
 """What a worker is doing while it loads, in reasons and progress."""
 
+LEAVING = "return from the hook instead of calling exit()"
+"""What a submission should do that ended its process."""
+
 ANSWERS = Schema(optional={"done": {"class": str, "saves": bool, "loads": bool, "clock": bool}})
 """What a ``done`` may say in every track. After loading: the class's name, and which checkpoint hooks it has. After a phase:
 whether the submission has read its clock."""
@@ -197,7 +200,8 @@ class Conversation:
                 elif message.kind == "failed":
                     error, text = message.fields["error"], message.fields["message"]
                     verdict = Verdict.INVALID_OUTPUT if error == "InvalidOutput" else Verdict.RUNTIME_ERROR
-                    raise Stopped(verdict, f"{error} in {what}: {text}", message.fields["trace"])
+                    advice = f"; {LEAVING}" if error == "SystemExit" else ""
+                    raise Stopped(verdict, f"{error} in {what}: {text}{advice}", message.fields["trace"])
                 elif message.kind == "done":
                     return message
                 else:
@@ -248,7 +252,7 @@ class Conversation:
         if ended.signal is not None:
             reason = f"the worker was killed by signal {ended.signal} ({_signal_name(ended.signal)}) during {what}"
         elif ended.code is not None:
-            reason = f"the worker exited with status {ended.code} during {what}; return from the hook instead of calling exit()"
+            reason = f"the worker exited with status {ended.code} during {what}; {LEAVING}"
         elif not ended.killed:  # no report came: the guard itself is gone
             reason = (
                 f"the process that watches the worker was killed during {what}, and the worker with it. The kit did not do that; "

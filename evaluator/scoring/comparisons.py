@@ -18,7 +18,7 @@ class Finding(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     NOISE = "within noise"
-    ONE_SEED = "needs at least 2 seeds"
+    ONE_SEED = "needs 2 seeds"
     NO_SEED = "no seed in common"
 
 

@@ -124,10 +124,12 @@ def seeds_needed(
     if deviation == 0:
         return 2
     effect, each = difference / deviation, alpha / comparisons
-    # Seeds for a known deviation: nearly the answer, and a little too few, so that few steps are left.
-    known = ((float(special.ndtri(1 - each / 2)) + float(special.ndtri(power))) / effect) ** 2
-    if known > 2 * MOST_SEEDS:
+    # Seeds for a known deviation: nearly the answer, and a little too few, so that few steps are left. The root is compared first,
+    # because its square may be larger than any float.
+    root = (float(special.ndtri(1 - each / 2)) + float(special.ndtri(power))) * (deviation / difference)
+    if root > math.sqrt(2 * MOST_SEEDS):
         return None
+    known = root**2
     too_few = max(1, min(int(0.98 * known) - 1, MOST_SEEDS - 1))
     if too_few > 1 and _chance(effect, too_few, each) >= power:
         too_few = 1

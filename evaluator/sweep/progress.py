@@ -7,12 +7,13 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from evaluator.records import CellSpec
-from evaluator.report.console import show_failure
+from evaluator.report.console import line, show_failure
 from evaluator.runner.cells import Finished
 from evaluator.secret import root_in_words
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
 from evaluator.text import one_line
+from evaluator.words import counted
 
 
 def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, str]]:
@@ -28,9 +29,15 @@ def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, st
         ("isolation", experiment.sandbox.name),
         ("trainings", _room(experiment)),
         ("cells", f"{forecast.cells}: {forecast.finished} finished before, {forecast.trainings} to run"),
-        ("submissions to run", f"{forecast.answers}"),
+        ("submissions to run", _submissions(forecast)),
         ("time", time_needed(forecast)),
     ]
+
+
+def _submissions(forecast: Forecast) -> str:
+    """How many answers must be obtained; if none, why not."""
+    stored = forecast.trainings and not forecast.answers
+    return f"{forecast.answers}" + (": the stored answers of earlier runs are used" if stored else "")
 
 
 def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]]:
@@ -42,7 +49,9 @@ def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]
     if any(spec.trains for spec in experiment.cells):
         for number, pipeline in enumerate(plan.pipelines):
             recipe, before = pipeline.as_dict(), plan.fitted_from.get(pipeline.name)
-            trained = f"{pipeline.name}: {recipe['architecture']}, {recipe['image_size']} px, {recipe['epochs']} epochs, "
+            trained = (
+                f"{pipeline.name}: {recipe['architecture']}, {recipe['image_size']} px, {counted(recipe['epochs'], 'epoch')}, "
+            )
             trained += f"weights {recipe['weights']}, {experiment.device}" + (
                 f" ({before} adapted to this profile)" if before else ""
             )
@@ -63,9 +72,11 @@ def time_needed(forecast: Forecast) -> str:
     parts = []
     if forecast.answers_unknown:
         limit = duration(forecast.answer_limit)
-        parts.append(f"{forecast.answers_unknown} sessions not measured yet: counted with their time limits, {limit} in all")
+        parts.append(
+            f"{counted(forecast.answers_unknown, 'session')} not measured yet: counted with the time limit, {limit} in all"
+        )
     if forecast.trainings_unknown:
-        unknown = f"{forecast.trainings_unknown} of {forecast.trainings} trainings"
+        unknown = f"{forecast.trainings_unknown} of {counted(forecast.trainings, 'training')}"
         parts.append(f"{unknown} not measured yet: no stored cell has their pipeline, device and number of threads")
     if forecast.seconds is not None:
         return "; ".join((("at most " if forecast.answers_unknown else "about ") + duration(forecast.seconds), *parts))
@@ -83,7 +94,7 @@ def duration(seconds: float) -> str:
 class SweepLine:
     """The progress of a whole sweep on one line. Each cell is weighted by its expected duration.
 
-    A failed cell is printed above the line when it ends.
+    A failed cell is printed above the line when it ends. In a log file, where no line can be drawn, every cell is.
     """
 
     def __init__(self, progress: Progress, experiment: Experiment, forecast: Forecast) -> None:
@@ -114,18 +125,26 @@ class SweepLine:
         if not cell.cached:
             self._trained.add(spec.digest())
             self._answered.add(spec.answer_digest())
+        place = f"{self._experiment.label(spec)} {spec.task} seed {spec.seed} {spec.pipeline.name}"
         if not cell.result.scored:
             self._failed += 1
-            place = f"{self._experiment.label(spec)} {spec.task} seed {spec.seed} {spec.pipeline.name}"
             show_failure(self._line.console, f"{place}: {cell.result.verdict}", cell.result.reason)
+        elif not self._line.console.is_terminal:
+            metric = self._experiment.plan.rules.primary_metric
+            value = (cell.result.metrics or {}).get(metric)
+            said = f"{self._count()} {place}: " + (f"{metric} {value:.3f}" if value is not None else "scored")
+            self._line.console.print(line(said), soft_wrap=True)
         self._show()
 
     def _show(self) -> None:
         answered = sum(self._forecast.answer.get(digest, 0.0) for digest in self._answered)
         done = answered + self._of({digest: self._forecast.training.get(digest, 0.0) for digest in self._trained})
-        count = f"{self._forecast.finished + len(self._trained)}/{self._forecast.cells}"
         failed = f", {self._failed} failed" if self._failed else ""
-        self._line.update(self._task, completed=done, description=one_line(f"{count}{failed}{self._doing}", 200))
+        description = one_line(f"{self._count()}{failed}{self._doing}", 200)
+        self._line.update(self._task, completed=done, description=description)
+
+    def _count(self) -> str:
+        return f"{self._forecast.finished + len(self._trained)}/{self._forecast.cells}"
 
     def _of(self, trainings: Any) -> float:
         return sum(trainings.values()) / self._experiment.workers
@@ -138,7 +157,7 @@ def _root(experiment: Experiment) -> str:
 def _room(experiment: Experiment) -> str:
     """Where trainings run, how many at a time, and that nothing else runs beside a submission."""
     threads = experiment.settings.threads
-    each = f"on {experiment.device}, {threads} thread{'s' if threads > 1 else ''} each"
+    each = f"on {experiment.device}, {counted(threads, 'thread')} each"
     if experiment.settings.ray is not None:
         return f"{each}, as many as fit on the Ray cluster ({experiment.settings.ray}); each submission has a node for itself"
     return f"{experiment.workers} at a time {each}; submissions run one at a time, with nothing beside them"

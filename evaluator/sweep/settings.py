@@ -132,6 +132,8 @@ class Settings:
             raise ConfigurationError(
                 "--workers and --ray were both given; on a cluster Ray decides how many trainings run. Leave --workers out"
             )
+        if self.ray is not None and not self.ray.strip():
+            raise ConfigurationError("--ray is empty; give auto, HOST:PORT, or local to start a cluster here")
         if self.weights_dir is not None and not os.path.isdir(self.weights_dir):
             raise ConfigurationError(f"--weights-dir: {self.weights_dir} is not a folder; name a folder with weights")
         require_outside("--out", self.out, self.submissions)

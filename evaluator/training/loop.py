@@ -33,6 +33,7 @@ from evaluator.training.predict import check_images
 from evaluator.training.split import validation_split
 from evaluator.training.trained import Trained
 from evaluator.training.weights import load_starting_weights, starting_weights_identity
+from evaluator.words import counted
 
 SMALLEST_MICRO_BATCH = 2
 """Batch normalisation needs two items to normalise by."""
@@ -136,7 +137,9 @@ class _Task:
 
     def doing(self) -> str:
         """What is under way, for a message."""
-        under_way = "before" if self._attempt is None else f"after {self._attempt.done} of {self.recipe.epochs} epochs of"
+        under_way = (
+            "before" if self._attempt is None else f"after {self._attempt.done} of {counted(self.recipe.epochs, 'epoch')} of"
+        )
         return f"{under_way} the training of pipeline {self.recipe.name!r}"
 
     def digest(self, threads: int, micro_batch: int | None) -> str:

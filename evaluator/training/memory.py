@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from evaluator.errors import TrainingError
+from evaluator.words import counted
 
 LARGEST_SHARE = 0.5
 """Images are laid on the device where they take no more than this share of its free memory; the rest is for the training."""
@@ -63,8 +64,8 @@ WAYS_OUT = "end other programs on the device, take a device with more memory or 
 def too_small(device: torch.device, pipeline: str, micro_batch: int, error: BaseException) -> TrainingError:
     """The error for a training whose smallest batch does not fit."""
     return TrainingError(
-        f"memory ran out on {describe(device)} with {micro_batch} images at a time, the fewest that pipeline {pipeline!r} can be "
-        f"trained with ({_first_line(error)}); {WAYS_OUT}"
+        f"memory ran out on {describe(device)} with {counted(micro_batch, 'image')} at a time, the fewest that pipeline "
+        f"{pipeline!r} can be trained with ({_first_line(error)}); {WAYS_OUT}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The untrusted half: what runs beside a participant's code, in a process of its own.
+"""The untrusted side: what runs beside a participant's code, in a process of its own.
 
 Self-contained on purpose (standard library and numpy): it imports nothing else of the kit, so that a sandbox needs to show the
 worker only this package and ``run.py``. Nothing in here protects anything: whoever controls this process can rewrite all of it.

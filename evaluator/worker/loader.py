@@ -7,7 +7,7 @@
 2. A candidate is a class that the entry holds under its own name, that is written in the submission's files, and that has the
    track's marker hook. A class that another candidate builds on is no candidate (so an edited base class counts by itself, and does
    not count where it is subclassed).
-3. There must be exactly one candidate.
+3. There must be exactly one candidate, and its hook must be written in the submission, not inherited from the kit's base class.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
@@ -104,21 +105,34 @@ def find_class(module: ModuleType, folder: Path, marker: str, base: str, interfa
     Raises:
         SubmissionNotFound: there is no candidate, or more than one.
     """
-    found = []
+    found: list[type] = []
     for value in vars(module).values():
         if inspect.isclass(value) and callable(getattr(value, marker, None)) and _written_in(value, folder):
             found.append(value)
     found = list(dict.fromkeys(found))
     leaves = [c for c in found if not any(other is not c and issubclass(other, c) for other in found)]
-    if len(leaves) == 1:
-        return leaves[0]
     place = Path(module.__file__ or "?").name
+    if len(leaves) == 1:
+        if getattr(getattr(leaves[0], marker), "__module__", None) == interface:
+            raise SubmissionNotFound(
+                f"{place}: the class {leaves[0].__name__} has no {marker} of its own{_meant(leaves, marker)}; override {marker}"
+            )
+        return leaves[0]
     if not leaves:
+        written = [value for value in vars(module).values() if inspect.isclass(value) and _written_in(value, folder)]
         raise SubmissionNotFound(
-            f"{place} holds no class with a {marker}; write a class that subclasses {base} (from {interface} import {base})"
+            f"{place} holds no class with a {marker}{_meant(written, marker)}; write a class that subclasses {base} "
+            f"(from {interface} import {base})"
         )
     names = ", ".join(sorted(c.__name__ for c in leaves))
     raise SubmissionNotFound(f"{place} holds {len(leaves)} classes with a {marker} ({names}); leave one class in it")
+
+
+def _meant(classes: list[type], marker: str) -> str:
+    """The method whose name is most like that of the marker, in words: it was probably misspelt. Empty without such a method."""
+    named = {name: of.__name__ for of in classes for name in vars(of) if callable(vars(of)[name])}
+    near = get_close_matches(marker, named, n=1, cutoff=0.7)
+    return f", but {near[0]} in the class {named[near[0]]} (did you mean {marker}?)" if near else ""
 
 
 def _written_in(candidate: type, folder: Path) -> bool:

@@ -20,6 +20,7 @@ FLOORS = {
     "evaluator.places": 1,
     "evaluator.seeds": 1,
     "evaluator.secret": 1,
+    "evaluator.words": 1,
     "evaluator.scoring": 2,
     "evaluator.worker": 3,
     "evaluator.strategies": 4,

@@ -164,6 +164,19 @@ def test_the_documented_keys_of_an_answer_are_those_of_its_file(results, tiny):
         assert file.stem == content["answer"]
 
 
+def test_every_key_has_a_description():
+    text = (ROOT / "docs" / "results-format.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (`[^`]+`) \| *\|$", text, re.MULTILINE) == []
+
+
+def test_every_word_of_the_glossary_in_italics_has_an_entry():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").split("\n## ", 1)[1]
+    entries = {word.lower() for word in re.findall(r"\*\*([^*]+)\*\*", text)}
+    italics = {word.lower() for word in re.findall(r"(?<!\*)\*([^*|\n]+)\*(?!\*)", text)}
+    assert len(italics) > 20
+    assert {word for word in italics if word not in entries and word.removesuffix("s") not in entries} == set()
+
+
 def test_the_page_and_the_schema_files_are_what_the_types_of_the_records_say():
     stale = [str(path) for path, text in make_format.wanted().items() if not path.exists() or path.read_text() != text]
     assert stale == [], f"write them anew: {make_format.COMMAND}"
@@ -498,7 +511,7 @@ def test_the_command_dck_is_the_command_line_of_the_kit(monkeypatch, capsys):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys, "argv", ["dck", "compare", "/nowhere"])
     assert isinstance(main(), int), "what a console script hands to sys.exit"
-    assert capsys.readouterr().err.startswith("error: /nowhere")
+    assert capsys.readouterr().err.startswith("error: the results folder /nowhere")
 
 
 def test_the_types_of_an_installed_kit_are_used():

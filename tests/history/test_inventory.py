@@ -263,7 +263,7 @@ def test_what_cannot_be_removed_is_named_and_the_rest_goes(results, monkeypatch,
     assert main(["results", "clean", "--partial", "--damaged", "--yes", "--out", str(results)]) == 1
     said = capsys.readouterr()
     assert f"{HASH[:16]}.pt cannot be removed (Operation not permitted)" in said.err
-    assert "1 files removed" in said.out
+    assert "1 file removed" in said.out
 
 
 def test_nothing_named_is_refused(results, capsys):
@@ -320,6 +320,36 @@ def test_a_parquet_table_holds_the_same(results, tmp_path):
     assert write_table(tmp_path / "cells.parquet", table) == 38
     back = pyarrow.read_table(tmp_path / "cells.parquet").to_pylist()
     assert [row["macro_f1"] for row in back] == [row.get("macro_f1") for row in table]
+
+
+def test_a_number_beyond_64_bits_is_text_in_parquet(results, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow.parquet")
+    table, _ = rows(results, TRACKS)
+    large = 2**128 + 1
+    write_table(tmp_path / "cells.parquet", [table[0] | {"root_seed": large}, *table[1:]])
+    back = pyarrow.read_table(tmp_path / "cells.parquet").to_pylist()
+    assert [row["root_seed"] for row in back] == [str(large), *(str(row["root_seed"]) for row in table[1:])]
+    assert [row["seed"] for row in back] == [row["seed"] for row in table]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("results", "list", "--out"),
+        ("results", "show", "aa", "--out"),
+        ("results", "export", "x.csv", "--out"),
+        ("results", "clean", "--partial", "--out"),
+        ("compare",),
+        ("panel",),
+    ],
+    ids=" ".join,
+)
+def test_every_verb_says_the_same_of_a_folder_without_results(tmp_path, capsys, command):
+    assert main([*command, str(tmp_path / "absent")]) == 2
+    assert f"the results folder {tmp_path / 'absent'} does not exist; name the folder that --out named" in capsys.readouterr().err
+    if "clean" not in command:  # it has its own rule for what is a folder of results
+        assert main([*command, str(tmp_path)]) == 2
+        assert f"the folder {tmp_path} holds no results (no folder cells/)" in capsys.readouterr().err
 
 
 def test_another_ending_is_refused(results, tmp_path, capsys):

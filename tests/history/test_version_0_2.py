@@ -45,6 +45,11 @@ def by_name(report: dict, *names: str) -> dict:
     return {name: report[name] for name in names}
 
 
+def said_then(name):
+    """A report of 0.2, which wrote "1 cells"."""
+    return json.loads((OLD / name).read_text().replace(" 1 cells", " 1 cell").replace('"1 cells', '"1 cell'))
+
+
 def test_every_cell_is_read_in_the_form_of_today():
     read = [(path, cell, why) for path, cell, why in read_cells(OLD / "results", TRACKS)]
     assert [why for _, _, why in read if why] == []
@@ -67,7 +72,7 @@ def test_they_are_listed_and_none_is_damaged(results):
 
 def test_compare_says_what_it_said_then(results, capsys):
     assert main(["compare", str(results), "--json"]) == 0
-    today, then = json.loads(capsys.readouterr().out), json.loads((OLD / "compare.json").read_text())
+    today, then = json.loads(capsys.readouterr().out), said_then("compare.json")
     assert len(today["tables"]) == len(then["tables"]) == 3
     for new, old in zip(today["tables"], then["tables"], strict=True):
         assert by_name(new, *(old.keys() - {"kit", "ceiling"})) == by_name(old, *(old.keys() - {"kit", "ceiling"}))
@@ -75,7 +80,7 @@ def test_compare_says_what_it_said_then(results, capsys):
 
 def test_the_panel_agrees_as_it_did_then(results, capsys):
     assert main(["panel", str(results), "--json"]) == 0
-    today, then = json.loads(capsys.readouterr().out), json.loads((OLD / "panel.json").read_text())
+    today, then = json.loads(capsys.readouterr().out), said_then("panel.json")
     assert by_name(today, *(then.keys() - {"kit"})) == by_name(then, *(then.keys() - {"kit"}))
 
 

@@ -293,7 +293,7 @@ def test_all_submissions_share_one_scale_of_colours(heat):
 
 def test_one_seed_is_said_to_give_no_interval():
     one = heat_map([run for run in runs() if run.seed == 1], AXES, ("random", "mine"), scale=(1, 60), metric="accuracy", seeds=1)
-    assert "an interval needs at least 2 seeds" in heat_notes(one)[0]
+    assert "an interval needs 2 seeds or more" in heat_notes(one)[0]
     text = shown(one, color_system=None)
     assert "±" not in text.split("One seed")[0]
     assert "(" not in text.split("One seed")[0], "a profile that scales nothing needs no second figure"

@@ -64,7 +64,7 @@ def test_the_traceback_of_a_failure_is_kept_and_names_the_line(strategy, session
 
 FAILURES = {
     "raises": ("raise ValueError('lost')", Verdict.RUNTIME_ERROR, "ValueError in {phase}: lost"),
-    "exits": ("sys.exit(0)", Verdict.RUNTIME_ERROR, "SystemExit in {phase}"),
+    "exits": ("sys.exit(0)", Verdict.RUNTIME_ERROR, "SystemExit in {phase}: 0; return from the hook instead of calling exit()"),
     "is interrupted": ("raise KeyboardInterrupt", Verdict.RUNTIME_ERROR, "KeyboardInterrupt in {phase}"),
     "ends": ("os._exit(0)", Verdict.RUNTIME_ERROR, "during {phase}"),
     "ends with a status": ("os._exit(3)", Verdict.RUNTIME_ERROR, "during {phase}"),
@@ -191,7 +191,7 @@ def test_the_set_to_predict_has_no_labels(strategy, session, told):
         ("[4, 3]", None),
         ("{3: 1 - pool.purchased[3], 4: pool.purchased[4]}", "other values"),
         ("{i: np.ones(6) for i in range(80)}", "purchase_phase returned 78 labels that were not bought"),
-        ("[3]", "purchase_phase did not return 1 bought labels"),
+        ("[3]", "purchase_phase did not return 1 bought label"),
         ("list(range(10**5))", None),
     ],
 )

@@ -262,7 +262,7 @@ def test_a_constant_difference_is_as_sure_as_its_seeds_allow(n, finding):
 
 def test_one_seed_decides_nothing():
     found = finding_of([0.9, NAN], [0.1, 0.2])
-    assert found.finding == "needs at least 2 seeds"
+    assert found.finding == "needs 2 seeds"
     assert found.difference == Interval(0.8, None, None, 1, 0.95)
     assert (found.p, found.p_holm, found.p_permutation, found.deviation, found.left_out) == (None, None, None, None, (1,))
     assert not found.doubtful

@@ -172,3 +172,8 @@ def test_ends():
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("difference", [1e-9, 1e-160, 1e-300, 5e-324])
+def test_a_difference_that_no_number_of_seeds_can_show_needs_more_than_the_most(difference):
+    assert seeds_needed(difference, 0.1) is None

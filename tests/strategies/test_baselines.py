@@ -133,6 +133,13 @@ def test_a_baseline_as_a_submission_buys_its_budget_and_the_same_again(path, ses
     assert sorted(phases(path, 12)[0]) == sorted(indices)
 
 
+@pytest.mark.parametrize("budget", [0, 1, 3, 12, 10_000])
+def test_the_starter_buys_what_it_can_whatever_the_budget(session, sets, budget):
+    result = session(ROOT / "my_submission", budget=budget)
+    assert result.verdict is Verdict.OK, (result.reason, result.trace)
+    assert len(result.ledger) == min(budget, len(sets.splits["unlabelled"].labels))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RUNNABLE)
 def test_a_baseline_outlives_a_restart_between_phases(path, session):

@@ -220,7 +220,7 @@ def test_finished_cells_are_not_run_again_unless_asked_to(evaluate, ran):
     assert ran == [("621:17", 0), ("1321:34", 0)]
     assert [cell["cached"] for cell in second["cells"]] == [True, False]
     assert second["cells"][0]["metrics"] == first["cells"][0]["metrics"]
-    assert "1 of 1 cells were finished before" in evaluate("--pair", "621:17")[1]
+    assert "1 of 1 cell was finished before" in evaluate("--pair", "621:17")[1]
     ran.clear()
     assert [cell["cached"] for cell in summary_of(evaluate("--json", "--fresh")[1])["cells"]] == [False, False]
     assert len(ran) == 2
@@ -403,6 +403,65 @@ def test_what_is_not_fit_to_submit_is_said(evaluate, strategy):
     assert status == 0
     assert "not fit to submit" in out
     assert "nothing was returned" in out
+
+
+def test_the_traceback_of_a_failed_prediction_is_shown_once_and_logged(evaluate, strategy):
+    path = strategy("def prediction_phase(self):\n    print('before')\n    return nothing_of_the_kind")
+    _, out, _ = evaluate(submission=path)
+    assert out.count("return nothing_of_the_kind") == 1, "two cells, one fault"
+    assert out.count("RUNTIME_ERROR: NameError in prediction_phase") == 3, "a note, and a line per cell"
+    log = (last_run(evaluate.results) / "logs" / "621x17-seed0.log").read_text()
+    assert log.startswith("before\nTraceback")
+    assert "run.py" in log
+    assert "return nothing_of_the_kind" in log
+
+
+def test_the_traceback_of_a_failure_is_in_the_log(evaluate, strategy):
+    evaluate("--pair", "621:17", submission=strategy("def purchase_phase(self):\n    raise ValueError('mine')"))
+    assert "raise ValueError('mine')" in (last_run(evaluate.results) / "logs" / "621x17-seed0.log").read_text()
+
+
+def test_below_no_score_stands_no_sentence_about_the_mean(evaluate, strategy):
+    _, out, _ = evaluate("--seeds", 2, submission=strategy("def purchase_phase(self):\n    raise ValueError('mine')"))
+    assert "no score" in out
+    assert "mean over" not in out
+    assert "brackets" not in out
+    assert "mean over 1 pair and 1 seed" in evaluate("--pair", "621:17")[1]
+
+
+def test_a_verdict_is_never_cut_short(evaluate, strategy, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    path = strategy("def purchase_phase(self, seed):\n    assert seed % 2\n")
+    _, out, _ = evaluate("--seeds", 4, submission=path)
+    assert "RUNTIME_ERROR" in out.split("mean")[0]
+
+
+def test_every_cell_that_ends_is_a_line_where_there_is_no_terminal(evaluate):
+    _, out, _ = evaluate("--seeds", 2, "--pair", "621:17")
+    assert "1/2 random_buyer 621:17 seed 0 milliseconds: macro_f1 0." in out
+    assert "2/2 random_buyer 621:17 seed 1 milliseconds: macro_f1 0." in out
+
+
+def test_what_has_no_effect_is_said(evaluate):
+    _, _, err = evaluate("--pair", "1:17", "--starting-weights", "imagenet")
+    assert "--pairs 1:17: the profile tiny scales the label budget to 0, so nothing can be bought" in err
+    assert "--starting-weights imagenet has no effect on the pipeline milliseconds, which starts from random weights" in err
+    _, _, err = evaluate("--pair", "621:17", "--starting-weights", "none")
+    assert "no effect" not in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--pipeline", ""), "pipeline '' is not known"),
+        (("--pair", "-5:17"), "the pair -5:17 is not possible"),
+        (("--pair", "621:0"), "the pair 621:0 is not possible"),
+    ],
+)
+def test_an_empty_or_negative_value_reaches_its_own_message(evaluate, options, said):
+    status, _, err = evaluate(*options)
+    assert status == 2
+    assert said in err
 
 
 def test_a_disagreement_with_the_ledger_is_said(evaluate, strategy):

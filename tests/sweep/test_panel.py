@@ -117,7 +117,7 @@ def test_another_pipeline_is_trained_on_the_same_purchase_and_the_table_says_so(
     assert first["cells"][0]["fingerprint"] != second["cells"][0]["fingerprint"]
     assert len(ledgers(evaluate.results)) == 1
     out = evaluate("--pipeline", "c", json_=False)[1]
-    assert "1 cells were judged on answers of an earlier run" in out
+    assert "1 cell was judged on answers of an earlier run" in out
     assert "pipeline c" in out
 
 
@@ -569,6 +569,25 @@ def test_a_stored_ledger_is_replayed_through_the_panel_a_file_and_its_own_pipeli
     assert "is not a stored cell" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("# Not JSON", "the file is no JSON"), ('{"cells": {}}', "JSON, but not of a cell"), ("[1]", "JSON, but not of a cell")],
+)
+def test_what_is_no_cell_is_said_in_words(tmp_path, capsys, text, why):
+    (tmp_path / "index.json").write_text(text)
+    assert cli(["replay", str(tmp_path / "index.json")]) == 2
+    err = capsys.readouterr().err
+    assert why in err
+    assert "name a file of results/cells/" in err
+
+
+def test_a_replay_with_an_empty_pipeline_is_refused(evaluate, data_folder, capsys):
+    _, summary, _ = evaluate("--pair", "621:17")
+    path = evaluate.results / "cells" / f"{summary['cells'][0]['cell']}.json"
+    assert cli(["replay", str(path), "--data", str(data_folder), "--pipeline", ""]) == 2
+    assert "pipeline '' is not known" in capsys.readouterr().err
+
+
 # -- rank agreement over stored cells
 
 
@@ -624,11 +643,11 @@ def test_the_agreement_of_stored_submissions(three, capsys):
 
 def test_many_submissions_that_are_left_out_for_one_reason_are_one_line():
     few = [("a (1)", 2), ("b (2)", 3)]
-    assert unused_lines("cells of other rules: kit 1, not 2", few) == [
+    assert unused_lines("of other rules: kit 1, not 2", few) == [
         "a (1): 2 cells of other rules: kit 1, not 2",
         "b (2): 3 cells of other rules: kit 1, not 2",
     ]
-    assert unused_lines("cells outside", [*few, ("c (3)", 4), ("d (4)", 1_000)]) == ["4 submissions: 1,009 cells outside"]
+    assert unused_lines("outside", [*few, ("c (3)", 4), ("d (4)", 1_000)]) == ["4 submissions: 1,009 cells outside"]
 
 
 def test_what_cannot_be_compared_is_left_out_by_name_and_reason(three, tmp_path):

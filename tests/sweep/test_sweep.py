@@ -35,6 +35,7 @@ from evaluator.purchase.track import PURCHASE
 from evaluator.report.format import signed
 from evaluator.report.sweep import show_sweep_result
 from evaluator.sweep.forecast import STARTING_SECONDS, Forecast, Measured, forecast
+from evaluator.sweep.progress import sweep_rows
 from evaluator.sweep.table import summarise_sweep, table
 from evaluator.track import Judged, row_of
 
@@ -376,6 +377,17 @@ def test_what_is_not_measured_is_said_and_what_is_counts(ready, bought):
     assert after.answer_seconds == pytest.approx(2 * (1.75 + STARTING_SECONDS))
     assert after.seconds == pytest.approx(after.answer_seconds + after.training_seconds / 2)
     assert isinstance(after, Forecast)
+
+
+def test_no_submission_to_run_is_explained_where_cells_are_missing(ready, bought):
+    experiment = ready()
+    waiting = forecast(experiment, experiment.index())
+    for changed, said in (
+        (waiting, "2"),
+        (replace(waiting, answers=0), "0: the stored answers of earlier runs are used"),
+        (replace(waiting, answers=0, finished=waiting.cells), "0"),
+    ):
+        assert dict(sweep_rows(experiment, changed))["submissions to run"] == said
 
 
 def test_the_progress_line_counts_by_time_and_ends_where_the_work_does(ready, bought, capsys):

@@ -57,7 +57,14 @@ def test_words_beyond_every_bound_are_refused_in_a_short_sentence(word):
 def test_pairs_without_a_label_are_warned_of(ready):
     assert ready(pairs=("621:17",)).plan.warnings == ()
     (warning,) = ready(pairs=("0:17", "3:17", "621:17")).plan.warnings
-    assert "--pairs 0:17, 3:17: the profile tiny makes that a budget of 0 labels" in warning
+    assert "--pairs 0:17, 3:17: the profile tiny scales the label budget to 0, so nothing can be bought" in warning
+
+
+@pytest.mark.parametrize(("word", "shown"), [("-5:17", "-5:17"), ("621:-3", "621:-3"), ("621:0", "621:0"), ("621:0.0", "621:0")])
+def test_a_pair_that_is_not_possible_is_named_as_pairs_are(word, shown):
+    with pytest.raises(ConfigurationError) as caught:
+        choose_pairs((word,), QUICK, 1)
+    assert f"the pair {shown} is not possible; expected 0 or more labels and more than 0 minutes" in str(caught.value)
 
 
 def test_hidden_pairs_need_a_seed_and_room():
@@ -180,7 +187,7 @@ def test_a_bad_file_is_refused_by_name(folder, text, part):
     [
         ("seeds = " + "[" * 5_000, "this is not valid TOML"),
         ("seeds = " + "9" * 5_000, "this is not valid TOML"),
-        ("seeds = " + "[" * 90 + "]" * 90, "seeds is"),
+        ("seeds = " + "[" * 90 + "]" * 90, "is nested more than 8 deep"),
         ('profile = ["' + "x" * 5_000 + '"]', "profile is"),
         ('out = "\\u0000"', "the option out: the path '\\\\x00' holds the character NUL"),
         ('out = " "', "the option out: the path is empty"),
@@ -246,6 +253,11 @@ def test_later_seeds_are_those_of_a_longer_run(ready):
     assert there == here[4:]
     with pytest.raises(ConfigurationError, match="--first-seed is -1"):
         cells(seeds=1, first_seed=-1)
+
+
+def test_an_empty_address_of_a_cluster_is_refused(folder):
+    with pytest.raises(ConfigurationError, match="--ray is empty; give auto"):
+        read_settings({"submissions": [folder / "some" / "a.py"], "ray": ""}, PURCHASE)
 
 
 def test_a_submission_that_is_named_alone_may_have_any_name(tmp_path):

@@ -124,3 +124,24 @@ def test_two_candidates_are_named(tmp_path):
 def test_a_siblings_class_hierarchy_has_one_leaf(tmp_path):
     text = STRATEGY.format(name="A") + "class B(A):\n    pass\nclass C(B):\n    pass\n"
     assert found(write(tmp_path, run=text)) == "C"
+
+
+def test_a_misspelt_hook_is_named_with_its_class_and_file(tmp_path):
+    text = STRATEGY.format(name="Mine").replace("purchase_phase", "purchase_fase")
+    with pytest.raises(SubmissionNotFound) as caught:
+        found(write(tmp_path, run=text))
+    assert str(caught.value) == (
+        "run.py: the class Mine has no purchase_phase of its own, but purchase_fase in the class Mine (did you mean "
+        "purchase_phase?); override purchase_phase"
+    )
+
+
+def test_a_misspelt_hook_without_the_base_class_is_named_too(tmp_path):
+    text = PLAIN.format(name="Mine").replace("purchase_phase", "purchasephase")
+    with pytest.raises(SubmissionNotFound, match=r"purchasephase in the class Mine \(did you mean purchase_phase\?\)"):
+        found(write(tmp_path, run=text))
+
+
+def test_a_hook_that_is_inherited_from_a_class_of_ones_own_counts(tmp_path):
+    text = STRATEGY.format(name="A") + "class B(A):\n    pass\n"
+    assert found(write(tmp_path, run=text)) == "B"

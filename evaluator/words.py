@@ -1,0 +1,22 @@
+"""Small pieces of English for messages and tables: a number with its noun, and the name that was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """``1 cell``, ``2 cells``, ``10,000 cells``; ``plural`` where it is not the noun with an s."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def was(n: int) -> str:
+    """``was`` for one thing, else ``were``."""
+    return "was" if n == 1 else "were"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'quick'?`` for the name among ``known`` that is most like ``name``; empty where none is alike."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
