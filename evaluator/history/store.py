@@ -319,6 +319,7 @@ def known(raw: bytes, digest: str, tracks: Tracks, only: Collection[str] | None)
         why = fault(cell, digest)
         if not why and track.figure_members <= cell.keys():
             track.figures(cell)
+        why = why or track.stored_metrics_fault(cell)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"is not understood ({type(error).__name__}: {str(error)[:80]})"
     if why:

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.purchase.heat import HeatMap
+from evaluator.purchase.metrics import NAMES
 from evaluator.report.colours import SCORE, ink, shade, span_of
-from evaluator.report.format import NAMES
 from evaluator.tables import Block
 
 KEY = 24
