@@ -4,8 +4,6 @@ python local_evaluation.py                          my_submission, profile quick
 python local_evaluation.py --pair 621:17 --seeds 3  one pair, three repetitions with intervals
 python local_evaluation.py --submission path/to/mine.py --profile debug
 python local_evaluation.py --panel                  five pipelines, each trained on the same purchases
-
-These are the options of the purchase track. --track NAME --help shows those of another track.
 """
 
 from __future__ import annotations

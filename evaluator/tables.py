@@ -59,13 +59,11 @@ class Metric:
 
     def score(self, value: float) -> float:
         """A value as a score, higher is better. Of a loss it is ``high - value``, or the negative value if there is no ``high``."""
-        if self.higher_is_better:
-            return value
-        return -value if self.high is None else self.high - value
+        return value if self.higher_is_better else (self.high or 0.0) - value
 
     @property
     def score_label(self) -> str:
-        """What tables call the score: ``accuracy``, ``1 - Hamming loss``, ``negative error``."""
+        """What tables call the score: ``accuracy``, ``1 - log loss``, ``negative error``."""
         if self.higher_is_better:
             return self.label
         return f"negative {self.label}" if self.high is None else f"{self.high:g} - {self.label}"

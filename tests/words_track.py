@@ -85,7 +85,7 @@ class WordsTrack(Track):
 
     def obtain(self, spec, inputs, progress):
         off = int((inputs.path / "run.py").read_text().split("OFF = ")[1].split()[0])
-        off += int(generator(spec.root_seed, spec.seed, spec.number, "slip").integers(2)) if off else 0
+        off += int(generator(spec.root_seed, spec.seed, spec.number, off, "slip").integers(2)) if off else 0
         counts = {split: len(texts[spec.number].split()) + off for split, texts in TEXTS.items()}
         return PlainAnswer(digest=spec.answer_digest(), spec=spec.answer_dict(), content=counts)
 

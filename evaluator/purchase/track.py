@@ -67,7 +67,7 @@ class PurchaseTrack(Track):
             float, "share of the sold label entries that are right", many=True, default=(1.0,), metavar="Q", group="the grid"
         ),
         "on_timeout": Option(str, "keep: score with the labels bought in time", default="fail", choices=("fail", "keep")),
-        "restart_workers": Option(bool, "a fresh worker per phase, restored from the checkpoint hooks", default=False),
+        "restart_workers": Option(bool, "a fresh worker per phase, with the checkpoint hooks", default=False),
     }
 
     examples: ClassVar[tuple[str, ...]] = (
