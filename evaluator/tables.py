@@ -140,12 +140,14 @@ class Tables:
         score_splits: the splits that a person can choose to score; empty if there is nothing to choose.
         task_word: what a person calls a task; the key of a task in tables and summaries.
         columns: the columns that the track adds to the table of a run.
+        unscored: what a ranking says of failed cells that it leaves out: "12 cells" and these words.
         map_help: text for ``--heat-map FILE``, if the track draws its maps (``draw_maps``); else empty.
     """
 
     metrics: ClassVar[tuple[Metric, ...]]
     score_splits: ClassVar[tuple[str, ...]] = ()
     task_word: ClassVar[str] = "task"
+    unscored: ClassVar[str] = "without a score"
     map_help: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]] = ()
     figure_members: ClassVar[frozenset[str]] = frozenset()

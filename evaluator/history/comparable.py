@@ -141,7 +141,7 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None, track: str | 
 def _read(root: Path, tracks: Tracks, profile: str | None, only: str | None, left_out: list[str]) -> dict[str, list[_Entry]]:
     """Scored cells by rules (as JSON text) and submission; for cells that cannot be used a line is added to ``left_out``."""
     found: dict[str, dict[tuple[str, str], _Entry]] = {}
-    unscored: Counter[str] = Counter()
+    unscored: Counter[tuple[str, str]] = Counter()
     not_compared: Counter[tuple[str, str]] = Counter()
     for path, cell, why in read_cells(root, tracks, READ):
         if cell is None:
@@ -157,12 +157,12 @@ def _read(root: Path, tracks: Tracks, profile: str | None, only: str | None, lef
             not_compared[f"{source[0]} ({source[1][:8]})", why] += 1
             continue
         if not cell["scored"]:
-            unscored[f"{source[0]} ({source[1][:8]})"] += 1
+            unscored[f"{source[0]} ({source[1][:8]})", track.unscored] += 1
             continue
         entry = found.setdefault(rules_of(track, cell), {}).setdefault(source, _Entry(*source, {}))
         judge = json.dumps([spec["pipeline"]["name"], spec["pipeline"], spec["weights"]], sort_keys=True)
         entry.cells[judge, spec["task"], spec["seed"]] = cell
-    left_out += [f"{label}: {n} cells without a score" for label, n in unscored.items()]
+    left_out += [f"{label}: {n} cells {why}" for (label, why), n in unscored.items()]
     left_out += [f"{label}: {n} cells are not compared: each {why}" for (label, why), n in not_compared.items()]
     return {rules: list(entries.values()) for rules, entries in found.items()}
 

@@ -46,6 +46,7 @@ class PurchaseTrack(Track):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     score_splits: ClassVar[tuple[str, ...]] = SCORED_SPLITS
     task_word: ClassVar[str] = "pair"
+    unscored: ClassVar[str] = "without a score of a trained pipeline"
     map_help: ClassVar[str] = "draw label budgets x times as .svg or .png"
     spec_rules: ClassVar[tuple[str, ...]] = ("label_quality", "on_timeout", "restart")
     circumstances: ClassVar[tuple[str, ...]] = ("participant_weights",)
