@@ -23,10 +23,10 @@ def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, st
     return [
         ("submissions", f"{len(experiment.labels)}: {', '.join(experiment.labels.values())}"),
         *plan.shown,
-        ("pipelines", ", ".join(pipeline.name for pipeline in plan.pipelines) if trains else "none"),
+        ("pipelines", "none" if plan.no_pipeline else ", ".join(pipeline.name for pipeline in plan.pipelines)),
         ("seeds", f"{settings.seeds}{first} ({_root(experiment)}); scored on {', '.join(experiment.splits)}"),
         ("isolation", experiment.sandbox.name),
-        ("trainings", _room(experiment)),
+        *([("trainings", _room(experiment))] if trains else []),
         ("cells", f"{forecast.cells}: {forecast.finished} finished before, {forecast.trainings} to run"),
         ("submissions to run", f"{forecast.answers}"),
         ("time", time_needed(forecast)),
@@ -39,18 +39,19 @@ def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]
     rows = [("submission", f"{source.name} ({source.digest[:12]})")]
     rows += [("manifest", manifest)] if manifest else []
     rows += plan.shown
-    if any(spec.trains for spec in experiment.cells):
-        for number, pipeline in enumerate(plan.pipelines):
-            recipe, before = pipeline.as_dict(), plan.fitted_from.get(pipeline.name)
-            trained = f"{pipeline.name}: {recipe['architecture']}, {recipe['image_size']} px, {recipe['epochs']} epochs, "
-            trained += f"weights {recipe['weights']}, {experiment.device}" + (
-                f" ({before} adapted to this profile)" if before else ""
-            )
-            label = f"panel of {len(plan.pipelines)}" if len(plan.pipelines) > 1 else "pipeline"
-            rows.append(("" if number else label, trained))
-        rows.append(("trainings", _room(experiment)))
+    trains = any(spec.trains for spec in experiment.cells)
+    if plan.no_pipeline:
+        rows.append(("pipeline", f"none: {plan.no_pipeline}"))
     else:
-        rows.append(("pipeline", "none: the participant's own predictions are scored"))
+        for number, pipeline in enumerate(plan.pipelines):
+            before = plan.fitted_from.get(pipeline.name)
+            parts = [experiment.track.pipeline_text(pipeline.as_dict()), experiment.device if trains else ""]
+            said = ", ".join(part for part in parts if part)
+            said = pipeline.name + (f": {said}" if said else "") + (f" ({before} adapted to this profile)" if before else "")
+            label = f"panel of {len(plan.pipelines)}" if len(plan.pipelines) > 1 else "pipeline"
+            rows.append(("" if number else label, said))
+    if trains:
+        rows.append(("trainings", _room(experiment)))
     rows.append(("seeds", f"{settings.seeds} ({_root(experiment)}); scored on the {experiment.splits[0]} split"))
     own = ", the same user as you: judge your own code only" if experiment.sandbox.name == "process" else ""
     return [*rows, ("isolation", experiment.sandbox.name + own)]
