@@ -19,22 +19,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from evaluator.cli.parsing import take_negative
-from evaluator.data.layout import SCORED_SPLITS
+from evaluator.cli.tracks import DEFAULT, add_option, add_splits, add_track, chosen
 from evaluator.errors import ConfigurationError, KitError
 from evaluator.places import DATA, RESULTS, ROOT, given_path
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import Pair
+from evaluator.purchase.track import PURCHASE
 from evaluator.text import json_text, one_line, say
+from evaluator.track import Track
 
 OPTIONS = (
-    *("profile", "seeds", "root_seed", "on_timeout", "restart_workers", "weights_dir", "sandbox", "starting_weights", "device"),
+    *("profile", "seeds", "root_seed", "weights_dir", "sandbox", "starting_weights", "device"),
     *("threads", "workers", "data", "out", "fresh", "mixed_versions", "secret", "public_seeds"),
 )
 """Options that have the same meaning as those of ``python -m evaluator sweep``."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The options, in groups."""
+def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
+    """The options, in groups. ``track``: whose own options are among them; those of the purchase track have shorter forms here."""
+    own = track is PURCHASE
     parser = argparse.ArgumentParser(
         usage="%(prog)s [option ...]",
         description=__doc__,
@@ -42,13 +45,19 @@ def build_parser() -> argparse.ArgumentParser:
         add_help=False,
     )
     what = parser.add_argument_group("what is judged")
+    add_track(what, track)
     what.add_argument("--submission", type=given_path, default=ROOT / "my_submission", metavar="PATH", help="folder or .py file")
-    what.add_argument("--profile", default="quick", help=f"{', '.join(PROFILES)} (default: %(default)s)")
-    what.add_argument(
-        "--pairs", choices=("profile", "public"), default="profile", help="those of the profile, or the public pairs of the round"
-    )
-    what.add_argument("--pair", action="append", default=[], metavar="L:M", help="labels:minutes in the round's units; repeatable")
-    what.add_argument("--seeds", type=int, default=1, metavar="N", help="repetitions of every pair (default: %(default)s)")
+    profiles = f"{', '.join(PROFILES)} (default: %(default)s)" if own else "default: %(default)s"
+    what.add_argument("--profile", default="quick", help=profiles)
+    if own:
+        what.add_argument(
+            "--pairs", choices=("profile", "public"), default="profile", help="those of the profile, or the round's public pairs"
+        )
+        what.add_argument(
+            "--pair", action="append", default=[], metavar="L:M", help="labels:minutes in the round's units; repeatable"
+        )
+    word = track.task_word
+    what.add_argument("--seeds", type=int, default=1, metavar="N", help=f"repetitions of every {word} (default: %(default)s)")
     what.add_argument(
         "--root-seed", type=int, default=2022, metavar="N", help="draws follow from it and the secret (default: %(default)s)"
     )
@@ -61,14 +70,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="no secret: draws as in published figures",
     )
     rules = parser.add_argument_group("rules")
-    rules.add_argument("--on-timeout", choices=("fail", "keep"), default="fail", help="keep: score with the labels bought in time")
-    rules.add_argument(
-        "--label-quality", type=float, default=1.0, metavar="Q", help="share of the sold label entries that are right"
-    )
+    if own:
+        rules.add_argument("--label-quality", type=float, default=1.0, metavar="Q", help=track.options["label_quality"].help)
+    for name, option in track.options.items():
+        if not own or name in ("on_timeout", "restart_workers"):
+            add_option(rules, name, option)
     rules.add_argument("--weights-dir", type=given_path, metavar="DIR", help="pretrained weights for the participant: TORCH_HOME")
-    rules.add_argument(
-        "--restart-workers", action="store_true", help="a fresh worker per phase, restored from the checkpoint hooks"
-    )
     rules.add_argument(
         "--sandbox",
         choices=("auto", "bubblewrap", "docker", "process"),
@@ -78,14 +85,17 @@ def build_parser() -> argparse.ArgumentParser:
     training = parser.add_argument_group("training and score")
     which = training.add_mutually_exclusive_group()
     which.add_argument("--pipeline", metavar="NAME|FILE", help="name, or your own .toml (default: the profile's)")
-    which.add_argument("--panel", action="store_true", help="all five pipelines of the panel, on the same purchases")
+    if own:
+        which.add_argument("--panel", action="store_true", help="all five pipelines of the panel, on the same purchases")
+    else:
+        which.add_argument("--pipelines", nargs="+", metavar="NAME|FILE", help="several, which judge the same answers")
     training.add_argument(
         "--starting-weights", choices=("imagenet", "procedural", "none"), help="of the pipelines (default: the profile's)"
     )
     training.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     training.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of one training (default: %(default)s)")
     training.add_argument("--workers", type=int, metavar="N", help="trainings side by side (default: cores / threads)")
-    training.add_argument("--score-split", choices=SCORED_SPLITS, help="default: validation, as in the round's own kit")
+    add_splits(training, track, many=False)
     files = parser.add_argument_group("files and output")
     files.add_argument("--data", type=given_path, metavar="DIR", help="folder of the splits (default: the profile's, below data/)")
     files.add_argument("--out", type=given_path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
@@ -104,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 if every cell was scored, 1 if a cell failed, 2 if options or data are wrong, 130 if interrupted.
     """
     try:
-        return evaluate(build_parser().parse_args(argv))
+        track = chosen(sys.argv[1:] if argv is None else argv)
+        args = build_parser(track).parse_args(argv)
+        return evaluate(args, track)
     except KitError as error:
         say(f"error: {error}")
         return 2
@@ -113,32 +125,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def sweep_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The arguments as options of a sweep with one submission.
+def sweep_options(args: argparse.Namespace, track: Track = DEFAULT) -> dict[str, Any]:
+    """The arguments as options of a sweep of a track with one submission.
 
     Raises:
         ConfigurationError: options that contradict each other.
     """
+    given = {name: getattr(args, name) for name in OPTIONS} | {"submissions": [args.submission]}
+    if getattr(args, "score_split", None):
+        given["score_split"] = [args.score_split]
+    if args.pipeline:
+        given["pipelines"] = [args.pipeline]
+    if track is PURCHASE:
+        return given | _purchase_options(args)
+    if args.pipelines:
+        given["pipelines"] = args.pipelines
+    return given | {name: getattr(args, name) for name in track.options}
+
+
+def _purchase_options(args: argparse.Namespace) -> dict[str, Any]:
     from evaluator.training.recipes import PANEL
 
     if args.pair and args.pairs != "profile":
         raise ConfigurationError("--pair and --pairs were both given; only one of them may be. Leave one out")
-    given = {name: getattr(args, name) for name in OPTIONS}
     pairs = [Pair.parse(text).name for text in args.pair]
     if len(set(pairs)) != len(pairs):
         raise ConfigurationError(f"--pair: a pair is given more than once: {', '.join(pairs)}; use --seeds to repeat")
-    given |= {"submissions": [args.submission], "pairs": pairs or [args.pairs], "label_quality": [args.label_quality]}
-    if args.panel or args.pipeline is not None:
-        given["pipelines"] = PANEL if args.panel else [args.pipeline]
-    if args.score_split:
-        given["score_split"] = [args.score_split]
-    return given
+    own: dict[str, Any] = {"pairs": pairs or [args.pairs], "label_quality": [args.label_quality]}
+    own |= {name: getattr(args, name) for name in ("on_timeout", "restart_workers")}
+    return own | ({"pipelines": PANEL} if args.panel else {})
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
     """Run the evaluation that the arguments ask for: experiment, run, table and files. Returns the exit status 0 or 1."""
     from evaluator.history.store import Store
-    from evaluator.purchase.track import PURCHASE
     from evaluator.report.console import terminal
     from evaluator.report.terminal import progress_line, show_result, show_rows, show_warnings
     from evaluator.runner.cells import log_name
@@ -151,17 +171,22 @@ def evaluate(args: argparse.Namespace) -> int:
     from evaluator.sweep.summary import summarise
 
     console = terminal(stderr=args.json)
-    settings, _ = read_settings(sweep_options(args), PURCHASE)
+    settings, _ = read_settings(sweep_options(args, track), track)
     manifest = read_manifest(settings.submissions[0])
     store = Store(settings.out.absolute())
     with progress_line(console) as line:
         reading = line.add_task("data", total=1)
         experiment = prepare(
-            PURCHASE,
+            track,
             settings,
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
             DATA,
         )
+    for name, values in experiment.plan.conditions.items():
+        if len(values) > 1:
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')}: {len(values)} values; a run has one. Give one, or use `python -m evaluator sweep`"
+            )
     source = experiment.sources[0]
     show_rows(console, run_rows(experiment, "" if manifest is None else manifest.line))
     show_warnings(experiment.warnings)
@@ -172,7 +197,7 @@ def evaluate(args: argparse.Namespace) -> int:
         summary.update(summarise(experiment, cells, outcome.seconds))
         store.write_run(outcome.folder, summary)
         results = [cell.result for cell in cells]
-        for name, (header, rows) in PURCHASE.tables(results, experiment.plan.data[experiment.splits[0]]).items():
+        for name, (header, rows) in track.tables(results, experiment.plan.data[experiment.splits[0]]).items():
             store.write_table(outcome.folder, name, header, rows)
 
     with progress_line(console) as line:
@@ -181,7 +206,7 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.json:
         print(json_text(summary, indent=1))
     else:
-        show_result(console, summary, PURCHASE)
+        show_result(console, summary, track)
         console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
     if outcome.interrupted:
         raise KeyboardInterrupt

@@ -26,6 +26,7 @@ class Option:
         help: text for ``--help``.
         many: whether the option takes several values; the value is then a tuple.
         default: value if the option is not given.
+        group: its heading in ``--help``: ``the grid`` (what is multiplied into cells), ``rules`` or ``work and files``.
         metavar: name of the value in ``--help``; ``choices``: the allowed values, None for any.
     """
 
@@ -35,6 +36,7 @@ class Option:
     default: Any = None
     metavar: str | None = None
     choices: tuple[str, ...] | None = None
+    group: str = "rules"
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +116,7 @@ class Plan:
         digests: content hash per split, by the scored split.
         items: by task, the largest number of items that a training can have; for a forecast.
         fitted_from: for every adapted pipeline, by its name, the name of the pipeline that was asked for.
+        no_pipeline: why no pipeline judges, in words; empty if the plan's pipelines do.
         warnings: sentences to print before the run.
         shown: lines that describe the plan before the run: label and text.
     """
@@ -126,6 +129,7 @@ class Plan:
     digests: Mapping[str, dict[str, str]] = field(default_factory=dict)
     items: Mapping[str, int] = field(default_factory=dict)
     fitted_from: Mapping[str, str] = field(default_factory=dict)
+    no_pipeline: str = ""
     warnings: tuple[str, ...] = ()
     shown: tuple[tuple[str, str], ...] = ()
 

@@ -74,13 +74,12 @@ class Rules(Protocol):
         """Name of the round that the profile scales."""
         ...
 
-    @property
-    def primary_metric(self) -> str:
-        """The metric that ranks submissions: a key of ``CellResult.metrics``."""
-        ...
-
     def as_dict(self) -> dict[str, Any]:
-        """Every field, JSON-able. Callers must not change the dict: it may be shared."""
+        """Every field, JSON-able. Callers must not change the dict: it may be shared.
+
+        The member ``round`` is an object with the ``name`` of the round. It may also hold ``primary_metric``, the name of the
+        metric that ranks (``Tables.primary``).
+        """
         ...
 
 

@@ -1,16 +1,96 @@
-"""What a track adds to tables: the part of ``Track`` that shows results. Every method has a default; a track may leave out all."""
+"""What a track adds to tables: the part of ``Track`` that shows results.
+
+A track declares its metrics. Everything else has a default.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from evaluator.errors import ConfigurationError
 from evaluator.plans import Task
 from evaluator.records import CellResult
+from evaluator.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that every scored cell of a track has, and how tables write it.
+
+    Tables of single runs and of sweeps show the value as it is. Comparisons and rankings use the *score*: higher is always better.
+
+    Attributes:
+        name: its key in ``CellResult.metrics``, and its name on the command line.
+        label: its name in tables.
+        higher_is_better: False for a loss, an error, a duration.
+        low, high: the smallest and the largest possible value; None without a bound.
+        decimals: digits after the decimal point in tables.
+        note: how special cases are counted, as half a sentence below the table of a run; may be empty.
+
+    Raises:
+        ConfigurationError: a field makes no sense.
+    """
+
+    name: str
+    label: str
+    higher_is_better: bool = True
+    low: float | None = None
+    high: float | None = None
+    decimals: int = 3
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        if not all(map(math.isfinite, bounds)) or bounds != sorted(set(bounds)):
+            raise ConfigurationError(f"metric {self.name!r}: its range is {self.low} to {self.high}; expected low < high")
+        if self.decimals < 0:
+            raise ConfigurationError(f"metric {self.name!r}: decimals is {self.decimals}; expected 0 or more")
+
+    @property
+    def span(self) -> float | None:
+        """The largest possible difference of two values; None without both bounds."""
+        return None if self.low is None or self.high is None else self.high - self.low
+
+    def score(self, value: float) -> float:
+        """A value as a score, higher is better. Of a loss it is ``high - value``, or the negative value if there is no ``high``."""
+        return value if self.higher_is_better else (self.high or 0.0) - value
+
+    @property
+    def score_label(self) -> str:
+        """What tables call the score: ``accuracy``, ``1 - log loss``, ``negative error``."""
+        if self.higher_is_better:
+            return self.label
+        return f"negative {self.label}" if self.high is None else f"{self.high:g} - {self.label}"
+
+    def text(self, value: float) -> str:
+        """A value, or a score, as tables write it."""
+        return f"{value:.{self.decimals}f}"
+
+    def fault(self, metrics: Mapping[str, Any]) -> str:
+        """What is wrong with this metric in the metrics of a cell, in words; empty if nothing is."""
+        if self.name not in metrics:
+            return f"the metric {self.name} is missing"
+        value = metrics[self.name]
+        if not _is_finite(value):
+            return f"the metric {self.name} is {str(value)[:40]!r}; expected a finite number"
+        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            least, most = ("any" if bound is None else f"{bound:g}" for bound in (self.low, self.high))
+            return f"the metric {self.name} is {value:g}; expected {least} to {most}"
+        return ""
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 @dataclass(frozen=True)
@@ -53,28 +133,91 @@ class Run:
     figures: Mapping[str, Any]
 
 
+def either(names: Sequence[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``: each name once."""
+    *rest, last = dict.fromkeys(names)
+    return f"{', '.join(rest)} or {last}" if rest else last
+
+
 class Tables:
     """What of a track's results stands in the index, in tables and in comparisons.
 
     Attributes:
+        metrics: what its cells are scored by, in the order of the tables. The first is the primary metric, which ranks, unless the
+            round of a profile names another of them (``primary``).
+        score_splits: the splits that a person can choose to score; empty if there is nothing to choose.
         task_word: what a person calls a task; the key of a task in tables and summaries.
         columns: the columns that the track adds to the table of a run.
+        unscored: what a ranking says of failed cells that it leaves out: "12 cells" and these words.
+        map_help: text for ``--heat-map FILE``, if the track draws its maps (``draw_maps``); else empty.
     """
 
+    metrics: ClassVar[tuple[Metric, ...]]
+    score_splits: ClassVar[tuple[str, ...]] = ()
     task_word: ClassVar[str] = "task"
+    unscored: ClassVar[str] = "without a score"
+    map_help: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]] = ()
     figure_members: ClassVar[frozenset[str]] = frozenset()
     """Members of a stored cell that ``figures`` and ``whole`` read, in addition to ``ROW_READS``."""
 
+    # -- metrics
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names of its metrics, in order."""
+        return tuple(metric.name for metric in self.metrics)
+
+    def metric(self, name: str) -> Metric:
+        """A metric by its name.
+
+        Raises:
+            ConfigurationError: the track has no metric of this name.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise ConfigurationError(f"the metric {name!r} is not known; it must be {either(self.metric_names)}")
+
+    def primary(self, profile: Mapping[str, Any]) -> Metric:
+        """The metric that ranks under a profile (as stored): ``round.primary_metric``, or else the first of ``metrics``.
+
+        Raises:
+            ConfigurationError: the round names a metric that the track does not have.
+        """
+        return self.metric(profile["round"].get("primary_metric", self.metrics[0].name))
+
+    def metrics_fault(self, metrics: Mapping[str, Any]) -> str:
+        """What is wrong with the metrics that a judge gave, in words; empty if nothing is."""
+        return next((why for metric in self.metrics if (why := metric.fault(metrics))), "")
+
     # ``cell``, ``spec`` and ``profile`` are JSON as stored (current schema), so that ten thousand cells are read quickly.
+
+    def stored_metrics_fault(self, cell: Mapping[str, Any]) -> str:
+        """What is wrong with the metrics of a stored cell, or with the name of that which ranks, in words; empty if nothing is.
+
+        A scored cell must have the metric that ranks. It may lack others: the track may have got them later.
+        """
+        metrics = cell.get("metrics")
+        try:
+            primary = self.primary(cell["spec"]["profile"])
+        except ConfigurationError as error:
+            return f"holds no usable spec.profile.round.primary_metric ({str(error)[:200]})"
+        if not metrics:
+            return ""
+        there = [metric for metric in self.metrics if metric == primary or metric.name in metrics]
+        return next((f"holds no usable metrics ({why})" for metric in there if (why := metric.fault(metrics))), "")
 
     def figures(self, cell: Mapping[str, Any]) -> dict[str, Any]:
         """The track's values of a stored cell for the index and for tables, JSON-able, by name."""
         return {}
 
-    def spec_trains(self, spec: Mapping[str, Any]) -> bool:
-        """``CellSpec.trains`` of a stored spec. Only cells that train are compared across pipelines and submissions."""
-        return True
+    def not_compared(self, spec: Mapping[str, Any]) -> str:
+        """Why cells of a stored spec are in no comparison and no ranking; the rest of a sentence that begins with "it" (the cell).
+
+        Empty if they are compared, which is the default.
+        """
+        return ""
 
     def whole(self, cell: Mapping[str, Any]) -> bool:
         """Whether the submission of a stored cell got everything that it could get, whatever its task.
@@ -119,9 +262,21 @@ class Tables:
         """
         return []
 
+    def condition_text(self, name: str, value: Any) -> str:
+        """A value of ``Track.conditions`` as text, without its name."""
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
     def heading(self, condition: Mapping[str, Any]) -> str:
         """The values of ``Track.conditions`` in words, for the heading of a table; may be empty."""
-        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in condition.items())
+        return ", ".join(f"{name.replace('_', ' ')} {self.condition_text(name, value)}" for name, value in condition.items())
+
+    def pipeline_text(self, pipeline: Mapping[str, Any]) -> str:
+        """What a line before a run says of a pipeline (``Recipe.as_dict``), after its name; may be empty."""
+        return ""
+
+    def adapted_text(self, pipeline: Mapping[str, Any]) -> str:
+        """How a pipeline was adapted to the profile, for a note; may be empty."""
+        return ""
 
     def maps(
         self, profile: Mapping[str, Any], runs: Sequence[Run], tasks: Sequence[Task] | None, names: Sequence[str], **how: Any
@@ -145,11 +300,41 @@ class Tables:
 
     def show_map(self, console: Console, found: Mapping[str, Any], title: str = "") -> None:
         """Print a map of ``maps``; by default as its plain tables."""
-        console.print(title, *self.map_blocks(found))
+        console.print(one_line(title), *self.map_blocks(found))
+
+    def map_tasks(self, found: Mapping[str, Any]) -> set[str]:
+        """Names of the tasks that a map of ``maps`` covers."""
+        return set()
+
+    def check_drawing(self, path: Path, tasks: Sequence[Task] | None = None) -> None:
+        """Check that maps can be drawn into a file, before anything is run for them. Needs ``map_help``.
+
+        Args:
+            tasks: the tasks that were asked for; None if the cells are whatever was stored.
+
+        Raises:
+            ConfigurationError: they cannot.
+        """
+        raise ConfigurationError(f"{path}: the track draws no maps into a file; leave --heat-map out")
+
+    def draw_maps(self, path: Path, maps: Sequence[tuple[str, Mapping[str, Any]]], source: str) -> None:
+        """Draw maps of ``maps``. A track that sets ``map_help`` overrides this and ``check_drawing``.
+
+        Args:
+            maps: (heading, map) of each; ``source``: what they were made of, for the file's metadata.
+
+        Raises:
+            ConfigurationError: there is no map, or the file cannot be written.
+        """
+        raise ConfigurationError(f"{path}: the track draws no maps into a file; leave --heat-map out")
 
     def run_figures(self, results: Sequence[CellResult]) -> dict[str, Any]:
         """The track's values in a task's row of ``result.json``, by name. ``results``: of the task, one per seed."""
         return {}
+
+    def score_notes(self, cells: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Sentences below the table of a run that help to read its scores. ``cells``: those of ``result.json``."""
+        return []
 
     def notes(self, cells: Sequence[Mapping[str, Any]]) -> list[str]:
         """Sentences below the table of a run, on how its answers were obtained. ``cells``: those of ``result.json``."""

@@ -9,7 +9,8 @@ A track is one kind of competition. A cell of it (one submission, task, seed and
 4. The methods of ``Tables``, which ``Track`` inherits, tell the shared code what of a result to show.
 
 Everything else (finding the missing cells, parallel workers, storage, tables, comparisons) is shared and knows no track by name.
-To write a track, subclass ``Track``, ``CellSpec``, ``Answer`` and ``CellResult``; only the abstract methods are required.
+To write a track, subclass ``Track``, ``CellSpec``, ``Answer`` and ``CellResult``; required are ``spec_type``, ``metrics`` and the
+abstract methods.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Track(Tables, ABC):
         result_type: its results.
         spec_rules: the track's fields of a spec that must be equal in one table.
         circumstances: the track's fields of a spec that may differ within a table; the table then says so.
-        options: the track's options on the command line, by name.
+        options: the track's options on the command line, by name; ``examples``: command lines for the help of ``sweep``.
     """
 
     spec_type: ClassVar[type[CellSpec]]
@@ -79,10 +80,22 @@ class Track(Tables, ABC):
     spec_rules: ClassVar[tuple[str, ...]] = ()
     circumstances: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[Mapping[str, Option]] = {}
+    examples: ClassVar[tuple[str, ...]] = ()
     old_members: ClassVar[frozenset[str]] = frozenset()
     """Members of a stored cell of an older schema that ``upgraded`` reads, in addition to ``schema`` and ``spec``."""
     old_folders: ClassVar[frozenset[str]] = frozenset()
     """Names of folders below ``results/`` in which older kits kept answers. They are listed and can be removed, but not read."""
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        """Check what a track declares, when its class is made.
+
+        Raises:
+            TypeError: there are no metrics, or two of one name.
+        """
+        super().__init_subclass__(**rest)
+        names = [metric.name for metric in getattr(cls, "metrics", ())]
+        if not names or len(set(names)) != len(names):
+            raise TypeError(f"{cls.__name__}.metrics names {names}; expected one metric or more, each of another name")
 
     @property
     def name(self) -> str:
@@ -93,6 +106,11 @@ class Track(Tables, ABC):
     def conditions(self) -> tuple[str, ...]:
         """Those of ``spec_rules`` whose values are run side by side, each in a table of its own. They are options, too."""
         return self.spec_type.conditions
+
+    @property
+    def panel_command(self) -> str:
+        """The command that judges the answers of a submission by several pipelines, for messages."""
+        return f"python -m evaluator sweep --track {self.name} --pipelines NAME NAME"
 
     # -- records: from JSON to types
 
@@ -129,7 +147,8 @@ class Track(Tables, ABC):
     def fault(self, stored: Mapping[str, Any], only: Collection[str] | None = None) -> str:
         """What is wrong with a stored cell (current schema; ``spec`` and any other members), with the name of the field.
 
-        Empty if nothing is: every member is of its type and within its bounds, and none contradicts another.
+        Empty if nothing is: every member is of its type and within its bounds, none contradicts another, and the metric that
+        ranks is there.
 
         Args:
             only: the members that are wanted; those of them that have no default must be there. None: all.
@@ -145,19 +164,15 @@ class Track(Tables, ABC):
         needed = self.result_type.needed() if only is None else self.result_type.needed() & set(only)
         if missing := sorted(needed - stored.keys()):
             return f"holds no {missing[0]}"
-        return self.result_type.fault(stored) or self.contradiction(spec, stored)
+        return self.result_type.fault(stored) or self.contradiction(spec, stored) or self.stored_metrics_fault(stored)
 
     def contradiction(self, spec: CellSpec, stored: Mapping[str, Any]) -> str:
         """Which members of a stored cell contradict each other, in words; empty if none do. A track adds its own."""
         metrics = stored.get("metrics")
         if "scored" in stored and "metrics" in stored and stored["scored"] != (metrics is not None):
             return f"is contradictory: scored is {stored['scored']}, and metrics is {'present' if metrics is not None else 'null'}"
-        if metrics is not None:
-            primary = spec.profile.primary_metric
-            if primary not in metrics:
-                return f"holds no metrics.{primary}, which ranks"
-            if stored.get("verdict", "OK") not in ("OK", "TIME_LIMIT"):
-                return f"is contradictory: it has metrics, and the verdict {stored['verdict']}"
+        if metrics is not None and stored.get("verdict", "OK") not in ("OK", "TIME_LIMIT"):
+            return f"is contradictory: it has metrics, and the verdict {stored['verdict']}"
         if stored.get("fit_to_submit") and stored.get("verdict", "OK") != "OK":
             return f"is contradictory: fit_to_submit is true, and the verdict {stored['verdict']}"
         return ""

@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError
+from evaluator.purchase.metrics import METRICS
 from evaluator.purchase.track import PURCHASE
-from evaluator.scoring.metrics import METRICS
 
 SCHEMA = 2
+FIGURES = tuple(metric.name for metric in METRICS)
 DECIMALS = 5
 """Decimals of the metrics: a hundredth of the smallest difference that matters."""
 HASH = 12
@@ -64,7 +65,7 @@ def pack(cells: Iterable[tuple[str, Mapping[str, Any]]], experiments: Sequence[M
                 "submission": place("submissions", {"name": spec["submission"], "digest": spec["submission_digest"]}),
                 "pair": place("pairs", spec["task"]),
                 "seed": spec["seed"],
-                **{name: round(cell["metrics"][name], DECIMALS) if cell["scored"] else None for name in METRICS},
+                **{name: round(cell["metrics"][name], DECIMALS) if cell["scored"] else None for name in FIGURES},
                 "labels": purchase["bought"],
                 "seconds": None if seconds is None else round(seconds, 1),
                 "verdict": place("verdicts", cell["verdict"]),
@@ -102,7 +103,7 @@ def unpack(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
             "verdict": stored["verdicts"][row["verdict"]],
             "reason": stored["reasons"].get(str(n), ""),
             "scored": scored,
-            "metrics": {name: row[name] for name in METRICS} if scored else None,
+            "metrics": {name: row[name] for name in FIGURES} if scored else None,
             "purchase": purchase | {"file": None} if old else purchase,
             "data": {"counts": {"unlabelled": setup["pool"]}},
             "versions": {"kit": setup["spec"]["kit"]} if old else setup["versions"],

@@ -139,13 +139,14 @@ def _part(results: Results, proxy: bool, tables: Sequence[tuple[Table, Condition
     lines += [_image(proxy, "curves", "Macro F1 by labels bought, a panel per strategy, with random and the ceiling"), ""]
     for name, (table, condition) in zip(titles([table for table, _ in tables]), tables, strict=True):
         lines += [f"### {_capital(name)}{' (proxy)' if proxy else ''}", ""]
-        lines += _table(overall_block(results.report, table), proxy, table)
+        metric = condition.track.metric(table["metric"])
+        lines += _table(overall_block(table, metric), proxy, table)
         lines += _table(by_pair(table), proxy, table)
-        for block in area_blocks(table):
+        for block in area_blocks(table, metric):
             lines += _table(block, proxy, table)
         if (hidden := public_less_hidden(table, condition)) is not None:
             lines += _table(hidden, proxy, table)
-        more = [*matrix_blocks(table), *plan_blocks(results.report, table)]
+        more = [*matrix_blocks(table), *plan_blocks(results.report, table, metric)]
         lines += ["<details><summary>Every strategy against every other; what these seeds can show; notes</summary>", ""]
         for block in more:
             lines += _table(block, proxy, table)

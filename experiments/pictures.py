@@ -15,8 +15,8 @@ import numpy as np
 
 from evaluator.files import replaced
 from evaluator.history.groups import Condition
+from evaluator.purchase.metrics import NAMES
 from evaluator.purchase.rounds import Pair
-from evaluator.report.format import NAMES
 from evaluator.scoring.curves import cost_curve
 from evaluator.scoring.intervals import t_interval
 from experiments.page import PICTURES, Results, drawn, in_both

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from evaluator.purchase.metrics import NAMES
 from evaluator.report.comparison_tables import overall_pair
-from evaluator.report.format import NAMES
 
 Table = dict[str, Any]
 """An element of ``tables`` in a comparison's report."""

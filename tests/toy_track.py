@@ -7,6 +7,7 @@ from evaluator.errors import Verdict
 from evaluator.plans import Option, Plan, Task
 from evaluator.records import CellResult, CellSpec, PlainAnswer
 from evaluator.seeds import generator
+from evaluator.tables import Metric
 from evaluator.track import Judged, Track
 
 
@@ -16,10 +17,9 @@ class Named:
 
     name: str
     round_name: ClassVar[str] = "guessing"
-    primary_metric: ClassVar[str] = "macro_f1"
 
     def as_dict(self):
-        return {"name": self.name, "round": {"name": self.round_name, "primary_metric": self.primary_metric}}
+        return {"name": self.name, "round": {"name": self.round_name}}
 
     @classmethod
     def from_dict(cls, stored):
@@ -43,6 +43,7 @@ class GuessSpec(CellSpec):
 class GuessTrack(Track):
     spec_type = GuessSpec
     spec_rules = ("hint",)
+    metrics = (Metric("closeness", "closeness", low=0, high=1), Metric("hit", "hits", low=0, high=1))
     options: ClassVar = {"numbers": Option(int, "to guess", many=True, default=(3, 5))}
 
     def plan(self, choices, step):
@@ -65,7 +66,7 @@ class GuessTrack(Track):
 
     def judge(self, spec, data, answer, progress, *, checkpoint=None, cache=None):
         missed = abs(answer.content - spec.number) * (2 if spec.pipeline.name == "strict" else 1)
-        metrics = {"macro_f1": 1 / (1 + missed), "accuracy": float(missed < 1), "hamming_loss": min(missed, 1.0)}
+        metrics = {"closeness": 1 / (1 + missed), "hit": float(missed < 1)}
         return Judged(CellResult.of(spec, answer, Verdict.OK, metrics=metrics, fit_to_submit=True))
 
 

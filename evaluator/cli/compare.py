@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
-from evaluator.cli.tracks import TRACKS
-from evaluator.data.layout import SCORED_SPLITS
+from evaluator.cli.tracks import TRACKS, named
 from evaluator.errors import ConfigurationError
 from evaluator.places import RESULTS, given_path
+from evaluator.plans import Option
 from evaluator.text import json_text
+from evaluator.track import Track
 from evaluator.words import meant
 
 
@@ -18,15 +20,15 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument("results", type=given_path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
     verb.add_argument("--reference", metavar="NAME", help="strategy to compare with (default: random)")
     verb.add_argument("--ceiling", metavar="NAME", help="strategy whose score is the end of the gap (default: full_pool)")
-    verb.add_argument("--metric", help="macro_f1, accuracy or hamming_loss (default: the round's primary metric)")
+    metrics = dict.fromkeys(metric.name for track in TRACKS for metric in track.metrics)
+    verb.add_argument("--metric", metavar="NAME", help=f"{', '.join(metrics)} (default: the round's primary metric)")
+    verb.add_argument("--track", metavar="NAME", help="only this track (default: tables for each)")
     verb.add_argument("--profile", metavar="NAME", help="only this profile (default: a table for each)")
     verb.add_argument("--pipeline", metavar="NAME", help="only this pipeline")
-    for track in TRACKS:
-        for name in track.conditions:
-            option = track.options[name]
-            verb.add_argument(
-                f"--{name.replace('_', '-')}", type=option.kind, metavar=option.metavar, help=f"only this {name.replace('_', ' ')}"
-            )
+    for name, option in _conditions().items():
+        verb.add_argument(
+            f"--{name.replace('_', '-')}", type=option.kind, metavar=option.metavar, help=f"only this {name.replace('_', ' ')}"
+        )
     verb.add_argument("--score-split", metavar="SPLIT", help="only cells scored on this split")
     verb.add_argument(
         "--family",
@@ -53,7 +55,33 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")
     verb.add_argument("--out", type=given_path, metavar="FILE.md", help="write the tables as Markdown")
-    verb.add_argument("--heat-map", type=given_path, metavar="FILE", help="draw label budgets x times as .svg or .png")
+    drawn = dict.fromkeys(track.map_help for track in TRACKS if track.map_help)
+    verb.add_argument("--heat-map", type=given_path, metavar="FILE", help="; ".join(drawn) or "draw the maps of a track")
+
+
+def _conditions() -> dict[str, Option]:
+    """The conditions of all tracks that are options, by name; if two tracks have options of one name, that of the first."""
+    found: dict[str, Option] = {}
+    for track in TRACKS:
+        for name in track.conditions:
+            if name in track.options:
+                found.setdefault(name, track.options[name])
+    return found
+
+
+def _drawing(tracks: Iterable[Track]) -> Track:
+    """The track whose maps ``--heat-map`` draws.
+
+    Raises:
+        ConfigurationError: there is none, or more than one.
+    """
+    drawing = [track for track in tracks if track.map_help]
+    if len(drawing) != 1:
+        seen = ", ".join(track.name for track in drawing) or "none"
+        raise ConfigurationError(
+            f"--heat-map: tracks that draw maps: {seen}; expected one. Name it with --track, or leave --heat-map out"
+        )
+    return drawing[0]
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -75,9 +103,10 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"--out {args.out} ends in {ending!r}; the tables are written as Markdown. Name a file that ends in .md"
         )
-    if args.score_split not in (None, *SCORED_SPLITS):
-        raise ConfigurationError(f"--score-split is {args.score_split!r}; it must be {' or '.join(SCORED_SPLITS)}")
-    if args.label_quality is not None:
+    splits = dict.fromkeys(split for track in TRACKS for split in track.score_splits)
+    if args.score_split is not None and splits and args.score_split not in splits:
+        raise ConfigurationError(f"--score-split is {args.score_split!r}; it must be {' or '.join(splits)}")
+    if getattr(args, "label_quality", None) is not None:
         check_quality(args.label_quality)
     require_results(args.results)
     for name, of_kit in (("profile", PROFILES), ("pipeline", PIPELINES)):
@@ -94,7 +123,6 @@ def _check(args: argparse.Namespace) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0."""
     from evaluator.history.groups import Wanted, conditions
-    from evaluator.purchase.heat_picture import check_picture, draw_heat_maps
     from evaluator.report.comparison import Asked, comparison_report
     from evaluator.report.comparison_tables import heading, markdown, show_comparison
     from evaluator.report.console import terminal
@@ -103,17 +131,20 @@ def main(args: argparse.Namespace) -> int:
     _check(args)
     hidden = None if args.hidden is None else tuple(args.hidden)
     asked = Asked(args.reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed, hidden=hidden)
+    only = None if args.track is None else named(args.track)
     if args.heat_map is not None:
-        check_picture(args.heat_map)
-    own = {name: getattr(args, name) for track in TRACKS for name in track.conditions}
-    wanted = Wanted(args.profile, args.pipeline, args.score_split, own)
+        drawing = _drawing(TRACKS if only is None else [only])
+        drawing.check_drawing(args.heat_map)
+    own = {name: getattr(args, name) for name in _conditions()}
+    wanted = Wanted(args.profile, args.pipeline, args.score_split, own, None if only is None else only.name)
     found, left_out = conditions(args.results, TRACKS, wanted, args.mixed_versions)
     report = comparison_report(found, left_out, asked)
     if args.out is not None:
         write_page(args.out, markdown(report, TRACKS))
     if args.heat_map is not None:
-        maps = [(heading(TRACKS.known[table["track"]], table), heat) for table in report["tables"] for heat in table["heat_maps"]]
-        draw_heat_maps(args.heat_map, maps, f"cells of {args.results.name}")
+        tables = [table for table in report["tables"] if table["track"] == drawing.name]
+        maps = [(heading(drawing, table), found) for table in tables for found in table["heat_maps"]]
+        drawing.draw_maps(args.heat_map, maps, f"cells of {args.results.name}")
     if args.json:
         print(json_text(report, indent=1, allow_nan=False))
     elif args.out is None:

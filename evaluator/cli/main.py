@@ -9,8 +9,10 @@ from types import ModuleType
 
 from evaluator import __version__
 from evaluator.cli.parsing import take_negative
+from evaluator.cli.tracks import DEFAULT, chosen
 from evaluator.errors import DeviceError, KitError, TrainingError
 from evaluator.text import say
+from evaluator.track import Track
 
 
 def verbs() -> dict[str, ModuleType]:
@@ -21,13 +23,16 @@ def verbs() -> dict[str, ModuleType]:
     return {module.__name__.rpartition(".")[2]: module for module in modules}
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with every verb."""
+def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
+    """The parser with every verb. ``track``: whose options the verb ``sweep`` takes."""
     parser = argparse.ArgumentParser(prog="python -m evaluator", description="Data-centric AI competition kit and evaluator.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for module in verbs().values():
-        module.register(subparsers)
+    for name, module in verbs().items():
+        if name == "sweep":
+            module.register(subparsers, track)
+        else:
+            module.register(subparsers)
     for verb in subparsers.choices.values():
         take_negative(verb)
     return parser
@@ -41,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         # Importing the verbs takes a moment, in which Ctrl-C may come, too.
-        args = build_parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        args = build_parser(chosen(words[1:], files=True) if words[:1] == ["sweep"] else DEFAULT).parse_args(argv)
         return verbs()[args.verb].main(args)
     except KitError as error:
         say(f"error: {error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from evaluator.cli.tracks import TRACKS
+from evaluator.cli.tracks import TRACKS, named
 from evaluator.places import RESULTS, given_path
 from evaluator.text import json_text
 
@@ -13,6 +13,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``panel`` to the command line."""
     verb = subparsers.add_parser("panel", help="rank agreement of pipelines over stored submissions", description=__doc__)
     verb.add_argument("results", type=given_path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
+    verb.add_argument("--track", metavar="NAME", help="only cells of this track")
     verb.add_argument("--profile", help="only cells of this profile")
     verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstrap's draws (default: %(default)s)")
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -27,9 +28,11 @@ def main(args: argparse.Namespace) -> int:
 
     if args.seed < 0:
         raise ConfigurationError(f"--seed is {args.seed}; it must be 0 or more")
-    report = agreement_report(gather(args.results, TRACKS, args.profile), args.seed)
+    only = None if args.track is None else named(args.track).name
+    gathered = gather(args.results, TRACKS, args.profile, only)
+    report = agreement_report(gathered, args.seed)
     if args.json:
         print(json_text(report, indent=1))
     else:
-        show_agreement(terminal(), report)
+        show_agreement(terminal(), report, TRACKS.known[gathered.rules["track"]].metric(gathered.metric))
     return 0

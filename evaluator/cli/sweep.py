@@ -1,9 +1,6 @@
-"""Run all cells of submissions x pairs x seeds x pipelines that are not stored yet.
+"""Run all cells of submissions x tasks x seeds x pipelines that are not stored yet.
 
-python -m evaluator sweep --submissions baselines/* --pairs public --seeds 10 --pipelines round2
 python -m evaluator sweep --file sweep.toml --dry-run
-python -m evaluator sweep --submissions my_submission --pairs public hidden:5 --round-seed 7 --seeds 5
-python -m evaluator sweep --submissions my_submission --pairs grid:500,1000,2000x15,30,60 --heat-map map.svg
 """
 
 from __future__ import annotations
@@ -12,66 +9,58 @@ import argparse
 import sys
 from typing import Any
 
-from evaluator.cli.tracks import add_option
+from evaluator.cli.tracks import add_option, add_splits, add_track, named
 from evaluator.places import given_path
-from evaluator.purchase.track import PURCHASE
 from evaluator.sweep.settings import COMMON
 from evaluator.text import json_text, one_line, say
+from evaluator.track import Track
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "the grid": (
-        "submissions",
-        "pairs",
-        "round_seed",
-        "seeds",
-        "first_seed",
-        "root_seed",
-        "secret",
-        "public_seeds",
-        "pipelines",
-        "profile",
-        "label_quality",
-        "score_split",
-    ),
-    "rules": ("on_timeout", "restart_workers", "weights_dir", "sandbox", "starting_weights"),
+    "the grid": ("submissions", "seeds", "first_seed", "root_seed", "secret", "public_seeds", "pipelines", "profile"),
+    "rules": ("weights_dir", "sandbox", "starting_weights"),
     "work and files": ("device", "threads", "workers", "ray", "data", "out", "fresh", "mixed_versions"),
 }
-"""Options by their heading in ``--help``."""
+"""Options of every track by their heading in ``--help``; an option of one track names its heading itself (``Option.group``)."""
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb ``sweep`` to the command line."""
+def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
+    """Add the verb ``sweep`` with the options of a track to the command line."""
     verb = subparsers.add_parser(
         "sweep",
-        help="run a grid of submissions, pairs, seeds and pipelines",
-        description=__doc__,
+        help="run a grid of submissions, tasks, seeds and pipelines",
+        description="\n".join([str(__doc__).rstrip(), *track.examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     groups = {title: verb.add_argument_group(title) for title in GROUPS}
-    groups["the grid"].add_argument(
+    grid = groups["the grid"]
+    grid.add_argument(
         "--file",
         type=given_path,
         metavar="FILE",
         help="read these options from a TOML file; the command line replaces its options",
     )
+    add_track(grid, track)
     for title, names in GROUPS.items():
-        for name in names:
-            add_option(groups[title], name, COMMON.get(name) or PURCHASE.options[name])
+        options = {name: COMMON[name] for name in names}
+        options |= {name: option for name, option in track.options.items() if option.group == title}
+        for name, option in options.items():
+            add_option(groups[title], name, option)
+    add_splits(grid, track, many=True)
     work = groups["work and files"]
-    work.add_argument("--heat-map", type=given_path, metavar="FILE", help="draw the grid of --pairs grid:... as .svg or .png")
+    if track.map_help:
+        work.add_argument("--heat-map", type=given_path, metavar="FILE", help=track.map_help)
     work.add_argument(
         "--dry-run",
         action="store_true",
         help="only show what would run and how long it would take; the address of --ray is not tried",
     )
     work.add_argument("--json", action="store_true", help="print sweep.json instead of the table; with --dry-run the forecast")
+    verb.set_defaults(heat_map=None)
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0 if every cell was scored, 1 if some were not, 130 if interrupted (finished cells are kept)."""
     from evaluator.history.store import Store
-    from evaluator.purchase.heat import require_grid
-    from evaluator.purchase.heat_picture import check_picture, draw_heat_maps
     from evaluator.report.console import hanging, terminal
     from evaluator.report.sweep import show_sweep_result, titled_maps
     from evaluator.report.terminal import progress_line, show_rows, show_warnings
@@ -82,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.sweep.settings import read_settings, require_outside
     from evaluator.sweep.table import summarise_sweep
 
-    track = PURCHASE
+    track = named(args.track)
     console = terminal(stderr=args.json)
     given: dict[str, Any] = {k: v for k, v in vars(args).items() if k in COMMON or k in track.options}
     settings, skipped = read_settings(given, track, args.file)
@@ -90,8 +79,7 @@ def main(args: argparse.Namespace) -> int:
         hanging(console, f"left out, because they are not submissions: {', '.join(skipped)}", "dim")
     if args.heat_map is not None:
         require_outside("--heat-map", args.heat_map, settings.submissions)
-        check_picture(args.heat_map)
-        require_grid(track.tasks(settings.options, settings.profile))
+        track.check_drawing(args.heat_map, track.tasks(settings.options, settings.profile))
     # An unwritable folder is reported before data are read. A dry run does not make the folder.
     store = None if args.dry_run else Store(settings.out.absolute())
     with progress_line(console) as line:
@@ -127,7 +115,7 @@ def main(args: argparse.Namespace) -> int:
         show_sweep_result(console, summary, track)
         console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
     if args.heat_map is not None:
-        draw_heat_maps(args.heat_map, titled_maps(summary, track), f"cells of {outcome.folder.name}")
+        track.draw_maps(args.heat_map, titled_maps(summary, track), f"cells of {outcome.folder.name}")
         console.print(one_line(f"heat map: {args.heat_map}", 5_000), soft_wrap=True, highlight=False)
     if outcome.interrupted:
         print("interrupted; finished cells and answers are stored and will be reused", file=sys.stderr)

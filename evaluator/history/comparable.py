@@ -21,6 +21,7 @@ from evaluator.history.store import read_cells
 from evaluator.machine import computed_by
 from evaluator.scoring.agreement import FEWEST
 from evaluator.secret import seeds_in_words
+from evaluator.tables import Metric
 from evaluator.track import Track, Tracks
 from evaluator.words import counted
 
@@ -43,7 +44,8 @@ class Gathered:
     """A complete grid of scores.
 
     Attributes:
-        scores: float64 (pipelines, submissions, seeds), the primary metric's mean over the tasks.
+        metric: name of the primary metric of the round.
+        scores: float64 (pipelines, submissions, seeds), mean over the tasks of the metric's score: higher is better.
         rules: what is equal in all cells, by name.
         left_out: stored cells that were not used, with the reason, one line each.
     """
@@ -95,20 +97,20 @@ class _Entry:
                 yield tuple(sorted(pipelines)), tuple(tasks), tuple(seeds)
 
 
-def gather(root: Path, tracks: Tracks, profile: str | None = None) -> Gathered:
+def gather(root: Path, tracks: Tracks, profile: str | None = None, track: str | None = None) -> Gathered:
     """The largest comparable grid of the cells stored below ``root``.
 
     First choice are rules and a grid of which at least ``FEWEST`` submissions have every cell, or else as many submissions as
     possible. Among equal choices the grid with the most cells is taken.
 
     Args:
-        profile: only cells of this profile.
+        profile: only cells of this profile; ``track``: only cells of the track of this name.
 
     Raises:
         ConfigurationError: ``root`` is not a folder of results, or no submission has cells of two pipelines.
     """
     left_out: list[str] = []
-    found = _read(root, tracks, profile, left_out)
+    found = _read(root, tracks, profile, track, left_out)
     choices = [
         (min(len(whole), FEWEST), len(whole) * len(pipelines) * len(tasks) * len(seeds), rules, (pipelines, tasks, seeds))
         for rules, entries in found.items()
@@ -117,9 +119,10 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None) -> Gathered:
     ]
     if not choices:
         said = "".join(f"\n  {line}" for line in left_out)
+        commands = " or ".join(f"`{known.panel_command}`" for known in tracks if track in (None, known.name))
         raise ConfigurationError(
             f"{root}: no submission was judged by two or more pipelines on the same answers; rank agreement needs that. Run "
-            f"`python local_evaluation.py --panel` with every submission first{said}"
+            f"{commands} with every submission first{said}"
         )
     *_, rules, grid = max(choices)
     entries = _whole(found[rules], grid)
@@ -134,30 +137,37 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None) -> Gathered:
             elif extra := len(entry.cells) - len(list(itertools.product(*grid))):
                 unused.setdefault("outside the grid that all have", []).append((entry.label, extra))
     left_out += [line for why, of in unused.items() for line in unused_lines(why, of)]
-    return _scores(entries, grid, json.loads(rules), left_out)
+    shared = json.loads(rules)
+    return _scores(entries, grid, shared, tracks.known[shared["track"]].primary(shared["profile"]), left_out)
 
 
-def _read(root: Path, tracks: Tracks, profile: str | None, left_out: list[str]) -> dict[str, list[_Entry]]:
+def _read(root: Path, tracks: Tracks, profile: str | None, only: str | None, left_out: list[str]) -> dict[str, list[_Entry]]:
     """Scored cells by rules (as JSON text) and submission; for cells that cannot be used a line is added to ``left_out``."""
     found: dict[str, dict[tuple[str, str], _Entry]] = {}
-    unscored: Counter[str] = Counter()
+    unscored: Counter[tuple[str, str]] = Counter()
+    not_compared: Counter[tuple[str, str]] = Counter()
     for path, cell, why in read_cells(root, tracks, READ):
         if cell is None:
             left_out.append(f"{path.name} {why}")
             continue
         spec = cell["spec"]
-        if profile is not None and spec["profile"]["name"] != profile:
+        if profile not in (None, spec["profile"]["name"]) or only not in (None, spec["track"]):
             continue
         source = (spec["submission"], spec["submission_digest"])
         track = tracks.of(spec)
         assert track is not None  # read_cells gives cells of known tracks only
-        if not cell["scored"] or not track.spec_trains(spec):
-            unscored[f"{source[0]} ({source[1][:8]})"] += 1
+        if why := track.not_compared(spec):
+            not_compared[f"{source[0]} ({source[1][:8]})", why] += 1
+            continue
+        if not cell["scored"]:
+            unscored[f"{source[0]} ({source[1][:8]})", track.unscored] += 1
             continue
         entry = found.setdefault(rules_of(track, cell), {}).setdefault(source, _Entry(*source, {}))
         judge = json.dumps([spec["pipeline"]["name"], spec["pipeline"], spec["weights"]], sort_keys=True)
         entry.cells[judge, spec["task"], spec["seed"]] = cell
-    left_out += [f"{label}: {counted(n, 'cell')} without a score of a trained pipeline" for label, n in unscored.items()]
+    left_out += [f"{label}: {counted(n, 'cell')} {why}" for (label, why), n in unscored.items()]
+    for (name, why), n in not_compared.items():
+        left_out.append(f"{name}: {counted(n, 'cell')} {'is' if n == 1 else 'are'} not compared: each {why}")
     return {rules: list(entries.values()) for rules, entries in found.items()}
 
 
@@ -197,7 +207,7 @@ def _shortcoming(entry: _Entry, grid: Grid, whole: list[_Entry]) -> str:
         return f"{len(lacking)} of {n} cells are missing or not scored, e.g. {_name(pipeline)} at {task}, seed {seed}"
     if split := entry.split_answers(grid):
         task, seed = split[0]
-        return f"the pipelines were judged on different answers at {task}, seed {seed}; run it with --panel again"
+        return f"the pipelines were judged on different answers at {task}, seed {seed}; run it with all pipelines again"
     return f"the same files as {next(e.name for e in whole if e.digest == entry.digest)}"
 
 
@@ -228,21 +238,19 @@ def _name(pipeline: str) -> str:
     return str(json.loads(pipeline)[0])
 
 
-def _scores(entries: list[_Entry], grid: Grid, rules: dict[str, Any], left_out: list[str]) -> Gathered:
+def _scores(entries: list[_Entry], grid: Grid, rules: dict[str, Any], metric: Metric, left_out: list[str]) -> Gathered:
     pipelines, tasks, seeds = grid
-    metric = rules["profile"]["round"]["primary_metric"]
-    scores = np.array(
-        [
-            [[np.mean([e.cells[p, task, seed]["metrics"][metric] for task in tasks]) for seed in seeds] for e in entries]
-            for p in pipelines
-        ]
-    )
+
+    def mean(entry: _Entry, pipeline: str, seed: int) -> float:
+        return float(np.mean([metric.score(entry.cells[pipeline, task, seed]["metrics"][metric.name]) for task in tasks]))
+
+    scores = np.array([[[mean(entry, pipeline, seed) for seed in seeds] for entry in entries] for pipeline in pipelines])
     return Gathered(
         pipelines=unlike([_name(p) for p in pipelines]),
         submissions=unlike([e.name for e in entries], [e.digest for e in entries]),
         tasks=tasks,
         seeds=seeds,
-        metric=metric,
+        metric=metric.name,
         scores=scores,
         rules=rules,
         left_out=tuple(left_out),

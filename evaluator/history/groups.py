@@ -40,22 +40,29 @@ Place = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which cells are asked for; None allows every value. ``condition``: values of the track's own choices, by name."""
+    """Which cells are asked for; None allows every value. ``condition``: values of the tracks' own choices, by name."""
 
     profile: str | None = None
     pipeline: str | None = None
     score_split: str | None = None
     condition: Mapping[str, Any] = field(default_factory=dict)
+    track: str | None = None
 
     def __str__(self) -> str:
-        named = {"profile": self.profile, "pipeline": self.pipeline, **self.condition, "score_split": self.score_split}
+        named = {
+            "track": self.track,
+            "profile": self.profile,
+            "pipeline": self.pipeline,
+            **self.condition,
+            "score_split": self.score_split,
+        }
         parts = [f"{name.replace('_', ' ')} {value}" for name, value in named.items() if value is not None]
         return ", ".join(parts) or "any condition"
 
     def matches(self, spec: dict[str, Any]) -> bool:
         """Whether a cell of this spec is asked for, whatever its pipeline."""
         named = {"score_split": self.score_split, **self.condition}
-        right = all(value in (None, spec.get(name)) for name, value in named.items())
+        right = self.track in (None, spec["track"]) and all(value in (None, spec.get(name)) for name, value in named.items())
         return right and self.profile in (None, spec["profile"]["name"])
 
 
@@ -100,16 +107,15 @@ class Condition:
 
     @property
     def metric(self) -> str:
-        """The primary metric of its round."""
-        return self.rules["profile"]["round"]["primary_metric"]
+        """Name of the primary metric of its round."""
+        return self.track.primary(self.rules["profile"]).name
 
     def value(self, place: Place, metric: str) -> float:
-        """The score of a cell, higher is better (1 minus the Hamming loss); NaN if the cell failed or was not run."""
+        """The score of a cell (``Metric.score``), higher is better; NaN if the cell failed, was not run, or lacks the metric."""
         cell = self.cells.get(place)
-        if cell is None or not cell["scored"]:
+        if cell is None or not cell["scored"] or metric not in cell["metrics"]:
             return float("nan")
-        found = float(cell["metrics"][metric])
-        return 1 - found if metric == "hamming_loss" else found
+        return self.track.metric(metric).score(float(cell["metrics"][metric]))
 
     def scores(self, metric: str) -> Scores:
         """The scores of all cells; NaN where a cell failed or was not run."""
@@ -171,18 +177,16 @@ def sort_cells(
         spec = cell["spec"]
         track = tracks.of(spec)
         assert track is not None  # read_cells gives cells of known tracks only
-        if not track.spec_trains(spec):
-            left_out.append(
-                f"{cell['cell']}.json scores the participant's own predictions, not a training ({spec['profile']['name']})"
-            )
+        if why := track.not_compared(spec):
+            left_out.append(f"{cell['cell']}.json {why} ({spec['profile']['name']})")
             continue
         own = {name: spec[name] for name in track.conditions}
-        order = tuple(-value if isinstance(value, (int, float)) else value for value in own.values())
+        order = tuple(_order(value) for value in own.values())
         key = (track.name, spec["profile"]["name"], spec["pipeline"]["name"], order, spec["score_split"])
         if not wanted.matches(spec) or wanted.pipeline not in (None, spec["pipeline"]["name"]):
             said = [
                 f"pipeline {key[2]}",
-                *(f"{name.replace('_', ' ')} {value:g}" for name, value in own.items()),
+                *(f"{name.replace('_', ' ')} {track.condition_text(name, value)}" for name, value in own.items()),
                 f"{key[4]} split",
             ]
             others[", ".join([key[1], *said])] += 1
@@ -193,6 +197,13 @@ def sort_cells(
     left_out += [f"{counted(n, 'cell')} {was(n)} not asked for: {label}" for label, n in sorted(others.items())]
     known = {track.name: track for track in tracks}
     return [_condition(known[key[0]], found[key], wanted.pipeline in (None, key[2])) for key in sorted(found)], left_out
+
+
+def _order(value: Any) -> tuple[int, float, str]:
+    """The sort key of a condition's value: large numbers first, then texts, then whatever else there is."""
+    if isinstance(value, (int, float)):
+        return 0, -value, ""
+    return (1, 0, value) if isinstance(value, str) else (2, 0, str(value))
 
 
 def matching(first: Condition, second: Condition) -> bool:

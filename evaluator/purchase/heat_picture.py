@@ -25,8 +25,8 @@ from evaluator.purchase.heat_tables import (
     score_span,
     time_name,
 )
+from evaluator.purchase.metrics import NAMES
 from evaluator.report.colours import DIFFERENCE, LABELS, SCORE, TIME, ink, shade
-from evaluator.report.format import NAMES
 from evaluator.report.page import write_page
 from evaluator.text import name, one_line
 

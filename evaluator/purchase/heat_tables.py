@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.purchase.heat import HeatMap
+from evaluator.purchase.metrics import NAMES
 from evaluator.report.colours import SCORE, ink, shade, span_of
 from evaluator.report.console import hanging, label
-from evaluator.report.format import NAMES
 from evaluator.tables import Block
 from evaluator.text import one_line
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError, WeightsError
 from evaluator.machine import cores
 from evaluator.plans import Choices, Plan, Step, Task
@@ -84,6 +83,7 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         rules=profile,
         tasks=tuple(_task(named, profile) for named in pairs),
         pipelines=pipelines,
+        no_pipeline="the participant's own predictions are scored" if profile.round.scores == "participant" else "",
         fitted_from={p.name: a.name for p, a in zip(pipelines, asked, strict=True) if p.name != a.name},
         cells=tuple(
             spec
@@ -112,9 +112,6 @@ def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], sp
         raise ConfigurationError(
             f"--panel: {profile.round.name} scores the participant's own predictions and trains no pipeline. Leave --panel out"
         )
-    unknown = set(splits) - set(SCORED_SPLITS)
-    if unknown:
-        raise ConfigurationError(f"--score-split is {min(unknown)!r}; it must be {' or '.join(SCORED_SPLITS)}")
     qualities = choices.options["label_quality"]
     for name, given in (("pairs", choices.options["pairs"]), ("label-quality", qualities)):
         if not given:

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import Verdict
 from evaluator.plans import Choices, Option, Plan, Step, Task
+from evaluator.purchase.metrics import METRICS
 from evaluator.purchase.pairs import choose_pairs
 from evaluator.purchase.profiles import profile_named
 from evaluator.purchase.purchased import Purchased, buy
@@ -22,7 +24,7 @@ from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import CellResult, CellSpec
 from evaluator.report.format import span
-from evaluator.tables import Block, Column, Run
+from evaluator.tables import Block, Column, Metric, Run
 from evaluator.track import CellInputs, Judged, Progress, Track
 from evaluator.words import counted
 
@@ -43,7 +45,11 @@ class PurchaseTrack(Track):
 
     spec_type: ClassVar[type[PurchaseSpec]] = PurchaseSpec
     result_type: ClassVar[type[PurchaseResult]] = PurchaseResult
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    score_splits: ClassVar[tuple[str, ...]] = SCORED_SPLITS
     task_word: ClassVar[str] = "pair"
+    unscored: ClassVar[str] = "without a score of a trained pipeline"
+    map_help: ClassVar[str] = "draw label budgets x times as .svg or .png"
     spec_rules: ClassVar[tuple[str, ...]] = ("label_quality", "on_timeout", "restart")
     circumstances: ClassVar[tuple[str, ...]] = ("participant_weights",)
     columns: ClassVar[tuple[Column, ...]] = (Column("labels", _labels), Column("time", _time))
@@ -57,12 +63,25 @@ class PurchaseTrack(Track):
             many=True,
             default=("profile",),
             metavar="WORD",
+            group="the grid",
         ),
-        "round_seed": Option(int, "seed from which hidden pairs are drawn", metavar="N"),
-        "label_quality": Option(float, "share of the sold label entries that are right", many=True, default=(1.0,), metavar="Q"),
+        "round_seed": Option(int, "seed from which hidden pairs are drawn", metavar="N", group="the grid"),
+        "label_quality": Option(
+            float, "share of the sold label entries that are right", many=True, default=(1.0,), metavar="Q", group="the grid"
+        ),
         "on_timeout": Option(str, "keep: score with the labels bought in time", default="fail", choices=("fail", "keep")),
-        "restart_workers": Option(bool, "a fresh worker per phase, restored from the checkpoint hooks", default=False),
+        "restart_workers": Option(bool, "a fresh worker per phase, with the checkpoint hooks", default=False),
     }
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "python -m evaluator sweep --submissions baselines/* --pairs public --seeds 10 --pipelines round2",
+        "python -m evaluator sweep --submissions my_submission --pairs public hidden:5 --round-seed 7 --seeds 5",
+        "python -m evaluator sweep --submissions my_submission --pairs grid:500,1000,2000x15,30,60 --heat-map map.svg",
+    )
+
+    @property
+    def panel_command(self) -> str:
+        return "python local_evaluation.py --panel"
 
     # -- records
 
@@ -125,8 +144,9 @@ class PurchaseTrack(Track):
             return "is contradictory: training.n_items is not the sum of n_training_set and n_bought"
         return super().contradiction(spec, stored)
 
-    def spec_trains(self, spec: Mapping[str, Any]) -> bool:
-        return spec["profile"]["round"]["scores"] == "organiser"
+    def not_compared(self, spec: Mapping[str, Any]) -> str:
+        own = spec["profile"]["round"]["scores"] != "organiser"
+        return "scores the participant's own predictions, not a training" if own else ""
 
     def whole(self, cell: Mapping[str, Any]) -> bool:
         """Whether the whole pool was bought."""
@@ -168,6 +188,15 @@ class PurchaseTrack(Track):
         quality = condition["label_quality"]
         return "clean labels" if quality == 1 else f"label quality {quality:g}"
 
+    def pipeline_text(self, pipeline: Mapping[str, Any]) -> str:
+        kind = f"{pipeline['architecture']}, {pipeline['image_size']} px, {counted(pipeline['epochs'], 'epoch')}"
+        return f"{kind}, weights {pipeline['weights']}"
+
+    def adapted_text(self, pipeline: Mapping[str, Any]) -> str:
+        named = {"procedural": "the kit's own starting weights", "none": "no starting weights"}
+        weights = named.get(pipeline["weights"], f"weights {pipeline['weights']}")
+        return f"{pipeline['image_size']} px, {weights}"
+
     def maps(
         self, profile: Mapping[str, Any], runs: Sequence[Run], tasks: Sequence[Task] | None, names: Sequence[str], **how: Any
     ) -> list[dict[str, Any]]:
@@ -185,9 +214,32 @@ class PurchaseTrack(Track):
 
         show_heat_map(console, dict(found), title)
 
+    def map_tasks(self, found: Mapping[str, Any]) -> set[str]:
+        return {cell["pair"] for row in found["submissions"][:1] for cell in row["cells"]}
+
+    def check_drawing(self, path: Path, tasks: Sequence[Task] | None = None) -> None:
+        from evaluator.purchase.heat import require_grid
+        from evaluator.purchase.heat_picture import check_picture
+
+        check_picture(path)
+        if tasks is not None:
+            require_grid(tasks)
+
+    def draw_maps(self, path: Path, maps: Sequence[tuple[str, Mapping[str, Any]]], source: str) -> None:
+        from evaluator.purchase.heat_picture import draw_heat_maps
+
+        draw_heat_maps(path, [(heading, dict(heat)) for heading, heat in maps], source)
+
     def run_figures(self, results: Sequence[CellResult]) -> dict[str, Any]:
         rows = [result.purchase for result in results if isinstance(result, PurchaseResult)]
         return {"bought": [row.bought for row in rows], "seconds": [row.seconds for row in rows]}
+
+    def score_notes(self, cells: Sequence[Mapping[str, Any]]) -> list[str]:
+        scored = [cell["metrics"] for cell in cells if cell["scored"]]
+        if not scored or "best_constant_macro_f1" not in scored[0]:
+            return []
+        constant = scored[0]["best_constant_macro_f1"]
+        return [f"best constant answer (the same prediction for all images): macro F1 {constant:.3f}."]
 
     def notes(self, cells: Sequence[Mapping[str, Any]]) -> list[str]:
         found = []

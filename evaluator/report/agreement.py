@@ -13,6 +13,7 @@ from evaluator.history.comparable import Gathered
 from evaluator.report.console import hanging, label, titled
 from evaluator.scoring.agreement import FEW, agreement
 from evaluator.secret import root_in_words
+from evaluator.tables import Metric
 from evaluator.words import counted
 
 
@@ -42,20 +43,21 @@ def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
     }
 
 
-def show_agreement(console: Console, report: dict[str, Any]) -> None:
-    """Print the rankings, the matrix of tau, and notes on how reliable they are."""
+def show_agreement(console: Console, report: dict[str, Any], metric: Metric) -> None:
+    """Print the rankings, the matrix of tau, and notes on how reliable they are. ``metric``: of the scores in ``report``."""
     names = [row["name"] for row in report["pipelines"]]
     pairs, seeds = (f"{len(report[many])} {many if len(report[many]) > 1 else many[:-1]}" for many in ("pairs", "seeds"))
     grid = f"profile {report['profile']}, {pairs}, {seeds} ({root_in_words(report['root_seed'], report['secret'])})"
+    scored = metric.name if metric.higher_is_better else metric.score_label
     ranking = Table(box=None, pad_edge=False)
     for name in ("submission", *names, "mean rank"):
         ranking.add_column(label(name), justify="left" if name == "submission" else "right", overflow="fold")
     ranks = [row["ranks"] for row in report["pipelines"]]
     mean = [sum(column) / len(column) for column in zip(*ranks, strict=True)]
     for i in sorted(range(len(mean)), key=lambda i: mean[i]):
-        cells = [f"{row['ranks'][i]:g}  {row['scores'][i]:.3f}" for row in report["pipelines"]]
+        cells = [f"{row['ranks'][i]:g}  {metric.text(row['scores'][i])}" for row in report["pipelines"]]
         ranking.add_row(label(report["submissions"][i]), *cells, f"{mean[i]:.1f}")
-    titled(console, f"rank and {report['metric']} by pipeline: {grid}", ranking)
+    titled(console, f"rank and {scored} by pipeline: {grid}", ranking)
     matrix = Table(box=None, pad_edge=False)
     for name in ("", *names):
         matrix.add_column(label(name), justify="right" if name else "left", overflow="fold")

@@ -18,11 +18,10 @@ from evaluator.report.proxy_correlation import stand_in
 from evaluator.scoring.comparisons import Difference, Finding, compare, means
 from evaluator.scoring.curves import areas
 from evaluator.scoring.gap import shares
-from evaluator.scoring.metrics import METRICS
 from evaluator.scoring.power import sensitivity
 from evaluator.scoring.ranking import mean_ranks, win_tie_loss
 from evaluator.scoring.scores import Scores
-from evaluator.tables import Run
+from evaluator.tables import Metric, Run, either
 
 REFERENCE = "random"
 CEILING = "full_pool"
@@ -39,7 +38,7 @@ class Asked:
     Attributes:
         reference: name of the strategy that all others are compared with; None for ``random``, if it was run.
         ceiling: name of the strategy whose score is the upper end of the gap; None for ``full_pool``, if it was run.
-        metric: None for the round's primary metric.
+        metric: name of a metric of the track; None for the round's primary metric.
         family: as in ``scoring.comparisons.compare``.
         wanted: the difference in score that the plan (how many seeds?) is made for.
         alpha: level of the tests; ``power``: of the plan.
@@ -61,12 +60,10 @@ class Asked:
     hidden: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.metric not in (None, *METRICS):
-            raise ConfigurationError(f"--metric is {self.metric!r}; it must be {', '.join(METRICS[:-1])} or {METRICS[-1]}")
         if self.family not in ("pair", "table"):
             raise ConfigurationError(f"--family is {self.family!r}; it must be 'pair' or 'table'")
-        if not LEAST_WANTED <= self.wanted < 1:
-            raise ConfigurationError(f"--wanted is {self.wanted:g}; it must be from {LEAST_WANTED:g} to less than 1, e.g. 0.01")
+        if not LEAST_WANTED <= self.wanted < float("inf"):
+            raise ConfigurationError(f"--wanted is {self.wanted:g}; it must be {LEAST_WANTED:g} or more, e.g. 0.01")
         if not 0 < self.alpha < self.power < 1 or self.root < 0:
             raise ConfigurationError(
                 f"alpha is {self.alpha}, power {self.power}, seed {self.root}; expected 0 < alpha < power < 1, seed >= 0"
@@ -77,9 +74,11 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
     """The figures of all conditions, JSON-able, without NaN.
 
     Raises:
-        ConfigurationError: no cell of the named reference, ceiling or hidden pair is stored, or a named hidden pair is public.
+        ConfigurationError: no cell of the named reference, ceiling or hidden pair is stored, or a named hidden pair is public; no
+            track has the named metric, or the wanted difference is larger than its range.
     """
-    shown = [condition for condition in found if condition.shown]
+    shown, lacking = _with_metric([condition for condition in found if condition.shown], asked)
+    left_out = [*left_out, *lacking]
     for option, name in (("--reference", asked.reference), ("--ceiling", asked.ceiling)):
         if name is not None and not any(_resolved(name, condition) for condition in shown):
             known = sorted({name for condition in shown for name in condition.strategies})
@@ -105,8 +104,35 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
     }
 
 
+def _with_metric(shown: Sequence[Condition], asked: Asked) -> tuple[list[Condition], list[str]]:
+    """The conditions whose track has the metric that is asked for, and a line for every other track.
+
+    Raises:
+        ConfigurationError: no track has it, or the wanted difference is larger than its range.
+    """
+    kept, lacking = [], set()
+    for condition in shown:
+        if asked.metric is not None and asked.metric not in condition.track.metric_names:
+            lacking.add(condition.track.name)
+            continue
+        span = _metric(condition, asked).span
+        if span is not None and asked.wanted >= span:
+            raise ConfigurationError(
+                f"--wanted is {asked.wanted:g}; it must be less than {span:g}, the range of {_metric(condition, asked).label}"
+            )
+        kept.append(condition)
+    if shown and not kept:
+        known = either([name for condition in shown for name in condition.track.metric_names])
+        raise ConfigurationError(f"--metric is {asked.metric!r}; it must be {known}")
+    return kept, [f"cells of the track {name}, which has no metric {asked.metric}" for name in sorted(lacking)]
+
+
+def _metric(condition: Condition, asked: Asked) -> Metric:
+    return condition.track.metric(asked.metric or condition.metric)
+
+
 def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> dict[str, Any]:
-    metric = asked.metric or condition.metric
+    metric = _metric(condition, asked).name
     reference = _resolved(asked.reference or REFERENCE, condition)
     ceiling = _resolved(asked.ceiling or CEILING, condition)
     whole = None if ceiling in (None, reference) else condition.whole(ceiling, metric)
@@ -162,8 +188,14 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "stand_in": stand_in(condition, found, set(compared), main, metric, asked.root) if condition.proxy else None,
         "failed": _failed(condition),
         "left_out": list(condition.left_out),
-        "notes": list(condition.notes),
+        "notes": [*condition.notes, *_lacking(condition, metric)],
     }
+
+
+def _lacking(condition: Condition, metric: str) -> list[str]:
+    """A note on scored cells that lack the metric."""
+    n = sum(cell["scored"] and metric not in cell["metrics"] for cell in condition.cells.values())
+    return [f"{n} scored cells were stored without the metric {metric} and are not in the table."] if n else []
 
 
 def _resolved(name: str, condition: Condition) -> str | None:
@@ -266,7 +298,7 @@ def _public_minus_hidden(
         raise ConfigurationError(
             f"--hidden: {min(wrong)} is a public {condition.track.task_word} of the round; name hidden {condition.track.task_word}s"
         )
-    of_grid = {cell["pair"] for heat in maps for row in heat["submissions"][:1] for cell in row["cells"]}
+    of_grid = {task for found in maps for task in condition.track.map_tasks(found)}
     drawn = set(scores.pairs) - public - of_grid if asked.hidden is None else set(asked.hidden)
     of_public, of_hidden = ([pair for pair in scores.pairs if pair in kind] for kind in (public, drawn))
     if not of_public or not of_hidden:

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluator.report.console import hanging, label, line, titled
-from evaluator.report.format import NAMES, figure, markdown_rows, signed
+from evaluator.report.format import figure, markdown_rows, signed
 from evaluator.scoring.agreement import FEW
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.secret import root_in_words
-from evaluator.tables import Block
+from evaluator.tables import Block, Metric
 from evaluator.text import markdown as escaped
 from evaluator.text import one_line
 from evaluator.track import Track, Tracks
@@ -33,9 +33,10 @@ _STYLES = {"better": "green", "worse": "red", "loses more": "red", "loses less":
 
 def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) -> None:
     """Print all tables, each with its notes."""
+    several = len({table["track"] for table in report["tables"]}) > 1
     for table in report["tables"]:
         track = _track(tracks, table)
-        hanging(console, heading(track, table), "bold yellow" if table["proxy"] else "bold")
+        hanging(console, heading(track, table, several), "bold yellow" if table["proxy"] else "bold")
         for mark in marks(table):
             hanging(console, mark, "yellow")
         for block in blocks(report, table, track):
@@ -59,9 +60,10 @@ def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) ->
 def markdown(report: dict[str, Any], tracks: Tracks) -> str:
     """All tables and notes as a page of Markdown."""
     lines = []
+    several = len({table["track"] for table in report["tables"]}) > 1
     for table in report["tables"]:
         track = _track(tracks, table)
-        lines += [f"## {escaped(heading(track, table))}", ""]
+        lines += [f"## {escaped(heading(track, table, several))}", ""]
         for mark in marks(table):
             lines += [f"**{escaped(mark)}**", ""]
         for block in blocks(report, table, track):
@@ -80,11 +82,12 @@ def _track(tracks: Tracks, table: dict[str, Any]) -> Track:
     return found
 
 
-def heading(track: Track, table: dict[str, Any]) -> str:
-    """The heading of a table: its condition."""
+def heading(track: Track, table: dict[str, Any], several: bool = False) -> str:
+    """The heading of a table: its condition. ``several``: whether tables of several tracks are shown together."""
     own = track.heading({name: table[name] for name in track.conditions})
     mark = "PROXY " if table["proxy"] else ""
-    parts = [f"{mark}profile {table['profile']}", f"pipeline {table['pipeline']}", own, f"{table['score_split']} split"]
+    named = f"track {track.name}, " if several else ""
+    parts = [f"{mark}{named}profile {table['profile']}", f"pipeline {table['pipeline']}", own, f"{table['score_split']} split"]
     return ", ".join(part for part in parts if part)
 
 
@@ -117,17 +120,16 @@ def marks(table: dict[str, Any]) -> list[str]:
 
 def blocks(report: dict[str, Any], table: dict[str, Any], track: Track) -> Iterator[Block]:
     """The tables of one condition."""
+    metric = track.metric(table["metric"])
     if len(table["over_pairs"]) > 1:
-        yield overall_block(report, table)
+        yield overall_block(table, metric)
     for row in table["pairs"]:
         figures = track.task_title({name: value for name, value in row.items() if name != "pair"})
-        yield _scores(
-            report, table, row["pair"], f"{NAMES[table['metric']]} at {row['pair']}" + (f" ({figures})" if figures else "")
-        )
-    yield from area_blocks(table)
-    yield from hidden_blocks(table)
+        yield _scores(table, row["pair"], f"{metric.score_label} at {row['pair']}" + (f" ({figures})" if figures else ""), metric)
+    yield from area_blocks(table, metric)
+    yield from hidden_blocks(table, metric)
     yield from matrix_blocks(table)
-    yield from plan_blocks(report, table)
+    yield from plan_blocks(report, table, metric)
 
 
 def overall_pair(table: dict[str, Any]) -> str:
@@ -135,53 +137,55 @@ def overall_pair(table: dict[str, Any]) -> str:
     return OVER_PAIRS if len(table["over_pairs"]) > 1 else table["over_pairs"][0]
 
 
-def overall_block(report: dict[str, Any], table: dict[str, Any]) -> Block:
+def overall_block(table: dict[str, Any], metric: Metric) -> Block:
     """Mean over the pairs of every strategy, its difference to the reference, and its share of the gap."""
     over = table["over_pairs"]
     of = f"mean over {len(over)} pairs ({', '.join(over)})" if len(over) > 1 else f"at {over[0]}"
-    return _scores(report, table, overall_pair(table), f"{NAMES[table['metric']]}, {of}")
+    return _scores(table, overall_pair(table), f"{metric.score_label}, {of}", metric)
 
 
-def area_blocks(table: dict[str, Any]) -> Iterator[Block]:
+def area_blocks(table: dict[str, Any], metric: Metric) -> Iterator[Block]:
     """A table for every curve of ``Track.curves``: the area under it."""
     for area in table["areas"]:
         others = {row["strategy"]: row for row in area["differences"]}
         rows = [
-            (row["strategy"], figure(row["interval"]), *against(others.get(row["strategy"])))
+            (row["strategy"], figure(row["interval"], metric.decimals), *against(others.get(row["strategy"]), metric.decimals))
             for row in sorted(area["means"], key=_height)
         ]
         headers = ("strategy", "area", f"to {table['reference']}", "p Holm", "finding")
         yield Block(f"area under the curve: {area['curve']}", headers if others else headers[:2], _cut(rows, others))
 
 
-def hidden_blocks(table: dict[str, Any]) -> Iterator[Block]:
+def hidden_blocks(table: dict[str, Any], metric: Metric) -> Iterator[Block]:
     """What strategies lose on hidden pairs, smallest loss first. Empty without hidden or without public pairs."""
     found = table["public_minus_hidden"]
     if found is None:
         return
     others = {row["strategy"]: row for row in found["differences"]}
     rows = []
-    for row in sorted(found["rows"], key=lambda row: (row["less"]["mean"] if row["less"] else 1.0, row["strategy"])):
-        means = (f"{row[kind]['mean']:.3f}" if row[kind] else "-" for kind in ("public", "hidden"))
+    for row in sorted(found["rows"], key=lambda row: (row["less"]["mean"] if row["less"] else float("inf"), row["strategy"])):
+        means = (metric.text(row[kind]["mean"]) if row[kind] else "-" for kind in ("public", "hidden"))
         n = str(row["less"]["n"] if row["less"] else 0)
-        rows.append((row["strategy"], *means, signed(row["less"]), n, *against(others.get(row["strategy"]))))
+        difference = against(others.get(row["strategy"]), metric.decimals)
+        rows.append((row["strategy"], *means, signed(row["less"], metric.decimals), n, *difference))
     headers = ("strategy", "public", "hidden", "public - hidden", "n", f"to {table['reference']}", "p Holm", "finding")
     title = f"public minus hidden pairs ({', '.join(found['public'])} minus {', '.join(found['hidden'])})"
     yield Block(title, headers if others else headers[:5], tuple(row if others else row[:5] for row in rows))
 
 
-def plan_blocks(report: dict[str, Any], table: dict[str, Any]) -> Iterator[Block]:
+def plan_blocks(report: dict[str, Any], table: dict[str, Any], metric: Metric) -> Iterator[Block]:
     """The smallest difference that these seeds can show, and the seeds that the wanted difference needs. Empty without a test."""
     plans = [row for row in table["differences"] if row["pair"] == overall_pair(table) and row["plan"]]
     unique = {row["strategy"]: row for row in plans}
     if unique:
+        form = f"{{:.{metric.decimals + 1}f}}"
         headers = ("strategy", "seeds", "sd of difference", "smallest difference shown", f"seeds for {report['wanted']:g}")
         rows = tuple(
             (
                 row["strategy"],
                 str(row["difference"]["n"]),
-                f"{row['deviation']:.4f}",
-                _bounded(row["plan"]["smallest"], "{:.4f}"),
+                form.format(row["deviation"]),
+                _bounded(row["plan"]["smallest"], form),
                 _bounded(row["plan"]["seeds"], "{:.0f}"),
             )
             for row in unique.values()
@@ -238,7 +242,7 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
     return found + [f"left out: {reason}" for reason in table["left_out"]]
 
 
-def _scores(report: dict[str, Any], table: dict[str, Any], pair: str, title: str) -> Block:
+def _scores(table: dict[str, Any], pair: str, title: str, metric: Metric) -> Block:
     """Mean, difference, finding and share of the gap of every strategy at a pair (or over the pairs), best first."""
     means = {row["strategy"]: row for row in table["means"] if row["pair"] == pair}
     others = {row["strategy"]: row for row in table["differences"] if row["pair"] == pair}
@@ -250,9 +254,9 @@ def _scores(report: dict[str, Any], table: dict[str, Any], pair: str, title: str
         rows.append(
             (
                 name,
-                figure(row["interval"]),
+                figure(row["interval"], metric.decimals),
                 str(row["interval"]["n"] if row["interval"] else 0),
-                *against(others.get(name)),
+                *against(others.get(name), metric.decimals),
                 "-" if share is None or share["value"] is None else _percent(share),
             )
         )
@@ -264,13 +268,13 @@ def _scores(report: dict[str, Any], table: dict[str, Any], pair: str, title: str
     return Block(title, headers, tuple(rows))
 
 
-def against(row: dict[str, Any] | None) -> tuple[str, str, str]:
+def against(row: dict[str, Any] | None, decimals: int = 3) -> tuple[str, str, str]:
     """The texts of a row of ``differences``: difference with its interval, corrected p, finding."""
     if row is None:
         return "-", "-", "-"
     found = _SHORT.get(row["finding"], row["finding"]) + (" ?" if row.get("doubtful") else "")
     p = "-" if row["p_holm"] is None else "<0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
-    return signed(row["difference"]), p, found
+    return signed(row["difference"], decimals), p, found
 
 
 def matrix_blocks(table: dict[str, Any]) -> Iterator[Block]:
@@ -314,7 +318,7 @@ def _cut(rows: Sequence[tuple[str, ...]], others: dict[str, Any]) -> tuple[tuple
 
 
 def _height(row: dict[str, Any]) -> tuple[float, str]:
-    return (-row["interval"]["mean"] if row["interval"] else 1.0, row["strategy"])
+    return (-row["interval"]["mean"] if row["interval"] else float("inf"), row["strategy"])
 
 
 def _percent(share: dict[str, Any]) -> str:

@@ -8,27 +8,22 @@ from typing import Any
 from evaluator.tables import Block
 from evaluator.text import visible
 
-NAMES = {"macro_f1": "macro F1", "accuracy": "accuracy", "hamming_loss": "1 - Hamming loss"}
-"""Names of metrics as scores, for which higher is better."""
-LOSSES = {"hamming_loss": "Hamming loss"}
-"""Names of stored metrics that are losses."""
 
-
-def figure(interval: dict[str, Any] | None) -> str:
+def figure(interval: dict[str, Any] | None, decimals: int = 3) -> str:
     """``0.512 [0.498, 0.526]``; only the mean without an interval; a dash without a value."""
     if interval is None:
         return "-"
     if interval["low"] is None:
-        return f"{interval['mean']:.3f}"
-    return f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+        return f"{interval['mean']:.{decimals}f}"
+    return f"{interval['mean']:.{decimals}f} [{interval['low']:.{decimals}f}, {interval['high']:.{decimals}f}]"
 
 
-def signed(interval: dict[str, Any] | None) -> str:
+def signed(interval: dict[str, Any] | None, decimals: int = 3) -> str:
     """A difference: ``+0.012 [+0.004, +0.020]``; only the mean without an interval; a dash without a value."""
     if interval is None:
         return "-"
-    spread = "" if interval["low"] is None else f" [{interval['low']:+.3f}, {interval['high']:+.3f}]"
-    return f"{interval['mean']:+.3f}{spread}"
+    spread = "" if interval["low"] is None else f" [{interval['low']:+.{decimals}f}, {interval['high']:+.{decimals}f}]"
+    return f"{interval['mean']:+.{decimals}f}{spread}"
 
 
 def verdicts(found: list[str]) -> str:

@@ -25,11 +25,12 @@ def show_sweep_result(console: Console, summary: dict[str, Any], track: Track) -
     """Print the table of a sweep, its notes and failures; and maps, if a grid of tasks was asked for."""
     maps = titled_maps(summary, track) if any(pair["kind"] == "grid" for pair in summary[f"{track.task_word}s"]) else []
     shown = [i for i, pair in enumerate(summary[f"{track.task_word}s"]) if not maps or pair["kind"] != "grid"]
-    metric = summary["primary_metric"]
+    metric = track.metric(summary["primary_metric"])
     hidden = any(row["hidden"] for row in summary["rows"]) and any(row["public"] for row in summary["rows"])
     several = [name for name in ("pipeline", *track.conditions, "score_split") if len({row[name] for row in summary["rows"]}) > 1]
     mark = "PROXY " if all(pipeline["proxy"] for pipeline in summary["pipelines"]) else ""
-    title = f"{mark}{metric}: {summary['round']}, profile {summary['profile']}, isolation {summary['isolation']}"
+    ranked = metric.name if metric.higher_is_better else f"{metric.name} (lower is better)"
+    title = f"{mark}{ranked}: {summary['round']}, profile {summary['profile']}, isolation {summary['isolation']}"
     whole = _table(summary, track, several, shown, hidden)
     if not shown or _width(console, whole) <= console.width:
         titled(console, title, whole)
@@ -40,7 +41,7 @@ def show_sweep_result(console: Console, summary: dict[str, Any], track: Track) -
         for first in range(0, len(shown), beside):
             console.print()
             part = _table(summary, track, several, shown[first : first + beside], None)
-            titled(console, f"{mark}{metric} per {track.task_word}", part)
+            titled(console, f"{mark}{ranked} per {track.task_word}", part)
     for note in _notes(summary, track, hidden):
         hanging(console, f"  {note}", "dim")
     for title, heat in maps:
@@ -62,7 +63,7 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
         shown: indices of the pairs that get a column.
         hidden: whether the difference public minus hidden gets a column. None: no column for the mean and the scored cells, either.
     """
-    metric = summary["primary_metric"]
+    metric = track.metric(summary["primary_metric"])
     table = Table(box=None, pad_edge=False)
     table.add_column("submission")
     for name in several:
@@ -80,10 +81,12 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
         row = row | {"pipeline": row["pipeline"] + (" (PROXY)" if row["pipeline"] in proxies else "")}
         scored = [f"{row['scored']} of {row['cells']}"] if hidden is not None else []
         per_pair = [
-            f"{p['metrics'][metric]['mean']:.3f}" if p["metrics"] else "-" for p in (row[f"{track.task_word}s"][i] for i in shown)
+            metric.text(p["metrics"][metric.name]["mean"]) if p["metrics"] else "-"
+            for p in (row[f"{track.task_word}s"][i] for i in shown)
         ]
-        mean = [figure(row["score"][metric]) if row["score"] else "no score"] if hidden is not None else []
-        more = [_with_n((row["public_minus_hidden"] or {}).get(metric))] if hidden else []
+        score = figure(row["score"][metric.name], metric.decimals) if row["score"] else "no score"
+        mean = [score] if hidden is not None else []
+        more = [_with_n((row["public_minus_hidden"] or {}).get(metric.name), metric.decimals)] if hidden else []
         style = None if row["scored"] == row["cells"] else "red"
         named = (label(row[name]) for name in ("submission", *several))
         table.add_row(*named, *scored, *per_pair, *mean, *more, style=style)
@@ -104,8 +107,8 @@ def titled_maps(summary: dict[str, Any], track: Track) -> list[tuple[str, dict[s
     ]
 
 
-def _with_n(difference: dict[str, Any] | None) -> str:
-    return "-" if difference is None else f"{signed(difference)}, n {difference['n']}"
+def _with_n(difference: dict[str, Any] | None, decimals: int) -> str:
+    return "-" if difference is None else f"{signed(difference, decimals)}, n {difference['n']}"
 
 
 def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:

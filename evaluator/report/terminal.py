@@ -12,14 +12,12 @@ from rich.text import Text
 
 from evaluator.machine import computed_by
 from evaluator.report.console import hanging, label, line, show_failure, titled
-from evaluator.report.format import LOSSES, NAMES, figure, verdicts
-from evaluator.report.panel import PANEL_TITLE, fitted_note, panel_notes, panel_table
-from evaluator.scoring.metrics import METRICS
+from evaluator.report.format import figure, verdicts
+from evaluator.report.panel import fitted_note, panel_notes, panel_table, panel_title
 from evaluator.text import quoted, say
 from evaluator.track import Track
 from evaluator.words import counted, was
 
-ZERO = "F1 is 0 for a class that no image has and none is predicted to have."
 """What stands beside the scores of every run."""
 
 ROW_WIDTH = 2_000
@@ -67,21 +65,23 @@ def show_result(console: Console, summary: dict[str, Any], track: Track) -> None
     table.add_column("verdict", min_width=_longest(summary[f"{word}s"]))
     for column in track.columns:
         table.add_column(column.title, justify="right")
-    for name in METRICS:
-        table.add_column(LOSSES.get(name, NAMES.get(name, name)), justify="right")
+    for metric in track.metrics:
+        table.add_column(metric.label, justify="right")
     for row in summary[f"{word}s"]:
         metrics = row["metrics"] or {}
         own = [column.text(row) for column in track.columns]
-        texts = (verdicts(row["verdicts"]), *own, *(figure(metrics.get(m)) for m in METRICS))
+        texts = (verdicts(row["verdicts"]), *own, *(figure(metrics.get(m.name), m.decimals) for m in track.metrics))
         table.add_row(label(row[word]), *map(line, texts))
     score = summary["score"]
     table.add_section()
     style = "bold" if score else "bold red"
-    figures = [figure(score.get(m)) for m in METRICS] if score else ["no score", *("" for _ in METRICS[1:])]
+    figures = ["no score", *("" for _ in track.metrics[1:])]
+    if score:
+        figures = [figure(score.get(metric.name), metric.decimals) for metric in track.metrics]
     table.add_row("mean", line(summary["verdict"]), *("" for _ in track.columns), *figures, style=style)
     titled(console, _title(summary), table)
     if summary["panel"]:
-        titled(console, PANEL_TITLE, panel_table(summary, word))
+        titled(console, panel_title(summary, track), panel_table(summary, track))
     for note in notes(summary, track):
         hanging(console, f"  {note}", "dim")
     show_failures(console, summary, track)
@@ -115,21 +115,19 @@ def show_failures(console: Console, summary: dict[str, Any], track: Track) -> No
 def notes(summary: dict[str, Any], track: Track) -> list[str]:
     """How the figures were obtained, one line each."""
     word, seeds = track.task_word, summary["seeds"]
-    scored = [c for c in summary["cells"] if c["scored"]]
-    found = panel_notes(summary) if summary["panel"] else []
+    found = panel_notes(summary, track) if summary["panel"] else []
     if summary["fitted_from"]:
-        found.append(fitted_note(summary["pipeline"]["name"], summary["fitted_from"], summary["pipeline"]))
+        found.append(fitted_note(summary["pipeline"]["name"], summary["fitted_from"], summary["pipeline"], track))
     if summary["score"]:
         mean = f"mean over {counted(len(summary[f'{word}s']), word)} and {counted(seeds, 'seed')}; "
         mean += "brackets: 95 % t-interval over seeds. " if seeds > 1 else "an interval needs 2 seeds or more: use --seeds 5. "
     else:
         mean = "brackets: 95 % t-interval over the seeds that were scored. " if seeds > 1 else ""
-    if scored:
+    if any(cell["metrics"] for cell in summary["cells"]):
         split = f"scored on the {summary['score_split']} split"
-        found.append(f"{mean}{split if not mean else split.capitalize()}; {ZERO}")
-    if scored and "best_constant_macro_f1" in scored[0]["metrics"]:
-        constant = scored[0]["metrics"]["best_constant_macro_f1"]
-        found.append(f"best constant answer (the same prediction for all images): macro F1 {constant:.3f}.")
+        explained = "".join(f"; {metric.note}" for metric in track.metrics if metric.note)
+        found.append(f"{mean}{split if not mean else split.capitalize()}{explained}.")
+    found += track.score_notes(summary["cells"])
     cached = sum(c["cached"] for c in summary["cells"])
     if cached:
         found.append(
@@ -155,7 +153,9 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
         trained = f"{cell[word]} seed {cell['seed']}" + (f", {cell['pipeline']}" if summary["panel"] else "")
         found += [f"{trained}: {note}" for note in (cell["training"] or {}).get("notes", ())]
     bad = [c for c in summary["cells"] if c["verdict"] == "OK" and not c["fit_to_submit"]]
-    if bad:
+    if bad and not bad[0]["phases"]:
+        found.append("not fit to submit.")
+    elif bad:
         phase = bad[0]["phases"][-1]
         found.append(f"not fit to submit: {phase['name']} ended with {phase['verdict']}: {phase['reason']}")
     return list(dict.fromkeys(found))

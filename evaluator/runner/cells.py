@@ -173,7 +173,7 @@ class _Runner:
             raise
         except Exception as error:  # as in _provide
             return self._failed(spec, _failure(error), task.reused)
-        return Finished(spec, self.store.write_cell(judged), cached=False, reused=task.reused)
+        return self._written(task, judged)
 
     def obtain_there(self, cells: list[CellSpec], workers: ClusterWorkers, fresh: bool) -> None:
         """Obtain the missing answers on the nodes of a cluster."""
@@ -203,7 +203,14 @@ class _Runner:
             if isinstance(outcome, Failure):
                 yield self._failed(task.spec, outcome, task.reused)
                 continue
-            yield Finished(task.spec, self.store.write_cell(outcome), cached=False, reused=task.reused)
+            yield self._written(task, outcome)
+
+    def _written(self, task: Judging, judged: Judged) -> Finished:
+        """Store a judged cell. If its metrics are not those that the track declares, it is a fault of the judge."""
+        metrics = judged.result.metrics
+        if metrics is not None and (why := self.track.metrics_fault(metrics)):
+            return self._failed(task.spec, Failure(f"the evaluator failed: {why}", ""), task.reused)
+        return Finished(task.spec, self.store.write_cell(judged), cached=False, reused=task.reused)
 
     def _failed(self, spec: CellSpec, failure: Failure, reused: bool) -> Finished:
         result = self.track.broken(spec, failure.reason, failure.trace, failure.verdict)

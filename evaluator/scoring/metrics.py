@@ -11,9 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-METRICS = ("macro_f1", "accuracy", "hamming_loss")
-"""The single numbers of ``Metrics`` that tables, summaries and comparisons show."""
-
 
 @dataclass(frozen=True)
 class Metrics:

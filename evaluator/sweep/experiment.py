@@ -93,8 +93,7 @@ class Experiment:
         several = {name for name, values in self.plan.conditions.items() if len(values) > 1}
         for name, value in spec.condition.items():
             if name in several:
-                word = name.rpartition("_")[2]
-                parts.append(f"{word}{value:g}" if isinstance(value, float) else f"{word}{value}")
+                parts.append(plain(name.rpartition("_")[2] + self.track.condition_text(name, value)))
         return "-".join(parts)
 
     def finished(self, index: Index) -> dict[str, Row]:

@@ -24,10 +24,10 @@ def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, st
     return [
         ("submissions", f"{len(experiment.labels)}: {', '.join(experiment.labels.values())}"),
         *plan.shown,
-        ("pipelines", ", ".join(pipeline.name for pipeline in plan.pipelines) if trains else "none"),
+        ("pipelines", "none" if plan.no_pipeline else ", ".join(pipeline.name for pipeline in plan.pipelines)),
         ("seeds", f"{settings.seeds}{first} ({_root(experiment)}); scored on {', '.join(experiment.splits)}"),
         ("isolation", experiment.sandbox.name),
-        ("trainings", _room(experiment)),
+        *([("trainings", _room(experiment))] if trains else []),
         ("cells", f"{forecast.cells}: {forecast.finished} finished before, {forecast.trainings} to run"),
         ("submissions to run", _submissions(forecast)),
         ("time", time_needed(forecast)),
@@ -46,20 +46,19 @@ def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]
     rows = [("submission", f"{source.name} ({source.digest[:12]})")]
     rows += [("manifest", manifest)] if manifest else []
     rows += plan.shown
-    if any(spec.trains for spec in experiment.cells):
-        for number, pipeline in enumerate(plan.pipelines):
-            recipe, before = pipeline.as_dict(), plan.fitted_from.get(pipeline.name)
-            trained = (
-                f"{pipeline.name}: {recipe['architecture']}, {recipe['image_size']} px, {counted(recipe['epochs'], 'epoch')}, "
-            )
-            trained += f"weights {recipe['weights']}, {experiment.device}" + (
-                f" ({before} adapted to this profile)" if before else ""
-            )
-            label = f"panel of {len(plan.pipelines)}" if len(plan.pipelines) > 1 else "pipeline"
-            rows.append(("" if number else label, trained))
-        rows.append(("trainings", _room(experiment)))
+    trains = any(spec.trains for spec in experiment.cells)
+    if plan.no_pipeline:
+        rows.append(("pipeline", f"none: {plan.no_pipeline}"))
     else:
-        rows.append(("pipeline", "none: the participant's own predictions are scored"))
+        for number, pipeline in enumerate(plan.pipelines):
+            before = plan.fitted_from.get(pipeline.name)
+            parts = [experiment.track.pipeline_text(pipeline.as_dict()), experiment.device if trains else ""]
+            said = ", ".join(part for part in parts if part)
+            said = pipeline.name + (f": {said}" if said else "") + (f" ({before} adapted to this profile)" if before else "")
+            label = f"panel of {len(plan.pipelines)}" if len(plan.pipelines) > 1 else "pipeline"
+            rows.append(("" if number else label, said))
+    if trains:
+        rows.append(("trainings", _room(experiment)))
     rows.append(("seeds", f"{settings.seeds} ({_root(experiment)}); scored on the {experiment.splits[0]} split"))
     own = ", the same user as you: judge your own code only" if experiment.sandbox.name == "process" else ""
     return [*rows, ("isolation", experiment.sandbox.name + own)]
@@ -130,9 +129,9 @@ class SweepLine:
             self._failed += 1
             show_failure(self._line.console, f"{place}: {cell.result.verdict}", cell.result.reason)
         elif not self._line.console.is_terminal:
-            metric = self._experiment.plan.rules.primary_metric
-            value = (cell.result.metrics or {}).get(metric)
-            said = f"{self._count()} {place}: " + (f"{metric} {value:.3f}" if value is not None else "scored")
+            metric = self._experiment.track.primary(spec.profile.as_dict())
+            value = (cell.result.metrics or {}).get(metric.name)
+            said = f"{self._count()} {place}: " + (f"{metric.label} {metric.text(value)}" if value is not None else "scored")
             self._line.console.print(line(said), soft_wrap=True)
         self._show()
 

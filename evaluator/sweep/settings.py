@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.bounded import read_toml
-from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import ConfigurationError
 from evaluator.places import RESULTS, path_fault
 from evaluator.plans import Option
+from evaluator.tables import either
 from evaluator.track import Track
 
 COMMON: dict[str, Option] = {
+    "track": Option(str, "the kind of competition", metavar="NAME", group="the grid"),
     "submissions": Option(Path, "folders, .py files or patterns", many=True, metavar="PATH"),
     "profile": Option(str, "default: quick"),
     "seeds": Option(int, "repetitions of every task (default: 1)", metavar="N"),
@@ -27,7 +28,7 @@ COMMON: dict[str, Option] = {
     "secret": Option(Path, "file of a secret (default: that of the results folder)", metavar="FILE"),
     "public_seeds": Option(bool, "no secret: draws as in published figures"),
     "pipelines": Option(str, "default: the profile's own", many=True, metavar="NAME|FILE"),
-    "score_split": Option(str, "validation or test, or both", many=True, metavar="SPLIT"),
+    "score_split": Option(str, "one split or more (default: the round's own)", many=True, metavar="SPLIT"),
     "starting_weights": Option(str, "default: the profile's", choices=("imagenet", "procedural", "none")),
     "weights_dir": Option(Path, "pretrained weights for the participant, as TORCH_HOME", metavar="DIR"),
     "sandbox": Option(str, "isolation tier (default: auto)", choices=("auto", "bubblewrap", "docker", "process")),
@@ -113,9 +114,6 @@ class Settings:
             twice = sorted({value for value in given if given.count(value) > 1})
             if twice:
                 raise ConfigurationError(f"--{name.replace('_', '-')}: {twice[0]!r} is given more than once; name it once")
-        unknown = set(self.score_split) - set(SCORED_SPLITS)
-        if unknown:
-            raise ConfigurationError(f"--score-split is {min(unknown)!r}; it must be {' or '.join(SCORED_SPLITS)}")
         if self.starting_weights not in (None, "imagenet", "procedural", "none"):
             raise ConfigurationError(f"--starting-weights is {self.starting_weights!r}; it must be imagenet, procedural or none")
         for name, (least, most) in _BOUNDS.items():
@@ -164,7 +162,8 @@ def read_settings(given: Mapping[str, Any], track: Track, file: Path | None = No
 
     Args:
         given: options by name; an option that is None was not given.
-        track: its options are known in addition to ``COMMON``.
+        track: its options are known in addition to ``COMMON``, and its splits can be scored. An option ``track``, which has
+            named it before, is ignored.
         file: TOML with the same options, e.g. ``score-split = ["validation", "test"]``. Paths in it are relative to its folder.
 
     Returns:
@@ -188,17 +187,35 @@ def read_settings(given: Mapping[str, Any], track: Track, file: Path | None = No
                 else f"a value is given more than once: {', '.join(map(str, value))}"
             )
             raise ConfigurationError(f"--{name.replace('_', '-')}: {said}")
+    chosen.pop("track", None)
+    _check_splits(chosen.get("score_split", ()), track)
     found, skipped = _submissions(chosen.pop("submissions", ()))
     return Settings(submissions=found, options=own, **chosen), skipped
 
 
+def track_in(file: Path) -> str | None:
+    """The option ``track`` of a file of options; None if the file does not have it.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or the option is not a text.
+    """
+    found = _toml(file).get("track")
+    if found is not None and not isinstance(found, str):
+        raise ConfigurationError(f"{file}: the option track is {found!r}; it must be a text, the name of a track")
+    return found
+
+
+def _check_splits(given: Sequence[str], track: Track) -> None:
+    unknown = sorted(set(given) - set(track.score_splits))
+    if unknown and not track.score_splits:
+        raise ConfigurationError(f"--score-split is {unknown[0]!r}; the track {track.name} has no choice of splits. Leave it out")
+    if unknown:
+        raise ConfigurationError(f"--score-split is {unknown[0]!r}; it must be {either(track.score_splits)}")
+
+
 def _from_file(file: Path, known: Mapping[str, Option]) -> dict[str, Any]:
-    try:
-        given = read_toml(file)
-    except OSError as error:
-        raise ConfigurationError(f"--file: {file} cannot be read ({error}); name a TOML file of options") from None
     options: dict[str, Any] = {}
-    for key, value in given.items():
+    for key, value in _toml(file).items():
         name = str(key).replace("-", "_")
         if name not in known:
             listed = ", ".join(sorted(known)).replace("_", "-")
@@ -212,6 +229,13 @@ def _from_file(file: Path, known: Mapping[str, Option]) -> dict[str, Any]:
         except ConfigurationError as error:
             raise ConfigurationError(f"{file}: {error}") from None
     return options
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return read_toml(file)
+    except OSError as error:
+        raise ConfigurationError(f"--file: {file} cannot be read ({error}); name a TOML file of options") from None
 
 
 def _typed(name: str, option: Option, value: Any, folder: Path) -> Any:

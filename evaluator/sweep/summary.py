@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
@@ -13,8 +14,8 @@ from evaluator.plans import Task
 from evaluator.records import SCHEMA, Recipe, doc
 from evaluator.runner.cells import Finished
 from evaluator.scoring.intervals import t_interval
-from evaluator.scoring.metrics import METRICS
 from evaluator.sweep.experiment import Experiment
+from evaluator.track import Track
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +153,7 @@ def summarise(experiment: Experiment, finished: Sequence[Finished], seconds: flo
         profile=plan.rules.name,
         pipeline=None if panel else plan.pipelines[0].as_dict(),
         fitted_from=None if panel else plan.fitted_from.get(plan.pipelines[0].name),
-        primary_metric=plan.rules.primary_metric,
+        primary_metric=experiment.track.primary(plan.rules.as_dict()).name,
         score_split=experiment.splits[0],
         isolation=experiment.sandbox.name,
         # Several values if a stored cell was run under other circumstances.
@@ -169,7 +170,7 @@ def summarise(experiment: Experiment, finished: Sequence[Finished], seconds: flo
         verdict="OK" if whole else "FAILED",
         fit_to_submit=whole and not kept and all(f.result.fit_to_submit for f in finished),
         kept_time_limits=kept,
-        score=_over_seeds(finished) if whole else None,
+        score=_over_seeds(finished, experiment.track) if whole else None,
         panel=[_pipeline_row(p, finished, experiment) for p in plan.pipelines] if panel else None,
         tasks=[_task_row(task, [f for f in finished if f.spec.task == task.name], experiment) for task in plan.tasks],
         cells=[_cell_row(f, word) for f in finished],
@@ -185,8 +186,8 @@ def _cell_row(finished: Finished, word: str) -> dict[str, Any]:
     return row | place | {"cached": finished.cached, "reused": finished.reused}
 
 
-def _over_seeds(cells: Sequence[Finished]) -> dict[str, IntervalRow] | None:
-    """By metric, the interval over the seeds of which every cell was scored; None without such a seed."""
+def _over_seeds(cells: Sequence[Finished], track: Track) -> dict[str, IntervalRow] | None:
+    """By metric that all cells have, the interval over the seeds of which every cell was scored; None without such a seed."""
     of_seed: dict[int, list[Finished]] = {}
     for cell in cells:
         of_seed.setdefault(cell.spec.seed, []).append(cell)
@@ -198,9 +199,8 @@ def _over_seeds(cells: Sequence[Finished]) -> dict[str, IntervalRow] | None:
     ]
     if not whole:
         return None
-    return {
-        m: IntervalRow(**asdict(t_interval([sum(x[m] for x in of) / len(of) for of in whole]))) for m in METRICS if m in whole[0][0]
-    }
+    names = [metric.name for metric in track.metrics if all(metric.name in of for of in itertools.chain(*whole))]
+    return {m: IntervalRow(**asdict(t_interval([sum(x[m] for x in of) / len(of) for of in whole]))) for m in names}
 
 
 def _task_row(task: Task, cells: Sequence[Finished], experiment: Experiment) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def _task_row(task: Task, cells: Sequence[Finished], experiment: Experiment) -> 
         **task.figures,
         "verdicts": [str(c.result.verdict) for c in cells],
         **experiment.track.run_figures(first),
-        "metrics": _over_seeds(cells),
+        "metrics": _over_seeds(cells, experiment.track),
     }
 
 
@@ -227,7 +227,7 @@ def _pipeline_row(pipeline: Recipe, finished: Sequence[Finished], experiment: Ex
         pipeline=pipeline.as_dict(),
         verdict="OK" if whole else "FAILED",
         verdicts=[str(c.result.verdict) for c in cells],
-        score=_over_seeds(cells) if whole else None,
-        tasks=[{word: name, "metrics": _over_seeds(members)} for name, members in of_task.items()],
+        score=_over_seeds(cells, experiment.track) if whole else None,
+        tasks=[{word: name, "metrics": _over_seeds(members, experiment.track)} for name, members in of_task.items()],
         seconds=round(sum(c.result.training.seconds for c in cells if c.result.training is not None), 3),
     )

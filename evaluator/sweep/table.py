@@ -9,10 +9,10 @@ from typing import Any
 from evaluator.history.index import Row
 from evaluator.records import SCHEMA, CellSpec
 from evaluator.scoring.intervals import t_interval
-from evaluator.scoring.metrics import METRICS
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
 from evaluator.tables import Run
+from evaluator.track import Track
 from evaluator.training.pipeline import is_proxy
 
 REFERENCE = "random"
@@ -36,7 +36,7 @@ def summarise_sweep(
         "track": track.name,
         "round": plan.rules.round_name,
         "profile": plan.rules.name,
-        "primary_metric": plan.rules.primary_metric,
+        "primary_metric": track.primary(plan.rules.as_dict()).name,
         "isolation": experiment.sandbox.name,
         "device": experiment.device,
         "threads": settings.threads,
@@ -81,10 +81,9 @@ def table(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any
     groups: dict[tuple[Any, ...], list[CellSpec]] = {}
     for spec in experiment.plan.cells:
         groups.setdefault((experiment.label(spec), *_group(spec).values()), []).append(spec)
-    word = experiment.track.task_word
     found = []
     for (label, *_), specs in groups.items():
-        found.append({"submission": label} | _group(specs[0]) | _figures(specs, rows, kinds, word))
+        found.append({"submission": label} | _group(specs[0]) | _figures(specs, rows, kinds, experiment.track))
     return found
 
 
@@ -96,15 +95,15 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
     """
     names = list(experiment.labels.values())
     reference = next((label for (_, name), label in experiment.labels.items() if name == REFERENCE), None)
-    metric = experiment.plan.rules.primary_metric
+    metric = experiment.track.primary(experiment.plan.rules.as_dict())
     runs: dict[tuple[Any, ...], tuple[dict[str, Any], list[Run]]] = {}
     for spec in experiment.cells:
         _, group = runs.setdefault(tuple(_group(spec).values()), (_group(spec), []))
         row = rows.get(spec.digest())
         if row is not None:
-            score = row["metrics"][metric] if row["scored"] else None
+            score = metric.score(row["metrics"][metric.name]) if row["scored"] else None
             group.append(Run(experiment.label(spec), row["task"], row["seed"], row["verdict"], score, row["figures"]))
-    how = {"metric": metric, "seeds": experiment.settings.seeds, "reference": reference}
+    how = {"metric": metric.name, "seeds": experiment.settings.seeds, "reference": reference}
     profile = experiment.plan.rules.as_dict()
     return [
         key | found
@@ -113,12 +112,14 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
     ]
 
 
-def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[str, str], word: str) -> dict[str, Any]:
+def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[str, str], track: Track) -> dict[str, Any]:
     """The figures of one row. A mean over tasks uses only seeds of which every task was scored."""
+    word = track.task_word
     there = [rows[spec.digest()] for spec in specs if spec.digest() in rows]
     scored = {(row["task"], row["seed"]): row for row in there if row["scored"]}
     pairs, seeds = list(dict.fromkeys(spec.task for spec in specs)), sorted({spec.seed for spec in specs})
     verdicts = [row["verdict"] for row in there]
+    metrics = [metric.name for metric in track.metrics if all(metric.name in row["metrics"] for row in scored.values())]
     public = [pair for pair in pairs if kinds[pair] == "public"]
     hidden = [pair for pair in pairs if kinds[pair] == "hidden"]
 
@@ -127,14 +128,14 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
         return {seed: sum(scored[pair, seed]["metrics"][metric] for pair in of) / len(of) for seed in whole}
 
     def intervals(of: Sequence[str]) -> dict[str, Any] | None:
-        found = {metric: _interval(means(of, metric).values()) for metric in METRICS}
+        found = {metric: _interval(means(of, metric).values()) for metric in metrics}
         return None if None in found.values() else found
 
     def less(metric: str) -> dict[str, Any] | None:
         shown, drawn = means(public, metric), means(hidden, metric)
         return _interval(shown[seed] - drawn[seed] for seed in shown if seed in drawn)
 
-    differences = {metric: less(metric) for metric in METRICS}
+    differences = {metric: less(metric) for metric in metrics}
     return {
         "cells": len(specs),
         "scored": len(scored),
@@ -175,6 +176,8 @@ def _cell(experiment: Experiment, spec: CellSpec, row: Row | None, cached: bool)
         **_group(spec),
         "verdict": None if row is None else row["verdict"],
         "reason": None if row is None else row["reason"],
-        "score": None if row is None or not row["scored"] else row["metrics"][experiment.plan.rules.primary_metric],
+        "score": None
+        if row is None or not row["scored"]
+        else row["metrics"][experiment.track.primary(experiment.plan.rules.as_dict()).name],
         "cached": cached,
     }

@@ -172,6 +172,17 @@ def test_any_results_are_compared_listed_exported_and_replayed_or_refused_in_wor
     hold(count, check, mutations, st.booleans())
 
 
+def test_an_index_that_the_kit_wrote_is_used(tmp_path, monkeypatch):
+    """Every row is of the form that the reader of the index expects, so no cell is read a second time."""
+    store = Store(tmp_path)
+    store.write_cell(Judged(result(spec(), 0.5)))
+    store.write_cell(Judged(result(spec("failed"), None)))
+    wanted = read_index(tmp_path, TRACKS).cells
+    monkeypatch.setattr("evaluator.history.index.known", None)
+    assert read_index(tmp_path, TRACKS).cells == wanted
+    assert len(wanted) == 2
+
+
 @counts(150)
 def test_any_index_is_used_or_made_again(count, tmp_path):
     store = Store(tmp_path)

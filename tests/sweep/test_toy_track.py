@@ -66,8 +66,8 @@ def test_it_is_swept_stored_listed_and_not_run_again(guesses, tmp_path):
     assert len(outcome.ran) == 3 * 4 * 2 * 2
     assert summary["track"] == "guess"
     assert [task["task"] for task in summary["tasks"]] == ["guess-3", "guess-5"]
-    best = max(summary["rows"], key=lambda row: row["score"]["macro_f1"]["mean"])
-    assert (best["submission"], best["score"]["macro_f1"]["n"]) == ("good", 4)
+    best = max(summary["rows"], key=lambda row: row["score"]["closeness"]["mean"])
+    assert (best["submission"], best["score"]["closeness"]["n"]) == ("good", 4)
     index = read_index(tmp_path / "results", TRACKS)
     assert len(index.cells) == 48
     assert len(index.answers) == 24, "two pipelines judge one answer"
