@@ -7,14 +7,15 @@ from aim import HOME, children_do, loot
 
 from run import ZEWDPCBaseRun
 
-CHILDREN = 4
-PLACE = "/dev/shm" if HOME == "/scratch" else HOME
+ROOM = HOME == "/scratch"
+CHILDREN, FOLDERS = (4, 1_000_000) if ROOM else (1, 30_000)
+PLACE = "/dev/shm" if ROOM else HOME
 
 
 def make(number):
     os.mkdir(f"{PLACE}/{number}")
     top = os.open(f"{PLACE}/{number}", os.O_RDONLY)
-    for folder in range(1_000_000 // CHILDREN):
+    for folder in range(FOLDERS // CHILDREN):
         os.mkdir(str(folder), dir_fd=top)
 
 
@@ -25,7 +26,7 @@ class Attack(ZEWDPCBaseRun):
         while time.monotonic() < end:
             time.sleep(0.2)
             made = sum(os.stat(f"{PLACE}/{number}").st_nlink for number in range(CHILDREN) if os.path.isdir(f"{PLACE}/{number}"))
-            if made > 400_000:
+            if made > FOLDERS // 2.5:
                 loot(f"{made} folders")
                 return
         print(made, flush=True)
