@@ -111,7 +111,7 @@ def remove_traces(found: list[str], key: int) -> None:
     """Leave the machine as it was."""
     for path in found:
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
     libc = ctypes.CDLL(None)
     segment = libc.shmget(key, 0, 0)
     if segment >= 0:

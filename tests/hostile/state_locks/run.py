@@ -18,7 +18,9 @@ def hold(files):
 
 class Attack(ZEWDPCBaseRun):
     def purchase_phase(self, unlabelled_dataset):
-        files = [file for file in (attempt(os.open, path, os.O_RDONLY) for path in visible()) if file is not None]
+        # Not the kit's or the interpreter's: another attack may run beside this one.
+        own = [path for path in visible() if path.startswith(("/proc", os.path.dirname(os.path.abspath(__file__))))]
+        files = [file for file in (attempt(os.open, path, os.O_RDONLY) for path in own) if file is not None]
         if "carry" in AIM:
             daemon(hold, files)
             time.sleep(0.3)
