@@ -207,10 +207,9 @@ class Conversation:
                 else:
                     raise ProtocolError(f"a {message.kind!r} message in the middle of {what}")
         except ChannelTimeout:
-            self.end()
+            # Whoever catches this ends the worker at once; ending it takes time of ours, which is on no clock.
             raise Stopped(Verdict.TIME_LIMIT, f"the time limit passed during {what}; {self._advice(what)}") from None
         except ProtocolError as error:
-            self.end()
             raise Stopped(Verdict.PROTOCOL_ERROR, f"{error} (during {what})") from None
         except ChannelEnded:
             raise self._death(what) from None

@@ -109,6 +109,8 @@ class DockerSandbox:
         mounts = [_bind(path, place) for path, place in (ours | shown).items()]
         # The image's own copy of the kit is hidden, so that the worker runs ours.
         memory = dict.fromkeys(("/kit", *HIDDEN), "ro,nosuid,nodev,mode=755,size=64k")
+        # The machine has a few thousand pseudo-terminals for everybody, and no strategy needs one.
+        memory["/dev/pts"] = "ro,nosuid,noexec,mode=755,size=64k"
         # By owner, not by mode: runc gives a mounted file system the mode of the folder it covers. A little more than the limit
         # of files, so that it is the watch that ends a worker with too many, in words.
         uid, _, gid = self._user.partition(":")

@@ -21,6 +21,9 @@ class Attack(ZEWDPCBaseRun):
     def pre_training_phase(self, training_dataset):
         loot(f"{WORK:g} s of computing before a clock of {AIM['seconds']:g} s")
 
+    def purchase_phase(self, unlabelled_dataset):
+        pass
+
 
 def __getattr__(name):
     spin(0.1)

@@ -14,3 +14,6 @@ spin(AIM["seconds"] + 1)
 class Attack(ZEWDPCBaseRun):
     def pre_training_phase(self, training_dataset):
         loot(f"{time.monotonic() - STARTED:.1f} s of computing beside a clock of {AIM['seconds']:g} s")
+
+    def purchase_phase(self, unlabelled_dataset):
+        pass

@@ -13,3 +13,6 @@ class Attack(ZEWDPCBaseRun):
 
     def pre_training_phase(self, training_dataset):
         loot(f"{WORK:g} s of computing before a clock of {AIM['seconds']:g} s")
+
+    def purchase_phase(self, unlabelled_dataset):
+        pass

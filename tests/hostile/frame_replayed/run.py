@@ -15,7 +15,7 @@ class Attack(ZEWDPCBaseRun):
             for _ in range(100):
                 with line._lock:
                     line._write(recorded)
-                    answer, blob = line._read()
+                    answer, blob = line._read(None)
                 if answer["t"] == "sold":
                     known[index] = np.frombuffer(blob, np.uint8)
         labels(known)

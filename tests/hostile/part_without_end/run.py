@@ -12,3 +12,6 @@ class Attack(ZEWDPCBaseRun):
 
     def load_checkpoint(self, path):
         pass
+
+    def purchase_phase(self, unlabelled_dataset):
+        pass

@@ -19,3 +19,6 @@ class Attack(ZEWDPCBaseRun):
         for module in (colorsys, tarfile):
             if "checkpoint" in module.__file__ or "scratch" in module.__file__:
                 loot(module.__file__)
+
+    def purchase_phase(self, unlabelled_dataset):
+        pass

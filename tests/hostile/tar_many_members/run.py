@@ -11,3 +11,6 @@ class Attack(ZEWDPCBaseRun):
 
     def load_checkpoint(self, path):
         pass
+
+    def purchase_phase(self, unlabelled_dataset):
+        pass
