@@ -21,3 +21,6 @@ class Slow(type):
 class Attack(ZEWDPCBaseRun, metaclass=Slow):
     def pre_training_phase(self, training_dataset):
         loot(f"{WORK:g} s of computing before a clock of {AIM['seconds']:g} s")
+
+    def purchase_phase(self, unlabelled_dataset):
+        pass
