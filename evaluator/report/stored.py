@@ -37,13 +37,18 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index) -> N
         name = f"{row['submission']} ({row['submission_digest'][:8]})"
         groups.setdefault((name, what, seeds_in_words(row["secret"])), []).append(row)
     cells = Table(title="cells", title_justify="left", box=None, pad_edge=False)
-    for name in ("submission", "track: profile, pipeline, split", "seeds", "cells", "failed", "last", "its name"):
-        cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold")
+    secret = any(row["secret"] for row in index.cells.values())
+    seeds_column = ("seeds",) if secret else ()
+    for name in ("submission", "track: profile, pipeline, split", *seeds_column, "cells", "failed", "last", "its name"):
+        # A name is what people look for: it is the last to be folded.
+        least = max((min(len(found[0]), 30) for found in groups), default=0) if name == "submission" else None
+        cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold", min_width=least)
     for (submission, what, seeds), rows in sorted(groups.items()):
         last = max(rows, key=lambda row: changed.get(row["cell"], 0.0))
         failed = sum(not row["scored"] for row in rows)
         when = f"{age(changed[last['cell']])} ago" if last["cell"] in changed else "-"
-        cells.add_row(label(submission), line(what), line(seeds), str(len(rows)), str(failed or "-"), when, line(last["cell"][:8]))
+        drawn = (line(seeds),) if secret else ()
+        cells.add_row(label(submission), line(what), *drawn, str(len(rows)), str(failed or "-"), when, line(last["cell"][:8]))
     if groups:
         console.print()
         console.print(cells)
