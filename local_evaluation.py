@@ -134,7 +134,7 @@ def sweep_options(args: argparse.Namespace, track: Track = DEFAULT) -> dict[str,
     given = {name: getattr(args, name) for name in OPTIONS} | {"submissions": [args.submission]}
     if getattr(args, "score_split", None):
         given["score_split"] = [args.score_split]
-    if args.pipeline:
+    if args.pipeline is not None:
         given["pipelines"] = [args.pipeline]
     if track is PURCHASE:
         return given | _purchase_options(args)

@@ -114,8 +114,8 @@ def _clean(args: argparse.Namespace) -> int:
     total: Any = amount(sum(thing.size for thing in found.chosen))
     if found.in_use:
         why = f"an evaluation is running on {args.out}, or its file system has no locks"
-        using = counted(len(found.in_use), "more file or run is", "more files and runs are")
-        say(f"warning: {using} in use: {why}. What is in use stays; run the same command when the evaluation has ended")
+        using = counted(len(found.in_use), "more file or run is in use", "more files and runs are in use")
+        say(f"warning: {using}: {why}. What is in use stays; run the same command when the evaluation has ended")
     if found.foreign:
         others = counted(found.foreign, "file or folder in it was", "files and folders in it were")
         links = "is a link; it stays" if found.foreign == 1 else "are links; they stay"

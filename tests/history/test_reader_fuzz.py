@@ -104,6 +104,13 @@ def test_any_cell_is_read_or_named(count):
     hold(count, check, mutations, st.booleans())
 
 
+@pytest.mark.parametrize("only", [None, {"spec"}], ids=["whole", "in part"])
+def test_a_cell_whose_spec_lacks_a_rule_of_the_tables_is_named(only):
+    spec = {name: value for name, value in CELL["spec"].items() if name != "label_quality"}
+    raw, digest = filed(CELL | {"spec": spec})
+    assert known(raw, digest, TRACKS, only) == (None, "holds no spec.label_quality")
+
+
 def test_a_spec_that_was_read_has_the_hash_that_it_had():
     assert PURCHASE.spec(CELL["spec"]).digest() == CELL["cell"], "17 minutes stay 17 and do not become 17.0"
 

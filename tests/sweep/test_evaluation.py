@@ -438,8 +438,8 @@ def test_a_verdict_is_never_cut_short(evaluate, strategy, monkeypatch):
 
 def test_every_cell_that_ends_is_a_line_where_there_is_no_terminal(evaluate):
     _, out, _ = evaluate("--seeds", 2, "--pair", "621:17")
-    assert "1/2 random_buyer 621:17 seed 0 milliseconds: macro_f1 0." in out
-    assert "2/2 random_buyer 621:17 seed 1 milliseconds: macro_f1 0." in out
+    assert "1/2 random_buyer 621:17 seed 0 milliseconds: macro F1 0." in out
+    assert "2/2 random_buyer 621:17 seed 1 milliseconds: macro F1 0." in out
 
 
 def test_what_has_no_effect_is_said(evaluate):

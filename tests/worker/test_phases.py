@@ -138,9 +138,9 @@ BOUGHT = ledger((3, (0, 1)), (5, (1, 1)))
         (claim([3, 5], [[0, 1], [1, 1]]), None),
         (claim([5, 3]), None),
         (Message("done", {"claim": "none"}, b""), None),
-        (claim([3]), "purchase_phase did not return 1 bought labels"),
+        (claim([3]), "purchase_phase did not return 1 bought label"),
         (claim([3, 5, 6, 7]), "purchase_phase returned 2 labels that were not bought"),
-        (claim([3, 5], [[0, 1], [1, 0]]), "purchase_phase returned 1 labels with other values"),
+        (claim([3, 5], [[0, 1], [1, 0]]), "purchase_phase returned 1 label with other values"),
         (claim([]), "purchase_phase did not return 2 bought labels"),
     ],
 )
