@@ -52,11 +52,7 @@ _TEXT_OR_NONE, _NUMBER_OR_NONE = (str, type(None)), (int, float, type(None))
 ANSWER_ROW: dict[str, Any] = {"checksum": str, "verdict": str, "phases": int, "versions": dict}
 CELL_ROW: dict[str, Any] = {
     **dict.fromkeys(("track", "submission", "submission_digest", "task", "score_split", "device", "tier", "cell"), str),
-<<<<<<< HEAD
     **dict.fromkeys(("profile", "pipeline", "pipeline_digest", "verdict", "reason", "answer", "secret"), str),
-=======
-    **dict.fromkeys(("profile", "pipeline", "pipeline_digest", "secret", "verdict", "reason", "answer"), str),
->>>>>>> n14-y
     **dict.fromkeys(("seed", "threads", "scored"), int),
     **dict.fromkeys(("session_seconds", "training_seconds", "items"), _NUMBER_OR_NONE),
     **{"metrics": (dict, type(None)), "predictions": (list, type(None)), "answer_checksum": _TEXT_OR_NONE},
