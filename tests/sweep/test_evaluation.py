@@ -410,6 +410,7 @@ def test_the_traceback_of_a_failed_prediction_is_shown_once_and_logged(evaluate,
     _, out, _ = evaluate(submission=path)
     assert out.count("return nothing_of_the_kind") == 1, "two cells, one fault"
     assert out.count("RUNTIME_ERROR: NameError in prediction_phase") == 3, "a note, and a line per cell"
+    assert "621:17 seed 0: scored, but not fit to submit: RUNTIME_ERROR: NameError" in " ".join(out.split())
     log = (last_run(evaluate.results) / "logs" / "621x17-seed0.log").read_text()
     assert log.startswith("before\nTraceback")
     assert "run.py" in log
