@@ -35,10 +35,10 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index) -> N
     for row in index.cells.values():
         what = f"{row['track']}: {row['profile']}, {row['pipeline']}, {row['score_split']}"
         name = f"{row['submission']} ({row['submission_digest'][:8]})"
-        groups.setdefault((name, what, seeds_in_words(row["secret"])), []).append(row)
+        groups.setdefault((name, what, row["secret"][:8] or "public"), []).append(row)
     cells = Table(title="cells", title_justify="left", box=None, pad_edge=False)
     secret = any(row["secret"] for row in index.cells.values())
-    seeds_column = ("seeds",) if secret else ()
+    seeds_column = ("secret",) if secret else ()
     for name in ("submission", "track: profile, pipeline, split", *seeds_column, "cells", "failed", "last", "its name"):
         # A name is what people look for: it is the last to be folded.
         least = max((min(len(found[0]), 30) for found in groups), default=0) if name == "submission" else None

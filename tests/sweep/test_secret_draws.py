@@ -392,7 +392,7 @@ def test_lists_and_cells_name_their_seeds(mixed, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     assert cli(["results", "list", "--out", str(mixed)]) == 0
     out = capsys.readouterr().out
-    for seeds in (f"secret {ONE.fingerprint}", f"secret {OTHER.fingerprint}", " public "):
+    for seeds in (ONE.fingerprint[:8], OTHER.fingerprint[:8], " public "):
         assert out.count(seeds) == 8
     for digest, cell in cells(mixed).items():
         assert cli(["results", "show", digest, "--out", str(mixed)]) == 0
