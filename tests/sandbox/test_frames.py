@@ -153,7 +153,7 @@ def test_texts_of_a_worker_are_cut_and_cannot_steer_a_terminal(pair):
     got = host.receive(soon()).fields
     assert len(got["error"]) == 4_000
     assert len(got["trace"]) == 20_000
-    assert got["message"] == "\\x1b[2J\\x07red\\x202e\n\tä"
+    assert got["message"] == "\\x1b[2J\\x07red\\u202e\n\tä"
 
 
 def test_reading_ends_at_its_deadline_also_in_the_middle_of_a_frame(pair):
