@@ -409,7 +409,7 @@ def test_the_command_refuses_what_makes_no_sense(tmp_path, capsys):
         assert command.main(words, Places(tmp_path)) == 2
         assert "leave --run, --cells and --keep out" in capsys.readouterr().err
     assert command.main(["--cells", str(tmp_path / "none")]) == 2
-    assert "holds no results" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
     with pytest.raises(ConfigurationError, match="Gather cells first"):
         read([tmp_path / "a.json", tmp_path / "b.json"])
 

@@ -19,7 +19,7 @@ from evaluator.sweep.settings import read_settings
 from evaluator.tables import Metric
 from evaluator.track import Judged
 
-COMMON = ("--track", "words", "--profile", "any", "--sandbox", "process", "--device", "cpu", "--seeds", "3")
+COMMON = ("--track", "words", "--profile", "any", "--sandbox", "process", "--device", "cpu", "--seeds", "3", "--public-seeds")
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +149,8 @@ def test_it_says_itself_why_its_cells_are_not_compared(sweep, tmp_path, capsys):
     assert "12 cells are not compared: each was counted in private" in verb(capsys, "panel", root)[2]
 
 
-def test_results_are_listed_shown_and_exported(sweep, tmp_path, capsys):
+def test_results_are_listed_shown_and_exported(sweep, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
     assert sweep()[0] == 0
     out = ("--out", str(tmp_path / "out"))
     listed = verb(capsys, "results", "list", *out)[1]
