@@ -31,8 +31,8 @@ MOST_DESCRIPTORS = 100_000
 SHARED_MEMORY = "/dev/shm"
 MOST_MAPPINGS = 400_000
 """Mappings of a whole tree: each is a note of the kernel's, and a look at more would take too long. PyTorch has 2,000 a process."""
-LONGEST_PAUSE = 1.5
-"""Most seconds between two looks at mappings, however slow they are made."""
+LONGEST_PAUSE = 1.0
+"""Most seconds between two looks, however slow a worker makes them: it would pay with its own time for more."""
 MAPPING_BYTES = 256
 """What the kernel keeps of a mapping."""
 USUAL_DESCRIPTORS = 256
@@ -86,7 +86,7 @@ class Watch:
 
     def _look(self) -> None:
         looks, cost = 0, 0.0
-        while not self._stop.wait(max(INTERVAL, cost / SHARE)):
+        while not self._stop.wait(max(INTERVAL, min(LONGEST_PAUSE, cost / SHARE))):
             started, self._mapped_cost = time.thread_time(), 0.0
             held, files = self._mounted()
             unlinked, breach = 0, None
@@ -167,6 +167,8 @@ class Watch:
         if tasks > self._limits.processes:
             return Breach("processes", tasks, self._limits.processes)
         kernel = sum(status.kernel for status in seen) + self._mapped.mappings * MAPPING_BYTES
+        if kernel > self._limits.memory:  # the figure below would walk all these tables
+            return Breach("memory", kernel, self._limits.memory)
         # A file in memory may be mapped or not; it is counted once.
         if sum(status.own for status in seen) + kernel + max(sum(status.shared for status in seen), held) > self._limits.memory:
             # Pages that a fork shares are counted in every process above; the proportional figure is dearer, and fair.
