@@ -40,10 +40,21 @@ def is_slow(attack: Attack, tier: str) -> bool:
     return attack.slow or tier == "docker" or (tier == "bubblewrap, watched" and not attack.resources)
 
 
+ON_THE_CHANNEL = ("buy_", "claim_", "frame_", "part_", "predict_")
+
+
+def in_the_product(attack: Attack, tier: str) -> bool:
+    """Whether the tests of the product run an attack in a tier: all in bubblewrap; in the portable tier what it does not stop and
+    what comes over the channel; what eats resources wherever limits are held in another way. The rest are endurance tests."""
+    if tier == "process":
+        return bool(attack.of(tier)["holes"]) or attack.resources or attack.name.startswith(ON_THE_CHANNEL)
+    return tier == "bubblewrap" or (tier == "bubblewrap, watched" and attack.resources)
+
+
 def marks_of(attack: Attack, tier: str) -> list[pytest.MarkDecorator]:
-    """``slow`` where it is; attacks on containers take minutes together, and are endurance tests."""
+    """``slow`` where it is; together all attacks in all tiers take too long for every run of the tests."""
     slow = [pytest.mark.slow] if is_slow(attack, tier) else []
-    return [*slow, pytest.mark.endurance] if tier == "docker" else slow
+    return slow if in_the_product(attack, tier) else [*slow, pytest.mark.endurance]
 
 
 PARAMETERS = [
