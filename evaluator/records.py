@@ -284,6 +284,13 @@ class Answer(ABC):
     def as_dict(self) -> dict[str, Any]:
         """The content of the answer's file, JSON-able. ``Track.answer`` reads it back."""
 
+    def fault(self, spec: CellSpec) -> str:
+        """Why a stored answer cannot be the answer of that cell, in words that follow its name; empty if it can.
+
+        Another tool may have written the file, or a person may have edited it. A track adds what its rules allow an answer to hold.
+        """
+        return ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseRow:

@@ -23,6 +23,7 @@ from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import SCHEMA, Answer, CellSpec, PhaseRow, checksum, count, doc, duration
 from evaluator.seeds import derive, generator
 from evaluator.track import CellInputs, Progress
+from evaluator.words import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +108,23 @@ class Purchased(Answer):
     def scorable(self, spec: CellSpec) -> bool:
         """Whether a pipeline may be trained on this purchase; see ``PurchaseSpec.takes``."""
         return spec.takes(str(self.session.verdict), len(self.session.phases))
+
+    def fault(self, spec: CellSpec) -> str:
+        """See ``Answer.fault``: the ledger is held against the rules of the market."""
+        assert isinstance(spec, PurchaseSpec)
+        ledger, budget, classes = self.session.ledger, spec.profile.budget(spec.pair), len(spec.profile.round.classes)
+        if len(ledger) > budget:
+            return f"holds a ledger of {counted(len(ledger), 'label')}; the budget is {budget}"
+        if [sold.order for sold in ledger] != list(range(len(ledger))):
+            return "holds a ledger whose orders are not 0, 1, 2, ..."
+        if len({sold.image for sold in ledger}) < len(ledger) or len({sold.index for sold in ledger}) < len(ledger):
+            return "holds a ledger in which an image was sold twice; a repeated purchase is free and stands in it once"
+        for row, sold in enumerate(ledger):
+            if len(sold.label) != classes or not set(sold.label) <= {0, 1}:
+                return f"holds ledger[{row}].label {str(sold.label)[:80]}; expected {counted(classes, 'value')} of 0 and 1"
+            if sold.image < 0 or sold.index < 0 or not 0 <= sold.seconds <= spec.seconds_allowed + 1:
+                return f"holds ledger[{row}] with a number that is below 0, or a time beyond the clock"
+        return ""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; without the predictions, which no pipeline needs. ``from_dict`` reads it back."""

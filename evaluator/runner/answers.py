@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from evaluator.errors import ConfigurationError
 from evaluator.history.store import Store
 from evaluator.machine import computed_by, versions
-from evaluator.records import Answer, CellSpec
+from evaluator.records import SCHEMA, Answer, CellSpec, digest_of
 from evaluator.track import Track
 
 
@@ -36,15 +37,30 @@ class Answers:
     def _stored(self, spec: CellSpec) -> Answer | None:
         if self._fresh or not spec.trains:
             return None
-        content = self._store.read_answer(spec.answer_digest())
-        if content is None or not (self._mixed or computed_by(content["versions"]) == computed_by(versions())):
+        digest = spec.answer_digest()
+        content = self._store.read_answer(digest)
+        if content is None:
             return None
         try:
+            if not (self._mixed or computed_by(content["versions"]) == computed_by(versions())):
+                return None
             found = self._track.answer(content)
-        except ConfigurationError as error:
-            self._store.set_damaged(self._store.answer_path(spec.answer_digest()), str(error))
+            why = self._foreign(content, digest) or found.fault(spec)
+        except (ConfigurationError, KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            why = str(error) if isinstance(error, ConfigurationError) else f"was not understood: {error!r}"[:300]
+        if why:
+            self._store.set_damaged(self._store.answer_path(digest), why)
             return None
         return found if found.scorable(spec) else None
+
+    @staticmethod
+    def _foreign(content: dict[str, Any], digest: str) -> str:
+        """Whether a stored answer says itself that it belongs to another cell, or to a later kit; in words."""
+        if not isinstance(content["schema"], int) or content["schema"] > SCHEMA:
+            return f"has the schema {str(content['schema'])[:20]}; this kit reads up to {SCHEMA}"
+        if digest_of(content["spec"]) != digest:
+            return "holds the spec of another answer than its name says"
+        return ""
 
     def made(self, spec: CellSpec) -> bool:
         """Whether the answer of the cell was obtained in this run."""
