@@ -261,7 +261,7 @@ def test_a_cell_whose_predictions_are_gone_is_run_again_and_what_was_bought_stay
     if damage == "missing":
         kept.unlink()
     if damage == "changed":
-        kept.write_bytes(whole[:-2] + b"\x00\x3c")  # another probability, as another cell's file would have
+        kept.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1, whole[-1]]))  # another probability, as another cell's file would have
     status, _, err = evaluate("--pair", "621:17")
     assert status == 0
     assert f"{kept} {'was changed after it was written' if damage == 'changed' else 'is missing or was cut short'}" in err

@@ -25,6 +25,7 @@ class Attack(ZEWDPCBaseRun):
                 file = os.open(path, os.O_WRONLY)
             except OSError:
                 continue
-            if not OWN.match(path):
+            # An engine hides some of them behind the file that takes everything.
+            if not OWN.match(path) and os.fstat(file).st_rdev != os.stat("/dev/null").st_rdev:
                 loot(f"{path}, open for writing")
             os.close(file)
