@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError, SubmissionError
-from evaluator.history.store import Store, lacks_predictions, read_predictions
+from evaluator.history.store import Store, lacks_predictions
 from evaluator.machine import computed_by, versions
 from evaluator.records import CellResult, CellSpec
 from evaluator.runner.answers import Answers
@@ -234,14 +234,9 @@ class _Runner:
         stored = self.store.read_cell(spec.digest())
         if stored is None or not (self.mixed_versions or computed_by(stored["versions"]) == computed_by(versions())):
             return None
-        name = self.store.cell_path(spec.digest()).with_suffix(".npy")
         if lacks_predictions(self.store.root, spec.digest(), (stored.get("predictions") or {}).get("shape")):
+            name = self.store.cell_path(spec.digest()).with_suffix(".npy")
             say(f"warning: {name} is missing or was cut short: the predictions of a cell; the cell is run again")
-            return None
-        try:
-            read_predictions(self.store.root, stored)  # reports and other tracks rely on them
-        except ConfigurationError:
-            say(f"warning: {name} was changed after it was written: the predictions of a cell; the cell is run again")
             return None
         try:
             return self.track.result(stored)

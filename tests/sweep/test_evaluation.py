@@ -251,7 +251,7 @@ def test_a_damaged_cell_is_run_again(evaluate, ran):
     assert len(ran) == 3
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
+@pytest.mark.parametrize("damage", ["missing", "cut"])
 def test_a_cell_whose_predictions_are_gone_is_run_again_and_what_was_bought_stays(evaluate, ran, bought, damage):
     evaluate("--pair", "621:17")
     (kept,) = (evaluate.results / "cells").glob("*.npy")
@@ -260,15 +260,13 @@ def test_a_cell_whose_predictions_are_gone_is_run_again_and_what_was_bought_stay
     kept.write_bytes(whole[:-2])
     if damage == "missing":
         kept.unlink()
-    if damage == "changed":
-        kept.write_bytes(whole[:-2] + bytes([whole[-2] ^ 1, whole[-1]]))  # another probability, as another cell's file would have
     status, _, err = evaluate("--pair", "621:17")
     assert status == 0
-    assert f"{kept} {'was changed after it was written' if damage == 'changed' else 'is missing or was cut short'}" in err
+    assert f"{kept} is missing or was cut short" in err
     assert kept.read_bytes() == whole
     assert len(ran) == 2
     assert len(bought) == 1
-    assert "predictions of a cell" not in evaluate("--pair", "621:17")[2]
+    assert "cut short" not in evaluate("--pair", "621:17")[2]
     assert len(ran) == 2
 
 
