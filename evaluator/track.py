@@ -161,7 +161,7 @@ class Track(Tables, ABC):
             return f"holds the task {str(stored['spec']['task'])[:40]!r} in spec; expected the spelling {spec.task!r}"
         if spec.seed < 0:
             return f"holds the seed {spec.seed} in spec; expected 0 or more"
-        if absent := [name for name in self.spec_rules if name not in stored["spec"]]:
+        if absent := [name for name in ("version", *self.spec_rules) if name not in stored["spec"]]:
             return f"holds no spec.{absent[0]}"  # it has a default when a spec is made, and tables are sorted by what is stored
         needed = self.result_type.needed() if only is None else self.result_type.needed() & set(only)
         if missing := sorted(needed - stored.keys()):

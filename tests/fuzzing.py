@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-MANY = int(os.environ.get("FUZZ", "20000"))
+MANY = int(os.environ.get("FUZZ", "500"))
 """Inputs of an endurance test: ``FUZZ=1000000 make test-all``."""
 
 

@@ -17,7 +17,7 @@ from evaluator.errors import ConfigurationError
 from evaluator.history.store import parse_npy
 from evaluator.text import cells, name, one_line, visible
 
-COUNTS = [20_000, pytest.param(int(os.environ.get("FUZZ", "1000000")), marks=[pytest.mark.slow, pytest.mark.endurance], id="many")]
+COUNTS = [20_000, pytest.param(int(os.environ.get("FUZZ", "200000")), marks=[pytest.mark.slow, pytest.mark.endurance], id="many")]
 LIMITS = Limits(size=2_000, depth=6, digits=20, values=100)
 TOKENS = [
     "[",
