@@ -150,13 +150,13 @@ def memory(sandbox: Sandbox, images: CachedImages, folder: Path, workers: int) -
 
 
 def _mapping(path: Path) -> list[int]:
-    """Other processes that have a file mapped, found by its inode: within a namespace its path is another."""
+    """Other processes that have a file mapped, found by its inode: what a worker is given by descriptor has no path there."""
     inode = f" {path.stat().st_ino} "
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):  # the process has ended meanwhile
             lines = Path(f"/proc/{name}/maps").read_text().splitlines()
-            if int(name) != os.getpid() and any(inode in line and line.endswith(".npy") for line in lines):
+            if int(name) != os.getpid() and any(inode in line for line in lines):
                 found.append(int(name))
     return found
 
