@@ -24,8 +24,9 @@ from evaluator.purchase.profiles import DEBUG
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
 from evaluator.purchase.spec import PurchaseSpec
+from evaluator.sandbox.guarded import GuardedWorker
 from evaluator.sandbox.process import ProcessSandbox
-from evaluator.sandbox.tier import Worker, WorkerSpec
+from evaluator.sandbox.tier import WorkerSpec
 from evaluator.seeds import generator
 from evaluator.training.recipes import load_pipeline
 
@@ -89,17 +90,16 @@ class Probe(ZEWDPCBaseRun):
 """
 
 
-class Noting:
+class Noting(ProcessSandbox):
     """The sandbox ``process``, which also notes when its worker greets."""
 
-    name, promises = ProcessSandbox.name, ProcessSandbox.promises
-
     def __init__(self) -> None:
+        super().__init__()
         self.greeted = 0.0
 
-    def start(self, spec: WorkerSpec) -> Worker:
+    def start(self, spec: WorkerSpec) -> GuardedWorker:
         """See ``Sandbox.start``."""
-        worker = ProcessSandbox().start(spec)
+        worker = super().start(spec)
         receive = worker.channel.receive
 
         def noting(deadline: float) -> Any:
