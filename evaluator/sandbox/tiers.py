@@ -38,8 +38,9 @@ SANDBOXES: dict[str, Callable[[bool], Sandbox]] = {"bubblewrap": _bubblewrap, "d
 
 WAYS = {
     "process": "it needs nothing but a POSIX system; run `python -m evaluator doctor --sandbox process` to see what fails",
-    "bubblewrap": "it needs Linux 5.12, bwrap and libseccomp (Debian: apt-get install bubblewrap libseccomp2), and"
-    " either root or a kernel that lets users make namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)",
+    "bubblewrap": "it needs Linux 5.12, bwrap and libseccomp (Debian: apt-get install bubblewrap libseccomp2), and either root or a"
+    " kernel that lets users make namespaces (sysctl kernel.unprivileged_userns_clone=1,"
+    " kernel.apparmor_restrict_unprivileged_userns=0)",
     "docker": "it needs a running Docker engine that this user may use (Debian: apt-get install docker.io) and the project's image:"
     " see docs/organisers.md",
 }
