@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from nested import nest
 
 from evaluator import files
 from evaluator.files import (
@@ -318,18 +319,6 @@ def test_the_next_temporary_folder_removes_what_a_killed_process_left(tmp_path):
 
 
 # -- removal
-
-
-def nest(folder: Path, depth: int) -> None:
-    """Folders in folders, by steps that are each short."""
-    here = os.open(folder, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir("inner", dir_fd=here)
-        below = os.open("inner", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(os.open("file", os.O_CREAT, dir_fd=here))
-    os.close(here)
 
 
 def test_folders_deeper_than_recursion_and_paths_are_removed(tmp_path):

@@ -20,9 +20,7 @@ from evaluator.sandbox.channel import Message
 from evaluator.sandbox.clock import Clock
 from evaluator.sandbox.conversation import Conversation, Order, Progress, Stopped, Terms
 from evaluator.sandbox.tier import Sandbox
-
-PART = 8 << 20
-"""Bytes of a checkpoint that go in one message."""
+from evaluator.worker.frames import PART
 
 
 @dataclass(frozen=True)

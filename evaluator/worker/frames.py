@@ -16,6 +16,8 @@ HEADER_CAP = 256 * 1024
 """Longest JSON part in bytes. Tracebacks and messages are cut well below it."""
 BLOB_CAP = 64 * 1024 * 1024
 """Longest binary part in bytes: 1 million images x 8 classes of float64."""
+PART = 8 << 20
+"""Bytes of a checkpoint that go in one frame, in either direction."""
 
 
 class FrameError(Exception):

@@ -19,14 +19,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from evaluator.worker.channel import ChannelClosed, WorkerChannel
+from evaluator.worker.frames import PART
 from evaluator.worker.loader import find_class, load_entry
 from evaluator.worker.phases import keywords_for
 from evaluator.worker.tracks import TRACKS
 
 MESSAGE_CAP = 2_000
 TRACEBACK_CAP = 16_000
-PART = 8 << 20
-"""Bytes of a checkpoint that go in one message."""
 
 
 Answer = tuple[dict[str, Any], bytes]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nested import nest
 
 from evaluator.sandbox import scratch
 from evaluator.sandbox.channel import BASE, ProtocolError, Schema
@@ -27,45 +28,6 @@ from evaluator.sandbox.watch import Watch, folder_breach, mapped, nameless_files
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 MIB = 1 << 20
-
-
-def nest(folder: Path, depth: int) -> None:
-    """Folders in folders, by steps that are each short."""
-    here = os.open(folder, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir("inner", dir_fd=here)
-        below = os.open("inner", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(os.open("file", os.O_CREAT, dir_fd=here))
-    os.close(here)
-
-
-def test_folders_deeper_than_recursion_and_paths_are_removed(tmp_path: Path) -> None:
-    """1,500 levels are more than Python recurses, and 9,000 characters more than a path may have."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    nest(folder, 1_500)
-    remove_tree(folder)
-    assert not folder.exists()
-
-
-def test_locked_folders_and_links_are_removed_and_not_followed(tmp_path: Path) -> None:
-    """What a link points to stays; a folder without rights does not."""
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    (kept / "file").write_text("stays")
-    folder = tmp_path / "scratch"
-    (folder / "locked" / "inner").mkdir(parents=True)
-    (folder / "locked" / "inner" / "file").touch()
-    (folder / "link").symlink_to(kept)
-    os.mkfifo(folder / "pipe")
-    Path(os.fsdecode(os.fsencode(folder) + b"/\xff\n")).touch()
-    (folder / "locked" / "inner").chmod(0)
-    (folder / "locked").chmod(0)
-    remove_tree(folder)
-    assert not folder.exists()
-    assert (kept / "file").read_text() == "stays"
 
 
 def test_a_folder_too_deep_to_look_into_is_a_breach(tmp_path: Path) -> None:
