@@ -149,18 +149,19 @@ class Watch:
             return Breach("memory", held, self._limits.memory)
         return _memory_only(self._group.breach()) if self._group is not None else None
 
-    def _look_at_mappings(self, pids: list[int]) -> None:
+    def _too_many_mappings(self, pids: list[int]) -> Breach | None:
+        if time.monotonic() < self._next_mapped:
+            return None
         started = time.thread_time()
         self._mapped = mapped(pids)
-        self._mapped_cost = time.thread_time() - started
+        self._mapped_cost += time.thread_time() - started
         self._next_mapped = time.monotonic() + min(LONGEST_PAUSE, max(4 * INTERVAL, self._mapped_cost / SHARE))
+        return Breach("mappings", self._mapped.mappings, MOST_MAPPINGS) if self._mapped.mappings > MOST_MAPPINGS else None
 
     def _tree(self, held: int) -> Breach | None:
         pids = [self._root, *descendants(self._root)]
-        if time.monotonic() >= self._next_mapped:
-            self._look_at_mappings(pids)
-            if self._mapped.mappings > MOST_MAPPINGS:
-                return Breach("mappings", self._mapped.mappings, MOST_MAPPINGS)
+        if breach := self._too_many_mappings(pids):
+            return breach
         held += self._mapped.memory
         seen = [_status(pid) for pid in pids]
         tasks = sum(status.threads for status in seen)
@@ -172,10 +173,15 @@ class Watch:
         # A file in memory may be mapped or not; it is counted once.
         if sum(status.own for status in seen) + kernel + max(sum(status.shared for status in seen), held) > self._limits.memory:
             # Pages that a fork shares are counted in every process above; the proportional figure is dearer, and fair.
-            own_and_common = [_proportional(pid) for pid in pids]
-            memory = sum(own for own, _ in own_and_common) + kernel + max(held, sum(common for _, common in own_and_common))
-            if memory > self._limits.memory:
-                return Breach("memory", memory, self._limits.memory)
+            own, common = 0, 0
+            for pid in pids:
+                figures = _proportional(pid)
+                own, common = own + figures[0], common + figures[1]
+                if own + kernel + max(held, common) > self._limits.memory:
+                    return Breach("memory", own + kernel + max(held, common), self._limits.memory)
+                # A process that changes its mappings holds up whoever asks for this figure; many of them hold it up for seconds.
+                if breach := self._too_many_mappings(pids):
+                    return breach
         return None
 
 

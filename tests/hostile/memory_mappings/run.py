@@ -10,10 +10,12 @@ from aim import HOME, MIB, call, children_do, loot
 from run import ZEWDPCBaseRun
 
 CHILDREN, EACH = 50, 60_000
+kept = []
 
 
 def cut(number):
     area = mmap.mmap(-1, 2 * EACH * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    kept.append(area)
     start = ctypes.addressof(ctypes.c_char.from_buffer(area))
     for at in range(EACH // 2 - 1):
         call("mprotect", ctypes.c_void_p(start + 2 * at * mmap.PAGESIZE), ctypes.c_size_t(mmap.PAGESIZE), 0)
