@@ -91,7 +91,16 @@ def read_manifest(submission: Path) -> Manifest | None:
     path = manifest_file(submission)
     if path is None:
         return None
-    raw = _read(path).removeprefix(BYTE_ORDER_MARK)
+    return parse_manifest(_read(path), path)
+
+
+def parse_manifest(raw: bytes, path: Path) -> Manifest:
+    """The manifest in the bytes of the file at ``path``; they are measured before they are parsed.
+
+    Raises:
+        ConfigurationError: as ``read_manifest``.
+    """
+    raw = raw.removeprefix(BYTE_ORDER_MARK)
     _measure(path, raw)
     try:
         content = json.loads(raw.decode("utf-8"))
