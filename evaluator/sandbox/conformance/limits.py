@@ -180,17 +180,20 @@ def a_fork_bomb_is_ended(stage: Stage) -> str:
     return f"gone {1000 * outcome.end_seconds:.0f} ms after the order"
 
 
-@check(CHECKS)
-def the_disk_is_limited(stage: Stage) -> str:
-    """More bytes in the scratch folder than allowed are refused, or end the worker."""
-    code = """
-    with open(os.path.join(os.path.expanduser("~"), "fill"), "wb") as file:
+_FILL = """
+    with open(os.path.join({folder}, "fill"), "wb") as file:
         for block in range(64):
             if isinstance(attempt(lambda: file.write(b"x" * (1 << 20)) and file.flush()), str):
                 break
             tell(block)
             time.sleep(0.05)
     """
+
+
+@check(CHECKS)
+def the_disk_is_limited(stage: Stage) -> str:
+    """More bytes in the scratch folder than allowed are refused, or end the worker."""
+    code = _FILL.format(folder='os.path.expanduser("~")')
     return _refused_or_broken(stage, code, "disk", TIGHT.disk >> 20)
 
 
@@ -200,14 +203,8 @@ def the_checkpoint_folder_is_limited(stage: Stage) -> str:
     code = """
     place = os.path.join(os.path.expanduser("~"), "checkpoint")
     os.makedirs(place, exist_ok=True)
-    with open(os.path.join(place, "fill"), "wb") as file:
-        for block in range(64):
-            if isinstance(attempt(lambda: file.write(b"x" * (1 << 20)) and file.flush()), str):
-                break
-            tell(block)
-            time.sleep(0.05)
     """
-    return _refused_or_broken(stage, code, "disk", TIGHT.disk >> 20)
+    return _refused_or_broken(stage, code + _FILL.format(folder="place"), "disk", TIGHT.disk >> 20)
 
 
 @check(CHECKS)
