@@ -39,8 +39,13 @@ USUAL_DESCRIPTORS = 256
 DESCRIPTOR_BYTES = 8192
 """What an open file can hold in the kernel that no figure of the process shows: the two pages of a pipe. Counted beyond the usual
 number of open files."""
+NOTED_BYTES = 256
+"""What the kernel keeps for a file that an epoll or inotify descriptor waits for."""
+MOST_NOTED = 4_000_000
+"""Such files of a whole tree; a look at more would take too long."""
 _NAMELESS = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+) +/dev/zero \(deleted\)$", re.MULTILINE)
 """How memory that is shared without a name shows among the mappings."""
+NOTING = ("anon_inode:[eventpoll]", "anon_inode:inotify", "anon_inode:[inotify]")
 WMEM_MAX = Path("/proc/sys/net/core/wmem_max")
 
 
@@ -90,16 +95,15 @@ class Watch:
             started, self._mapped_cost = time.thread_time(), 0.0
             held, files = self._mounted()
             unlinked, breach = 0, None
-            if self._scratch is not None and (looks % 4 == 0 or self._group is None):
-                # In a room, files lie on mounts of bounded size, whether they have a name or not.
+            if self._group is None or (self._scratch is not None and looks % 4 == 0):
                 opened = nameless_files([self._root, *descendants(self._root)])
                 held, unlinked = held + opened.memory, opened.disk
                 if opened.descriptors > MOST_DESCRIPTORS:
                     breach = Breach("descriptors", opened.descriptors, MOST_DESCRIPTORS)
-                else:
+                elif self._scratch is not None:  # in a room, files lie on mounts of bounded size, whether they have a name or not
                     breach = self._flying(opened.flying)
                 if self._group is None:
-                    held += opened.sockets * _socket_bytes()
+                    held += opened.noted * NOTED_BYTES + (0 if self._mounts else opened.sockets * _socket_bytes())
             if breach is None:
                 breach = self._tree(held) if self._group is None else self._beside_group(held)
             if breach is None and files > self._limits.files:
@@ -255,13 +259,14 @@ def mapped(pids: Iterable[int]) -> Mapped:
 
 class Opened(NamedTuple):
     """What the open files of a tree hold: bytes in memory and on disk of files without a name, sockets, descriptors that wait in
-    these sockets, descriptors looked at."""
+    these sockets, descriptors looked at, files that epoll and inotify descriptors wait for."""
 
     memory: int
     disk: int
     sockets: int
     flying: int
     descriptors: int
+    noted: int
 
 
 def nameless_files(pids: Iterable[int]) -> Opened:
@@ -271,7 +276,7 @@ def nameless_files(pids: Iterable[int]) -> Opened:
     """
     found: dict[tuple[int, int], tuple[bool, int]] = {}
     sockets: dict[int, int] = {}
-    count = 0
+    count = noted = 0
     for pid in pids:
         if count > MOST_DESCRIPTORS:
             break
@@ -285,9 +290,21 @@ def nameless_files(pids: Iterable[int]) -> Opened:
                         found[state.st_dev, state.st_ino] = os.readlink(path).startswith("/memfd:"), state.st_blocks * 512
                     elif stat.S_ISSOCK(state.st_mode):
                         sockets[state.st_ino] = _fields(f"/proc/{pid}/fdinfo/{name}", (b"scm_fds",)).get(b"scm_fds", 0)
+                    elif stat.S_IFMT(state.st_mode) == 0 and os.readlink(path) in NOTING:
+                        # A descriptor that a fork copied is counted again: nothing tells that it is the same.
+                        noted += _noted(f"/proc/{pid}/fdinfo/{name}", MOST_NOTED - noted)
     memory = sum(size for memory, size in found.values() if memory)
     disk = sum(size for memory, size in found.values() if not memory)
-    return Opened(memory, disk, len(sockets), sum(sockets.values()), count)
+    return Opened(memory, disk, len(sockets), sum(sockets.values()), count, noted)
+
+
+def _noted(path: str, most: int) -> int:
+    """How many files a descriptor of epoll or inotify waits for: a line each. Reads little more than ``most`` of them."""
+    count = 0
+    with open(path, "rb", buffering=0) as file:
+        while count < most and (part := file.read(1 << 20)):
+            count += part.count(b"\ntfd:") + part.count(b"\ninotify ")
+    return count
 
 
 def _free(place: str) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import mmap
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -65,6 +66,21 @@ def test_files_without_a_name_are_counted(tmp_path: Path) -> None:
     assert opened.descriptors >= before.descriptors + 3
     assert nameless_files([os.getpid()]).memory == before.memory
     assert folder_breach(tmp_path, Limits(disk=MIB), unlinked=2 * MIB).limit == "disk"  # type: ignore[union-attr]
+
+
+@linux
+def test_files_that_are_waited_for_are_counted() -> None:
+    before = nameless_files([os.getpid()]).noted
+    ends = [os.eventfd(0) for _ in range(30)]
+    with select.epoll() as waiting:
+        try:
+            for end in ends:
+                waiting.register(end)
+            assert nameless_files([os.getpid()]).noted == before + 30
+        finally:
+            for end in ends:
+                os.close(end)
+    assert nameless_files([os.getpid()]).noted == before
 
 
 @linux
