@@ -24,6 +24,7 @@ from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import CellResult, CellSpec
 from evaluator.report.format import span
+from evaluator.sections import Cells, Material, Section
 from evaluator.tables import Block, Column, Metric, Run
 from evaluator.track import CellInputs, Judged, Progress, Track
 from evaluator.words import counted
@@ -229,6 +230,21 @@ class PurchaseTrack(Track):
         from evaluator.purchase.heat_picture import draw_heat_maps
 
         draw_heat_maps(path, [(heading, dict(heat)) for heading, heat in maps], source)
+
+    def report_sections(self, cells: Cells, material: Material) -> Iterable[Section]:
+        from evaluator.purchase.report import purchase_sections
+
+        tasks = {cell["spec"]["task"] for of in cells.values() for cell in of}
+        return purchase_sections(cells, material, self.curves(sorted(tasks, key=Pair.parse)))
+
+    def repeat_options(self, spec: Mapping[str, Any], tasks: Sequence[str], one: bool) -> list[str]:
+        found = [word for task in tasks for word in ("--pair", task)] if one else ["--pairs", ",".join(tasks)]
+        if spec["label_quality"] != 1:
+            found += ["--label-quality", f"{spec['label_quality']:g}"]
+        if spec["on_timeout"] != "fail":
+            found += ["--on-timeout", spec["on_timeout"]]
+        found += ["--restart-workers"] if spec["restart"] else []
+        return found
 
     def run_figures(self, results: Sequence[CellResult]) -> dict[str, Any]:
         rows = [result.purchase for result in results if isinstance(result, PurchaseResult)]
