@@ -77,7 +77,7 @@ def _used(cells: Cells) -> Iterator[Bars]:
             labels.append(Bar(label, f"{mean:.4g} of {counted(budget, 'label')}", mean, budget))
             used, allowed = sum(row.get("seconds") or 0.0 for row in rows) / len(rows), rows[0].get("seconds_allowed")
             if allowed:
-                times.append(Bar(label, f"{_seconds(used)} of {_seconds(allowed)}", used, allowed))
+                times.append(Bar(label, f"{_seconds(used)} of {_limit(allowed)}", used, allowed))
     n = max(len({cell["spec"]["seed"] for cell in of}) for of in cells.values())
     over = f"Mean over {counted(n, 'seed')}." if n > 1 else "One seed."
     yield Bars("Labels bought, of the budget of each pair", over, tuple(labels))
@@ -207,6 +207,10 @@ def _texts(values: Sequence[Value | None]) -> str:
 def _once(cells: Sequence[Cell]) -> list[Cell]:
     """One cell for every pair and seed: pipelines of a panel share the purchase."""
     return list({(cell["spec"]["task"], cell["spec"]["seed"]): cell for cell in reversed(cells)}.values())[::-1]
+
+
+def _limit(allowed: float) -> str:
+    return f"{allowed / 60:.4g} min" if allowed >= 600 else f"{allowed:.4g} s"
 
 
 def _seconds(used: float) -> str:

@@ -1,7 +1,7 @@
 """A map of the pool: every image a point, images that look alike near each other, purchases in the colour of their order.
 
 The points are the first two principal components of embeddings, where the profile gives submissions some, else of the images at
-16 x 16 pixels. ``tsne`` arranges the components by openTSNE, an extra.
+8 x 8 pixels. ``tsne`` arranges the components by openTSNE, an extra.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.sparse.linalg import svds
 
 from evaluator.data.arrays import map_npy
 from evaluator.data.cache import CachedImages
@@ -24,8 +24,10 @@ MOST = 1_500
 """Images of the pool that are shown; of a larger pool every so-many-th, and all that were bought."""
 MOST_MAPS = 6
 """Pairs that have a map."""
-SIDE = 16
+SIDE = 8
 """Side of the images that are compared, in pixels."""
+LARGE = 256
+"""Rows and columns from which on not all components are computed."""
 COMPONENTS = 50
 """Principal components that t-SNE starts from."""
 TITLE = "Where the purchases lie in the pool"
@@ -91,19 +93,18 @@ def principal(vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     Of every component the sign is chosen so that its largest weight is positive; equal vectors then give equal maps.
     """
     centred = vectors - vectors.mean(axis=0)
-    wide = centred.shape[0] < centred.shape[1]
-    square = centred @ centred.T if wide else centred.T @ centred
-    size = len(square)
-    values, axes = eigh(square, subset_by_index=[max(0, size - count), size - 1])
-    values, axes = np.maximum(values[::-1], 0), axes[:, ::-1]
-    if wide:
-        axes = centred.T @ axes
-        axes /= np.maximum(np.linalg.norm(axes, axis=0), 1e-12)
+    n, d = centred.shape
+    if min(n, d) > LARGE:  # the few largest of many, by iteration from a fixed start
+        _, scales, axes = svds(centred, k=count, v0=np.ones(min(n, d)), solver="arpack")
+        axes, values = axes[::-1].T, scales[::-1] ** 2
+    else:
+        _, scales, rows = np.linalg.svd(centred, full_matrices=False)
+        axes, values = rows[:count].T, scales[:count] ** 2
     axes = axes * np.where(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], 0)[0] < 0, -1.0, 1.0)
     points = centred @ axes
     if points.shape[1] < 2:
         points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
-    return points, values / max(float(np.trace(square)), 1e-12)
+    return points, values / max(float(np.square(centred).sum()), 1e-12)
 
 
 def tsne(points: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ def worst(mean: np.ndarray, truth: np.ndarray, wrong: np.ndarray, most: int = MO
 
 def _lines(classes: Sequence[str], truth: np.ndarray, predicted: np.ndarray, mean: np.ndarray) -> tuple[str, str]:
     def named(chosen: np.ndarray, figures: bool) -> str:
-        found = [c + (f" {percent(p)}" if figures else "") for c, there, p in zip(classes, chosen, mean, strict=True) if there]
+        found = [c + (f" {p:.2f}" if figures else "") for c, there, p in zip(classes, chosen, mean, strict=True) if there]
         return ", ".join(found) or "no class"
 
     return f"true: {named(truth, False)}", f"predicted: {named(predicted, True)}"

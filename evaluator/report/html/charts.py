@@ -85,7 +85,9 @@ def dots(of: Dots) -> Markup:
     parts += list(_scale(ticks(low, high, 4), at, y))
     y += 18
     if of.mark is not None and of.mark_label:
-        parts.append(words(min(max(at(of.mark), 60.0), WIDTH - 60.0), y + 12, of.mark_label, "axis", "middle"))
+        half = EDGE + min(width_of(of.mark_label), WIDTH - 2 * EDGE) / 2
+        middle = min(max(at(of.mark), half), WIDTH - half)
+        parts.append(words(middle, y + 12, of.mark_label, "axis", "middle", WIDTH - 2 * EDGE))
         y += 16
     said = "; ".join(f"{of.rows[row]}: {of.texts[row]}" for row in rows)
     return picture(y, f"{of.title}. {said}", parts)
@@ -118,7 +120,7 @@ def curves(of: Curves) -> Markup:
     low, high = _ends([value for _, value in points], None)
     least, most = span_of([x for x, _ in points])
     least, most = least - (most - least) * 0.06, most + (most - least) * 0.06
-    ups, acrosses = ticks(low, high, 5), ticks(least, most, 6)
+    ups, acrosses = ticks(low, high, 7), ticks(least, most, 6)
     left = EDGE + max((width_of(text) for text in figures(ups)), default=20.0) + 4
     right, top, bottom = WIDTH - EDGE, 26.0, 214.0
 

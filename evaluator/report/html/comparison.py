@@ -58,7 +58,8 @@ def _condition(
     ]
     condition = next(c for c in found if c.shown and _is_of(c, table))
     cells: dict[str, list[Mapping[str, Any]]] = {name: [] for name in (*best, *condition.strategies)}
-    for (name, _, _), cell in condition.cells.items():
+    places = {task: place for place, task in enumerate(condition.tasks)}
+    for (name, _, _), cell in sorted(condition.cells.items(), key=lambda item: (places[item[0][1]], item[0][2])):
         cells[name].append(cell)
     material = Material(lambda cell: None, False, DATA, Path())
     own = track.report_sections({name: of for name, of in cells.items() if of}, material)

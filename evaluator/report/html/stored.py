@@ -16,6 +16,8 @@ from evaluator.words import counted
 
 NAMES = ("result.json", "sweep.json")
 """Summaries: of a run of one submission, and of a sweep."""
+MOST_CELLS = 1_000
+"""Cells of a run that are read whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,7 @@ def read_run(path: Path, tracks: Tracks) -> StoredRun:
 def _cells(results: Path, rows: list[Any], tracks: Tracks) -> tuple[dict[str, dict[str, Any]], list[str]]:
     found: dict[str, dict[str, Any]] = {}
     gone = changed = 0
-    for row in rows:
+    for row in rows[:MOST_CELLS]:
         digest = row["cell"] if isinstance(row, Mapping) and isinstance(row.get("cell"), str) else ""
         if not digest or Path(digest).name != digest:
             raise ConfigurationError(
@@ -103,6 +105,8 @@ def _cells(results: Path, rows: list[Any], tracks: Tracks) -> tuple[dict[str, di
         [f"{counted(gone, 'cell')} of this run cannot be read any more; figures of single cells are without them."] if gone else []
     )
     again = "was run again since, with another outcome" if changed == 1 else "were run again since, with other outcomes"
+    if len(rows) > MOST_CELLS:
+        lost.append(f"The run has {len(rows):,} cells; figures of single cells are those of the first {MOST_CELLS:,}.")
     lost += [f"{counted(changed, 'cell')} of this run {again}; figures of single cells are without them."] if changed else []
     return found, lost
 
