@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -107,7 +107,7 @@ class Command(str):
 
 
 def _file(name: str) -> str:
-    return files("evaluator.report.html").joinpath(name).read_text(encoding="utf-8")
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _section(section: Section | Tabled | Facts, room: _Room) -> dict[str, Any]:
