@@ -354,11 +354,18 @@ class Tables:
         """
         return ()
 
-    def repeat_options(self, spec: Mapping[str, Any], tasks: Sequence[str], one: bool) -> list[str]:
+    def repeat_options(self, specs: Sequence[Mapping[str, Any]], tasks: Sequence[str], one: bool) -> list[str]:
         """The options of a command line that runs the same tasks under the same rules, as words; for a report's last section.
 
         Args:
-            spec: of a stored cell; ``one``: for ``local_evaluation.py``, else for ``sweep``.
+            specs: of the stored cells, one or more; ``one``: for ``local_evaluation.py``, else for ``sweep``.
         """
-        named = [name for name in getattr(self, "spec_rules", ()) if name in getattr(self, "options", {})]
-        return [word for name in named for word in (f"--{name.replace('_', '-')}", str(spec[name]))]
+        options = getattr(self, "options", {})
+        found: list[str] = []
+        for name in getattr(self, "spec_rules", ()):
+            values = list(dict.fromkeys(str(spec[name]) for spec in specs))
+            if name in options and options[name].kind is bool:
+                found += [f"--{name.replace('_', '-')}"] if values == ["True"] else []
+            elif name in options:
+                found += [f"--{name.replace('_', '-')}", *values]
+        return found

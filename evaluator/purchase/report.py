@@ -39,18 +39,19 @@ def purchase_sections(
     Args:
         groups: of the pairs of the cells, as ``Track.curves`` gives them.
     """
-    scored = {name: [cell for cell in of if cell["scored"]] for name, of in cells.items()}
-    scored = {name: of for name, of in scored.items() if of}
-    yield Section("What each pair cost, and what it gave", (*_used(cells), *_by_labels(scored, groups)), _shown_note(cells))
+    scored, lacking = _scored(cells)
+    yield Section(
+        "What each pair cost, and what it gave", (*_used(cells), *_by_labels(scored, groups)), (*_shown_note(cells), *lacking)
+    )
     own = next(iter(cells.values())) if len(cells) == 1 else []
     if not any("ledger" in cell for cell in own):  # several submissions, or cells of a comparison: no single items
         if scored:
-            yield Section("Which classes the models recognise", _per_class(scored), _shown_note(scored))
+            yield Section("Which classes the models recognise", _per_class(scored), (*_shown_note(scored), *lacking))
         return
     sets, why = shown_sets(own, material)
     ledgers = _once([cell for cell in own if cell["ledger"]])
     parts = (*(_classes(ledgers, sets) if ledgers else ()), *_per_class(scored))
-    yield Section("Classes: what was bought, and what the models recognise", parts, (why,) if why else ())
+    yield Section("Classes: what was bought, and what the models recognise", parts, ((why,) if why else ()) + lacking)
     if sets is None:
         return
     if ledgers:
@@ -59,6 +60,22 @@ def purchase_sections(
         yield mistakes(next(iter(scored.values())), sets, material)
     if ledgers:
         yield pool_map(ledgers, sets, material.projection)
+
+
+def _scored(cells: Cells) -> tuple[Cells, tuple[str, ...]]:
+    """The scored cells by submission, and a note for every submission of which a cell has no score.
+
+    Where several are side by side, such a submission has no means: over what it survived it would look better than it is.
+    """
+    found, lacking = {}, []
+    for name, of in cells.items():
+        scored = [cell for cell in of if cell["scored"]]
+        if len(scored) < len(of):
+            then = "so it has no means here" if len(cells) > 1 else "and the means of this section are over these alone"
+            lacking.append(f"{name}: {len(scored)} of {counted(len(of), 'cell')} were scored, {then}.")
+        if scored and (len(scored) == len(of) or len(cells) == 1):
+            found[name] = scored
+    return found, tuple(lacking)
 
 
 def _shown_note(cells: Cells) -> tuple[str, ...]:

@@ -237,14 +237,19 @@ class PurchaseTrack(Track):
         tasks = {cell["spec"]["task"] for of in cells.values() for cell in of}
         return purchase_sections(cells, material, self.curves(sorted(tasks, key=Pair.parse)))
 
-    def repeat_options(self, spec: Mapping[str, Any], tasks: Sequence[str], one: bool) -> list[str]:
+    def repeat_options(self, specs: Sequence[Mapping[str, Any]], tasks: Sequence[str], one: bool) -> list[str]:
+        spec = specs[0]
         found = [word for task in tasks for word in ("--pair", task)] if one else ["--pairs", ",".join(tasks)]
-        if spec["label_quality"] != 1:
-            found += ["--label-quality", f"{spec['label_quality']:g}"]
+        if (qualities := dict.fromkeys(spec["label_quality"] for spec in specs)) != {1.0: None}:
+            found += ["--label-quality", *(f"{quality:g}" for quality in qualities)]
         if spec["on_timeout"] != "fail":
             found += ["--on-timeout", spec["on_timeout"]]
-        found += ["--restart-workers"] if spec["restart"] else []
-        return found
+        adapted, weights = "@" in spec["pipeline"]["name"], spec["pipeline"]["weights"]
+        if adapted and weights != spec["profile"]["weights"]:
+            found += ["--starting-weights", weights]
+        if spec["participant_weights"]:
+            found += ["--weights-dir", "DIR"]
+        return found + (["--restart-workers"] if spec["restart"] else [])
 
     def run_figures(self, results: Sequence[CellResult]) -> dict[str, Any]:
         rows = [result.purchase for result in results if isinstance(result, PurchaseResult)]

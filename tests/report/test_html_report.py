@@ -29,7 +29,7 @@ from evaluator.report.html import render as rendering
 from evaluator.report.html.render import Page as Shown
 from evaluator.report.html.render import Tabled, render
 from evaluator.report.html.run import run_report, write_run_report
-from evaluator.sections import Gallery, Picture
+from evaluator.sections import Gallery, Material, Picture
 from evaluator.sweep.experiment import prepare
 from evaluator.sweep.settings import Settings, read_settings
 
@@ -213,6 +213,22 @@ def test_cells_that_are_gone_or_were_run_again_are_named_and_not_shown(copy, rep
     shutil.rmtree(copy.parent / "cells")
     (copy.parent / "cells").mkdir()
     assert "4 cells of this run cannot be read any more" in Page(report(copy)).said
+
+
+def test_a_submission_with_a_failed_cell_has_no_means_beside_others():
+    f1 = dict.fromkeys(CLASSES, 0.5)
+
+    def cell(seed, scored):
+        spec = {"task": "621:17", "seed": seed, "profile": {"round": {"classes": CLASSES}}}
+        row = {"bought": 4, "budget": 12, "seconds": 1.0, "seconds_allowed": 2.0}
+        metrics = {"macro_f1": 0.5, "f1": f1, "n": 8} if scored else None
+        return {"spec": spec, "scored": scored, "metrics": metrics, "purchase": row}
+
+    cells = {"fails": [cell(0, True), cell(1, False)], "works": [cell(0, True), cell(1, True)]}
+    used, classes = PURCHASE.report_sections(cells, Material(lambda cell: None, False, Path(), Path()))
+    assert [bar.label for bar in used.parts[0].bars] == ["621:17  fails", "621:17  works"]
+    assert [series.name for series in classes.parts[0].series] == ["works"]
+    assert classes.notes == ("fails: 1 of 2 cells were scored, so it has no means here.",)
 
 
 def test_damaged_predictions_are_a_note(copy, report):

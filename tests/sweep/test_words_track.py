@@ -262,7 +262,13 @@ def test_it_has_a_report_without_code_of_its_own(sweep, counters, tmp_path, caps
     assert local_evaluation.main(["--submission", counters[1], *options, *out, "--language", "de"]) == 0
     assert "report.html" in capsys.readouterr().out
     many, one = (next((tmp_path / "out").glob(f"*-{name}/report.html")).read_text(encoding="utf-8") for name in ("sweep", "bad"))
-    for text in ("Words missed, best first (lower is better)", "bad, language de", "good, language en", "6 of 6"):
+    for text in (
+        "Words missed, best first (lower is better)",
+        "bad, language de",
+        "good, language en",
+        "6 of 6",
+        "--language en de",
+    ):
         assert text in many
     (row,) = json.loads(next((tmp_path / "out").glob("*-bad/result.json")).read_text())["texts"][:1]
     mean, low, high = (f"{row['metrics']['error'][end]:.1f}" for end in ("mean", "low", "high"))

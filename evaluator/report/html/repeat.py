@@ -19,7 +19,8 @@ SHORT = 16
 def repeat(run: StoredRun) -> Facts:
     """The section. Paths of the machine are not stored with a run, so the command has names in their place."""
     summary, track = run.summary, run.track
-    spec = next((cell["spec"] for _, cell in run.rows()), None)
+    specs = [cell["spec"] for _, cell in run.rows()]
+    spec = specs[0] if specs else None
     word = track.task_word
     tasks = [row[word] for row in summary[f"{word}s"]]
     alone = run.one and not summary["panel"]
@@ -29,8 +30,8 @@ def repeat(run: StoredRun) -> Facts:
     lines[-1] += ["--root-seed", str(summary["root_seed"]), *([] if summary["secret"] else ["--public-seeds"])]
     if not run.one and summary.get("first_seed"):
         lines[-1] += ["--first-seed", str(summary["first_seed"])]
-    if spec is not None:
-        lines.append(track.repeat_options(spec, tasks, alone))
+    if specs:
+        lines.append(track.repeat_options(specs, tasks, alone))
     lines.append(_judged(summary, run.one, bool(track.score_splits)))
     lines.append(["--sandbox", summary["isolation"], "--device", summary["device"], "--threads", str(summary["threads"])])
     text = " \\\n    ".join(shlex.join(str(part) for part in line) for line in lines if line)

@@ -91,7 +91,8 @@ def _page(run: StoredRun, tracks: Tracks, material: Material) -> Page:
     sections: list[Section | Tabled | Any] = [_scores(summary, track, metric) if run.one else _sweep_scores(summary, track, metric)]
     if groups:
         sections += track.report_sections(groups, material)
-        first = next(iter(groups.values()))
+        # The page of a sweep of several submissions is a comparison already.
+        first = next(iter(groups.values())) if len(groups) == 1 else []
         if (
             others := beside(run.results, tracks, track, [c for c in first if _condition(track, c) == _condition(track, first[0])])
         ) is not None:
