@@ -22,6 +22,7 @@ from evaluator.data.folders import read_split
 from evaluator.errors import ConfigurationError
 from evaluator.history import layout
 from evaluator.purchase import profiles
+from evaluator.purchase.report_map import _small as shrunk
 from evaluator.purchase.report_map import principal, tsne
 from evaluator.purchase.report_mistakes import worst
 from evaluator.purchase.track import PURCHASE, PurchaseTrack
@@ -140,6 +141,14 @@ def test_the_map_is_that_of_scikit_learn():
         np.testing.assert_allclose(np.abs(points), np.abs(known.transform(vectors)), atol=1e-6)
         np.testing.assert_allclose(explained, known.explained_variance_ratio_, atol=1e-9)
     assert principal(np.zeros((3, 1)), 2)[0].shape == (3, 2)
+
+
+@pytest.mark.parametrize("times", [1, 5, 28])
+def test_the_map_compares_means_of_blocks(times):
+    small = np.random.default_rng(1).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    large = small.repeat(times, axis=1).repeat(times, axis=2)
+    np.testing.assert_allclose(shrunk(large), small.reshape(3, -1))
+    assert shrunk(small[:, :6, :6]).shape == (3, 6 * 6 * 3), "smaller images stay as they are"
 
 
 def test_another_arrangement_needs_its_package(monkeypatch):
