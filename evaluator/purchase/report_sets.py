@@ -6,7 +6,7 @@ Nothing is decoded for a report. Images come from the cache that the run left; w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from evaluator.data.cache import CachedImages, stored_images
 from evaluator.data.folders import Split, read_split
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.purchase.rounds import ROUNDS
-from evaluator.purchase.sets import RoundSets
+from evaluator.purchase.sets import DrawnSets, RoundSets
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.secret import FILE, read_secret
+from evaluator.secret import FILE, read_secret, root_of
 from evaluator.sections import Material
 
 Cell = Mapping[str, Any]
@@ -33,9 +33,7 @@ class ShownSets:
 
     def pool(self, cell: Cell) -> tuple[Split, CachedImages]:
         """The pool of a cell, which its seed may have drawn."""
-        spec = PurchaseSpec.from_dict(cell["spec"])
-        # Only a draw needs the secret.
-        sets = self.sets.of(spec) if spec.profile.drawn else self.sets
+        sets = _drawn(self.sets, PurchaseSpec.from_dict(cell["spec"]))
         return sets.splits["unlabelled"], sets.images["unlabelled"]
 
     def pool_labels(self, cell: Cell) -> np.ndarray:
@@ -67,11 +65,22 @@ def shown_sets(cells: Sequence[Cell], material: Material) -> tuple[ShownSets | N
         wrong = [name for name in ("unlabelled", spec.score_split) if sets.digests().get(name) != spec.data.get(name)]
         if wrong:
             raise DataError(f"the data in {sets.folder} is not what the cells were run on ({', '.join(wrong)} differ)")
-        if spec.profile.drawn:
-            sets.of(spec)
+        _drawn(sets, spec)
     except (ConfigurationError, DataError) as error:
         return None, f"No pictures, no map: {error}."
     return ShownSets(sets, spec.score_split), ""
+
+
+def _drawn(sets: RoundSets, spec: PurchaseSpec) -> RoundSets | DrawnSets:
+    """The sets with the pool of a cell; only where its seed drew the pool the secret is needed.
+
+    Raises:
+        ConfigurationError: the cell is of another secret.
+    """
+    if "unlabelled" not in spec.profile.drawn:
+        return sets
+    profile = replace(spec.profile, drawn={"unlabelled": spec.profile.drawn["unlabelled"]})  # the training set is not read
+    return sets.drawn(profile, root_of(sets.secret, spec.root_seed, spec.secret), spec.seed)
 
 
 def _read(spec: PurchaseSpec, material: Material) -> RoundSets:

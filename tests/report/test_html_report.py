@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -347,3 +348,31 @@ def test_a_comparison_is_a_page_too(stored, tmp_path, capsys):
     assert page.read_bytes() == first
     assert cli(["compare", str(stored[0].parent), "--html", "x.md"]) == 2
     assert "--html x.md ends in '.md'" in capsys.readouterr().err
+
+
+def test_images_that_a_seed_drew_are_found_by_the_secret_and_by_nothing_else(tmp_path, data_folder, monkeypatch):
+    drawing = replace(TINY, name="drawing", drawn={"training": 8, "unlabelled": 40})
+    monkeypatch.setitem(profiles.PROFILES, "drawing", drawing)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "run.py").write_text("class Mine: pass\n")
+    own = {name: option.default for name, option in PURCHASE.options.items()} | {"pairs": ("621:17",)}
+    given = {"profile": "drawing", "sandbox": "process", "device": "cpu", "data": data_folder, "pipelines": ("milliseconds",)}
+    settings = Settings((tmp_path / "mine",), own, **given, out=tmp_path / "results")
+    experiment = prepare(PURCHASE, settings, folder=tmp_path / "data")
+    run = write_run(experiment)
+    how = {"folder": data_folder, "places": tmp_path / "data"}
+    text = run_report(run, TRACKS, **how)
+    sets = experiment.plan.data["validation"].of(experiment.cells[0])
+    files = [sets.splits["unlabelled"].files[number] for number in range(4)]
+    bought = [image["alt"] for image in Page(text).every("img") if image["alt"].startswith("purchase")]
+    assert [alt.rpartition("(")[2].rstrip(")") for alt in bought] == files
+    assert files != sorted(experiment.plan.data["validation"].splits["unlabelled"].files)[:4]
+    assert run_report(run, TRACKS, places=tmp_path / "data", data=experiment.plan.data["validation"]) == text
+    assert str(json.loads((run / "result.json").read_text())["secret"]) in text
+    secret = (tmp_path / "results" / "secret").read_text().split()[0]
+    assert secret not in text
+    (tmp_path / "results" / "secret").rename(tmp_path / "kept")
+    without = Page(run_report(run, TRACKS, **how))
+    assert without.every("img") == []
+    assert "there is no file of a secret here" in without.said
+    assert run_report(run, TRACKS, **how, secret=tmp_path / "kept") == text
