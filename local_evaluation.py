@@ -26,7 +26,7 @@ from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PURCHASE
 from evaluator.text import json_text, one_line, say
-from evaluator.track import Track
+from evaluator.track import Track, Tracks
 
 OPTIONS = (
     *("profile", "seeds", "root_seed", "weights_dir", "sandbox", "starting_weights", "device"),
@@ -102,6 +102,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     files.add_argument("--fresh", action="store_true", help="repeat finished cells and purchases, too")
     files.add_argument("--mixed-versions", action="store_true", help="reuse stored cells of other library versions, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
+    files.add_argument("--no-pictures", action="store_true", help="report.html shows no single images and no labels of them")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
     take_negative(parser)
     return parser
@@ -160,6 +161,7 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
     """Run the evaluation that the arguments ask for: experiment, run, table and files. Returns the exit status 0 or 1."""
     from evaluator.history.store import Store
     from evaluator.report.console import terminal
+    from evaluator.report.html.run import write_run_report
     from evaluator.report.terminal import progress_line, show_result, show_rows, show_warnings
     from evaluator.runner.cells import log_name
     from evaluator.submission.manifest import read_manifest
@@ -208,6 +210,10 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
     else:
         show_result(console, summary, track)
         console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
+    data = experiment.plan.data[experiment.splits[0]]
+    page = write_run_report(outcome.folder, Tracks({track.name: track}), pictures=not args.no_pictures, data=data, places=DATA)
+    if page is not None and not args.json:
+        console.print(one_line(f"report: {page}", 5_000), soft_wrap=True, highlight=False)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return 0 if summary["verdict"] == "OK" else 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evaluator.errors import ConfigurationError
 from evaluator.plans import Task
 from evaluator.records import CellResult
+from evaluator.sections import Cells, Material, Section
 from evaluator.text import one_line
 
 if TYPE_CHECKING:
@@ -343,3 +344,28 @@ class Tables:
     def tables(self, results: Sequence[CellResult], data: Any) -> Mapping[str, tuple[Sequence[str], Iterable[Sequence[Any]]]]:
         """Tables to write as CSV files into the folder of a run: by file name, the header and the rows."""
         return {}
+
+    # -- reports (HTML)
+
+    def report_sections(self, cells: Cells, material: Material) -> Iterable[Section]:
+        """The sections that the track adds to a report of these cells.
+
+        Cells of a comparison have the members of ``figure_members`` and those that every table needs, no others.
+        """
+        return ()
+
+    def repeat_options(self, specs: Sequence[Mapping[str, Any]], tasks: Sequence[str], one: bool) -> list[str]:
+        """The options of a command line that runs the same tasks under the same rules, as words; for a report's last section.
+
+        Args:
+            specs: of the stored cells, one or more; ``one``: for ``local_evaluation.py``, else for ``sweep``.
+        """
+        options = getattr(self, "options", {})
+        found: list[str] = []
+        for name in getattr(self, "spec_rules", ()):
+            values = list(dict.fromkeys(str(spec[name]) for spec in specs))
+            if name in options and options[name].kind is bool:
+                found += [f"--{name.replace('_', '-')}"] if values == ["True"] else []
+            elif name in options:
+                found += [f"--{name.replace('_', '-')}", *values]
+        return found

@@ -55,6 +55,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")
     verb.add_argument("--out", type=given_path, metavar="FILE.md", help="write the tables as Markdown")
+    verb.add_argument("--html", type=given_path, metavar="FILE.html", help="write a page with pictures of the figures")
     drawn = dict.fromkeys(track.map_help for track in TRACKS if track.map_help)
     verb.add_argument("--heat-map", type=given_path, metavar="FILE", help="; ".join(drawn) or "draw the maps of a track")
 
@@ -103,6 +104,9 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"--out {args.out} ends in {ending!r}; the tables are written as Markdown. Name a file that ends in .md"
         )
+    if args.html is not None and args.html.suffix.lower() not in (".html", ".htm"):
+        ending = args.html.suffix or "nothing"
+        raise ConfigurationError(f"--html {args.html} ends in {ending!r}; the page is HTML. Name a file that ends in .html")
     splits = dict.fromkeys(split for track in TRACKS for split in track.score_splits)
     if args.score_split is not None and splits and args.score_split not in splits:
         raise ConfigurationError(f"--score-split is {args.score_split!r}; it must be {' or '.join(splits)}")
@@ -120,12 +124,34 @@ def _check(args: argparse.Namespace) -> None:
             raise ConfigurationError(f"--{name}: there is no {name} {given!r}; stored in {args.results} are: {listed}{said}")
 
 
+def _command(args: argparse.Namespace) -> list[str]:
+    """The options that decide the figures, as words; without files that are written."""
+    asked = (
+        "reference",
+        "ceiling",
+        "metric",
+        "track",
+        "profile",
+        "pipeline",
+        *_conditions(),
+        "score_split",
+        "family",
+        "wanted",
+        "seed",
+    )
+    given = {name: getattr(args, name) for name in asked}
+    found = [word for name, value in given.items() if value is not None for word in (f"--{name.replace('_', '-')}", str(value))]
+    found += ["--hidden", *args.hidden] if args.hidden else []
+    return found + (["--mixed-versions"] if args.mixed_versions else [])
+
+
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0."""
     from evaluator.history.groups import Wanted, conditions
     from evaluator.report.comparison import Asked, comparison_report
     from evaluator.report.comparison_tables import heading, markdown, show_comparison
     from evaluator.report.console import terminal
+    from evaluator.report.html.comparison import comparison_html
     from evaluator.report.page import write_page
 
     _check(args)
@@ -141,12 +167,14 @@ def main(args: argparse.Namespace) -> int:
     report = comparison_report(found, left_out, asked)
     if args.out is not None:
         write_page(args.out, markdown(report, TRACKS))
+    if args.html is not None:
+        write_page(args.html, comparison_html(report, found, TRACKS, args.results.name, _command(args)), "--html")
     if args.heat_map is not None:
         tables = [table for table in report["tables"] if table["track"] == drawing.name]
         maps = [(heading(drawing, table), found) for table in tables for found in table["heat_maps"]]
         drawing.draw_maps(args.heat_map, maps, f"cells of {args.results.name}")
     if args.json:
         print(json_text(report, indent=1, allow_nan=False))
-    elif args.out is None:
+    elif args.out is None and args.html is None:
         show_comparison(terminal(), report, TRACKS)
     return 0

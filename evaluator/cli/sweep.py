@@ -10,10 +10,10 @@ import sys
 from typing import Any
 
 from evaluator.cli.tracks import add_option, add_splits, add_track, named
-from evaluator.places import given_path
+from evaluator.places import DATA, given_path
 from evaluator.sweep.settings import COMMON
 from evaluator.text import json_text, one_line, say
-from evaluator.track import Track
+from evaluator.track import Track, Tracks
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "the grid": ("submissions", "seeds", "first_seed", "root_seed", "secret", "public_seeds", "pipelines", "profile"),
@@ -54,6 +54,7 @@ def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
         action="store_true",
         help="only show what would run and how long it would take; the address of --ray is not tried",
     )
+    work.add_argument("--no-pictures", action="store_true", help="report.html shows no single images and no labels of them")
     work.add_argument("--json", action="store_true", help="print sweep.json instead of the table; with --dry-run the forecast")
     verb.set_defaults(heat_map=None)
 
@@ -62,6 +63,7 @@ def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0 if every cell was scored, 1 if some were not, 130 if interrupted (finished cells are kept)."""
     from evaluator.history.store import Store
     from evaluator.report.console import hanging, terminal
+    from evaluator.report.html.run import write_run_report
     from evaluator.report.sweep import show_sweep_result, titled_maps
     from evaluator.report.terminal import progress_line, show_rows, show_warnings
     from evaluator.sweep.experiment import prepare
@@ -114,6 +116,10 @@ def main(args: argparse.Namespace) -> int:
     else:
         show_sweep_result(console, summary, track)
         console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
+    data = experiment.plan.data[experiment.splits[0]]
+    page = write_run_report(outcome.folder, Tracks({track.name: track}), pictures=not args.no_pictures, data=data, places=DATA)
+    if page is not None and not args.json:
+        console.print(one_line(f"report: {page}", 5_000), soft_wrap=True, highlight=False)
     if args.heat_map is not None:
         track.draw_maps(args.heat_map, titled_maps(summary, track), f"cells of {outcome.folder.name}")
         console.print(one_line(f"heat map: {args.heat_map}", 5_000), soft_wrap=True, highlight=False)

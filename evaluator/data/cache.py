@@ -103,15 +103,26 @@ def cache_images(
         raise ValueError(f"size is {size}; expected 1 to {MAX_SIDE} pixels")
     if not len(split):
         raise DataError(f"{split.folder} holds no images to decode")
-    store = _Store(
-        ArrayFile(Path(folder), f"{split.digest[:24]}-{size}px-v{VERSION}", ".rows.json", "images", "image cache"), split, size
-    )
+    store = _store(split, size, folder)
     try:
         return store.files.obtained(lambda: store.read(verify), lambda: store.build(workers, progress))
     except OSError as error:
         raise DataError(
             f"the image cache in {folder} cannot be written or read ({error}); free some space or give another folder"
         ) from error
+
+
+def stored_images(split: Split, size: int, folder: Path) -> CachedImages | None:
+    """The decoded images of ``split`` if they are in ``folder``, as ``cache_images`` left them; else None. Nothing is decoded."""
+    try:
+        return _store(split, size, folder).read(verify=False)[0]
+    except OSError:
+        return None
+
+
+def _store(split: Split, size: int, folder: Path) -> _Store:
+    key = f"{split.digest[:24]}-{size}px-v{VERSION}"
+    return _Store(ArrayFile(Path(folder), key, ".rows.json", "images", "image cache"), split, size)
 
 
 @dataclass(frozen=True)

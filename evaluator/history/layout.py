@@ -40,6 +40,8 @@ RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[A-Za-z0-9_.-]+")
 """The folder of a run."""
 SUMMARY = re.compile(r"(?:result|sweep)\.json")
 TABLE = re.compile(r"[a-z_]+\.csv")
+REPORT = "report.html"
+"""The page of a run."""
 LOG = re.compile(r"[A-Za-z0-9_.@-]+\.log")
 TEMPORARIES = {
     "cells": ("*.json", "*.npy"),
@@ -91,13 +93,18 @@ def is_run(run: Path) -> bool:
                 if entry.name == LOGS and entry.is_dir(follow_symlinks=False):
                     if not all(LOG.fullmatch(log.name) and log.is_file(follow_symlinks=False) for log in os.scandir(entry.path)):
                         return False
-                elif entry.is_file(follow_symlinks=False) and (SUMMARY.fullmatch(entry.name) or TABLE.fullmatch(entry.name)):
+                elif entry.is_file(follow_symlinks=False) and _of_run(entry.name):
                     killed = False
                 else:
                     return False
     except OSError:  # removed in the meantime, or this user may not list it
         return False
     return RUN.fullmatch(run.name) is not None and (killed or has_summary(run))
+
+
+def _of_run(name: str) -> bool:
+    """Whether the kit writes a file of this name into the folder of a run."""
+    return name == REPORT or SUMMARY.fullmatch(name) is not None or TABLE.fullmatch(name) is not None
 
 
 def _members(path: Path) -> dict[str, Any] | None:

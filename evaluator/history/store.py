@@ -100,7 +100,7 @@ class Store:
                 for pattern in patterns:
                     remove_temporaries(folder, pattern)
         for run in layout.run_folders(self.root):
-            for pattern in ("*.json", "*.csv"):
+            for pattern in ("*.json", "*.csv", "*.html"):
                 remove_temporaries(run, pattern)
             if not (run / layout.LOGS).is_symlink():
                 remove_temporaries(run / layout.LOGS, "*.log")

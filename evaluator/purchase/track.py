@@ -24,6 +24,7 @@ from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import CellResult, CellSpec
 from evaluator.report.format import span
+from evaluator.sections import Cells, Material, Section
 from evaluator.tables import Block, Column, Metric, Run
 from evaluator.track import CellInputs, Judged, Progress, Track
 from evaluator.words import counted
@@ -229,6 +230,26 @@ class PurchaseTrack(Track):
         from evaluator.purchase.heat_picture import draw_heat_maps
 
         draw_heat_maps(path, [(heading, dict(heat)) for heading, heat in maps], source)
+
+    def report_sections(self, cells: Cells, material: Material) -> Iterable[Section]:
+        from evaluator.purchase.report import purchase_sections
+
+        tasks = {cell["spec"]["task"] for of in cells.values() for cell in of}
+        return purchase_sections(cells, material, self.curves(sorted(tasks, key=Pair.parse)))
+
+    def repeat_options(self, specs: Sequence[Mapping[str, Any]], tasks: Sequence[str], one: bool) -> list[str]:
+        spec = specs[0]
+        found = [word for task in tasks for word in ("--pair", task)] if one else ["--pairs", ",".join(tasks)]
+        if (qualities := dict.fromkeys(spec["label_quality"] for spec in specs)) != {1.0: None}:
+            found += ["--label-quality", *(f"{quality:g}" for quality in qualities)]
+        if spec["on_timeout"] != "fail":
+            found += ["--on-timeout", spec["on_timeout"]]
+        adapted, weights = "@" in spec["pipeline"]["name"], spec["pipeline"]["weights"]
+        if adapted and weights != spec["profile"]["weights"]:
+            found += ["--starting-weights", weights]
+        if spec["participant_weights"]:
+            found += ["--weights-dir", "DIR"]
+        return found + (["--restart-workers"] if spec["restart"] else [])
 
     def run_figures(self, results: Sequence[CellResult]) -> dict[str, Any]:
         rows = [result.purchase for result in results if isinstance(result, PurchaseResult)]

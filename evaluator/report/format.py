@@ -26,6 +26,11 @@ def signed(interval: dict[str, Any] | None, decimals: int = 3) -> str:
     return f"{interval['mean']:+.{decimals}f}{spread}"
 
 
+def percent(share: float) -> str:
+    """``46 %``."""
+    return f"{100 * share:.0f} %"
+
+
 def verdicts(found: list[str]) -> str:
     """The verdict if all are the same, else the number of each."""
     if not found:

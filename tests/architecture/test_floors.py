@@ -29,6 +29,7 @@ FLOORS = {
     "evaluator.sandbox": 6,
     "evaluator.submission": 7,
     "evaluator.records": 7,
+    "evaluator.sections": 7,
     "evaluator.plans": 8,
     "evaluator.tables": 8,
     "evaluator.track": 8,

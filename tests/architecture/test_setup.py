@@ -38,7 +38,7 @@ TOP = {"sklearn": "scikit-learn", "PIL": "pillow"}
 """Packages whose import name is not their own."""
 FOR_SUBMISSIONS = {"tqdm"}
 """Required for participants' sake alone."""
-WHERE_THERE = {"matplotlib", "pyarrow", "ray", "skactiveml"}
+WHERE_THERE = {"matplotlib", "openTSNE", "pyarrow", "ray", "skactiveml"}
 """Imported inside a function: an extra, or done without where it is missing."""
 
 
@@ -206,7 +206,7 @@ def test_the_documented_columns_of_the_purchases_are_those_of_the_file(results, 
 
 def test_the_documented_files_are_those_of_a_run(results):
     folder = only(results, "*-example")
-    assert {path.name for path in folder.iterdir()} == {"result.json", "purchases.csv", "logs"}
+    assert {path.name for path in folder.iterdir()} == {"result.json", "purchases.csv", "report.html", "logs"}
     assert {path.name for path in (folder / "logs").iterdir()} == {"621x17-seed0.log", "1321x34-seed0.log"}
 
 

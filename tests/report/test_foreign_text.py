@@ -18,6 +18,7 @@ from conftest import TINY
 from report_example import FORGED, HOSTILE, example
 from rich.console import Console
 from specs import VERSIONS, result, spec
+from stored_run import Page
 
 from evaluator.cli.main import main
 from evaluator.cli.tracks import TRACKS
@@ -159,7 +160,13 @@ def test_every_verb_shows_hostile_results_and_no_line_is_forged(results, verb, w
 
 def test_pages_tables_and_pictures_of_hostile_results_hold_texts_only(results, tmp_path, capsys):
     page, picture, table = tmp_path / "page.md", tmp_path / "map.svg", tmp_path / "table.csv"
-    assert main(["compare", str(results), "--out", str(page), "--heat-map", str(picture)]) == 0
+    shown = tmp_path / "page.html"
+    assert main(["compare", str(results), "--out", str(page), "--heat-map", str(picture), "--html", str(shown)]) == 0
+    found = Page(shown.read_text())
+    check(found.said, lines=False)
+    assert "=Q" in found.said
+    assert "<b>`" not in shown.read_text()
+    assert not {tag for tag, _ in found.tags} & {"script", "iframe", "object", "a", "red"}
     text = page.read_text()
     check(text)
     assert "=Q" in text

@@ -253,3 +253,29 @@ def test_a_track_without_metrics_is_refused_when_it_is_written():
         type("Bare", (GuessTrack,), {"metrics": ()})
     with pytest.raises(TypeError, match="each of another name"):
         type("Twice", (GuessTrack,), {"metrics": (Metric("a", "a"), Metric("a", "b"))})
+
+
+def test_it_has_a_report_without_code_of_its_own(sweep, counters, tmp_path, capsys):
+    assert sweep("--language", "en", "de")[0] == 0
+    options = ("--track", "words", "--profile", "any", "--sandbox", "process", "--device", "cpu", "--seeds", "3", "--public-seeds")
+    out = ["--out", str(tmp_path / "out")]
+    assert local_evaluation.main(["--submission", counters[1], *options, *out, "--language", "de"]) == 0
+    assert "report.html" in capsys.readouterr().out
+    many, one = (next((tmp_path / "out").glob(f"*-{name}/report.html")).read_text(encoding="utf-8") for name in ("sweep", "bad"))
+    for text in (
+        "Words missed, best first (lower is better)",
+        "bad, language de",
+        "good, language en",
+        "6 of 6",
+        "--language en de",
+    ):
+        assert text in many
+    (row,) = json.loads(next((tmp_path / "out").glob("*-bad/result.json")).read_text())["texts"][:1]
+    mean, low, high = (f"{row['metrics']['error'][end]:.1f}" for end in ("mean", "low", "high"))
+    assert f"{mean} [{low}, {high}]" in one
+    for text in ("Words missed of each text (lower is better)", "text-0", "Negative words missed of stored submissions"):
+        assert text in one
+    for text in ("▸ bad (this one)", ", better", "--track words", "--language de", "--public-seeds"):
+        assert text in one
+    assert "budget" not in one + many
+    assert "bought" not in one + many

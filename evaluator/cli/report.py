@@ -1,0 +1,54 @@
+"""Write the report of a run again, from stored files alone: report.html, one page without a script or a network.
+
+python -m evaluator report results/20261126-141337-mine
+python -m evaluator report results/20261126-141337-mine --no-pictures --out mine.html
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from evaluator.cli.tracks import TRACKS
+from evaluator.errors import ConfigurationError
+from evaluator.history.layout import REPORT
+from evaluator.places import given_path
+from evaluator.text import one_line
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``report`` to the command line."""
+    verb = subparsers.add_parser(
+        "report",
+        help="write the report of a run again, from stored files",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("run", type=given_path, metavar="RUN", help="folder of the run")
+    verb.add_argument("--out", type=given_path, metavar="FILE.html", help=f"the page (default: {REPORT} in the folder of the run)")
+    verb.add_argument(
+        "--data", type=given_path, metavar="DIR", help="folder of the splits (default: that of the profile, in data/)"
+    )
+    verb.add_argument("--secret", type=given_path, metavar="FILE", help="file of the secret (default: that of the results folder)")
+    verb.add_argument("--no-pictures", action="store_true", help="show no single images and no labels of them")
+    verb.add_argument(
+        "--map",
+        choices=("pca", "tsne"),
+        default="pca",
+        help="how the map of the images is made; tsne needs openTSNE (default: pca)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb. Returns 0."""
+    from evaluator.report.html.run import run_report
+    from evaluator.report.page import write_page
+
+    if args.out is not None and args.out.suffix.lower() not in (".html", ".htm"):
+        ending = args.out.suffix or "nothing"
+        raise ConfigurationError(f"--out {args.out} ends in {ending!r}; the page is HTML. Name a file that ends in .html")
+    pictures = not args.no_pictures
+    text = run_report(args.run, TRACKS, pictures=pictures, folder=args.data, secret=args.secret, projection=args.map)
+    path = args.out or (args.run if args.run.is_dir() else args.run.parent) / REPORT
+    write_page(path, text)
+    print(one_line(f"report: {path}", 5_000))
+    return 0
