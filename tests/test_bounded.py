@@ -102,6 +102,7 @@ def _digits(text: str) -> list[str]:
     return "".join(c if c.isdecimal() else " " for c in text).split()
 
 
+@pytest.mark.endurance
 def test_a_hostile_text_of_full_size_takes_seconds_at_most():
     """64 MiB of what is worst for the parser or for the measuring; the slowest took under 4 s on two cores of 2026 (n = 3)."""
     for unit in (b'"\\', b"[]", b'{"a":', b"1" * 60 + b","):

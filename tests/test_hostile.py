@@ -44,10 +44,10 @@ ON_THE_CHANNEL = ("buy_", "claim_", "frame_", "part_", "predict_")
 
 
 def in_the_product(attack: Attack, tier: str) -> bool:
-    """Whether the tests of the product run an attack in a tier: all in bubblewrap; in the portable tier what it does not stop and
-    what comes over the channel; what eats resources wherever limits are held in another way. The rest are endurance tests."""
+    """Whether the tests of the product run an attack in a tier: all in bubblewrap; in the portable tier what comes over the
+    channel; what eats resources also where limits are watched. The rest are endurance tests."""
     if tier == "process":
-        return bool(attack.of(tier)["holes"]) or attack.resources or attack.name.startswith(ON_THE_CHANNEL)
+        return attack.name.startswith(ON_THE_CHANNEL)
     return tier == "bubblewrap" or (tier == "bubblewrap, watched" and attack.resources)
 
 

@@ -53,6 +53,12 @@ EXTRA = pytest.mark.skipif(
     find_spec("skactiveml") is None, reason="scikit-activeml is not installed: pip install -r requirements-activeml.txt"
 )
 RUNNABLE = [pytest.param(path, id=path.stem, marks=[EXTRA] if path.stem == "scikit_activeml" else []) for path in BASELINES]
+# Whole sessions of a baseline of each kind; those of the others are endurance tests.
+OF_A_KIND = ("random", "margin", "k_center", "badge")
+SESSIONS = [
+    param if param.id in OF_A_KIND else pytest.param(*param.values, id=param.id, marks=[*param.marks, pytest.mark.endurance])
+    for param in RUNNABLE
+]
 
 
 def test_the_folder_holds_the_baselines_and_nothing_else():
@@ -120,7 +126,7 @@ def phases(sets, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", RUNNABLE)
+@pytest.mark.parametrize("path", SESSIONS)
 def test_a_baseline_as_a_submission_buys_its_budget_and_the_same_again(path, session, phases):
     result = session(path, budget=12)
     assert result.verdict is Verdict.OK, (result.reason, result.log)
@@ -141,7 +147,7 @@ def test_the_starter_buys_what_it_can_whatever_the_budget(session, sets, budget)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", RUNNABLE)
+@pytest.mark.parametrize("path", SESSIONS)
 def test_a_baseline_outlives_a_restart_between_phases(path, session):
     if not hasattr(class_of(path), "save_checkpoint"):
         pytest.skip("predicts nothing and keeps nothing")

@@ -49,6 +49,8 @@ def test_one_bad_folder_is_one_failed_row_and_the_others_are_judged(ready, five)
     assert failed["score"] is None
 
 
+@pytest.mark.slow
+@pytest.mark.endurance
 def test_its_stored_cell_is_typed_and_is_tried_again_when_the_folder_is_mended(ready, five):
     experiment = ready(*five[1:3], pairs=("621:17",))
     conducted(experiment)
@@ -67,6 +69,8 @@ def test_its_stored_cell_is_typed_and_is_tried_again_when_the_folder_is_mended(r
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_bad_folder_that_is_mended_during_the_sweep_still_fails(ready, five):
     experiment = ready(*five[1:3], pairs=("621:17",))
     (five[2] / "link").unlink()
@@ -74,6 +78,8 @@ def test_a_bad_folder_that_is_mended_during_the_sweep_still_fails(ready, five):
     assert [cell["verdict"] for cell in summary["cells"]] == ["OK", "RUNTIME_ERROR"]
 
 
+@pytest.mark.slow
+@pytest.mark.endurance
 def test_a_folder_that_goes_bad_during_the_sweep_fails_its_cells(ready, five):
     experiment = ready(*five[:2], pairs=("621:17",))
     (five[1] / "run.py").unlink()
@@ -84,6 +90,8 @@ def test_a_folder_that_goes_bad_during_the_sweep_fails_its_cells(ready, five):
     assert "named pipe" in summary["cells"][1]["reason"]
 
 
+@pytest.mark.slow
+@pytest.mark.endurance
 def test_several_bad_folders_of_one_name(ready, five, tmp_path):
     other = tmp_path / "second" / "cy"
     shutil.copytree(five[2], other, symlinks=True)

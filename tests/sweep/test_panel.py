@@ -336,6 +336,7 @@ PROGRAM = """
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_run_killed_in_its_training_buys_nothing_again_goes_on_and_ends_like_an_undisturbed_one(tmp_path, data_folder):
     mine = tmp_path / "mine"
     mine.mkdir()

@@ -264,6 +264,7 @@ def test_the_secret_reaches_processes_in_memory_only(ready, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_no_file_or_output_of_a_run_holds_the_secret(here, tmp_path, strategy):
     """Scored cells and failed ones, a sweep in processes, a single evaluation, an error of the evaluator, an export."""
     bad = strategy("    def purchase_phase(self):\n        raise ZeroDivisionError\n")
@@ -284,6 +285,7 @@ def test_no_file_or_output_of_a_run_holds_the_secret(here, tmp_path, strategy):
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_second_run_reuses_the_cells_of_the_first_and_another_secret_does_not(here, tmp_path):
     options = ("--submission", RANDOM, "--pair", "621:17", "--pipeline", "milliseconds", "--json")
     first = json.loads(here(evaluate, *options)[1])
@@ -305,6 +307,7 @@ def test_a_second_run_reuses_the_cells_of_the_first_and_another_secret_does_not(
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_public_seeds_repeat_from_folder_to_folder(here, tmp_path):
     options = ("--submission", RANDOM, "--pair", "621:17", "--pipeline", "milliseconds", "--json", "--public-seeds")
     one, other = (json.loads(here(evaluate, *options, out=name)[1]) for name in ("one", "other"))

@@ -53,6 +53,7 @@ def test_pretraining_repeats_to_the_bit_on_one_cpu(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_pretraining_lowers_the_loss():
     run = Run(
         PretrainSpec(B0, size=32, images=1600, batch_size=32, seed=3, held_out=64), torch.device("cpu"), False, lambda line: None
