@@ -25,6 +25,6 @@ class Attack(ZEWDPCBaseRun):
             if notes % 100_000 < len(files):
                 time.sleep(0.05)
         print(len(files), len(waiting), notes * NOTE // MIB, flush=True)
-        time.sleep(5)
+        time.sleep(25)
         if notes * NOTE > 520 * MIB:
             loot(f"{notes * NOTE // MIB} MiB of notes")
