@@ -46,6 +46,7 @@ class CellInputs:
             large arrays belong in memory-mapped files.
         sandbox: where the submission runs; ``weights_dir``: folder of pretrained weights that it may read.
         busy: other load on the machine, in words; empty without other load.
+        printed: called with what the submission prints, as it comes.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class CellInputs:
     sandbox: Sandbox
     weights_dir: Path | None = None
     busy: str = ""
+    printed: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True, eq=False)

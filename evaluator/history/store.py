@@ -21,7 +21,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ from evaluator.track import Judged, Tracks
 
 PARTIAL_DAYS = 30
 """Days for which the state of an unfinished training is kept if no run resumes it."""
+LIVE_CAP = 1 << 20
+"""Characters of a log that are written while a submission runs."""
 NPY_HEADER = 128
 """Bytes before the numbers in a ``.npy`` file of predictions (the format pads its header to a multiple of 64)."""
 
@@ -304,6 +306,24 @@ class Store:
     def write_log(self, folder: Path, name: str, text: str) -> Path:
         """Store what the submission printed in one cell, with escapes for what would steer a terminal that shows the file."""
         return write_whole(folder / layout.LOGS / f"{name}.log", visible_lines(text))
+
+    def live_log(self, folder: Path, name: str) -> Callable[[str], None]:
+        """Adds texts to the log of one cell while the submission runs; ``write_log`` replaces it by the whole at the end.
+
+        It takes ``LIVE_CAP`` characters and drops the rest: the end of what a submission prints is in the whole.
+        """
+        path, written = folder / layout.LOGS / f"{name}.log", 0
+
+        def add(text: str) -> None:
+            nonlocal written
+            if text and written < LIVE_CAP:
+                text = text[: LIVE_CAP - written]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with open(path, "a" if written else "w", encoding="utf-8") as file:
+                    file.write(visible_lines(text))
+                written += len(text)
+
+        return add
 
     def write_table(self, folder: Path, name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
         """Store a table of a run as CSV."""

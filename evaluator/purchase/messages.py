@@ -24,6 +24,9 @@ SCHEMA = Schema(required={"buy": {}}, optional={"done": {"claim": str, "n": int,
 """``buy`` asks for labels; its binary part is int64 indices. ``done`` after a purchase phase says what the hook returned: ``claim``
 is ``none``, ``indices`` or ``labels``, of ``n`` labels. After a prediction phase it gives the ``shape`` of the predictions."""
 
+ROUNDING = 1e-3
+"""How far beyond 0 and 1 a probability may lie: a mean of probabilities in float16 may end one unit above 1, which is 0.00098."""
+
 
 # -- orders; ``arrays`` in a message lists name, type and size of the arrays in its binary part
 
@@ -109,8 +112,10 @@ def purchase_disagreement(message: Message, ledger: Ledger, n_images: int, n_cla
 def predictions(message: Message, n_images: int, n_classes: int) -> np.ndarray:
     """The checked predictions of the prediction phase, float64 (n_images, n_classes), every value from 0 to 1.
 
+    A value that is at most ``ROUNDING`` below 0 or above 1 counts as 0 or 1.
+
     Raises:
-        Stopped: INVALID_OUTPUT for a wrong shape, NaN, or a value outside 0 to 1; PROTOCOL_ERROR if size and shape differ.
+        Stopped: INVALID_OUTPUT for a wrong shape, NaN, or a value further outside 0 to 1; PROTOCOL_ERROR if size and shape differ.
     """
     shape = message.fields.get("shape", [])
     if shape != [n_images, n_classes]:
@@ -125,11 +130,11 @@ def predictions(message: Message, n_images: int, n_classes: int) -> np.ndarray:
             f"prediction_phase returned {len(message.blob)} bytes; expected 8 for each of {n_images} x {n_classes} values",
         )
     values = np.frombuffer(message.blob, np.float64).reshape(n_images, n_classes)
-    bad = ~((values >= 0) & (values <= 1))
+    bad = ~((values >= -ROUNDING) & (values <= 1 + ROUNDING))
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise Stopped(
             Verdict.INVALID_OUTPUT,
             f"prediction_phase returned {values[row, column]} for image {row}, class {column}; expected 0, 1 or a probability",
         )
-    return values
+    return np.clip(values, 0.0, 1.0)

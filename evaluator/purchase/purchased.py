@@ -223,6 +223,7 @@ def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what
         threads=spec.worker_threads,
         weights=inputs.weights_dir,
         restart=spec.restart,
+        printed=inputs.printed,
     )
     made = run_session(session, inputs.sandbox, progress)
     return Purchased(spec.answer_digest(), spec.answer_dict(), made, versions(), inputs.busy)

@@ -50,8 +50,13 @@ class PurchaseRow:
     ] = None
     class_name: Annotated[str | None, doc("name of the participant's class")] = None
     trace: Annotated[
-        str, doc("the participant's traceback, or the evaluator's for `INFRASTRUCTURE`; empty without a traceback")
+        str,
+        doc(
+            "the participant's traceback, beginning with the submission's own code; after a time limit or a crash, where its"
+            " threads were; the evaluator's traceback for `INFRASTRUCTURE`; else empty"
+        ),
     ] = ""
+    last_lines: Annotated[str, doc("the last lines that the submission printed, if one of its phases failed; else empty")] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,7 @@ def purchase_row(spec: PurchaseSpec, purchased: Purchased | None, trace: str = "
         clock_was_read=session.clock_was_read,
         class_name=session.class_name,
         trace=session.trace,
+        last_lines=session.last_lines,
     )
 
 

@@ -49,7 +49,8 @@ def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda
             submission = stack.enter_context(staged(spec.submission, spec.submission_digest))
         except SubmissionError as error:
             return _not_started(str(error), error.verdict)
-        session = _Session(replace(spec, submission=submission.path))
+        printed = spec.printed
+        session = _Session(replace(spec, submission=submission.path, printed=lambda text: printed(submission.named(text))))
         return _naming_the_original(session.run(sandbox, progress), submission)
 
 
@@ -88,6 +89,7 @@ class _Session:
             restart=spec.restart,
             schema=SCHEMA,
             handlers={"buy": self._sell},
+            printed=spec.printed,
             advice=self._advice,
         )
 

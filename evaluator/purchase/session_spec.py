@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class SessionSpec:
         weights: folder of pretrained weights that the worker may read, or None.
         restart: whether every phase runs in a fresh worker, restored from the participant's checkpoint.
         limits: of memory, processes and disk.
+        printed: called with what the submission prints, as it comes.
     """
 
     submission: Path
@@ -52,6 +54,7 @@ class SessionSpec:
     restart: bool = False
     submission_digest: str = ""
     limits: Limits = field(default_factory=Limits)
+    printed: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True)

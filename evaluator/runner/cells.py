@@ -12,7 +12,7 @@ import itertools
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError, SubmissionError
@@ -138,7 +138,8 @@ class _Runner:
             return self._failed(spec, failure, reused=False)
         try:
             inputs = self.inputs(spec)
-            answer = self.answers.provide(spec, lambda: self.track.obtain(spec, inputs, self._moved(spec)))
+            live = replace(inputs, printed=self.store.live_log(self.run, self.log(spec)))
+            answer = self.answers.provide(spec, lambda: self.track.obtain(spec, live, self._moved(spec)))
             self.store.write_log(self.run, self.log(spec), answer.log)
             partial = self.store.partial_path(spec.digest(), answer.checksum)
             return Judging(self.track, spec, inputs.data, answer, partial, reused=not self.answers.made(spec))

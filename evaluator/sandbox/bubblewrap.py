@@ -71,7 +71,7 @@ class BubblewrapSandbox:
         info_read, info_write = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
 
         def command(channel: int, control: int) -> list[str]:
-            inside = worker_command(channel, worker="/kit/evaluator/worker/__main__.py", root="/kit")
+            inside = worker_command(channel, worker="/kit/evaluator/worker/__main__.py")
             guard = [sys.executable, "-I", "-S", "/guard.py", str(control), *(["--user", str(NOBODY)] if self._root else []), "--"]
             return [
                 str(self._program),

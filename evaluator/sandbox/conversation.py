@@ -18,7 +18,9 @@ from evaluator.errors import Verdict
 from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, Message, ProtocolError, Schema
 from evaluator.sandbox.clock import Clock
 from evaluator.sandbox.readonly import Content
+from evaluator.sandbox.stacks import CRASH, TIMEOUT, split_stacks
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
+from evaluator.text import visible_lines
 
 PROGRESS_AT_ONCE, PROGRESS_PER_SECOND = 50, 20
 """How many progress messages are passed on: so many at once, and so many per second. Further messages are dropped."""
@@ -70,6 +72,7 @@ class Terms:
         restart: the worker is restarted between phases, so the submission needs both checkpoint hooks.
         schema: the track's messages, beside those that every worker may send.
         handlers: per kind of request, what answers it.
+        printed: called with what the worker prints, as it comes.
         advice: given a phase or hook, says what its time limit is and what a participant can do about it.
     """
 
@@ -80,6 +83,7 @@ class Terms:
     restart: bool = False
     schema: Schema = field(default_factory=Schema)
     handlers: Mapping[str, Handler] = field(default_factory=dict)
+    printed: Callable[[str], None] = lambda text: None
     advice: Callable[[str], str] = lambda what: "see the time limits of the round"
 
 
@@ -121,6 +125,7 @@ class Conversation:
         except OSError as error:
             raise Stopped(Verdict.INFRASTRUCTURE, f"the worker could not be started: {error}") from error
         self.limited_by = self._worker.limited_by
+        self._worker.follow(self.terms.printed)
         numbered = Schema(optional={kind: {"n": int} for kind in self.terms.handlers})
         self._worker.channel.allow(ANSWERS | numbered | self.terms.schema)
         try:
@@ -150,6 +155,16 @@ class Conversation:
         self.logs.append(self._worker.log())
         self._worker = None
         return ended
+
+    def stacks(self) -> str:
+        """Where the threads of the worker that has ended last were in their code, taken out of its log; empty if it did not say."""
+        return self._taken(TIMEOUT)
+
+    def _taken(self, beginning: str) -> str:
+        if not self.logs:
+            return ""
+        self.logs[-1], stacks = split_stacks(self.logs[-1], beginning)
+        return f"Where every thread was, the innermost call first:\n{visible_lines(stacks)}" if stacks else ""
 
     def ask(
         self,
@@ -219,6 +234,8 @@ class Conversation:
         assert self._worker is not None
         files = {name: value for name, value in order.items() if isinstance(value, (Path, Content))}
         message = {name: value for name, value in order.items() if name not in files}
+        # For the worker's stacks only. The limit is enforced here.
+        message["limit"] = max(0.0, deadline - time.monotonic())
         descriptors: list[int] = []
         try:
             for file in files.values():
@@ -259,7 +276,7 @@ class Conversation:
             )
         else:
             reason = f"the worker closed its channel during {what}"
-        return Stopped(Verdict.RUNTIME_ERROR, reason)
+        return Stopped(Verdict.RUNTIME_ERROR, reason, self._taken(CRASH) if ended.signal is not None else "")
 
 
 def _signal_name(number: int) -> str:

@@ -247,8 +247,8 @@ def _order(spec: WorkerSpec) -> bytes:
     # That variable describes this machine, not the image.
     source = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     environment = environment_of(spec, source)
-    command = worker_command(0, python="python", worker="/kit/evaluator/worker/__main__.py", root="/kit")
-    command[-2] = "{channel}"
+    command = worker_command(0, python="python", worker="/kit/evaluator/worker/__main__.py")
+    command[-1] = "{channel}"
     return json.dumps({"command": command, "environment": environment, "folder": HOME}).encode() + b"\n"
 
 

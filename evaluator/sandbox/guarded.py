@@ -222,6 +222,10 @@ class GuardedWorker:
             self._exposed.ends_within(10)
         return report
 
+    def follow(self, follower: Callable[[str], None]) -> None:
+        """See ``Worker.follow``."""
+        self._logs.follow(follower)
+
     def log(self) -> str:
         """See ``Worker.log``."""
         return self._logs.close()
@@ -342,9 +346,9 @@ def launch(
     return GuardedWorker(LocalProcess(outer), Lines(control, HostChannel(ours), LogReader(out_read)), spec)
 
 
-def worker_command(channel: int, python: str = sys.executable, worker: str = str(WORKER), root: str = str(KIT_ROOT)) -> list[str]:
+def worker_command(channel: int, python: str = sys.executable, worker: str = str(WORKER)) -> list[str]:
     """The worker's own command line.
 
     Not ``-I``: that would ignore the PYTHONHASHSEED which makes sets repeat. The environment is an allow-list anyway.
     """
-    return [python, "-s", "-P", worker, str(channel), root]
+    return [python, "-s", "-P", worker, str(channel)]

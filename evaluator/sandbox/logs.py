@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import selectors
 import threading
 from collections import deque
+from collections.abc import Callable
 
 HEAD_CAP = 256 * 1024
 TAIL_CAP = 256 * 1024
@@ -52,9 +54,25 @@ class LogReader:
         for descriptor in descriptors:
             os.set_blocking(descriptor, False)
             self._selector.register(descriptor, selectors.EVENT_READ)
+        self._follower: Callable[[str], None] | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._drain, name="worker-log", daemon=True)
         self._thread.start()
+
+    def follow(self, follower: Callable[[str], None]) -> None:
+        """Pass on what was printed and what will be, as it comes. ``follower`` is called on the thread that reads."""
+        with self._lock:
+            self._follower = follower
+            self._pass_on(bytes(self.log.text(), "utf-8"))
+
+    def _pass_on(self, data: bytes) -> None:
+        if self._follower is not None:
+            try:
+                self._follower(self._decoder.decode(data))
+            except Exception:  # a full disk, e.g.: what was printed is kept all the same
+                self._follower = None
 
     def close(self) -> str:
         """Read what is still there, stop, and return the text. Called when every writer is dead; waits for no other process."""
@@ -71,7 +89,9 @@ class LogReader:
                 with contextlib.suppress(BlockingIOError):
                     data = os.read(key.fd, 1 << 16)
                     if data:
-                        self.log.write(data)
+                        with self._lock:
+                            self.log.write(data)
+                            self._pass_on(data)
                     else:
                         self._selector.unregister(key.fd)
                         os.close(key.fd)

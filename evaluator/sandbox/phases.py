@@ -20,7 +20,11 @@ from evaluator.sandbox.channel import Message
 from evaluator.sandbox.clock import Clock
 from evaluator.sandbox.conversation import Conversation, Order, Progress, Stopped, Terms
 from evaluator.sandbox.tier import Sandbox
+from evaluator.text import visible_lines
 from evaluator.worker.frames import PART
+
+LAST_LINES, LAST_CAP = 10, 2_000
+"""Lines and characters of a failed submission's log that stand in its result."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class SessionOutcome:
         class_name: of the submission's class; None where none was loaded.
         guarded: whether a guard stood by to the end of every worker.
         limited_by: what held the worker's limits, as ``Worker.limited_by``; empty where none was started.
-        trace: the participant's traceback, where there was one.
+        trace: the participant's traceback, where there was one; after a time limit, where its threads were.
         log: what the workers printed, capped.
     """
 
@@ -81,6 +85,14 @@ class SessionOutcome:
     limited_by: str
     trace: str
     log: str
+
+    @property
+    def last_lines(self) -> str:
+        """The last lines that were printed, at most ``LAST_LINES``, if a phase failed; else empty."""
+        if self.verdict is Verdict.OK and all(phase.verdict is Verdict.OK for phase in self.phases):
+            return ""
+        lines = self.log.rstrip("\n").split("\n")[-LAST_LINES:]
+        return visible_lines("\n".join(lines)[-LAST_CAP:])
 
 
 def run_phases(
@@ -102,6 +114,9 @@ def run_phases(
             runner.run(phase, last=phase is phases[-1])
     except Stopped as stop:
         trace = stop.trace
+        if stop.verdict is Verdict.TIME_LIMIT:
+            runner.conversation.end()
+            trace = runner.conversation.stacks()
         if deciding:
             verdict, reason = stop.verdict, stop.reason
     finally:

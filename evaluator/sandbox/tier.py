@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -75,6 +76,10 @@ class Worker(Protocol):
 
     def end(self) -> Ended:
         """Kill the whole tree if it still runs, wait until nothing of it is left, and say how it ended. May be called again."""
+        ...
+
+    def follow(self, follower: Callable[[str], None]) -> None:
+        """Pass on what the worker has printed, and what it prints from now on, as it comes."""
         ...
 
     def log(self) -> str:

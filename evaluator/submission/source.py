@@ -28,8 +28,10 @@ from evaluator.submission.tree import Item, Tree, shown
 from evaluator.worker.loader import SubmissionNotFound, entry_name
 
 STRATEGIES = Path(__file__).resolve().parents[1] / "strategies"
-KITS_OWN = frozenset({"run", "evaluator", "__init__", "__main__"})
-"""Modules that a submission of one file does not find beside it: the first two are the kit's own in every worker."""
+NEVER_BESIDE = frozenset({"run", "__init__", "__main__"})
+"""Modules that a submission of one file does not find beside it: ``run`` is the kit's there, or the submission itself."""
+OF_THE_KIT = ("evaluator", "worker", "standins.py")
+"""Where this file lies beside a submission, ``evaluator`` is the kit's own package, which a worker has anyway."""
 MAX_SEARCHED = 8 << 20
 """Bytes of sources that are searched for imports, for a submission of one file."""
 SUFFIXES = tuple(dict.fromkeys((".py", str(sysconfig.get_config_var("EXT_SUFFIX")), ".abi3.so", ".so")))
@@ -162,7 +164,7 @@ def _check_entry(path: Path, tree: Tree, items: list[Item]) -> None:
 def _with_imported(tree: Tree, entry: str) -> list[Item]:
     """The entry, and the modules and packages beside it that it imports, directly or by another of them; sorted by path."""
     found: dict[str, Item] = {}
-    asked: set[str] = set(KITS_OWN)
+    asked: set[str] = set(NEVER_BESIDE)
     waiting = [tree.file((entry,))]
     searched = 0
     while waiting:
@@ -188,6 +190,8 @@ def _beside(tree: Tree, name: str) -> list[Item]:
     A folder counts as a package where a source lies in it, or in a folder directly in it: ``import data`` in a comment does not
     take a folder of images along.
     """
+    if name == OF_THE_KIT[0] and tree.holds(OF_THE_KIT):
+        return []
     found = [tree.file((f"{name}{suffix}",)) for suffix in SUFFIXES if tree.there(f"{name}{suffix}") == stat.S_IFREG]
     if tree.there(name) == stat.S_IFDIR and tree.holds_sources(name):
         found += tree.below((name,))

@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 NEVER = frozenset(
     {
         *("__pycache__", ".git", ".hg", ".svn", ".venv", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
-        *(".idea", ".vscode", "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", ".gitignore", ".gitattributes"),
+        *(".idea", ".vscode", "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "4913", ".gitignore", ".gitattributes"),
     }
 )
 """Names that stay behind, of files and of folders."""

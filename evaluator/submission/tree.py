@@ -116,6 +116,21 @@ class Tree:
             return 0
         return stat.S_IFMT(self._resolved((), (name,))[1].st_mode if stat.S_ISLNK(mode) else mode)
 
+    def holds(self, place: Parts) -> bool:
+        """Whether a file lies at ``place``, with no link on the way."""
+        held = os.dup(self._fd)
+        try:
+            for name in place[:-1]:
+                self._look(place)
+                inner = os.open(name, FOLDER, dir_fd=held)
+                os.close(held)
+                held = inner
+            return stat.S_ISREG(os.stat(place[-1], dir_fd=held, follow_symlinks=False).st_mode)
+        except OSError:
+            return False
+        finally:
+            os.close(held)
+
     def holds_sources(self, name: str) -> bool:
         """Whether a Python source lies in the folder of that name at the top, or in a folder directly in it."""
         inner = [name]

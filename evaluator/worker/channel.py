@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import Any
 
-from evaluator.worker.frames import FrameReader, encode
+from .frames import FrameReader, encode
 
 ATOMIC = 4096
 """Bytes that a socket takes in one piece."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.worker.images import map_embeddings, map_images
+from .images import map_embeddings, map_images
 
 
 class ImageDataset(Sequence):
@@ -154,7 +154,7 @@ class ImageDataset(Sequence):
         An item is ``(image, label)``, or the image alone where there are no labels: image float32 (3, H, W) in 0..1, or what
         ``transform`` (called with the PIL image) returns; label float32 (classes,).
         """
-        from evaluator.worker.torch_view import TorchView
+        from .torch_view import TorchView
 
         return TorchView(self, transform)
 

@@ -13,13 +13,13 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import inspect
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
+
+from .standins import ENTRY, PACKAGE, active, importable_name, load, show
 
 
 class SubmissionNotFound(Exception):
@@ -68,29 +68,36 @@ def entry_name(files: Iterable[str], folder: str, package: Callable[[], bytes]) 
     raise SubmissionNotFound(f"the folder {folder} holds {seen}; put the class into run.py there")
 
 
+loaded: ModuleType | None = None
+"""The entry of the submission that this process has loaded."""
+
+
 def load_entry(path: Path) -> ModuleType:
-    """Import the entry of the submission at ``path``. Whatever the participant's import raises goes through."""
+    """Import the entry of the submission at ``path``. Whatever the participant's import raises goes through.
+
+    In a worker the entry has a name by which processes that the submission starts find it, too: its own name, where nothing else
+    has that (``standins``). Elsewhere it has a name that changes nothing in this process.
+    """
+    global loaded
     entry = entry_file(path)
     folder = entry.parent
-    sys.path.insert(0, str(folder))
+    show(folder)
     package = folder / "__init__.py"
     if path.is_dir() and package.is_file():
-        # A name that cannot shadow an installed package, whatever the folder is called.
+        # Never the name of an installed package, whatever the folder is called.
         name = "submission_" + "".join(c if c.isalnum() else "_" for c in folder.name)
-        module = _import(name, package, [str(folder)])
+        if active():
+            name = importable_name(folder.name, package, PACKAGE)
+            module = importlib.import_module(name)
+        else:
+            module = load(name, package, [str(folder)])
         if entry != package:
             module = importlib.import_module(f"{name}.{entry.stem}")
-        return module
-    return _import(f"submission_{entry.stem}", entry, None)
-
-
-def _import(name: str, file: Path, search: list[str] | None) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    elif active():
+        module = importlib.import_module(importable_name(entry.stem, entry, ENTRY))
+    else:
+        module = load(f"submission_{entry.stem}", entry)
+    loaded = module
     return module
 
 
@@ -100,32 +107,46 @@ def find_class(module: ModuleType, folder: Path, marker: str, base: str, interfa
     Args:
         folder: of the submission.
         marker: the hook that makes a class a candidate.
-        base: name of the kit's base class, and ``interface`` the module that has it; for messages.
+        base: name of the kit's base class, and ``interface`` the module that has it.
 
     Raises:
         SubmissionNotFound: there is no candidate, or more than one.
     """
-    found: list[type] = []
-    for value in vars(module).values():
-        if inspect.isclass(value) and callable(getattr(value, marker, None)) and _written_in(value, folder):
-            found.append(value)
-    found = list(dict.fromkeys(found))
-    leaves = [c for c in found if not any(other is not c and issubclass(other, c) for other in found)]
+    found = [value for value in _classes(module, folder) if callable(getattr(value, marker, None)) and not _is_protocol(value)]
+    # By the list of its bases: a class may have its own idea of what ``issubclass`` says.
+    leaves = [c for c in found if not any(other is not c and c in other.__mro__ for other in found)]
     place = Path(module.__file__ or "?").name
     if len(leaves) == 1:
-        if getattr(getattr(leaves[0], marker), "__module__", None) == interface:
+        if inherits(leaves[0], marker, base, folder):
             raise SubmissionNotFound(
                 f"{place}: the class {leaves[0].__name__} has no {marker} of its own{_meant(leaves, marker)}; override {marker}"
             )
         return leaves[0]
     if not leaves:
-        written = [value for value in vars(module).values() if inspect.isclass(value) and _written_in(value, folder)]
+        meant = _meant(_classes(module, folder), marker)
         raise SubmissionNotFound(
-            f"{place} holds no class with a {marker}{_meant(written, marker)}; write a class that subclasses {base} "
-            f"(from {interface} import {base})"
+            f"{place} holds no class with a {marker}{meant}; write a class that subclasses {base} (from {interface} import {base})"
         )
     names = ", ".join(sorted(c.__name__ for c in leaves))
     raise SubmissionNotFound(f"{place} holds {len(leaves)} classes with a {marker} ({names}); leave one class in it")
+
+
+def inherits(candidate: type, hook: str, base: str, folder: Path) -> bool:
+    """Whether a class has a hook from the kit's base class (named ``base``) alone, and so none of its own."""
+    owner = next((c for c in candidate.__mro__ if hook in vars(c)), None)
+    return owner is not None and owner.__name__ == base and not _written_in(owner, folder)
+
+
+def _classes(module: ModuleType, folder: Path) -> list[type]:
+    """The classes that a module holds and that are written in the submission, each once. A generic alias is no class."""
+    # By the type of the value: isinstance also asks the value itself, and ``list[int]`` says that it is a class.
+    classes = {id(value): value for value in vars(module).values() if type in type(value).__mro__}
+    return [value for value in classes.values() if _written_in(value, folder)]
+
+
+def _is_protocol(candidate: type) -> bool:
+    """Whether a class only describes what other classes have (``typing.Protocol``)."""
+    return bool(vars(candidate).get("_is_protocol", False))
 
 
 def _meant(classes: list[type], marker: str) -> str:

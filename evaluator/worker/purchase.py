@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.worker.channel import WorkerChannel
-from evaluator.worker.datasets import ImageDataset
-from evaluator.worker.images import map_rows
-from evaluator.worker.indices import as_index, as_indices
-from evaluator.worker.phases import InvalidOutput
-from evaluator.worker.service import Answer, Service, Track
+from .channel import WorkerChannel
+from .datasets import ImageDataset
+from .images import map_rows
+from .indices import as_index, as_indices
+from .phases import InvalidOutput, NotRun, prediction_array
+from .service import Answer, Service, Track
+from .standins import active
 
 WITHOUT_LABELS = "this data set has no labels; labels of the pool are bought with purchase_label"
 
@@ -217,35 +218,6 @@ def _claimed_labels(values: list[Any], n: int, n_classes: int) -> np.ndarray | N
     return labels.astype(np.uint8)
 
 
-def prediction_array(value: Any, dataset: Any) -> np.ndarray:
-    """Predictions as float64 (images, classes), from an array, a torch tensor, nested lists, a data frame, or a dict by ``idx``.
-
-    Raises:
-        InvalidOutput: the value cannot be read as numbers. Shape and range are the evaluator's to check.
-    """
-    try:
-        return _as_numbers(value, dataset)
-    except Exception as error:
-        wanted = f"an array of shape ({len(dataset)}, {len(dataset.classes)}) with 0/1 or probabilities was expected"
-        raise InvalidOutput(
-            f"prediction_phase returned a {type(value).__name__} that cannot be read ({error}); {wanted}"
-        ) from error
-
-
-def _as_numbers(value: Any, dataset: Any) -> np.ndarray:
-    if value is None:
-        raise TypeError("nothing was returned")
-    if isinstance(value, Mapping):
-        value = [value[int(index)] for index in dataset.indices]
-    elif isinstance(value, (list, tuple)) and value and all(isinstance(v, Mapping) and "label" in v for v in value):
-        value = [v["label"] for v in value]
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    if isinstance(value, (list, tuple)):
-        value = [row.detach().cpu().numpy() if hasattr(row, "detach") else np.asarray(row) for row in value]
-    return np.ascontiguousarray(np.asarray(value), dtype=np.float64)
-
-
 class PurchaseTrack(Track):
     """Three phases: pre-training, purchase, prediction."""
 
@@ -258,7 +230,8 @@ class PurchaseTrack(Track):
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         self._training: ImageDataset | None = None
-        install_old_names()
+        if not active():
+            install_old_names()
 
     def pre_training_phase(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> Answer:
         """Call the hook with the training set."""
@@ -297,7 +270,11 @@ class PurchaseTrack(Track):
             embeddings=order.get("embeddings"),
             without_labels=WITHOUT_LABELS,
         )
-        values = prediction_array(self.service.call("prediction_phase", order, test_dataset=dataset), dataset)
+        try:
+            returned = self.service.call("prediction_phase", order, test_dataset=dataset)
+        except NotRun as error:
+            raise InvalidOutput(str(error)) from None
+        values = prediction_array(returned, dataset)
         # A wrong shape is named by the evaluator; its values are not worth sending.
         right = values.shape == (len(dataset), len(dataset.classes))
         return {"t": "done", "shape": list(values.shape)[:8]}, values.tobytes() if right else b""
@@ -314,16 +291,20 @@ class PurchaseTrack(Track):
 
 TRACK = PurchaseTrack
 
+OLD_NAMES: dict[str, dict[str, type]] = {
+    "evaluator.dataset": {
+        "ZEWDPCBaseDataset": ImageDataset,
+        "ZEWDPCProtectedDataset": PoolDataset,
+        "ZEWDPCRuntimeDataset": ImageDataset,
+    },
+    # OutOfBudetException: a misspelling of the kit of that year, which submissions had to repeat.
+    "evaluator.exceptions": dict.fromkeys(("OutOfBudgetException", "OutOfBudetException", "OutOfBudgetError"), OutOfBudgetError),
+}
+"""Names that submissions of 2022 import, as far as the kit of that year is publicly known, and the classes of today."""
+
 
 def install_old_names() -> None:
-    """Make module names importable that submissions of 2022 import, as far as the kit of that year is publicly known.
-
-    ``from evaluator.dataset import ...`` and ``from evaluator.exceptions import ...`` find the classes of today.
-    """
-    dataset = ModuleType("evaluator.dataset", "Names of the 2022 kit.")
-    exceptions = ModuleType("evaluator.exceptions", "Names of the 2022 kit.")
-    vars(dataset).update(ZEWDPCBaseDataset=ImageDataset, ZEWDPCProtectedDataset=PoolDataset, ZEWDPCRuntimeDataset=ImageDataset)
-    # OutOfBudetException: a misspelling of the kit of that year, which submissions had to repeat.
-    vars(exceptions).update(dict.fromkeys(("OutOfBudgetException", "OutOfBudetException", "OutOfBudgetError"), OutOfBudgetError))
-    sys.modules["evaluator.dataset"] = dataset
-    sys.modules["evaluator.exceptions"] = exceptions
+    """Make the names of 2022 importable in a process in which the kit's own package has the name ``evaluator``."""
+    for name, classes in OLD_NAMES.items():
+        sys.modules[name] = ModuleType(name, "Names of the 2022 kit.")
+        vars(sys.modules[name]).update(classes)

@@ -7,26 +7,23 @@ named in the order to load.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import importlib
 import io
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from evaluator.worker.channel import ChannelClosed, WorkerChannel
-from evaluator.worker.frames import PART
-from evaluator.worker.loader import find_class, load_entry
-from evaluator.worker.phases import keywords_for
-from evaluator.worker.tracks import TRACKS
-
-MESSAGE_CAP = 2_000
-TRACEBACK_CAP = 16_000
-
+from .channel import ChannelClosed, WorkerChannel
+from .failures import failure
+from .frames import PART
+from .loader import find_class, inherits, load_entry
+from .phases import check_runs, keywords_for
+from .tracks import TRACKS
 
 Answer = tuple[dict[str, Any], bytes]
 """A message to the evaluator, and its binary part."""
@@ -74,7 +71,7 @@ def track_named(name: str, tracks: Mapping[str, str] = TRACKS) -> type[Track]:
     """
     if name not in tracks:
         raise ValueError(f"there is no track {name!r}; known: {', '.join(tracks)}")
-    return importlib.import_module(tracks[name]).TRACK
+    return importlib.import_module(tracks[name], __package__).TRACK
 
 
 class Service:
@@ -96,6 +93,7 @@ class Service:
         # Of the start: a participant may change the variable, and the folder stays where it is.
         self._home = os.path.expanduser("~")
         self._track: Track | None = None
+        self._folder = Path()
 
     def serve(self) -> None:
         """Answer orders until ``exit``.
@@ -109,16 +107,16 @@ class Service:
             if order["t"] == "exit":
                 return
             try:
-                answer, payload = getattr(self, "on_" + order["t"])(order, blob)
+                with _stacks_before(order.get("limit", 0.0)):
+                    answer, payload = getattr(self, "on_" + order["t"])(order, blob)
             except ChannelClosed:
                 raise
             except BaseException as error:  # SystemExit and KeyboardInterrupt of a participant are results too
-                answer, payload = _failure(error), b""
+                answer, payload = failure(error), b""
             if os.getpid() != self.channel.pid:
                 # A forked child that came back from the participant's code; the channel is its parent's.
                 os._exit(0)
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             self.channel.send(answer, payload)
 
     def on_load(self, order: dict[str, Any], _: bytes) -> Answer:
@@ -131,7 +129,8 @@ class Service:
             checkpoint_folder(self._home)
         track = track_named(order["track"], self._tracks)
         self._track = track(self)
-        chosen = find_class(load_entry(path), path if path.is_dir() else path.parent, track.marker, track.base, track.interface)
+        self._folder = path if path.is_dir() else path.parent
+        chosen = find_class(load_entry(path), self._folder, track.marker, track.base, track.interface)
         self.participant = chosen()
         missing = [hook for hook in track.hooks if not callable(getattr(self.participant, hook, None))]
         if missing:
@@ -185,17 +184,22 @@ class Service:
         Every hook is offered ``time_available``, ``register_progress`` and ``seed`` besides.
 
         Raises:
-            SignatureMismatch: it needs something that is not on offer. Whatever the participant's code raises goes through.
+            SignatureMismatch: it needs something that is not on offer.
+            NotRun: it is a generator or a coroutine.
+            Whatever the participant's code raises goes through.
         """
         assert self._track is not None
         offered |= {"time_available": order["seconds"], "register_progress": self._progress, "seed": order["seed"]}
         bound = getattr(self.participant, hook)
         chosen = keywords_for(bound, offered, self._track.aliases)
         # The kit's own empty hooks take the time as well, and do nothing with it.
-        if getattr(bound, "__module__", None) != self._track.interface:
+        if not inherits(type(self.participant), hook, self._track.base, self._folder):
             names = self._track.aliases.get("time_available", ("time_available",))
             self.clock_was_read |= any(name in chosen for name in names)
-        return bound(**chosen)
+        check_runs(hook, bound)
+        returned = bound(**chosen)
+        check_runs(hook, returned)
+        return returned
 
     def _progress(self, fraction: float = 0.0, *_: Any, **__: Any) -> None:
         """Tell the evaluator how much of the phase is done, 0 to 1. Never raises, whatever it is given."""
@@ -205,6 +209,28 @@ class Service:
             return
         if os.getpid() == self.channel.pid and value == value:
             self.channel.send({"t": "progress", "fraction": min(1.0, max(0.0, value))})
+
+
+@contextlib.contextmanager
+def _stacks_before(limit: float) -> Iterator[None]:
+    """Have the stacks of all threads written to the log just before ``limit`` seconds have passed, should the block take as long.
+
+    No signal is sent and nothing of the submission is run: a submission is not told that its time is over.
+    """
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # a submission may have closed the log
+        if limit > 0:
+            faulthandler.dump_traceback_later(limit - min(0.25, limit / 20), file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _flush() -> None:
+    """Pass on what was printed. A submission may have replaced or closed the streams, and its objects may raise anything."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(BaseException):
+            stream.flush()  # type: ignore[union-attr]
 
 
 def checkpoint_folder(home: str) -> str:
@@ -264,8 +290,10 @@ class _Received(io.RawIOBase):
 
 def _with_path(hook: Any, folder: str) -> None:
     # Submissions differ in whether the path is a folder or a file; a hook that opens the folder as a file gets a file in it.
+    name = getattr(hook, "__name__", "the checkpoint hook")
+    check_runs(name, hook)
     try:
-        hook(folder)
+        check_runs(name, hook(folder))
     except IsADirectoryError:
         hook(str(Path(folder) / "checkpoint"))
     except (RuntimeError, OSError) as error:
@@ -280,12 +308,3 @@ def _arrays(layout: list[list[Any]], blob: bytes) -> dict[str, np.ndarray]:
         arrays[name] = np.frombuffer(blob, dtype, count=count, offset=offset)
         offset += arrays[name].nbytes
     return arrays
-
-
-def _failure(error: BaseException) -> dict[str, Any]:
-    try:
-        message = str(error)
-        trace = "".join(traceback.format_exception(error))
-    except Exception as second:  # an exception whose own __str__ raises
-        message, trace = f"(its message cannot be shown: {type(second).__name__})", ""
-    return {"t": "failed", "error": type(error).__name__[:200], "message": message[:MESSAGE_CAP], "trace": trace[-TRACEBACK_CAP:]}

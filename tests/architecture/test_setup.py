@@ -330,7 +330,7 @@ def test_what_the_code_imports_is_required_and_nothing_else():
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
             # A script that is run by its path imports its neighbours by their bare names.
             imported |= {top for name in names if not (file.parent / f"{(top := name.partition('.')[0])}.py").exists()}
-    own = {"evaluator", "run", "my_submission", "local_evaluation"}
+    own = {"evaluator", "_dck_worker", "run", "my_submission", "local_evaluation"}
     foreign = {TOP.get(name, name) for name in imported - own - WHERE_THERE - set(sys.stdlib_module_names)}
     assert foreign | FOR_SUBMISSIONS == {requirement.name for requirement in requirements("requirements.txt")}
 

@@ -194,7 +194,7 @@ def given():
 def visible():
     """Files of the organiser's that the attack can name: given by descriptor, its own submission, the kit, what it knows of."""
     here = os.path.dirname(os.path.abspath(__file__))
-    kit = os.path.dirname(os.path.abspath(sys.modules["run"].__file__))
+    kit = os.path.abspath(os.path.join(os.path.dirname(sys.modules["_dck_worker.channel"].__file__), "..", ".."))
     found = [f"/proc/self/fd/{number}" for number in given()]
     found += [os.path.join(here, "run.py"), os.path.join(here, "aim.py"), os.path.join(kit, "run.py"), sys.modules["os"].__file__]
     found += [os.path.join(AIM["victim"], "labels.csv"), os.path.join(AIM["cache"], "images.npy")]

@@ -142,7 +142,7 @@ PREDICTIONS = {
     "transposed and cut": ("np.zeros((6, 5))", "shape (6, 5); expected (6, 6)"),
     "flat": ("np.zeros(36)", "shape (36,)"),
     "ragged": ("[[0] * 6] * 5 + [[0]]", "cannot be read"),
-    "generator": ("(row for row in np.zeros((6, 6)))", "cannot be read"),
+    "generator": ("(row for row in np.zeros((6, 6)))", "returned a generator, of which nothing runs"),
     "huge": ("np.zeros((3000, 3000))", "shape (3000, 3000)"),
     "missing number": ("{0: [0] * 6}", "cannot be read"),
 }

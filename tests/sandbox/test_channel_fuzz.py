@@ -288,6 +288,9 @@ class RawWorker:
         self.channel.close()
         return Ended(killed=True)
 
+    def follow(self, follower) -> None:
+        pass
+
     def log(self) -> str:
         return ""
 

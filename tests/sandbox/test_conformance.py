@@ -255,6 +255,9 @@ class NaiveWorker:
         self.channel.close()
         return Ended(code=status if status >= 0 else 128 - status)
 
+    def follow(self, follower):
+        self._logs.follow(follower)
+
     def log(self):
         return self._logs.close()[-100_000:]
 

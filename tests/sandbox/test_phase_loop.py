@@ -76,6 +76,9 @@ class ScriptedSandbox:
         self.ended += 1
         return Ended(killed=True)
 
+    def follow(self, follower) -> None:
+        pass
+
     def log(self) -> str:
         return "log "
 

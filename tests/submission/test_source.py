@@ -121,6 +121,15 @@ def test_names_of_folders_that_are_no_names(mine, monkeypatch):
 # -- a submission of one file
 
 
+def test_one_file_takes_its_own_package_called_evaluator_along_but_not_the_kits(tmp_path):
+    (tmp_path / "evaluator" / "worker").mkdir(parents=True)
+    (tmp_path / "evaluator" / "trainer.py").write_text("")
+    (tmp_path / "run.py").write_text("from evaluator.trainer import x\n")
+    assert travels(tmp_path / "run.py") == ["evaluator/trainer.py", "run.py"]
+    (tmp_path / "evaluator" / "worker" / "standins.py").write_text("")
+    assert travels(tmp_path / "run.py") == ["run.py"]
+
+
 def test_one_file_takes_what_it_imports_from_beside_it_and_nothing_else(tmp_path):
     (tmp_path / "a.py").write_text("from features import x\nimport numpy, package.inner as p\nif x: import later\nimport images\n")
     (tmp_path / "features.py").write_text("import deeper\nx = 1\n")
@@ -133,7 +142,7 @@ def test_one_file_takes_what_it_imports_from_beside_it_and_nothing_else(tmp_path
     (tmp_path / "package" / "weights.bin").write_bytes(b"1")
     (tmp_path / "images" / "a.png").write_bytes(b"no source lies here, so it is no package")
     (tmp_path / "unused" / "x.py").write_text("")
-    for name in ("b.py", "share.txt", "run.py", "evaluator.py", "__init__.py"):
+    for name in ("b.py", "share.txt", "run.py", "__init__.py"):
         (tmp_path / name).write_text("another file")
     expected = ["a.py", "deeper.py", "features.py", "from_package.py", "later.py", "package/inner/code.py", "package/weights.bin"]
     assert travels(tmp_path / "a.py") == expected

@@ -115,8 +115,17 @@ def test_the_cache_cannot_be_written_through_a_data_set(path, labelled):
     for image in (labelled[0]["image"], labelled.images, ImageDataset(path, None, None, CLASSES).images):
         with pytest.raises(ValueError, match="read-only"):
             image[:] = 0
-    with pytest.raises(ValueError, match="WRITEABLE"):
-        labelled[0]["image"].setflags(write=True)
+
+
+def test_what_ignores_that_images_are_read_only_changes_a_copy_of_its_own(path, labelled):
+    """A tensor that shares an image's memory writes to it whatever NumPy says; here the mark is taken away to do the same."""
+    other = ImageDataset(path, None, None, CLASSES)
+    image = labelled[0]["image"]
+    image.setflags(write=True)
+    image[:] = 255 - image
+    assert np.array_equal(labelled[0]["image"], 255 - IMAGES[ROWS[0]])
+    assert np.array_equal(other.images, IMAGES)
+    assert np.array_equal(ImageDataset(path, None, None, CLASSES).images, IMAGES)
 
 
 def test_a_picture_is_the_image(labelled):

@@ -145,3 +145,21 @@ def test_a_misspelt_hook_without_the_base_class_is_named_too(tmp_path):
 def test_a_hook_that_is_inherited_from_a_class_of_ones_own_counts(tmp_path):
     text = STRATEGY.format(name="A") + "class B(A):\n    pass\n"
     assert found(write(tmp_path, run=text)) == "B"
+
+
+def test_protocols_and_generic_aliases_beside_the_class_are_no_candidates(tmp_path):
+    text = (
+        "from typing import Generic, Protocol, TypeVar\nT = TypeVar('T')\nIndices = list[int]\n"
+        "class Buys(Protocol):\n    def purchase_phase(self): ...\n"
+        "class Base(Generic[T]):\n    def purchase_phase(self):\n        pass\n"
+        "OfInt = Base[int]\n"
+        "class Mine(Base[int], Buys):\n    pass\n"
+    )
+    assert found(write(tmp_path, run=text)) == "Mine"
+
+
+def test_what_editors_and_file_managers_leave_is_no_candidate_for_the_entry(tmp_path):
+    folder = write(tmp_path, mine=STRATEGY.format(name="Mine"))
+    for name in ("._mine.py", ".#mine.py", "mine.py~", "4913", ".mine.py.swp"):
+        (folder / name).write_text("no Python")
+    assert entry_file(folder).name == "mine.py"

@@ -8,9 +8,9 @@ from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.messages import predictions, purchase_disagreement
 from evaluator.sandbox.channel import Message
 from evaluator.sandbox.conversation import Stopped
-from evaluator.worker.phases import InvalidOutput, SignatureMismatch
+from evaluator.worker.phases import InvalidOutput, NotRun, SignatureMismatch, check_runs, prediction_array
 from evaluator.worker.phases import keywords_for as keywords_by_alias
-from evaluator.worker.purchase import ALIASES, prediction_array, purchase_claim
+from evaluator.worker.purchase import ALIASES, purchase_claim
 
 OFFERED = {
     "training_dataset": "T",
@@ -49,11 +49,17 @@ def test_a_hook_gets_the_keywords_it_accepts(hook, expected):
     assert keywords_for(hook, OFFERED) == expected
 
 
-def test_double_stars_get_everything_under_every_name():
-    got = keywords_for(lambda budget, **others: None, OFFERED)
-    assert got["budget"] == got["purchase_budget"] == 5
-    assert got["time_available"] == got["compute_budget"] == 7.0
-    assert got["training_dataset"] == "T"
+@pytest.mark.parametrize(
+    ("hook", "under"),
+    [
+        (lambda **everything: None, {}),
+        (lambda budget, **others: None, {}),
+        (lambda purchase_budget, compute_budget, **others: None, {"budget": "purchase_budget", "time_available": "compute_budget"}),
+        (lambda *args, unlabeled_dataset=None, **others: None, {"unlabelled_dataset": "unlabeled_dataset"}),
+    ],
+)
+def test_double_stars_get_everything_once_under_the_kits_name_unless_it_is_asked_for_by_another(hook, under):
+    assert keywords_for(hook, OFFERED) == {under.get(name, name): value for name, value in OFFERED.items()}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +69,34 @@ def test_an_argument_that_no_round_offers_is_named_with_what_there_is(hook, said
     with pytest.raises(SignatureMismatch, match=said) as caught:
         keywords_for(hook, OFFERED)
     assert "purchase_budget" in str(caught.value)
+
+
+def plain():
+    return 1
+
+
+def generator():
+    yield 1
+
+
+async def coroutine():
+    pass
+
+
+async def both():
+    yield 1
+
+
+@pytest.mark.parametrize("hook", [generator, coroutine, both], ids=lambda hook: hook.__name__)
+def test_a_hook_of_which_nothing_runs_is_refused_before_and_after_the_call(hook):
+    for value, verb in ((hook, "is"), (hook(), "returned")):
+        with pytest.raises(NotRun, match=rf"^phase {verb} an? (asynchronous )?(generator|coroutine), of which nothing runs"):
+            check_runs("phase", value)
+
+
+@pytest.mark.parametrize("value", [plain, 1, None, iter([1]), {"a": 1}, np.zeros(3), int], ids=str)
+def test_any_other_hook_or_value_is_taken(value):
+    check_runs("phase", value)
 
 
 # -- what purchase_phase returns
@@ -218,6 +252,56 @@ def test_predictions_are_read_from_whatever_holds_numbers(value):
     assert found.dtype == np.float64
     assert found.flags.c_contiguous
     assert np.array_equal(found, ONES)
+
+
+def frame(index):
+    return pytest.importorskip("pandas").DataFrame([[0, 1], [0, 0], [1, 1]], index=index)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1: [0, 1], 0: [0, 0], 2: [1, 1]},
+        [{"idx": 1, "label": [0, 1]}, {"idx": 0, "label": (0, 0)}, {"idx": np.int64(2), "label": np.ones(2)}],
+        [{"label": [0, 0]}, {"label": [0, 1]}, {"label": [1, 1]}],
+        frame([1, 0, 2]),
+    ],
+    ids=["dict", "items", "items without idx", "frame"],
+)
+def test_predictions_by_image_come_in_any_order(value):
+    assert prediction_array(value, Set3()).tolist() == [[0, 0], [0, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([{"idx": 0, "label": [1, 1]}] * 3, "idx 1 is missing"),
+        ([{"idx": i, "label": [1, 1]} for i in (0, 1, 2, 2)], "idx 2 comes twice"),
+        ({i: [1, 1] for i in range(4)}, "no image with idx 3"),
+        ([{"idx": 0, "label": [1, 1]}, {"label": [1, 1]}, {"label": [1, 1]}], "1 of 3 items have an idx"),
+        ([["0", "1"]] * 3, "<U1"),
+        (np.ones((3, 2), complex), "complex128"),
+        ([[0, None]] * 3, "object"),
+    ],
+    ids=["missing", "twice", "unknown", "mixed", "texts", "complex", "none"],
+)
+def test_predictions_that_the_rule_does_not_know_are_refused_in_words(value, said):
+    with pytest.raises(InvalidOutput, match=said):
+        prediction_array(value, Set3())
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float16", "bfloat16", "float32", "float64"])
+def test_tensors_of_any_type_are_read(dtype):
+    torch = pytest.importorskip("torch")
+    tensor = torch.ones((3, 2), dtype=getattr(torch, dtype))
+    tensor = tensor.requires_grad_() if tensor.is_floating_point() else tensor
+    for value in (tensor, list(tensor), dict(enumerate(tensor))):
+        assert np.array_equal(prediction_array(value, Set3()), ONES)
+
+
+@pytest.mark.parametrize("value", [np.nextafter(np.float32(1), np.float32(2)), np.nextafter(np.float16(1), np.float16(2)), -1e-4])
+def test_what_rounding_leaves_beyond_0_and_1_counts_as_0_or_1(value):
+    assert set(predictions(sent(np.full((3, 2), value)), 3, 2).ravel()) == {float(value > 0.5)}
 
 
 def test_predictions_by_number_are_put_in_order():

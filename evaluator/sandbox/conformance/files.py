@@ -68,8 +68,8 @@ def the_kits_data_and_results_cannot_be_seen(stage: Stage) -> None:
     """Of the kit's own folder only run.py, the worker package and the strategies are there, and an interpreter that lies in it."""
     code = f"""
     kit = {str(KIT)!r}
-    import run
-    inside = os.path.dirname(os.path.abspath(run.__file__))
+    import evaluator.worker.frames as f
+    inside = os.path.abspath(os.path.join(os.path.dirname(f.__file__), "..", ".."))
     tell(sorted({{n for place in (kit, inside) for n in (os.listdir(place) if os.path.isdir(place) else ())}}))
     tell(sorted(os.listdir(os.path.join(inside, "evaluator"))))
     """
@@ -118,8 +118,9 @@ def the_system_cannot_be_changed(stage: Stage) -> None:
 @check(CHECKS, "files")
 def the_kit_cannot_be_changed(stage: Stage) -> None:
     """The kit's files that the worker runs can be changed in no way."""
-    code = "import run, evaluator.worker.frames as f, evaluator as e\n" + WRITES
-    code += "files = [run.__file__, f.__file__, e.__file__]\n"
+    code = "import evaluator.worker.frames as f, evaluator as e\n" + WRITES
+    code += "run = os.path.abspath(os.path.join(os.path.dirname(f.__file__), '..', '..', 'run.py'))\n"
+    code += "files = [run, f.__file__, e.__file__, sys.modules['_dck_worker'].__file__]\n"
     code += "tell({p: writes(p) for p in files + [os.path.dirname(os.path.abspath(q)) for q in files]})\n"
     refused(stage.play(code).only())
 

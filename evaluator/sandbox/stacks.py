@@ -1,0 +1,31 @@
+"""The stacks of a worker's threads, as Python's ``faulthandler`` writes them into what the worker prints.
+
+A worker has them written when a signal ends it, and just before the time limit of an order passes. A submission may print the same.
+The text is shown to people, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+CAP = 16_000
+"""Characters of stacks that are kept."""
+CRASH, TIMEOUT = "Fatal Python error: ", "Timeout ("
+"""How ``faulthandler`` begins."""
+_HEAD = re.compile(r"^(?:Current thread|Thread) 0x[0-9a-f]+.*$", re.MULTILINE)
+_END = re.compile(r"^Extension modules: ", re.MULTILINE)
+_OF_THE_WORKER = re.compile(r'^  File "[^"\n]*/evaluator/worker/[^"\n]*", line .*\n?', re.MULTILINE)
+
+
+def split_stacks(log: str, beginning: str) -> tuple[str, str]:
+    """A log without the stacks at its end, and these stacks without the frames of the worker itself; empty where there are none.
+
+    Args:
+        beginning: ``CRASH`` or ``TIMEOUT``.
+    """
+    before, _, after = log.rpartition(beginning)
+    first = _HEAD.search(after)
+    if not log.count(beginning) or first is None:
+        return log, ""
+    end = _END.search(after, first.start())
+    return before, _OF_THE_WORKER.sub("", after[first.start() : end and end.start()][:CAP]).strip("\n") + "\n"
