@@ -254,8 +254,16 @@ def test_predictions_are_read_from_whatever_holds_numbers(value):
     assert np.array_equal(found, ONES)
 
 
-def frame(index):
-    return pytest.importorskip("pandas").DataFrame([[0, 1], [0, 0], [1, 1]], index=index)
+class Frame:
+    """What a data frame looks like from outside."""
+
+    iloc = None
+
+    def __init__(self, index, rows):
+        self.index, self.rows = index, rows
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.rows, dtype)
 
 
 @pytest.mark.parametrize(
@@ -264,9 +272,10 @@ def frame(index):
         {1: [0, 1], 0: [0, 0], 2: [1, 1]},
         [{"idx": 1, "label": [0, 1]}, {"idx": 0, "label": (0, 0)}, {"idx": np.int64(2), "label": np.ones(2)}],
         [{"label": [0, 0]}, {"label": [0, 1]}, {"label": [1, 1]}],
-        frame([1, 0, 2]),
+        Frame([1, 0, 2], [[0, 1], [0, 0], [1, 1]]),
+        Frame(["a", "b", "c"], [[0, 0], [0, 1], [1, 1]]),
     ],
-    ids=["dict", "items", "items without idx", "frame"],
+    ids=["dict", "items", "items without idx", "frame by idx", "frame by row"],
 )
 def test_predictions_by_image_come_in_any_order(value):
     assert prediction_array(value, Set3()).tolist() == [[0, 0], [0, 1], [1, 1]]
