@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from evaluator.report.console import hanging
+from evaluator.report.console import hanging, line
 from evaluator.report.terminal import show_rows
 from evaluator.sandbox.attached import AttachedSandbox
 from evaluator.sweep.experiment import Experiment
@@ -40,13 +40,14 @@ def debug(experiment: Experiment, console: Console) -> bool:
         console,
         [
             ("debug", "not a score: the clock is shown and ends nothing, limits are off, nothing is stored"),
-            ("submission", str(inputs.path)),
+            ("submission", experiment.label(spec)),
             ("profile", spec.profile.name),
             (word, spec.task + more),
             ("seed", f"{spec.seed} ({root_of_draws(experiment)})"),
             ("output", "here: what the submission prints, and breakpoint(). A run writes its prints to a log, and names it"),
         ],
     )
+    console.print(line(inputs.path, width=5_000), soft_wrap=True, highlight=False)
     with _interrupts_are_the_workers():
         found = experiment.track.debug(spec, inputs, _headings(console))
     console.print()
