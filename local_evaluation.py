@@ -4,6 +4,7 @@ python local_evaluation.py                          my_submission, profile quick
 python local_evaluation.py --pair 621:17 --seeds 3  one pair, three repetitions with intervals
 python local_evaluation.py --submission path/to/mine.py --profile debug
 python local_evaluation.py --panel                  five pipelines, each trained on the same purchases
+python local_evaluation.py --debug                  the submission in the foreground: breakpoint() works; no score
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from evaluator.text import json_text, one_line, say
 from evaluator.track import Track, Tracks
 
 OPTIONS = (
-    *("profile", "seeds", "root_seed", "weights_dir", "sandbox", "starting_weights", "device"),
+    *("profile", "seeds", "first_seed", "root_seed", "weights_dir", "sandbox", "starting_weights", "device"),
     *("threads", "workers", "data", "out", "fresh", "mixed_versions", "secret", "public_seeds"),
 )
 """Options that have the same meaning as those of ``python -m evaluator sweep``."""
@@ -58,6 +59,9 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
         )
     word = track.task_word
     what.add_argument("--seeds", type=int, default=1, metavar="N", help=f"repetitions of every {word} (default: %(default)s)")
+    what.add_argument(
+        "--first-seed", type=int, default=0, metavar="N", help="number of the first repetition (default: %(default)s)"
+    )
     what.add_argument(
         "--root-seed", type=int, default=2022, metavar="N", help="draws follow from it and the secret (default: %(default)s)"
     )
@@ -101,6 +105,10 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     files.add_argument("--out", type=given_path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
     files.add_argument("--fresh", action="store_true", help="repeat finished cells and purchases, too")
     files.add_argument("--mixed-versions", action="store_true", help="reuse stored cells of other library versions, too")
+    shown = "pair" if own else "cell"
+    files.add_argument(
+        "--debug", action="store_true", help=f"one {shown} in the foreground: breakpoint(), prints; no limits, no score"
+    )
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("--no-pictures", action="store_true", help="report.html shows no single images and no labels of them")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
@@ -117,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         track = chosen(sys.argv[1:] if argv is None else argv)
         args = build_parser(track).parse_args(argv)
-        return evaluate(args, track)
+        return debug(args, track) if args.debug else evaluate(args, track)
     except KitError as error:
         say(f"error: {error}")
         return 2
@@ -155,6 +163,36 @@ def _purchase_options(args: argparse.Namespace) -> dict[str, Any]:
     own: dict[str, Any] = {"pairs": pairs or [args.pairs], "label_quality": [args.label_quality]}
     own |= {name: getattr(args, name) for name in ("on_timeout", "restart_workers")}
     return own | ({"pipelines": PANEL} if args.panel else {})
+
+
+def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
+    """Run the submission in the foreground, without a score. Returns the exit status: 0 if nothing would make a run fail, else 1.
+
+    Raises:
+        KitError: options, data or the submission are wrong, or the track cannot do this.
+    """
+    from evaluator.report.console import terminal
+    from evaluator.report.terminal import progress_line, show_warnings
+    from evaluator.sandbox.attached import AttachedSandbox
+    from evaluator.sweep.debug import debug as run_debug
+    from evaluator.sweep.experiment import prepare
+    from evaluator.sweep.settings import read_settings
+
+    if args.json:
+        raise ConfigurationError("--json and --debug were both given; --debug writes no result. Leave one out")
+    console = terminal()
+    settings, _ = read_settings(sweep_options(args, track), track)
+    with progress_line(console) as line:
+        reading = line.add_task("data", total=1)
+        experiment = prepare(
+            track,
+            settings,
+            lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
+            DATA,
+            sandbox=AttachedSandbox(),
+        )
+    show_warnings(experiment.plan.warnings)
+    return 0 if run_debug(experiment, console) else 1
 
 
 def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:

@@ -17,6 +17,8 @@ everything inside a phase and the checkpoint hooks are charged to the clock.
 
 Optional hooks: ``save_checkpoint(self, path)`` writes what a new process needs into the folder ``path``, ``load_checkpoint(self,
 path)`` reads it back. They are called between the phases.
+
+``practice`` gives the same data sets and a market in a notebook or a script.
 """
 
 from __future__ import annotations
@@ -24,14 +26,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
 from evaluator.worker.datasets import ImageDataset
 from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError, PoolDataset
 
-__all__ = ["ImageDataset", "MarketClosedError", "OutOfBudgetError", "PoolDataset", "ZEWDPCBaseRun"]
+if TYPE_CHECKING:
+    from evaluator.purchase.practice import Practice
+
+__all__ = ["ImageDataset", "MarketClosedError", "OutOfBudgetError", "PoolDataset", "ZEWDPCBaseRun", "practice"]
 
 
 class ZEWDPCBaseRun:
@@ -68,3 +73,34 @@ class ZEWDPCBaseRun:
         import numpy as np
 
         return np.zeros((len(test_dataset), len(test_dataset.classes)), int)
+
+
+def practice(profile: str = "quick", pair: str | None = None, seed: int = 0, **options: Any) -> Practice:
+    """The data sets and a market of one run, to try things in a notebook or a script. It gives no score.
+
+    ``training, pool, test = practice("debug", "621:17")``, or one object with these and ``run(strategy)``, which calls the phases
+    of an object of yours. Same draws, budget and labels as ``python local_evaluation.py`` with these options; data that are missing
+    are made in the same way. The clock counts, and ends nothing.
+
+    Args:
+        profile: ``quick``, ``debug``, ...
+        pair: ``labels:minutes`` in the round's units; None for the profile's first.
+        seed: number of the repetition, as ``--first-seed``.
+        options: ``root_seed``, ``secret``, ``public_seeds``, ``label_quality``, ``data``, ``out`` as on the command line.
+
+    Returns:
+        ``training``: labelled images, ``images`` uint8 (n, H, W, 3) and ``labels`` int64 (n, classes); ``pool``: images without
+        labels, and ``purchase_label(idx)``, ``purchase_labels(indices)``, ``remaining_budget``; ``test``: images without labels;
+        ``budget``, ``seconds``, ``classes``; ``run``.
+
+    Raises:
+        KitError: an option makes no sense, or data are missing or wrong.
+        RuntimeError: called in an evaluation, where the phases are given their data sets.
+    """
+    try:
+        from evaluator.purchase.practice import practice as made
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("evaluator"):
+            raise
+        raise RuntimeError("practice() is for notebooks and scripts; in an evaluation, phases are given their data sets") from None
+    return made(profile, pair, seed, **options)

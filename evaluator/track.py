@@ -57,6 +57,21 @@ class CellInputs:
     printed: Callable[[str], None] = lambda text: None
 
 
+@dataclass(frozen=True)
+class Debugged:
+    """How a submission ran for its author to look at (``Track.debug``). It holds no figure that could be taken for a score.
+
+    Attributes:
+        rows: what it did, as label and text.
+        faults: what would make a run fail or unfit to submit, in sentences; empty if nothing would.
+        class_name: of the submission; None where none was loaded.
+    """
+
+    rows: tuple[tuple[str, str], ...]
+    faults: tuple[str, ...]
+    class_name: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
     """A result, and the predictions to store beside it: probabilities, float (images, classes); None without predictions."""
@@ -211,6 +226,17 @@ class Track(Tables, ABC):
 
         A failure of the submission is an answer with a verdict; it never raises.
         """
+
+    def debug(self, spec: Any, inputs: CellInputs, progress: Progress) -> Debugged:
+        """Run the submission as ``obtain`` does, for its author to look at: its own files, and no clock that ends anything.
+
+        Args:
+            inputs: with a sandbox whose workers have the terminal (``AttachedSandbox``).
+
+        Raises:
+            ConfigurationError: the track cannot do that.
+        """
+        raise ConfigurationError(f"--debug: the track {self.name} has no such run; evaluate without --debug")
 
     @abstractmethod
     def judge(

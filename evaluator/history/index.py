@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from evaluator.errors import ConfigurationError
 from evaluator.history.checksum import members, sealed
 from evaluator.history.store import KINDS, LARGE, known, sound, write_whole
 from evaluator.machine import computed_by
+from evaluator.secret import Secret, folder_secret
 from evaluator.text import say
-from evaluator.track import ROW_READS, Tracks, row_of
+from evaluator.track import ROW_READS, Track, Tracks, row_of
 
 SCHEMA = 5
 """Version of the index; raised when the fields of a row change, so that an old index is rebuilt."""
@@ -86,6 +88,15 @@ def read_index(root: Path, tracks: Tracks) -> Index:
             write_whole(root / INDEX, sealed(new))
     rows = {form.folder: {digest: entry[1] for digest, entry in new[form.folder].items()} for form in KINDS.values()}
     return Index(rows["cells"], rows["answers"], tuple(damaged))
+
+
+def secret_of(folder: Path, track: Track, keep: bool = True) -> Secret:
+    """The secret of a folder of results, made if there is none; see ``folder_secret``, which says what ``keep`` and errors are."""
+
+    def stored() -> Counter[str]:
+        return Counter(row["secret"] for row in read_index(folder, Tracks({track.name: track})).cells.values())
+
+    return folder_secret(folder, stored, keep)
 
 
 def _read_index(path: Path) -> dict[str, Any]:

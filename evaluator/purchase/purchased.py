@@ -7,7 +7,8 @@ as the session has ended; an interrupted training, or another pipeline, starts f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -18,7 +19,7 @@ from evaluator.machine import versions
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
-from evaluator.purchase.sets import DrawnSets
+from evaluator.purchase.sets import DrawnSets, RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import SCHEMA, Answer, CellSpec, PhaseRow, checksum, count, doc, duration
 from evaluator.seeds import derive, generator
@@ -199,13 +200,30 @@ def sold_rows(ledger: Ledger) -> list[Sold]:
 
 def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what, share: None) -> Purchased:
     """The first half of a cell: run the phases of the submission."""
-    sets, profile = inputs.data.of(spec), spec.profile
+    given = inputs.sold if isinstance(inputs, PurchaseInputs) else None
+    session = session_spec(spec, inputs.data, inputs.path, inputs.weights_dir, given)
+    made = run_session(replace(session, printed=inputs.printed), inputs.sandbox, progress)
+    return Purchased(spec.answer_digest(), spec.answer_dict(), made, versions(), inputs.busy)
+
+
+def session_spec(
+    spec: PurchaseSpec, data: RoundSets, path: Path, weights_dir: Path | None = None, given: np.ndarray | None = None
+) -> SessionSpec:
+    """The session of a cell: its draw of the data, the order of its pool, budget, clocks, seed.
+
+    Args:
+        path: of the submission; ``weights_dir``: folder of pretrained weights that it may read.
+        given: the labels that the market sells; None for those of the data set.
+
+    Raises:
+        ConfigurationError: the cell is of another secret than the data.
+    """
+    sets, profile = data.of(spec), spec.profile
     names = (spec.pair.name, spec.seed)
     order = generator(sets.root, *names, "pool order").permutation(len(sets.splits["unlabelled"]))
-    given = inputs.sold if isinstance(inputs, PurchaseInputs) else None
     sold = sold_labels(spec, sets) if given is None else given
-    session = SessionSpec(
-        submission=inputs.path,
+    return SessionSpec(
+        submission=path,
         submission_digest=spec.submission_digest,
         classes=profile.round.classes,
         training=sets.images["training"],
@@ -221,12 +239,9 @@ def buy(spec: PurchaseSpec, inputs: CellInputs, progress: Progress = lambda what
         # One-way, and cut to 32 bits: what the participant is given says nothing of the root or of any other draw.
         seed=derive(sets.root, *names, "participant") >> 96,
         threads=spec.worker_threads,
-        weights=inputs.weights_dir,
+        weights=weights_dir,
         restart=spec.restart,
-        printed=inputs.printed,
     )
-    made = run_session(session, inputs.sandbox, progress)
-    return Purchased(spec.answer_digest(), spec.answer_dict(), made, versions(), inputs.busy)
 
 
 def sold_labels(spec: PurchaseSpec, sets: DrawnSets) -> np.ndarray:

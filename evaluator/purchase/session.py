@@ -24,14 +24,14 @@ from evaluator.purchase.messages import (
 )
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.sandbox.channel import Message, ProtocolError
-from evaluator.sandbox.clock import Clock
+from evaluator.sandbox.clock import UNLIMITED, Clock, ShownClock
 from evaluator.sandbox.conversation import Order, Progress, Terms
 from evaluator.sandbox.phases import Phase, run_phases
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
 from evaluator.submission.staging import Staged, staged
 from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError
 
-__all__ = ["PhaseReport", "SessionResult", "SessionSpec", "run_session"]
+__all__ = ["PhaseReport", "Session", "SessionResult", "SessionSpec", "debug_session", "run_session"]
 
 
 def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda phase, fraction: None) -> SessionResult:
@@ -50,26 +50,56 @@ def run_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda
         except SubmissionError as error:
             return _not_started(str(error), error.verdict)
         printed = spec.printed
-        session = _Session(replace(spec, submission=submission.path, printed=lambda text: printed(submission.named(text))))
+        session = Session(replace(spec, submission=submission.path, printed=lambda text: printed(submission.named(text))))
         return _naming_the_original(session.run(sandbox, progress), submission)
 
 
-class _Session:
-    def __init__(self, spec: SessionSpec) -> None:
+def debug_session(spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda phase, fraction: None) -> SessionResult:
+    """As ``run_session``, for the author to look at: on the submission's own files instead of a copy, so that tracebacks and a
+    debugger name them; and no clock ends anything, so that one can stop at a breakpoint. What it returns is no answer to judge.
+
+    Raises:
+        ConfigurationError: as ``run_session``.
+    """
+    return Session(replace(spec, load_seconds=UNLIMITED), ShownClock).run(sandbox, progress)
+
+
+class Session:
+    """The trusted half of one session.
+
+    Args:
+        spec: what decides it.
+        clock: kind of its clocks; a ``ShownClock`` does not end anything.
+
+    Attributes:
+        clock: shared by pre-training and purchase; ``prediction_clock``: of the prediction phase.
+        market: with its ledger.
+        disagreement, predicted: set when the phases that give them have ended; see ``SessionResult``.
+
+    Raises:
+        ConfigurationError: as ``run_session``.
+    """
+
+    def __init__(self, spec: SessionSpec, clock: type[Clock] = Clock) -> None:
         self.spec = spec
-        self.clock = Clock(spec.seconds)
+        self.clock = clock(spec.seconds)
+        self.prediction_clock = clock(spec.prediction_seconds)
         self.market = Market(spec.sold, spec.order, spec.budget, seconds=lambda: self.clock.used)
         self.disagreement: str | None = None
         self.predicted: np.ndarray | None = None
 
-    def run(self, sandbox: Sandbox, progress: Progress) -> SessionResult:
-        prediction_clock = Clock(self.spec.prediction_seconds)
-        phases = (
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases in order."""
+        predicting = self.prediction_clock
+        return (
             Phase("pre_training_phase", training_order(self.spec), self.clock),
             Phase("purchase_phase", purchase_order(self.spec), self.clock, self._take_claim),
-            Phase("prediction_phase", prediction_order(self.spec), prediction_clock, self._take_predictions, decides=False),
+            Phase("prediction_phase", prediction_order(self.spec), predicting, self._take_predictions, decides=False),
         )
-        outcome = run_phases(self._terms(), phases, sandbox, progress)
+
+    def run(self, sandbox: Sandbox, progress: Progress) -> SessionResult:
+        """Run the phases in a worker."""
+        outcome = run_phases(self._terms(), self.phases(), sandbox, progress)
         self.market.close()
         return SessionResult(**vars(outcome), ledger=self.market.ledger, predictions=self.predicted, disagreement=self.disagreement)
 
@@ -88,12 +118,12 @@ class _Session:
             load_seconds=spec.load_seconds,
             restart=spec.restart,
             schema=SCHEMA,
-            handlers={"buy": self._sell},
+            handlers={"buy": self.sell},
             printed=spec.printed,
             advice=self._advice,
         )
 
-    def _sell(self, message: Message, what: str) -> Order:
+    def sell(self, message: Message, what: str) -> Order:
         """The reply to a request for labels: the labels, or the reason why they are refused."""
         if len(message.blob) % 8 or len(message.blob) > 8 * len(self.market):
             raise ProtocolError(

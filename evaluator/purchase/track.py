@@ -26,7 +26,7 @@ from evaluator.records import CellResult, CellSpec
 from evaluator.report.format import span
 from evaluator.sections import Cells, Material, Section
 from evaluator.tables import Block, Column, Metric, Run
-from evaluator.track import CellInputs, Judged, Progress, Track
+from evaluator.track import CellInputs, Debugged, Judged, Progress, Track
 from evaluator.words import counted
 
 if TYPE_CHECKING:
@@ -106,6 +106,11 @@ class PurchaseTrack(Track):
 
     def obtain(self, spec: PurchaseSpec, inputs: CellInputs, progress: Progress) -> Purchased:
         return buy(spec, inputs, progress)
+
+    def debug(self, spec: PurchaseSpec, inputs: CellInputs, progress: Progress) -> Debugged:
+        from evaluator.purchase.debug import debug
+
+        return debug(spec, inputs, progress)
 
     def judge(
         self,

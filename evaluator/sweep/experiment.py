@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, SubmissionError
-from evaluator.history.index import Index, Row, read_index
+from evaluator.history.index import Index, Row, read_index, secret_of
 from evaluator.history.store import lacks_predictions
 from evaluator.machine import Load, computed_by, cores, load, versions
 from evaluator.places import DATA
@@ -17,7 +17,7 @@ from evaluator.plans import Choices, Plan, Step, in_order
 from evaluator.records import CellSpec
 from evaluator.runner.cells import counting, log_name, plain
 from evaluator.sandbox.tier import Sandbox
-from evaluator.secret import Secret, folder_secret, read_secret
+from evaluator.secret import Secret, read_secret
 from evaluator.submission.source import Source, looked_at
 from evaluator.sweep.settings import Settings
 from evaluator.track import CellInputs, Track, Tracks
@@ -143,12 +143,14 @@ def prepare(
     folder: Path = DATA,
     *,
     keep_secret: bool = True,
+    sandbox: Sandbox | None = None,
 ) -> Experiment:
     """Check every choice, read the data (generated data are made if they are missing), and make the spec of every cell.
 
     Args:
         folder: folder of the profiles' data sets and of the cache of decoded images.
         keep_secret: if the results folder has no secret yet, write the secret that is made into it. False for a dry run.
+        sandbox: where submissions run; None for that of the settings.
 
     A submission that cannot be read does not end a sweep: its cells fail.
 
@@ -163,7 +165,7 @@ def prepare(
         raise SubmissionError("\n".join(source.fault for source in sources), sources[0].verdict)
     labels = _labels(sources)
     device = str(resolve(settings.device))
-    sandbox = choose(settings.sandbox, gpu=device.startswith("cuda"))
+    sandbox = sandbox or choose(settings.sandbox, gpu=device.startswith("cuda"))
     choices = Choices(
         submissions=sources,
         profile=settings.profile,
@@ -193,12 +195,7 @@ def _secret(track: Track, settings: Settings, keep: bool) -> Secret | None:
         return None
     if settings.secret is not None:
         return read_secret(settings.secret)
-    folder = settings.out.absolute()
-
-    def stored() -> Counter[str]:
-        return Counter(row["secret"] for row in read_index(folder, Tracks({track.name: track})).cells.values())
-
-    return folder_secret(folder, stored, keep)
+    return secret_of(settings.out.absolute(), track, keep)
 
 
 def _labels(sources: tuple[Source, ...]) -> dict[tuple[str, str], str]:

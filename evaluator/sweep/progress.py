@@ -19,13 +19,13 @@ from evaluator.words import counted
 def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, str]]:
     """Lines that describe a sweep before it runs, and how long it will take: label and text of each."""
     settings, plan = experiment.settings, experiment.plan
-    first = f" from number {settings.first_seed} on" if settings.first_seed else ""
+    first = _first(experiment)
     trains = any(spec.trains for spec in experiment.cells)
     return [
         ("submissions", f"{len(experiment.labels)}: {', '.join(experiment.labels.values())}"),
         *plan.shown,
         ("pipelines", "none" if plan.no_pipeline else ", ".join(pipeline.name for pipeline in plan.pipelines)),
-        ("seeds", f"{settings.seeds}{first} ({_root(experiment)}); scored on {', '.join(experiment.splits)}"),
+        ("seeds", f"{settings.seeds}{first} ({root_of_draws(experiment)}); scored on {', '.join(experiment.splits)}"),
         ("isolation", experiment.sandbox.name),
         *([("trainings", _room(experiment))] if trains else []),
         ("cells", f"{forecast.cells}: {forecast.finished} finished before, {forecast.trainings} to run"),
@@ -59,7 +59,9 @@ def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]
             rows.append(("" if number else label, said))
     if trains:
         rows.append(("trainings", _room(experiment)))
-    rows.append(("seeds", f"{settings.seeds} ({_root(experiment)}); scored on the {experiment.splits[0]} split"))
+    rows.append(
+        ("seeds", f"{settings.seeds}{_first(experiment)} ({root_of_draws(experiment)}); scored on the {experiment.splits[0]} split")
+    )
     own = ", the same user as you: judge your own code only" if experiment.sandbox.name == "process" else ""
     return [*rows, ("isolation", experiment.sandbox.name + own)]
 
@@ -149,7 +151,13 @@ class SweepLine:
         return sum(trainings.values()) / self._experiment.workers
 
 
-def _root(experiment: Experiment) -> str:
+def _first(experiment: Experiment) -> str:
+    first = experiment.settings.first_seed
+    return f" from number {first} on" if first else ""
+
+
+def root_of_draws(experiment: Experiment) -> str:
+    """What every draw follows from, in words."""
     return root_in_words(experiment.settings.root_seed, experiment.secret)
 
 

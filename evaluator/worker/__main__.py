@@ -1,4 +1,5 @@
-"""The worker process. Started as ``python -s -P .../evaluator/worker/__main__.py DESCRIPTOR``.
+"""The worker process. Started as ``python -s -P .../evaluator/worker/__main__.py DESCRIPTOR``; with ``attached`` behind it, in the
+foreground for debugging.
 
 Nothing of the kit is imported at the top: processes that multiprocessing starts run this file again, as ``__mp_main__``.
 """
@@ -18,8 +19,14 @@ def main() -> None:
     from _dck_worker.channel import ChannelClosed, WorkerChannel
     from _dck_worker.service import Service
 
+    channel = WorkerChannel(int(sys.argv[1]))
     try:
-        Service(WorkerChannel(int(sys.argv[1]))).serve()
+        if sys.argv[2:] == ["attached"]:
+            from _dck_worker.attached import show
+
+            Service(channel, failed=show).serve()
+        else:
+            Service(channel).serve()
     except ChannelClosed:
         # The evaluator has ended this run; whatever is left to say has no listener.
         os._exit(0)

@@ -93,7 +93,7 @@ class WorkerChannel:
         self._reading = False
         message, blob = frame
         for name in message.pop("files", ()):
-            message[name] = _path(self._descriptors.pop(0))
+            message[name] = path_of(self._descriptors.pop(0))
         return message, blob
 
     def _receive(self) -> None:
@@ -104,6 +104,7 @@ class WorkerChannel:
         self._reader.feed(data)
 
 
-def _path(descriptor: int) -> str:
+def path_of(descriptor: int) -> str:
+    """A path by which this process, and those that it starts, can open what the descriptor stands for."""
     # With our number instead of "self", so that processes that we start find it as well.
     return f"/proc/{os.getpid()}/fd/{descriptor}" if sys.platform.startswith("linux") else f"/dev/fd/{descriptor}"

@@ -31,7 +31,7 @@ def own_traceback(error: BaseException) -> str:
     """The traceback of an exception without frames of the worker. Empty where nothing is left that its message does not say."""
     told = traceback.TracebackException.from_exception(error)
     chain = list(_chain(told))
-    kept = [[frame for frame in one.stack if not _hidden(frame.filename)] for one in chain]
+    kept = [[frame for frame in one.stack if not hidden(frame.filename)] for one in chain]
     if not any(kept) and not isinstance(error, SyntaxError):
         package = __package__ or ""
         if type(error).__module__.startswith(package):
@@ -59,5 +59,6 @@ def _chain(told: traceback.TracebackException) -> Iterator[traceback.TracebackEx
             waiting += [other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other is not None]
 
 
-def _hidden(file: str) -> bool:
+def hidden(file: str) -> bool:
+    """Whether the frames of a file are the worker's or the import system's."""
     return file.startswith((WORKER, IMPORTLIB, "<frozen importlib"))

@@ -235,16 +235,14 @@ class PurchaseTrack(Track):
 
     def pre_training_phase(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> Answer:
         """Call the hook with the training set."""
-        self.service.call("pre_training_phase", order, training_dataset=self._training_set(order, arrays))
+        self.service.call("pre_training_phase", order, training_dataset=self.training_set(order, arrays))
         return {"t": "done"}, b""
 
     def purchase_phase(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> Answer:
         """Call the hook with the pool, whose market is open meanwhile; the answer says what the hook returned."""
         classes = order["classes"]
-        rows = map_rows(order["pool_rows"])
-        market = MarketClient(self.service.channel, len(rows), len(classes), order["budget"], order["seconds"])
-        pool = PoolDataset(order["pool"], rows, classes, market, embeddings=order.get("pool_embeddings"))
-        training = self._training_set(order, arrays)
+        pool, market = self.pool(order)
+        training = self.training_set(order, arrays)
         try:
             returned = self.service.call(
                 "purchase_phase", order, unlabelled_dataset=pool, training_dataset=training, budget=order["budget"]
@@ -253,7 +251,7 @@ class PurchaseTrack(Track):
             market.close()
         clock = self.service.clock_was_read or market.clock_was_read
         claim = purchase_claim(returned, len(classes))
-        if claim is None or len(claim[0]) > len(rows):
+        if claim is None or len(claim[0]) > len(pool):
             return {"t": "done", "claim": "none", "clock": clock}, b""
         indices, labels = claim
         payload = indices.tobytes() + (b"" if labels is None else labels.tobytes())
@@ -262,14 +260,7 @@ class PurchaseTrack(Track):
 
     def prediction_phase(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> Answer:
         """Call the hook with the images to predict; the answer holds its predictions."""
-        dataset = ImageDataset(
-            order["images"],
-            arrays["rows"],
-            None,
-            order["classes"],
-            embeddings=order.get("embeddings"),
-            without_labels=WITHOUT_LABELS,
-        )
+        dataset = self.test_set(order, arrays)
         try:
             returned = self.service.call("prediction_phase", order, test_dataset=dataset)
         except NotRun as error:
@@ -279,7 +270,21 @@ class PurchaseTrack(Track):
         right = values.shape == (len(dataset), len(dataset.classes))
         return {"t": "done", "shape": list(values.shape)[:8]}, values.tobytes() if right else b""
 
-    def _training_set(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> ImageDataset:
+    def pool(self, order: dict[str, Any]) -> tuple[PoolDataset, MarketClient]:
+        """The pool of an order to start the purchase phase, and its market, which is open until it is closed."""
+        rows, classes = map_rows(order["pool_rows"]), order["classes"]
+        market = MarketClient(self.service.channel, len(rows), len(classes), order["budget"], order["seconds"])
+        return PoolDataset(order["pool"], rows, classes, market, embeddings=order.get("pool_embeddings")), market
+
+    def test_set(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> ImageDataset:
+        """The images of an order to predict."""
+        given = order.get("embeddings")
+        return ImageDataset(
+            order["images"], arrays["rows"], None, order["classes"], embeddings=given, without_labels=WITHOUT_LABELS
+        )
+
+    def training_set(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> ImageDataset:
+        """The training set of an order; made once."""
         if self._training is None:
             classes = order["classes"]
             labels = arrays["training_labels"].reshape(-1, len(classes)).astype(np.int64)

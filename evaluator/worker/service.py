@@ -80,19 +80,27 @@ class Service:
     Args:
         channel: to the evaluator.
         tracks: module of every track that can be named in the order to load.
+        failed: called with every exception of the participant's code, before the evaluator is told of it.
 
     Attributes:
+        participant: the object whose hooks are called; ``track``: the hooks. Both are None until a submission is loaded.
         clock_was_read: a hook of the participant has been given the time it has.
     """
 
-    def __init__(self, channel: WorkerChannel, tracks: Mapping[str, str] = TRACKS) -> None:
+    def __init__(
+        self,
+        channel: WorkerChannel,
+        tracks: Mapping[str, str] = TRACKS,
+        failed: Callable[[BaseException], None] = lambda error: None,
+    ) -> None:
         self.channel = channel
         self.participant: Any = None
+        self.track: Track | None = None
         self.clock_was_read = False
+        self._failed = failed
         self._tracks = tracks
         # Of the start: a participant may change the variable, and the folder stays where it is.
         self._home = os.path.expanduser("~")
-        self._track: Track | None = None
         self._folder = Path()
 
     def serve(self) -> None:
@@ -112,6 +120,7 @@ class Service:
             except ChannelClosed:
                 raise
             except BaseException as error:  # SystemExit and KeyboardInterrupt of a participant are results too
+                self._failed(error)
                 answer, payload = failure(error), b""
             if os.getpid() != self.channel.pid:
                 # A forked child that came back from the participant's code; the channel is its parent's.
@@ -128,7 +137,7 @@ class Service:
         with contextlib.suppress(RuntimeError):  # whoever needs it is told so
             checkpoint_folder(self._home)
         track = track_named(order["track"], self._tracks)
-        self._track = track(self)
+        self.track = track(self)
         self._folder = path if path.is_dir() else path.parent
         chosen = find_class(load_entry(path), self._folder, track.marker, track.base, track.interface)
         self.participant = chosen()
@@ -144,9 +153,9 @@ class Service:
 
     def on_phase(self, order: dict[str, Any], blob: bytes) -> Answer:
         """Run one of the track's phases."""
-        if self._track is None:
+        if self.track is None:
             raise RuntimeError("a phase was ordered before a submission was loaded")
-        return self._track.run(order["name"], order, _arrays(order.get("arrays", []), blob))
+        return self.track.run(order["name"], order, arrays_in(order, blob))
 
     def on_save(self, order: dict[str, Any], _: bytes) -> Answer:
         """Let the participant write a checkpoint; where the next phase has another worker, hand over what it wrote."""
@@ -188,13 +197,13 @@ class Service:
             NotRun: it is a generator or a coroutine.
             Whatever the participant's code raises goes through.
         """
-        assert self._track is not None
+        assert self.track is not None
         offered |= {"time_available": order["seconds"], "register_progress": self._progress, "seed": order["seed"]}
         bound = getattr(self.participant, hook)
-        chosen = keywords_for(bound, offered, self._track.aliases)
+        chosen = keywords_for(bound, offered, self.track.aliases)
         # The kit's own empty hooks take the time as well, and do nothing with it.
-        if not inherits(type(self.participant), hook, self._track.base, self._folder):
-            names = self._track.aliases.get("time_available", ("time_available",))
+        if not inherits(type(self.participant), hook, self.track.base, self._folder):
+            names = self.track.aliases.get("time_available", ("time_available",))
             self.clock_was_read |= any(name in chosen for name in names)
         check_runs(hook, bound)
         returned = bound(**chosen)
@@ -302,9 +311,10 @@ def _with_path(hook: Any, folder: str) -> None:
         hook(str(Path(folder) / "checkpoint"))
 
 
-def _arrays(layout: list[list[Any]], blob: bytes) -> dict[str, np.ndarray]:
+def arrays_in(order: Mapping[str, Any], blob: bytes) -> dict[str, np.ndarray]:
+    """The arrays that came with an order, by name; its member ``arrays`` lists name, type and size of each."""
     arrays, offset = {}, 0
-    for name, dtype, count in layout:
+    for name, dtype, count in order.get("arrays", []):
         arrays[name] = np.frombuffer(blob, dtype, count=count, offset=offset)
         offset += arrays[name].nbytes
     return arrays

@@ -1,0 +1,252 @@
+"""The data sets and the market of one run in a notebook or a script: ``from run import practice``.
+
+Everything is the product's own: the draw of the data, the market and its ledger, the data sets that a worker makes, the checks of
+what a phase returns. Only the channel between the two halves is missing, since both are in one process here. So it is for a
+participant's own code on a participant's own machine, and gives no score.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluator.errors import ConfigurationError, Verdict
+from evaluator.history.index import secret_of
+from evaluator.places import DATA, RESULTS, ROOT
+from evaluator.purchase.debug import checks
+from evaluator.purchase.messages import SCHEMA
+from evaluator.purchase.plan import node_threads
+from evaluator.purchase.profiles import profile_named
+from evaluator.purchase.purchased import session_spec
+from evaluator.purchase.rounds import Pair
+from evaluator.purchase.session import Session
+from evaluator.purchase.session_spec import PhaseReport, SessionSpec
+from evaluator.purchase.sets import provide_data, read_sets
+from evaluator.purchase.spec import PurchaseSpec
+from evaluator.purchase.track import PURCHASE
+from evaluator.sandbox.channel import BASE, Message
+from evaluator.sandbox.clock import ShownClock
+from evaluator.sandbox.conversation import ANSWERS, Order, Stopped
+from evaluator.sandbox.readonly import Content, sealed
+from evaluator.secret import read_secret
+from evaluator.text import say
+from evaluator.training.recipes import load_pipeline
+from evaluator.worker.channel import WorkerChannel, path_of
+from evaluator.worker.datasets import ImageDataset
+from evaluator.worker.purchase import PoolDataset, PurchaseTrack
+from evaluator.worker.service import Service, arrays_in
+
+PHASES = ("pre_training_phase", "purchase_phase", "prediction_phase")
+
+
+def practice(
+    profile: str = "quick",
+    pair: str | None = None,
+    seed: int = 0,
+    *,
+    root_seed: int = 2022,
+    secret: str | Path | None = None,
+    public_seeds: bool = False,
+    label_quality: float = 1.0,
+    data: str | Path | None = None,
+    out: str | Path = RESULTS,
+) -> Practice:
+    """What ``local_evaluation.py`` gives a submission at one pair and seed; the options mean the same as there.
+
+    Raises:
+        KitError: an option makes no sense, or data or the secret are missing or wrong.
+    """
+    rules = profile_named(profile)
+    chosen = rules.pairs[0] if pair is None else Pair.parse(pair)
+    if secret is not None and public_seeds:
+        raise ConfigurationError("secret and public_seeds were both given; public seeds are those without a secret. Leave one out")
+    known = None if public_seeds else read_secret(Path(secret)) if secret else secret_of(Path(out).absolute(), PURCHASE)
+    folder = (Path(data) if data is not None else DATA / rules.data_folder).expanduser().absolute()
+    told: set[str] = set()
+
+    def step(what: str, done: int, total: int) -> None:
+        if what not in told and not what.startswith("reading"):
+            told.add(what)
+            say(f"practice: {what}")
+
+    if data is None:
+        provide_data(rules, folder, step)
+    sets = read_sets(rules, folder, cache=DATA / ".cache", step=step, secret=known)
+    # The spec of a cell that is never judged: what decides the judging stays empty.
+    spec = PurchaseSpec(
+        submission="practice",
+        submission_digest="",
+        profile=rules,
+        pair=chosen,
+        seed=seed,
+        root_seed=root_seed,
+        secret="" if known is None else known.fingerprint,
+        pipeline=load_pipeline(rules.pipeline),
+        weights="",
+        data=sets.digests(),
+        score_split=rules.round.score_split,
+        label_quality=label_quality,
+        tier="none",
+        device="cpu",
+        threads=1,
+        worker_threads=node_threads(),
+    )
+    return Practice(spec, session_spec(spec, sets, ROOT))
+
+
+class Practice:
+    """One pair and seed to try things on: ``training, pool, test = practice()``, or by name.
+
+    The clock begins when the object is made. It counts, and ends nothing: ``pool.remaining_time()`` comes to 0, and labels are sold
+    all the same. For a clock and a budget that begin anew, call ``practice`` again, or ``run``.
+
+    Attributes:
+        training: ``ImageDataset`` with labels: ``.images`` uint8 (n, H, W, 3), ``.labels`` int64 (n, classes) of 0 and 1.
+        pool: ``PoolDataset`` without labels, which sells them: ``purchase_label(idx)`` gives int64 (classes,),
+            ``purchase_labels(indices)`` int64 (m, classes); ``remaining_budget``, ``purchased``. The rules are those of a run.
+        test: ``ImageDataset`` without labels: what ``prediction_phase`` is given.
+        profile, pair: names; ``seed``: number of the repetition; ``classes``: names of the classes.
+        budget: labels that can be bought; ``seconds``: of the clock that pre-training and purchase share.
+        participant_seed: the int that the phases are given as ``seed``.
+    """
+
+    def __init__(self, spec: PurchaseSpec, session: SessionSpec) -> None:
+        self.profile, self.pair, self.seed = spec.profile.name, spec.pair.name, spec.seed
+        self.classes, self.budget, self.seconds = session.classes, session.budget, session.seconds
+        self.participant_seed = session.seed
+        self._spec = session
+        here = _Here(Session(session, ShownClock))
+        self._clock = ExitStack()
+        self._clock.enter_context(here.session.clock.running())
+        _, order, arrays = here.ordered("pre_training_phase")
+        self.training: ImageDataset = here.track.training_set(order, arrays)
+        _, order, _ = here.ordered("purchase_phase")
+        self.pool: PoolDataset
+        self.pool, _ = here.track.pool(order)
+        _, order, arrays = here.ordered("prediction_phase")
+        self.test: ImageDataset = here.track.test_set(order, arrays)
+        here.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.training, self.pool, self.test))
+
+    def __repr__(self) -> str:
+        return (
+            f"<practice: profile {self.profile}, pair {self.pair}, seed {self.seed}: {len(self.training)} training images, "
+            f"{len(self.pool)} in the pool, {len(self.test)} to predict; {self.budget} labels, {self.seconds:g} s>"
+        )
+
+    def run(self, strategy: Any, *phases: str) -> PracticeRun:
+        """Call phases of an object, with a market, a budget and a clock of their own: what ``pool`` bought does not count.
+
+        Args:
+            strategy: an object of your class; what a phase stores in it is there in the next call.
+            phases: names of the phases, e.g. ``"purchase_phase"``; none for all three in order.
+
+        Raises:
+            ValueError: there is no phase of a name.
+            Exception: whatever the phase raises.
+        """
+        unknown = [name for name in phases if name not in PHASES]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no phase; the phases are {', '.join(PHASES)}")
+        here = _Here(Session(self._spec, ShownClock), strategy)
+        reports = []
+        with here:
+            for name in phases or PHASES:
+                reports.append(here.run(name))
+        session = here.session
+        bought = [sold.index for sold in session.market.ledger]
+        labels = np.array([sold.label for sold in session.market.ledger], np.int64).reshape(len(bought), len(self.classes))
+        rows, faults = checks(self._spec, session.market.ledger, reports, session.disagreement, session.predicted)
+        return PracticeRun(type(strategy).__name__, np.array(bought, np.int64), labels, session.predicted, rows, faults)
+
+
+@dataclass(frozen=True, eq=False)
+class PracticeRun:
+    """What phases did. It holds no score: only an evaluation gives it.
+
+    Attributes:
+        name: of the strategy's class.
+        bought: int64 (m,), the ``idx`` of the bought images in order of purchase; ``labels``: int64 (m, classes), as sold.
+        predictions: float64 (images, classes), from 0 to 1; None where there are none, or none that may be submitted.
+        rows: what it did, as label and text.
+        faults: what would make a run fail or unfit to submit, in sentences.
+    """
+
+    name: str
+    bought: np.ndarray
+    labels: np.ndarray
+    predictions: np.ndarray | None
+    rows: tuple[tuple[str, str], ...]
+    faults: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        width = max((len(label) for label, _ in self.rows), default=0)
+        lines = [f"{self.name} in practice, not a score"]
+        lines += [f"  {label:{width}}  {text}" for label, text in self.rows]
+        return "\n".join([*lines, *(f"  would fail: {fault}" for fault in self.faults)])
+
+
+class _Here(WorkerChannel):
+    """Both halves of a session in one process: the channel's calls go straight to the session's handlers."""
+
+    def __init__(self, session: Session, participant: Any = None) -> None:
+        self.pid = os.getpid()
+        self.session = session
+        service = Service(self)
+        service.participant, service.track = participant, PurchaseTrack(service)
+        self.track = service.track
+        self._phases = {phase.name: phase for phase in session.phases()}
+        self._files = ExitStack()
+
+    def __enter__(self) -> _Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files that orders named. What is mapped stays."""
+        self._files.close()
+
+    def send(self, message: dict[str, Any], blob: bytes | memoryview = b"") -> None:
+        """Progress, which nobody is shown here."""
+
+    def request(self, message: dict[str, Any], blob: bytes | memoryview = b"") -> Order:
+        """Have the market answer at once."""
+        return self.session.sell(Message(message["t"], {}, bytes(blob)), "purchase_phase")
+
+    def ordered(self, name: str) -> tuple[Any, dict[str, Any], dict[str, np.ndarray]]:
+        """A phase, its order with paths in place of files, and the arrays that came with it."""
+        phase = self._phases[name]
+        order, blob = phase.order
+        order = {key: self._path(value) for key, value in order.items()} | {"seconds": phase.clock.remaining}
+        return phase, order, arrays_in(order, blob)
+
+    def run(self, name: str) -> PhaseReport:
+        """Run one phase, and check what it returned."""
+        phase, order, arrays = self.ordered(name)
+        verdict, reason = Verdict.OK, ""
+        with phase.clock.running():
+            before = phase.clock.used
+            answer, payload = self.track.run(name, order, arrays)
+            seconds = phase.clock.used - before
+        try:
+            phase.take((BASE | ANSWERS | SCHEMA).check(answer, payload))
+        except Stopped as stop:
+            verdict, reason = stop.verdict, stop.reason
+        return PhaseReport(name, verdict, reason, seconds, phase.clock.limit)
+
+    def _path(self, value: Any) -> Any:
+        if not isinstance(value, Content):
+            return str(value) if isinstance(value, Path) else value
+        descriptor = sealed(value.data)
+        self._files.callback(os.close, descriptor)
+        return path_of(descriptor)
