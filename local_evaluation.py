@@ -19,14 +19,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from evaluator.cli.parsing import take_negative
+from evaluator.cli.ending import status_of
+from evaluator.cli.parsing import Parser, take_negative
 from evaluator.cli.tracks import DEFAULT, add_option, add_splits, add_track, chosen
-from evaluator.errors import ConfigurationError, KitError
+from evaluator.errors import ConfigurationError
 from evaluator.places import DATA, RESULTS, ROOT, given_path
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PURCHASE
-from evaluator.text import json_text, one_line, say
+from evaluator.text import json_text, one_line
 from evaluator.track import Track, Tracks
 
 OPTIONS = (
@@ -39,8 +40,9 @@ OPTIONS = (
 def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     """The options, in groups. ``track``: whose own options are among them; those of the purchase track have shorter forms here."""
     own = track is PURCHASE
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         usage="%(prog)s [option ...]",
+        path_option="--submission",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
@@ -92,7 +94,9 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     if own:
         which.add_argument("--panel", action="store_true", help="all five pipelines of the panel, on the same purchases")
     else:
-        which.add_argument("--pipelines", nargs="+", metavar="NAME|FILE", help="several, which judge the same answers")
+        which.add_argument(
+            "--pipelines", nargs="+", action="extend", metavar="NAME|FILE", help="several, which judge the same answers"
+        )
     training.add_argument(
         "--starting-weights", choices=("imagenet", "procedural", "none"), help="of the pipelines (default: the profile's)"
     )
@@ -122,16 +126,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 if every cell was scored, 1 if a cell failed, 2 if options or data are wrong, 130 if interrupted.
     """
-    try:
-        track = chosen(sys.argv[1:] if argv is None else argv)
-        args = build_parser(track).parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+
+    def run() -> int:
+        track = chosen(words)
+        args = build_parser(track).parse_args(words)
         return debug(args, track) if args.debug else evaluate(args, track)
-    except KitError as error:
-        say(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; finished cells and purchases are stored and will be reused", file=sys.stderr)
-        return 130
+
+    return status_of(run, "interrupted; finished cells and purchases are stored and will be reused")
 
 
 def sweep_options(args: argparse.Namespace, track: Track = DEFAULT) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Files that somebody else wrote, read within bounds: bytes, JSON and TOML.
+"""Files that somebody else wrote, read within bounds: bytes, JSON and TOML. A byte-order mark before them is no part of them.
 
 A JSON text of a few kilobytes can be nested so deep that whatever walks through its value fails, can hold a number that takes
 seconds to read, or unfold to fifty times its size in memory. So a text is measured before it is parsed, and what is beyond its
@@ -101,7 +101,9 @@ def parse_json(text: bytes | str, name: str = "the text", limits: Limits = RECOR
     if why := _beyond(raw, limits):
         raise _refused(name, why)
     try:
-        found = json.loads(raw.decode("utf-8"), parse_constant=_no_number, parse_float=_finite if _EXPONENT.search(raw) else None)
+        found = json.loads(
+            raw.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite if _EXPONENT.search(raw) else None
+        )
     except RecursionError:
         raise _refused(name, f"is nested more than {limits.depth} deep") from None
     except ValueError as error:
@@ -141,7 +143,7 @@ def read_toml(path: Path, limits: Limits = SMALL) -> dict[str, Any]:
     if any(line.count(b".") > MOST_DOTS for line in raw.splitlines()):
         raise BoundsError(f"{path} has a line of more than {MOST_DOTS} dots; no option needs that. Break the line")
     try:
-        found = tomllib.loads(raw.decode("utf-8"))
+        found = tomllib.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise BoundsError(f"{path}: this is not valid TOML ({str(error)[:200]}); correct that line") from None
     if too_deep(found, limits.depth):

@@ -1,15 +1,34 @@
-"""Ctrl-C while a program still imports its modules. This module itself is imported at once: it needs nothing."""
+"""Ctrl-C while a program still imports its modules, and SIGTERM, which ends a command as Ctrl-C does: with its table.
+
+This module itself is imported at once: it needs nothing.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from types import TracebackType
+from types import FrameType, TracebackType
+
+INTERRUPTED, TERMINATED = 130, 143
+_status = INTERRUPTED
 
 
 def end_quietly() -> None:
-    """From now on, an interrupt that nothing catches ends the program with one line and status 130, without a traceback."""
+    """From now on, an interrupt that nothing catches ends the program with one line and status 130, without a traceback.
+
+    SIGTERM is an interrupt, too; its status is 143. A second SIGTERM ends the program at once.
+    """
     sys.excepthook = _ended
+    import signal
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        global _status
+        _status = TERMINATED
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, terminate)
 
 
 def handled(status: int) -> int:
@@ -18,7 +37,7 @@ def handled(status: int) -> int:
     An interrupt that comes in code that was made from text, e.g. by ``dataclass``, is noted by CPython: it would end the process by
     the signal, although the interrupt was caught.
     """
-    if status == 130:
+    if status == INTERRUPTED:
         _end()
     return status
 
@@ -37,4 +56,4 @@ def _end() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # a pipe that nobody reads any more
             stream.flush()
-    os._exit(130)
+    os._exit(_status)

@@ -120,7 +120,7 @@ def read_secret(path: Path) -> Secret:
         raise _unusable(path, "the file of the secret is empty", _FORM)
     if len(raw) > MOST_BYTES:
         raise _unusable(path, f"the file of the secret is too long, {status.st_size} bytes", _FORM)
-    found = _CONTENT.fullmatch(raw.decode("latin-1").strip().lower())
+    found = _CONTENT.fullmatch(raw.removeprefix(b"\xef\xbb\xbf").decode("latin-1").strip().lower())
     if found is None:
         raise _unusable(path, "the file holds no secret", _FORM)
     secret = Secret(int(found[1], 16))

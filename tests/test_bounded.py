@@ -149,3 +149,12 @@ def test_toml_is_bounded_likewise(tmp_path):
     path.write_text('a = [["b"]]\n')
     assert read_toml(path) == {"a": [["b"]]}
     assert len(path.read_bytes()) < SMALL.size
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path):
+    mark = b"\xef\xbb\xbf"
+    (tmp_path / "a.toml").write_bytes(mark + b"seeds = 3\n")
+    (tmp_path / "a.json").write_bytes(mark + b'{"seeds": 3}')
+    assert read_toml(tmp_path / "a.toml") == read_json(tmp_path / "a.json") == {"seeds": 3}
+    with pytest.raises(BoundsError):
+        parse_json(mark + mark + b"{}")

@@ -39,6 +39,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "--hidden",
         nargs="+",
+        action="extend",
         metavar="PAIR",
         help="hidden pairs, e.g. 987:42 (default: pairs that are neither public nor part of a grid)",
     )

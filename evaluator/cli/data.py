@@ -130,7 +130,7 @@ def _seed(args: argparse.Namespace, default: int) -> tuple[int, bool]:
     """The seed, and whether it is secret."""
     if args.seed_file is not None:
         try:
-            text = args.seed_file.read_text("ascii").strip()
+            text = args.seed_file.read_text("utf-8-sig").strip()
         except FileNotFoundError:
             text = str(secrets.randbits(128))
             # Written before the data is made: if the seed were lost, the data could not be made again.
@@ -142,7 +142,7 @@ def _seed(args: argparse.Namespace, default: int) -> tuple[int, bool]:
             raise ConfigurationError(
                 f"--seed-file: {args.seed_file} cannot be read ({error}); expected a file with one number"
             ) from error
-        if not text.isdecimal():
+        if not (text.isascii() and text.isdecimal()):
             raise ConfigurationError(f"--seed-file: {args.seed_file} holds no seed; expected one number of 128 bits")
         return int(text), True
     if args.seed is None:

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from evaluator import __version__
-from evaluator.cli.parsing import take_negative
+from evaluator.cli.ending import status_of
+from evaluator.cli.parsing import Parser, below, take_negative
 from evaluator.cli.tracks import DEFAULT, chosen
-from evaluator.errors import DeviceError, KitError, TrainingError
-from evaluator.text import say
 from evaluator.track import Track
 
 
@@ -25,7 +24,10 @@ def verbs() -> dict[str, ModuleType]:
 
 def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     """The parser with every verb. ``track``: whose options the verb ``sweep`` takes."""
-    parser = argparse.ArgumentParser(prog="python -m evaluator", description="Data-centric AI competition kit and evaluator.")
+    parser: argparse.ArgumentParser = Parser(
+        prog="python -m evaluator",
+        description="Data-centric AI competition kit and evaluator. VERB --help lists the options of a verb.",
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, module in verbs().items():
@@ -33,8 +35,8 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
             module.register(subparsers, track)
         else:
             module.register(subparsers)
-    for verb in subparsers.choices.values():
-        take_negative(verb)
+    for command in below(parser):
+        take_negative(command)
     return parser
 
 
@@ -44,17 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 a training failed, 2 something the user can mend (both said on stderr), 130 interrupted.
     """
-    try:
-        # Importing the verbs takes a moment, in which Ctrl-C may come, too.
-        words = sys.argv[1:] if argv is None else argv
-        args = build_parser(chosen(words[1:], files=True) if words[:1] == ["sweep"] else DEFAULT).parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+
+    def run() -> int:  # importing the verbs takes a moment, in which Ctrl-C may come, too
+        args = build_parser(chosen(words[1:], files=True) if words[:1] == ["sweep"] else DEFAULT).parse_args(words)
         return verbs()[args.verb].main(args)
-    except KitError as error:
-        say(f"error: {error}")
-        return 2
-    except (TrainingError, DeviceError) as error:
-        say(f"error: the training failed: {error}")
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+
+    return status_of(run)

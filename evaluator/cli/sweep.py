@@ -28,8 +28,9 @@ def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
     verb = subparsers.add_parser(
         "sweep",
         help="run a grid of submissions, tasks, seeds and pipelines",
-        description="\n".join([str(__doc__).rstrip(), *track.examples]),
+        description="\n".join([(__doc__ or "").rstrip(), *track.examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        path_option="--submissions",
     )
     groups = {title: verb.add_argument_group(title) for title in GROUPS}
     grid = groups["the grid"]

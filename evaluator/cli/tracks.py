@@ -46,7 +46,7 @@ def chosen(argv: Sequence[str], *, files: bool = False) -> Track:
     """
     from evaluator.sweep.settings import track_in
 
-    peek = argparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
+    peek = argparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS, allow_abbrev=False)
     peek.add_argument("--track")
     if files:
         peek.add_argument("--file", type=given_path)
@@ -73,7 +73,7 @@ def add_splits(group: argparse._ArgumentGroup, track: Track, many: bool) -> None
         group.add_argument("--score-split", choices=splits, help="default: the round's own")
         return
     words = f"{' or '.join(splits)}, or {'both' if len(splits) == 2 else 'several'}" if len(splits) > 1 else splits[0]
-    group.add_argument("--score-split", nargs="+", metavar="SPLIT", help=words)
+    group.add_argument("--score-split", nargs="+", action="extend", metavar="SPLIT", help=words)
 
 
 def add_option(group: argparse._ArgumentGroup, name: str, option: Option) -> None:
@@ -82,7 +82,7 @@ def add_option(group: argparse._ArgumentGroup, name: str, option: Option) -> Non
     if option.kind is bool:
         group.add_argument(flag, action="store_true", default=None, help=option.help)
         return
-    many = {"nargs": "+"} if option.many else {}
+    many = {"nargs": "+", "action": "extend"} if option.many else {}
     shown = {"choices": option.choices} if option.choices else {"metavar": option.metavar}
     kind = given_path if option.kind is Path else option.kind
     group.add_argument(flag, type=kind, help=option.help, **many, **shown)  # type: ignore[arg-type]

@@ -42,6 +42,7 @@ def main(args: argparse.Namespace) -> int:
     """
     import torch  # imported here, so that no other verb waits for it
 
+    from evaluator.training.device import resolve
     from evaluator.training.pretraining.make import pretrain
     from evaluator.training.pretraining.spec import PretrainSpec
 
@@ -50,12 +51,17 @@ def main(args: argparse.Namespace) -> int:
             raise ConfigurationError(f"--threads is {args.threads}; it must be 1 or more")
         torch.set_num_threads(args.threads)
 
+    mps = args.device == "mps" and torch.backends.mps.is_available()
+    try:
+        device = torch.device("mps") if mps else resolve(args.device)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--device: {error}") from None
     names = ("architecture", "size", "images", "batch_size", "learning_rate", "large_share", "held_out", "seed")
     spec = PretrainSpec(**{name: getattr(args, name) for name in names})
     pretrain(
         spec,
         args.out,
-        device=args.device,
+        device=device,
         minutes=args.minutes,
         compiled=args.compile,
         progress=lambda line: print(line, flush=True),

@@ -85,7 +85,7 @@ def decode(raw: bytes, name: str, size: int | None) -> tuple[np.ndarray, tuple[i
                 frames = getattr(image, "n_frames", 1)
                 if image.format == "PNG" and frames > 1:
                     raise DataError(f"{name} is an animation of {frames} frames; expected one image. Save its first frame")
-                if image.format == "PNG" and _PNG_END not in raw[-4096:]:
+                if image.format == "PNG" and _PNG_END not in raw:
                     raise DataError(
                         f"{name} is cut short (no end mark after {len(raw)} bytes). Copy it again, or remove it with its row"
                     )

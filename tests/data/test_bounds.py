@@ -77,6 +77,13 @@ def test_animations_other_formats_and_files_without_end_are_refused(monkeypatch,
         decode(bytes(2_000), "a.png", None)
 
 
+def test_bytes_behind_the_end_of_a_png_are_no_part_of_it_and_a_png_without_end_is_refused():
+    whole = png()
+    assert np.array_equal(decode(whole + bytes(100_000), "a.png", None)[0], decode(whole, "a.png", None)[0])
+    with pytest.raises(DataError, match="is cut short"):
+        decode(whole[:-12] + bytes(100_000), "a.png", None)
+
+
 def test_a_png_with_huge_texts_or_with_more_pixels_than_it_says_is_bounded():
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from evaluator.errors import ConfigurationError
@@ -53,6 +54,9 @@ class PretrainSpec:
                 f"size is {self.size}, batch_size {self.batch_size}, images {self.images}, held_out {self.held_out}; expected a "
                 "size of at least 32, a batch_size of at least 2, images for at least one batch, and held_out of at least 8"
             )
+        numbers = ("learning_rate", "weight_decay", "clip", "warm_up", "averaging", "large_share")
+        if endless := [name for name in numbers if not math.isfinite(getattr(self, name))]:
+            raise ConfigurationError(f"{endless[0]} is {getattr(self, endless[0])}; expected a number. Give one, or leave it out")
         if self.seed < 0 or self.learning_rate <= 0.0 or self.weight_decay < 0.0 or self.clip <= 0.0:
             raise ConfigurationError(
                 f"seed is {self.seed}, learning_rate {self.learning_rate}, weight_decay {self.weight_decay}, clip {self.clip}; "
