@@ -23,7 +23,7 @@ from evaluator.cli.ending import status_of
 from evaluator.cli.parsing import Parser, take_negative
 from evaluator.cli.tracks import DEFAULT, add_option, add_splits, add_track, chosen
 from evaluator.errors import ConfigurationError
-from evaluator.places import DATA, RESULTS, ROOT, given_path
+from evaluator.places import CACHE_HELP, RESULTS, ROOT, data_place, given_path
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PURCHASE
@@ -32,7 +32,7 @@ from evaluator.track import Track, Tracks
 
 OPTIONS = (
     *("profile", "seeds", "first_seed", "root_seed", "weights_dir", "sandbox", "starting_weights", "device"),
-    *("threads", "workers", "data", "out", "fresh", "mixed_versions", "secret", "public_seeds"),
+    *("threads", "workers", "data", "cache", "out", "fresh", "mixed_versions", "secret", "public_seeds"),
 )
 """Options that have the same meaning as those of ``python -m evaluator sweep``."""
 
@@ -50,9 +50,10 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     what = parser.add_argument_group("what is judged")
     add_track(what, track)
     what.add_argument("--submission", type=given_path, default=ROOT / "my_submission", metavar="PATH", help="folder or .py file")
-    profiles = f"{', '.join(PROFILES)} (default: %(default)s)" if own else "default: %(default)s"
-    what.add_argument("--profile", default="quick", help=profiles)
+    profiles = f"{', '.join(PROFILES)}, or a TOML file (default: quick)" if own else "default: quick"
+    what.add_argument("--profile", metavar="NAME|FILE", help=profiles)
     if own:
+        what.add_argument("--round", metavar="NAME|FILE", help=track.options["round"].help)
         what.add_argument(
             "--pairs", choices=("profile", "public"), default="profile", help="those of the profile, or the round's public pairs"
         )
@@ -106,6 +107,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     add_splits(training, track, many=False)
     files = parser.add_argument_group("files and output")
     files.add_argument("--data", type=given_path, metavar="DIR", help="folder of the splits (default: the profile's, below data/)")
+    files.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
     files.add_argument("--out", type=given_path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
     files.add_argument("--fresh", action="store_true", help="repeat finished cells and purchases, too")
     files.add_argument("--mixed-versions", action="store_true", help="reuse stored cells of other library versions, too")
@@ -163,7 +165,7 @@ def _purchase_options(args: argparse.Namespace) -> dict[str, Any]:
     if len(set(pairs)) != len(pairs):
         raise ConfigurationError(f"--pair: a pair is given more than once: {', '.join(pairs)}; use --seeds to repeat")
     own: dict[str, Any] = {"pairs": pairs or [args.pairs], "label_quality": [args.label_quality]}
-    own |= {name: getattr(args, name) for name in ("on_timeout", "restart_workers")}
+    own |= {name: getattr(args, name) for name in ("on_timeout", "restart_workers", "round")}
     return own | ({"pipelines": PANEL} if args.panel else {})
 
 
@@ -190,7 +192,6 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
             track,
             settings,
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
-            DATA,
             sandbox=AttachedSandbox(),
         )
     show_warnings(experiment.plan.warnings)
@@ -222,7 +223,6 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
             track,
             settings,
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
-            DATA,
         )
     for name, values in experiment.plan.conditions.items():
         if len(values) > 1:
@@ -251,7 +251,9 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
         show_result(console, summary, track)
         console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
     data = experiment.plan.data[experiment.splits[0]]
-    page = write_run_report(outcome.folder, Tracks({track.name: track}), pictures=not args.no_pictures, data=data, places=DATA)
+    page = write_run_report(
+        outcome.folder, Tracks({track.name: track}), pictures=not args.no_pictures, data=data, places=data_place(settings.cache)
+    )
     if page is not None and not args.json:
         console.print(one_line(f"report: {page}", 5_000), soft_wrap=True, highlight=False)
     if outcome.interrupted:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+
+from evaluator.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[1]
 """The folder of the checkout."""
@@ -11,8 +14,43 @@ DATA = ROOT / "data"
 """Data sets, and the cache of decoded images."""
 RESULTS = ROOT / "results"
 """Results of runs."""
+CACHE_VARIABLE = "DCK_CACHE"
+"""The environment variable that says what ``--cache`` says."""
+CACHE_HELP = "folder for data that are made and for caches (default: data/, else ~/.cache/dck; or DCK_CACHE)"
 LONGEST_PATH, LONGEST_NAME = 4_095, 255
 """Bytes of a path, and of a name in it, that file systems take."""
+
+
+def data_place(given: Path | None = None) -> Path:
+    """The folder for data sets that are made and for caches: of ``--cache``, else of ``DCK_CACHE``, else ``data/`` of the checkout.
+
+    Where the checkout cannot be written (a read-only file system, an installation of another user), it is ``dck`` in the user's
+    folder of caches.
+
+    Raises:
+        ConfigurationError: ``DCK_CACHE`` is no path.
+    """
+    if given is not None:
+        return given.expanduser().absolute()
+    if text := os.environ.get(CACHE_VARIABLE):
+        if why := path_fault(text):
+            raise ConfigurationError(f"{CACHE_VARIABLE}: {why}")
+        return Path(text).expanduser().absolute()
+    if os.access(DATA if DATA.is_dir() else ROOT, os.W_OK | os.X_OK):
+        return DATA
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(home).absolute() / "dck"
+
+
+def data_also(place: Path) -> tuple[Path, ...]:
+    """Where data sets lie beside those of ``place``: in ``data/`` of the checkout, which may be read though not written."""
+    return () if place == DATA else (DATA,)
+
+
+def data_set_place(name: str, given: Path | None = None) -> Path:
+    """Where the data set of a name lies, or is to be made: in ``data_place``, or in ``data/`` of a checkout that has it already."""
+    place = data_place(given) / name
+    return place if place.is_dir() or not (DATA / name).is_dir() else DATA / name
 
 
 def given_path(text: str) -> Path:

@@ -27,6 +27,7 @@ class Option:
         many: whether the option takes several values; the value is then a tuple.
         default: value if the option is not given.
         group: its heading in ``--help``: ``the grid`` (what is multiplied into cells), ``rules`` or ``work and files``.
+        file: a value that ends in ``.toml`` is the path of a file; in a file of options it is seen from that file's folder.
         metavar: name of the value in ``--help``; ``choices``: the allowed values, None for any.
     """
 
@@ -37,6 +38,7 @@ class Option:
     metavar: str | None = None
     choices: tuple[str, ...] | None = None
     group: str = "rules"
+    file: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,8 @@ class Choices:
         score_splits: the splits to score, each in cells of its own; empty for the round's.
         tier: isolation tier; ``device``, ``threads``: where pipelines are trained, and with how many CPU threads.
         data: folder of the splits; None for the profile's folder below ``folder``.
-        folder: folder of the data sets and of the cache of decoded images.
+        folder: folder of the data sets and of the cache of decoded images. ``also``: where a data set may lie as well, e.g. in a
+            checkout that cannot be written.
         weights_dir: folder of pretrained weights that the submission may read.
         options: values of ``Track.options``, by name, defaults filled in.
     """
@@ -72,6 +75,7 @@ class Choices:
     folder: Path
     weights_dir: Path | None
     options: Mapping[str, Any]
+    also: tuple[Path, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -82,6 +86,11 @@ class Choices:
     def root(self) -> int:
         """The number that every draw is split from. It may reach the data of cells, and nothing that is stored or shown."""
         return root_of(self.secret, self.root_seed, self.fingerprint)
+
+    def data_set(self, name: str) -> Path:
+        """Where the data set of a name lies, or is to be made."""
+        places = [folder / name for folder in (self.folder, *self.also)]
+        return next((place for place in places if place.is_dir()), places[0])
 
     def common(self, source: Source) -> dict[str, Any]:
         """The fields of ``CellSpec`` that are the same for all cells of a submission."""

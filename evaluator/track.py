@@ -202,6 +202,10 @@ class Track(Tables, ABC):
 
     # -- running a cell
 
+    def default_profile(self, options: Mapping[str, Any]) -> str:
+        """The profile of a run that names none. ``options``: values of ``Track.options``."""
+        return "quick"
+
     @abstractmethod
     def plan(self, choices: Choices, step: Step) -> Plan:
         """Check every choice, read the data (generated data are made if they are missing), and make the spec of every cell.

@@ -15,15 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluator.cli.parsing import add_action
+from evaluator.data.layout import RESIZE
 from evaluator.errors import ConfigurationError, DataError
-from evaluator.places import DATA, given_path
-from evaluator.purchase.rounds import ROUND1, ROUND2, ROUNDS
+from evaluator.places import CACHE_HELP, DATA, data_place, data_set_place, given_path
+from evaluator.purchase.profiles import Profile
+from evaluator.purchase.rounds import ROUND1, ROUND2, tables_besides
+from evaluator.purchase.rule_files import chosen_profile
 from evaluator.report.console import label, line, terminal
 from evaluator.text import one_line, say
 from evaluator.words import counted, was
-
-KNOWN = frozenset(ROUND2.classes)
-"""Damages of all rounds. A column of ``labels.csv`` with such a name is no mistake, even if the round does not use it."""
 
 _PROBE = 32  # pixels that `check` decodes to: every image is read whole, and the copy stays small
 
@@ -37,12 +37,18 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
     verb = add_action(verbs, "import", "unpack an official archive safely")
     verb.add_argument("archive", type=given_path, help="e.g. training-v0.2-rc4.tar.gz")
-    verb.add_argument("--to", type=given_path, default=DATA / "official", help="data folder (default: data/official)")
+    verb.add_argument("--to", type=given_path, help="data folder (default: official, in the folder of --cache)")
+    verb.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
     verb.add_argument("--replace", action="store_true", help="replace a split that already exists")
     _class_options(verb)
 
     verb = add_action(verbs, "make", "make data with the kit's generator")
-    verb.add_argument("--profile", default="quick", help="sizes and image size of this profile (default: %(default)s)")
+    verb.add_argument(
+        "--profile",
+        metavar="NAME|FILE",
+        help="sizes and image size of this profile, or of your own as a TOML file (default: quick)",
+    )
+    verb.add_argument("--round", metavar="NAME|FILE", help="another round than the profile's, by name or as a TOML file")
     seed = verb.add_mutually_exclusive_group()
     seed.add_argument("--seed", help="a number, or random128 for a secret seed that is not stored (default: the profile's)")
     seed.add_argument(
@@ -53,11 +59,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "--split", action="append", default=[], metavar="NAME=N", help="make only the splits that are given, with N images each"
     )
-    verb.add_argument("--out", type=given_path, help="folder (default: data/ and the profile's)")
+    verb.add_argument("--out", type=given_path, help="folder (default: that of the profile, in the folder of --cache)")
+    verb.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
     verb.add_argument("--workers", type=int, help="processes (default: one per core)")
 
     verb = add_action(verbs, "card", "write the data set card, data/README.md")
-    verb.add_argument("folder", type=given_path, nargs="?", default=DATA / "quick", help="data set (default: data/quick)")
+    verb.add_argument("folder", type=given_path, nargs="?", help="data set (default: data/quick)")
     verb.add_argument(
         "--out", type=given_path, help="file to write (default: data/README.md; for secret data README.md in its own folder)"
     )
@@ -75,8 +82,14 @@ def main(args: argparse.Namespace) -> int:
 
 def _class_options(verb: argparse.ArgumentParser) -> None:
     group = verb.add_mutually_exclusive_group()
-    group.add_argument("--round", choices=sorted(ROUNDS), help="round whose classes are read (default: the classes found)")
+    group.add_argument(
+        "--round", metavar="NAME|FILE", help="round whose classes are read, by name or as a TOML file (default: the classes found)"
+    )
+    group.add_argument("--profile", metavar="NAME|FILE", help="profile whose round and splits are read, by name or as a TOML file")
     group.add_argument("--classes", help="names with commas between them, for data of your own")
+    verb.add_argument(
+        "--resize", choices=RESIZE[1:], help="how images that are not square become square (default: that of --round or --profile)"
+    )
 
 
 @contextmanager
@@ -87,28 +100,42 @@ def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
+def _rules(args: argparse.Namespace) -> Profile | None:
+    """The profile of ``--profile`` or ``--round``, whose classes and splits are read; None without them."""
+    if args.profile is None and args.round is None:
+        return None
+    return chosen_profile(args.profile or "", args.round)
+
+
+def _resize(args: argparse.Namespace) -> str:
+    rules = _rules(args)
+    return args.resize or (rules.resize if rules else "")
+
+
 def _classes(args: argparse.Namespace, split: Path) -> tuple[str, ...]:
     """The classes to read: those of the options; else of dataset.json; else of the latest round whose columns labels.csv has."""
     from evaluator.data.card import description
-    from evaluator.data.labels import read_table
+    from evaluator.data.labels import check_classes, read_table
     from evaluator.data.layout import LABELS
 
     if args.classes is not None:
         names = tuple(name.strip() for name in args.classes.split(","))
-        if not all(names) or len(set(names)) != len(names):
-            raise ConfigurationError(f"--classes is {args.classes!r}; write different names with commas between them")
+        try:
+            check_classes(names)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"--classes is {args.classes!r}: {error}") from None
         return names
-    if args.round:
-        return ROUNDS[args.round].classes
+    if (rules := _rules(args)) is not None:
+        return rules.round.classes
     described = description(split.parent).get("classes")
     if isinstance(described, list) and described and all(isinstance(name, str) for name in described):
         return tuple(described)
     try:
-        read_table(split / LABELS, ROUND1.classes, KNOWN)
+        read_table(split / LABELS, ROUND1.classes, tables_besides(ROUND1.classes))
     except DataError:
         return ROUND2.classes  # reading the whole split then reports what is wrong
     try:
-        read_table(split / LABELS, ROUND2.classes, KNOWN)
+        read_table(split / LABELS, ROUND2.classes)
     except DataError:
         return ROUND1.classes
     return ROUND2.classes
@@ -117,13 +144,14 @@ def _classes(args: argparse.Namespace, split: Path) -> tuple[str, ...]:
 def _import(args: argparse.Namespace) -> int:
     from evaluator.data.archive import unpack
 
+    to = args.to or data_place(args.cache) / "official"
     with _progress("unpacking") as progress:
-        result = unpack(args.archive, args.to, replace=args.replace, progress=progress)
+        result = unpack(args.archive, to, replace=args.replace, progress=progress)
     for name, images in result.images.items():
-        print(one_line(f"imported {args.to / name}: {counted(images, 'image')}", 5_000))
+        print(one_line(f"imported {to / name}: {counted(images, 'image')}", 5_000))
     if result.left_out:
         print(f"{counted(result.left_out, 'other file')} of the archive {was(result.left_out)} left out")
-    return _report([args.to / name for name in result.splits], args)
+    return _report([to / name for name in result.splits], args)
 
 
 def _seed(args: argparse.Namespace, default: int) -> tuple[int, bool]:
@@ -166,10 +194,9 @@ def _sizes(args: argparse.Namespace, default: dict[str, int]) -> dict[str, int]:
 
 def _make(args: argparse.Namespace) -> int:
     from evaluator.data.make import DataSpec, make_dataset
-    from evaluator.purchase.profiles import profile_named
 
-    profile = profile_named(args.profile)
-    folder = args.out or DATA / profile.data_folder
+    profile = chosen_profile(args.profile or ("" if args.round else "quick"), args.round)
+    folder = args.out or data_place(args.cache) / profile.data_folder
     size = profile.image_size if args.image_size is None else args.image_size
     sizes = _sizes(args, profile.sizes)
     shift = args.shift or profile.shift
@@ -190,9 +217,11 @@ def _make(args: argparse.Namespace) -> int:
 def _card(args: argparse.Namespace) -> int:
     from evaluator.data.card import description, splits_in, write_card
 
-    secret = description(args.folder).get("secret")
-    out = args.out or (args.folder / "README.md" if secret else DATA / "README.md")
-    write_card(args.folder, _classes(args, splits_in(args.folder)[0]), out, extra=KNOWN)
+    folder = args.folder or data_set_place("quick")
+    secret = description(folder).get("secret")
+    out = args.out or (folder / "README.md" if secret else DATA / "README.md")
+    classes = _classes(args, splits_in(folder)[0])
+    write_card(folder, classes, out, besides=tables_besides(classes), resize=_resize(args))
     print(one_line(f"wrote {out} and the pictures in {out.parent / 'card'}", 5_000))
     return 0
 
@@ -200,9 +229,14 @@ def _card(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from evaluator.data.card import splits_in
     from evaluator.data.layout import IMAGES, LABELS
+    from evaluator.purchase.sets import needed_splits
 
-    alone = (args.folder / IMAGES).is_dir() or (args.folder / LABELS).is_file()
-    return _report([args.folder] if alone else splits_in(args.folder), args)
+    if (args.folder / IMAGES).is_dir() or (args.folder / LABELS).is_file():
+        return _report([args.folder], args)
+    rules = _rules(args)
+    # A split that an evaluation reads and that is not there is refused here as it is there.
+    needed = [] if rules is None else [args.folder / name for name in needed_splits(rules)]
+    return _report(list(dict.fromkeys([*splits_in(args.folder), *needed])), args)
 
 
 def _report(folders: list[Path], args: argparse.Namespace) -> int:
@@ -214,9 +248,10 @@ def _report(folders: list[Path], args: argparse.Namespace) -> int:
     errors = []
     for folder in folders:
         try:
-            split = read_split(folder, _classes(args, folder.resolve()), extra=KNOWN)
+            classes = _classes(args, folder.resolve())
+            split = read_split(folder, classes, besides=tables_besides(classes))
             with tempfile.TemporaryDirectory() as scratch, _progress(f"decoding {split.name}") as progress:
-                cache_images(split, _PROBE, Path(scratch), progress=progress)
+                cache_images(split, _PROBE, Path(scratch), progress=progress, resize=_resize(args))
         except DataError as error:
             errors.append(str(error))
             table.add_row(label(folder.name), "-", "-", "-", Text("refused", "red"), "-")

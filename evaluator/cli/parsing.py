@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **rest | {"allow_abbrev": False})
         self.path_option = path_option
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """As in ``argparse``; words that no option takes end the program with status 2."""
         found, rest = self.parse_known_args(args, namespace)
         if rest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from evaluator.places import given_path
+from evaluator.places import CACHE_HELP, given_path
 from evaluator.report.console import hanging, terminal
 from evaluator.text import json_text
 
@@ -19,6 +19,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     which.add_argument("--pipeline", metavar="NAME|FILE", help="a pipeline of the kit, or a .toml (default: the cell's own)")
     which.add_argument("--panel", action="store_true", help="all five pipelines of the panel")
     verb.add_argument("--data", type=given_path, help="data folder (default: the profile's)")
+    verb.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
     verb.add_argument("--secret", type=given_path, metavar="FILE", help="file of the cell's secret (default: its results folder's)")
     verb.add_argument("--device", help="cpu, cuda or auto (default: the cell's own)")
     verb.add_argument("--json", action="store_true", help="print the figures as JSON, a list for the panel")
@@ -29,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.purchase.replay import Replay, read_replay
     from evaluator.training import recipes
 
-    stored: Replay = read_replay(args.cell, args.data, args.device, args.secret)
+    stored: Replay = read_replay(args.cell, args.data, args.device, args.secret, args.cache)
     names = recipes.PANEL if args.panel else () if args.pipeline is None else (args.pipeline,)
     rows = []
     console = terminal()

@@ -11,7 +11,7 @@ import argparse
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
 from evaluator.history.layout import REPORT
-from evaluator.places import given_path
+from evaluator.places import CACHE_HELP, data_place, given_path
 from evaluator.text import one_line
 
 
@@ -28,6 +28,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "--data", type=given_path, metavar="DIR", help="folder of the splits (default: that of the profile, in data/)"
     )
+    verb.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
     verb.add_argument("--secret", type=given_path, metavar="FILE", help="file of the secret (default: that of the results folder)")
     verb.add_argument("--no-pictures", action="store_true", help="show no single images and no labels of them")
     verb.add_argument(
@@ -47,7 +48,8 @@ def main(args: argparse.Namespace) -> int:
         ending = args.out.suffix or "nothing"
         raise ConfigurationError(f"--out {args.out} ends in {ending!r}; the page is HTML. Name a file that ends in .html")
     pictures = not args.no_pictures
-    text = run_report(args.run, TRACKS, pictures=pictures, folder=args.data, secret=args.secret, projection=args.map)
+    how = {"folder": args.data, "secret": args.secret, "projection": args.map, "places": data_place(args.cache)}
+    text = run_report(args.run, TRACKS, pictures=pictures, **how)
     path = args.out or (args.run if args.run.is_dir() else args.run.parent) / REPORT
     write_page(path, text)
     print(one_line(f"report: {path}", 5_000))

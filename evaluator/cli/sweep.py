@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from evaluator.cli.tracks import add_option, add_splits, add_track, named
-from evaluator.places import DATA, given_path
+from evaluator.places import data_place, given_path
 from evaluator.sweep.settings import COMMON
 from evaluator.text import json_text, one_line, say
 from evaluator.track import Track, Tracks
@@ -18,7 +18,7 @@ from evaluator.track import Track, Tracks
 GROUPS: dict[str, tuple[str, ...]] = {
     "the grid": ("submissions", "seeds", "first_seed", "root_seed", "secret", "public_seeds", "pipelines", "profile"),
     "rules": ("weights_dir", "sandbox", "starting_weights"),
-    "work and files": ("device", "threads", "workers", "ray", "data", "out", "fresh", "mixed_versions"),
+    "work and files": ("device", "threads", "workers", "ray", "data", "cache", "out", "fresh", "mixed_versions"),
 }
 """Options of every track by their heading in ``--help``; an option of one track names its heading itself (``Option.group``)."""
 
@@ -118,7 +118,9 @@ def main(args: argparse.Namespace) -> int:
         show_sweep_result(console, summary, track)
         console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
     data = experiment.plan.data[experiment.splits[0]]
-    page = write_run_report(outcome.folder, Tracks({track.name: track}), pictures=not args.no_pictures, data=data, places=DATA)
+    page = write_run_report(
+        outcome.folder, Tracks({track.name: track}), pictures=not args.no_pictures, data=data, places=data_place(settings.cache)
+    )
     if page is not None and not args.json:
         console.print(one_line(f"report: {page}", 5_000), soft_wrap=True, highlight=False)
     if args.heat_map is not None:

@@ -20,8 +20,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from evaluator.data.arrays import ArrayFile, map_npy
-from evaluator.data.decoding import MAX_SIDE, decode_split
+from evaluator.data.decoding import decode_split
 from evaluator.data.folders import Split, split_digest
+from evaluator.data.layout import MAX_SIDE
 from evaluator.errors import DataError
 
 VERSION = 1
@@ -39,6 +40,7 @@ class CachedImages:
         path: the ``.npy`` file, uint8 (n, size, size, 3) in C order, read-only. Safe to map into an untrusted process.
         rows: (n,) int64, read-only: ``rows[i]`` is the row of the canonical image ``i``. Not for the worker.
         size: side in pixels.
+        resize: how images that were not square became square; see ``decoding.decode``.
         embeddings: a file of float32 (n, d) whose rows are those of ``path``, for the worker; None where the rules give none.
     """
 
@@ -46,9 +48,14 @@ class CachedImages:
     rows: np.ndarray
     size: int
     embeddings: Path | None = None
+    resize: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def named(self, digest: str) -> str:
+        """The name of these pixels, of the digest of their split: what is computed of them is kept under it."""
+        return f"{digest}-{self.resize}" if self.resize else digest
 
     def open(self) -> np.memmap:
         """Map the file read-only: uint8 (n, size, size, 3), in the order of the file's rows."""
@@ -79,6 +86,7 @@ def cache_images(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     verify: bool = False,
+    resize: str = "",
 ) -> CachedImages:
     """Return the decoded images of ``split`` at ``size`` x ``size`` pixels, from ``folder`` if they are there.
 
@@ -90,6 +98,7 @@ def cache_images(
         progress: called with (images done, images in all).
         verify: also compare the whole file with the checksum taken when it was written. Without it, header, shape, length and the
             rows are checked, which costs nothing.
+        resize: as in ``decoding.decode``; part of the cache's name.
 
     A cache that fails its check is named on stderr and built anew. Several evaluators may call this at once: one builds, the others
     wait and read.
@@ -103,26 +112,26 @@ def cache_images(
         raise ValueError(f"size is {size}; expected 1 to {MAX_SIDE} pixels")
     if not len(split):
         raise DataError(f"{split.folder} holds no images to decode")
-    store = _store(split, size, folder)
+    store = _store(split, size, folder, resize)
     try:
         return store.files.obtained(lambda: store.read(verify), lambda: store.build(workers, progress))
     except OSError as error:
         raise DataError(
-            f"the image cache in {folder} cannot be written or read ({error}); free some space or give another folder"
+            f"the image cache in {folder} cannot be written or read ({error}); free some space, or name another folder with --cache"
         ) from error
 
 
-def stored_images(split: Split, size: int, folder: Path) -> CachedImages | None:
+def stored_images(split: Split, size: int, folder: Path, resize: str = "") -> CachedImages | None:
     """The decoded images of ``split`` if they are in ``folder``, as ``cache_images`` left them; else None. Nothing is decoded."""
     try:
-        return _store(split, size, folder).read(verify=False)[0]
+        return _store(split, size, folder, resize).read(verify=False)[0]
     except OSError:
         return None
 
 
-def _store(split: Split, size: int, folder: Path) -> _Store:
-    key = f"{split.digest[:24]}-{size}px-v{VERSION}"
-    return _Store(ArrayFile(Path(folder), key, ".rows.json", "images", "image cache"), split, size)
+def _store(split: Split, size: int, folder: Path, resize: str) -> _Store:
+    key = f"{split.digest[:24]}-{size}px{resize and '-' + resize}-v{VERSION}"
+    return _Store(ArrayFile(Path(folder), key, ".rows.json", "images", "image cache"), split, size, resize)
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,7 @@ class _Store:
     files: ArrayFile
     split: Split
     size: int
+    resize: str
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -163,7 +173,7 @@ class _Store:
             path, damage = self.files.path(content, verify=True)
             if path is None:
                 return None, damage
-        return CachedImages(path, _frozen(rows), self.size), ""
+        return CachedImages(path, _frozen(rows), self.size, resize=self.resize), ""
 
     def build(self, workers: int | None, progress: Callable[[int, int], None] | None) -> CachedImages:
         """Decode everything, then publish it."""
@@ -173,7 +183,8 @@ class _Store:
         free = shutil.disk_usage(folder).free
         if free < self.bytes:
             raise DataError(
-                f"the image cache needs {self.bytes} bytes in {folder}, {free} are free; free some space or give another folder"
+                f"the image cache needs {self.bytes} bytes in {folder}, {free} are free; free some space, or name another folder "
+                "with --cache"
             )
 
         def fill(file: BinaryIO) -> dict[str, Any]:
@@ -181,12 +192,12 @@ class _Store:
             file.flush()
             stride = self.size * self.size * 3
             places = [_HEADER + row * stride for row in rows]
-            hashes = decode_split(split, self.size, Path(file.name), places, workers, progress)
+            hashes = decode_split(split, self.size, Path(file.name), places, workers, progress, self.resize)
             if split_digest(split.classes, split.files, split.labels, hashes) != split.digest:
                 raise DataError(f"images in {split.folder} changed while they were read; leave them alone and start again")
             return {"digest": split.digest, "size": self.size, "rows": rows}
 
-        return CachedImages(self.files.publish(fill, permissions=0o444), _frozen(rows), self.size)
+        return CachedImages(self.files.publish(fill, permissions=0o444), _frozen(rows), self.size, resize=self.resize)
 
 
 def _frozen(rows: list[int]) -> np.ndarray:

@@ -70,7 +70,7 @@ def description(folder: Path) -> dict:
     return content
 
 
-def channels(split: Split) -> Channels:
+def channels(split: Split, resize: str = "") -> Channels:
     """Channel statistics of a split at the size its images are stored with.
 
     Raises:
@@ -80,7 +80,7 @@ def channels(split: Split) -> Channels:
     side = 0
     total, squares, pixels = np.zeros(3), np.zeros(3), 0
     for index in chosen:
-        image, (stored, _) = decode(split.path(index).read_bytes(), str(split.path(index)), None)
+        image, (stored, _) = decode(split.path(index).read_bytes(), str(split.path(index)), None, resize)
         side = side or stored
         flat = image.reshape(-1, 3) / 255.0
         total += flat.sum(0)
@@ -91,7 +91,9 @@ def channels(split: Split) -> Channels:
     return Channels(tuple(mean.tolist()), tuple(deviation.tolist()), len(chosen), side)
 
 
-def write_card(data_folder: Path, classes: Sequence[str], out: Path, *, extra: frozenset[str] = frozenset()) -> None:
+def write_card(
+    data_folder: Path, classes: Sequence[str], out: Path, *, besides: Sequence[tuple[str, ...]] = (), resize: str = ""
+) -> None:
     """Write the card of the data set in ``data_folder`` to ``out``, and one contact sheet per class to ``card/`` beside it.
 
     Sheets of data that the kit's generator made, and whose seed is known, show each damage alone from plain to barely visible; of
@@ -101,7 +103,8 @@ def write_card(data_folder: Path, classes: Sequence[str], out: Path, *, extra: f
         data_folder: holds the splits.
         classes: the classes to read, in order.
         out: the Markdown file; replaced in one step.
-        extra: classes that may be there and are left out.
+        besides: as in ``read_table``.
+        resize: how images that are not square become square; see ``decode``.
 
     Raises:
         DataError: the data cannot be read; or it is secret and ``out`` lies outside it (a card shows images with their labels).
@@ -112,10 +115,10 @@ def write_card(data_folder: Path, classes: Sequence[str], out: Path, *, extra: f
         raise DataError(
             f"{data_folder} is secret, and a card shows images with their labels; write it inside: {data_folder / 'README.md'}"
         )
-    splits = [read_split(path, tuple(classes), extra=extra) for path in splits_in(data_folder)]
-    pictures = {name: picture for name in classes if (picture := class_picture(name, splits, about)) is not None}
+    splits = [read_split(path, tuple(classes), besides=besides) for path in splits_in(data_folder)]
+    pictures = {name: picture for name in classes if (picture := class_picture(name, splits, about, resize)) is not None}
     files = {name: f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png" for name in pictures}
-    text = _text(data_folder.name, splits, about, files)
+    text = _text(data_folder.name, splits, about, files, resize)
     for name, file in files.items():
         _write(out.parent / "card" / file, small_png(pictures[name]))
     _write(out, text.encode())
@@ -135,7 +138,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _text(name: str, splits: list[Split], about: dict, shown: dict[str, str]) -> str:
+def _text(name: str, splits: list[Split], about: dict, shown: dict[str, str], resize: str = "") -> str:
     classes = tuple(map(markdown, splits[0].classes))
     shown = {markdown(name): file for name, file in shown.items()}
     counts = _table(
@@ -165,7 +168,7 @@ def _text(name: str, splits: list[Split], about: dict, shown: dict[str, str]) ->
         ],
     )
     everywhere = ", ".join(f"{c} {_percent(share)}" for c, share in zip(classes, labels.mean(0), strict=True))
-    statistics = [(markdown(split.name), channels(split)) for split in splits]
+    statistics = [(markdown(split.name), channels(split, resize)) for split in splits]
     colours = _table(
         ["split", "mean R, G, B", "deviation R, G, B", "images measured", "side in px"],
         [

@@ -3,7 +3,8 @@
 How a file becomes an array: the first frame, turned upright by its EXIF orientation, as 8-bit RGB (grayscale is repeated over the
 channels, palettes are looked up, 16-bit values keep their high byte, an alpha channel is dropped and the stored colours kept),
 resized by Pillow's bicubic filter, whose support widens when it shrinks, so that nothing aliases. Images of a split are square and
-all of one size: anything else would be distorted or cropped silently, so it is refused.
+all of one size: anything else would be distorted or cropped silently, so it is refused, unless the rules say how it becomes square
+(``resize``).
 """
 
 from __future__ import annotations
@@ -26,12 +27,9 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from evaluator.bounded import BoundsError, read_bytes
 from evaluator.data.folders import Split
-from evaluator.data.layout import MAX_IMAGE_BYTES
+from evaluator.data.layout import MAX_IMAGE_BYTES, MAX_SIDE
 from evaluator.errors import DataError
 from evaluator.machine import cores
-
-MAX_SIDE = 8192
-"""Images with a longer side are refused before they are decoded."""
 
 MAX_SCANS = 100
 """Most scans of a JPEG. libjpeg writes 10 at most, other encoders up to twenty; every scan of a progressive JPEG costs a walk over
@@ -46,13 +44,15 @@ _POOL_FROM = 400
 _PNG_END = b"IEND\xaeB`\x82"
 
 
-def decode(raw: bytes, name: str, size: int | None) -> tuple[np.ndarray, tuple[int, int]]:
+def decode(raw: bytes, name: str, size: int | None, resize: str = "") -> tuple[np.ndarray, tuple[int, int]]:
     """Decode one PNG or JPEG: uint8 (size, size, 3), and the (width, height) it was stored with.
 
     Args:
         raw: the file's bytes.
         name: what errors call it.
-        size: side in pixels of the answer; None keeps the size it was stored with.
+        size: side in pixels of the answer; None keeps the size it was stored with, or that of the square made of it.
+        resize: how an image that is not square becomes square: ``pad`` (black borders of equal width), ``crop`` (the middle) or
+            ``stretch``; empty refuses it.
 
     Raises:
         DataError: not a whole PNG or JPEG, an animation, not square, longer than :data:`MAX_SIDE`, larger than
@@ -72,9 +72,10 @@ def decode(raw: bytes, name: str, size: int | None) -> tuple[np.ndarray, tuple[i
                     raise DataError(
                         f"{name} has {width} x {height} pixels; the longest side allowed is {MAX_SIDE}. Shrink the image"
                     )
-                if width != height:
+                if width != height and not resize:
                     raise DataError(
-                        f"{name} has the wrong size, {width} x {height} pixels; expected a square image. Crop or pad it"
+                        f"{name} has the wrong size, {width} x {height} pixels; expected a square image. Crop or pad it, or let "
+                        'the rules do it: resize = "pad", "crop" or "stretch" in a file for --round or --profile'
                     )
                 scans = _scans(raw) if image.format != "PNG" else 1
                 if scans > MAX_SCANS or scans * width * height > MAX_WORK:
@@ -91,7 +92,7 @@ def decode(raw: bytes, name: str, size: int | None) -> tuple[np.ndarray, tuple[i
                     )
                 if ImageFile.LOAD_TRUNCATED_IMAGES:
                     raise DataError("Pillow is set to accept cut images (LOAD_TRUNCATED_IMAGES); leave that setting alone")
-                upright = _rgb(ImageOps.exif_transpose(image))
+                upright = _square(_rgb(ImageOps.exif_transpose(image)), resize)
                 if size is not None and upright.size != (size, size):
                     upright = upright.resize((size, size), Image.Resampling.BICUBIC)
                 return np.asarray(upright, np.uint8), (width, height)
@@ -129,6 +130,17 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _square(image: Image.Image, resize: str) -> Image.Image:
+    if image.width == image.height:
+        return image
+    side = min(image.size) if resize == "crop" else max(image.size)
+    if resize == "stretch":
+        return image.resize((side, side), Image.Resampling.BICUBIC)
+    square = Image.new("RGB", (side, side))  # black
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
+
+
 def decode_split(
     split: Split,
     size: int,
@@ -136,6 +148,7 @@ def decode_split(
     places: Sequence[int],
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    resize: str = "",
 ) -> list[bytes]:
     """Decode every image of ``split`` into the file ``target``.
 
@@ -146,6 +159,7 @@ def decode_split(
         places: the byte in ``target`` at which the size * size * 3 bytes of each image begin, in canonical order.
         workers: processes; by default one per core. Small splits are decoded in this process.
         progress: called with (images done, images in all).
+        resize: as in ``decode``; images of different sizes are then allowed.
 
     Returns:
         The SHA-256 of each image file's bytes, in canonical order.
@@ -169,7 +183,7 @@ def decode_split(
         if progress is not None:
             progress(done, count)
 
-    jobs = [(str(target), size, [paths[i] for i in chunk], [places[i] for i in chunk]) for chunk in chunks]
+    jobs = [(str(target), size, resize, [paths[i] for i in chunk], [places[i] for i in chunk]) for chunk in chunks]
     wanted = cores() if workers is None else workers
     if wanted < 1:
         raise ValueError(f"workers is {wanted}; expected 1 or more")
@@ -192,7 +206,7 @@ def decode_split(
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     for index, stored in enumerate(sizes):
-        if stored != sizes[0]:
+        if stored != sizes[0] and not resize:
             raise DataError(
                 f"{paths[index]} has the wrong size, {stored[0]} x {stored[1]} pixels; all images of a split have one size, "
                 f"and {split.files[0]} has {sizes[0][0]} x {sizes[0][1]}. Resize or replace the images that differ"
@@ -200,7 +214,7 @@ def decode_split(
     return hashes
 
 
-def _decode_chunk(target: str, size: int, paths: list[str], places: list[int]) -> list[tuple[bytes, tuple[int, int]]]:
+def _decode_chunk(target: str, size: int, resize: str, paths: list[str], places: list[int]) -> list[tuple[bytes, tuple[int, int]]]:
     """Decode images and write each to its place. Plain writes, not a map: a full disk is then an error and not a signal."""
     results = []
     descriptor = os.open(target, os.O_WRONLY)
@@ -212,7 +226,7 @@ def _decode_chunk(target: str, size: int, paths: list[str], places: list[int]) -
                 raise DataError(str(error)) from error
             except OSError as error:
                 raise DataError(f"{path} cannot be read ({error.strerror}); replace it or remove it with its row") from error
-            array, stored = decode(raw, path, size)
+            array, stored = decode(raw, path, size, resize)
             data = np.ascontiguousarray(array).data.cast("B")
             while data:
                 written = os.pwrite(descriptor, data, offset)

@@ -79,7 +79,7 @@ class Split:
 
 
 def read_split(
-    folder: Path, classes: Sequence[str], *, stat_cache: Path | None = None, extra: frozenset[str] = frozenset()
+    folder: Path, classes: Sequence[str], *, stat_cache: Path | None = None, besides: Sequence[tuple[str, ...]] = ()
 ) -> Split:
     """Read and check one split.
 
@@ -88,7 +88,8 @@ def read_split(
         classes: the classes of the round, in the order of the label vector.
         stat_cache: a file that remembers the hash of every image with its size and times, so that a second call does not read the
             images again. Several splits may share the file. It is a cache: a damaged file is written anew.
-        extra: classes that labels.csv may hold though the round does not ask for them; they are left out and the note says so.
+        besides: classes of other rounds that labels.csv may hold instead (see ``read_table``); what is not asked for is left out,
+            and the note says so.
 
     Raises:
         DataError: naming file, row and value, what was expected and what to do.
@@ -108,7 +109,7 @@ def read_split(
         seen = f" (seen: {', '.join(others[:3])}; rename the right file)" if others else ""
         raise DataError(f"{path} does not exist{seen}; expected a table with the labels of the {len(entries)} images")
     _inside(path, root)
-    table = read_table(path, classes, extra)
+    table = read_table(path, classes, besides)
     files = tuple(sorted(entries))
     order, without_extension = _matched(path, table, files)
     labels = table.labels[order]

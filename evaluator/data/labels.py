@@ -13,14 +13,14 @@ import difflib
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from evaluator.bounded import BoundsError, read_bytes
-from evaluator.errors import DataError
+from evaluator.errors import ConfigurationError, DataError
 
 LIST_HEADERS = frozenset({"label", "labels", "class", "classes", "tag", "tags", "damage", "damages", "annotation", "annotations"})
 """Headers, in lower case, of a column that lists the classes of an image."""
@@ -37,6 +37,8 @@ MAX_LIST = 10_000
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _FALSE = re.compile(r"0+(\.0*)?|false", re.IGNORECASE)
 _TRUE = re.compile(r"0*1(\.0*)?|true", re.IGNORECASE)
+LONGEST_CLASS = 200
+"""Longest name of a class, in characters."""
 _SHAPES = "expected a file name column first, then one 0/1 column per class, or one column 'labels' that lists the classes"
 
 
@@ -57,19 +59,50 @@ class Table:
     note: str
 
 
-def read_table(path: Path, classes: tuple[str, ...], extra: frozenset[str] = frozenset()) -> Table:
-    """Read ``path``. Columns of classes in ``extra`` that are not asked for are left out, and the note says so.
+def check_classes(names: Sequence[str]) -> None:
+    """Check the names of classes: what is refused here could not stand in a table of labels.
 
     Raises:
-        DataError: not UTF-8, not a table, no rows, a column or class that is neither asked for nor in ``extra``, a class without a
-            column, or a cell that is not 0 or 1.
+        ConfigurationError: there is none, two are alike, or a name cannot be that of a column.
+    """
+    if not names:
+        raise ConfigurationError("there is no class; name one or more")
+    seen: dict[str, str] = {}
+    for name in names:
+        if (
+            not name.strip()
+            or name != name.strip()
+            or not name.isprintable()
+            or len(name) > LONGEST_CLASS
+            or set(name) & set(",;|")
+        ):
+            raise ConfigurationError(
+                f"the class {name[:80]!r} cannot be a column of a table; write letters, digits and _, at most {LONGEST_CLASS}"
+            )
+        if _key(name) in seen:
+            raise ConfigurationError(f"the classes {seen[_key(name)]!r} and {name!r} are alike; give every class another name")
+        seen[_key(name)] = name
+    if len(names) > MAX_COLUMNS - 1:
+        raise ConfigurationError(f"there are {len(names)} classes; a table has at most {MAX_COLUMNS - 1}")
+
+
+def read_table(path: Path, classes: tuple[str, ...], besides: Sequence[tuple[str, ...]] = ()) -> Table:
+    """Read ``path``.
+
+    Args:
+        besides: classes of other rounds, each with all of ``classes`` and more. Where the columns are exactly those of one of them,
+            what is not asked for is left out, and the note says so. Some of its columns are a mistake: the table is of no round.
+
+    Raises:
+        DataError: not UTF-8, not a table, no rows, a column or class that is neither asked for nor in ``besides``, a class without
+            a column, or a cell that is not 0 or 1.
     """
     text, spelling = _text(path)
     header, body, delimiter = _rows(path, text)
     notes = [f"{_DELIMITERS[delimiter]} separated"] if delimiter != "," else []
     notes += spelling
     # A case-folded spelling of two classes would make the columns ambiguous; such a round is a mistake of the caller's.
-    known = {_key(c): c for c in (*sorted(extra), *classes)}
+    known = {_key(c): c for c in (*sorted({name for others in besides for name in others}), *classes)}
     first = _name_column(path, header, known)
     if first:
         notes.append("an unnamed index column left out")
@@ -91,6 +124,7 @@ def read_table(path: Path, classes: tuple[str, ...], extra: frozenset[str] = fro
         places = _class_columns(path, columns, classes, known, notes, first + 1)
         labels = _from_columns(path, body, classes, places)
         notes.insert(0, f"columns: {header[first] or 'file name'} + {len(classes)} classes")
+        _check_round(path, {known[_key(column)] for column in columns}, classes, besides)
     names = tuple(_file_name(path, number, row[first]) for number, row in body)
     if any("/" in row[first] or "\\" in row[first] for _, row in body):
         notes.append("names with a folder before them")
@@ -217,6 +251,19 @@ def _class_columns(
     if respelled:
         notes.append("class names in another spelling")
     return places
+
+
+def _check_round(path: Path, found: set[str], classes: tuple[str, ...], besides: Sequence[tuple[str, ...]]) -> None:
+    """Refuse a table that has some of another round's classes, and not all of them."""
+    if found == set(classes) or any(found == set(others) for others in besides):
+        return
+    nearest = min(besides, key=lambda others: len(set(others) ^ found))
+    missing = ", ".join(repr(name) for name in nearest if name not in found)
+    more = ", ".join(repr(name) for name in nearest if name in found and name not in classes)
+    raise DataError(
+        f"{path}, row 1: the columns hold {more} besides the {len(classes)} classes that are read, but not {missing}; a table has "
+        f"the classes of one round. Add the missing column, remove the other, or name the classes (--classes, --round)"
+    )
 
 
 def _from_columns(path: Path, body: list[tuple[int, list[str]]], classes: tuple[str, ...], places: list[int]) -> np.ndarray:

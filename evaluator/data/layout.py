@@ -7,5 +7,9 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 LABELS = "labels.csv"
 DESCRIPTION = "dataset.json"
 """What the generator writes beside the splits of a data set that it made."""
+MAX_SIDE = 8192
+"""Images with a longer side are refused before they are decoded."""
+RESIZE = ("", "pad", "crop", "stretch")
+"""How images that are not square become square; the empty text refuses them."""
 MAX_IMAGE_BYTES = 256 * 2**20
 """Largest file of an image: the pixels of the largest image that is read (8192 x 8192), not compressed, have 192 MiB."""

@@ -31,7 +31,7 @@ def small_png(image: Image.Image, limit: int = MAX_PICTURE) -> bytes:
         image = image.resize((image.width * 3 // 4, image.height * 3 // 4), Image.Resampling.LANCZOS)
 
 
-def class_picture(name: str, splits: Sequence[Split], about: dict) -> Image.Image | None:
+def class_picture(name: str, splits: Sequence[Split], about: dict, resize: str = "") -> Image.Image | None:
     """The contact sheet of the class ``name``, None where no image has it.
 
     Args:
@@ -39,6 +39,7 @@ def class_picture(name: str, splits: Sequence[Split], about: dict) -> Image.Imag
         splits: where to look for images that have it; the first come first.
         about: what ``dataset.json`` says. If it names a seed of the kit's generator, the sheet shows this damage alone, on the same
             sheets from plain to barely visible; otherwise it shows images of the splits.
+        resize: as in ``decoding.decode``.
 
     Raises:
         DataError: an image cannot be decoded.
@@ -54,7 +55,7 @@ def class_picture(name: str, splits: Sequence[Split], about: dict) -> Image.Imag
     for split in splits:
         column = split.classes.index(name)
         for index in np.flatnonzero(split.labels[:, column])[: _COLUMNS * _ROWS - len(tiles)]:
-            image, _ = decode(split.path(index).read_bytes(), str(split.path(index)), _TILE)
+            image, _ = decode(split.path(index).read_bytes(), str(split.path(index)), _TILE, resize)
             tiles.append(Image.fromarray(image))
     if not tiles:
         return None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import count
+from pathlib import Path
 
 from evaluator.errors import ConfigurationError, WeightsError
 from evaluator.machine import cores
 from evaluator.plans import Choices, Plan, Step, Task
 from evaluator.purchase.label_quality import quality_warnings
 from evaluator.purchase.pairs import NamedPair, choose_pairs
-from evaluator.purchase.profiles import Profile, profile_named
+from evaluator.purchase.profiles import PROFILES, Profile
 from evaluator.purchase.rounds import NODE_CPUS, Pair
+from evaluator.purchase.rule_files import chosen_profile, with_sizes
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.purchase.weights_folder import folder_identity
@@ -34,11 +37,13 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         KitError: a choice makes no sense, or data or weights are missing or wrong.
     """
     options = choices.options
-    profile = profile_named(choices.profile)
+    stated = profile = chosen_profile(choices.profile, options.get("round"))
+    folder = Path(choices.data or profile.data_place or choices.data_set(profile.data_folder)).absolute()
+    profile = with_sizes(profile, folder)
     pairs = choose_pairs(options["pairs"], profile, options["round_seed"], None if choices.secret is None else choices.root)
     weights = choices.starting_weights or profile.weights
     try:
-        asked = [recipes.load_pipeline(name) for name in choices.pipelines or (profile.pipeline,)]
+        asked = [recipes.load_pipeline(name) for name in choices.pipelines or (profile.pipeline_file or profile.pipeline,)]
         pipelines = tuple(recipes.fitted(pipeline, profile.image_size, weights) for pipeline in asked)
     except ConfigurationError as error:
         raise ConfigurationError(f"--pipelines: {error}") from error
@@ -72,7 +77,6 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
     # Specs check their fields when they are made: a wrong choice is then reported before the data are read.
     for quality in options["label_quality"]:
         cells(splits[0], quality, choices.submissions[0], [""] * len(pipelines), {})
-    folder = (choices.data or choices.folder / profile.data_folder).absolute()
     if choices.data is None:
         provide_data(profile, folder, step)
     sets = {split: read_sets(profile, folder, score_split=split, cache=cache, step=step, secret=choices.secret) for split in splits}
@@ -96,6 +100,7 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         digests={split: found.digests() for split, found in sets.items()},
         items={named.pair.name: _items(profile, named, first) for named in pairs},
         warnings=(
+            *_round_warnings(stated, sets),
             *_budget_warnings(profile, pairs),
             *_weights_warnings(choices.starting_weights, asked, profile),
             *quality_warnings(profile, first, qualities, choices.root, choices.seeds),
@@ -120,6 +125,19 @@ def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], sp
         raise ConfigurationError(f"--label-quality is {wrong[0]:g}; it must be from 0.5 to 1")
     if len(set(qualities)) != len(qualities):
         raise ConfigurationError(f"--label-quality: a value is given more than once: {', '.join(map(str, qualities))}")
+
+
+def _round_warnings(profile: Profile, sets: Mapping[str, RoundSets]) -> list[str]:
+    """Whether today is no day of the round, and whether the data are not of the sizes that a file of rules states."""
+    found = [f"{why}." for why in [profile.round.outside(date.today())] if why]
+    if profile.name in PROFILES:
+        return found
+    counts = {name: count for some in sets.values() for name, count in some.counts().items()}
+    stated = {name: count for name, count in profile.sizes.items() if counts.get(name, count) != count}
+    other = [f"{counts[name]} in {name}, not {count}" for name, count in stated.items()]
+    if other:
+        found.append(f"the data do not have the sizes that the profile {profile.name} states: {'; '.join(other)} images.")
+    return found
 
 
 def _budget_warnings(profile: Profile, pairs: Sequence[NamedPair]) -> list[str]:
@@ -179,6 +197,8 @@ def _shown(
     if profile.drawn:
         drawn = ", ".join(f"{n} {name}" for name, n in profile.drawn.items())
         rows.insert(1, ("each seed", f"draws {drawn}"))
+    if choices.also:
+        rows.append(("data and cache", str(choices.folder)))
     wrong = [
         f"at quality {q:g} {1 - q:.1%} of the label entries that the market sells are wrong"
         for q in choices.options["label_quality"]

@@ -18,13 +18,13 @@ import numpy as np
 
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history.index import secret_of
-from evaluator.places import DATA, RESULTS, ROOT
+from evaluator.places import RESULTS, ROOT, data_place, data_set_place
 from evaluator.purchase.debug import checks
 from evaluator.purchase.messages import SCHEMA
 from evaluator.purchase.plan import node_threads
-from evaluator.purchase.profiles import profile_named
 from evaluator.purchase.purchased import session_spec
 from evaluator.purchase.rounds import Pair
+from evaluator.purchase.rule_files import chosen_profile, with_sizes
 from evaluator.purchase.session import Session
 from evaluator.purchase.session_spec import PhaseReport, SessionSpec
 from evaluator.purchase.sets import provide_data, read_sets
@@ -46,7 +46,7 @@ PHASES = ("pre_training_phase", "purchase_phase", "prediction_phase")
 
 
 def practice(
-    profile: str = "quick",
+    profile: str | Path | None = None,
     pair: str | None = None,
     seed: int = 0,
     *,
@@ -56,18 +56,26 @@ def practice(
     label_quality: float = 1.0,
     data: str | Path | None = None,
     out: str | Path = RESULTS,
+    round: str | Path | None = None,
+    cache: str | Path | None = None,
 ) -> Practice:
     """What ``local_evaluation.py`` gives a submission at one pair and seed; the options mean the same as there.
+
+    ``profile`` is ``quick`` by default; with ``round`` it is the round at full scale, or as its file says.
 
     Raises:
         KitError: an option makes no sense, or data or the secret are missing or wrong.
     """
-    rules = profile_named(profile)
+    name = "quick" if profile is None and round is None else str(profile or "")
+    rules = chosen_profile(name, None if round is None else str(round))
+    kept = data_place(None if cache is None else Path(cache))
     chosen = rules.pairs[0] if pair is None else Pair.parse(pair)
     if secret is not None and public_seeds:
         raise ConfigurationError("secret and public_seeds were both given; public seeds are those without a secret. Leave one out")
     known = None if public_seeds else read_secret(Path(secret)) if secret else secret_of(Path(out).absolute(), PURCHASE)
-    folder = (Path(data) if data is not None else DATA / rules.data_folder).expanduser().absolute()
+    place = Path(data) if data is not None else Path(rules.data_place or data_set_place(rules.data_folder, kept))
+    folder = place.expanduser().absolute()
+    rules = with_sizes(rules, folder)
     told: set[str] = set()
 
     def step(what: str, done: int, total: int) -> None:
@@ -77,7 +85,7 @@ def practice(
 
     if data is None:
         provide_data(rules, folder, step)
-    sets = read_sets(rules, folder, cache=DATA / ".cache", step=step, secret=known)
+    sets = read_sets(rules, folder, cache=kept / ".cache", step=step, secret=known)
     # The spec of a cell that is never judged: what decides the judging stays empty.
     spec = PurchaseSpec(
         submission="practice",
@@ -87,7 +95,7 @@ def practice(
         seed=seed,
         root_seed=root_seed,
         secret="" if known is None else known.fingerprint,
-        pipeline=load_pipeline(rules.pipeline),
+        pipeline=load_pipeline(rules.pipeline_file or rules.pipeline),
         weights="",
         data=sets.digests(),
         score_split=rules.round.score_split,

@@ -1,6 +1,7 @@
 """Profiles. A profile is a scaled-down version of a round: fewer images, smaller budgets and times, the same rules.
 
-It is chosen by name, printed at the top of every run, and stored in every result.
+It is chosen by name, printed at the top of every run, and stored in every result. Profiles of one's own are TOML files: see
+``rule_files``.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from evaluator.data.layout import SPLITS
+from evaluator.data.layout import MAX_SIDE, RESIZE, SPLITS
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.rounds import ROUND1, ROUND2, Pair, Round
-from evaluator.words import counted
+from evaluator.words import counted, meant
 
+WEIGHTS = ("imagenet", "procedural", "none")
 MOST = 1e6
 """Largest scale of budgets and times."""
 
@@ -26,8 +28,9 @@ class Profile:
     """How a round is scaled.
 
     Attributes:
+        name: how results and tables call it.
         round: the rules. Pairs are always given in the round's units; the profile scales them.
-        sizes: images per split.
+        sizes: images per split; empty for as many as the data have.
         image_size: side of the images in pixels, for participant and pipeline alike.
         budget_scale: the labels of a pair are multiplied by this number and rounded.
         seconds_per_minute: seconds of the clock for one minute of a pair.
@@ -44,6 +47,10 @@ class Profile:
             too, so an interval over seeds covers different training sets and pools.
         embeddings: whether the submission gets embeddings of the images, made by the pipelines' starting weights.
         load_seconds: time limit for starting the worker and importing the submission; no clock counts this time.
+        resize: how images that are not square become square: ``pad`` (black borders), ``crop`` (the middle) or ``stretch``. Empty
+            refuses such images, and images of different sizes in one split.
+        data_place: folder of the data where it is not below ``data/``; ``pipeline_file``: file of the default pipeline where it is
+            not the kit's. Both belong to this machine and are no part of the profile's identity.
 
     Raises:
         ConfigurationError: a field makes no sense.
@@ -67,17 +74,29 @@ class Profile:
     shifted: dict[str, str] = field(default_factory=dict)
     drawn: dict[str, int] = field(default_factory=dict)
     embeddings: bool = False
+    resize: Literal["", "pad", "crop", "stretch"] = ""
+    data_place: str = field(default="", compare=False)
+    pipeline_file: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         unknown = set(self.sizes) - set(SPLITS)
         if unknown:
             raise ConfigurationError(f"profile {self.name}: sizes has the splits {sorted(unknown)}; expected {', '.join(SPLITS)}")
         for split, count in self.drawn.items():
-            if split not in ("training", "unlabelled") or not 1 <= count <= self.sizes.get(split, 0):
+            if split not in ("training", "unlabelled") or not 1 <= count <= (self.sizes or self.drawn).get(split, 0):
                 raise ConfigurationError(
                     f"profile {self.name}: drawn has {count} images of {split!r}; expected training or unlabelled, with at least 1 "
                     "and at most all of its images"
                 )
+        if self.resize not in RESIZE:
+            raise ConfigurationError(f"profile {self.name}: resize is {self.resize!r}; expected pad, crop or stretch, or nothing")
+        if self.weights not in WEIGHTS:
+            raise ConfigurationError(f"profile {self.name}: weights is {self.weights!r}; expected {', '.join(WEIGHTS)}")
+        for name in ("prediction_seconds", "load_seconds"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigurationError(f"profile {self.name}: {name} is {getattr(self, name)}; expected more than 0")
+        if not 1 <= self.image_size <= MAX_SIDE:
+            raise ConfigurationError(f"profile {self.name}: image_size is {self.image_size}; expected 1 to {MAX_SIDE} pixels")
         if not 0 < self.budget_scale <= MOST or not 0 < self.seconds_per_minute <= MOST:
             raise ConfigurationError(
                 f"profile {self.name}: budget_scale is {self.budget_scale} and seconds_per_minute {self.seconds_per_minute}; "
@@ -118,7 +137,13 @@ class Profile:
 
     @cached_property
     def _plain(self) -> dict[str, Any]:
-        return asdict(self)
+        plain = asdict(self)
+        # What decides no result has no part in a spec's hash, and a key that is younger than published results must not change it.
+        for name in ("data_place", "pipeline_file", *(() if self.resize else ("resize",))):
+            del plain[name]
+        for name in ("opens", "closes"):
+            del plain["round"][name]
+        return plain
 
     def budget(self, pair: Pair) -> int:
         """Number of labels that ``pair`` allows under this profile."""
@@ -230,5 +255,8 @@ def profile_named(name: str) -> Profile:
         ConfigurationError: there is no profile of that name.
     """
     if name not in PROFILES:
-        raise ConfigurationError(f"--profile: there is no profile {name!r}; choose one of {', '.join(PROFILES)}")
+        raise ConfigurationError(
+            f"--profile: there is no profile {name!r}{meant(name, PROFILES)}; choose one of {', '.join(PROFILES)}, or name a "
+            "TOML file"
+        )
     return PROFILES[name]

@@ -11,7 +11,7 @@ from evaluator.bounded import RECORD, NotJsonError, parse_json, read_bytes
 from evaluator.errors import ConfigurationError, DataError, TrainingError
 from evaluator.history.store import sound
 from evaluator.history.validity import fault
-from evaluator.places import DATA
+from evaluator.places import data_place, data_set_place
 from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.result import PurchaseResult, upgraded
@@ -98,7 +98,9 @@ def _name_of(raw: bytes) -> str:
     return content["cell"]
 
 
-def read_replay(cell: Path, data: Path | None = None, device: str | None = None, secret: Path | None = None) -> Replay:
+def read_replay(
+    cell: Path, data: Path | None = None, device: str | None = None, secret: Path | None = None, cache: Path | None = None
+) -> Replay:
     """Read a stored cell and its data for a replay; cells of older schemas are read, too.
 
     Args:
@@ -106,6 +108,7 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None,
         data: folder of the splits; None for that of the stored profile, below the kit's data folder.
         device: None for the device that the cell was trained on.
         secret: file of the cell's secret; None for that of the results folder that the cell lies in.
+        cache: folder of data sets and caches; None for the default (``places.data_place``).
 
     Raises:
         ConfigurationError: the file is not a stored cell, its round trains nothing, or its secret is missing or another.
@@ -134,8 +137,8 @@ def read_replay(cell: Path, data: Path | None = None, device: str | None = None,
             f"{cell}: {spec.profile.round.name} scores the participant's own predictions; a replay needs a trained pipeline"
         )
     own = cell_secret(cell, spec.secret, secret)
-    folder = data or DATA / spec.profile.data_folder
-    sets = read_sets(spec.profile, folder, score_split=spec.score_split, cache=DATA / ".cache", secret=own)
+    folder = data or data_set_place(spec.profile.data_folder, cache)
+    sets = read_sets(spec.profile, folder, score_split=spec.score_split, cache=data_place(cache) / ".cache", secret=own)
     changed = [split for split, digest in spec.data.items() if sets.digests().get(split) != digest]
     if changed:
         raise DataError(

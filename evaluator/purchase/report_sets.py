@@ -15,7 +15,8 @@ import numpy as np
 from evaluator.data.cache import CachedImages, stored_images
 from evaluator.data.folders import Split, read_split
 from evaluator.errors import ConfigurationError, DataError
-from evaluator.purchase.rounds import ROUNDS
+from evaluator.places import data_set_place
+from evaluator.purchase.rounds import tables_besides
 from evaluator.purchase.sets import DrawnSets, RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.secret import FILE, read_secret, root_of
@@ -93,12 +94,12 @@ def _read(spec: PurchaseSpec, material: Material) -> RoundSets:
     profile = spec.profile
     if Path(profile.data_folder).name != profile.data_folder and material.folder is None:
         raise ConfigurationError(f"the cells name the data folder {profile.data_folder[:80]!r}; expected a plain name. Use --data")
-    folder, cache = material.folder or material.places / profile.data_folder, material.places / ".cache"
-    known = frozenset(name for rules in ROUNDS.values() for name in rules.classes) - set(profile.round.classes)
+    folder, cache = material.folder or data_set_place(profile.data_folder, material.places), material.places / ".cache"
+    besides = tables_besides(profile.round.classes)
     splits, images = {}, {}
     for name in dict.fromkeys(("unlabelled", spec.score_split)):
-        splits[name] = read_split(folder / name, profile.round.classes, stat_cache=cache / "hashes.json", extra=known)
-        found = stored_images(splits[name], profile.image_size, cache)
+        splits[name] = read_split(folder / name, profile.round.classes, stat_cache=cache / "hashes.json", besides=besides)
+        found = stored_images(splits[name], profile.image_size, cache, profile.resize)
         if found is None:
             raise DataError(f"{cache} holds no decoded images of {folder / name}; run any cell on them to decode them")
         images[name] = found

@@ -1,15 +1,24 @@
 """The rounds of the challenge, as frozen tables. Tables are added, never edited, so that old rounds can always be scored again.
 
+Rounds of one's own are TOML files: see ``rule_files``.
+
 Source of the figures: the rules of the Data Purchasing Challenge 2022 (AIcrowd / ZEW), rounds 1 and 2.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
+from evaluator.data.labels import check_classes
+from evaluator.data.layout import SCORED_SPLITS, SPLITS
 from evaluator.errors import ConfigurationError
+
+SCORES = ("organiser", "participant")
+PRIMARY = ("macro_f1", "accuracy")
 
 
 @dataclass(frozen=True, order=True)
@@ -55,7 +64,8 @@ class Round:
     """The rules of one round.
 
     Attributes:
-        classes: names of the damages, in the order of the label vector.
+        name: how results and tables call it.
+        classes: names of the classes (the round's damages), in the order of the label vector.
         sizes: images per split; a split that the round did not have is missing.
         pairs: the public pairs.
         label_interval, minute_interval: the closed intervals that hidden pairs are drawn from.
@@ -65,6 +75,11 @@ class Round:
         primary_metric: the metric that ranks submissions.
         score_split: the split that local scores come from (official archives hold no test split).
         prediction_split: the split whose images ``prediction_phase`` gets, without labels.
+        opens, closes: first and last day of the round, as ``2026-01-31``; empty for none. They decide no result: a run outside them
+            says so.
+
+    Raises:
+        ConfigurationError: a field makes no sense.
     """
 
     name: str
@@ -78,6 +93,48 @@ class Round:
     primary_metric: Literal["macro_f1", "accuracy"]
     score_split: str
     prediction_split: str
+    opens: str = ""
+    closes: str = ""
+
+    def __post_init__(self) -> None:
+        def refused(key: str, seen: object, expected: str) -> ConfigurationError:
+            return ConfigurationError(f"round {self.name}: {key} is {seen!r}; expected {expected}")
+
+        try:
+            check_classes(self.classes)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"round {self.name}: classes: {error}") from None
+        for split, count in self.sizes.items():
+            if split not in SPLITS or count < 1:
+                raise refused("sizes", f"{split} = {count}", f"{', '.join(SPLITS)}, each with 1 image or more")
+        if not self.pairs:
+            raise refused("pairs", [], 'one pair or more, e.g. ["100:10"]')
+        for key in ("label_interval", "minute_interval"):
+            low, high = getattr(self, key)
+            if not 0 <= low <= high < float("inf"):
+                raise refused(key, [low, high], "its lower and its upper end, 0 or more")
+        if not 0 < self.prediction_minutes < float("inf"):
+            raise refused("prediction_minutes", self.prediction_minutes, "more than 0")
+        if self.scores not in SCORES or self.primary_metric not in PRIMARY:
+            raise refused("scores, primary_metric", (self.scores, self.primary_metric), f"one of {SCORES}, and one of {PRIMARY}")
+        if self.score_split not in SCORED_SPLITS:
+            raise refused("score_split", self.score_split, " or ".join(SCORED_SPLITS))
+        if self.prediction_split not in SPLITS:
+            raise refused("prediction_split", self.prediction_split, " or ".join(SPLITS))
+        for key in ("opens", "closes"):
+            try:
+                if day := getattr(self, key):
+                    date.fromisoformat(day)
+            except (TypeError, ValueError):
+                raise refused(key, getattr(self, key), "a day such as 2026-01-31") from None
+
+    def outside(self, today: date) -> str:
+        """Why a run of today is not of the round, in words; empty if it is, or if the round has no dates."""
+        if self.opens and today < date.fromisoformat(self.opens):
+            return f"{self.name} opens on {self.opens}; this run is before it"
+        if self.closes and today > date.fromisoformat(self.closes):
+            return f"{self.name} closed on {self.closes}; this run is after it"
+        return ""
 
 
 _FOUR_DAMAGES = ("scratch_small", "scratch_large", "dent_small", "dent_large")
@@ -111,6 +168,16 @@ ROUND2 = Round(
 )
 
 ROUNDS = {r.name: r for r in (ROUND1, ROUND2)}
+
+
+def tables_besides(classes: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The classes of the kit's rounds that have all of ``classes`` and more: a table of one of them is read, and the rest left out.
+
+    Every command that reads a table of labels uses this, so that all accept and refuse the same tables.
+    """
+    return tuple(known.classes for known in ROUNDS.values() if set(classes) < set(known.classes))
+
+
 NODE_CPUS = 4
 NODE = {"cpus": NODE_CPUS, "memory_gb": 16, "gpu": "T4"}
 """The machine that judged in 2022: 4 CPU, 16 GB, one T4."""

@@ -13,8 +13,8 @@ from evaluator.data.cache import CachedImages, cache_images
 from evaluator.data.folders import Split, read_split
 from evaluator.errors import DataError
 from evaluator.plans import Step
-from evaluator.purchase.profiles import Profile
-from evaluator.purchase.rounds import ROUNDS
+from evaluator.purchase.profiles import PROFILES, Profile
+from evaluator.purchase.rounds import ROUND2, tables_besides
 from evaluator.secret import Secret, root_of
 from evaluator.seeds import generator
 
@@ -135,14 +135,14 @@ def read_sets(
     """
     if not folder.is_dir():
         raise DataError(
-            f"the data folder {folder} does not exist; make it with `python -m evaluator data make --profile {profile.name}`, "
-            "import the official archives with `python -m evaluator data import ARCHIVE`, or name another with --data"
+            f"the data folder {folder} does not exist; {_way(profile)}import the official archives with `python -m evaluator data "
+            "import ARCHIVE`, or name another with --data"
         )
-    known = frozenset(name for rules in ROUNDS.values() for name in rules.classes) - set(profile.round.classes)
+    besides = tables_besides(profile.round.classes)
     splits, images = {}, {}
     for name in needed_splits(profile, score_split):
         step(f"reading {name}", 0, 1)
-        splits[name] = read_split(folder / name, profile.round.classes, stat_cache=cache / "hashes.json", extra=known)
+        splits[name] = read_split(folder / name, profile.round.classes, stat_cache=cache / "hashes.json", besides=besides)
         images[name] = cache_images(
             splits[name],
             profile.image_size,
@@ -151,6 +151,7 @@ def read_sets(
             # A disk fault, or a submission in a weak tier, may have changed pixels since the last run. Checking takes a second per
             # gigabyte.
             verify=True,
+            resize=profile.resize,
         )
         if profile.embeddings:
             from evaluator.training.embeddings.shown import shown_embeddings
@@ -162,6 +163,13 @@ def read_sets(
                 progress=partial(_in_percent, step, f"embedding {name}"),
             )
     return RoundSets(folder, splits, images, secret)
+
+
+def _way(profile: Profile) -> str:
+    """How a data folder that is not there can be made; empty for classes that the generator does not know."""
+    name = profile.name if profile.name in PROFILES else "FILE"
+    painted = set(profile.round.classes) <= set(ROUND2.classes)
+    return f"make it with `python -m evaluator data make --profile {name}`, " if painted else ""
 
 
 def _in_percent(step: Step, what: str, share: float) -> None:

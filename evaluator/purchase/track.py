@@ -16,10 +16,10 @@ from evaluator.errors import Verdict
 from evaluator.plans import Choices, Option, Plan, Step, Task
 from evaluator.purchase.metrics import METRICS
 from evaluator.purchase.pairs import choose_pairs
-from evaluator.purchase.profiles import profile_named
 from evaluator.purchase.purchased import Purchased, buy
 from evaluator.purchase.result import PurchaseResult, upgraded, without_score
 from evaluator.purchase.rounds import Pair
+from evaluator.purchase.rule_files import chosen_profile
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import CellResult, CellSpec
@@ -58,6 +58,13 @@ class PurchaseTrack(Track):
     old_members: ClassVar[frozenset[str]] = frozenset({"purchase"})
     old_folders: ClassVar[frozenset[str]] = frozenset({"purchases"})
     options: ClassVar[Mapping[str, Option]] = {
+        "round": Option(
+            str,
+            "another round than the profile's, by name or as a TOML file; without --profile at full scale (docs/files.md)",
+            metavar="NAME|FILE",
+            group="the grid",
+            file=True,
+        ),
         "pairs": Option(
             str,
             "profile (default), public, 621:17,..., grid:500,1000x15,30, hidden:5; several are combined",
@@ -94,6 +101,10 @@ class PurchaseTrack(Track):
 
     # -- a cell
 
+    def default_profile(self, options: Mapping[str, Any]) -> str:
+        """``quick``; a round that is named is run at full scale, or as its own file says."""
+        return "" if options.get("round") else "quick"
+
     def plan(self, choices: Choices, step: Step = lambda what, done, total: None) -> Plan:
         from evaluator.purchase.plan import make_plan
 
@@ -101,7 +112,7 @@ class PurchaseTrack(Track):
 
     def tasks(self, options: Mapping[str, Any], profile: str) -> tuple[Task, ...]:
         """The pairs that ``options`` name, without reading data."""
-        found = choose_pairs(options["pairs"], profile_named(profile), options["round_seed"])
+        found = choose_pairs(options["pairs"], chosen_profile(profile, options.get("round")), options["round_seed"])
         return tuple(Task(named.pair.name, named.kind) for named in found)
 
     def obtain(self, spec: PurchaseSpec, inputs: CellInputs, progress: Progress) -> Purchased:

@@ -46,7 +46,7 @@ def train_on_embeddings(
         images = sets.whole.images[split]
         found = embeddings_of(
             spec.pipeline,
-            ImageSource(sets.splits[split].digest, len(images), images.size, images.gather, images.path.parent),
+            ImageSource(images.named(sets.splits[split].digest), len(images), images.size, images.gather, images.path.parent),
             device=spec.device,
             threads=spec.threads,
             progress=lambda share: progress(f"embedding {split}, once for all cells", share),

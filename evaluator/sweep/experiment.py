@@ -12,7 +12,7 @@ from evaluator.errors import ConfigurationError, SubmissionError
 from evaluator.history.index import Index, Row, read_index, secret_of
 from evaluator.history.store import lacks_predictions
 from evaluator.machine import Load, computed_by, cores, load, versions
-from evaluator.places import DATA
+from evaluator.places import data_also, data_place
 from evaluator.plans import Choices, Plan, Step, in_order
 from evaluator.records import CellSpec
 from evaluator.runner.cells import counting, log_name, plain
@@ -140,7 +140,7 @@ def prepare(
     track: Track,
     settings: Settings,
     step: Step = lambda what, done, total: None,
-    folder: Path = DATA,
+    folder: Path | None = None,
     *,
     keep_secret: bool = True,
     sandbox: Sandbox | None = None,
@@ -148,7 +148,7 @@ def prepare(
     """Check every choice, read the data (generated data are made if they are missing), and make the spec of every cell.
 
     Args:
-        folder: folder of the profiles' data sets and of the cache of decoded images.
+        folder: folder of the profiles' data sets and of the cache of decoded images; None for that of ``--cache``.
         keep_secret: if the results folder has no secret yet, write the secret that is made into it. False for a dry run.
         sandbox: where submissions run; None for that of the settings.
 
@@ -166,6 +166,7 @@ def prepare(
     labels = _labels(sources)
     device = str(resolve(settings.device))
     sandbox = sandbox or choose(settings.sandbox, gpu=device.startswith("cuda"))
+    place = folder or data_place(settings.cache)
     choices = Choices(
         submissions=sources,
         profile=settings.profile,
@@ -179,7 +180,8 @@ def prepare(
         device=device,
         threads=settings.threads,
         data=settings.data,
-        folder=folder,
+        folder=place,
+        also=data_also(place) if folder is None else (),
         weights_dir=None if settings.weights_dir is None else settings.weights_dir.resolve(),
         options=settings.options,
     )

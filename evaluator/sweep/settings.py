@@ -7,27 +7,28 @@ import os
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from evaluator.bounded import read_toml
 from evaluator.errors import ConfigurationError
-from evaluator.places import RESULTS, path_fault
+from evaluator.places import CACHE_HELP, RESULTS, path_fault
 from evaluator.plans import Option
 from evaluator.tables import either
+from evaluator.toml_keys import place_of
 from evaluator.track import Track
+from evaluator.words import meant
 
 COMMON: dict[str, Option] = {
     "track": Option(str, "the kind of competition", metavar="NAME", group="the grid"),
     "submissions": Option(Path, "folders, .py files or patterns", many=True, metavar="PATH"),
-    "profile": Option(str, "default: quick"),
+    "profile": Option(str, "a profile, or your own as a TOML file (default: quick)", metavar="NAME|FILE", file=True),
     "seeds": Option(int, "repetitions of every task (default: 1)", metavar="N"),
     "first_seed": Option(int, "number of the first repetition (default: 0)", metavar="N"),
     "root_seed": Option(int, "draws follow from it and the secret (default: 2022)", metavar="N"),
     "secret": Option(Path, "file of a secret (default: that of the results folder)", metavar="FILE"),
     "public_seeds": Option(bool, "no secret: draws as in published figures"),
-    "pipelines": Option(str, "default: the profile's own", many=True, metavar="NAME|FILE"),
+    "pipelines": Option(str, "default: the profile's own", many=True, metavar="NAME|FILE", file=True),
     "score_split": Option(str, "one split or more (default: the round's own)", many=True, metavar="SPLIT"),
     "starting_weights": Option(str, "default: the profile's", choices=("imagenet", "procedural", "none")),
     "weights_dir": Option(Path, "pretrained weights for the participant, as TORCH_HOME", metavar="DIR"),
@@ -37,6 +38,7 @@ COMMON: dict[str, Option] = {
     "workers": Option(int, "trainings at a time (default: cores / threads, or 1 per CUDA device)", metavar="N"),
     "ray": Option(str, "run on a Ray cluster: auto, HOST:PORT, or local to start one here (docs/cluster.md)", metavar="ADDRESS"),
     "data": Option(Path, "folder of the splits (default: the profile's, below data/)", metavar="DIR"),
+    "cache": Option(Path, CACHE_HELP, metavar="DIR"),
     "out": Option(Path, "results folder (default: results/)", metavar="DIR"),
     "fresh": Option(bool, "repeat finished cells and answers, too"),
     "mixed_versions": Option(bool, "reuse stored cells of other versions of Python or of the libraries, too"),
@@ -75,7 +77,8 @@ class Settings:
         secret: file of the secret that every draw follows from; None for that of the results folder. ``public_seeds``: without any
             secret, every draw follows from the root seed alone.
         threads: CPU threads of one training; ``workers``: trainings at a time, None for as many as the machine has cores for.
-        data: folder of the splits; None for the profile's.
+        data: folder of the splits; None for the profile's. ``cache``: folder of data that are made, and of caches; None for the
+            default (``places.data_place``).
         ray: address of a Ray cluster (see ``cluster.ClusterWorkers``); None runs cells on this machine.
         fresh: run finished cells and answers again.
         mixed_versions: cells that other versions of Python or of the libraries computed count as finished, too.
@@ -101,6 +104,7 @@ class Settings:
     threads: int = 1
     workers: int | None = None
     data: Path | None = None
+    cache: Path | None = None
     out: Path = RESULTS
     fresh: bool = False
     mixed_versions: bool = False
@@ -135,6 +139,8 @@ class Settings:
         if self.weights_dir is not None and not os.path.isdir(self.weights_dir):
             raise ConfigurationError(f"--weights-dir: {self.weights_dir} is not a folder; name a folder with weights")
         require_outside("--out", self.out, self.submissions)
+        if self.cache is not None:
+            require_outside("--cache", self.cache, self.submissions)
 
     @property
     def seed_numbers(self) -> range:
@@ -188,6 +194,7 @@ def read_settings(given: Mapping[str, Any], track: Track, file: Path | None = No
             )
             raise ConfigurationError(f"--{name.replace('_', '-')}: {said}")
     chosen.pop("track", None)
+    chosen.setdefault("profile", track.default_profile(own))
     _check_splits(chosen.get("score_split", ()), track)
     found, skipped = _submissions(chosen.pop("submissions", ()))
     return Settings(submissions=found, options=own, **chosen), skipped
@@ -218,16 +225,15 @@ def _from_file(file: Path, known: Mapping[str, Option]) -> dict[str, Any]:
     for key, value in _toml(file).items():
         name = str(key).replace("-", "_")
         if name not in known:
-            listed = ", ".join(sorted(known)).replace("_", "-")
-            near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0].replace('_', '-')!r}?" if near else f"; known options are {listed}"
-            raise ConfigurationError(f"{file}: a sweep has no option {key!r}{hint}")
+            spelt = [option.replace("_", "-") for option in sorted(known)]
+            hint = meant(name.replace("_", "-"), spelt) or f"; known options are {', '.join(spelt)}"
+            raise ConfigurationError(f"{place_of(file, key)}: a sweep has no option {key!r}{hint}")
         if name in options:
             raise ConfigurationError(f"{file}: the option {key!r} is given twice, with - and with _; write it once")
         try:
             options[name] = _typed(name, known[name], value, file.parent)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{file}: {error}") from None
+            raise ConfigurationError(f"{place_of(file, key)}: {error}") from None
     return options
 
 
@@ -242,14 +248,15 @@ def _typed(name: str, option: Option, value: Any, folder: Path) -> Any:
     """A value as the type of its option; paths are relative to ``folder``."""
     if option.many:
         several = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-        return tuple(_single(name, option.kind, item, folder) for item in several)
-    found = _single(name, option.kind, value, folder)
+        return tuple(_single(name, option, item, folder) for item in several)
+    found = _single(name, option, value, folder)
     if option.choices and found not in option.choices:
         raise ConfigurationError(f"the option {name.replace('_', '-')} is {found!r}; it must be {' or '.join(option.choices)}")
     return found
 
 
-def _single(name: str, kind: type, value: Any, folder: Path) -> Any:
+def _single(name: str, option: Option, value: Any, folder: Path) -> Any:
+    kind = option.kind
     expected: Any = {Path: (str, Path), float: (int, float)}.get(kind, kind)
     given: Any = value
     # Python counts True as an int, but it is not a number of seeds.
@@ -260,7 +267,7 @@ def _single(name: str, kind: type, value: Any, folder: Path) -> Any:
         raise ConfigurationError(f"the option {name.replace('_', '-')}: {why}")
     if kind is Path:
         return folder / Path(given).expanduser()
-    if name == "pipelines" and given.endswith(".toml"):  # a file of a pipeline, not a name
+    if option.file and given.endswith(".toml"):
         return str(folder / Path(given).expanduser())
     return kind(given)
 

@@ -110,7 +110,7 @@ class Pipeline:
         image_size: side in pixels that every image is brought to.
         epochs, batch_size: passes over the items; largest number of items per step.
         optimiser: ``adamw`` or ``sgd`` (Nesterov momentum 0.9).
-        learning_rate: the peak of the schedule. ``head_rate`` multiplies it for the classifier.
+        learning_rate: the peak of the schedule; ``head_rate``: multiplies it for the classifier.
         schedule: ``one_cycle`` (cosine up, cosine down; Smith & Topin 2019), ``cosine`` (linear up, cosine down) or ``constant``.
         warmup: share of the steps in which the rate rises.
         weight_decay: on matrices and kernels; never on biases and normalisation parameters.

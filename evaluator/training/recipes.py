@@ -7,14 +7,19 @@ what it is for and what is wrong with it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from evaluator.bounded import BoundsError, read_toml
 from evaluator.errors import ConfigurationError
-from evaluator.training.pipeline import PROCEDURAL_ARCHITECTURE, Pipeline
+from evaluator.toml_keys import check_keys
+from evaluator.training.pipeline import PROCEDURAL_ARCHITECTURE, Augmentation, Pipeline
+from evaluator.words import meant
 
 FOLDER = Path(__file__).parent / "pipelines"
+
+KEYS = tuple(f.name for f in fields(Pipeline))
+_AUGMENTATION = tuple(f.name for f in fields(Augmentation))
 
 PANEL: tuple[str, ...] = ("round2", "panel-b4-frozen", "panel-resnet50", "panel-convnext-tiny", "panel-vit-small")
 """The five pipelines that differ in kind, by which finalists are judged."""
@@ -32,6 +37,10 @@ def read_pipeline(path: Path) -> Pipeline:
         raise ConfigurationError(f"the pipeline file {path} cannot be read ({error}); give the path of a TOML file") from error
     except BoundsError as error:
         raise ConfigurationError(f"the pipeline file {error}; take a file of {FOLDER} as a pattern") from error
+    check_keys(path, plain, KEYS, "a pipeline")
+    for table, keys in (("augmentation", _AUGMENTATION), ("from_scratch", KEYS)):
+        if isinstance(inside := plain.get(table, {}), dict):
+            check_keys(path, inside, keys, f"[{table}] of a pipeline", table)
     try:
         return Pipeline.from_dict(plain)
     except ConfigurationError as error:
@@ -55,7 +64,8 @@ def load_pipeline(name_or_path: str) -> Pipeline:
             )
         return pipeline
     raise ConfigurationError(
-        f"pipeline {name_or_path!r} is not known; choose one of {', '.join(PIPELINES)}, or give the path of a .toml file"
+        f"pipeline {name_or_path!r} is not known{meant(name_or_path, PIPELINES)}; choose one of {', '.join(PIPELINES)}, or give "
+        "the path of a .toml file"
     )
 
 

@@ -52,7 +52,7 @@ def run(tiny, data_folder, tmp_path_factory):
         options = ["--profile", "tiny", "--data", str(data_folder), "--out", str(out), "--submission", str(submission)]
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(PROFILES, "tiny", tiny)
-            patch.setattr(local_evaluation, "DATA", home / "data")
+            patch.setattr("evaluator.places.DATA", home / "data")
             return local_evaluation.main([*options, "--device", "cpu", "--threads", "1", *more]), out
 
     return evaluate

@@ -110,7 +110,7 @@ def variants(draw) -> bytes:
 @given(raw=variants())
 def test_every_variant_of_one_table_gives_the_same_split(tmp_path, raw):
     reference = read_split(make(tmp_path / "training", table()), CLASSES)
-    split = read_split(make(tmp_path / "training", raw), CLASSES, extra=frozenset({"discoloration"}))
+    split = read_split(make(tmp_path / "training", raw), CLASSES, besides=((*CLASSES, "discoloration"),))
     assert split.files == reference.files
     assert split.labels.tolist() == reference.labels.tolist()
     assert split.digest == reference.digest
@@ -143,7 +143,7 @@ def test_an_unnamed_first_column_before_class_columns_is_the_file_name(tmp_path)
 def test_classes_of_another_round_are_left_out_by_name_only(tmp_path):
     folder = make(tmp_path / "training", table())
     asked = CLASSES[:2]
-    split = read_split(folder, asked, extra=frozenset(CLASSES))
+    split = read_split(folder, asked, besides=(CLASSES,))
     assert split.labels.tolist() == [row[:2] for row in read_split(folder, CLASSES).labels.tolist()]
     assert "stray_particle" in split.note
     with pytest.raises(DataError, match="stray_particle"):
@@ -318,7 +318,7 @@ def test_a_split_folder_that_is_itself_a_link_is_read(tmp_path):
 def test_the_digest_covers_names_labels_classes_and_bytes(tmp_path):
     folder = make(tmp_path / "training", table())
     digests = {read_split(folder, CLASSES).digest, read_split(folder, CLASSES[::-1]).digest}
-    digests.add(read_split(folder, CLASSES[:2], extra=frozenset(CLASSES)).digest)
+    digests.add(read_split(folder, CLASSES[:2], besides=(CLASSES,)).digest)
     make(folder, table(row2="b.png,1,1,0"))
     digests.add(read_split(folder, CLASSES).digest)
     make(folder, table())

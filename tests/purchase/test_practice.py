@@ -192,7 +192,7 @@ def test_an_exception_of_a_phase_goes_through_as_it_is(tried):
 def test_data_that_are_missing_are_made(monkeypatch, tmp_path):
     sizes = dict.fromkeys(("training", "unlabelled", "validation", "debug"), 4)
     monkeypatch.setitem(profiles.PROFILES, "made", replace(TINY, name="made", generated=True, image_size=32, sizes=sizes))
-    monkeypatch.setattr(kit, "DATA", tmp_path / "data")
+    monkeypatch.setattr("evaluator.places.DATA", tmp_path / "data")
     session = practice("made", public_seeds=True)
     assert session.training.images.shape == (4, 32, 32, 3)
     assert (tmp_path / "data" / "tiny" / "training" / "labels.csv").is_file()

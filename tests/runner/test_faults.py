@@ -271,7 +271,7 @@ def remount_read_only(place: Path) -> None:
 def evaluate(monkeypatch, tmp_path, data_folder, capsys):
     """Run the front door on the tiny data set: (exit status, what it printed, what it said on stderr)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
-    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
+    monkeypatch.setattr("evaluator.places.DATA", tmp_path / "data")
     monkeypatch.setattr(local_evaluation, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: Inline())
 

@@ -147,7 +147,7 @@ def test_another_pipeline_is_trained_on_an_answer_of_other_versions_only_where_t
 def evaluate(monkeypatch, tmp_path, data_folder, capsys):
     """Run the front door on the tiny data: what it printed."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
-    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
+    monkeypatch.setattr("evaluator.places.DATA", tmp_path / "data")
     monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: Inline())
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -110,7 +110,7 @@ def test_where_no_submission_can_be_read_each_is_named(ready, five):
 
 def test_the_command_shows_the_row_and_its_status_is_that_of_a_failed_cell(five, tmp_path, data_folder, tiny, monkeypatch, capsys):
     monkeypatch.setitem(profiles.PROFILES, "tiny", tiny)
-    monkeypatch.setattr(evaluator.sweep.experiment, "DATA", tmp_path / "data")
+    monkeypatch.setattr("evaluator.places.DATA", tmp_path / "data")
     given = ["--profile", "tiny", "--sandbox", "process", "--device", "cpu", "--data", str(data_folder), "--pairs", "621:17"]
     given += ["--pipelines", "milliseconds", "--out", str(tmp_path / "out"), "--submissions", *map(str, five)]
     monkeypatch.setenv("COLUMNS", "200")

@@ -20,7 +20,7 @@ QUIET = Load(running=0.0, free_memory=8 << 30, cores=2)
 def evaluate(monkeypatch, tmp_path, data_folder, capsys):
     """Evaluate a submission on a machine with that load: (what it printed on stderr, result.json)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
-    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
+    monkeypatch.setattr("evaluator.places.DATA", tmp_path / "data")
 
     def run(load: Load, *more: str) -> tuple[str, dict]:
         monkeypatch.setattr(evaluator.sweep.experiment, "load", lambda: load)

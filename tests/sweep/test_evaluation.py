@@ -46,7 +46,7 @@ def lent():
 def evaluate(monkeypatch, tmp_path, data_folder, capsys, lent):
     """Run the front door on the tiny data set: (exit status, what it printed, what it said on stderr)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
-    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
+    monkeypatch.setattr("evaluator.places.DATA", tmp_path / "data")
     monkeypatch.setattr(local_evaluation, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: lent)
     monkeypatch.setenv("COLUMNS", "200")

@@ -45,7 +45,7 @@ FIVE = {name: replace(BASE, name=name, learning_rate=0.01 * (i + 1)) for i, name
 def evaluate(monkeypatch, tmp_path, data_folder, capsys):
     """Run the front door on the tiny data with a panel of five fast pipelines: (exit status, summary or text, stderr)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
-    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
+    monkeypatch.setattr("evaluator.places.DATA", tmp_path / "data")
     monkeypatch.setattr(local_evaluation, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: Inline())
     monkeypatch.setenv("COLUMNS", "220")

@@ -48,7 +48,7 @@ DRAWING = replace(TINY, name="drawing", drawn={"training": 7, "unlabelled": 30})
 def here(monkeypatch, tmp_path, data_folder, capsys):
     """Run a command on the tiny data set and a folder of results of its own: (exit status, stdout, stderr)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
-    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
+    monkeypatch.setattr("evaluator.places.DATA", tmp_path / "data")
     monkeypatch.setenv("COLUMNS", "300")
 
     def call(command, *options: object, out: str = "results"):

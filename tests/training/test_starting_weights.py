@@ -66,7 +66,7 @@ def bought(monkeypatch):
 def evaluate(monkeypatch, tmp_path, data_folder, capsys):
     """Run the front door with a pipeline that asks for ImageNet weights: (exit status, cells, what was said)."""
     monkeypatch.setitem(profiles.PROFILES, "tiny", AT_32)
-    monkeypatch.setattr(local_evaluation, "DATA", tmp_path / "data")
+    monkeypatch.setattr("evaluator.places.DATA", tmp_path / "data")
     pipeline = tmp_path / "mine.toml"
     pipeline.write_text(MINE)
 

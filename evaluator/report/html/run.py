@@ -11,7 +11,7 @@ import msgspec
 from evaluator.errors import ConfigurationError, KitError
 from evaluator.history.layout import REPORT
 from evaluator.history.store import read_predictions
-from evaluator.places import DATA
+from evaluator.places import data_place
 from evaluator.report.format import figure, verdicts
 from evaluator.report.html.beside import beside
 from evaluator.report.html.render import Page, Tabled, render
@@ -37,7 +37,7 @@ def run_report(
     folder: Path | None = None,
     secret: Path | None = None,
     projection: str = "pca",
-    places: Path = DATA,
+    places: Path | None = None,
 ) -> str:
     """The report of a run as HTML.
 
@@ -54,7 +54,7 @@ def run_report(
     def predictions(cell: Mapping[str, Any]) -> Any:
         return read_predictions(run.results, dict(cell))
 
-    material = Material(predictions, pictures, places, run.results, folder, data, secret, projection)
+    material = Material(predictions, pictures, places or data_place(), run.results, folder, data, secret, projection)
     try:
         return render(_page(run, tracks, material))
     except KitError:

@@ -40,7 +40,7 @@ def shown_embeddings(
         DataError: the folder cannot be written.
     """
     pipeline = embedding_pipeline(images.size, weights)
-    source = ImageSource(digest, len(images), images.size, images.gather, images.path.parent)
+    source = ImageSource(images.named(digest), len(images), images.size, images.gather, images.path.parent)
     embeddings = embeddings_of(pipeline, source, device="cpu", threads=1, progress=progress)
     path = images.path.with_name(f"{images.path.stem}-embeddings.npy")
     try:
@@ -51,7 +51,7 @@ def shown_embeddings(
                 np.save(file, shuffled)
                 os.fchmod(file.fileno(), 0o444)
     except OSError as error:
-        raise DataError(f"the embeddings {path} cannot be written ({error}); free some space or give another folder") from error
+        raise DataError(f"the embeddings {path} cannot be written ({error}); free some space, or name another --cache") from error
     return replace(images, embeddings=path)
 
 

@@ -105,7 +105,7 @@ def embeddings_of(
             found = kept.files.obtained(kept.read, make)
         except OSError as error:
             raise DataError(
-                f"the embeddings in {images.folder} cannot be written or read ({error}); free some space or give another folder"
+                f"the embeddings in {images.folder} cannot be written or read ({error}); free some space, or name another --cache"
             ) from error
     _opened[kept.files.index] = found
     return found
