@@ -10,6 +10,10 @@ python local_evaluation.py --debug                  the submission in the foregr
 from __future__ import annotations
 
 if __name__ == "__main__":  # first of all: the imports take a moment, in which Ctrl-C may come
+    import sys
+
+    if sys.path[:1] != [here := __file__.rpartition("/")[0] or "."]:  # python -P and -I leave this folder out
+        sys.path.insert(0, here)
     from evaluator.interrupts import end_quietly, handled
 
     end_quietly()

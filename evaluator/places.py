@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError
@@ -78,7 +79,12 @@ def path_fault(text: str) -> str:
     try:
         parts = text.encode().split(b"/")
     except UnicodeEncodeError:
-        return f"the path {shown} is not valid UTF-8; rename the file or folder"
+        try:
+            os.fsencode(text).decode()
+        except UnicodeError:
+            return f"the path {shown} is not valid UTF-8; rename the file or folder"
+        reads = sys.getfilesystemencoding()
+        return f"the path {shown} has characters that Python reads as {reads} here; set PYTHONUTF8=1, or LC_ALL=C.UTF-8"
     if len(text.encode()) > LONGEST_PATH or max(map(len, parts)) > LONGEST_NAME:
         return f"the path {shown} is longer than a path ({LONGEST_PATH}) or a name in it ({LONGEST_NAME} bytes) can be"
     return ""

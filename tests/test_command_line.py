@@ -146,3 +146,34 @@ sys.exit(handled(status_of(run)))
     assert process.communicate(timeout=30)[0] == "the table\ninterrupted\n"
     assert process.returncode == 143
     assert time.monotonic() - started < 30
+
+
+START = {
+    "-I": ([sys.executable, "-I", str(ROOT / "local_evaluation.py"), "--help"], {}),
+    "-P": ([sys.executable, "-P", str(ROOT / "local_evaluation.py"), "--help"], {}),
+    "-OO": ([sys.executable, "-OO", "-c", "import evaluator.sandbox.conformance, evaluator.purchase.conformance"], {}),
+    "-OO, help": ([sys.executable, "-OO", "-m", "evaluator", "sweep", "--help"], {}),
+    "LC_ALL=C": ([sys.executable, "-m", "evaluator", "data", "check", "b\xe4ume"], {"LC_ALL": "C"}),
+    "ASCII": (
+        [sys.executable, "-m", "evaluator", "data", "check", "b\xe4ume"],
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ),
+    "COLUMNS=0": ([sys.executable, "-m", "evaluator", "--help"], {"COLUMNS": "0"}),
+}
+SAID = {"LC_ALL=C": (2, "error: b\xe4ume does not exist"), "ASCII": (2, "set PYTHONUTF8=1, or LC_ALL=C.UTF-8")}
+
+
+@pytest.mark.parametrize("how", START)
+def test_however_python_is_started_there_is_no_traceback(tmp_path, how):
+    command, variables = START[how]
+    needed = {} if how in ("-I", "-P") else {"PYTHONPATH": str(ROOT)}
+    environment = (
+        {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONUTF8")} | needed | variables
+    )
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False)
+    status, said = SAID.get(how, (0, ""))
+    text = (done.stdout + done.stderr).decode()
+    assert done.returncode == status, text
+    assert said in text
+    assert "Traceback" not in text
+    assert not text.startswith("None")

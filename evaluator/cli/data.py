@@ -21,7 +21,7 @@ from evaluator.places import CACHE_HELP, DATA, data_place, data_set_place, given
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUND1, ROUND2, tables_besides
 from evaluator.purchase.rule_files import chosen_profile
-from evaluator.report.console import label, line, terminal
+from evaluator.report.console import label, line, show_table, terminal
 from evaluator.text import one_line, say
 from evaluator.words import counted, was
 
@@ -258,7 +258,7 @@ def _report(folders: list[Path], args: argparse.Namespace) -> int:
             continue
         mean = f"{split.labels.sum(1).mean():.2f}"
         table.add_row(label(split.name), str(len(split)), str(len(split.classes)), mean, line(split.note), split.digest[:12])
-    terminal().print(table)
+    show_table(terminal(), table)
     for text in errors:
         say(f"error: {text}")
     return 2 if errors else 0

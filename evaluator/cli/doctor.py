@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from evaluator.report.console import hanging, line, terminal
+from evaluator.report.console import hanging, line, show_table, terminal
 from evaluator.text import json_text, one_line
 
 STYLES = {"passed": "green", "failed": "bold red", "not promised": "dim", "not checked": "yellow"}
@@ -41,7 +41,7 @@ def _survey(args: argparse.Namespace) -> int:
     for name in SANDBOXES:
         seen = state(name, args.gpu)
         promises = sorted(SANDBOXES[name](args.gpu).promises) if not seen.reason else []
-        tiers[name] = asdict(seen) | {"works": not seen.reason, "promises": promises, "way": WAYS[name]}
+        tiers[name] = asdict(seen) | {"works": not seen.reason, "promises": promises, "way": seen.way or WAYS[name]}
     chosen = next((name for name, tier in tiers.items() if tier["works"]), None)
     gpus = _gpus()
     if args.json:
@@ -60,7 +60,7 @@ def _survey(args: argparse.Namespace) -> int:
             table.add_row(name, Text("works", "green"), start, tier["limited_by"], kept)
         else:
             table.add_row(name, Text("does not work", "yellow"), "", "", "")
-    console.print(table)
+    show_table(console, table)
     for name, tier in tiers.items():
         if not tier["works"]:
             hanging(console, f"{name}: {tier['reason']}; {tier['way']}", "dim")
@@ -115,5 +115,5 @@ def _show(console: Console, name: str, results: list[Any], counts: Counter[str])
         detail = f"{result.detail}. Its duty: {result.duty}" if result.verdict == "failed" else result.detail
         row = (result.name, Text(result.verdict, STYLES[result.verdict]), f"{result.seconds:.2f}", line(detail, "dim", 2_000))
         table.add_row(*row)
-    console.print(table)
+    show_table(console, table)
     console.print(", ".join(f"{counts[verdict]} {verdict}" for verdict in STYLES if counts[verdict]), highlight=False)

@@ -240,7 +240,7 @@ Data sets lie in this folder, one folder each; git keeps only this page and its 
 data/<data set>/
   dataset.json            how it was made (generated data only)
   <split>/labels.csv      file name first, then one 0/1 column per class
-  <split>/images/*.png    or .jpg; square, all of one size
+  <split>/images/*.png    or .jpg; square, all of one size, unless a round says how they become square
 ```
 
 The splits are `training` (labelled, for the participant), `unlabelled` (the pool; its labels are what the market sells),

@@ -255,8 +255,6 @@ def profile_named(name: str) -> Profile:
         ConfigurationError: there is no profile of that name.
     """
     if name not in PROFILES:
-        raise ConfigurationError(
-            f"--profile: there is no profile {name!r}{meant(name, PROFILES)}; choose one of {', '.join(PROFILES)}, or name a "
-            "TOML file"
-        )
+        said = meant(name, PROFILES) or f"; choose one of {', '.join(PROFILES)}, or name a TOML file"
+        raise ConfigurationError(f"--profile: there is no profile {name!r}{said}")
     return PROFILES[name]

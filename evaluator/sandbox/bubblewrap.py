@@ -10,13 +10,14 @@ in it.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import select
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -112,6 +113,29 @@ class BubblewrapSandbox:
                 os.close(descriptor)
         return worker
 
+    def hindrance(self) -> tuple[str, str] | None:
+        """What keeps a worker from starting, if it can be seen in the files that it needs: the cause, and what to do."""
+        numpy = importlib.util.find_spec("numpy")
+        package = Path(numpy.origin).parent if numpy is not None and numpy.origin else None
+        shown = [*map(Path, SYSTEM), *interpreter_places()]
+        if package is not None and not any(package.is_relative_to(place) for place in shown):
+            return (
+                f"numpy lies in {package}, which is no part of this environment, so the room does not show it",
+                "install the kit's packages into the environment itself (pip install -r requirements.txt)",
+            )
+        if not self._root:
+            return None
+        needed = [GUARD, KIT_ROOT / "run.py", *(KIT_ROOT / "evaluator" / part for part in SHOWN)]
+        needed += [*(KIT_ROOT / "evaluator" / "worker").glob("*.py"), Path(os.path.realpath(sys.executable))]
+        needed += [] if package is None else [package, package / "__init__.py"]
+        closed = [path for path in needed if not _open_to_all(path)]
+        if not closed:
+            return None
+        return (
+            f"the worker runs as nobody, who may not read {closed[0]} (made under a umask such as 077)",
+            f"let others read it: chmod -R go+rX {_top(closed[0])}",
+        )
+
     def _room(self, spec: WorkerSpec, shown: dict[Path, str], passwd: int) -> Iterator[str]:
         """bubblewrap's options, in the order in which it builds the room."""
         yield from ("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
@@ -135,7 +159,13 @@ class BubblewrapSandbox:
             elif os.path.isdir(folder):
                 yield from ("--ro-bind", folder, folder)
         for place in interpreter_places():
-            yield from ("--ro-bind", str(place), str(place))
+            if self._root and not _open_to_all(place):
+                # A folder of root's alone, e.g. of a mktemp: the worker, who is nobody, is shown what lies in it.
+                yield from ("--perms", "0755", "--dir", str(place))
+                for inner in sorted(place.iterdir()):
+                    yield from ("--ro-bind-try", str(inner), str(inner))
+            else:
+                yield from ("--ro-bind", str(place), str(place))
         for file in ("ld.so.cache", "localtime"):
             yield from ("--ro-bind-try", f"/etc/{file}", f"/etc/{file}")
         yield from ("--ro-bind-data", str(passwd), "/etc/passwd")
@@ -169,12 +199,43 @@ class BubblewrapSandbox:
         yield from ("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME)
 
 
+def _open_to_all(path: Path) -> bool:
+    """Whether a worker that runs as ``nobody`` may read a file, or list and enter a folder."""
+    with contextlib.suppress(OSError):
+        needed = 0o5 if path.is_dir() else 0o4
+        return path.stat().st_mode & needed == needed
+    return False
+
+
+def further_packages(paths: Iterable[str], kit: Path = KIT_ROOT) -> set[Path]:
+    """Folders of installed packages among the entries of ``sys.path``: a ``.pth`` file adds such a folder to an environment.
+
+    Only a folder that installers write (it holds ``*.dist-info``) and that does not hold the kit: whatever else is on the path may
+    hold anything, labels included.
+    """
+    found = set()
+    for text in paths:
+        place = Path(text)
+        if not place.is_absolute() or kit.is_relative_to(place):
+            continue
+        with contextlib.suppress(OSError):
+            if place.is_dir() and any(place.glob("*.dist-info")):
+                found.add(place)
+    return found
+
+
 def interpreter_places() -> list[Path]:
     """Folders of the running interpreter, its standard library and its packages; none that lies in another of them."""
     wanted = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).parent, Path(os.path.realpath(sys.executable)).parent}
-    wanted |= {Path(p) for p in sysconfig.get_paths().values()}
+    wanted |= {Path(p) for p in sysconfig.get_paths().values()} | further_packages(sys.path)
     wanted = {p for p in wanted if p.is_dir() and p != Path("/usr") and not any(p.is_relative_to(s) for s in SYSTEM)}
     return sorted(p for p in wanted if not any(p != other and p.is_relative_to(other) for other in wanted))
+
+
+def _top(path: Path) -> Path:
+    """What to open: the kit or the environment that a closed file lies in."""
+    tops = [KIT_ROOT, *interpreter_places()]
+    return next((top for top in tops if path.is_relative_to(top)), path)
 
 
 def _pipe(content: bytes) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from evaluator.errors import ConfigurationError
 from evaluator.sandbox.conformance.selfcheck import SelfCheck, self_check
-from evaluator.sandbox.tier import Sandbox
+from evaluator.sandbox.tier import PROMISES, Sandbox
 
 
 def _process(gpu: bool) -> Sandbox:
@@ -49,11 +49,33 @@ WAYS = {
 
 @functools.cache
 def state(name: str, gpu: bool = False) -> SelfCheck:
-    """Make the tier and run its self-check, once per process."""
+    """Make the tier and run its self-check, once per process. Where it fails, the tier may know why."""
     try:
-        return self_check(SANDBOXES[name](gpu))
+        sandbox = SANDBOXES[name](gpu)
+        seen = self_check(sandbox)
     except (OSError, ConfigurationError) as error:
         return SelfCheck(str(error))
+    hindrance: Callable[[], tuple[str, str] | None] = getattr(sandbox, "hindrance", lambda: None)
+    if seen.reason and (known := hindrance()) is not None:
+        return SelfCheck(known[0], way=known[1])
+    return seen
+
+
+def why_not(name: str, gpu: bool = False) -> str:
+    """Why a tier does not work here, and how to get it; empty if it works."""
+    seen = state(name, gpu)
+    return f"{seen.reason}; {seen.way or WAYS[name]}" if seen.reason else ""
+
+
+def passed_over(name: str, *, gpu: bool = False) -> str:
+    """Why ``auto`` took no stronger tier than ``name``, in a sentence; empty if there is no stronger one."""
+    strongest = next(iter(SANDBOXES))
+    if name == strongest or name not in SANDBOXES or SANDBOXES[name](gpu).promises >= PROMISES.keys():
+        return ""
+    why = why_not(strongest, gpu)
+    return (
+        f"isolation: auto took {name}, which hides nothing that this user can read: judge your own code only. {strongest}: {why}."
+    )
 
 
 def choose(name: str = "auto", *, gpu: bool = False) -> Sandbox:
@@ -69,8 +91,8 @@ def choose(name: str = "auto", *, gpu: bool = False) -> Sandbox:
         raise ConfigurationError(f"there is no isolation tier {name!r}; choose one of auto, {', '.join(SANDBOXES)}")
     reasons = []
     for tier in SANDBOXES if name == "auto" else (name,):
-        reason = state(tier, gpu).reason
-        if not reason:
+        why = why_not(tier, gpu)
+        if not why:
             return SANDBOXES[tier](gpu)
-        reasons.append(f"the isolation tier {tier} does not work here: {reason}; {WAYS[tier]}")
+        reasons.append(f"the isolation tier {tier} does not work here: {why}")
     raise ConfigurationError("\n".join(reasons))

@@ -54,7 +54,10 @@ class Experiment:
         busy = self.load.busy()
         advice = "; submissions and trainings will be slower than on a quiet machine, and a submission may miss its time limit"
         faults = [f"{source.fault}; all its cells fail with {source.verdict}." for source in self.sources if source.fault]
-        return (*faults, *self.plan.warnings, *([f"busy machine: {busy}{advice}."] if busy else []))
+        from evaluator.sandbox.tiers import passed_over
+
+        weaker = passed_over(self.sandbox.name, gpu=self.device.startswith("cuda")) if self.settings.sandbox == "auto" else ""
+        return (*faults, *([weaker] if weaker else []), *self.plan.warnings, *([f"busy machine: {busy}{advice}."] if busy else []))
 
     @property
     def secret(self) -> str:

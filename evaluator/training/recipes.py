@@ -63,10 +63,8 @@ def load_pipeline(name_or_path: str) -> Pipeline:
                 f"{name_or_path} is called {pipeline.name!r}, as a pipeline of the kit is; give it its own name"
             )
         return pipeline
-    raise ConfigurationError(
-        f"pipeline {name_or_path!r} is not known{meant(name_or_path, PIPELINES)}; choose one of {', '.join(PIPELINES)}, or give "
-        "the path of a .toml file"
-    )
+    said = meant(name_or_path, PIPELINES) or f"; choose one of {', '.join(PIPELINES)}, or give the path of a .toml file"
+    raise ConfigurationError(f"pipeline {name_or_path!r} is not known{said}")
 
 
 def fitted(pipeline: Pipeline, profile_image_size: int, profile_weights: str) -> Pipeline:

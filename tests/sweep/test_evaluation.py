@@ -508,7 +508,9 @@ def test_labels_of_lower_quality_are_announced(evaluate):
 # -- mistakes
 
 MISTAKES = {
-    "profile": ({"profile": "tinny"}, (), "'tinny'; choose one of quick"),
+    "profile": ({"profile": "tinny"}, (), "there is no profile 'tinny'; did you mean 'tiny'?"),
+    "profile unlike any": ({"profile": "zzz"}, (), "'zzz'; choose one of quick"),
+    "round": ({}, ("--round", "rund2"), "--round: there is no round 'rund2'; did you mean 'round2'?"),
     "pipeline": ({}, ("--pipeline", "fast"), "'fast' is not known; choose one of "),
     "pair": ({}, ("--pair", "621x17"), "'621x17' was not understood; write LABELS:MINUTES"),
     "pair twice": ({}, ("--pair", "621:17", "--pair", "621:17.0"), "--pair: a pair is given more than once: 621:17, 621:17"),

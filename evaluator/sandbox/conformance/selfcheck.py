@@ -37,11 +37,15 @@ time.sleep(600)
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """What the quick look saw: ``reason`` is empty where the tier works; ``start_up`` in seconds, with the worker's answer."""
+    """What the quick look saw: ``reason`` is empty where the tier works; ``start_up`` in seconds, with the worker's answer.
+
+    ``way``: what to do, where the cause is known; empty for the general advice of ``tiers.WAYS``.
+    """
 
     reason: str
     limited_by: str = ""
     start_up: float = 0.0
+    way: str = ""
 
 
 def self_check(sandbox: Sandbox) -> SelfCheck:

@@ -171,6 +171,8 @@ class Stage:
         self.weights = folder / "weights"
         self.weights.mkdir()
         (self.weights / "b4.pth").write_text("weights")
+        (self.weights / "b4.pth").chmod(0o644)
+        self.weights.chmod(0o755)
         self.secret = folder / "labels.csv"
         self.secret.write_text("hunter2")
 
@@ -188,6 +190,9 @@ class Stage:
         spec = WorkerSpec(submission=submission, limits=limits or Limits(memory=4 << 30))
         worker = None
         (submission / "run.py").touch()  # bound by its folder; its text needs names that only a started worker knows
+        # Whatever the umask: a worker of another user reads both, as it reads the copy that a session stages.
+        (submission / "run.py").chmod(0o644)
+        submission.chmod(0o755)
         try:
             worker = self.sandbox.start(replace(spec, **given))
             name = worker.seen(submission)
