@@ -10,7 +10,6 @@ in it.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import select
@@ -20,6 +19,8 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
+
+import numpy as np
 
 from evaluator.sandbox.cgroup import ControlGroup
 from evaluator.sandbox.guarded import GUARD, KIT_ROOT, SHOWN, GuardedWorker, GuardSpec, launch, worker_command
@@ -115,10 +116,9 @@ class BubblewrapSandbox:
 
     def hindrance(self) -> tuple[str, str] | None:
         """What keeps a worker from starting, if it can be seen in the files that it needs: the cause, and what to do."""
-        numpy = importlib.util.find_spec("numpy")
-        package = Path(numpy.origin).parent if numpy is not None and numpy.origin else None
+        package = Path(str(np.__file__)).parent
         shown = [*map(Path, SYSTEM), *interpreter_places()]
-        if package is not None and not any(package.is_relative_to(place) for place in shown):
+        if not any(package.is_relative_to(place) for place in shown):
             return (
                 f"numpy lies in {package}, which is no part of this environment, so the room does not show it",
                 "install the kit's packages into the environment itself (pip install -r requirements.txt)",
@@ -127,7 +127,7 @@ class BubblewrapSandbox:
             return None
         needed = [GUARD, KIT_ROOT / "run.py", *(KIT_ROOT / "evaluator" / part for part in SHOWN)]
         needed += [*(KIT_ROOT / "evaluator" / "worker").glob("*.py"), Path(os.path.realpath(sys.executable))]
-        needed += [] if package is None else [package, package / "__init__.py"]
+        needed += [package, package / "__init__.py"]
         closed = [path for path in needed if not _open_to_all(path)]
         if not closed:
             return None
