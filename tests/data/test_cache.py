@@ -59,9 +59,9 @@ def decoded(monkeypatch):
     seen = []
     real = decoding.decode
 
-    def spy(raw, name, size):
+    def spy(raw, name, size, resize=""):
         seen.append(name)
-        return real(raw, name, size)
+        return real(raw, name, size, resize)
 
     monkeypatch.setattr(decoding, "decode", spy)
     return seen
