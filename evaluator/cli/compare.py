@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-from evaluator.cli.tracks import TRACKS, named
+from evaluator.cli.tracks import TRACKS, named, profile_name
 from evaluator.errors import ConfigurationError
 from evaluator.places import RESULTS, given_path
 from evaluator.plans import Option
@@ -23,7 +23,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     metrics = dict.fromkeys(metric.name for track in TRACKS for metric in track.metrics)
     verb.add_argument("--metric", metavar="NAME", help=f"{', '.join(metrics)} (default: the round's primary metric)")
     verb.add_argument("--track", metavar="NAME", help="only this track (default: tables for each)")
-    verb.add_argument("--profile", metavar="NAME", help="only this profile (default: a table for each)")
+    verb.add_argument("--profile", type=profile_name, metavar="NAME|FILE", help="only this profile (default: a table for each)")
     verb.add_argument("--pipeline", metavar="NAME", help="only this pipeline")
     for name, option in _conditions().items():
         verb.add_argument(

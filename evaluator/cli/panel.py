@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from evaluator.cli.tracks import TRACKS, named
+from evaluator.cli.tracks import TRACKS, named, profile_name
 from evaluator.places import RESULTS, given_path
 from evaluator.text import json_text
 
@@ -14,7 +14,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb = subparsers.add_parser("panel", help="rank agreement of pipelines over stored submissions", description=__doc__)
     verb.add_argument("results", type=given_path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
     verb.add_argument("--track", metavar="NAME", help="only cells of this track")
-    verb.add_argument("--profile", help="only cells of this profile")
+    verb.add_argument("--profile", type=profile_name, metavar="NAME|FILE", help="only cells of this profile")
     verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstrap's draws (default: %(default)s)")
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from evaluator.errors import ConfigurationError
 from evaluator.places import given_path
 from evaluator.plans import Option
+from evaluator.purchase.rule_files import chosen_profile, is_file
 from evaluator.purchase.track import PURCHASE
 from evaluator.track import Track, Tracks
 
@@ -55,6 +56,15 @@ def chosen(argv: Sequence[str], *, files: bool = False) -> Track:
         return named(seen.track)
     inside = track_in(seen.file) if files and seen.file is not None else None
     return DEFAULT if inside is None else named(inside, f"{seen.file}: track")
+
+
+def profile_name(text: str) -> str:
+    """The name of a profile as results store it, from a name or a TOML file of a profile.
+
+    Raises:
+        ConfigurationError: the file is not good.
+    """
+    return chosen_profile(text).name if is_file(text) else text
 
 
 def add_track(group: argparse._ArgumentGroup, track: Track) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 import local_evaluation
 from docs import make_keys
-from evaluator.cli.main import main
+from evaluator.cli.main import build_parser, main
 from evaluator.data.decoding import decode
 from evaluator.errors import ConfigurationError, KitError
 from evaluator.places import DATA, data_place, data_set_place
@@ -91,6 +91,15 @@ def test_a_profile_file_begins_from_another_and_names_its_round_in_three_ways(tm
     assert (half.round, half.generated, half.budget(Pair(621, 17))) == (ROUND2, True, 310)
     with pytest.raises(ConfigurationError, match="names a round of its own; leave --round out"):
         chosen_profile(str(path), "round1")
+
+
+def test_verbs_that_read_results_take_a_file_for_the_name_that_is_stored(tmp_path, capsys):
+    path = write(tmp_path, 'name = "half"\nround = "round2"\nlike = "debug"\n', "half.toml")
+    for verb in ("compare", "panel"):
+        assert build_parser().parse_args([verb, "--profile", str(path)]).profile == "half"
+        assert build_parser().parse_args([verb, "--profile", "quick"]).profile == "quick"
+        assert main([verb, "--profile", str(tmp_path / "none.toml")]) == 2
+        assert "none.toml cannot be read" in capsys.readouterr().err
 
 
 def test_dates_and_places_decide_no_result(tmp_path):
