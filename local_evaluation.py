@@ -27,7 +27,7 @@ from evaluator.cli.ending import status_of
 from evaluator.cli.parsing import Parser, take_negative
 from evaluator.cli.tracks import DEFAULT, add_option, add_splits, add_track, chosen
 from evaluator.errors import ConfigurationError
-from evaluator.places import CACHE_HELP, RESULTS, ROOT, data_place, given_path
+from evaluator.places import RESULTS, ROOT, data_place, given_path
 from evaluator.purchase.profiles import PROFILES
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PURCHASE
@@ -57,7 +57,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     profiles = f"{', '.join(PROFILES)}, or a TOML file (default: quick)" if own else "default: quick"
     what.add_argument("--profile", metavar="NAME|FILE", help=profiles)
     if own:
-        what.add_argument("--round", metavar="NAME|FILE", help=track.options["round"].help)
+        what.add_argument("--round", metavar="NAME|FILE", help="another round than the profile's (docs/files.md)")
         what.add_argument(
             "--pairs", choices=("profile", "public"), default="profile", help="those of the profile, or the round's public pairs"
         )
@@ -111,7 +111,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     add_splits(training, track, many=False)
     files = parser.add_argument_group("files and output")
     files.add_argument("--data", type=given_path, metavar="DIR", help="folder of the splits (default: the profile's, below data/)")
-    files.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
+    files.add_argument("--cache", type=given_path, metavar="DIR", help="made data and caches (default: data/; or DCK_CACHE)")
     files.add_argument("--out", type=given_path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
     files.add_argument("--fresh", action="store_true", help="repeat finished cells and purchases, too")
     files.add_argument("--mixed-versions", action="store_true", help="reuse stored cells of other library versions, too")
