@@ -119,6 +119,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     files.add_argument(
         "--debug", action="store_true", help=f"one {shown} in the foreground: breakpoint(), prints; no limits, no score"
     )
+    files.add_argument("--full-traceback", action="store_true", help="show the kit's own frames in tracebacks, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("--no-pictures", action="store_true", help="report.html shows no single images and no labels of them")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
@@ -130,7 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate one submission; internally a sweep with one submission.
 
     Returns:
-        The exit status: 0 if every cell was scored, 1 if a cell failed, 2 if options or data are wrong, 130 if interrupted.
+        The exit status: 0 if the submission is fit to submit, 1 if it is not (a cell that failed, too), 2 if options or data are
+        wrong, 130 if interrupted.
     """
     words = sys.argv[1:] if argv is None else list(argv)
 
@@ -203,13 +205,18 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
 
 
 def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
-    """Run the evaluation that the arguments ask for: experiment, run, table and files. Returns the exit status 0 or 1."""
+    """Run the evaluation that the arguments ask for: experiment, run, table and files. Returns the exit status 0 or 1.
+
+    What can be said of the submission by its files is said first, before data and torch are loaded; with an error nothing is run.
+    """
     from evaluator.history.store import Store
     from evaluator.report.console import terminal
+    from evaluator.report.findings import show_validation
     from evaluator.report.html.run import write_run_report
     from evaluator.report.terminal import progress_line, show_result, show_rows, show_warnings
     from evaluator.runner.cells import log_name
     from evaluator.submission.manifest import read_manifest
+    from evaluator.submission.validate import examine
     from evaluator.sweep.experiment import prepare
     from evaluator.sweep.forecast import forecast
     from evaluator.sweep.progress import SweepLine, run_rows
@@ -219,6 +226,10 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
 
     console = terminal(stderr=args.json)
     settings, _ = read_settings(sweep_options(args, track), track)
+    found = examine(settings.submissions[0], track.name)
+    if found.errors:
+        show_validation(terminal(stderr=True), found)
+        return 1
     manifest = read_manifest(settings.submissions[0])
     store = Store(settings.out.absolute())
     with progress_line(console) as line:
@@ -235,24 +246,25 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
             )
     source = experiment.sources[0]
     show_rows(console, run_rows(experiment, "" if manifest is None else manifest.line))
-    show_warnings(experiment.warnings)
+    doubts = [finding.line for finding in found.warnings]
+    show_warnings([*doubts, *experiment.warnings])
     summary: dict[str, Any] = {}
 
     def finish(outcome: Outcome) -> None:
         cells = stored_cells(experiment, store, outcome)
-        summary.update(summarise(experiment, cells, outcome.seconds))
+        summary.update(summarise(experiment, cells, outcome.seconds, outcome.folder, log_name, doubts))
         store.write_run(outcome.folder, summary)
         results = [cell.result for cell in cells]
         for name, (header, rows) in track.tables(results, experiment.plan.data[experiment.splits[0]]).items():
             store.write_table(outcome.folder, name, header, rows)
 
     with progress_line(console) as line:
-        shown = SweepLine(line, experiment, forecast(experiment, experiment.index()))
-        outcome = run(experiment, store, source.name, finish, shown.moved, shown.finished, log=log_name)
+        shown = SweepLine(line, experiment, forecast(experiment, experiment.index()), log_name)
+        outcome = run(experiment, store, source.name, finish, shown.moved, shown.finished, log=log_name, begun=shown.logged)
     if args.json:
         print(json_text(summary, indent=1))
     else:
-        show_result(console, summary, track)
+        show_result(console, summary, track, full=args.full_traceback, root=str(settings.out))
         console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
     data = experiment.plan.data[experiment.splits[0]]
     page = write_run_report(
@@ -262,7 +274,7 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
         console.print(one_line(f"report: {page}", 5_000), soft_wrap=True, highlight=False)
     if outcome.interrupted:
         raise KeyboardInterrupt
-    return 0 if summary["verdict"] == "OK" else 1
+    return 0 if summary["verdict"] == "OK" and summary["fit_to_submit"] else 1
 
 
 if __name__ == "__main__":

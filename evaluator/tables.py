@@ -95,6 +95,20 @@ def _is_finite(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """A warning about what a submission did in one cell.
+
+    Attributes:
+        what: equal in all cells that it is said of; they are told in one line.
+        detail: of this cell; ``advice``: what to do, a sentence.
+    """
+
+    what: str
+    detail: str
+    advice: str
+
+
+@dataclass(frozen=True)
 class Block:
     """One table: the first column is on the left, all others on the right."""
 
@@ -336,6 +350,10 @@ class Tables:
     def score_notes(self, cells: Sequence[Mapping[str, Any]]) -> list[str]:
         """Sentences below the table of a run that help to read its scores. ``cells``: those of ``result.json``."""
         return []
+
+    def remarks(self, cell: Mapping[str, Any]) -> Iterable[Remark]:
+        """Warnings about what the submission did in a cell (as stored)."""
+        return ()
 
     def notes(self, cells: Sequence[Mapping[str, Any]]) -> list[str]:
         """Sentences below the table of a run, on how its answers were obtained. ``cells``: those of ``result.json``."""

@@ -25,6 +25,7 @@ from evaluator.errors import ConfigurationError, KitError, Verdict
 from evaluator.machine import computed_by
 from evaluator.plans import Choices, Option, Plan, Step, Task
 from evaluator.records import Answer, CellResult, CellSpec, PlainAnswer, digest_of
+from evaluator.submission.findings import Finding
 from evaluator.tables import Tables
 
 if TYPE_CHECKING:
@@ -78,6 +79,20 @@ class Judged:
 
     result: CellResult
     predictions: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a small run of a submission gave (``Track.trial``).
+
+    Attributes:
+        found: what is wrong; ``said``: how it went, in words.
+        trace: the submission's traceback, or empty.
+    """
+
+    found: tuple[Finding, ...]
+    said: str
+    trace: str = ""
 
 
 class Track(Tables, ABC):
@@ -273,6 +288,14 @@ class Track(Tables, ABC):
         """
         return self.result_type.of(spec, None, verdict, reason=reason)
 
+    def trial(self, submission: Path, sandbox: Sandbox, weights: Path | None = None) -> Trial | None:
+        """Run a submission on a handful of made-up data, within seconds, for ``validate``. None: the track has no such run.
+
+        Args:
+            weights: folder of pretrained weights that it may read.
+        """
+        return None
+
     def places(self, data: Any) -> list[Path]:
         """The files that ``data`` (``CellInputs.data``) refers to. Every node of a cluster must be able to read them."""
         return []
@@ -305,6 +328,7 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": cell["verdict"],
         "reason": cell["reason"],
         "scored": cell["scored"],
+        "fit": cell["fit_to_submit"],
         "metrics": _numbers(cell["metrics"]),
         "predictions": (cell.get("predictions") or {}).get("shape"),
         "answer": cell["answer"]["file"],
@@ -318,7 +342,10 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 ROW_READS = frozenset(
-    {"cell", "spec", "verdict", "reason", "scored", "metrics", "answer", "phases", "training", "versions", "predictions"}
+    {
+        *("cell", "spec", "verdict", "reason", "scored", "fit_to_submit", "metrics", "answer", "phases", "training", "versions"),
+        "predictions",
+    }
 )
 """Members of a stored cell that ``row_of`` reads, in addition to those of ``Track.figure_members``."""
 

@@ -11,10 +11,13 @@ from typing import Any
 
 from evaluator.cli.tracks import add_option, add_splits, add_track, named
 from evaluator.places import data_place, given_path
+from evaluator.runner.cells import Finished
 from evaluator.sweep.settings import COMMON
 from evaluator.text import json_text, one_line, say
 from evaluator.track import Track, Tracks
 
+MOST_READ = 1_000
+"""Largest number of cells that are not fit to submit whose files are read for their faults."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "the grid": ("submissions", "seeds", "first_seed", "root_seed", "secret", "public_seeds", "pipelines", "profile"),
     "rules": ("weights_dir", "sandbox", "starting_weights"),
@@ -56,21 +59,23 @@ def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
         help="only show what would run and how long it would take; the address of --ray is not tried",
     )
     work.add_argument("--no-pictures", action="store_true", help="report.html shows no single images and no labels of them")
+    work.add_argument("--full-traceback", action="store_true", help="show the kit's own frames in tracebacks, too")
     work.add_argument("--json", action="store_true", help="print sweep.json instead of the table; with --dry-run the forecast")
     verb.set_defaults(heat_map=None)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the verb. Returns 0 if every cell was scored, 1 if some were not, 130 if interrupted (finished cells are kept)."""
+    """Run the verb. Returns 0 if every cell is fit to submit, 1 if some are not, 130 if interrupted (finished cells are kept)."""
     from evaluator.history.store import Store
     from evaluator.report.console import hanging, terminal
     from evaluator.report.html.run import write_run_report
     from evaluator.report.sweep import show_sweep_result, titled_maps
     from evaluator.report.terminal import progress_line, show_rows, show_warnings
     from evaluator.sweep.experiment import prepare
+    from evaluator.sweep.faults import Faults, Remarks
     from evaluator.sweep.forecast import forecast
     from evaluator.sweep.progress import SweepLine, sweep_rows
-    from evaluator.sweep.run import Outcome, run
+    from evaluator.sweep.run import Outcome, run, stored_cells
     from evaluator.sweep.settings import read_settings, require_outside
     from evaluator.sweep.table import summarise_sweep
 
@@ -104,18 +109,28 @@ def main(args: argparse.Namespace) -> int:
             print(json_text(expected.as_dict() | {"warnings": list(experiment.warnings)}, indent=1))
         return 0
     summary: dict[str, Any] = {}
+    remarks = Remarks(experiment)
 
     def finish(outcome: Outcome) -> None:
-        summary.update(summarise_sweep(experiment, outcome.rows, outcome.before, expected, outcome.seconds))
+        faults = Faults(experiment)
+        for cell in stored_cells(experiment, store, outcome, lambda row: not row["fit"], MOST_READ):
+            faults.add(cell)
+        found = faults.rows(outcome.folder), remarks.said()
+        summary.update(summarise_sweep(experiment, outcome.rows, outcome.before, expected, outcome.seconds, *found))
         store.write_run(outcome.folder, summary, "sweep")
 
     with progress_line(console) as line:
         shown = SweepLine(line, experiment, expected)
-        outcome = run(experiment, store, "sweep", finish, shown.moved, shown.finished)
+
+        def finished(cell: Finished) -> None:
+            remarks.add(cell)
+            shown.finished(cell)
+
+        outcome = run(experiment, store, "sweep", finish, shown.moved, finished, begun=shown.logged)
     if args.json:
         print(json_text(summary, indent=1))
     else:
-        show_sweep_result(console, summary, track)
+        show_sweep_result(console, summary, track, full=args.full_traceback, root=str(settings.out))
         console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
     data = experiment.plan.data[experiment.splits[0]]
     page = write_run_report(
@@ -129,4 +144,4 @@ def main(args: argparse.Namespace) -> int:
     if outcome.interrupted:
         print("interrupted; finished cells and answers are stored and will be reused", file=sys.stderr)
         return 130
-    return 0 if all(cell["score"] is not None for cell in summary["cells"]) else 1
+    return 0 if all(cell["score"] is not None and cell["fit_to_submit"] for cell in summary["cells"]) else 1

@@ -51,6 +51,32 @@ def choose_pairs(words: Sequence[str], profile: Profile, round_seed: int | None,
     return tuple(found.values())
 
 
+def outside_warnings(pairs: Sequence[NamedPair], rules: Round) -> list[str]:
+    """Warnings for pairs that a person named and that the round would never draw; labels and minutes may be swapped."""
+    labels, minutes = rules.label_interval, rules.minute_interval
+
+    def within(pair: Pair) -> bool:
+        return labels[0] <= pair.labels <= labels[1] and minutes[0] <= pair.minutes <= minutes[1]
+
+    strange = [named.pair for named in pairs if named.kind in ("named", "grid") and not within(named.pair)]
+    if not strange:
+        return []
+    bounds = f"{labels[0]:,} to {labels[1]:,} labels and {minutes[0]:g} to {minutes[1]:g} minutes"
+    shown = ", ".join(pair.name for pair in strange[:5]) + (f" and {len(strange) - 5} more" if len(strange) > 5 else "")
+    swapped = [
+        f"{turned.labels}:{turned.minutes:g} for {pair.name}"
+        for pair in strange
+        if pair.minutes == int(pair.minutes) and within(turned := Pair(int(pair.minutes), float(pair.labels) or 1))
+    ]
+    if swapped:
+        meant = swapped[0].partition(" ")[0] if len(strange) == 1 else ", ".join(swapped[:3])
+        advice = f"A pair is labels:minutes; did you mean {meant}?"
+    else:
+        advice = "Its figures say little about the round's own pairs."
+    lies = "lies" if len(strange) == 1 else "lie"
+    return [f"--pairs {shown}: {lies} outside of what {rules.name} draws from, {bounds}. {advice}"]
+
+
 def hidden_pairs(
     rules: Round, count: int, round_seed: int, known: frozenset[Pair] = frozenset(), root: int | None = None
 ) -> tuple[Pair, ...]:

@@ -11,7 +11,7 @@ from evaluator.errors import ConfigurationError, WeightsError
 from evaluator.machine import cores
 from evaluator.plans import Choices, Plan, Step, Task
 from evaluator.purchase.label_quality import quality_warnings
-from evaluator.purchase.pairs import NamedPair, choose_pairs
+from evaluator.purchase.pairs import NamedPair, choose_pairs, outside_warnings
 from evaluator.purchase.profiles import PROFILES, Profile
 from evaluator.purchase.rounds import NODE_CPUS, Pair
 from evaluator.purchase.rule_files import chosen_profile, with_sizes
@@ -102,6 +102,7 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         warnings=(
             *_round_warnings(stated, sets),
             *_budget_warnings(profile, pairs),
+            *outside_warnings(pairs, profile.round),
             *_weights_warnings(choices.starting_weights, asked, profile),
             *quality_warnings(profile, first, qualities, choices.root, choices.seeds),
         ),

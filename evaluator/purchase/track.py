@@ -25,12 +25,14 @@ from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import CellResult, CellSpec
 from evaluator.report.format import span
 from evaluator.sections import Cells, Material, Section
-from evaluator.tables import Block, Column, Metric, Run
-from evaluator.track import CellInputs, Debugged, Judged, Progress, Track
+from evaluator.tables import Block, Column, Metric, Remark, Run
+from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
 from evaluator.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from evaluator.sandbox.tier import Sandbox
 
 
 def _labels(row: Mapping[str, Any]) -> str:
@@ -139,6 +141,11 @@ class PurchaseTrack(Track):
 
     def broken(self, spec: PurchaseSpec, reason: str, trace: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> PurchaseResult:
         return without_score(spec, reason, trace, verdict)
+
+    def trial(self, submission: Path, sandbox: Sandbox, weights: Path | None = None) -> Trial:
+        from evaluator.purchase.trial import try_out
+
+        return try_out(submission, sandbox, weights)
 
     def places(self, data: RoundSets) -> list[Path]:
         return [path for images in data.images.values() for path in (images.path, images.embeddings) if path is not None]
@@ -282,10 +289,12 @@ class PurchaseTrack(Track):
         found = []
         if any(cell["purchase"]["clock_was_read"] for cell in cells if cell["scored"]):
             found.append("the submission reads its clock, so what it buys may differ from run to run.")
-        for cell in cells:
-            if cell["purchase"]["disagreement"]:
-                found.append(f"{cell['pair']} seed {cell['seed']}: {cell['purchase']['disagreement']}.")
         return found
+
+    def remarks(self, cell: Mapping[str, Any]) -> Iterable[Remark]:
+        from evaluator.purchase.remarks import remarks
+
+        return remarks(cell)
 
     def tables(self, results: Sequence[CellResult], data: RoundSets) -> Mapping[str, tuple[Sequence[str], Iterable[Sequence[Any]]]]:
         """``purchases.csv``: every ledger of the run, in order of purchase; a ledger that several pipelines share once."""

@@ -7,22 +7,27 @@ from typing import Any
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
-from rich.text import Text
 
 from evaluator.report.comparison_tables import heading
-from evaluator.report.console import hanging, label, line, show_failure, titled
+from evaluator.report.console import hanging, label, line, titled
+from evaluator.report.faults import show_faults
+from evaluator.report.findings import show_remarks
 from evaluator.report.format import figure, signed
+from evaluator.text import name as shown_name
 from evaluator.track import Track
 from evaluator.words import counted, was
 
-MOST_FAILURES = 20
-"""Largest number of failed cells that are shown with their reasons; ``sweep.json`` has all of them."""
 _PAIR_WIDTH = 11
 """Largest width of a pair's column, in characters: ``1321:34.5*``, and a space."""
 
 
-def show_sweep_result(console: Console, summary: dict[str, Any], track: Track) -> None:
-    """Print the table of a sweep, its notes and failures; and maps, if a grid of tasks was asked for."""
+def show_sweep_result(console: Console, summary: dict[str, Any], track: Track, *, full: bool = False, root: str = "") -> None:
+    """Print the table of a sweep; maps, if a grid of tasks was asked for; then faults, warnings and notes.
+
+    Args:
+        full: tracebacks with the frames of the kit, too.
+        root: the folder of results, for the paths of logs.
+    """
     maps = titled_maps(summary, track) if any(pair["kind"] == "grid" for pair in summary[f"{track.task_word}s"]) else []
     shown = [i for i, pair in enumerate(summary[f"{track.task_word}s"]) if not maps or pair["kind"] != "grid"]
     metric = track.metric(summary["primary_metric"])
@@ -42,17 +47,24 @@ def show_sweep_result(console: Console, summary: dict[str, Any], track: Track) -
             console.print()
             part = _table(summary, track, several, shown[first : first + beside], None)
             titled(console, f"{mark}{ranked} per {track.task_word}", part)
-    for note in _notes(summary, track, hidden):
-        hanging(console, f"  {note}", "dim")
     for title, heat in maps:
         console.print()
         track.show_map(console, heat, title)
-    failed = [cell for cell in summary["cells"] if cell["verdict"] is not None and cell["score"] is None]
-    for cell in failed[:MOST_FAILURES]:
-        place = f"{cell['submission']} {cell[track.task_word]} seed {cell['seed']} {cell['pipeline']}"
-        show_failure(console, f"{place}: {cell['verdict']}", cell["reason"])
-    if len(failed) > MOST_FAILURES:
-        console.print(Text(f"and {counted(len(failed) - MOST_FAILURES, 'more failed cell')}; sweep.json holds all", style="red"))
+    show_faults(console, summary["faults"], track, full=full, file="sweep.json", root=root)
+    warnings = [*summary["warnings"], *summary["remarks"]]
+    show_remarks(console, warnings)
+    for note in _notes(summary, track, hidden):
+        hanging(console, f"  {note}", "dim")
+    _verdict(console, summary, len(warnings))
+
+
+def _verdict(console: Console, summary: dict[str, Any], warnings: int) -> None:
+    """Print the last line of a sweep: which submissions are not fit to submit, and how many warnings there are."""
+    unfit = list(dict.fromkeys(row["submission"] for row in summary["rows"] if row["fit"] < sum(row["verdicts"].values())))
+    parts = [f"not fit to submit: {', '.join(map(shown_name, unfit))}"] if unfit else []
+    parts += [counted(warnings, "warning")] if warnings else []
+    if parts:
+        hanging(console, "; ".join(parts), "bold red" if unfit else "yellow")
 
 
 def _table(summary: dict[str, Any], track: Track, several: list[str], shown: list[int], hidden: bool | None) -> Table:
@@ -68,8 +80,11 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
     table.add_column("submission")
     for name in several:
         table.add_column(name.replace("_", " "))
+    unfit = hidden is not None and any(row["fit"] < sum(row["verdicts"].values()) for row in summary["rows"])
     if hidden is not None:
         table.add_column("scored", justify="right")
+    if unfit:
+        table.add_column("fit to submit")
     for pair in (summary[f"{track.task_word}s"][i] for i in shown):
         table.add_column(line(pair[track.task_word] + ("*" if pair["kind"] == "hidden" else "")), justify="right")
     if hidden is not None:
@@ -80,6 +95,8 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
     for row in summary["rows"]:
         row = row | {"pipeline": row["pipeline"] + (" (PROXY)" if row["pipeline"] in proxies else "")}
         scored = [f"{row['scored']} of {row['cells']}"] if hidden is not None else []
+        fit, ran = row["fit"], sum(row["verdicts"].values())
+        scored += ["-" if not ran else "yes" if fit == ran else "no" if not fit else f"no, {fit} of {ran}"] if unfit else []
         per_pair = [
             metric.text(p["metrics"][metric.name]["mean"]) if p["metrics"] else "-"
             for p in (row[f"{track.task_word}s"][i] for i in shown)
@@ -87,7 +104,7 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
         score = figure(row["score"][metric.name], metric.decimals) if row["score"] else "no score"
         mean = [score] if hidden is not None else []
         more = [_with_n((row["public_minus_hidden"] or {}).get(metric.name), metric.decimals)] if hidden else []
-        style = None if row["scored"] == row["cells"] else "red"
+        style = "red" if row["scored"] < row["cells"] else "yellow" if fit < ran else None
         named = (label(row[name]) for name in ("submission", *several))
         table.add_row(*named, *scored, *per_pair, *mean, *more, style=style)
     return table

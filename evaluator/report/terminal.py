@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 from evaluator.machine import computed_by
-from evaluator.report.console import hanging, label, line, show_failure, titled
+from evaluator.report.console import hanging, label, line, titled, titled_columns
+from evaluator.report.faults import show_faults
+from evaluator.report.findings import show_remarks
 from evaluator.report.format import figure, verdicts
+from evaluator.report.live import Live
 from evaluator.report.panel import fitted_note, panel_notes, panel_table, panel_title
-from evaluator.text import quoted, say
+from evaluator.text import say
 from evaluator.track import Track
 from evaluator.words import counted, was
 
@@ -24,19 +25,9 @@ ROW_WIDTH = 2_000
 """Largest width of a line that describes a run, in cells; a sweep names its submissions in one."""
 
 
-def progress_line(console: Console) -> Progress:
-    """A progress line with the time left; redrawn twice a second, since it runs beside the participant's clock."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        refresh_per_second=2,
-        transient=True,
-    )
+def progress_line(console: Console) -> Live:
+    """A progress line with the time left; lines and signs of life where the console is no terminal."""
+    return Live(console)
 
 
 def show_rows(console: Console, rows: Iterable[tuple[str, str]]) -> None:
@@ -55,61 +46,48 @@ def show_warnings(warnings: Sequence[str]) -> None:
         say(f"warning: {warning}")
 
 
-def show_result(console: Console, summary: dict[str, Any], track: Track) -> None:
-    """Print the table of scores, its notes and the failures."""
-    word = track.task_word
-    # A table without a frame can be pasted into a mail.
-    table = Table(box=None, pad_edge=False)
-    table.add_column(word)
-    # Other columns are broken into lines before a verdict is cut short.
-    table.add_column("verdict", min_width=_longest(summary[f"{word}s"]))
-    for column in track.columns:
-        table.add_column(column.title, justify="right")
-    for metric in track.metrics:
-        table.add_column(metric.label, justify="right")
-    for row in summary[f"{word}s"]:
-        metrics = row["metrics"] or {}
-        own = [column.text(row) for column in track.columns]
-        texts = (verdicts(row["verdicts"]), *own, *(figure(metrics.get(m.name), m.decimals) for m in track.metrics))
-        table.add_row(label(row[word]), *map(line, texts))
-    score = summary["score"]
-    table.add_section()
-    style = "bold" if score else "bold red"
-    figures = ["no score", *("" for _ in track.metrics[1:])]
-    if score:
-        figures = [figure(score.get(metric.name), metric.decimals) for metric in track.metrics]
-    table.add_row("mean", line(summary["verdict"]), *("" for _ in track.columns), *figures, style=style)
-    titled(console, _title(summary), table)
+def show_result(console: Console, summary: dict[str, Any], track: Track, *, full: bool = False, root: str = "") -> None:
+    """Print the table of scores, then faults, warnings and notes, and whether the submission is fit to submit.
+
+    Args:
+        full: tracebacks with the frames of the kit, too.
+        root: the folder of results, for the paths of logs.
+    """
+    titled_columns(console, _title(summary), _run_columns(summary, track), "bold" if summary["score"] else "bold red")
     if summary["panel"]:
         titled(console, panel_title(summary, track), panel_table(summary, track))
+    show_faults(console, summary["faults"], track, full=full, root=root)
+    warnings = [*summary["warnings"], *summary["remarks"]]
+    show_remarks(console, warnings)
     for note in notes(summary, track):
         hanging(console, f"  {note}", "dim")
-    show_failures(console, summary, track)
+    show_verdict(console, summary, len(warnings))
 
 
-def show_failures(console: Console, summary: dict[str, Any], track: Track) -> None:
-    """Print what went wrong, also in a phase that does not decide.
+def _run_columns(summary: Mapping[str, Any], track: Track) -> list[list[str]]:
+    """The columns of the table of a run: title, a text per task, and that of the mean."""
+    word, score = track.task_word, summary["score"]
+    rows = summary[f"{word}s"]
+    columns = [[word, *(row[word] for row in rows), "mean"]]
+    columns.append(["verdict", *(verdicts(row["verdicts"]) for row in rows), summary["verdict"]])
+    columns += [[column.title, *(column.text(row) for row in rows), ""] for column in track.columns]
+    for number, metric in enumerate(track.metrics):
+        mean = figure(score.get(metric.name), metric.decimals) if score else "no score" if number == 0 else ""
+        columns.append([metric.label, *(figure((row["metrics"] or {}).get(metric.name), metric.decimals) for row in rows), mean])
+    return columns
 
-    A fault that several pipelines of a panel share is printed once, and so is a traceback that several cells share.
-    """
-    said: dict[tuple[Any, ...], list[str]] = {}
-    for cell in summary["cells"]:
-        verdict, reason = cell["verdict"], cell["reason"]
-        if verdict == "OK" and not reason:
-            last = cell["phases"][-1] if cell["phases"] else {"verdict": "OK"}
-            if last["verdict"] == "OK":
-                continue
-            verdict, reason = f"scored, but not fit to submit: {last['verdict']}", last["reason"]
-        trace = (cell.get(track.name) or {}).get("trace", "")
-        key = (cell[track.task_word], cell["seed"], verdict, reason, trace)
-        said.setdefault(key, []).append(cell["pipeline"])
-    shown: set[str] = set()
-    for (task, seed, verdict, reason, trace), pipelines in said.items():
-        some = f", {', '.join(pipelines)}" if summary["panel"] and len(pipelines) < len(summary["panel"]) else ""
-        show_failure(console, f"{task} seed {seed}{some}: {verdict}", reason)
-        if trace and trace not in shown:  # most faults are the same in every cell
-            shown.add(trace)
-            console.print(Text(quoted(trace, console.width), style="dim"))
+
+def show_verdict(console: Console, summary: Mapping[str, Any], warnings: int) -> None:
+    """Print the last line of a run: its verdict, whether it is fit to submit, and how many warnings there are."""
+    fit = summary["fit_to_submit"]
+    failed = sum(not cell["scored"] for cell in summary["cells"])
+    parts = [counted(failed, "cell") + " failed"] if failed else []
+    kept = summary["kept_time_limits"]
+    parts += [f"{counted(kept, 'cell')} reached the time limit"] if kept else []
+    parts += [counted(warnings, "warning")] if warnings else []
+    said = f"verdict {summary['verdict']}, {'fit to submit' if fit else 'not fit to submit'}"
+    said += f": {', '.join(parts)}" if parts else ""
+    hanging(console, said, "bold red" if not fit else "yellow" if warnings else "green")
 
 
 def notes(summary: dict[str, Any], track: Track) -> list[str]:
@@ -146,24 +124,11 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
     computed = {tuple(sorted(computed_by(versions).items())) for versions in summary["versions"]}
     if len(computed) > 1:
         found.append(f"the cells were computed by {len(computed)} different sets of library versions (--mixed-versions).")
-    if summary["busy"]:
-        found.append(f"the machine was busy when this run began: {summary['busy']}.")
     found += track.notes(summary["cells"])
     for cell in summary["cells"]:
         trained = f"{cell[word]} seed {cell['seed']}" + (f", {cell['pipeline']}" if summary["panel"] else "")
         found += [f"{trained}: {note}" for note in (cell["training"] or {}).get("notes", ())]
-    bad = [c for c in summary["cells"] if c["verdict"] == "OK" and not c["fit_to_submit"]]
-    if bad and not bad[0]["phases"]:
-        found.append("not fit to submit.")
-    elif bad:
-        phase = bad[0]["phases"][-1]
-        found.append(f"not fit to submit: {phase['name']} ended with {phase['verdict']}: {phase['reason']}")
     return list(dict.fromkeys(found))
-
-
-def _longest(rows: Sequence[dict[str, Any]]) -> int:
-    """Characters of the longest word among the verdicts of a table."""
-    return max((len(word) for row in rows for word in verdicts(row["verdicts"]).split()), default=0)
 
 
 def _title(summary: dict[str, Any]) -> str:

@@ -200,6 +200,8 @@ class _Runner:
 
     def train_there(self, tasks: list[Judging], workers: Workers | ClusterWorkers) -> Iterator[Finished]:
         """Train in the workers, and store every cell when its training ends."""
+        if isinstance(workers, Workers):
+            workers.moved = lambda task, moved: self.progress(task.spec, moved.what, moved.share)
         for task, outcome in workers.train(tasks, lambda task: self.progress(task.spec, "training", 0.0)):
             if isinstance(outcome, Failure):
                 yield self._failed(task.spec, outcome, task.reused)

@@ -16,10 +16,11 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from multiprocessing.connection import Connection, wait
@@ -76,7 +77,7 @@ _CACHE: dict[str, Any] = {}
 
 def judged(task: Judging) -> Judged:
     """Train and score: the work of a worker. Successive cells that differ only in the scored split share one training."""
-    return task.track.judge(task.spec, task.data, task.answer, _silent, checkpoint=task.checkpoint, cache=_CACHE)
+    return task.track.judge(task.spec, task.data, task.answer, _TELL, checkpoint=task.checkpoint, cache=_CACHE)
 
 
 def model_of(task: Judging) -> tuple[str, str]:
@@ -84,8 +85,34 @@ def model_of(task: Judging) -> tuple[str, str]:
     return task.answer.checksum, task.spec.model_digest()
 
 
-def _silent(what: str, share: float) -> None:
-    """Worker processes report no progress within a cell."""
+@dataclass(frozen=True)
+class Moved:
+    """What a worker process says of the task that it works on: a word for the work, and the share of it that is done, 0 to 1."""
+
+    what: str
+    share: float
+
+
+SECONDS_BETWEEN = 1.0
+"""Between two messages of one process on its progress."""
+
+
+class _Telling:
+    """Sends a worker process's progress to the evaluator, not more often than it is looked at."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self._last = -SECONDS_BETWEEN
+
+    def __call__(self, what: str, share: float) -> None:
+        now = time.monotonic()
+        if self.connection is not None and now - self._last >= SECONDS_BETWEEN:
+            self._last = now
+            with suppress(OSError):  # the evaluator is gone, and this process soon will be
+                self.connection.send(Moved(what, share))
+
+
+_TELL = _Telling()
 
 
 class Workers:
@@ -97,6 +124,9 @@ class Workers:
             sees what this process sees.
         work: the function that is called with each task; it must lie at the top of a module, because the processes import it.
 
+    Attributes:
+        moved: called with a task and what its process says of its progress, about once a second.
+
     Raises:
         ConfigurationError: the count is below 1.
     """
@@ -105,6 +135,7 @@ class Workers:
         if count < 1:
             raise ConfigurationError(f"--workers is {count}; it must be 1 or more")
         self.count = count
+        self.moved: Callable[[Judging, Moved], None] = lambda task, moved: None
         self._places = [_Place(work, devices[k % len(devices)] if devices else None) for k in range(count)]
 
     def __enter__(self) -> Workers:
@@ -146,6 +177,13 @@ class Workers:
                         started(task)
                 ready = wait(list(busy))
                 for place in [busy.pop(connection) for connection in list(busy) if connection in ready]:
+                    moved = place.moved()
+                    if moved is not None:
+                        assert place.task is not None
+                        assert place.connection is not None
+                        busy[place.connection] = place
+                        self.moved(place.task, moved)
+                        continue
                     task, outcome = place.take()
                     if isinstance(outcome, Failure) and outcome.device_lost and id(task) not in again:
                         say(f"warning: {outcome.reason}; it is tried again in a new process")
@@ -173,6 +211,7 @@ class _Place:
         self._work, self._device = work, device
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
+        self._message: Any = None  # that was received, and not yet taken
         self._has: dict[int, Any] = {}  # references: while the object lives, no other has its id
 
     def give(self, task: Judging) -> Connection:
@@ -196,8 +235,22 @@ class _Place:
         self.task = task
         return self._connection
 
+    @property
+    def connection(self) -> Connection | None:
+        """To the process; None where none runs."""
+        return self._connection
+
+    def moved(self) -> Moved | None:
+        """What the process says of its progress; None if it says something else, or is gone: then ``take`` tells it."""
+        assert self._connection is not None
+        try:
+            self._message = self._connection.recv()
+        except (EOFError, OSError):
+            self._message = None
+        return self._message if isinstance(self._message, Moved) else None
+
     def take(self) -> tuple[Judging, Outcome]:
-        """The task that was given, and its outcome.
+        """The task that was given, and its outcome, after ``moved`` gave None.
 
         Raises:
             KitError: the task raised it.
@@ -205,9 +258,8 @@ class _Place:
         task, self.task = self.task, None
         assert task is not None
         assert self._connection is not None
-        try:
-            outcome = self._connection.recv()
-        except (EOFError, OSError):
+        outcome, self._message = self._message, None
+        if outcome is None:
             outcome = Failure(self._death(), "")
         if isinstance(outcome, KitError):
             raise outcome
@@ -266,6 +318,7 @@ def _serve(connection: Connection, work: Work) -> None:
     # Ctrl-C reaches the whole group of processes; only the sweep's own process reacts to it and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    _TELL.connection = connection
     data: dict[int, Any] = {}
     while True:
         try:

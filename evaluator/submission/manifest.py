@@ -40,6 +40,10 @@ _KINDS: dict[str, tuple[type, str]] = {
 }
 
 
+KEYS = tuple(_KINDS)
+"""Keys that the kit reads."""
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What a manifest says; empty where it says nothing. Keys that are not named here are allowed and left out.
@@ -94,12 +98,27 @@ def read_manifest(submission: Path) -> Manifest | None:
     return parse_manifest(_read(path), path)
 
 
+def manifest_keys(submission: Path) -> tuple[str, ...]:
+    """The keys of the manifest of the submission at ``submission``, known or not; none where there is no manifest.
+
+    Raises:
+        ConfigurationError: as ``read_manifest``.
+    """
+    path = manifest_file(submission)
+    return () if path is None else tuple(_content(_read(path), path))
+
+
 def parse_manifest(raw: bytes, path: Path) -> Manifest:
     """The manifest in the bytes of the file at ``path``; they are measured before they are parsed.
 
     Raises:
         ConfigurationError: as ``read_manifest``.
     """
+    content = _content(raw, path)
+    return Manifest(path, **{key: _checked(path, key, content[key]) for key in _KINDS if key in content})
+
+
+def _content(raw: bytes, path: Path) -> dict[str, Any]:
     raw = raw.removeprefix(BYTE_ORDER_MARK)
     _measure(path, raw)
     try:
@@ -108,7 +127,7 @@ def parse_manifest(raw: bytes, path: Path) -> Manifest:
         raise ConfigurationError(f"{path} is not JSON in UTF-8 ({error}); mend it or remove it") from None
     if not isinstance(content, dict):
         raise ConfigurationError(f'{path} holds a {type(content).__name__}; an object was expected, e.g. {{"authors": ["name"]}}')
-    return Manifest(path, **{key: _checked(path, key, content[key]) for key in _KINDS if key in content})
+    return content
 
 
 def _read(path: Path) -> bytes:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress, TaskID
+from rich.progress import TaskID
 
+from evaluator.history import layout
 from evaluator.records import CellSpec
-from evaluator.report.console import line, show_failure
+from evaluator.report.console import show_failure
+from evaluator.report.live import Live
 from evaluator.runner.cells import Finished
 from evaluator.secret import root_in_words
 from evaluator.sweep.experiment import Experiment
+from evaluator.sweep.faults import Faults
 from evaluator.sweep.forecast import Forecast
 from evaluator.text import one_line
 from evaluator.words import counted
@@ -93,55 +99,115 @@ def duration(seconds: float) -> str:
 
 
 class SweepLine:
-    """The progress of a whole sweep on one line. Each cell is weighted by its expected duration.
+    """The progress of a whole sweep: on one line in a terminal, in lines elsewhere. Each cell is weighted by its expected duration.
 
-    A failed cell is printed above the line when it ends. In a log file, where no line can be drawn, every cell is.
+    In a terminal a failed cell is printed above the line when it ends. In a log file every phase that begins and every cell that
+    ends is a line, and what is being done is said again where nothing else happens.
+
+    Args:
+        log: gives the name of a cell's log; None for ``Experiment.log_name``.
     """
 
-    def __init__(self, progress: Progress, experiment: Experiment, forecast: Forecast) -> None:
+    def __init__(
+        self, progress: Live, experiment: Experiment, forecast: Forecast, log: Callable[[CellSpec], str] | None = None
+    ) -> None:
         self._line, self._experiment, self._forecast = progress, experiment, forecast
+        self._log = log or experiment.log_name
+        self._logs: Path | None = None
+        self._faults = Faults(experiment, self._log)
         self._answered: set[str] = set()
         self._trained: set[str] = set()
         self._obtaining = ""
-        self._doing = ""
+        self._at: dict[str, tuple[str, str]] = {}
+        self._began = time.monotonic()
         self._failed = 0
         self._task: TaskID = progress.add_task("sweep", total=sum(forecast.answer.values()) + self._of(forecast.training))
 
+    def logged(self, folder: Path) -> None:
+        """Say where the logs of a run are written."""
+        self._logs = folder / layout.LOGS
+        self._line.say(f"logs: {self._logs}")
+
     def moved(self, spec: CellSpec, what: str, share: float) -> None:
-        """Show what is being done now. ``share`` is not used."""
-        del share
+        """Show what is being done now, and say it where it has just begun."""
         answer = spec.answer_digest()
-        if what == "training":
+        trains = answer in self._answered or what == "training"
+        if trains:
             self._answered.add(answer)
+            self._at.pop("answer", None)
         elif self._obtaining != answer:  # answers are obtained one after the other, so the last one is done
             self._answered.add(self._obtaining)
             self._obtaining = answer
-        words = f"training, {self._experiment.workers} at a time" if what == "training" else f"submission at {spec.task}"
-        self._doing = f"; seed {spec.seed}: {words}, {self._experiment.label(spec)}"
+            self._at.clear()
+        key = spec.digest() if trains else "answer"
+        place = self._place(spec, pipeline=trains)
+        begins = self._at.get(key, ("", ""))[0] != f"{place}: {what}"
+        epochs = spec.pipeline.as_dict().get("epochs") if trains else None
+        at = (
+            f"epoch {min(int(share * epochs) + 1, epochs)} of {epochs}"
+            if isinstance(epochs, int) and epochs > 0
+            else f"{100 * share:.0f} %"
+        )
+        self._at[key] = f"{place}: {what}", at if share > 0 or trains else ""
+        if begins and self._line.plain:
+            self._line.say(f"{place}: {what}")
         self._show()
 
     def finished(self, cell: Finished) -> None:
-        """Count a finished cell."""
-        spec = cell.spec
+        """Count a finished cell, and say how it ended."""
+        spec, result = cell.spec, cell.result
+        self._at.pop(spec.digest(), None)
         if not cell.cached:
             self._trained.add(spec.digest())
             self._answered.add(spec.answer_digest())
-        place = f"{self._experiment.label(spec)} {spec.task} seed {spec.seed} {spec.pipeline.name}"
-        if not cell.result.scored:
-            self._failed += 1
-            show_failure(self._line.console, f"{place}: {cell.result.verdict}", cell.result.reason)
-        elif not self._line.console.is_terminal:
-            metric = self._experiment.track.primary(spec.profile.as_dict())
-            value = (cell.result.metrics or {}).get(metric.name)
-            said = f"{self._count()} {place}: " + (f"{metric.label} {metric.text(value)}" if value is not None else "scored")
-            self._line.console.print(line(said), soft_wrap=True)
+        self._failed += not result.scored
         self._show()
+        new = self._faults.add(cell)
+        if not result.scored:
+            self._line.say(f"{self._ended(cell)}{self._where(spec)}", "red")
+            if new:  # most faults are the same in every cell, and the end of the run shows each with its traceback
+                show_failure(self._line.console, f"  {result.verdict}", result.reason)
+        elif self._line.plain:
+            self._line.say(self._ended(cell), "" if result.fit_to_submit else "yellow")
+
+    def _ended(self, cell: Finished) -> str:
+        """``[2/5] 621:51 seed 0 OK 62 of 62, 3.1 s, macro F1 0.610, about 2 min left``."""
+        spec, track = cell.spec, self._experiment.track
+        task = next((task for task in self._experiment.plan.tasks if task.name == spec.task), None)
+        row = dict(task.figures if task else {}) | track.run_figures([cell.result])
+        parts = [column.text(row) for column in track.columns] if cell.result.phases else []
+        metric = track.primary(spec.profile.as_dict())
+        value = (cell.result.metrics or {}).get(metric.name)
+        parts += [f"{metric.label} {metric.text(value)}"] if value is not None else []
+        parts += ["not fit to submit"] if cell.result.scored and not cell.result.fit_to_submit else []
+        parts += [left] if (left := self._left()) else []
+        return f"[{self._count()}] {self._place(spec)} {cell.result.verdict} " + ", ".join(part for part in parts if part != "-")
+
+    def _where(self, spec: CellSpec) -> str:
+        return "" if self._logs is None else f"; log: {self._logs / self._log(spec)}.log"
+
+    def _place(self, spec: CellSpec, pipeline: bool = True) -> str:
+        """The cell by what differs within the sweep."""
+        several = len(self._experiment.sources) > 1
+        parts = [self._experiment.label(spec)] if several else []
+        parts += [spec.task, f"seed {spec.seed}"]
+        parts += [spec.pipeline.name] if pipeline and len(self._experiment.plan.pipelines) > 1 else []
+        return " ".join(parts)
+
+    def _left(self) -> str:
+        """The time that is left in words, from the share that is done; empty where nothing is known."""
+        task = self._line.tasks[0]
+        done, total = task.completed, task.total or 0.0
+        if not 0 < done < total * 0.999:
+            return ""
+        return f"about {duration((time.monotonic() - self._began) * (total - done) / done)} left"
 
     def _show(self) -> None:
         answered = sum(self._forecast.answer.get(digest, 0.0) for digest in self._answered)
         done = answered + self._of({digest: self._forecast.training.get(digest, 0.0) for digest in self._trained})
         failed = f", {self._failed} failed" if self._failed else ""
-        description = one_line(f"{self._count()}{failed}{self._doing}", 200)
+        doing = "; ".join(f"{what}{', ' if at else ''}{at}" for what, at in list(self._at.values())[:4])
+        description = one_line(f"{self._count()}{failed}{'; ' if doing else ''}{doing}", 200)
         self._line.update(self._task, completed=done, description=description)
 
     def _count(self) -> str:

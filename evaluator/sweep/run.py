@@ -49,6 +49,7 @@ def run(
     finished: Callable[[Finished], None] = lambda cell: None,
     workers: Workers | ClusterWorkers | None = None,
     log: Callable[[CellSpec], str] | None = None,
+    begun: Callable[[Path], None] = lambda folder: None,
 ) -> Outcome:
     """Run the cells that are not finished.
 
@@ -58,12 +59,14 @@ def run(
         finished: called with every cell that was run.
         workers: where trainings run; None: made here, and ended.
         log: gives the name of the log of a cell's answer; None for ``Experiment.log_name``.
+        begun: called with the folder of the run before anything runs.
 
     Raises:
         KitError: as ``run_cells``.
     """
     started = time.perf_counter()
     with store.running(name) as folder:
+        begun(folder)
         before = experiment.finished(experiment.index())
         rows = dict(before)
         pending = [spec for spec in experiment.cells if spec.digest() not in before]
@@ -109,12 +112,25 @@ def places(experiment: Experiment) -> Workers | ClusterWorkers:
     return ClusterWorkers(address, experiment.settings.threads, gpu)
 
 
-def stored_cells(experiment: Experiment, store: Store, outcome: Outcome) -> list[Finished]:
-    """Every cell that has a result, in the order of the experiment: cells of this run, and cells that were finished before."""
-    found = []
+def stored_cells(
+    experiment: Experiment,
+    store: Store,
+    outcome: Outcome,
+    wanted: Callable[[Row], bool] = lambda row: True,
+    most: int | None = None,
+) -> list[Finished]:
+    """Cells that have a result, in the order of the experiment: cells of this run, and cells that were finished before.
+
+    Args:
+        wanted: given the row of a cell; whether it is read.
+        most: largest number of cells that are read; None for all.
+    """
+    found: list[Finished] = []
     for spec in experiment.cells:
         digest = spec.digest()
-        if digest in outcome.rows and (stored := store.read_cell(digest)) is not None:
+        if most is not None and len(found) >= most:
+            break
+        if digest in outcome.rows and wanted(outcome.rows[digest]) and (stored := store.read_cell(digest)) is not None:
             cached = digest in outcome.before
             try:
                 result = experiment.track.result(stored)

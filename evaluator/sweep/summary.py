@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from evaluator.errors import Verdict
 from evaluator.plans import Task
-from evaluator.records import SCHEMA, Recipe, doc
+from evaluator.records import SCHEMA, CellSpec, Recipe, doc
 from evaluator.runner.cells import Finished
 from evaluator.scoring.intervals import t_interval
 from evaluator.sweep.experiment import Experiment
+from evaluator.sweep.faults import FaultRow, Faults, Remarks
 from evaluator.track import Track
 
 
@@ -95,6 +97,16 @@ class RunSummary:
     ]
     warnings: Annotated[list[str], doc("the warnings that were printed before the run")]
     seconds: Annotated[float, doc("duration of the run, in seconds")]
+    faults: Annotated[
+        list[FaultRow],
+        doc(
+            "what went wrong: one member per distinct fault, with `submission`, `scored`, `verdict`, `reason`, "
+            "`trace`, `printed` (the last lines that the submission printed), `log`, `count` and `cells` (task, seed, pipeline)"
+        ),
+    ] = field(default_factory=list)
+    remarks: Annotated[list[str], doc("warnings about what the submission did, e.g. a part of the budget that was not spent")] = (
+        field(default_factory=list)
+    )
 
     def as_dict(self, word: str) -> dict[str, Any]:
         """JSON-able. The plural of ``word`` (``Track.task_word``) names the list of tasks; options are members of the run."""
@@ -132,12 +144,21 @@ def _named_back(row: Mapping[str, Any], word: str) -> dict[str, Any]:
     return {"tasks" if name == f"{word}s" else name: value for name, value in row.items()}
 
 
-def summarise(experiment: Experiment, finished: Sequence[Finished], seconds: float) -> dict[str, Any]:
+def summarise(
+    experiment: Experiment,
+    finished: Sequence[Finished],
+    seconds: float,
+    folder: Path | None = None,
+    log: Callable[[CellSpec], str] | None = None,
+    found: Sequence[str] = (),
+) -> dict[str, Any]:
     """The content of ``result.json`` for an experiment of one submission, condition and split.
 
     Args:
         finished: every cell that has a result, in order.
         seconds: duration of the run.
+        folder: of the run, for the logs of cells that failed; ``log``: as in ``sweep.run.run``.
+        found: warnings about the files of the submission.
     """
     plan, settings = experiment.plan, experiment.settings
     source, panel = experiment.sources[0], len(plan.pipelines) > 1
@@ -146,6 +167,10 @@ def summarise(experiment: Experiment, finished: Sequence[Finished], seconds: flo
     word = experiment.track.task_word
     options = {name: experiment.cells[0].as_dict()[name] for name in experiment.track.spec_rules}
     versions = {str(sorted(f.result.versions.items())): f.result.versions for f in finished if f.result.versions}
+    faults, remarks = Faults(experiment, log), Remarks(experiment)
+    for cell in finished:
+        faults.add(cell)
+        remarks.add(cell)
     return RunSummary(
         track=experiment.track.name,
         submission=SubmissionRow(name=source.name, digest=source.digest),
@@ -174,8 +199,10 @@ def summarise(experiment: Experiment, finished: Sequence[Finished], seconds: flo
         panel=[_pipeline_row(p, finished, experiment) for p in plan.pipelines] if panel else None,
         tasks=[_task_row(task, [f for f in finished if f.spec.task == task.name], experiment) for task in plan.tasks],
         cells=[_cell_row(f, word) for f in finished],
-        warnings=list(experiment.warnings),
+        warnings=[*found, *experiment.warnings],
         seconds=round(seconds, 3),
+        faults=faults.found(folder),
+        remarks=remarks.said(),
     ).as_dict(word)
 
 

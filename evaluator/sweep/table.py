@@ -20,13 +20,20 @@ REFERENCE = "random"
 
 
 def summarise_sweep(
-    experiment: Experiment, rows: Mapping[str, Row], before: Mapping[str, Row], forecast: Forecast, seconds: float
+    experiment: Experiment,
+    rows: Mapping[str, Row],
+    before: Mapping[str, Row],
+    forecast: Forecast,
+    seconds: float,
+    faults: Sequence[Mapping[str, Any]] = (),
+    remarks: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The content of ``sweep.json``; documented in ``docs/results-format.md``.
 
     Args:
         rows: by digest, of every cell that has a result (scored or failed); ``before``: of the cells that were finished before.
         seconds: duration of the run.
+        faults: as ``Faults.rows``; ``remarks``: warnings about what submissions did.
     """
     plan, settings, track = experiment.plan, experiment.settings, experiment.track
     common = {name: experiment.cells[0].as_dict()[name] for name in track.spec_rules if name not in track.conditions}
@@ -61,7 +68,9 @@ def summarise_sweep(
         "heat_maps": maps(experiment, rows),
         "cells": [_cell(experiment, spec, rows.get(spec.digest()), spec.digest() in before) for spec in experiment.cells],
         "cached": forecast.finished,
+        "faults": list(faults),
         "warnings": list(experiment.warnings),
+        "remarks": list(remarks),
         "seconds": round(seconds, 3),
     }
 
@@ -139,6 +148,7 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
     return {
         "cells": len(specs),
         "scored": len(scored),
+        "fit": sum(row["fit"] for row in there),
         "verdicts": {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
         "score": intervals(pairs),
         "public": intervals(public),
@@ -176,6 +186,7 @@ def _cell(experiment: Experiment, spec: CellSpec, row: Row | None, cached: bool)
         **_group(spec),
         "verdict": None if row is None else row["verdict"],
         "reason": None if row is None else row["reason"],
+        "fit_to_submit": None if row is None else row["fit"],
         "score": None
         if row is None or not row["scored"]
         else row["metrics"][experiment.track.primary(experiment.plan.rules.as_dict()).name],

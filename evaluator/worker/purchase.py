@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -226,6 +226,11 @@ class PurchaseTrack(Track):
     interface = "run"
     base = "ZEWDPCBaseRun"
     aliases = ALIASES
+    offers: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "pre_training_phase": ("training_dataset",),
+        "purchase_phase": ("unlabelled_dataset", "training_dataset", "budget"),
+        "prediction_phase": ("test_dataset",),
+    }
 
     def __init__(self, service: Service) -> None:
         super().__init__(service)

@@ -25,6 +25,9 @@ from .loader import find_class, inherits, load_entry
 from .phases import check_runs, keywords_for
 from .tracks import TRACKS
 
+ALWAYS = ("time_available", "register_progress", "seed")
+"""Arguments that every hook is offered."""
+
 Answer = tuple[dict[str, Any], bytes]
 """A message to the evaluator, and its binary part."""
 
@@ -41,6 +44,8 @@ class Track:
         interface: the kit's module that participants import their base class from.
         base: name of that base class.
         aliases: per argument that a hook is offered, the names under which a hook may ask for it.
+        offers: per hook, the arguments that it is offered beside those of ``ALWAYS``; a hook that is not listed is not checked
+            before it runs.
     """
 
     hooks: ClassVar[tuple[str, ...]]
@@ -48,6 +53,7 @@ class Track:
     interface: ClassVar[str]
     base: ClassVar[str]
     aliases: ClassVar[Mapping[str, tuple[str, ...]]]
+    offers: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, service: Service) -> None:
         self.service = service

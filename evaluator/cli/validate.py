@@ -1,0 +1,67 @@
+"""Check a submission before it is sent: its sources, class, signatures, imports and manifest; and a small run on ten images.
+
+Everything that is found is listed at once, as errors and warnings. The small run is made in the isolation tier at hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from evaluator.cli.tracks import DEFAULT, add_track, named
+from evaluator.places import given_path
+from evaluator.submission.findings import Finding, Findings, in_order
+from evaluator.text import json_text
+
+SECONDS = 20.0
+"""Largest duration of parsing the sources."""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb ``validate`` to the command line."""
+    verb = subparsers.add_parser(
+        "validate", help="is a submission fit to submit? everything that is wrong, at once", description=__doc__
+    )
+    verb.add_argument("submission", type=given_path, metavar="PATH", help="folder or .py file")
+    add_track(verb.add_argument_group("the track"), DEFAULT)
+    verb.add_argument(
+        "--sandbox",
+        choices=("auto", "bubblewrap", "docker", "process"),
+        default="auto",
+        help="isolation tier of the small run (default: the strongest that works)",
+    )
+    verb.add_argument("--weights-dir", type=given_path, metavar="DIR", help="pretrained weights, as TORCH_HOME")
+    verb.add_argument("--no-run", action="store_true", help="look at the files only; run nothing")
+    verb.add_argument("--strict", action="store_true", help="for the judge: a warning counts as an error")
+    verb.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb. Returns 0 if the submission is fit to submit, else 1."""
+    from evaluator.report.console import terminal
+    from evaluator.report.findings import show_validation
+    from evaluator.submission.validate import examine
+
+    track = named(args.track)
+    found = examine(args.submission, track.name, SECONDS)
+    tried = ""
+    if not args.no_run and not found.errors:  # what does not compile need not be run to know that
+        found, tried = _run(args, track, found)
+    if args.json:
+        print(json_text(found.as_dict(args.strict) | {"run": tried}, indent=1))
+    else:
+        show_validation(terminal(), found, args.strict, tried)
+    return 0 if found.fit(args.strict) else 1
+
+
+def _run(args: argparse.Namespace, track: Any, found: Findings) -> tuple[Findings, str]:
+    """The findings with those of the small run, and how it was run, in words."""
+    from evaluator.sandbox.tiers import choose, passed_over
+
+    sandbox = choose(args.sandbox)
+    more = [Finding("warning", "--sandbox auto", why)] if args.sandbox == "auto" and (why := passed_over(sandbox.name)) else []
+    trial = track.trial(args.submission, sandbox, None if args.weights_dir is None else args.weights_dir.resolve())
+    if trial is None:
+        return found, ""
+    return replace(found, found=in_order((*found.found, *trial.found, *more))), f"run in {sandbox.name}: {trial.said}"

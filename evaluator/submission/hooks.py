@@ -1,0 +1,275 @@
+"""The class of a submission and its hooks, judged by the text of the sources: names, signatures, kinds. Nothing is imported.
+
+The rule by which the worker finds the class stands in ``evaluator.worker.loader``. A text does not say everything: where a name may
+be made by running code, nothing is said about it here, and the run decides. What is said as an error is certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from evaluator.submission.findings import Finding
+from evaluator.submission.outlines import Class, Method, Outline
+from evaluator.worker.service import ALWAYS, track_named
+
+CHECKPOINTS = ("save_checkpoint", "load_checkpoint")
+NO_STRATEGY = frozenset({"Protocol", "typing.Protocol", "typing_extensions.Protocol"})
+HARMLESS = frozenset({"object", "ABC", "abc.ABC", "Generic", "typing.Generic"})
+"""Bases that have no hooks."""
+TRANSPARENT = frozenset({"override", "typing.override", "torch.no_grad", "torch.inference_mode", "no_grad", "inference_mode"})
+"""Decorators behind which a hook has the signature that is written."""
+ALIKE = 0.8
+"""How alike two names must be to be taken for a slip of the hand (``difflib``)."""
+DEPTH = 16
+"""How far bases and imports are followed."""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a track asks of a submission's class.
+
+    Attributes:
+        hooks: the phases; ``marker``: the hook by which the class is found.
+        base: name of the kit's base class, in ``module``.
+        offers: per hook, every name under which it may ask for something; a hook that is not listed is not checked.
+    """
+
+    hooks: tuple[str, ...]
+    marker: str
+    base: str
+    module: str
+    offers: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, track: str) -> Interface:
+        """The interface of a track, by its name.
+
+        Raises:
+            ValueError: there is no such track.
+        """
+        there = track_named(track)
+        offers = {
+            hook: frozenset(alias for name in (*given, *ALWAYS) for alias in there.aliases.get(name, (name,)))
+            for hook, given in there.offers.items()
+        }
+        return cls(tuple(there.hooks), there.marker, there.base, there.interface, offers)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A class, and the file that it is written in."""
+
+    file: str
+    found: Class
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The outlines of a submission, and how its modules are named.
+
+    Attributes:
+        entry: the file in which the class is looked for.
+        of: by file.
+    """
+
+    entry: str
+    of: Mapping[str, Outline]
+
+    def module(self, name: str, level: int, asking: str) -> str | None:
+        """The file of a module that ``asking`` imports; None if it is not of the submission."""
+        folder = asking.split("/")[:-1]
+        base = folder[: len(folder) - (level - 1)] if level else []
+        path = "/".join([*base, *filter(None, name.split("."))])
+        return next((file for file in (f"{path}.py", f"{path}/__init__.py".lstrip("/")) if file in self.of), None)
+
+    def reached(self) -> dict[str, bool]:
+        """The files that importing the entry imports, and whether it surely does (not only under a condition or later)."""
+        found: dict[str, bool] = {}
+        waiting = [(self.entry, True)]
+        while waiting:
+            file, sure = waiting.pop()
+            if found.get(file, False) >= sure and file in found:
+                continue
+            found[file] = sure
+            for module, level, _, when in self.of[file].imports if file in self.of else ():
+                surely = sure and when == "start"
+                parts = module.split(".")
+                for n in range(len(parts)):
+                    if (inner := self.module(".".join(parts[: n + 1]), level, file)) is not None:
+                        waiting.append((inner, surely))
+            for module, level, name in self.of[file].bound.values() if file in self.of else ():
+                if (inner := self.module(f"{module}.{name}" if module else name, level, file)) is not None:
+                    waiting.append((inner, False))
+        return found
+
+    def named(self, file: str, name: str, depth: int = DEPTH) -> Place | None:
+        """The class that a name stands for in a file; None if it is not one of the submission's, as far as the text says."""
+        outline = self.of.get(file)
+        if outline is None or not depth:
+            return None
+        for found in reversed(outline.classes):
+            if found.name == name:
+                return Place(file, found)
+        first, _, rest = name.partition(".")
+        if first in outline.bound:
+            module, level, original = outline.bound[first]
+            if rest:
+                inner = self.module(f"{module}.{original}" if module else original, level, file)
+                return None if inner is None else self.named(inner, rest, depth - 1)
+            source = self.module(module, level, file)
+            return None if source is None else self.named(source, original, depth - 1)
+        return None
+
+
+class Candidates:
+    """The classes that the entry holds."""
+
+    def __init__(self, sources: Sources, interface: Interface) -> None:
+        self.sources, self.interface = sources, interface
+        entry = sources.of[sources.entry]
+        names = [found.name for found in entry.classes] + list(entry.bound)
+        visible = {(place.file, place.found.name): place for name in names if (place := sources.named(sources.entry, name))}
+        self.visible = [place for place in visible.values() if not NO_STRATEGY.intersection(place.found.bases)]
+        self.certain = not entry.dynamic and all(self._certain(place) for place in self.visible)
+
+    def chain(self, place: Place) -> Iterator[Place]:
+        """The class and what it builds on in the submission, nearest first."""
+        seen: set[tuple[str, str]] = set()
+        waiting = [place]
+        while waiting and len(seen) < DEPTH:
+            at = waiting.pop(0)
+            if (at.file, at.found.name) in seen:
+                continue
+            seen.add((at.file, at.found.name))
+            yield at
+            waiting += [base for name in at.found.bases if (base := self.sources.named(at.file, name))]
+
+    def strange(self, place: Place) -> list[str]:
+        """Bases of the class that are not of the submission, without those that have no hooks."""
+        return [
+            name
+            for at in self.chain(place)
+            for name in at.found.bases
+            if self.sources.named(at.file, name) is None and name not in HARMLESS
+        ]
+
+    def _certain(self, place: Place) -> bool:
+        known = all(self._is_kits(name) for name in self.strange(place))
+        return known and not any(
+            at.found.odd or at.found.others for at in self.chain(place) if at.found.odd or "?" in at.found.others
+        )
+
+    def _is_kits(self, name: str) -> bool:
+        return name.rpartition(".")[2] == self.interface.base
+
+    def own(self, place: Place, hook: str) -> Method | None:
+        """The hook as the submission writes it; None if it does not."""
+        return next((method for at in self.chain(place) if (method := at.found.method(hook))), None)
+
+    def marked(self, place: Place) -> bool:
+        """Whether the class has the marker, as far as the text says: its own, that of a base, or one that is assigned."""
+        marker = self.interface.marker
+        return bool(
+            self.own(place, marker)
+            or any(marker in at.found.others for at in self.chain(place))
+            or any(self._is_kits(name) for name in self.strange(place))
+        )
+
+    def leaves(self) -> list[Place]:
+        """The candidates on which no other builds."""
+        marked = [place for place in self.visible if self.marked(place)]
+        below = {(at.file, at.found.name) for place in marked for at in list(self.chain(place))[1:]}
+        return [place for place in marked if (place.file, place.found.name) not in below]
+
+
+def check_class(sources: Sources, interface: Interface) -> tuple[list[Finding], str]:
+    """What is wrong with the class of a submission, and its name (empty where the text does not decide it)."""
+    candidates = Candidates(sources, interface)
+    leaves, marker, entry = candidates.leaves(), interface.marker, sources.entry
+    if len(leaves) == 1:
+        place = leaves[0]
+        found = [*_misspelt(candidates, place), *_hooks(candidates, place), *_constructor(candidates, place)]
+        inherits = not candidates.own(place, marker) and not any(marker in at.found.others for at in candidates.chain(place))
+        if inherits and candidates.certain and not any(finding.kind == "error" for finding in found):
+            text = f"the class {place.found.name} has no {marker} of its own; it needs one. Write {marker}"
+            found.append(Finding("error", f"{place.file}, line {place.found.line}", text))
+        return found, place.found.name if candidates.certain else ""
+    if not candidates.certain:
+        return [], ""
+    if leaves:
+        names = ", ".join(sorted(place.found.name for place in leaves))
+        return [
+            Finding("error", entry, f"holds {len(leaves)} classes with a {marker} ({names}); expected one. Leave one in it")
+        ], ""
+    slips = [finding for place in candidates.visible for finding in _misspelt(candidates, place)]
+    if slips:
+        return slips, ""
+    advice = f"Write a class that subclasses {interface.base} (from {interface.module} import {interface.base})"
+    held = ", ".join(place.found.name for place in candidates.visible[:5]) or "no class"
+    return [Finding("error", entry, f"holds {held}; expected a class with a {marker}. {advice}")], ""
+
+
+def _misspelt(candidates: Candidates, place: Place) -> list[Finding]:
+    """Methods that nothing calls and whose names are almost those of hooks that the class does not have."""
+    interface = candidates.interface
+    wanted = [hook for hook in (*interface.hooks, *CHECKPOINTS) if candidates.own(place, hook) is None]
+    used = {name for outline in candidates.sources.of.values() for name in outline.used}
+    found = []
+    for at in candidates.chain(place):
+        for method in at.found.methods:
+            name = method.name
+            if name in (*interface.hooks, *CHECKPOINTS) or name.startswith("__") or name in used:
+                continue
+            if near := get_close_matches(name.lower(), wanted, 1, ALIKE):
+                text = f"the class {at.found.name} has a method {name}, which nothing calls; did you mean {near[0]}? Rename it"
+                kind = "error" if near[0] in interface.hooks else "warning"
+                found.append(Finding(kind, f"{at.file}, line {method.line}", text))  # type: ignore[arg-type]
+    return found
+
+
+def _hooks(candidates: Candidates, place: Place) -> Iterator[Finding]:
+    """What is wrong with the hooks that the submission writes."""
+    for hook in candidates.interface.hooks:
+        at = next((at for at in candidates.chain(place) if at.found.method(hook)), None)
+        method = None if at is None else at.found.method(hook)
+        if at is None or method is None or not TRANSPARENT.issuperset(method.decorators):
+            continue  # behind a decorator anything may stand
+        where = f"{at.file}, line {method.line}"
+        if method.kind:
+            word = "yield" if "generator" in method.kind else "async"
+            text = f"{hook} is {method.kind}, so calling it runs nothing; expected a plain method. Remove {word} from it"
+            yield Finding("error", where, text)
+        offered = candidates.interface.offers.get(hook)
+        if offered is not None:
+            yield from _signature(hook, method, offered, where)
+
+
+def _signature(hook: str, method: Method, offered: frozenset[str], where: str) -> Iterator[Finding]:
+    known = f"on offer are {', '.join(sorted(offered))}"
+    if not method.parameters and not method.many:
+        yield Finding("error", where, f"{hook} takes no self; expected a method. Write def {hook}(self, ...)")
+        return
+    for name, kind, default in method.parameters[1:]:
+        near = get_close_matches(name, sorted(offered), 1, 0.7)
+        hint = f"Did you mean {near[0]}?" if near else "Rename it, or give it a default"
+        if kind == "positional" and not default:
+            text = f"{hook} takes {name} by position only; arguments are passed by name. Remove the / from its signature"
+            yield Finding("error", where, text)
+        elif name not in offered and not default:
+            yield Finding("error", where, f"{hook} asks for {name!r}; {known}. {hint}")
+        elif name not in offered and near:
+            yield Finding("warning", where, f"{hook} takes {name!r}, which is never passed; {known}. Did you mean {near[0]}?")
+
+
+def _constructor(candidates: Candidates, place: Place) -> list[Finding]:
+    at = next((at for at in candidates.chain(place) if at.found.method("__init__")), None)
+    method = None if at is None else at.found.method("__init__")
+    if at is None or method is None or method.decorators:
+        return []
+    needed = [name for name, _, default in method.parameters[1:] if not default]
+    if not needed:
+        return []
+    text = f"__init__ asks for {', '.join(needed)}; your object is made without arguments. Give defaults"
+    return [Finding("error", f"{at.file}, line {method.line}", text)]

@@ -1,0 +1,141 @@
+"""What can be said of a submission before it runs, from its files alone: in less than two seconds, without data and without torch.
+
+Nothing of the submission is imported: its sources are parsed by a process of its own with limits (``outlines``), and what is found
+is judged here. All of it is found at once. An error is certain; where the text does not decide, the run does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from evaluator.errors import ConfigurationError, SubmissionError
+from evaluator.submission.findings import Finding, Findings, in_order
+from evaluator.submission.hooks import Interface, Sources, check_class
+from evaluator.submission.manifest import KEYS, manifest_keys, read_manifest
+from evaluator.submission.outlines import Outline, outlines
+from evaluator.submission.requirements import check_imports
+from evaluator.submission.source import Submission, opened
+from evaluator.worker.loader import entry_name
+
+SECONDS = 1.5
+"""Largest duration of the outlines where a run waits for them; the verb ``validate`` takes longer."""
+MOST_BYTES = 16 << 20
+"""Bytes of sources that are looked at; the entry comes first."""
+SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/usr", "/var/tmp")
+"""Where a worker finds files of its own; a path there says nothing about the participant's machine."""
+
+
+def examine(path: Path, track: str, seconds: float = SECONDS) -> Findings:
+    """Everything that is found in the submission at ``path``. Never raises for what lies there.
+
+    Args:
+        track: name of the track whose interface it is held against.
+        seconds: largest duration of parsing its sources.
+    """
+    interface = Interface.of(track)
+    manifest = list(_manifest(path))
+    try:
+        with opened(path) as submission:
+            sources, unread = _outlined(submission, seconds)
+            found = [*_sources(sources, unread), *manifest]
+            checked, name = check_class(sources, interface) if not sources.of[sources.entry].fault else ([], "")
+            found += checked
+            found += check_imports(sources)
+            found += _left_behind(submission, sources)
+            left = tuple(sorted((name, why) for name, why in submission.tree.left.items()))
+            size = sum(item.size for item in submission.items)
+            return Findings(submission.name, str(path), in_order(found), left, len(submission.items), size, name)
+    except SubmissionError as error:
+        place, _, text = str(error).partition(": ")
+        found = [Finding("error", place, text) if text else Finding("error", str(path), str(error)), *manifest]
+        return Findings(path.name, str(path), in_order(found))
+
+
+def _outlined(submission: Submission, seconds: float) -> tuple[Sources, int]:
+    """The outlines of the sources, and how many sources were not looked at."""
+    names = {item.name: item for item in submission.items}
+    if submission.path.is_dir():
+        top = {name for name in names if "/" not in name}
+        entry = entry_name(top, submission.name, lambda: submission.tree.content(names["__init__.py"]))
+    else:
+        entry = submission.path.name
+    sources, total = {}, 0
+    ordered = sorted(
+        (item for item in submission.items if item.name.endswith(".py")), key=lambda item: (item.name != entry, item.size)
+    )
+    for item in ordered:
+        total += item.size
+        if total > MOST_BYTES:
+            break
+        sources[item.name] = submission.tree.content(item)
+    made = outlines(sources, seconds)
+    return Sources(entry, {entry: Outline(entry, dynamic=True)} | made), len(ordered) - len(made)
+
+
+def _sources(sources: Sources, unread: int) -> Iterator[Finding]:
+    reached = sources.reached()
+    for file, outline in sources.of.items():
+        if outline.fault:
+            where = file + (f", line {outline.fault_line}" if outline.fault_line else "")
+            text = f"it does not compile ({outline.fault}); expected Python as this interpreter reads it. Mend the line"
+            yield Finding("error" if reached.get(file) else "warning", where, text)
+    if unread:
+        text = f"{unread} of its sources were not looked at; they are too large, or there was no time. Run validate for longer"
+        yield Finding("warning", sources.entry, text)
+
+
+def _manifest(path: Path) -> Iterator[Finding]:
+    try:
+        read_manifest(path)
+        keys = manifest_keys(path)
+    except ConfigurationError as error:
+        place, _, text = str(error).partition(": ")
+        yield Finding("error", place, text) if text else Finding("error", "aicrowd.json", str(error))
+        return
+    for key in keys:
+        near = get_close_matches(key.lower(), KEYS, 1, 0.75)
+        if key not in KEYS and near and near[0] not in keys:
+            yield Finding("warning", "aicrowd.json", f"the key {key!r} is not known, so it says nothing; did you mean {near[0]!r}?")
+
+
+def _left_behind(submission: Submission, sources: Sources) -> Iterator[Finding]:
+    """Files that a source names and that will not be there when it runs."""
+    travels = {item.name for item in submission.items}
+    folders = {"/".join(item.place[:n]) for item in submission.items for n in range(1, len(item.place))}
+    root = submission.tree.root
+    told: set[str] = set()
+    for file, outline in sources.of.items():
+        for module, _, line, when in outline.imports:
+            if when == "hidden" and not submission.path.is_dir():
+                name = module.partition(".")[0]
+                if f"{name}.py" not in travels and name not in folders and os.path.isfile(root / f"{name}.py"):
+                    text = f"it imports {name} by import_module; {name}.py does not travel with a submission of one file. "
+                    yield Finding("warning", f"{file}, line {line}", f"{text}Write import {name}, or submit a folder")
+        for text, line in outline.strings:
+            name = text.removeprefix("./")
+            if text in told or name in travels or name.rstrip("/") in folders:
+                continue
+            told.add(text)
+            if (why := _missing(text, name, submission, root)) and why not in told:
+                yield Finding("warning", f"{file}, line {line}", f"names {text!r}, {why}")
+
+
+def _missing(text: str, name: str, submission: Submission, root: Path) -> str:
+    """Why a file that is here will not be there, in words; empty for what is no file here."""
+    if text.startswith(("/", "~/")):
+        place = os.path.expanduser(text)
+        if len(place) < 2 or place.startswith(SYSTEM) or not os.path.exists(place):
+            return ""
+        inside = os.path.realpath(place).startswith(os.path.realpath(root) + os.sep)
+        advice = "Use a path beside __file__" if inside else "Put it into the submission's folder, or give weights by --weights-dir"
+        return f"a path of this machine; where the submission is judged it does not exist. {advice}"
+    if ".." in name.split("/") or "//" in name or not os.path.lexists(root / name):
+        return ""
+    top = name.partition("/")[0]
+    if submission.path.is_dir():
+        why = next((why for left, why in submission.tree.left.items() if left == name or name.startswith(f"{left}/")), "")
+        return f"which stays behind ({why}); only what travels is there when it runs. Give it another name" if why else ""
+    return f"but {top} does not travel with a submission of one file; only modules that it imports do. Submit a folder"

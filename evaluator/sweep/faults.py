@@ -1,0 +1,154 @@
+"""What went wrong in a run: one fault per distinct cause and not one per cell, with the cells that it met."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from evaluator.history import layout
+from evaluator.records import CellResult, CellSpec, doc
+from evaluator.report.traces import alike
+from evaluator.runner.cells import Finished, plain
+from evaluator.sweep.experiment import Experiment
+from evaluator.tables import Remark
+from evaluator.text import visible_lines
+
+MOST_PRINTED = 10
+"""Largest number of lines, the last that the submission printed, that are kept with a fault."""
+TAIL = 64 * 1024
+"""Bytes at the end of a log that are read for them."""
+MOST_CELLS = 200
+"""Largest number of cells of a fault that are named; all are counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultRow:
+    """One distinct fault."""
+
+    submission: Annotated[str, doc("name of the submission in tables")]
+    scored: Annotated[bool, doc("whether the cells are scored all the same: the fault is in a phase that does not decide")]
+    verdict: Annotated[str, doc("verdict of the cells, or of that phase")]
+    reason: Annotated[str, doc("what happened, in words, in the first of the cells")]
+    trace: Annotated[str, doc("the traceback, complete; empty without a traceback")] = ""
+    printed: Annotated[list[str], doc("the last lines that the submission printed in the first of the cells")] = field(
+        default_factory=list
+    )
+    log: Annotated[str, doc("log of the first of the cells, below the folder of results; empty if the cell was not run now")] = ""
+    count: Annotated[int, doc("number of cells")] = 1
+    cells: Annotated[list[list[Any]], doc(f"task, seed and pipeline of each cell, at most {MOST_CELLS}")] = field(
+        default_factory=list
+    )
+
+
+def fault_of(result: CellResult, label: str, track: str) -> FaultRow | None:
+    """The fault of a cell; None if it is fit to submit."""
+    if result.fit_to_submit:
+        return None
+    last = result.phases[-1] if result.phases else None
+    verdict, reason = str(result.verdict), result.reason
+    if verdict == "OK" and last is not None and last.verdict != "OK":
+        verdict, reason = last.verdict, last.reason
+    trace = getattr(getattr(result, track, None), "trace", "")
+    spec = result.spec
+    return FaultRow(
+        submission=label,
+        scored=result.scored,
+        verdict=verdict,
+        reason=reason or "the cell is not marked as fit to submit",
+        trace=trace,
+        cells=[[spec.task, spec.seed, spec.pipeline.name]],
+    )
+
+
+class Faults:
+    """Collects the faults of a run.
+
+    Args:
+        log: gives the name of the log of a cell's answer.
+    """
+
+    def __init__(self, experiment: Experiment, log: Callable[[CellSpec], str] | None = None) -> None:
+        self._experiment, self._log = experiment, log or experiment.log_name
+        self._found: dict[tuple[str, ...], FaultRow] = {}
+        self._logs: dict[tuple[str, ...], tuple[str, str]] = {}
+
+    def add(self, cell: Finished) -> bool:
+        """Note a cell; whether it has a fault that no cell before had."""
+        spec = cell.spec
+        fault = fault_of(cell.result, self._experiment.label(spec), self._experiment.track.name)
+        if fault is None:
+            return False
+        key = (fault.submission, str(fault.scored), fault.verdict, alike(fault.trace, fault.reason))
+        before = self._found.get(key)
+        if before is None:
+            self._found[key] = fault
+            if not cell.cached:
+                ours = f"{self._log(spec)}-{plain(spec.pipeline.name)}-evaluator.log"
+                self._logs[key] = f"{self._log(spec)}.log", ours
+            return True
+        cells = [*before.cells, *fault.cells][:MOST_CELLS]
+        self._found[key] = replace(before, count=before.count + 1, cells=cells)
+        return False
+
+    def found(self, folder: Path | None) -> list[FaultRow]:
+        """The faults; those of cells without a score first. ``folder``: of the run; None: its logs are not read."""
+        found = []
+        for key, fault in self._found.items():
+            paths = [] if folder is None else [folder / layout.LOGS / name for name in self._logs.get(key, ())]
+            if path := next((path for path in paths if path.is_file()), None):
+                log = f"{path.parent.parent.name}/{layout.LOGS}/{path.name}"
+                fault = replace(fault, log=log, printed=last_lines(path, fault.trace))
+            found.append(fault)
+        return sorted(found, key=lambda fault: fault.scored)
+
+    def rows(self, folder: Path | None) -> list[dict[str, Any]]:
+        """As ``found``, JSON-able."""
+        return [msgspec.to_builtins(fault) for fault in self.found(folder)]
+
+
+def last_lines(log: Path, trace: str) -> list[str]:
+    """The last lines that a submission printed; its traceback, which stands at the end of the log, is not among them."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+            text = file.read(TAIL).decode("utf-8", "replace")
+    except OSError:
+        return []
+    printed = text.removesuffix(visible_lines(trace)) if trace else text
+    return [line[:500] for line in printed.split("\n") if line.strip()][-MOST_PRINTED:]
+
+
+class Remarks:
+    """Collects warnings about what submissions did: one line per submission and kind, with the cells."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._first: dict[tuple[str, str], tuple[str, Remark]] = {}
+        self._cells: Counter[str] = Counter()
+        self._met: Counter[tuple[str, str]] = Counter()
+
+    def add(self, cell: Finished) -> None:
+        """Note a cell."""
+        spec, label = cell.spec, self._experiment.label(cell.spec)
+        self._cells[label] += 1
+        for remark in self._experiment.track.remarks(cell.result.as_dict()):
+            key = label, remark.what
+            place = f"{spec.task} seed {spec.seed}"
+            place += f" {spec.pipeline.name}" if len(self._experiment.plan.pipelines) > 1 else ""
+            self._first.setdefault(key, (place, remark))
+            self._met[key] += 1
+
+    def said(self) -> list[str]:
+        """The warnings, a sentence each."""
+        found = []
+        for (label, what), (place, remark) in self._first.items():
+            n = self._met[label, what]
+            where = place if n == 1 else f"{n} of {self._cells[label]} cells, first {place}"
+            found.append(f"{label}: {what} ({where}: {remark.detail}). {remark.advice}")
+        return found
