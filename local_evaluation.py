@@ -227,7 +227,7 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
     console = terminal(stderr=args.json)
     settings, _ = read_settings(sweep_options(args, track), track)
     found = examine(settings.submissions[0], track.name)
-    if found.errors:
+    if found.errors and not found.unread:  # what cannot be read is refused below, as in a sweep
         show_validation(terminal(stderr=True), found)
         return 1
     manifest = read_manifest(settings.submissions[0])

@@ -77,6 +77,7 @@ def run_schema() -> dict[str, Any]:
     properties |= {name: spec[name] for name in ("label_quality", "on_timeout", "restart")}
     for name, said in (("panel", "one member per pipeline, see below; `null` without a panel"), ("pairs", PAIRS)):
         properties[name] = {"anyOf": [{"type": "array", "items": OBJECT}, {"type": "null"}], "description": said}
+    properties["faults"] = {"type": "array", "items": OBJECT, "description": found["properties"]["faults"]["description"]}
     found["properties"] = properties
     found["required"] = sorted(properties)
     return _titled("A run of the purchase track", found)

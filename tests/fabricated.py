@@ -75,6 +75,7 @@ def scored(spec: PurchaseSpec, checksum: str, value: float | None = None) -> Pur
     return replace(
         empty,
         verdict=Verdict.OK,
+        fit_to_submit=True,
         metrics=metrics,
         fingerprint="f" * 64,
         training=training(),

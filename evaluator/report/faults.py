@@ -24,6 +24,7 @@ def show_faults(
     track: Track,
     *,
     full: bool = False,
+    named: bool = False,
     file: str = "result.json",
     root: str = "",
 ) -> None:
@@ -32,11 +33,14 @@ def show_faults(
     Args:
         faults: members of ``faults`` in a summary.
         full: with the frames of the kit.
+        named: pipelines are named, because the run has several.
         file: the summary that has all of them; ``root``: the folder of results, for the paths of logs.
     """
     for fault in faults[:MOST]:
         unfit = "scored, but not fit to submit: " if fault["scored"] else ""
-        show_failure(console, f"{fault['submission']}: {unfit}{fault['verdict']} ({cells_of(fault, track)})", fault["reason"])
+        show_failure(
+            console, f"{fault['submission']}: {unfit}{fault['verdict']} ({cells_of(fault, track, named)})", fault["reason"]
+        )
         show_trace(console, fault["trace"], full)
         if fault["printed"]:
             hanging(console, "the last lines that it printed:")
@@ -55,15 +59,17 @@ def show_trace(console: Console, trace: str, full: bool = False) -> None:
         console.print(Text(quoted(trace if full else own_frames(trace), console.width), style="red"))
 
 
-def cells_of(fault: Mapping[str, Any], track: Track) -> str:
-    """The cells of a fault in words: ``621:17 seed 0``, ``5 pairs x 2 seeds``, ``3 cells, first 621:17 seed 0``."""
+def cells_of(fault: Mapping[str, Any], track: Track, named: bool = False) -> str:
+    """The cells of a fault in words: ``621:17 seed 0``, ``5 pairs x 2 seeds``, ``3 cells, first 621:17 seed 0``.
+
+    ``named``: the pipeline is named, because the run has several.
+    """
     cells, word = fault["cells"], track.task_word
-    task, seed, pipeline = cells[0]
+    task, seed, pipeline = (cells[0][name] for name in ("task", "seed", "pipeline"))
     if fault["count"] == 1:
-        return one_line(f"{task} seed {seed}", 100)
-    parts = [dict.fromkeys(cell[i] for cell in cells) for i in range(3)]
-    tasks, seeds, pipelines = map(len, parts)
+        return one_line(f"{task} seed {seed}" + (f" {pipeline}" if named else ""), 100)
+    tasks, seeds, pipelines = (len({cell[name] for cell in cells}) for name in ("task", "seed", "pipeline"))
     if tasks * seeds * pipelines == fault["count"] == len(cells):
         more = f" x {counted(pipelines, 'pipeline')}" if pipelines > 1 else ""
         return f"{counted(tasks, word)} x {counted(seeds, 'seed')}{more}"
-    return one_line(f"{counted(fault['count'], 'cell')}, first {task} seed {seed} {pipeline}", 150)
+    return one_line(f"{counted(fault['count'], 'cell')}, first {task} seed {seed}" + (f" {pipeline}" if named else ""), 150)

@@ -50,8 +50,10 @@ def show_sweep_result(console: Console, summary: dict[str, Any], track: Track, *
     for title, heat in maps:
         console.print()
         track.show_map(console, heat, title)
-    show_faults(console, summary["faults"], track, full=full, file="sweep.json", root=root)
-    warnings = [*summary["warnings"], *summary["remarks"]]
+    show_faults(
+        console, summary.get("faults", ()), track, full=full, named=len(summary["pipelines"]) > 1, file="sweep.json", root=root
+    )
+    warnings = [*summary["warnings"], *summary.get("remarks", ())]
     show_remarks(console, warnings)
     for note in _notes(summary, track, hidden):
         hanging(console, f"  {note}", "dim")

@@ -56,8 +56,8 @@ def show_result(console: Console, summary: dict[str, Any], track: Track, *, full
     titled_columns(console, _title(summary), _run_columns(summary, track), "bold" if summary["score"] else "bold red")
     if summary["panel"]:
         titled(console, panel_title(summary, track), panel_table(summary, track))
-    show_faults(console, summary["faults"], track, full=full, root=root)
-    warnings = [*summary["warnings"], *summary["remarks"]]
+    show_faults(console, summary.get("faults", ()), track, full=full, named=bool(summary["panel"]), root=root)
+    warnings = [*summary["warnings"], *summary.get("remarks", ())]
     show_remarks(console, warnings)
     for note in notes(summary, track):
         hanging(console, f"  {note}", "dim")

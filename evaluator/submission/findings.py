@@ -37,6 +37,7 @@ class Findings:
         left: files that stay behind, by path, with the reason.
         files: number of files that travel; ``bytes``: of all of them.
         class_name: of the class that will be judged, as far as the text says so; else empty.
+        unread: there is no submission there that can be read at all; the only finding beside those of the manifest says why.
     """
 
     submission: str
@@ -46,6 +47,7 @@ class Findings:
     files: int = 0
     bytes: int = 0
     class_name: str = ""
+    unread: bool = False
 
     @property
     def errors(self) -> tuple[Finding, ...]:

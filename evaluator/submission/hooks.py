@@ -43,13 +43,12 @@ class Interface:
     offers: Mapping[str, frozenset[str]]
 
     @classmethod
-    def of(cls, track: str) -> Interface:
-        """The interface of a track, by its name.
-
-        Raises:
-            ValueError: there is no such track.
-        """
-        there = track_named(track)
+    def of(cls, track: str) -> Interface | None:
+        """The interface of a track, by its name; None if the worker's table does not have it."""
+        try:
+            there = track_named(track)
+        except ValueError:
+            return None
         offers = {
             hook: frozenset(alias for name in (*given, *ALWAYS) for alias in there.aliases.get(name, (name,)))
             for hook, given in there.offers.items()

@@ -41,7 +41,8 @@ def examine(path: Path, track: str, seconds: float = SECONDS) -> Findings:
         with opened(path) as submission:
             sources, unread = _outlined(submission, seconds)
             found = [*_sources(sources, unread), *manifest]
-            checked, name = check_class(sources, interface) if not sources.of[sources.entry].fault else ([], "")
+            compiles = not sources.of[sources.entry].fault
+            checked, name = check_class(sources, interface) if compiles and interface is not None else ([], "")
             found += checked
             found += check_imports(sources)
             found += _left_behind(submission, sources)
@@ -51,7 +52,7 @@ def examine(path: Path, track: str, seconds: float = SECONDS) -> Findings:
     except SubmissionError as error:
         place, _, text = str(error).partition(": ")
         found = [Finding("error", place, text) if text else Finding("error", str(path), str(error)), *manifest]
-        return Findings(path.name, str(path), in_order(found))
+        return Findings(path.name, str(path), in_order(found), unread=True)
 
 
 def _outlined(submission: Submission, seconds: float) -> tuple[Sources, int]:

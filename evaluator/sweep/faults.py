@@ -28,6 +28,15 @@ MOST_CELLS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
+class FaultCell:
+    """A cell that a fault met."""
+
+    task: Annotated[str, doc("its task")]
+    seed: Annotated[int, doc("its seed")]
+    pipeline: Annotated[str, doc("name of its pipeline")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class FaultRow:
     """One distinct fault."""
 
@@ -41,9 +50,7 @@ class FaultRow:
     )
     log: Annotated[str, doc("log of the first of the cells, below the folder of results; empty if the cell was not run now")] = ""
     count: Annotated[int, doc("number of cells")] = 1
-    cells: Annotated[list[list[Any]], doc(f"task, seed and pipeline of each cell, at most {MOST_CELLS}")] = field(
-        default_factory=list
-    )
+    cells: Annotated[list[FaultCell], doc(f"the cells, at most {MOST_CELLS}")] = field(default_factory=list)
 
 
 def fault_of(result: CellResult, label: str, track: str) -> FaultRow | None:
@@ -62,7 +69,7 @@ def fault_of(result: CellResult, label: str, track: str) -> FaultRow | None:
         verdict=verdict,
         reason=reason or "the cell is not marked as fit to submit",
         trace=trace,
-        cells=[[spec.task, spec.seed, spec.pipeline.name]],
+        cells=[FaultCell(task=spec.task, seed=spec.seed, pipeline=spec.pipeline.name)],
     )
 
 

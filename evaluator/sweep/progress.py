@@ -171,7 +171,7 @@ class SweepLine:
             self._line.say(self._ended(cell), "" if result.fit_to_submit else "yellow")
 
     def _ended(self, cell: Finished) -> str:
-        """``[2/5] 621:51 seed 0 OK 62 of 62, 3.1 s, macro F1 0.610, about 2 min left``."""
+        """``[2/5] 621:51 seed 0 OK 62 of 62, 3.1 of 51 s, accuracy 0.610, about 2 min left``."""
         spec, track = cell.spec, self._experiment.track
         task = next((task for task in self._experiment.plan.tasks if task.name == spec.task), None)
         row = dict(task.figures if task else {}) | track.run_figures([cell.result])

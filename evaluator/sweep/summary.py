@@ -104,8 +104,8 @@ class RunSummary:
             "`trace`, `printed` (the last lines that the submission printed), `log`, `count` and `cells` (task, seed, pipeline)"
         ),
     ] = field(default_factory=list)
-    remarks: Annotated[list[str], doc("warnings about what the submission did, e.g. a part of the budget that was not spent")] = (
-        field(default_factory=list)
+    remarks: Annotated[list[str], doc("warnings about what the submission did, e.g. that an answer is empty")] = field(
+        default_factory=list
     )
 
     def as_dict(self, word: str) -> dict[str, Any]:

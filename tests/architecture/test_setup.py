@@ -136,7 +136,7 @@ def test_the_documented_keys_of_a_run_are_those_of_its_file(results, tiny):
     found = paths(content, "", {"pipeline", "versions[]"}, list(tiny.round.classes))
     assert content["panel"] is None
     found = {re.sub(r"^(cells|pairs)\[\]\..*", r"\1[].*", path) for path in found}
-    assert found - {"panel"} | {"panel[].*"} == documented("A run", "\n### ")
+    assert found - {"panel", "faults"} | {"panel[].*", "faults[].*"} == documented("A run", "\n### ")
     cells = {json.loads(file.read_text())["cell"]: json.loads(file.read_text()) for file in (results / "cells").glob("*.json")}
     for cell in content["cells"]:
         whole = cells[cell["cell"]]

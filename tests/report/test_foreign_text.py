@@ -31,6 +31,7 @@ from evaluator.records import digest_of
 from evaluator.report.sweep import show_sweep_result, titled_maps
 from evaluator.report.terminal import show_result, show_rows, show_warnings
 from evaluator.submission.manifest import Manifest
+from evaluator.sweep.faults import FaultRow
 from evaluator.sweep.summary import RunSummary
 
 GRID = [Pair(labels, minutes) for labels in (621, 1321) for minutes in (17, 34)]
@@ -245,6 +246,7 @@ def test_the_table_of_a_sweep_shows_hostile_texts_as_texts(width, tmp_path):
     heat |= {"seconds_allowed": [1.0, 2.0], "label_quality": 1.0, "score_split": HOSTILE, "pipeline": HOSTILE}
     heat["submissions"] = [{"submission": HOSTILE + end, "cells": [place, failed | {"minus_reference": None}] * 2} for end in "12"]
     row = {"submission": HOSTILE, "pipeline": HOSTILE, "label_quality": 1.0, "score_split": HOSTILE, "cells": 2, "scored": 1}
+    row |= {"fit": 0, "verdicts": {HOSTILE: 2}}
     row |= {"score": METRICS, "public": METRICS, "hidden": METRICS, "public_minus_hidden": METRICS, "clock_was_read": True}
     row["pairs"] = [{"pair": HOSTILE, "metrics": METRICS}] * 3
     cell = {"cell": "0", "submission": HOSTILE, "pair": HOSTILE, "seed": 0, "pipeline": HOSTILE, "verdict": HOSTILE}
@@ -260,6 +262,9 @@ def test_the_table_of_a_sweep_shows_hostile_texts_as_texts(width, tmp_path):
         "rows": [row, row | {"pipeline": HOSTILE + "2", "score_split": "x"}],
         "heat_maps": [heat],
         "cells": [cell | {"reason": HOSTILE, "score": None, "cached": False}],
+        "faults": [example(FaultRow)],
+        "warnings": [HOSTILE],
+        "remarks": [HOSTILE],
         "cached": 1,
     }
     summary["pipelines"].append(summary["pipelines"][0] | {"name": HOSTILE + "2"})

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -391,7 +392,7 @@ def test_a_time_limit_fails_the_run_unless_it_is_to_be_kept(evaluate, strategy, 
         assert status == 1
         assert run["score"] is None
     else:
-        assert status == 0
+        assert status == 1, "scored, and not fit to submit"
         assert run["score"]["macro_f1"]["mean"] >= 0
         assert run["kept_time_limits"] == 1
         assert "scored with the 2 labels bought before the limit" in " ".join(out.split())
@@ -400,8 +401,9 @@ def test_a_time_limit_fails_the_run_unless_it_is_to_be_kept(evaluate, strategy, 
 
 def test_what_is_not_fit_to_submit_is_said(evaluate, strategy):
     status, out, _ = evaluate("--pair", "621:17", submission=strategy("def prediction_phase(self):\n    return None"))
-    assert status == 0
-    assert "not fit to submit" in out
+    assert status == 1
+    assert "scored, but not fit to submit: INVALID_OUTPUT (621:17 seed 0)" in out
+    assert "verdict OK, not fit to submit" in out
     assert "nothing was returned" in out
 
 
@@ -409,9 +411,17 @@ def test_the_traceback_of_a_failed_prediction_is_shown_once_and_logged(evaluate,
     path = strategy("def prediction_phase(self):\n    print('before')\n    return nothing_of_the_kind")
     _, out, _ = evaluate(submission=path)
     assert out.count("return nothing_of_the_kind") == 1, "two cells, one fault"
-    assert out.count("RUNTIME_ERROR: NameError in prediction_phase") == 3, "a note, and a line per cell"
-    assert "621:17 seed 0: scored, but not fit to submit: RUNTIME_ERROR: NameError" in " ".join(out.split())
-    log = (last_run(evaluate.results) / "logs" / "621x17-seed0.log").read_text()
+    said = " ".join(out.split())
+    assert said.count("not fit to submit: RUNTIME_ERROR (2 pairs x 1 seed): NameError in prediction_phase") == 1
+    assert f'File "{path}/run.py"' in out
+    assert "evaluator/worker/service.py" not in out, "frames of the kit stay behind --full-traceback"
+    assert "the last lines that it printed: | before" in said
+    assert "621x17-seed0.log" in out.split("the last lines")[1]
+    assert "evaluator/worker/service.py" in evaluate("--full-traceback", submission=path)[1]
+    (fault,) = json.loads((last_run(evaluate.results) / "result.json").read_text())["faults"]
+    assert (fault["verdict"], fault["scored"], fault["count"]) == ("RUNTIME_ERROR", True, 2)
+    first = min(p for p in evaluate.results.iterdir() if (p / "result.json").exists())
+    log = (first / "logs" / "621x17-seed0.log").read_text()
     assert log.startswith("before\nTraceback")
     assert "run.py" in log
     assert "return nothing_of_the_kind" in log
@@ -439,8 +449,15 @@ def test_a_verdict_is_never_cut_short(evaluate, strategy, monkeypatch):
 
 def test_every_cell_that_ends_is_a_line_where_there_is_no_terminal(evaluate):
     _, out, _ = evaluate("--seeds", 2, "--pair", "621:17")
-    assert "1/2 random_buyer 621:17 seed 0 milliseconds: macro F1 0." in out
-    assert "2/2 random_buyer 621:17 seed 1 milliseconds: macro F1 0." in out
+    lines = out.split("\n")
+    assert "621:17 seed 0: purchase_phase" in lines
+    assert "621:17 seed 1: training" in lines
+    (first,) = (line for line in lines if line.startswith("[1/2] "))
+    assert re.fullmatch(
+        r"\[1/2\] 621:17 seed 0 OK 12 of 12, [0-9.]+ of 51 s, macro F1 0\.[0-9]{3}, about [0-9]+ (s|min) left", first
+    )
+    assert any(line.startswith("[2/2] 621:17 seed 1 OK") and "left" not in line for line in lines)
+    assert any(line.startswith("logs: ") and line.endswith("/logs") for line in lines)
 
 
 def test_what_has_no_effect_is_said(evaluate):
@@ -467,7 +484,11 @@ def test_an_empty_or_negative_value_reaches_its_own_message(evaluate, options, s
 
 def test_a_disagreement_with_the_ledger_is_said(evaluate, strategy):
     path = strategy("def purchase_phase(self, unlabelled_dataset):\n    unlabelled_dataset.purchase_label(1)\n    return [2]")
-    assert "training uses the ledger" in evaluate("--pair", "621:17", submission=path)[1]
+    out = " ".join(evaluate("--pair", "621:17", submission=path)[1].split())
+    assert "warning: submission1: what was returned is not what was bought" in out
+    assert "training uses the ledger" in out
+    assert "warning: submission1: a part of the budget was not spent (621:17 seed 0: 1 of 12 labels)" in out
+    assert out.index("warning: submission1") < out.index("mean over 1 pair"), "warnings come before notes"
 
 
 def test_a_participants_markup_is_shown_as_it_is(evaluate, strategy):

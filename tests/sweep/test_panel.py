@@ -196,7 +196,8 @@ def test_a_failed_session_is_bought_again_next_time_and_once_within_a_panel(eval
         assert len(bought) == times
     assert purchases(evaluate.results) == []
     out = evaluate("--panel", submission=path, json_=False)[1]
-    assert out.count("621:17 seed 0: RUNTIME_ERROR") == 1
+    assert out.count("submission1: RUNTIME_ERROR (1 pair x 1 seed x 5 pipelines)") == 1
+    assert out.count("raise ValueError('no')") == 1
 
 
 LATE = "def purchase_phase(self, unlabelled_dataset):\n    unlabelled_dataset.purchase_labels([1, 2])\n    time.sleep(600)\n"
@@ -205,10 +206,10 @@ LATE = "def purchase_phase(self, unlabelled_dataset):\n    unlabelled_dataset.pu
 def test_a_time_limit_that_was_kept_is_never_reused_where_it_fails(evaluate, bought, strategy, monkeypatch):
     monkeypatch.setitem(profiles.PROFILES, "tiny", replace(TINY, seconds_per_minute=0.05))
     path = strategy(LATE)
-    assert evaluate("--on-timeout", "keep", "--pipeline", "a", submission=path)[0] == 0
+    assert evaluate("--on-timeout", "keep", "--pipeline", "a", submission=path)[0] == 1, "scored, and not fit to submit"
     assert len(purchases(evaluate.results)) == 1
     status, summary, _ = evaluate("--on-timeout", "keep", "--pipeline", "b", submission=path)
-    assert (status, len(bought)) == (0, 1)
+    assert (status, len(bought)) == (1, 1)
     assert summary["cells"][0]["verdict"] == "TIME_LIMIT"
     assert summary["kept_time_limits"] == 1
     status, summary, _ = evaluate("--pipeline", "b", submission=path)
@@ -220,7 +221,7 @@ def test_what_is_not_fit_to_submit_stays_so_when_its_purchase_is_reused(evaluate
     path = strategy("def prediction_phase(self):\n    return None")
     for name in ("a", "b"):
         status, summary, _ = evaluate("--pipeline", name, submission=path)
-        assert status == 0
+        assert status == 1
         assert summary["fit_to_submit"] is False
         assert summary["cells"][0]["phases"][-1]["verdict"] == "INVALID_OUTPUT"
     assert len(bought) == 1
@@ -497,7 +498,7 @@ def test_a_pipeline_that_fails_is_a_row_and_not_the_end(evaluate, monkeypatch):
     assert summary["pairs"][0]["metrics"] is None
     out = evaluate("--panel", json_=False)[1]
     assert "no score" in out
-    assert "621:17 seed 0, b: INFRASTRUCTURE: the training failed: the loss is nan" in out
+    assert "INFRASTRUCTURE (621:17 seed 0 b): the training failed: the loss is nan" in out
     assert f"{summary['panel'][0]['score']['macro_f1']['mean']:.3f}" in out
     run = max(evaluate.results.glob("*/logs"))
     assert sorted(path.name for path in run.iterdir()) == ["621x17-seed0-d-evaluator.log", "621x17-seed0.log"]

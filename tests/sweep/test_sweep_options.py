@@ -56,7 +56,7 @@ def test_words_beyond_every_bound_are_refused_in_a_short_sentence(word):
 
 def test_pairs_without_a_label_are_warned_of(ready):
     assert ready(pairs=("621:17",)).plan.warnings == ()
-    (warning,) = ready(pairs=("0:17", "3:17", "621:17")).plan.warnings
+    warning, _ = ready(pairs=("0:17", "3:17", "621:17")).plan.warnings
     assert "--pairs 0:17, 3:17: the profile tiny scales the label budget to 0, so nothing can be bought" in warning
 
 
