@@ -33,6 +33,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     verb.add_argument("--weights-dir", type=given_path, metavar="DIR", help="pretrained weights, as TORCH_HOME")
     verb.add_argument("--no-run", action="store_true", help="look at the files only; run nothing")
+    verb.add_argument("--full-traceback", action="store_true", help="show the kit's own frames in a traceback, too")
     verb.add_argument("--strict", action="store_true", help="for the judge: a warning counts as an error")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
 
@@ -41,27 +42,28 @@ def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0 if the submission is fit to submit, else 1."""
     from evaluator.report.console import terminal
     from evaluator.report.findings import show_validation
+    from evaluator.report.traces import own_frames
     from evaluator.submission.validate import examine
 
     track = named(args.track)
     found = examine(args.submission, track.name, SECONDS)
-    tried = ""
+    tried = trace = ""
     if not args.no_run and not found.errors:  # what does not compile need not be run to know that
-        found, tried = _run(args, track, found)
+        found, tried, trace = _run(args, track, found)
     if args.json:
-        print(json_text(found.as_dict(args.strict) | {"run": tried}, indent=1))
+        print(json_text(found.as_dict(args.strict) | {"run": tried, "trace": trace}, indent=1))
     else:
-        show_validation(terminal(), found, args.strict, tried)
+        show_validation(terminal(), found, args.strict, tried, trace if args.full_traceback else own_frames(trace))
     return 0 if found.fit(args.strict) else 1
 
 
-def _run(args: argparse.Namespace, track: Any, found: Findings) -> tuple[Findings, str]:
-    """The findings with those of the small run, and how it was run, in words."""
+def _run(args: argparse.Namespace, track: Any, found: Findings) -> tuple[Findings, str, str]:
+    """The findings with those of the small run, how it was run, in words, and its traceback."""
     from evaluator.sandbox.tiers import choose, passed_over
 
     sandbox = choose(args.sandbox)
     more = [Finding("warning", "--sandbox auto", why)] if args.sandbox == "auto" and (why := passed_over(sandbox.name)) else []
     trial = track.trial(args.submission, sandbox, None if args.weights_dir is None else args.weights_dir.resolve())
     if trial is None:
-        return found, ""
-    return replace(found, found=in_order((*found.found, *trial.found, *more))), f"run in {sandbox.name}: {trial.said}"
+        return found, "", ""
+    return replace(found, found=in_order((*found.found, *trial.found, *more))), f"run in {sandbox.name}: {trial.said}", trial.trace

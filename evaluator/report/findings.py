@@ -9,7 +9,7 @@ from rich.text import Text
 
 from evaluator.report.console import hanging
 from evaluator.submission.findings import Finding, Findings
-from evaluator.text import message, one_line
+from evaluator.text import message, one_line, quoted
 from evaluator.words import counted
 
 STYLES = {"error": "bold red", "warning": "yellow"}
@@ -33,8 +33,12 @@ def show_remarks(console: Console, warnings: Sequence[str]) -> None:
         _said(console, "warning", warning)
 
 
-def show_validation(console: Console, found: Findings, strict: bool = False, tried: str = "") -> None:
-    """Print what ``validate`` found, and whether the submission is fit to submit. ``tried``: how it was run, in words."""
+def show_validation(console: Console, found: Findings, strict: bool = False, tried: str = "", trace: str = "") -> None:
+    """Print what ``validate`` found, and whether the submission is fit to submit.
+
+    Args:
+        tried: how it was run, in words; ``trace``: the traceback of that run, as it is to be shown.
+    """
     judged = f", class {found.class_name}" if found.class_name else ""
     hanging(console, f"{found.submission}: {counted(found.files, 'file')} of {found.bytes:,} bytes travel{judged}")
     if found.left:
@@ -44,6 +48,8 @@ def show_validation(console: Console, found: Findings, strict: bool = False, tri
     if tried:
         hanging(console, f"  {tried}", "dim")
     show_findings(console, found.found)
+    if trace:
+        console.print(Text(quoted(trace, console.width), style="red"))
     counts = ", ".join(filter(None, (_many(found.errors, "error"), _many(found.warnings, "warning")))) or "nothing found"
     fit = found.fit(strict)
     verdict = "fit to submit" if fit else "not fit to submit" + (" (--strict)" if found.fit() else "")

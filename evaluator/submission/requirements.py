@@ -32,14 +32,8 @@ def check_imports(sources: Sources) -> Iterator[Finding]:
         outline = sources.of.get(file)
         for module, level, line, when in outline.imports if outline else ():
             first = module.partition(".")[0]
-            if (
-                level
-                or not first
-                or first in told
-                or first in KITS_OWN
-                or sources.module(first, 0, file)
-                or _of_folder(sources, first)
-            ):
+            own = sources.module(first, 0, file) is not None or _of_folder(sources, first)
+            if level or when in ("guarded", "hidden") or not first or first in told or first in KITS_OWN or own:
                 continue
             told.add(first)
             where = f"{file}, line {line}"
@@ -49,7 +43,7 @@ def check_imports(sources: Sources) -> Iterator[Finding]:
                 advice = f"Did you mean {near[0]}?" if near else "Install it into the kit's environment, or bring the module along"
                 text = f"imports {first}, which is neither installed nor a module of the submission. {advice}"
                 yield Finding("error" if certain else "warning", where, text)
-            elif (packages := _unpromised(first)) and when != "guarded":
+            elif packages := _unpromised(first):
                 text = f"imports {first}; it is installed here ({packages}), but requirements.txt does not name it. "
                 yield Finding("warning", where, f"{text}Ask the organiser whether the judging machine has it")
 

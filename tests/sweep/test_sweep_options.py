@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
-from evaluator.purchase.pairs import NamedPair, choose_pairs, hidden_pairs
+from evaluator.purchase.pairs import NamedPair, choose_pairs, hidden_pairs, outside_warnings
 from evaluator.purchase.profiles import QUICK
 from evaluator.purchase.rounds import ROUND1, ROUND2, Pair
 from evaluator.purchase.track import PURCHASE
@@ -58,6 +58,25 @@ def test_pairs_without_a_label_are_warned_of(ready):
     assert ready(pairs=("621:17",)).plan.warnings == ()
     warning, _ = ready(pairs=("0:17", "3:17", "621:17")).plan.warnings
     assert "--pairs 0:17, 3:17: the profile tiny scales the label budget to 0, so nothing can be bought" in warning
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (
+            "17:621",
+            "--pairs 17:621: lies outside of what round2 draws from, 500 to 2,000 labels and 15 to 60 minutes. A pair is "
+            "labels:minutes; did you mean 621:17?",
+        ),
+        ("100:17,621:90", "--pairs 100:17, 621:90: lie outside of what round2 draws from"),
+        ("grid:100,600x17", "--pairs 100:17: lies outside"),
+        ("621:17,2000:60,500:15", ""),
+        ("profile", ""),
+    ],
+)
+def test_a_pair_outside_the_rounds_intervals_or_turned_round_is_warned_of(word, said):
+    found = outside_warnings(choose_pairs((word,), QUICK, None), ROUND2)
+    assert [warning[: len(said)] for warning in found] == ([said] if said else [])
 
 
 @pytest.mark.parametrize(("word", "shown"), [("-5:17", "-5:17"), ("621:-3", "621:-3"), ("621:0", "621:0"), ("621:0.0", "621:0")])

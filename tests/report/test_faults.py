@@ -1,0 +1,227 @@
+"""Faults and tracebacks as people see them, and the signs of life of a run whose output is a file."""
+
+import io
+import time
+from types import SimpleNamespace
+
+import fabricated
+import pytest
+from rich.console import Console
+
+from evaluator.errors import Verdict
+from evaluator.places import ROOT
+from evaluator.purchase.result import without_score
+from evaluator.purchase.track import PURCHASE
+from evaluator.report.faults import cells_of, show_faults
+from evaluator.report.live import Live
+from evaluator.report.traces import alike, own_frames
+from evaluator.runner.cells import Finished
+from evaluator.sweep.faults import Faults, Remarks, last_lines
+
+TRACE = """Traceback (most recent call last):
+  File "{kit}/evaluator/worker/service.py", line 118, in serve
+    answer, payload = getattr(self, "on_" + order["t"])(order, blob)
+                      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/home/me/mine/run.py", line 7, in purchase_phase
+    helper({n})
+  File "/usr/lib/python3/site-packages/numpy/linalg.py", line 641, in inv
+    check(a)
+ValueError: no room for {n}
+"""
+
+
+@pytest.mark.parametrize("kit", [ROOT, "/kit"])
+def test_frames_of_the_kit_are_left_out_and_nothing_else(kit):
+    whole = TRACE.format(kit=kit, n=3)
+    shown = own_frames(whole)
+    assert [line for line in whole.split("\n") if line not in shown.split("\n")] == whole.split("\n")[1:4]
+    assert shown.split("\n")[1] == '  File "/home/me/mine/run.py", line 7, in purchase_phase'
+
+
+def test_a_traceback_of_the_kit_alone_is_shown_whole():
+    whole = "\n".join(TRACE.format(kit="/kit", n=3).split("\n")[:4]) + "\nTypeError: x"
+    assert own_frames(whole) == whole
+    assert own_frames("no traceback at all") == "no traceback at all"
+
+
+def test_numbers_do_not_make_two_faults_of_one_but_lines_do():
+    first, second = (TRACE.format(kit="/kit", n=n) for n in (3, 14))
+    assert alike(first, "limit 8.5 s") == alike(second, "limit 51 s")
+    assert alike(first, "") != alike(first.replace("line 7", "line 8"), "")
+    assert alike("", "an error of A") != alike("", "an error of B")
+
+
+def failed(spec, number: int):
+    result = without_score(
+        spec, f"ValueError in purchase_phase: no room for {number}", TRACE.format(kit="/kit", n=number), Verdict.RUNTIME_ERROR
+    )
+    return Finished(spec, result, cached=False, reused=False)
+
+
+def test_one_fault_of_many_cells_is_one_block_with_its_cells_and_last_lines(ready, tmp_path):
+    experiment = ready(pairs=("621:17", "1321:34", "100:5"), seeds=2)
+    faults = Faults(experiment)
+    new = [faults.add(failed(spec, number)) for number, spec in enumerate(experiment.cells)]
+    assert new == [True] + [False] * 5
+    logs = tmp_path / "run" / "logs"
+    logs.mkdir(parents=True)
+    first = experiment.cells[0]
+    printed = "".join(f"line {n}\n" for n in range(40))
+    (logs / f"{experiment.log_name(first)}.log").write_text(printed + TRACE.format(kit="/kit", n=0))
+    (row,) = faults.rows(tmp_path / "run")
+    assert (row["count"], row["scored"], row["verdict"]) == (6, False, "RUNTIME_ERROR")
+    assert cells_of(row, PURCHASE) == "3 pairs x 2 seeds"
+    assert row["printed"] == [f"line {n}" for n in range(30, 40)]
+    for width in (60, 80, 120):
+        console = Console(width=width, file=io.StringIO())
+        show_faults(console, [row], PURCHASE, root="results")
+        said = console.file.getvalue()
+        assert said.count("purchase_phase: no") == 1
+        assert "/home/me/mine/run.py" in said
+        assert "service.py" not in said
+        assert "| line 39" in said
+        assert max(map(len, said.split("\n"))) <= width
+        assert "logs/" in said
+    console = Console(width=120, file=io.StringIO())
+    show_faults(console, [row], PURCHASE, full=True)
+    assert "service.py" in console.file.getvalue()
+
+
+def test_faults_are_red_and_not_dim(ready):
+    experiment = ready(pairs=("621:17",))
+    faults = Faults(experiment)
+    faults.add(failed(experiment.cells[0], 1))
+    console = Console(width=100, file=io.StringIO(), force_terminal=True, color_system="standard")
+    show_faults(console, faults.rows(None), PURCHASE)
+    for text in ("RUNTIME_ERROR (621:17 seed 0)", "/home/me/mine/run.py"):
+        (line,) = [line for line in console.file.getvalue().split("\n") if text in line]
+        assert line.startswith("\x1b[31m")
+
+
+def test_a_log_that_is_gone_or_long_is_no_error(tmp_path):
+    assert last_lines(tmp_path / "none", "") == []
+    (tmp_path / "long").write_bytes(b"\xff" * 1_000_000)
+    (line,) = last_lines(tmp_path / "long", "")
+    assert len(line) == 500
+
+
+# -- warnings about what a submission did
+
+
+def scored(spec, **changes) -> Finished:
+    cell = fabricated.scored(spec, "0" * 64, changes.pop("value", 0.5))
+    for name, value in changes.items():
+        object.__setattr__(cell.purchase, name, value)
+    return Finished(spec, cell, cached=False, reused=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"bought": 0}, "nothing was bought (621:17 seed 0: 0 of 12)"),
+        ({"bought": 9}, "a part of the budget was not spent (621:17 seed 0: 9 of 12 labels)"),
+        ({"bought": 12, "disagreement": "it returned 1 label that was not bought"}, "what was returned is not what was bought"),
+        (
+            {"bought": 12, "value": 0.05},
+            "the score is below that of the best constant prediction (621:17 seed 0: macro F1 0.050, constant 0.100)",
+        ),
+    ],
+)
+def test_what_a_submission_did_is_warned_of(ready, changes, said):
+    experiment = ready(pairs=("621:17",))
+    remarks = Remarks(experiment)
+    remarks.add(scored(experiment.cells[0], **changes))
+    (line,) = remarks.said()
+    assert said in line
+    assert line.startswith("random_buyer: ")
+
+
+def test_all_bought_and_a_good_score_give_no_warning_and_cells_share_a_line(ready):
+    experiment = ready(pairs=("621:17",), seeds=3)
+    remarks = Remarks(experiment)
+    for spec in experiment.cells[:2]:
+        remarks.add(scored(spec, bought=3))
+    remarks.add(scored(experiment.cells[2], bought=12))
+    (line,) = remarks.said()
+    assert "(2 of 3 cells, first 621:17 seed 0: 3 of 12 labels)" in line
+
+
+def test_a_pool_that_is_smaller_than_the_budget_is_bought_whole_without_a_warning(ready):
+    experiment = ready(pairs=("621:17",))
+    remarks = Remarks(experiment)
+    cell = scored(experiment.cells[0], bought=5)
+    object.__setattr__(cell.result.data, "counts", {"unlabelled": 5})
+    remarks.add(cell)
+    assert remarks.said() == []
+
+
+# -- signs of life
+
+
+def test_a_log_file_gets_signs_of_life_with_what_is_being_done():
+    console = Console(file=io.StringIO(), width=100)
+    with Live(console, quiet=0.2) as line:
+        task = line.add_task("decoding the pool", total=10)
+        line.update(task, completed=3)
+        end = time.monotonic() + 20
+        while console.file.getvalue().count("\n") < 2 and time.monotonic() < end:
+            time.sleep(0.02)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) >= 2
+    assert all(said.startswith("... decoding the pool, 30 %, ") and said.endswith(" s so far") for said in lines)
+    assert line._thread is not None
+    assert not line._thread.is_alive()
+
+
+def test_lines_that_are_printed_put_the_sign_off():
+    console = Console(file=io.StringIO(), width=100)
+    with Live(console, quiet=30) as line:
+        line.say("a phase begins")
+        time.sleep(0.05)
+    assert console.file.getvalue() == "a phase begins\n"
+
+
+def test_a_terminal_gets_a_line_and_no_signs():
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    with Live(console, quiet=0.01) as line:
+        line.add_task("x", total=1)
+        time.sleep(0.1)
+    assert line._thread is None
+    assert "so far" not in console.file.getvalue()
+
+
+def test_the_epoch_of_every_training_is_in_the_sign(ready):
+    from evaluator.sweep.forecast import forecast
+    from evaluator.sweep.progress import SweepLine
+
+    experiment = ready(pairs=("621:17",), seeds=2)
+    console = Console(file=io.StringIO(), width=200)
+    with Live(console) as line:
+        shown = SweepLine(line, experiment, forecast(experiment, experiment.index()))
+        first, second = experiment.cells
+        shown.moved(first, "purchase_phase", 0.25)
+        assert "621:17 seed 0: purchase_phase, 25 %" in line.sign()
+        epochs = first.pipeline.epochs
+        for spec, share in ((first, 0.0), (second, 0.0), (first, 0.99)):
+            shown.moved(spec, "training", share)
+        said = line.sign()
+        assert "purchase_phase" not in said
+        assert f"621:17 seed 0: training, epoch {epochs} of {epochs}" in said
+        assert f"621:17 seed 1: training, epoch 1 of {epochs}" in said
+    lines = console.file.getvalue().splitlines()
+    assert lines == ["621:17 seed 0: purchase_phase", "621:17 seed 0: training", "621:17 seed 1: training"]
+
+
+def test_why_a_tier_is_weaker_is_a_warning(ready, monkeypatch):
+    from evaluator.sandbox import tiers
+
+    monkeypatch.setattr(
+        tiers, "state", lambda name, gpu=False: SimpleNamespace(reason="" if name == "process" else f"no {name} here")
+    )
+    assert tiers.lowered("bubblewrap") == tiers.lowered("docker") == ""
+    why = tiers.lowered("process")
+    assert "bubblewrap does not work here (no bubblewrap here); docker does not work here (no docker here)" in why
+    experiment = ready(sandbox="auto")
+    assert experiment.sandbox.name == "process"
+    assert f"--sandbox auto: {why}." in experiment.warnings
+    assert not any("--sandbox" in warning for warning in ready(sandbox="process").warnings), "it was asked for by name"

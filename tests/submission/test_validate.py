@@ -1,0 +1,299 @@
+"""What is said of a submission by its files alone: every slip is found at once, and no sound submission is accused."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from evaluator.cli.main import main
+from evaluator.submission import requirements
+from evaluator.submission.hooks import Interface
+from evaluator.submission.outlines import outlines
+from evaluator.submission.validate import examine
+from evaluator.worker.purchase import PurchaseTrack
+from evaluator.worker.service import ALWAYS
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAD = "from run import ZEWDPCBaseRun\n\n\nclass Mine(ZEWDPCBaseRun):\n"
+BUYS = "    def purchase_phase(self, unlabelled_dataset, budget):\n        unlabelled_dataset.purchase_labels(range(budget))\n"
+
+
+@pytest.fixture
+def found(tmp_path):
+    """Examine a submission of one file: its findings, as ``kind place: text``."""
+
+    def look(text: str, name: str = "mine.py", **beside: str) -> list[str]:
+        (tmp_path / name).write_text(textwrap.dedent(text))
+        for other, content in beside.items():
+            (tmp_path / other.replace("__", ".")).write_text(content)
+        return [f"{finding.kind} {finding.line}" for finding in examine(tmp_path / name, "purchase").found]
+
+    return look
+
+
+def method(line: str, more: str = "") -> str:
+    return f"{HEAD}    {line}\n        pass\n{more}"
+
+
+SLIPS = {
+    "a method's name": (
+        method("def pretraining_phase(self, training_dataset):", BUYS),
+        "error mine.py, line 5: the class Mine has a method pretraining_phase, which nothing calls; did you mean pre_training",
+    ),
+    "another method's name": (
+        method("def prediction_fase(self, test_dataset):", BUYS),
+        "error mine.py, line 5: the class Mine has a method prediction_fase, which nothing calls; did you mean prediction_phase?",
+    ),
+    "the marker's name": (
+        method("def purchase_fase(self, unlabelled_dataset):"),
+        "error mine.py, line 5: the class Mine has a method purchase_fase, which nothing calls; did you mean purchase_phase?",
+    ),
+    "a keyword": (
+        method("def purchase_phase(self, unlabelled_dataset, budjet):"),
+        "error mine.py, line 5: purchase_phase asks for 'budjet'; on offer are budget, ",
+    ),
+    "a keyword with a default": (
+        method("def purchase_phase(self, unlabelled_dataset, budjet=10):"),
+        "warning mine.py, line 5: purchase_phase takes 'budjet', which is never passed; ",
+    ),
+    "a data set of another phase": (method("def purchase_phase(self, test_dataset):"), "purchase_phase asks for 'test_dataset'"),
+    "by position only": (method("def purchase_phase(self, budget, /):"), "purchase_phase takes budget by position only"),
+    "no self": (method("def purchase_phase():"), "purchase_phase takes no self"),
+    "a generator": (
+        HEAD + BUYS + "        yield 1\n",
+        "error mine.py, line 5: purchase_phase is a generator, so calling it runs nothing",
+    ),
+    "a coroutine": (method("async def purchase_phase(self):"), "purchase_phase is a coroutine, so calling it runs nothing"),
+    "its constructor": (
+        method("def __init__(self, model):", BUYS),
+        "__init__ asks for model; your object is made without arguments",
+    ),
+    "no class": ("x = 1\n", "error mine.py: holds no class; expected a class with a purchase_phase"),
+    "no hook": (method("def helper(self):"), "the class Mine has no purchase_phase of its own"),
+    "two classes": (
+        HEAD + BUYS + HEAD.replace("Mine", "Yours") + BUYS,
+        "error mine.py: holds 2 classes with a purchase_phase (Mine, Yours)",
+    ),
+    "a line": (HEAD + "    def purchase_phase(self:\n", "error mine.py, line 5: it does not compile (SyntaxError: "),
+    "a return outside": ("return 1\n" + HEAD + BUYS, "it does not compile (SyntaxError: 'return' outside function)"),
+    "a module": (
+        "import sklaern\n" + HEAD + BUYS,
+        "error mine.py, line 1: imports sklaern, which is neither installed nor a module",
+    ),
+    "a module in a function": (
+        method("def purchase_phase(self):", "        import no_such_thing\n"),
+        "warning mine.py, line 7: imports no_such_thing",
+    ),
+    "a module that was meant": ("import sklear\n" + HEAD + BUYS, "Did you mean sklearn?"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_is_found_and_named(found, slip):
+    text, said = SLIPS[slip]
+    findings = found(text)
+    assert [line for line in findings if said in line], findings
+    assert len(findings) == 1, findings
+
+
+def test_everything_is_found_at_once_errors_first(found):
+    text = "import no_such_thing\n" + method(
+        "def purchase_phase(self, budjet, seeds=1):", "\n    def prediction_fase(self):\n        pass\n"
+    )
+    kinds = [line.split()[0] for line in found(text)]
+    assert kinds == ["error", "error", "error", "warning"]
+
+
+SOUND = {
+    "guarded": "try:\n    import no_such_thing\nexcept ImportError:\n    no_such_thing = None\n" + HEAD + BUYS,
+    "under a condition": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import numpy\n" + HEAD + BUYS,
+    "decorated": method("@whatever\n    def purchase_phase(self, anything, at, all):").replace(
+        "class", "whatever = print\n\nclass"
+    ),
+    "keywords": method("def purchase_phase(self, **given):"),
+    "the names of 2022": method("def purchase_phase(self, unlabeled_dataset, purchase_budget, compute_budget, train_dataset):"),
+    "a helper that is called": HEAD
+    + "    def purchase_fase(self):\n        pass\n\n    def purchase_phase(self):\n        self.purchase_fase()\n",
+    "a base class of its own": f"{HEAD.replace('Mine', 'Base')}{BUYS}\n\nclass Mine(Base):\n    pass\n",
+    "a protocol beside it": f"from typing import Protocol\n\n\nclass Buys(Protocol):\n{BUYS}\n\n{HEAD}{BUYS}",
+    "made by a call": "from run import ZEWDPCBaseRun as B\nMine = type('Mine', (B,), {'purchase_phase': lambda self: None})\n",
+    "a generator within": method(
+        "def purchase_phase(self):", "        sum(x for x in [1])\n\n        def inner():\n            yield 1\n"
+    ),
+    "a base of a library": "from sklearn.base import BaseEstimator\n\n\nclass Mine(BaseEstimator):\n" + BUYS,
+    "a hook that is assigned": "def f(self):\n    pass\n\n\n" + HEAD + "    purchase_phase = f\n",
+}
+
+
+@pytest.mark.parametrize("case", SOUND)
+def test_what_is_sound_or_cannot_be_told_is_not_accused(found, case):
+    assert found(SOUND[case]) == []
+
+
+def test_the_starter_and_every_baseline_are_without_a_finding():
+    for path in [ROOT / "my_submission", *sorted((ROOT / "baselines").glob("*.py"))]:
+        assert not path.name.startswith("_") or pytest.fail(str(path))
+        assert examine(path, "purchase").found == (), path
+
+
+def test_a_class_of_another_module_is_followed(found):
+    text = "from helpers import Mine\n"
+    (line,) = found(text, helpers__py=HEAD + "    def purchase_phase(self, budjet):\n        pass\n")
+    assert line.startswith("error helpers.py, line 5: purchase_phase asks for 'budjet'")
+
+
+def test_a_source_that_nothing_imports_is_a_warning_and_one_that_is_imported_an_error(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "run.py").write_text(HEAD + BUYS)
+    (folder / "old.py").write_text("def f(:\n")
+    assert [(f.kind, f.place) for f in examine(folder, "purchase").found] == [("warning", "old.py, line 1")]
+    (folder / "run.py").write_text("import old\n" + HEAD + BUYS)
+    assert [(f.kind, f.place) for f in examine(folder, "purchase").found] == [("error", "old.py, line 1")]
+
+
+def test_a_file_that_does_not_travel_is_named(found, tmp_path):
+    text = HEAD + BUYS + "        open('share.txt'), open('not_there.txt')\n        __import__('knob')\n"
+    first, second = sorted(found(text, share__txt="3", knob__py="x = 1"))
+    assert "names 'share.txt', but share.txt does not travel with a submission of one file" in first
+    assert "imports knob by import_module; knob.py does not travel" in second
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "README.md").write_text("")
+    (folder / "weights.npy").write_text("")
+    (folder / "run.py").write_text(HEAD + BUYS + f"        open('README.md'), open('weights.npy'), open('{tmp_path}/share.txt')\n")
+    said = [f.text for f in examine(folder, "purchase").found]
+    assert [text.split(",")[0] for text in said] == ["names 'README.md'"] + (
+        [] if str(tmp_path).startswith("/tmp") else [f"names '{tmp_path}/share.txt'"]
+    )
+
+
+def test_a_path_of_this_machine_is_named(found, monkeypatch):
+    (line,) = found(HEAD + BUYS + f"        open({str(ROOT / 'README.md')!r})\n")
+    assert "a path of this machine; where the submission is judged it does not exist" in line
+
+
+def test_keys_of_the_manifest_are_compared_with_those_that_are_known(found):
+    (line,) = found(HEAD + BUYS, aicrowd__json='{"licence": "MIT", "tags": []}')
+    assert line == "warning aicrowd.json: the key 'licence' is not known, so it says nothing; did you mean 'license'?"
+    (line,) = found(HEAD + BUYS, aicrowd__json='{"gpu": 3}')
+    assert line.startswith("error ")
+    assert "gpu is 3; it must be true or false" in line
+
+
+def test_a_package_that_nothing_promises_is_a_warning(found, monkeypatch):
+    monkeypatch.setattr(requirements, "_providers", lambda: {"pytest": ["pytest"], "sklearn": ["scikit-learn"]})
+    (line,) = found("import pytest, sklearn\n" + HEAD + BUYS)
+    assert line.startswith(
+        "warning mine.py, line 1: imports pytest; it is installed here (pytest), but requirements.txt does not name"
+    )
+
+
+def test_sources_that_end_a_parser_are_named_and_the_others_are_looked_at():
+    sources = {
+        "a.py": b"x = 1\n",
+        "b.py": b"x = " + b"-" * 200_000 + b"1",
+        "c.py": b"(" * 5_000,
+        "d.py": b"x = 1" + b"+1" * 100_000,
+    }
+    made = outlines(sources | {"e.py": b"class A: pass\n", "f.py": b"\0"}, 60)
+    assert set(made) == {*sources, "e.py", "f.py"}
+    assert [name for name, outline in made.items() if not outline.fault] == ["a.py", "e.py"]
+    assert made["e.py"].classes[0].name == "A"
+
+
+def test_parsing_ends_at_its_limit():
+    began = time.monotonic()
+    assert outlines(
+        {"a.py": b"x = [" + b"1," * 1_500_000 + b"]\n"} | {f"{n}.py": b"x = 1\n" * 200_000 for n in range(20)}, 0.5
+    ).keys() < {"a.py"} | {f"{n}.py" for n in range(20)}
+    assert time.monotonic() - began < 10
+
+
+def test_nothing_of_the_submission_is_run(found, tmp_path):
+    found(
+        f"open({str(tmp_path / 'ran')!r}, 'w')\nimport ran_too\n" + HEAD + BUYS,
+        ran_too__py=f"open({str(tmp_path / 'ran')!r}, 'w')\n",
+    )
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_a_hook_is_offered_is_what_it_is_given(monkeypatch):
+    """``offers`` is what ``validate`` judges by; the worker's calls are what a hook gets."""
+    given = {}
+    service = type("Service", (), {"channel": None, "clock_was_read": False})()
+    service.call = lambda hook, order, **offered: given.setdefault(hook, tuple(offered)) and None
+    track = PurchaseTrack(service)
+    monkeypatch.setattr(track, "_training_set", lambda order, arrays: None)
+    monkeypatch.setattr("evaluator.worker.purchase.map_rows", lambda file: [])
+    monkeypatch.setattr("evaluator.worker.purchase.PoolDataset", lambda *a, **k: None)
+    monkeypatch.setattr("evaluator.worker.purchase.ImageDataset", lambda *a, **k: None)
+    monkeypatch.setattr("evaluator.worker.purchase.prediction_array", lambda value, dataset: None)
+    order = {"classes": [], "pool_rows": None, "budget": 0, "seconds": 0.0, "pool": "", "images": ""}
+    track.pre_training_phase(order, {})
+    track.purchase_phase(order, {})
+    with pytest.raises((AttributeError, TypeError)):  # there are no predictions to look at
+        track.prediction_phase(order, {"rows": None})
+    assert {hook: set(names) for hook, names in given.items()} == {hook: set(names) for hook, names in PurchaseTrack.offers.items()}
+    interface = Interface.of("purchase")
+    assert {"budget", "purchase_budget", "compute_budget", *ALWAYS} <= interface.offers["purchase_phase"]
+
+
+# -- the verb, and the front door
+
+
+def test_the_verb_lists_everything_and_its_status_says_whether_it_is_fit(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text("import sklaern\n" + method("def purchase_phase(self, budjet):"))
+    assert main(["validate", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "imports sklaern" in out
+    assert "'budjet'" in out
+    assert "not fit to submit: 2 errors" in out
+    path.write_text(method("def purchase_phase(self, budjet=1):"))
+    assert main(["validate", str(path), "--no-run"]) == 0
+    assert main(["validate", str(path), "--no-run", "--strict"]) == 1
+    assert "not fit to submit (--strict): 1 warning" in capsys.readouterr().out
+    assert main(["validate", str(path), "--no-run", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["fit_to_submit"], said["class"], len(said["warnings"])) == (True, "Mine", 1)
+    assert main(["validate", str(tmp_path / "nowhere")]) == 1
+    assert "does not exist" in capsys.readouterr().out
+
+
+def test_the_small_run_tells_what_only_a_run_can(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = tmp_path / "mine.py"
+    path.write_text(
+        HEAD + "    def purchase_phase(self):\n        return [3]\n\n    def prediction_phase(self):\n        print(self.gone)\n"
+    )
+    assert main(["validate", str(path), "--sandbox", "process"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "error: prediction_phase: RUNTIME_ERROR in the small run: AttributeError in prediction_phase" in out
+    assert "warning: purchase_phase: nothing was bought of 4 labels" in out
+    assert "warning: purchase_phase: purchase_phase returned 1 label that was not bought" in out
+    assert f'File "{path}", line 9' in out
+    path.write_text(HEAD + BUYS)
+    assert main(["validate", str(path), "--sandbox", "process"]) == 0
+    assert "4 labels of 4 bought on 10 images" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_error_ends_the_front_door_before_data_and_torch_are_loaded(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(method("def purchase_phase(self, budjet):"))
+    code = f"""
+import sys, local_evaluation
+status = local_evaluation.main(["--submission", {str(path)!r}, "--out", {str(tmp_path / "out")!r}, "--data", "/nowhere"])
+print(status, "torch" in sys.modules)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"}
+    )
+    assert run.stdout.split() == ["1", "False"], run.stderr
+    assert "purchase_phase asks for 'budjet'" in run.stderr
+    assert "not fit to submit: 1 error" in run.stderr
