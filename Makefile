@@ -14,7 +14,13 @@ ARGS ?=
 
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 NEEDED := $(if $(filter yes,$(LOCK)),requirements.lock,requirements.txt)
-PIP := $(PY) -m pip install --disable-pip-version-check
+PIP := $(PY) -m pip install --disable-pip-version-check --quiet --progress-bar off
+# pip is silent while it works, for minutes where the download is large; this says every 15 s that it goes on. sleep keeps no
+# descriptor of ours, so that a pipe behind make ends when make does.
+define install
+@( seconds=0; while sleep 15 >/dev/null 2>&1; do seconds=$$((seconds + 15)); echo "... still installing, $$seconds s so far"; done ) & \
+  beat=$$!; $(PIP) $(1); status=$$?; kill $$beat 2>/dev/null; exit $$status
+endef
 
 # Tests of benchmarks/ and experiments/ are not tests of the product; what repeats one thing for long is left to make test-all.
 PRODUCT := --ignore=tests/benchmarks --ignore=tests/experiments -m "not endurance"
@@ -23,7 +29,7 @@ PRODUCT := --ignore=tests/benchmarks --ignore=tests/experiments -m "not enduranc
 PYTEST = OMP_NUM_THREADS=1 COVERAGE_CORE=$$($(PY) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
   $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: help evaluate debug test test-all fresh coverage durations attacks lint format data card picture lock clean \
+.PHONY: help evaluate debug validate test test-all fresh coverage durations attacks lint format data card picture lock clean \
   environment development agree
 .DEFAULT_GOAL := help
 
@@ -38,6 +44,7 @@ help:
 	@echo "make durations     write tests/durations.txt, the 30 longest tests, from the times of the last make test-all"
 	@echo "make attacks       run the suite of attacks on every isolation tier that works here, write docs/attacks.md"
 	@echo "make debug         the whole flow on a handful of images, within a minute"
+	@echo "make validate      is my_submission fit to submit? everything that is wrong, at once"
 	@echo "make data          make the data of the profile quick, where it is not there"
 	@echo "make card          write data/README.md with counts, frequencies and contact sheets"
 	@echo "make picture       draw the newest result into docs/images/result.svg"
@@ -55,6 +62,9 @@ evaluate: environment
 
 debug: environment
 	$(PY) local_evaluation.py --profile debug --fresh $(ARGS)
+
+validate: environment
+	$(PY) -m evaluator validate $(if $(ARGS),$(ARGS),my_submission)
 
 test: development
 	$(PYTEST) $(PRODUCT) $(ARGS)
@@ -127,23 +137,28 @@ $(PY):
 $(VENV)/.installed-$(LOCK): requirements.txt requirements.lock | agree $(PY)
 	@rm -f $(VENV)/.installed-*
 ifeq ($(TORCH),cpu)
-	$(PIP) --no-deps --index-url $(CPU_INDEX) $$(grep -E '^(torch|torchvision)[=<>!]' $(NEEDED))
-	grep -vE '^(nvidia-|cuda-|triton=)' $(NEEDED) > $(VENV)/needed.txt
-	$(PIP) -r $(VENV)/needed.txt
+	@echo "installing into $(VENV), once: torch without CUDA, and what $(NEEDED) names. This takes minutes."
+	$(call install,--no-deps --index-url $(CPU_INDEX) $$(grep -E '^(torch|torchvision)[=<>!]' $(NEEDED)))
+	@grep -vE '^(nvidia-|cuda-|triton=)' $(NEEDED) > $(VENV)/needed.txt
+	$(call install,-r $(VENV)/needed.txt)
 else
-	$(PIP) -r $(NEEDED)
+	@echo "installing into $(VENV), once: about 2.6 GB to download, nearly all of it CUDA. This takes minutes."
+	@echo "Without an NVIDIA GPU: press Ctrl-C, then make clean, and add TORCH=cpu to your command; that is far smaller."
+	$(call install,-r $(NEEDED))
 endif
+	@echo "installed."
 	@echo $(TORCH) > $(VENV)/torch-build
 	@echo $(LOCK) > $(VENV)/lock
 	@touch $@
 
 # What both lists hold is there by now, so this adds the tools alone; the CUDA packages must not come back with them.
 $(VENV)/.installed-$(LOCK)-dev: requirements-dev.txt requirements-dev.lock $(VENV)/.installed-$(LOCK)
+	@echo "installing the tools of the tests into $(VENV), once."
 ifeq ($(LOCK),yes)
-	grep -vE '^(nvidia-|cuda-|triton=)' requirements-dev.lock > $(VENV)/needed-dev.txt
-	$(PIP) -r $(VENV)/needed-dev.txt
+	@grep -vE '^(nvidia-|cuda-|triton=)' requirements-dev.lock > $(VENV)/needed-dev.txt
+	$(call install,-r $(VENV)/needed-dev.txt)
 else
-	$(PIP) -r requirements-dev.txt
+	$(call install,-r requirements-dev.txt)
 endif
 	@touch $@
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from fabricated import scored
 
 from evaluator.errors import ConfigurationError, DeviceError
+from evaluator.runner import workers
 from evaluator.runner.workers import Judging
 from evaluator.track import Judged
 
@@ -37,6 +38,12 @@ def instant(task: Judging) -> Judged:
 def anew(task: Judging) -> Judged:
     """The work of a run, which takes nothing over from the cell before it in this process."""
     return task.track.judge(task.spec, task.data, task.answer, lambda what, share: None, checkpoint=task.checkpoint)
+
+
+def telling(task: Judging) -> Judged:
+    """Says once that it is halfway."""
+    workers._TELL("halfway", 0.5)
+    return instant(task)
 
 
 def dying(task: Judging) -> Judged:

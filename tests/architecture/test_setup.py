@@ -344,6 +344,27 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 
 @needs_make
+def test_installing_says_first_what_it_downloads_and_is_quiet(tmp_path):
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "ASKED $*"\n')
+    python.chmod(0o755)
+    for torch, said in (("default", "about 2.6 GB to download, nearly all of it CUDA"), ("cpu", "torch without CUDA")):
+        for left in tmp_path.glob(".installed*"):
+            left.unlink()
+        (tmp_path / "torch-build").unlink(missing_ok=True)
+        options = ["make", "--no-print-directory", "evaluate", f"VENV={tmp_path}", f"TORCH={torch}"]
+        done = subprocess.run(options, cwd=ROOT, capture_output=True, text=True, check=True)
+        lines = done.stdout.splitlines()
+        assert said in lines[0]
+        assert torch == "cpu" or "TORCH=cpu" in lines[1]
+        asked = [line for line in lines if line.startswith("ASKED -m pip")]
+        assert len(asked) == (2 if torch == "cpu" else 1)
+        assert all("--quiet" in line for line in asked)
+        assert lines[-1] == "ASKED local_evaluation.py"
+
+
+@needs_make
 def test_a_python_that_is_too_old_is_refused_with_a_way_out(tmp_path):
     old = tmp_path / "python-old"
     old.write_text("#!/bin/sh\nexit 1\n")

@@ -34,6 +34,7 @@ from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PURCHASE
 from evaluator.report.format import signed
 from evaluator.report.sweep import show_sweep_result
+from evaluator.runner.workers import Workers
 from evaluator.sweep.forecast import STARTING_SECONDS, Forecast, Measured, forecast
 from evaluator.sweep.progress import sweep_rows
 from evaluator.sweep.table import summarise_sweep, table
@@ -742,6 +743,37 @@ def test_a_sweep_from_the_command_line_with_a_submission_that_fails(sweep, strat
     assert summary["cached"] == 2, "the scored ones; a failed one is tried again"
     assert {cell["verdict"] for cell in summary["cells"]} == {"OK", "RUNTIME_ERROR"}
     assert [pair["kind"] for pair in summary["pairs"]] == ["public", "hidden"]
+
+
+def test_a_sweep_says_which_submission_is_not_fit_to_submit_and_why(sweep, strategy, monkeypatch):
+    """Both were scored and looked alike, and the status was 0."""
+    buys = "def purchase_phase(self, unlabelled_dataset, budget):\n    unlabelled_dataset.purchase_labels(range(budget))\n"
+    broken = strategy(buys + "def prediction_phase(self):\n    raise ValueError('never trained')")
+    options = ("--submissions", RANDOM, broken, "--pairs", "621:17", "--seeds", 2, "--pipelines", "milliseconds")
+    monkeypatch.setattr(evaluator.sweep.run, "places", lambda experiment: Workers(2, work=slot_works.anew))
+    for times in (1, 2):
+        status, out, _ = sweep(*options)
+        assert status == 1, "also where all cells were finished before"
+        assert re.search(r"^random_buyer +2 of 2 +yes ", out, re.MULTILINE)
+        assert re.search(rf"^{broken.name} +2 of 2 +no ", out, re.MULTILINE)
+        assert (
+            f"{broken.name}: scored, but not fit to submit: RUNTIME_ERROR (1 pair x 2 seeds): ValueError in prediction_phase" in out
+        )
+        assert out.count("raise ValueError('never trained')") == 1
+        assert f"not fit to submit: {broken.name}" in out.split("\n")[-3]
+        assert out.count("finished before and read from the store") == times - 1
+    summary = json.loads(sweep(*options, "--json")[1])
+    assert [(row["submission"], row["fit"]) for row in summary["rows"]] == [("random_buyer", 2), (broken.name, 0)]
+    assert [cell["fit_to_submit"] for cell in summary["cells"] if cell["submission"] == broken.name] == [False, False]
+    assert [fault["count"] for fault in summary["faults"]] == [2]
+
+
+def test_a_process_that_trains_says_how_far_it_is(ready, bought):
+    experiment = ready(pairs=("621:17",), seeds=1)
+    seen = []
+    run(experiment, slot_works.telling, progress=lambda spec, what, share: seen.append((what, share)))
+    assert ("training", 0.0) in seen
+    assert ("halfway", 0.5) in seen
 
 
 def test_mistakes_are_said_before_anything_is_run(sweep, tmp_path):
