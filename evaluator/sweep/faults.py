@@ -61,7 +61,8 @@ def fault_of(result: CellResult, label: str, track: str) -> FaultRow | None:
     verdict, reason = str(result.verdict), result.reason
     if verdict == "OK" and last is not None and last.verdict != "OK":
         verdict, reason = last.verdict, last.reason
-    trace = getattr(getattr(result, track, None), "trace", "")
+    own = getattr(result, track, None)
+    trace, printed = getattr(own, "trace", ""), getattr(own, "last_lines", "").split("\n")
     spec = result.spec
     return FaultRow(
         submission=label,
@@ -69,6 +70,7 @@ def fault_of(result: CellResult, label: str, track: str) -> FaultRow | None:
         verdict=verdict,
         reason=reason or "the cell is not marked as fit to submit",
         trace=trace,
+        printed=[line[:500] for line in printed if line.strip()][-MOST_PRINTED:],
         cells=[FaultCell(task=spec.task, seed=spec.seed, pipeline=spec.pipeline.name)],
     )
 
@@ -110,7 +112,7 @@ class Faults:
             paths = [] if folder is None else [folder / layout.LOGS / name for name in self._logs.get(key, ())]
             if path := next((path for path in paths if path.is_file()), None):
                 log = f"{path.parent.parent.name}/{layout.LOGS}/{path.name}"
-                fault = replace(fault, log=log, printed=last_lines(path, fault.trace))
+                fault = replace(fault, log=log, printed=fault.printed or last_lines(path, fault.trace))
             found.append(fault)
         return sorted(found, key=lambda fault: fault.scored)
 
