@@ -119,7 +119,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     files.add_argument(
         "--debug", action="store_true", help=f"one {shown} in the foreground: breakpoint(), prints; no limits, no score"
     )
-    files.add_argument("--full-traceback", action="store_true", help="show the kit's own frames in tracebacks, too")
+    files.add_argument("--full-traceback", action="store_true", help="show all frames that are stored, the kit's own, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("--no-pictures", action="store_true", help="report.html shows no single images and no labels of them")
     files.add_argument("-h", "--help", action="help", help="show this and exit")

@@ -33,7 +33,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     verb.add_argument("--weights-dir", type=given_path, metavar="DIR", help="pretrained weights, as TORCH_HOME")
     verb.add_argument("--no-run", action="store_true", help="look at the files only; run nothing")
-    verb.add_argument("--full-traceback", action="store_true", help="show the kit's own frames in a traceback, too")
+    verb.add_argument("--full-traceback", action="store_true", help="show all frames, the kit's own, too")
     verb.add_argument("--strict", action="store_true", help="for the judge: a warning counts as an error")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
 

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -229,12 +230,11 @@ def test_what_a_hook_is_offered_is_what_it_is_given(monkeypatch):
     service = type("Service", (), {"channel": None, "clock_was_read": False})()
     service.call = lambda hook, order, **offered: given.setdefault(hook, tuple(offered)) and None
     track = PurchaseTrack(service)
-    monkeypatch.setattr(track, "_training_set", lambda order, arrays: None)
-    monkeypatch.setattr("evaluator.worker.purchase.map_rows", lambda file: [])
-    monkeypatch.setattr("evaluator.worker.purchase.PoolDataset", lambda *a, **k: None)
-    monkeypatch.setattr("evaluator.worker.purchase.ImageDataset", lambda *a, **k: None)
+    monkeypatch.setattr(track, "training_set", lambda order, arrays: None)
+    monkeypatch.setattr(track, "test_set", lambda order, arrays: None)
+    monkeypatch.setattr(track, "pool", lambda order: ([], SimpleNamespace(close=lambda: None, clock_was_read=False)))
     monkeypatch.setattr("evaluator.worker.purchase.prediction_array", lambda value, dataset: None)
-    order = {"classes": [], "pool_rows": None, "budget": 0, "seconds": 0.0, "pool": "", "images": ""}
+    order = {"classes": [], "budget": 0}
     track.pre_training_phase(order, {})
     track.purchase_phase(order, {})
     with pytest.raises((AttributeError, TypeError)):  # there are no predictions to look at
