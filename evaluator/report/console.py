@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from evaluator.text import LINE_WIDTH, cells, message, name, one_line, said
+from evaluator.text import LINE_WIDTH, message, name, one_line, said
 
 NARROWEST, USUAL = 40, 80
 """Columns of the narrowest terminal that is printed for, and of a terminal whose width is not known."""
@@ -112,41 +111,6 @@ def _part(table: Table, numbers: list[int], widths: list[tuple[int, int]], room:
         part.columns.append(column)
     part.rows = list(table.rows)
     return part
-
-
-def titled_columns(console: Console, title: str, columns: Sequence[Sequence[str]], last: str) -> None:
-    """Print a table below its title, in several tables below each other where it is too wide: no figure is ever cut.
-
-    Args:
-        columns: title and texts of each; the first names the rows, and is repeated in every table. The second is on the left, the
-            others are figures. A text is folded only where its column alone is wider than the terminal.
-        last: style of the last row.
-    """
-    first, rest = columns[0], list(columns[1:])
-    named = min(max(cells(one_line(text)) for text in first), 30)
-    while rest:
-        width, taken = named, 0
-        for column in rest:
-            width += 2 + max(cells(one_line(text)) for text in column)
-            if taken and width > console.width:
-                break
-            taken += 1
-        # A table without a frame can be pasted into a mail.
-        table = Table(box=None, pad_edge=False, padding=(0, 1))
-        table.add_column(line(first[0]))
-        for column in rest[:taken]:
-            table.add_column(line(column[0]), justify="left" if column is columns[1] else "right", overflow="fold")
-        for number in range(1, len(first)):
-            if number == len(first) - 1:
-                table.add_section()
-            texts = (line(column[number]) for column in rest[:taken])
-            table.add_row(label(first[number]), *texts, style=last if number == len(first) - 1 else None)
-        if len(rest) == len(columns) - 1:
-            titled(console, title, table)
-        else:
-            console.print()
-            console.print(table)
-        rest = rest[taken:]
 
 
 def show_failure(console: Console, place: str, reason: str) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluator.machine import computed_by
-from evaluator.report.console import hanging, label, line, titled, titled_columns
+from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.faults import show_faults
 from evaluator.report.findings import show_remarks
 from evaluator.report.format import figure, verdicts
@@ -53,7 +53,29 @@ def show_result(console: Console, summary: dict[str, Any], track: Track, *, full
         full: tracebacks with the frames of the kit, too.
         root: the folder of results, for the paths of logs.
     """
-    titled_columns(console, _title(summary), _run_columns(summary, track), "bold" if summary["score"] else "bold red")
+    word = track.task_word
+    # A table without a frame can be pasted into a mail.
+    table = Table(box=None, pad_edge=False)
+    table.add_column(word)
+    # Other columns are broken into lines before a verdict is cut short.
+    table.add_column("verdict", min_width=_longest(summary[f"{word}s"]))
+    for column in track.columns:
+        table.add_column(column.title, justify="right")
+    for metric in track.metrics:
+        table.add_column(metric.label, justify="right")
+    for row in summary[f"{word}s"]:
+        metrics = row["metrics"] or {}
+        own = [column.text(row) for column in track.columns]
+        texts = (verdicts(row["verdicts"]), *own, *(figure(metrics.get(m.name), m.decimals) for m in track.metrics))
+        table.add_row(label(row[word]), *map(line, texts))
+    score = summary["score"]
+    table.add_section()
+    style = "bold" if score else "bold red"
+    figures = ["no score", *("" for _ in track.metrics[1:])]
+    if score:
+        figures = [figure(score.get(metric.name), metric.decimals) for metric in track.metrics]
+    table.add_row("mean", line(summary["verdict"]), *("" for _ in track.columns), *figures, style=style)
+    titled(console, _title(summary), table)
     if summary["panel"]:
         titled(console, panel_title(summary, track), panel_table(summary, track))
     show_faults(console, summary.get("faults", ()), track, full=full, named=bool(summary["panel"]), root=root)
@@ -62,19 +84,6 @@ def show_result(console: Console, summary: dict[str, Any], track: Track, *, full
     for note in notes(summary, track):
         hanging(console, f"  {note}", "dim")
     show_verdict(console, summary, len(warnings))
-
-
-def _run_columns(summary: Mapping[str, Any], track: Track) -> list[list[str]]:
-    """The columns of the table of a run: title, a text per task, and that of the mean."""
-    word, score = track.task_word, summary["score"]
-    rows = summary[f"{word}s"]
-    columns = [[word, *(row[word] for row in rows), "mean"]]
-    columns.append(["verdict", *(verdicts(row["verdicts"]) for row in rows), summary["verdict"]])
-    columns += [[column.title, *(column.text(row) for row in rows), ""] for column in track.columns]
-    for number, metric in enumerate(track.metrics):
-        mean = figure(score.get(metric.name), metric.decimals) if score else "no score" if number == 0 else ""
-        columns.append([metric.label, *(figure((row["metrics"] or {}).get(metric.name), metric.decimals) for row in rows), mean])
-    return columns
 
 
 def show_verdict(console: Console, summary: Mapping[str, Any], warnings: int) -> None:
@@ -129,6 +138,11 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
         trained = f"{cell[word]} seed {cell['seed']}" + (f", {cell['pipeline']}" if summary["panel"] else "")
         found += [f"{trained}: {note}" for note in (cell["training"] or {}).get("notes", ())]
     return list(dict.fromkeys(found))
+
+
+def _longest(rows: Sequence[dict[str, Any]]) -> int:
+    """Characters of the longest word among the verdicts of a table."""
+    return max((len(word) for row in rows for word in verdicts(row["verdicts"]).split()), default=0)
 
 
 def _title(summary: dict[str, Any]) -> str:

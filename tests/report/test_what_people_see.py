@@ -2,7 +2,6 @@
 
 import io
 import time
-from types import SimpleNamespace
 
 import fabricated
 import pytest
@@ -210,18 +209,3 @@ def test_the_epoch_of_every_training_is_in_the_sign(ready):
         assert f"621:17 seed 1: training, epoch 1 of {epochs}" in said
     lines = console.file.getvalue().splitlines()
     assert lines == ["621:17 seed 0: purchase_phase", "621:17 seed 0: training", "621:17 seed 1: training"]
-
-
-def test_why_a_tier_is_weaker_is_a_warning(ready, monkeypatch):
-    from evaluator.sandbox import tiers
-
-    monkeypatch.setattr(
-        tiers, "state", lambda name, gpu=False: SimpleNamespace(reason="" if name == "process" else f"no {name} here")
-    )
-    assert tiers.lowered("bubblewrap") == tiers.lowered("docker") == ""
-    why = tiers.lowered("process")
-    assert "bubblewrap does not work here (no bubblewrap here); docker does not work here (no docker here)" in why
-    experiment = ready(sandbox="auto")
-    assert experiment.sandbox.name == "process"
-    assert f"--sandbox auto: {why}." in experiment.warnings
-    assert not any("--sandbox" in warning for warning in ready(sandbox="process").warnings), "it was asked for by name"
