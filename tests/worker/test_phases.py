@@ -94,7 +94,7 @@ def test_a_hook_of_which_nothing_runs_is_refused_before_and_after_the_call(hook)
             check_runs("phase", value)
 
 
-@pytest.mark.parametrize("value", [plain, 1, None, iter([1]), {"a": 1}, np.zeros(3), int], ids=str)
+@pytest.mark.parametrize("value", [plain, 1, None, iter([1]), {"a": 1}, np.zeros(3), int], ids=lambda value: type(value).__name__)
 def test_any_other_hook_or_value_is_taken(value):
     check_runs("phase", value)
 
