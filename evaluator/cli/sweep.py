@@ -16,7 +16,7 @@ from evaluator.text import json_text, one_line, say
 from evaluator.track import Track, Tracks
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "the grid": ("submissions", "seeds", "first_seed", "root_seed", "secret", "public_seeds", "pipelines", "profile"),
+    "the grid": ("submissions", "label", "seeds", "first_seed", "root_seed", "secret", "public_seeds", "pipelines", "profile"),
     "rules": ("weights_dir", "sandbox", "starting_weights"),
     "work and files": ("device", "threads", "workers", "ray", "data", "cache", "out", "fresh", "mixed_versions"),
 }

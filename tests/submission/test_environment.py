@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from evaluator.submission.requirements import MAX_LINES, NAMED, read_requirements, unmet, warning
+from evaluator.submission.environment import MAX_LINES, NAMED, read_requirements, unmet, warning
 
 INSTALLED = {"torch": "2.15.0+cpu", "scikit-learn": "1.9.1", "numpy": "2.4.0", "odd": "not-a-version"}
 
