@@ -30,9 +30,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     listed = add_action(actions, "list", "what is stored, with sizes and dates")
     show = add_action(actions, "show", "one cell: its spec, figures and verdict")
     show.add_argument("cell", help="the beginning of its hash, e.g. from results list")
-    export = add_action(
-        actions, "export", "a table with a row per cell, and all metrics; cells of several submissions stand in a row for each"
-    )
+    export = add_action(actions, "export", "a table with a row per cell (and submission that it belongs to) and all metrics")
     export.add_argument("file", type=given_path, help="ends in .csv or .parquet (which needs pyarrow)")
     clean = add_action(actions, "clean", "remove what is no longer needed; without --yes only a preview")
     clean.add_argument("--partial", action="store_true", help="states of unfinished trainings (up to 200 MB each)")

@@ -25,7 +25,8 @@ SPEC = ("root_seed", "secret", "weights", "worker_threads", "version")
 def rows(root: Path, tracks: Tracks) -> tuple[list[dict[str, Any]], list[str]]:
     """Every stored cell as a flat row, and one line for every file that is not a readable cell.
 
-    A cell of files that several submissions had (``people``) has a row for each of them. A metric with several values (F1 per class) gets a column for each value.
+    A cell of files that several submissions had (``people``) has a row for each of them. A metric with several values (F1 per
+    class) gets a column for each value.
 
     Raises:
         ConfigurationError: ``root`` is not a folder of results.
@@ -43,9 +44,8 @@ def rows(root: Path, tracks: Tracks) -> tuple[list[dict[str, Any]], list[str]]:
     owned: dict[str, list[Person]] = {}
     for person in people({(row["submission"], row["submission_digest"]) for row in found}, entries):
         owned.setdefault(person.digest, []).append(person)
-    return [
-        row | _whose(person) for row in found for person in owned[row["submission_digest"]] if person.has(_source(row))
-    ], damaged
+    whose = ((row, person) for row in found for person in owned[row["submission_digest"]])
+    return [row | _whose(person) for row, person in whose if person.has(_source(row))], damaged
 
 
 def _source(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -152,7 +152,6 @@ def marks(table: dict[str, Any]) -> list[str]:
 def blocks(report: dict[str, Any], table: dict[str, Any], track: Track) -> Iterator[Block]:
     """The tables of one condition."""
     metric = track.metric(table["metric"])
-    yield from people_blocks(table)
     if len(table["over_pairs"]) > 1:
         yield overall_block(table, metric)
     for row in table["pairs"]:
@@ -162,6 +161,7 @@ def blocks(report: dict[str, Any], table: dict[str, Any], track: Track) -> Itera
     yield from hidden_blocks(table, metric)
     yield from matrix_blocks(table)
     yield from plan_blocks(report, table, metric)
+    yield from people_blocks(table)
 
 
 def people_blocks(table: dict[str, Any]) -> Iterator[Block]:
@@ -330,7 +330,7 @@ def matrix_blocks(table: dict[str, Any], most: int = MATRIX) -> Iterator[Block]:
     names = matrix["strategies"]
     place = sorted(range(len(names)), key=lambda i: (matrix["totals"][i][2] - matrix["totals"][i][0], i))[:most]
     place = place if len(names) > most else list(range(len(names)))
-    for start in range(0, len(names), ABREAST):
+    for start in range(0, len(place), ABREAST):
         columns = place[start : start + ABREAST]
         rows = []
         for i in place:

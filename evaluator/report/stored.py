@@ -51,9 +51,9 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index, entr
     secret = any(row["secret"] for row in index.cells.values())
     seeds_column = ("secret",) if secret else ()
     owner = any(person.owner for person in stored)
+    first = ("submission", "owner") if owner else ("submission",)
     for name in (
-        "submission",
-        *(("owner",) if owner else ()),
+        *first,
         "track: profile, pipeline, split",
         *seeds_column,
         "cells",

@@ -65,7 +65,7 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
     """
     metric = track.metric(summary["primary_metric"])
     table = Table(box=None, pad_edge=False)
-    owners = {row["label"]: row.get("owner", "") for row in summary["submissions"]}
+    owners = {row["label"]: row.get("owner", "") for row in summary.get("submissions", ())}
     owned = len(set(owners.values())) > 1 and hidden is not None  # where all have the same owner, a column says nothing
     table.add_column("submission")
     if owned:

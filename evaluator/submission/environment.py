@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from packaging.markers import UndefinedEnvironmentName
@@ -64,8 +64,8 @@ def requirements_file(submission: Path) -> Path:
 def installed_version(package: str) -> str | None:
     """The version of an installed package; None if there is none of that name."""
     try:
-        return metadata.version(package)
-    except (metadata.PackageNotFoundError, ValueError):
+        return version(package)
+    except (PackageNotFoundError, ValueError):
         return None
 
 
@@ -145,11 +145,11 @@ def _checked(number: int, line: str, installed: Callable[[str], str | None]) -> 
         return Finding(number, f"{shown} is no requirement that can be read, e.g. numpy>=2", False)
     if asked.url is not None:
         return Finding(number, f"{shown} is an address, which is not checked", False)
-    version = installed(canonicalize_name(asked.name))
-    if version is None:
+    there = installed(canonicalize_name(asked.name))
+    if there is None:
         return Finding(number, f"{shown} is asked for, and not installed", True)
     try:
-        met = asked.specifier.contains(Version(version), prereleases=True)
+        met = asked.specifier.contains(Version(there), prereleases=True)
     except InvalidVersion:
-        return Finding(number, f"{shown} is asked for, and the installed version {one_line(version, 40)} cannot be compared", False)
-    return None if met else Finding(number, f"{shown} is asked for, and {one_line(version, 40)} is installed", True)
+        return Finding(number, f"{shown} is asked for, and the installed version {one_line(there, 40)} cannot be compared", False)
+    return None if met else Finding(number, f"{shown} is asked for, and {one_line(there, 40)} is installed", True)
