@@ -232,7 +232,7 @@ def main(args: argparse.Namespace) -> int:
     if args.out is not None:
         write_page(args.out, markdown(report, TRACKS))
     if args.html is not None:
-        write_page(args.html, comparison_html(report, found, TRACKS, args.results.name, _command(args)), "--html")
+        write_page(args.html, comparison_html(report, found, TRACKS, args.results.name, [*names, *_command(args)]), "--html")
     if args.heat_map is not None:
         tables = [table for table in report["tables"] if table["track"] == drawing.name]
         maps = [(heading(drawing, table), found) for table in tables for found in table["heat_maps"]]

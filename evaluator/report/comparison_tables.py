@@ -43,7 +43,7 @@ def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) ->
         hanging(console, heading(track, table, several), "bold yellow" if table["proxy"] else "bold")
         for mark in marks(table):
             hanging(console, mark, "yellow")
-        for block in blocks(report, table, track):
+        for block in blocks(report, table, track, folders=True):
             for number, part in enumerate(parts(block, console.width)):
                 titled(console, block.title if not number else f"{block.title} (continued)", _drawn(part))
                 console.print()
@@ -149,8 +149,8 @@ def marks(table: dict[str, Any]) -> list[str]:
     return found
 
 
-def blocks(report: dict[str, Any], table: dict[str, Any], track: Track) -> Iterator[Block]:
-    """The tables of one condition."""
+def blocks(report: dict[str, Any], table: dict[str, Any], track: Track, *, folders: bool = False) -> Iterator[Block]:
+    """The tables of one condition. ``folders``: with the folders of the submissions, which a page for others does not show."""
     metric = track.metric(table["metric"])
     if len(table["over_pairs"]) > 1:
         yield overall_block(table, metric)
@@ -161,12 +161,13 @@ def blocks(report: dict[str, Any], table: dict[str, Any], track: Track) -> Itera
     yield from hidden_blocks(table, metric)
     yield from matrix_blocks(table)
     yield from plan_blocks(report, table, metric)
-    yield from people_blocks(table)
+    yield from people_blocks(table, folders)
 
 
-def people_blocks(table: dict[str, Any]) -> Iterator[Block]:
+def people_blocks(table: dict[str, Any], folders: bool) -> Iterator[Block]:
     """Whose the strategies are, where they lay, and when they were evaluated last. Empty where none of it is stored."""
-    columns = [name for name in ("owner", "folder", "time") if any(row[name] for row in table["strategies"])]
+    shown = ("owner", "folder", "time") if folders else ("owner", "time")
+    columns = [name for name in shown if any(row[name] for row in table["strategies"])]
     if columns:
         rows = tuple((row["name"], *(_end(row[name]) or "-" for name in columns)) for row in table["strategies"])
         yield Block("submissions", ("strategy", *columns), rows)
