@@ -54,6 +54,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     what = parser.add_argument_group("what is judged")
     add_track(what, track)
     what.add_argument("--submission", type=given_path, default=ROOT / "my_submission", metavar="PATH", help="folder or .py file")
+    what.add_argument("--label", metavar="TEXT", help="what tables call the submission (default: its folder's name)")
     profiles = f"{', '.join(PROFILES)}, or a TOML file (default: quick)" if own else "default: quick"
     what.add_argument("--profile", metavar="NAME|FILE", help=profiles)
     if own:
@@ -153,6 +154,8 @@ def sweep_options(args: argparse.Namespace, track: Track = DEFAULT) -> dict[str,
     given = {name: getattr(args, name) for name in OPTIONS} | {"submissions": [args.submission]}
     if getattr(args, "score_split", None):
         given["score_split"] = [args.score_split]
+    if args.label is not None:
+        given["label"] = [args.label]
     if args.pipeline is not None:
         given["pipelines"] = [args.pipeline]
     if track is PURCHASE:

@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from evaluator.files import write_text
+from evaluator.history.entries import Entry
 from evaluator.purchase.purchased import PurchaseFile
 from evaluator.purchase.result import PurchaseResult
 from evaluator.purchase.spec import PurchaseSpec
@@ -67,6 +68,18 @@ def answer_schema() -> dict[str, Any]:
     found = _object(PurchaseFile)
     found["properties"]["checksum"] = {"type": "string", "description": CHECKSUM}
     return _titled("An answer of the purchase track", found)
+
+
+def entry_schema() -> dict[str, Any]:
+    """JSON Schema of ``entries/<hash>.json``."""
+    found = _object(Entry)
+    head = {
+        "schema": {"type": "integer", "description": f"version of this format: {SCHEMA}"},
+        "entry": {"type": "string", "description": "hash over owner, label, name and digest; the file's name"},
+    }
+    found["properties"] = head | found["properties"] | {"checksum": {"type": "string", "description": CHECKSUM}}
+    found["required"] = [*head, *found["required"]]
+    return _titled("An entry", found)
 
 
 def run_schema() -> dict[str, Any]:
@@ -172,7 +185,7 @@ def _open(schema: Mapping[str, Any]) -> bool:
     return schema.get("type") == "object" or "anyOf" in schema
 
 
-SOURCES = {"cell": cell_schema, "answer": answer_schema, "run": run_schema, "panel": panel_schema}
+SOURCES = {"cell": cell_schema, "answer": answer_schema, "entry": entry_schema, "run": run_schema, "panel": panel_schema}
 
 
 def table(name: str) -> str:

@@ -31,6 +31,8 @@ READING = f"""\
 - `{COMMAND} --run` runs what is missing of `experiments/sweeps/*.toml`, also after an interruption, gathers the cells, and
   writes the files of cells, this page and its pictures. `experiments/columns.py` explains the keys of the files.
 - `{COMMAND} --check` says whether this page and its pictures are those of the committed cells."""
+WHOLE = 1_000
+"""Strategies in a table of wins and losses: all of them."""
 TITLES = {False: "Full training", True: "The proxy"}
 PICTURES = {
     (False, "differences"): "full-differences.svg",
@@ -146,11 +148,11 @@ def _part(results: Results, proxy: bool, tables: Sequence[tuple[Table, Condition
             lines += _table(block, proxy, table)
         if (hidden := public_less_hidden(table, condition)) is not None:
             lines += _table(hidden, proxy, table)
-        more = [*matrix_blocks(table), *plan_blocks(results.report, table, metric)]
+        more = [*matrix_blocks(table, WHOLE), *plan_blocks(results.report, table, metric)]
         lines += ["<details><summary>Every strategy against every other; what these seeds can show; notes</summary>", ""]
         for block in more:
             lines += _table(block, proxy, table)
-        lines += [*(f"- {note}" for note in notes(results.report, table)), "", "</details>", ""]
+        lines += [*(f"- {note}" for note in notes(results.report, table, WHOLE)), "", "</details>", ""]
     if proxy:
         lines += ["### The proxy against full training", ""]
         if drawn(results):

@@ -1,9 +1,17 @@
-"""Which stored strategies are better than the reference, by how much, and what is noise."""
+"""Which stored strategies are better than the reference, by how much, and what is noise.
+
+python -m evaluator compare                          everything in results/, compared with random
+python -m evaluator compare mine margin              margin compared with mine
+python -m evaluator compare other/results mine --since 2026-11-01
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evaluator.cli.tracks import TRACKS, named, profile_name
 from evaluator.errors import ConfigurationError
@@ -13,11 +21,32 @@ from evaluator.text import json_text
 from evaluator.track import Track
 from evaluator.words import meant
 
+if TYPE_CHECKING:
+    from evaluator.history.people import Shown
+
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``compare`` to the command line."""
-    verb = subparsers.add_parser("compare", help="compare strategies with a reference, from stored cells", description=__doc__)
-    verb.add_argument("results", type=given_path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
+    verb = subparsers.add_parser(
+        "compare",
+        help="compare strategies with a reference, from stored cells",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument(
+        "named",
+        type=given_path,
+        nargs="*",
+        metavar="RESULTS|NAME",
+        help="folder of results (default: results/), and submissions: label, owner/label, digest or folder (default: all)",
+    )
+    editions = verb.add_mutually_exclusive_group()
+    editions.add_argument(
+        "--latest", action="store_true", help="of submissions of one owner and label only the latest content (the default)"
+    )
+    editions.add_argument("--all-editions", action="store_true", help="earlier contents, too, each in a row of its own")
+    verb.add_argument("--since", metavar="DATE", help="only submissions that were evaluated then or later, e.g. 2026-11-26")
+    verb.add_argument("--failed", action="store_true", help="submissions without any score, too")
     verb.add_argument("--reference", metavar="NAME", help="strategy to compare with (default: random)")
     verb.add_argument("--ceiling", metavar="NAME", help="strategy whose score is the end of the gap (default: full_pool)")
     metrics = dict.fromkeys(metric.name for track in TRACKS for metric in track.metrics)
@@ -139,11 +168,42 @@ def _command(args: argparse.Namespace) -> list[str]:
         "family",
         "wanted",
         "seed",
+        "since",
     )
     given = {name: getattr(args, name) for name in asked}
     found = [word for name, value in given.items() if value is not None for word in (f"--{name.replace('_', '-')}", str(value))]
     found += ["--hidden", *args.hidden] if args.hidden else []
-    return found + (["--mixed-versions"] if args.mixed_versions else [])
+    return found + [f"--{name.replace('_', '-')}" for name in ("mixed_versions", "all_editions", "failed") if getattr(args, name)]
+
+
+def _results(named: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
+    """The folder of results, and the names of submissions, among what was named.
+
+    A folder with cells is the folder of results. Without one, the first name is that folder if it is a path and no submission of
+    the default folder lay there.
+
+    Raises:
+        ConfigurationError: several folders of results.
+    """
+    from evaluator.history.entries import place_text, read_entries
+
+    folders = [path for path in named if (path / "cells").is_dir()]
+    if len(folders) > 1:
+        raise ConfigurationError(f"compare: {folders[0]} and {folders[1]} are both folders of results; name one of them")
+    is_path = bool(named) and (os.sep in str(named[0]) or named[0].exists())
+    if not folders and is_path and place_text(named[0]) not in {entry.folder for entry in read_entries(RESULTS)[0]}:
+        folders = [named[0]]
+    return (folders[0] if folders else RESULTS), tuple(str(path) for path in named if path not in folders)
+
+
+def _rows(args: argparse.Namespace, names: tuple[str, ...]) -> Shown:
+    """The submissions that are shown. Of a single one that is named, what it is measured against is shown, too."""
+    from evaluator.history.people import Shown, since
+    from evaluator.report.comparison import CEILING, REFERENCE
+
+    asked = tuple(name for name in (args.reference, args.ceiling) if name is not None)
+    beside = (REFERENCE, CEILING) if len(names) == 1 else ()
+    return Shown(names, (*asked, *beside), since(args.since) if args.since else "", not args.all_editions, args.failed)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -155,21 +215,24 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.report.html.comparison import comparison_html
     from evaluator.report.page import write_page
 
+    args.results, names = _results(args.named)
     _check(args)
+    rows = _rows(args, names)
+    reference = names[0] if args.reference is None and len(names) > 1 else args.reference
     hidden = None if args.hidden is None else tuple(args.hidden)
-    asked = Asked(args.reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed, hidden=hidden)
+    asked = Asked(reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed, hidden=hidden)
     only = None if args.track is None else named(args.track)
     if args.heat_map is not None:
         drawing = _drawing(TRACKS if only is None else [only])
         drawing.check_drawing(args.heat_map)
     own = {name: getattr(args, name) for name in _conditions()}
     wanted = Wanted(args.profile, args.pipeline, args.score_split, own, None if only is None else only.name)
-    found, left_out = conditions(args.results, TRACKS, wanted, args.mixed_versions)
+    found, left_out = conditions(args.results, TRACKS, wanted, args.mixed_versions, rows)
     report = comparison_report(found, left_out, asked)
     if args.out is not None:
         write_page(args.out, markdown(report, TRACKS))
     if args.html is not None:
-        write_page(args.html, comparison_html(report, found, TRACKS, args.results.name, _command(args)), "--html")
+        write_page(args.html, comparison_html(report, found, TRACKS, args.results.name, [*names, *_command(args)]), "--html")
     if args.heat_map is not None:
         tables = [table for table in report["tables"] if table["track"] == drawing.name]
         maps = [(heading(drawing, table), found) for table in tables for found in table["heat_maps"]]

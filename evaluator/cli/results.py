@@ -30,7 +30,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     listed = add_action(actions, "list", "what is stored, with sizes and dates")
     show = add_action(actions, "show", "one cell: its spec, figures and verdict")
     show.add_argument("cell", help="the beginning of its hash, e.g. from results list")
-    export = add_action(actions, "export", "a table with a row per cell and all metrics")
+    export = add_action(actions, "export", "a table with a row per cell (and submission that it belongs to) and all metrics")
     export.add_argument("file", type=given_path, help="ends in .csv or .parquet (which needs pyarrow)")
     clean = add_action(actions, "clean", "remove what is no longer needed; without --yes only a preview")
     clean.add_argument("--partial", action="store_true", help="states of unfinished trainings (up to 200 MB each)")
@@ -49,6 +49,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from evaluator.history.entries import read_entries
     from evaluator.history.inventory import inventory
     from evaluator.history.store import require_results
     from evaluator.report.console import terminal
@@ -56,12 +57,16 @@ def _list(args: argparse.Namespace) -> int:
 
     require_results(args.out)
     things, index = inventory(args.out, TRACKS)
-    show_inventory(terminal(), things, index)
+    entries, damaged = read_entries(args.out)
+    show_inventory(terminal(), things, index, entries)
+    for line in damaged:
+        say(f"warning: {line}; it is not used")
     return 0
 
 
 def _show(args: argparse.Namespace) -> int:
     from evaluator.errors import ConfigurationError
+    from evaluator.history.entries import read_entries
     from evaluator.history.store import read_cells
     from evaluator.report.console import terminal
     from evaluator.report.stored import show_cell
@@ -77,7 +82,7 @@ def _show(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"{path} {why}")
     track = TRACKS.of(cell["spec"])
     assert track is not None  # read_cells gives cells of known tracks only
-    show_cell(terminal(), cell, track)
+    show_cell(terminal(), cell, track, read_entries(args.out)[0])
     return 0
 
 
@@ -87,7 +92,7 @@ def _export(args: argparse.Namespace) -> int:
     table, damaged = rows(args.out, TRACKS)
     for line in damaged:
         say(f"warning: {line}; it is not in the table")
-    print(one_line(f"{counted(write_table(args.file, table), 'cell')}: {args.file}", 5_000))
+    print(one_line(f"{counted(write_table(args.file, table), 'row')}: {args.file}", 5_000))
     return 0
 
 

@@ -19,7 +19,7 @@ from evaluator.track import Track, Tracks
 MOST_READ = 1_000
 """Largest number of cells that are not fit to submit whose files are read for their faults."""
 GROUPS: dict[str, tuple[str, ...]] = {
-    "the grid": ("submissions", "seeds", "first_seed", "root_seed", "secret", "public_seeds", "pipelines", "profile"),
+    "the grid": ("submissions", "label", "seeds", "first_seed", "root_seed", "secret", "public_seeds", "pipelines", "profile"),
     "rules": ("weights_dir", "sandbox", "starting_weights"),
     "work and files": ("device", "threads", "workers", "ray", "data", "cache", "out", "fresh", "mixed_versions"),
 }

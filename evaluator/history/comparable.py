@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from evaluator.errors import ConfigurationError
+from evaluator.history.entries import Entry as Stored
+from evaluator.history.entries import read_entries
 from evaluator.history.store import read_cells
 from evaluator.machine import computed_by
 from evaluator.scoring.agreement import FEWEST
@@ -137,6 +139,7 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None, track: str | 
             elif extra := len(entry.cells) - len(list(itertools.product(*grid))):
                 unused.setdefault("outside the grid that all have", []).append((entry.label, extra))
     left_out += [line for why, of in unused.items() for line in unused_lines(why, of)]
+    left_out += _same_files(entries, read_entries(root)[0])
     shared = json.loads(rules)
     return _scores(entries, grid, shared, tracks.known[shared["track"]].primary(shared["profile"]), left_out)
 
@@ -181,6 +184,17 @@ def shared_rules(track: Track, spec: dict[str, Any], versions: dict[str, str]) -
     rules = {name: spec[name] for name in (*RULES, *track.spec_rules)} | {"secret": spec.get("secret", "")}
     rules |= {"profile": track.shared_profile(spec["profile"]), "data": spec["data"]}
     return rules | {"device": spec["device"].partition(":")[0], "versions": computed_by(versions)}
+
+
+def _same_files(whole: list[_Entry], stored: list[Stored]) -> list[str]:
+    """A line for every submission that has its cells in common with one that is compared, under another label."""
+    names = {entry.digest: entry.name for entry in whole}
+    found = []
+    for entry in stored:
+        if entry.digest in names and entry.label != names[entry.digest]:
+            whose = f" of {entry.owner}" if entry.owner else ""
+            found.append(f"{entry.label}{whose} ({entry.digest[:8]}): the same files as {names[entry.digest]}")
+    return found
 
 
 def _whole(entries: list[_Entry], grid: Grid) -> list[_Entry]:

@@ -1,4 +1,4 @@
-"""Stored cells as one table, a row per cell, for pandas and the like."""
+"""Stored cells as one table, for pandas and the like: a row per cell and submission that it belongs to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 from evaluator.errors import ConfigurationError
 from evaluator.files import write_bytes
+from evaluator.history.entries import read_entries
+from evaluator.history.people import Person, people
 from evaluator.history.store import read_cells
 from evaluator.machine import computed_by
 from evaluator.text import spreadsheet, visible
@@ -23,13 +25,15 @@ SPEC = ("root_seed", "secret", "weights", "worker_threads", "version")
 def rows(root: Path, tracks: Tracks) -> tuple[list[dict[str, Any]], list[str]]:
     """Every stored cell as a flat row, and one line for every file that is not a readable cell.
 
-    A metric with several values (F1 per class) gets a column for each value.
+    A cell of files that several submissions had (``people``) has a row for each of them. A metric with several values (F1 per
+    class) gets a column for each value.
 
     Raises:
         ConfigurationError: ``root`` is not a folder of results.
     """
     reads = {*ROW_READS, "fit_to_submit", "fingerprint", "isolation", "busy", *(name for t in tracks for name in t.figure_members)}
-    found, damaged = [], []
+    entries, damaged = read_entries(root)
+    found: list[dict[str, Any]] = []
     for path, cell, why in read_cells(root, tracks, reads):
         if cell is None:
             damaged.append(f"{path.name} {why}")
@@ -37,7 +41,19 @@ def rows(root: Path, tracks: Tracks) -> tuple[list[dict[str, Any]], list[str]]:
         track = tracks.of(cell["spec"])
         assert track is not None  # read_cells gives cells of known tracks only
         found.append(_row(track, cell))
-    return found, damaged
+    owned: dict[str, list[Person]] = {}
+    for person in people({(row["submission"], row["submission_digest"]) for row in found}, entries):
+        owned.setdefault(person.digest, []).append(person)
+    whose = ((row, person) for row in found for person in owned[row["submission_digest"]])
+    return [row | _whose(person) for row, person in whose if person.has(_source(row))], damaged
+
+
+def _source(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["submission"], row["submission_digest"]
+
+
+def _whose(person: Person) -> dict[str, Any]:
+    return {"owner": person.owner, "label": person.label, "folder": person.folder, "time": person.time}
 
 
 def _row(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evaluator.errors import ConfigurationError
-from evaluator.history.comparable import difference, shared_rules, unlike
+from evaluator.history.comparable import difference, shared_rules
+from evaluator.history.entries import Entry, read_entries
+from evaluator.history.people import EVERYTHING, NONE_HIDDEN, Hidden, Person, Shown, check_names, fold, people, shown_names
 from evaluator.history.store import read_cells
 from evaluator.machine import computed_by, versions
 from evaluator.scoring.scores import Scores
@@ -74,11 +76,12 @@ class Condition:
         track: the track of the cells.
         rules: what is equal in all cells, apart from the pipeline.
         pipeline: its fields, as stored; ``weights``: identity of its starting weights.
-        strategies: distinct names, sorted; ``digests``: hash over the files of a strategy, by its name.
+        strategies: distinct names, sorted; ``digests``: hash over the files of a strategy, by its name; ``people``: whose it is.
         tasks: in the track's order; ``seeds``: sorted.
         cells: by strategy, task and seed; scored or failed. Cells that were never run are missing.
         left_out: stored cells of this condition that were not used, with the reason, one line each.
         notes: what differs between the cells, one sentence each.
+        hidden: how many submissions with cells of this condition are not among the strategies.
         shown: whether its pipeline was asked for. Conditions of other pipelines are read so that a proxy can be compared with them.
     """
 
@@ -94,6 +97,8 @@ class Condition:
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     shown: bool = True
+    people: Mapping[str, Person] = field(default_factory=dict)
+    hidden: Hidden = NONE_HIDDEN
 
     @property
     def proxy(self) -> bool:
@@ -136,7 +141,7 @@ class Condition:
 
 
 def conditions(
-    root: Path, tracks: Tracks, wanted: Wanted = Wanted(), mixed_versions: bool = False
+    root: Path, tracks: Tracks, wanted: Wanted = Wanted(), mixed_versions: bool = False, rows: Shown = EVERYTHING
 ) -> tuple[list[Condition], list[str]]:
     """The stored conditions below ``root`` that ``wanted`` asks for, sorted; and one line for every file or cell that is not used.
 
@@ -144,11 +149,12 @@ def conditions(
 
     Args:
         mixed_versions: allow cells of different versions of Python or of the libraries in one condition; its notes then say so.
+        rows: the submissions that are shown.
 
     Raises:
-        ConfigurationError: ``root`` is not a folder of results, or no stored cell is asked for.
+        ConfigurationError: ``root`` is not a folder of results, no stored cell is asked for, or a named submission is not stored.
     """
-    damaged: list[str] = []
+    entries, damaged = read_entries(root)
     reads = {*READ, *(name for track in tracks for name in track.figure_members)}
 
     def read() -> Iterator[dict[str, Any]]:
@@ -158,7 +164,7 @@ def conditions(
             else:
                 yield cell
 
-    found, left_out = sort_cells(read(), tracks, wanted, mixed_versions)
+    found, left_out = sort_cells(read(), tracks, wanted, mixed_versions, entries, rows)
     left_out = damaged + left_out
     if not any(condition.shown for condition in found):
         said = "".join(f"\n  {line}" for line in left_out)
@@ -167,14 +173,21 @@ def conditions(
 
 
 def sort_cells(
-    cells: Iterable[dict[str, Any]], tracks: Tracks, wanted: Wanted = Wanted(), mixed_versions: bool = False
+    cells: Iterable[dict[str, Any]],
+    tracks: Tracks,
+    wanted: Wanted = Wanted(),
+    mixed_versions: bool = False,
+    entries: Sequence[Entry] = (),
+    rows: Shown = EVERYTHING,
 ) -> tuple[list[Condition], list[str]]:
     """The same as ``conditions``, for cells in memory. Each has the members of ``READ`` and those that its track needs."""
     left_out: list[str] = []
     found: dict[tuple, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     others: Counter[str] = Counter()
+    sources: set[tuple[str, str]] = set()
     for cell in cells:
         spec = cell["spec"]
+        sources.add(_source(cell))
         track = tracks.of(spec)
         assert track is not None  # read_cells gives cells of known tracks only
         if why := track.not_compared(spec):
@@ -196,7 +209,39 @@ def sort_cells(
             found[key][_shared(track, cell, mixed_versions)].append({name: cell.get(name) for name in names})
     left_out += [f"{counted(n, 'cell')} {was(n)} not asked for: {label}" for label, n in sorted(others.items())]
     known = {track.name: track for track in tracks}
-    return [_condition(known[key[0]], found[key], wanted.pipeline in (None, key[2])) for key in sorted(found)], left_out
+    stored = people(sources, entries)
+    check_names(rows.names, stored)
+    taken = [person for person in stored if rows.takes(person)]
+    if len(taken) < len(stored):
+        _drop(found, taken)
+        if older := sum(map(replace(rows, since="").takes, stored)) - len(taken):
+            left_out.append(f"{counted(older, 'submission')}: evaluated before {rows.since}, or at a time that is not stored")
+    asked = {key: wanted.pipeline in (None, key[2]) for key in sorted(found)}
+    return [_condition(known[key[0]], found[key], asked[key], taken, rows) for key in asked], left_out
+
+
+def _source(cell: dict[str, Any]) -> tuple[str, str]:
+    return cell["spec"]["submission"], cell["spec"]["submission_digest"]
+
+
+def _owned(cells: Iterable[dict[str, Any]], rows: Sequence[Person]) -> dict[tuple[str, str], list[Person]]:
+    """The rows that every cell's submission belongs to."""
+    of: dict[str, list[Person]] = defaultdict(list)
+    for person in rows:
+        of[person.digest].append(person)
+    return {source: [p for p in of[source[1]] if p.has(source)] for source in {_source(cell) for cell in cells}}
+
+
+def _drop(found: dict[tuple, dict[str, list[dict[str, Any]]]], taken: Sequence[Person]) -> None:
+    """Remove the cells that belong to no row that is shown, and what is empty then."""
+    for key, variants in list(found.items()):
+        for rules, cells in list(variants.items()):
+            owned = _owned(cells, taken)
+            variants[rules] = [cell for cell in cells if owned[_source(cell)]]
+            if not variants[rules]:
+                del variants[rules]
+        if not variants:
+            del found[key]
 
 
 def _order(value: Any) -> tuple[int, float, str]:
@@ -234,7 +279,9 @@ def _shared(track: Track, cell: dict[str, Any], mixed_versions: bool) -> str:
     return json.dumps([rules, spec["pipeline"], spec["weights"]], sort_keys=True)
 
 
-def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: bool) -> Condition:
+def _condition(
+    track: Track, variants: dict[str, list[dict[str, Any]]], shown: bool, stored: Sequence[Person], wanted: Shown
+) -> Condition:
     today = computed_by(versions())
 
     def worth(rules: str) -> tuple[bool, int, int]:
@@ -255,8 +302,12 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
         hint = " (--mixed-versions shows them in one table)" if only_versions else ""
         left_out.append(f"{counted(len(variants[other]), 'cell')} of other {kind}: {'; '.join(parts)}{hint}")
     cells = variants[chosen]
-    sources = sorted({(cell["spec"]["submission"], cell["spec"]["submission_digest"]) for cell in cells})
-    names = dict(zip(sources, unlike([name for name, _ in sources], [digest for _, digest in sources]), strict=True))
+    owned = _owned(cells, stored)
+    there = {person for of in owned.values() for person in of}
+    scored = {person for cell in cells if cell["scored"] for person in owned[_source(cell)]}
+    rows, hidden = fold([person for person in stored if person in there], scored, wanted)
+    named = dict(zip(rows, shown_names([(row.label, row.owner, row.digest) for row in rows]), strict=True))
+    names = {source: [named[person] for person in of if person in named] for source, of in owned.items()}
     circumstances = (*CIRCUMSTANCES, *track.circumstances)
 
     def of(cell: dict[str, Any]) -> tuple:
@@ -272,14 +323,14 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
     # A later cell replaces an earlier cell of its place: a scored cell of today's versions under common circumstances comes last.
     for cell in sorted(cells, key=preferred):
         spec = cell["spec"]
-        place = (names[spec["submission"], spec["submission_digest"]], spec["task"], spec["seed"])
-        doubles += place in places
-        places[place] = cell
+        held = [(name, spec["task"], spec["seed"]) for name in names[_source(cell)]]
+        doubles += any(place in places for place in held)
+        places |= dict.fromkeys(held, cell)
     tasks = tuple(sorted({task for _, task, _ in places}, key=track.task_order))
     seeds = tuple(sorted({seed for _, _, seed in places}))
-    if (room := len(names) * len(tasks) * len(seeds)) > MOST_PLACES:
+    if (room := len(named) * len(tasks) * len(seeds)) > MOST_PLACES:
         raise ConfigurationError(
-            f"{len(cells)} cells of profile {rules['profile']['name']}, pipeline {pipeline['name']}: {len(names)} submissions x "
+            f"{len(cells)} cells of profile {rules['profile']['name']}, pipeline {pipeline['name']}: {len(named)} submissions x "
             f"{len(tasks)} {track.task_word}s x {len(seeds)} seeds are {room} places; a table has at most {MOST_PLACES}. Compare "
             "fewer of them: move the cells that do not belong together into folders of their own"
         )
@@ -294,8 +345,10 @@ def _condition(track: Track, variants: dict[str, list[dict[str, Any]]], shown: b
         rules=rules,
         pipeline=pipeline,
         weights=weights,
-        strategies=tuple(sorted(names.values())),
-        digests={name: source[1] for source, name in names.items()},
+        strategies=tuple(sorted(named.values())),
+        digests={name: person.digest for person, name in named.items()},
+        people={name: person for person, name in named.items()},
+        hidden=hidden,
         tasks=tasks,
         seeds=seeds,
         cells=places,

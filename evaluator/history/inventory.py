@@ -19,7 +19,19 @@ from evaluator.secret import FILE
 from evaluator.track import Tracks
 
 DAY = 86_400
-KINDS = ("cell", "answer", "partial training", "run", "damaged", "replaced", "answers of an older kit", "index", "secret", "other")
+KINDS = (
+    "cell",
+    "answer",
+    "entry",
+    "partial training",
+    "run",
+    "damaged",
+    "replaced",
+    "answers of an older kit",
+    "index",
+    "secret",
+    "other",
+)
 """Kinds of things in a folder of results."""
 
 
@@ -213,7 +225,7 @@ def _remove_run(name: str, folder: int, device: int) -> None:
 def _things(root: Path, index: Index, old: frozenset[str]) -> Iterator[Thing | None]:
     device = root.stat().st_dev
     for path in _entries(root):
-        if path.name in ("cells", "answers", "partial", *old) and _is_own_folder(path, device):
+        if path.name in ("cells", "answers", "partial", layout.ENTRIES, *old) and _is_own_folder(path, device):
             for inner in _entries(path):
                 if inner.name == layout.REPLACED and path.name in ("cells", "answers") and _is_own_folder(inner, device):
                     for aside in _entries(inner):
@@ -232,6 +244,8 @@ def _inner(folder: str, path: Path, index: Index) -> Thing | None:
     """What a file in a folder of files is; None for the predictions of a cell, which belong to that cell."""
     if folder == "partial":
         return _file(path, "partial training" if layout.PARTIAL.fullmatch(path.name) else "other")
+    if folder == layout.ENTRIES:
+        return _file(path, "entry" if layout.STORED.fullmatch(path.name) else "other")
     if folder not in ("cells", "answers"):
         return _file(path, "answers of an older kit" if layout.STORED.fullmatch(path.name) else "other")
     if layout.DAMAGED.fullmatch(path.name):

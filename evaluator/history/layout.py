@@ -24,6 +24,8 @@ REPLACED = "replaced"
 """Folder below ``cells/`` and ``answers/`` for files that a file of other library versions replaced."""
 LOGS = "logs"
 """Folder below a run for what submissions printed."""
+ENTRIES = "entries"
+"""Folder for who evaluated what."""
 _CONTENT = {"store": "results of the data-centric kit"}
 _MOST_BYTES = 2**30
 _HASH = "[0-9a-f]{32}"
@@ -47,6 +49,7 @@ TEMPORARIES = {
     "cells": ("*.json", "*.npy"),
     "answers": ("*.json",),
     "partial": ("*.pt",),
+    ENTRIES: ("*.json",),
     "": ("index.json", MARK, SECRET, "probe"),
 }
 """By folder, patterns of the final names that are written there; ``""``: the folder of results itself."""

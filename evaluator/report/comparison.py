@@ -187,6 +187,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "heat_maps": maps,
         "stand_in": stand_in(condition, found, set(compared), main, metric, asked.root) if condition.proxy else None,
         "failed": _failed(condition),
+        "hidden": asdict(condition.hidden),
         "left_out": list(condition.left_out),
         "notes": [*condition.notes, *_lacking(condition, metric)],
     }
@@ -202,8 +203,12 @@ def _resolved(name: str, condition: Condition) -> str | None:
     """A strategy of the condition by its name, None if there is none. Of several versions, that with the most scored cells."""
     if name in condition.strategies:
         return name
-    versions = [s for s in condition.strategies if s == f"{name} ({condition.digests[s][:8]})"]
+    versions = [s for s in condition.strategies if s == f"{name} ({condition.digests[s][:8]})" or _called(condition, s, name)]
     return max(versions, key=lambda s: (sum(c["scored"] for place, c in condition.cells.items() if place[0] == s), s), default=None)
+
+
+def _called(condition: Condition, strategy: str, name: str) -> bool:
+    return strategy in condition.people and condition.people[strategy].called(name)
 
 
 def _differences(scores: Scores, main: Sequence[str], reference: str | None, asked: Asked) -> tuple[Difference, ...]:
@@ -331,8 +336,9 @@ def _counts(condition: Condition, name: str, pairs: Sequence[str]) -> dict[str, 
     cells = [cell for (strategy, _, _), cell in condition.cells.items() if strategy == name]
     scored = sum(cell["scored"] for cell in cells)
     absent = sum((name, p, n) not in condition.cells for p in pairs for n in condition.seeds)
-    digest = condition.digests[name]
-    return {"name": name, "digest": digest, "scored": scored, "failed": len(cells) - scored, "absent": absent}
+    counts = {"name": name, "digest": condition.digests[name], "scored": scored, "failed": len(cells) - scored, "absent": absent}
+    person = condition.people[name]
+    return counts | {"owner": person.owner, "label": person.label, "folder": person.folder, "time": person.time}
 
 
 def _failed(condition: Condition) -> list[dict[str, Any]]:

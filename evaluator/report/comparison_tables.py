@@ -15,8 +15,8 @@ from evaluator.scoring.agreement import FEW
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.secret import root_in_words
 from evaluator.tables import Block, Metric
+from evaluator.text import cells, one_line
 from evaluator.text import markdown as escaped
-from evaluator.text import one_line
 from evaluator.track import Track, Tracks
 from evaluator.words import counted
 
@@ -24,6 +24,10 @@ NOTE_WIDTH = 2_000
 """Largest width of a note; some name many strategies."""
 ABREAST = 10
 """Largest number of columns of the matrix that are shown side by side."""
+MATRIX = 12
+"""Largest number of strategies in the matrix: those with the most wins."""
+NAMES = 32
+"""Room for a name beside the columns of a table, in cells of a terminal."""
 NAMED = 12
 """Largest number of failed cells that are named below a table; the JSON names all."""
 _SHORT = {"no seed in common": "no seed"}
@@ -32,22 +36,17 @@ _STYLES = {"better": "green", "worse": "red", "loses more": "red", "loses less":
 
 
 def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) -> None:
-    """Print all tables, each with its notes."""
+    """Print all tables, each with its notes. A table that is wider than the terminal is shown in parts."""
     several = len({table["track"] for table in report["tables"]}) > 1
     for table in report["tables"]:
         track = _track(tracks, table)
         hanging(console, heading(track, table, several), "bold yellow" if table["proxy"] else "bold")
         for mark in marks(table):
             hanging(console, mark, "yellow")
-        for block in blocks(report, table, track):
-            shown = Table(box=None, pad_edge=False)
-            for i, name in enumerate(block.headers):
-                shown.add_column(line(name, width=60), justify="right" if i and name != "finding" else "left", overflow="fold")
-            for row in block.rows:
-                texts = (line(cell, _STYLES.get(cell.removesuffix(" ?"), "")) for cell in row[1:])
-                shown.add_row(label(row[0]), *texts)
-            titled(console, block.title, shown)
-            console.print()
+        for block in blocks(report, table, track, folders=True):
+            for number, part in enumerate(parts(block, console.width)):
+                titled(console, block.title if not number else f"{block.title} (continued)", _drawn(part))
+                console.print()
         for heat in table["heat_maps"]:
             track.show_map(console, heat)
         for note in notes(report, table):
@@ -55,6 +54,38 @@ def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) ->
         console.print()
     for reason in report["left_out"]:
         hanging(console, f"left out: {reason}", "dim")
+
+
+def parts(block: Block, width: int) -> list[Block]:
+    """A table in parts that fit a terminal of so many columns, each with the first column: no figure is broken into two lines.
+
+    A column that is wider than the terminal by itself gets a part of its own.
+    """
+    wide = [max([min(cells(header), 60), *(cells(row[i]) for row in block.rows)]) for i, header in enumerate(block.headers)]
+    longest = max((cells(word) for row in block.rows for word in row[0].split()), default=0)
+    room = width - min(wide[0], max(longest, NAMES if width >= 2 * NAMES else width // 3)) - 1
+    groups: list[list[int]] = [[]]
+    for column in range(1, len(block.headers)):
+        if groups[-1] and sum(wide[i] + 1 for i in (*groups[-1], column)) > room + 1:
+            groups.append([])
+        groups[-1].append(column)
+    return [
+        Block(block.title, *(_chosen(group, block.headers), tuple(_chosen(group, row) for row in block.rows))) for group in groups
+    ]
+
+
+def _chosen(columns: Sequence[int], row: tuple[str, ...]) -> tuple[str, ...]:
+    return (row[0], *(row[i] for i in columns))
+
+
+def _drawn(block: Block) -> Table:
+    shown = Table(box=None, pad_edge=False)
+    for i, name in enumerate(block.headers):
+        shown.add_column(line(name, width=60), justify="right" if i and name != "finding" else "left", overflow="fold")
+    for row in block.rows:
+        texts = (line(cell, _STYLES.get(cell.removesuffix(" ?"), "")) for cell in row[1:])
+        shown.add_row(label(row[0]), *texts)
+    return shown
 
 
 def markdown(report: dict[str, Any], tracks: Tracks) -> str:
@@ -118,8 +149,8 @@ def marks(table: dict[str, Any]) -> list[str]:
     return found
 
 
-def blocks(report: dict[str, Any], table: dict[str, Any], track: Track) -> Iterator[Block]:
-    """The tables of one condition."""
+def blocks(report: dict[str, Any], table: dict[str, Any], track: Track, *, folders: bool = False) -> Iterator[Block]:
+    """The tables of one condition. ``folders``: with the folders of the submissions, which a page for others does not show."""
     metric = track.metric(table["metric"])
     if len(table["over_pairs"]) > 1:
         yield overall_block(table, metric)
@@ -130,6 +161,21 @@ def blocks(report: dict[str, Any], table: dict[str, Any], track: Track) -> Itera
     yield from hidden_blocks(table, metric)
     yield from matrix_blocks(table)
     yield from plan_blocks(report, table, metric)
+    yield from people_blocks(table, folders)
+
+
+def people_blocks(table: dict[str, Any], folders: bool) -> Iterator[Block]:
+    """Whose the strategies are, where they lay, and when they were evaluated last. Empty where none of it is stored."""
+    shown = ("owner", "folder", "time") if folders else ("owner", "time")
+    columns = [name for name in shown if any(row[name] for row in table["strategies"])]
+    if columns:
+        rows = tuple((row["name"], *(_end(row[name]) or "-" for name in columns)) for row in table["strategies"])
+        yield Block("submissions", ("strategy", *columns), rows)
+
+
+def _end(text: str) -> str:
+    """A path or a name; of a long one the end."""
+    return text if cells(text) <= 40 else "..." + text[-37:]
 
 
 def overall_pair(table: dict[str, Any]) -> str:
@@ -193,8 +239,8 @@ def plan_blocks(report: dict[str, Any], table: dict[str, Any], metric: Metric) -
         yield Block(f"what these seeds can show against {table['reference']}, with a power of {report['power']:g}", headers, rows)
 
 
-def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
-    """How the figures were computed, and what was left out; one line each."""
+def notes(report: dict[str, Any], table: dict[str, Any], most: int = MATRIX) -> list[str]:
+    """How the figures were computed, and what was left out; one line each. ``most``: as in ``matrix_blocks``."""
     level = f"{100 * (1 - report['alpha']):g} %"
     found = [
         f"{counted(len(table['seeds']), 'seed')} ({root_in_words(table['root_seed'], table['secret'])}), "
@@ -223,7 +269,7 @@ def notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
             f"{table['reference']}: that difference minus the same difference of {table['reference']}, because hidden pairs may be "
             "harder for every strategy. These tests are one family."
         )
-    found += _gap_notes(table)
+    found += _gap_notes(table) + _matrix_notes(table, most) + _hidden_notes(table)
     failed = table["failed"]
     if failed:
         by = Counter(row["strategy"] for row in failed)
@@ -277,14 +323,15 @@ def against(row: dict[str, Any] | None, decimals: int = 3) -> tuple[str, str, st
     return signed(row["difference"], decimals), p, found
 
 
-def matrix_blocks(table: dict[str, Any]) -> Iterator[Block]:
-    """Tables of the wins, ties and losses of every strategy against every other."""
+def matrix_blocks(table: dict[str, Any], most: int = MATRIX) -> Iterator[Block]:
+    """Tables of the wins, ties and losses of the best strategies, at most so many, against each other; empty if nobody wins."""
     matrix = table["matrix"]
-    if matrix is None:
+    if matrix is None or not any(map(any, matrix["wins"])):
         return
     names = matrix["strategies"]
-    place = range(len(names))
-    for start in range(0, len(names), ABREAST):
+    place = sorted(range(len(names)), key=lambda i: (matrix["totals"][i][2] - matrix["totals"][i][0], i))[:most]
+    place = place if len(names) > most else list(range(len(names)))
+    for start in range(0, len(place), ABREAST):
         columns = place[start : start + ABREAST]
         rows = []
         for i in place:
@@ -292,6 +339,35 @@ def matrix_blocks(table: dict[str, Any]) -> Iterator[Block]:
             rows.append((f"{i + 1} {names[i]}", *cells, "-".join(map(str, matrix["totals"][i]))))
         title = "wins-ties-losses of the row against the column, over pairs"
         yield Block(title, ("", *(str(j + 1) for j in columns), "all"), tuple(rows))
+
+
+def _matrix_notes(table: dict[str, Any], most: int) -> list[str]:
+    """Why the matrix is not there, or not whole."""
+    matrix = table["matrix"]
+    if matrix is None:
+        return []
+    n = len(matrix["strategies"])
+    if not any(map(any, matrix["wins"])) and not any(map(any, matrix["ties"])):
+        return ["no table of wins and losses: a test needs two seeds or more of two strategies."]
+    if not any(map(any, matrix["wins"])):
+        return [f"no table of wins and losses: of {n} strategies none is better or worse than another at any {table['word']}."]
+    if n > most:
+        return [f"the table of wins and losses shows the best {most} of {n} strategies; --json has every row."]
+    return []
+
+
+def _hidden_notes(table: dict[str, Any]) -> list[str]:
+    """How many submissions are not shown, and how to see them."""
+    hidden, found = table["hidden"], []
+    if n := hidden["editions"]:
+        found.append(
+            f"{counted(n, 'earlier edition')} {'is' if n == 1 else 'are'} not shown: of the same owner and label the latest "
+            "content stands here (--all-editions shows all)."
+        )
+    if n := hidden["failed"]:
+        tries = counted(n, "failed try", "failed tries")
+        found.append(f"{tries} without any score {'is' if n == 1 else 'are'} not shown (--failed shows all).")
+    return found
 
 
 def _gap_notes(table: dict[str, Any]) -> list[str]:

@@ -8,8 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from evaluator.history.entries import Entry
 from evaluator.history.index import Index
 from evaluator.history.inventory import KINDS, Thing, age, amount
+from evaluator.history.people import Person, people
 from evaluator.report.console import hanging, label, line
 from evaluator.secret import seeds_in_words
 from evaluator.track import Track
@@ -19,8 +21,11 @@ MANY = 40
 """Largest number of files that are listed; further files are only counted."""
 
 
-def show_inventory(console: Console, things: Sequence[Thing], index: Index) -> None:
-    """Print number, size and age of the files by kind; then the cells by submission, profile, pipeline and split."""
+def show_inventory(console: Console, things: Sequence[Thing], index: Index, entries: Sequence[Entry] = ()) -> None:
+    """Print number, size and age of the files by kind; then the cells by submission, profile, pipeline and split.
+
+    Cells of equal files belong to every submission that had these files, and stand in a row for each.
+    """
     table = Table(title="what is stored", title_justify="left", box=None, pad_edge=False)
     for name in ("kind", "number", "size", "oldest", "newest"):
         table.add_column(name, justify="left" if name == "kind" else "right")
@@ -32,23 +37,40 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index) -> N
     console.print(table)
     changed = {thing.path.stem: thing.changed for thing in things if thing.kind == "cell"}
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    stored = people({(row["submission"], row["submission_digest"]) for row in index.cells.values()}, entries)
+    owned: dict[str, list[Person]] = {}
+    for person in stored:
+        owned.setdefault(person.digest, []).append(person)
     for row in index.cells.values():
         what = f"{row['track']}: {row['profile']}, {row['pipeline']}, {row['score_split']}"
-        name = f"{row['submission']} ({row['submission_digest'][:8]})"
-        groups.setdefault((name, what, row["secret"][:8] or "public"), []).append(row)
+        for person in owned[row["submission_digest"]]:
+            if person.has((row["submission"], row["submission_digest"])):
+                name = f"{person.label} ({person.digest[:8]})"
+                groups.setdefault((name, person.owner, what, row["secret"][:8] or "public"), []).append(row)
     cells = Table(title="cells", title_justify="left", box=None, pad_edge=False)
     secret = any(row["secret"] for row in index.cells.values())
     seeds_column = ("secret",) if secret else ()
-    for name in ("submission", "track: profile, pipeline, split", *seeds_column, "cells", "failed", "last", "its name"):
+    owner = any(person.owner for person in stored)
+    first = ("submission", "owner") if owner else ("submission",)
+    for name in (
+        *first,
+        "track: profile, pipeline, split",
+        *seeds_column,
+        "cells",
+        "failed",
+        "last",
+        "its name",
+    ):
         # A name is what people look for: it is the last to be folded.
         least = max((min(len(found[0]), 30) for found in groups), default=0) if name == "submission" else None
         cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold", min_width=least)
-    for (submission, what, seeds), rows in sorted(groups.items()):
+    for (submission, whose, what, seeds), rows in sorted(groups.items()):
         last = max(rows, key=lambda row: changed.get(row["cell"], 0.0))
         failed = sum(not row["scored"] for row in rows)
         when = f"{age(changed[last['cell']])} ago" if last["cell"] in changed else "-"
         drawn = (line(seeds),) if secret else ()
-        cells.add_row(label(submission), line(what), *drawn, str(len(rows)), str(failed or "-"), when, line(last["cell"][:8]))
+        own = (label(whose or "-"),) if owner else ()
+        cells.add_row(label(submission), *own, line(what), *drawn, str(len(rows)), str(failed or "-"), when, line(last["cell"][:8]))
     if groups:
         console.print()
         console.print(cells)
@@ -64,8 +86,8 @@ def show_things(console: Console, things: Sequence[Thing]) -> None:
         console.print(f"and {len(things) - MANY} more")
 
 
-def show_cell(console: Console, cell: Mapping[str, Any], track: Track) -> None:
-    """Print one cell: its spec, its result, and the versions that computed it."""
+def show_cell(console: Console, cell: Mapping[str, Any], track: Track, entries: Sequence[Entry] = ()) -> None:
+    """Print one cell: its spec, whose it is, its result, and the versions that computed it."""
     spec = cell["spec"]
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
@@ -75,6 +97,7 @@ def show_cell(console: Console, cell: Mapping[str, Any], track: Track) -> None:
         ("cell", cell["cell"]),
         ("track", spec["track"]),
         ("submission", f"{spec['submission']} ({spec['submission_digest'][:12]})"),
+        *(("evaluated as", _entry_text(entry)) for entry in entries if entry.digest == spec["submission_digest"]),
         ("profile", f"{spec['profile']['name']} of {spec['profile']['round']['name']}"),
         (track.task_word, f"{spec['task']}, seed {spec['seed']} (root {spec['root_seed']})"),
         ("seeds", seeds_in_words(spec.get("secret", ""))),
@@ -95,3 +118,8 @@ def show_cell(console: Console, cell: Mapping[str, Any], track: Track) -> None:
     for title, text in rows:
         table.add_row(label(title), line(text, width=4_000))
     console.print(table)
+
+
+def _entry_text(entry: Entry) -> str:
+    whose = f" of {entry.owner}" if entry.owner else ""
+    return f"{entry.label}{whose}, {entry.last}, {entry.folder}"

@@ -79,7 +79,11 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
     """
     metric = track.metric(summary["primary_metric"])
     table = Table(box=None, pad_edge=False)
+    owners = {row["label"]: row.get("owner", "") for row in summary.get("submissions", ())}
+    owned = len(set(owners.values())) > 1 and hidden is not None  # where all have the same owner, a column says nothing
     table.add_column("submission")
+    if owned:
+        table.add_column("owner")
     for name in several:
         table.add_column(name.replace("_", " "))
     unfit = hidden is not None and any(row["fit"] < sum(row["verdicts"].values()) for row in summary["rows"])
@@ -107,7 +111,8 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
         mean = [score] if hidden is not None else []
         more = [_with_n((row["public_minus_hidden"] or {}).get(metric.name), metric.decimals)] if hidden else []
         style = "red" if row["scored"] < row["cells"] else "yellow" if fit < ran else None
-        named = (label(row[name]) for name in ("submission", *several))
+        whose = [label(owners.get(row["submission"]) or "-")] if owned else []
+        named = (label(row["submission"]), *whose, *(label(row[name]) for name in several))
         table.add_row(*named, *scored, *per_pair, *mean, *more, style=style)
     return table
 

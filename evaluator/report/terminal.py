@@ -148,4 +148,7 @@ def _longest(rows: Sequence[dict[str, Any]]) -> int:
 def _title(summary: dict[str, Any]) -> str:
     tier = summary["isolation"] + (f" (limits by {summary['limited_by']})" if summary["limited_by"] else "")
     trained = f"panel of {len(summary['panel'])}" if summary["panel"] else f"pipeline {summary['pipeline']['name']}"
-    return f"{summary['submission']['name']}: {summary['round']}, profile {summary['profile']}, {trained}, isolation {tier}"
+    submission = summary["submission"]
+    name = submission.get("label") or submission["name"]
+    whose = f" of {submission['owner']}" if submission.get("owner") else ""
+    return f"{name}{whose}: {summary['round']}, profile {summary['profile']}, {trained}, isolation {tier}"

@@ -25,6 +25,8 @@ MAX_MEMBERS = 1_000
 """Members of all objects and lists together."""
 MAX_DIGITS = 40
 """Digits of a number in a row."""
+PLACEHOLDER = "your-name"
+"""The author in the kit's own manifest: it names nobody."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
@@ -34,6 +36,7 @@ _KINDS: dict[str, tuple[type, str]] = {
     "challenge_id": (str, "a text"),
     "grader_id": (str, "a text"),
     "authors": (list, "a list of texts"),
+    "team": (str, "a text"),
     "description": (str, "a text"),
     "license": (str, "a text"),
     "gpu": (bool, "true or false"),
@@ -50,6 +53,7 @@ class Manifest:
 
     Attributes:
         path: the file that was read.
+        team: name of the team; ``authors``: its members, or the person who wrote it.
         gpu: the submission asks for a GPU. Shown only: the device of a run is its organiser's choice.
     """
 
@@ -57,14 +61,22 @@ class Manifest:
     challenge_id: str = ""
     grader_id: str = ""
     authors: tuple[str, ...] = ()
+    team: str = ""
     description: str = ""
     license: str = ""
     gpu: bool = False
 
     @property
+    def owner(self) -> str:
+        """Whose submission it is, as it says itself: the team, else the authors. Empty where it says nothing, and in the kit's own
+        manifest that nobody has filled in."""
+        named = [self.team] if self.team.strip() else list(self.authors)
+        return ", ".join(part for part in (" ".join(text.split()) for text in named) if part and part != PLACEHOLDER)
+
+    @property
     def line(self) -> str:
-        """One line for a person: description, authors, licence, challenge, as far as they are there."""
-        parts = [self.description]
+        """One line for a person: description, team, authors, licence, challenge, as far as they are there."""
+        parts = [self.description, f"team {self.team}" if self.team else ""]
         parts.append("by " + ", ".join(self.authors) if self.authors else "")
         parts.append(f"licence {self.license}" if self.license else "")
         parts.append(f"for {self.challenge_id}" if self.challenge_id else "")

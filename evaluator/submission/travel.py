@@ -4,9 +4,12 @@ Regular files travel: sources and data. What lies beside them and does not decid
 
 - bytecode (``__pycache__``, ``*.pyc``), which would run without that anybody reads it,
 - folders of version control, virtual environments, caches of tools,
-- what editors and file managers leave (swap files, backups, ``.DS_Store``),
-- at the top of a folder, what describes the submission to people (``aicrowd.json``, README, LICENSE and the like),
+- what editors, merges and file managers leave (swap files, backups, ``.DS_Store``),
+- at the top of a folder, what describes the submission to people (``aicrowd.json``; README, NOTES, TODO, LICENSE and the like,
+  alone or with the ending of a text),
 - sockets, named pipes and devices.
+
+Every other file travels, and so it counts: code may read ``words.txt`` or ``prompt.md``, and nobody can tell from outside.
 """
 
 from __future__ import annotations
@@ -18,15 +21,26 @@ from fnmatch import fnmatchcase
 NEVER = frozenset(
     {
         *("__pycache__", ".git", ".hg", ".svn", ".venv", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
-        *(".idea", ".vscode", "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", "4913", ".gitignore", ".gitattributes"),
+        *(".tox", ".nox", ".hypothesis", ".coverage", ".idea", ".vscode", ".ropeproject", ".spyproject", ".editorconfig"),
+        *("__MACOSX", ".AppleDouble", ".DS_Store", "Icon\r", ".directory", "Thumbs.db", "desktop.ini", "4913"),
+        *(".gitignore", ".gitattributes", ".gitkeep", ".gitmodules"),
     }
 )
 """Names that stay behind, of files and of folders."""
-PATTERNS = ("*.pyc", "*.pyo", "*~", "#*#", ".#*", "._*", ".*.sw[a-p]", "*.kate-swp", ".~lock.*#")
-"""Patterns of names that stay behind: bytecode, and what editors and file managers leave."""
+PATTERNS = (
+    *("*.pyc", "*.pyo", "*~", "#*#", ".#*", "._*", ".*.sw[a-p]", ".sw[a-p]", "*.py.sw[a-p]", "*.kate-swp", ".~lock.*#"),
+    *("*.orig", "*.rej", "*.bak", ".nfs*", ".fuse_hidden*", "*.sublime-workspace", "*.sublime-project", "*___jb_tmp___"),
+)
+"""Patterns of names that stay behind: bytecode, and what editors, merges and file managers leave."""
 ENVIRONMENTS = frozenset({"pyvenv.cfg", "conda-meta"})
 """A folder that holds one of them is a virtual environment and stays behind."""
-DESCRIPTIONS = frozenset({"AUTHORS", "CHANGELOG", "CITATION", "LICENCE", "LICENSE", "NOTES", "NOTICE", "README"})
+DESCRIPTIONS = frozenset(
+    {
+        *("AUTHORS", "CHANGELOG", "CHANGES", "CITATION", "CONTRIBUTING", "COPYING", "HISTORY", "IDEAS"),
+        *("LICENCE", "LICENSE", "NOTES", "NOTICE", "README", "TODO"),
+    }
+)
+"""Names, in any case, of files that describe a submission to people; with an ending of ``TEXTS``, and only at its top."""
 TEXTS = frozenset({"", "cff", "md", "rst", "txt"})
 MANIFEST = "aicrowd.json"
 

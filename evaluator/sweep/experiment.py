@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, SubmissionError
+from evaluator.history.entries import LABEL_WIDTH, OWNER_WIDTH, Entry, moment, place_text
 from evaluator.history.index import Index, Row, read_index, secret_of
+from evaluator.history.people import shown_names
 from evaluator.history.store import lacks_predictions
 from evaluator.machine import Load, computed_by, cores, load, versions
 from evaluator.places import data_also, data_place
@@ -18,9 +20,14 @@ from evaluator.records import CellSpec
 from evaluator.runner.cells import counting, log_name, plain
 from evaluator.sandbox.tier import Sandbox
 from evaluator.secret import Secret, read_secret
+from evaluator.submission.environment import read_requirements
+from evaluator.submission.environment import warning as lacking
+from evaluator.submission.manifest import read_manifest
 from evaluator.submission.source import Source, looked_at
 from evaluator.sweep.settings import Settings
+from evaluator.text import one_line
 from evaluator.track import CellInputs, Track, Tracks
+from evaluator.words import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,24 +36,28 @@ class Experiment:
 
     Attributes:
         sources: the submissions. Those that cannot be read are among them; their cells fail, and the others run.
-        labels: names of the submissions in tables, by digest and name.
+        labels: names of the submissions in tables, by their paths, different for all. Submissions of equal files share their cells.
+        entries: whose they are and where they lie, in the order of ``sources``.
         device: of the trainings, e.g. ``cpu``.
         cells: sorted by seed, then by answer.
         workers: trainings at a time; ``devices``: CUDA devices of the workers, empty unless there are several.
         load: of the machine, before anything runs.
+        remarks: what was noticed about manifests and requirements of the submissions, one sentence each.
     """
 
     track: Track
     settings: Settings
     plan: Plan
     sources: tuple[Source, ...]
-    labels: dict[tuple[str, str], str]
+    labels: dict[Path, str]
+    entries: tuple[Entry, ...]
     sandbox: Sandbox
     device: str
     cells: tuple[CellSpec, ...]
     workers: int
     devices: tuple[str, ...]
     load: Load
+    remarks: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -57,7 +68,8 @@ class Experiment:
         from evaluator.sandbox.tiers import passed_over
 
         weaker = passed_over(self.sandbox.name, gpu=self.device.startswith("cuda")) if self.settings.sandbox == "auto" else ""
-        return (*faults, *([weaker] if weaker else []), *self.plan.warnings, *([f"busy machine: {busy}{advice}."] if busy else []))
+        lower = [weaker] if weaker else []
+        return (*faults, *self.remarks, *lower, *self.plan.warnings, *([f"busy machine: {busy}{advice}."] if busy else []))
 
     @property
     def secret(self) -> str:
@@ -83,12 +95,16 @@ class Experiment:
         return CellInputs(source.path, data, self.sandbox, None if weights is None else weights.resolve(), self.load.busy())
 
     def source(self, spec: CellSpec) -> Source:
-        """The submission of a cell."""
-        return next(s for s in self.sources if s.digest == spec.submission_digest and s.name == spec.submission)
+        """The submission of a cell; of several with equal files the first."""
+        return next(s for s in self.sources if s.digest == spec.submission_digest)
 
     def label(self, spec: CellSpec) -> str:
-        """The name of a cell's submission in tables."""
-        return self.labels[spec.submission_digest, spec.submission]
+        """The names, in tables, of all submissions that a cell belongs to."""
+        return ", ".join(self.rows_of(spec))
+
+    def rows_of(self, spec: CellSpec) -> list[str]:
+        """The name, in tables, of every submission that a cell belongs to: several if their files are equal."""
+        return [self.labels[s.path] for s in self.sources if s.digest == spec.submission_digest]
 
     def log_name(self, spec: CellSpec) -> str:
         """Name of the log of a cell's answer; every answer of the sweep has another."""
@@ -166,12 +182,14 @@ def prepare(
     sources = tuple(looked_at(path) for path in settings.submissions)
     if all(source.fault for source in sources):
         raise SubmissionError("\n".join(source.fault for source in sources), sources[0].verdict)
-    labels = _labels(sources)
+    entries, remarks = described(sources, settings.label)
+    shown = shown_names([(entry.label, entry.owner, entry.digest) for entry in entries])
+    labels = {source.path: name for source, name in zip(sources, shown, strict=True)}
     device = str(resolve(settings.device))
     sandbox = sandbox or choose(settings.sandbox, gpu=device.startswith("cuda"))
     place = folder or data_place(settings.cache)
     choices = Choices(
-        submissions=sources,
+        submissions=_planned(sources, settings.out.absolute(), track),
         profile=settings.profile,
         pipelines=settings.pipelines,
         seeds=settings.seed_numbers,
@@ -191,7 +209,7 @@ def prepare(
     plan = track.plan(choices, step)
     cells = in_order(plan.cells, [pipeline.name for pipeline in plan.pipelines])
     workers, devices = _room(settings, device)
-    return Experiment(track, settings, plan, sources, labels, sandbox, device, cells, workers, devices, load())
+    return Experiment(track, settings, plan, sources, labels, entries, sandbox, device, cells, workers, devices, load(), remarks)
 
 
 def _secret(track: Track, settings: Settings, keep: bool) -> Secret | None:
@@ -203,12 +221,85 @@ def _secret(track: Track, settings: Settings, keep: bool) -> Secret | None:
     return secret_of(settings.out.absolute(), track, keep)
 
 
-def _labels(sources: tuple[Source, ...]) -> dict[tuple[str, str], str]:
-    twice = [key for key, n in Counter((s.digest, s.name) for s in sources).items() if n > 1]
-    if twice:
-        raise ConfigurationError(f"--submissions: {twice[0][1]} is given twice, with the same files; name it once")
-    names = Counter(source.name for source in sources)
-    return {(s.digest, s.name): s.name if names[s.name] == 1 else f"{s.name} ({s.digest[:8]})" for s in sources}
+def _planned(sources: tuple[Source, ...], folder: Path, track: Track) -> tuple[Source, ...]:
+    """The submissions that cells are made of: one for each content.
+
+    The name in a spec is that under which stored cells of the same files stand already, so that nothing is computed again because
+    it has another name or another owner.
+    """
+    stored: dict[str, set[str]] = {}
+    for row in read_index(folder, Tracks({track.name: track})).cells.values():
+        stored.setdefault(row["submission_digest"], set()).add(row["submission"])
+    unique = {source.digest: source for source in reversed(sources)}
+    of_first = [source for source in sources if unique[source.digest] is source]
+    return tuple(replace(s, name=_name(s.name, stored.get(s.digest, set()))) for s in of_first)
+
+
+def _name(own: str, stored: set[str]) -> str:
+    return own if own in stored or not stored else min(stored)
+
+
+def described(sources: tuple[Source, ...], labels: tuple[str, ...]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+    """Whose the submissions are and where they lie, and what is worth a warning, one sentence each.
+
+    Args:
+        labels: in the order of ``sources``; empty for the names of their folders. Of two names that are equal, of one owner, each
+            gets the folder around it, so that no submission of a sweep counts as an edition of another.
+
+    Raises:
+        ConfigurationError: another number of labels, or a label is empty or given twice.
+    """
+    if labels and len(labels) != len(sources):
+        raise ConfigurationError(
+            f"--label: {counted(len(labels), 'label')} for {counted(len(sources), 'submission')}; give one for each, in their order"
+        )
+    for text in labels:
+        if not text.strip() or one_line(text, LABEL_WIDTH) != text:
+            bounds = f"expected a text of at most {LABEL_WIDTH} characters in one line"
+            raise ConfigurationError(f"--label is {one_line(text, LABEL_WIDTH)!r}; {bounds}. Give a shorter or plainer label")
+    now, remarks, owners = moment(), [], []
+    for source in sources:
+        owner, why = _owner(source.path)
+        owners.append(owner)
+        remarks += [why] if why else []
+    given = [labels[i] if labels else source.name for i, source in enumerate(sources)]
+    if twice := [key for key, n in Counter(zip(owners, given, strict=True)).items() if n > 1 and labels]:
+        raise ConfigurationError(f"--label: {twice[0][1]!r} is given more than once; give each submission a label of its own")
+    called = _apart(sources, owners, given)
+    entries = [
+        Entry(
+            owner=owner,
+            label=label,
+            name=source.name,
+            digest=source.digest,
+            folder=place_text(source.path),
+            first=now,
+            last=now,
+        ).bounded()
+        for source, owner, label in zip(sources, owners, called, strict=True)
+    ]
+    for source, entry in zip(sources, entries, strict=True):
+        said = "" if source.fault else lacking(entry.label, read_requirements(source.path))
+        remarks += [said] if said else []
+    return tuple(entries), tuple(remarks)
+
+
+def _apart(sources: tuple[Source, ...], owners: list[str], given: list[str]) -> list[str]:
+    """Labels that are different for the submissions of each owner."""
+    called = list(given)
+    for mark in (lambda i: sources[i].path.parent.name or "/", lambda i: str(i + 1)):
+        counts = Counter(zip(owners, called, strict=True))
+        called = [f"{label} ({mark(i)})" if counts[owners[i], label] > 1 else label for i, label in enumerate(called)]
+    return called
+
+
+def _owner(path: Path) -> tuple[str, str]:
+    """Whose a submission is, as its manifest says, and ``""``; or nobody, and why the manifest was not read."""
+    try:
+        manifest = read_manifest(path)
+    except ConfigurationError as error:
+        return "", f"{error}. Its submission has no owner in tables"
+    return ("" if manifest is None else one_line(manifest.owner, OWNER_WIDTH)), ""
 
 
 def _room(settings: Settings, device: str) -> tuple[int, tuple[str, ...]]:

@@ -49,7 +49,7 @@ def _submissions(forecast: Forecast) -> str:
 def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]]:
     """Lines that describe the run of one submission before it starts. ``manifest``: a line from its aicrowd.json, or empty."""
     source, settings, plan = experiment.sources[0], experiment.settings, experiment.plan
-    rows = [("submission", f"{source.name} ({source.digest[:12]})")]
+    rows = [("submission", f"{experiment.labels[source.path]} ({source.digest[:12]})")]
     rows += [("manifest", manifest)] if manifest else []
     rows += plan.shown
     trains = any(spec.trains for spec in experiment.cells)

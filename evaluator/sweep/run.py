@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError
+from evaluator.history.entries import write_entries
 from evaluator.history.index import Row
 from evaluator.history.store import Store
 from evaluator.records import CellSpec
@@ -67,6 +68,7 @@ def run(
     started = time.perf_counter()
     with store.running(name) as folder:
         begun(folder)
+        write_entries(store.root, experiment.entries)
         before = experiment.finished(experiment.index())
         rows = dict(before)
         pending = [spec for spec in experiment.cells if spec.digest() not in before]

@@ -14,6 +14,7 @@ from evaluator.bounded import read_toml
 from evaluator.errors import ConfigurationError
 from evaluator.places import CACHE_HELP, RESULTS, path_fault
 from evaluator.plans import Option
+from evaluator.submission.travel import stays
 from evaluator.tables import either
 from evaluator.toml_keys import place_of
 from evaluator.track import Track
@@ -22,6 +23,7 @@ from evaluator.words import meant
 COMMON: dict[str, Option] = {
     "track": Option(str, "the kind of competition", metavar="NAME", group="the grid"),
     "submissions": Option(Path, "folders, .py files or patterns", many=True, metavar="PATH"),
+    "label": Option(str, "what tables call each submission (default: its folder's name)", many=True, metavar="TEXT"),
     "profile": Option(str, "a profile, or your own as a TOML file (default: quick)", metavar="NAME|FILE", file=True),
     "seeds": Option(int, "repetitions of every task (default: 1)", metavar="N"),
     "first_seed": Option(int, "number of the first repetition (default: 0)", metavar="N"),
@@ -71,6 +73,7 @@ class Settings:
     Attributes:
         submissions: folders and files; patterns are already replaced by what they match.
         options: all options of the track, defaults filled in.
+        label: what tables call the submissions, in their order; empty for the names of their folders.
         pipelines: names or files; empty for the profile's pipeline.
         score_split: the splits to score, each in cells of its own; empty for the round's.
         seeds: number of repetitions; ``first_seed``: number of the first, so that further repetitions can be run later.
@@ -89,6 +92,7 @@ class Settings:
 
     submissions: tuple[Path, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    label: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()
     score_split: tuple[str, ...] = ()
     profile: str = "quick"
@@ -289,7 +293,7 @@ def _submissions(named: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[str, ..
                 f"--submissions: there is no submission {path}; name a folder, a .py file, or a pattern such as baselines/*"
             )
         for match in paths:
-            if match.name.startswith(("_", ".")) or match.stem.upper() == "README":
+            if match.name.startswith(("_", ".")) or stays(match.name, top=True):  # README, aicrowd.json, files of editors
                 skipped.append(match.name)
             else:
                 found[match.absolute()] = None

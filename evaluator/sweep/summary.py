@@ -26,6 +26,10 @@ class SubmissionRow:
 
     name: Annotated[str, doc("plain name of the submission")]
     digest: Annotated[str, doc("hash over the files of the submission")]
+    owner: Annotated[str, doc("team, or authors, as its `aicrowd.json` names them; empty if it names nobody")] = ""
+    label: Annotated[str, doc("what tables call it: the text of `--label`, or the name of its folder or file")] = ""
+    folder: Annotated[str, doc("where it lay")] = ""
+    time: Annotated[str, doc("when the run began, UTC")] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +165,7 @@ def summarise(
         found: warnings about the files of the submission.
     """
     plan, settings = experiment.plan, experiment.settings
-    source, panel = experiment.sources[0], len(plan.pipelines) > 1
+    entry, panel = experiment.entries[0], len(plan.pipelines) > 1
     whole = len(finished) == len(experiment.cells) and all(f.result.scored for f in finished)
     kept = sum(f.result.verdict is Verdict.TIME_LIMIT and f.result.scored for f in finished)
     word = experiment.track.task_word
@@ -173,7 +177,14 @@ def summarise(
         remarks.add(cell)
     return RunSummary(
         track=experiment.track.name,
-        submission=SubmissionRow(name=source.name, digest=source.digest),
+        submission=SubmissionRow(
+            name=entry.name,
+            digest=entry.digest,
+            owner=entry.owner,
+            label=entry.label,
+            folder=entry.folder,
+            time=entry.last,
+        ),
         round=plan.rules.round_name,
         profile=plan.rules.name,
         pipeline=None if panel else plan.pipelines[0].as_dict(),

@@ -56,7 +56,14 @@ def summarise_sweep(
         **common,
         "busy": experiment.load.busy(),
         f"{word}s": [{word: task.name, "kind": task.kind, **task.figures} for task in plan.tasks],
-        "submissions": [{"label": label, "name": name, "digest": digest} for (digest, name), label in experiment.labels.items()],
+        "submissions": [
+            {
+                "label": label,
+                **{name: getattr(entry, name) for name in ("name", "digest", "owner", "folder")},
+                "time": entry.last,
+            }
+            for entry, label in zip(experiment.entries, experiment.labels.values(), strict=True)
+        ],
         "pipelines": [
             {"name": p.name, "proxy": is_proxy(p.as_dict()), "fitted_from": plan.fitted_from.get(p.name), "pipeline": p.as_dict()}
             for p in plan.pipelines
@@ -89,7 +96,8 @@ def table(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any
     kinds = {task.name: task.kind for task in experiment.plan.tasks}
     groups: dict[tuple[Any, ...], list[CellSpec]] = {}
     for spec in experiment.plan.cells:
-        groups.setdefault((experiment.label(spec), *_group(spec).values()), []).append(spec)
+        for label in experiment.rows_of(spec):
+            groups.setdefault((label, *_group(spec).values()), []).append(spec)
     found = []
     for (label, *_), specs in groups.items():
         found.append({"submission": label} | _group(specs[0]) | _figures(specs, rows, kinds, experiment.track))
@@ -103,7 +111,8 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
         rows: by digest, of the cells that have a result (scored or failed).
     """
     names = list(experiment.labels.values())
-    reference = next((label for (_, name), label in experiment.labels.items() if name == REFERENCE), None)
+    called = zip(experiment.entries, names, strict=True)
+    reference = next((label for entry, label in called if REFERENCE in (entry.label, entry.name)), None)
     metric = experiment.track.primary(experiment.plan.rules.as_dict())
     runs: dict[tuple[Any, ...], tuple[dict[str, Any], list[Run]]] = {}
     for spec in experiment.cells:
@@ -111,7 +120,8 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
         row = rows.get(spec.digest())
         if row is not None:
             score = metric.score(row["metrics"][metric.name]) if row["scored"] else None
-            group.append(Run(experiment.label(spec), row["task"], row["seed"], row["verdict"], score, row["figures"]))
+            of = (row["task"], row["seed"], row["verdict"], score, row["figures"])
+            group.extend(Run(label, *of) for label in experiment.rows_of(spec))
     how = {"metric": metric.name, "seeds": experiment.settings.seeds, "reference": reference}
     profile = experiment.plan.rules.as_dict()
     return [

@@ -296,7 +296,7 @@ def test_names_from_outside_steer_no_terminal(results, capsys):
 def test_the_table_holds_every_cell_with_all_its_metrics(results, tmp_path, capsys):
     file = tmp_path / "cells.csv"
     assert main(["results", "export", str(file), "--out", str(results)]) == 0
-    assert "38 cells" in capsys.readouterr().out
+    assert "38 rows" in capsys.readouterr().out
     with open(file, newline="") as opened:
         table = {row["cell"]: row for row in csv.DictReader(opened)}
     assert len(table) == 38

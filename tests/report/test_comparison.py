@@ -552,8 +552,9 @@ def test_the_verb_prints_tables_of_120_columns(stored, planted, capsys, monkeypa
     for words in ("better", "within noise", "share of gap", "wins-ties-losses", "area under the curve", "seeds for 0.01"):
         assert words in out
     assert "…" not in out
-    # 25 strategies stand in three parts of the matrix, none of them squeezed.
-    assert [len(line.split()) for line in out.splitlines() if line.split()[-1:] == ["all"]] == [5, 11, 11, 6]
+    # Of 25 strategies the best twelve stand in two parts of the matrix, none of them squeezed.
+    assert [len(line.split()) for line in out.splitlines() if line.split()[-1:] == ["all"]] == [5, 11, 3]
+    assert "the table of wins and losses shows the best 12 of 25 strategies" in " ".join(out.split())
 
 
 def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):

@@ -259,6 +259,7 @@ def test_the_table_of_a_sweep_shows_hostile_texts_as_texts(width, tmp_path):
         "pairs": [{"pair": HOSTILE, "kind": kind} for kind in ("public", "hidden", "grid")],
         "pipelines": [{"name": HOSTILE, "proxy": True, "fitted_from": HOSTILE}],
         "score_splits": [HOSTILE],
+        "submissions": [{"label": HOSTILE, "owner": HOSTILE}, {"label": "x", "owner": HOSTILE + "2"}],
         "rows": [row, row | {"pipeline": HOSTILE + "2", "score_split": "x"}],
         "heat_maps": [heat],
         "cells": [cell | {"reason": HOSTILE, "score": None, "cached": False}],

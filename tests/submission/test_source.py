@@ -85,6 +85,8 @@ def test_what_does_not_decide_the_run_does_not_change_the_digest(mine):
         "README.md",
         "LICENSE",
         "x.pyc",
+        *(".swp", "run.py.swp", "run.py.orig", "run.py.rej", "run.py.bak", ".coverage", "Icon\r"),
+        *("Notes.txt", "todo.md", "IDEAS", "history.rst"),
     )
     for name in left:
         (mine / name).write_text("anything")
@@ -102,6 +104,14 @@ def test_a_manifest_or_a_readme_further_down_is_data_like_any_other(mine):
     (mine / "parts" / "README.md").write_text("prompt")
     (mine / "readme.py").write_text("")
     assert travels(mine) == ["parts/README.md", "parts/aicrowd.json", "readme.py", "run.py"]
+
+
+@pytest.mark.parametrize("name", ["words.txt", "prompt.md", "requirements.txt", "notes.json", "readme.csv", "data.swc", "todo.py"])
+def test_a_text_that_code_may_read_travels_and_counts(mine, name):
+    before = read_source(mine).digest
+    (mine / name).write_text("a")
+    assert travels(mine) == sorted([name, "run.py"])
+    assert read_source(mine).digest != before
 
 
 @pytest.mark.parametrize("name", ["absent", "notes.txt", "empty"])

@@ -574,9 +574,49 @@ def test_submissions_of_one_name_are_told_apart_and_one_is_not_named_twice(ready
     assert len(set(labels)) == 2
     assert all(label.startswith("mine (") for label in labels)
     assert {experiment.inputs(spec).path for spec in experiment.cells} == {tmp_path / n / "mine.py" for n in "12"}
-    shutil.copy(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
-    with pytest.raises(ConfigurationError, match="mine is given twice, with the same files"):
-        ready(tmp_path / "1" / "mine.py", tmp_path / "2" / "mine.py")
+
+
+def test_equal_submissions_of_two_people_are_two_rows_and_nothing_is_computed_twice(ready, bought, tmp_path):
+    for place in ("ada/mine", "bob/mine", "eve/better"):
+        (tmp_path / place).mkdir(parents=True)
+        shutil.copy(RANDOM, tmp_path / place / "run.py")
+        (tmp_path / place / "aicrowd.json").write_text(json.dumps({"authors": [place[:3]]}))
+    paths = (tmp_path / "ada" / "mine", tmp_path / "bob" / "mine")
+    experiment = ready(*paths)
+    assert len(experiment.cells) == len(ready(paths[0]).cells)
+    folder, *_ = run(experiment)
+    content = json.loads((folder / "sweep.json").read_text())
+    assert [(row["owner"], row["name"]) for row in content["submissions"]] == [("ada", "mine"), ("bob", "mine")]
+    rows = {row["submission"]: row for row in content["rows"]}
+    assert list(rows) == ["mine (ada)", "mine (bob)"]
+    assert rows["mine (ada)"] | {"submission": 0} == rows["mine (bob)"] | {"submission": 0}
+    assert rows["mine (ada)"]["cells"] == len(experiment.cells)
+    # A third person brings the same files under another name, on another day: every cell is there.
+    later = ready(tmp_path / "eve" / "better")
+    assert later.finished(later.index()).keys() == {cell["cell"] for cell in content["cells"]} != set()
+    assert list(later.labels.values()) == ["better"]
+
+
+def test_submissions_of_one_name_without_an_owner_are_told_apart_by_their_folders(ready, tmp_path):
+    for name in ("ada", "bob"):
+        (tmp_path / name).mkdir()
+        shutil.copy(RANDOM, tmp_path / name / "mine.py")
+    paths = (tmp_path / "ada" / "mine.py", tmp_path / "bob" / "mine.py")
+    assert [entry.label for entry in ready(*paths).entries] == ["mine (ada)", "mine (bob)"]
+    assert [entry.label for entry in ready(*paths, label=("a", "b")).entries] == ["a", "b"]
+    for label, said in ((("a",), "1 label for 2 submissions"), (("a", "a"), "more than once"), (("a", "\x1b[2J"), "in one line")):
+        with pytest.raises(ConfigurationError, match=re.escape(said)):
+            ready(*paths, label=label)
+
+
+def test_requirements_and_a_broken_manifest_are_warnings_of_a_sweep(ready, tmp_path):
+    (tmp_path / "mine.py").write_text(RANDOM.read_text())
+    (tmp_path / "requirements.txt").write_text("a-package-that-nobody-has>=1\n")
+    (tmp_path / "aicrowd.json").write_text('{"authors": "\\u001b[2J"}')
+    said = "\n".join(ready(tmp_path / "mine.py").warnings)
+    assert "line 1: a-package-that-nobody-has>=1 is asked for, and not installed" in said
+    assert "authors is" in said
+    assert "has no owner in tables" in said
 
 
 def test_a_proxys_scores_are_marked(ready, capsys, tmp_path):
