@@ -43,10 +43,12 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.report.console import terminal
     from evaluator.report.findings import show_validation
     from evaluator.report.traces import own_frames
-    from evaluator.submission.validate import examine
+    from evaluator.submission.validate import examine, unmet_requirements
 
     track = named(args.track)
     found = examine(args.submission, track.name, SECONDS)
+    # A run says this among its own warnings.
+    found = replace(found, found=in_order((*found.found, *unmet_requirements(args.submission))))
     tried = trace = ""
     if not args.no_run and not found.errors:  # what does not compile need not be run to know that
         found, tried, trace = _run(args, track, found)

@@ -12,6 +12,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, SubmissionError
+from evaluator.submission.environment import FILE as REQUIREMENTS
+from evaluator.submission.environment import read_requirements
 from evaluator.submission.findings import Finding, Findings, in_order
 from evaluator.submission.hooks import Interface, Sources, check_class
 from evaluator.submission.manifest import KEYS, manifest_keys, read_manifest
@@ -53,6 +55,13 @@ def examine(path: Path, track: str, seconds: float = SECONDS) -> Findings:
         place, _, text = str(error).partition(": ")
         found = [Finding("error", place, text) if text else Finding("error", str(path), str(error)), *manifest]
         return Findings(path.name, str(path), in_order(found), unread=True)
+
+
+def unmet_requirements(path: Path) -> Iterator[Finding]:
+    """Lines of the submission's own ``requirements.txt`` that this environment does not meet, as warnings."""
+    for lack in read_requirements(path):
+        place = f"{REQUIREMENTS}, line {lack.line}" if lack.line else REQUIREMENTS
+        yield Finding("warning", place, lack.problem)
 
 
 def _outlined(submission: Submission, seconds: float) -> tuple[Sources, int]:

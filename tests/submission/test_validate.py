@@ -266,6 +266,15 @@ def test_the_verb_lists_everything_and_its_status_says_whether_it_is_fit(tmp_pat
     assert "does not exist" in capsys.readouterr().out
 
 
+def test_the_verb_names_what_its_requirements_ask_for_in_vain(tmp_path, capsys):
+    (tmp_path / "run.py").write_text(HEAD + BUYS)
+    (tmp_path / "requirements.txt").write_text("numpy\nno-such-package-of-ours>=2\n")
+    assert main(["validate", str(tmp_path), "--no-run", "--json"]) == 0
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert [finding["place"] for finding in warnings] == ["requirements.txt, line 2"]
+    assert "no-such-package-of-ours>=2 is asked for, and not installed" in warnings[0]["text"]
+
+
 def test_the_small_run_tells_what_only_a_run_can(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     path = tmp_path / "mine.py"
