@@ -54,7 +54,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     what = parser.add_argument_group("what is judged")
     add_track(what, track)
     what.add_argument("--submission", type=given_path, default=ROOT / "my_submission", metavar="PATH", help="folder or .py file")
-    what.add_argument("--label", metavar="TEXT", help="what tables call the submission (default: its folder's name)")
+    what.add_argument("--label", metavar="TEXT", help="its name in tables (default: that of its folder)")
     profiles = f"{', '.join(PROFILES)}, or a TOML file (default: quick)" if own else "default: quick"
     what.add_argument("--profile", metavar="NAME|FILE", help=profiles)
     if own:
@@ -122,7 +122,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     )
     files.add_argument("--full-traceback", action="store_true", help="show all frames that are stored, the kit's own, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
-    files.add_argument("--no-pictures", action="store_true", help="report.html shows no single images and no labels of them")
+    files.add_argument("--no-pictures", action="store_true", help="report.html without single images and their labels")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
     take_negative(parser)
     return parser
