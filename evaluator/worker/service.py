@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import importlib
 import io
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Any, ClassVar
 
 import numpy as np
@@ -226,19 +229,49 @@ class Service:
             self.channel.send({"t": "progress", "fraction": min(1.0, max(0.0, value))})
 
 
+class _Stacks:
+    """Has the stacks of all threads written to the log at a moment, unless it is cleared before.
+
+    Python's watchdog is a thread, which a forked child does not have: there, whatever clears it would wait for ever. So it rests
+    while a process is forked, and goes on in the parent.
+    """
+
+    def __init__(self) -> None:
+        self._due = math.inf
+        os.register_at_fork(before=faulthandler.cancel_dump_traceback_later, after_in_parent=self._start)
+
+    def set(self, seconds: float) -> None:
+        """Write them in so many seconds."""
+        self._due = monotonic() + seconds
+        self._start()
+
+    def clear(self) -> None:
+        """Do not write them."""
+        self._due = math.inf
+        faulthandler.cancel_dump_traceback_later()
+
+    def _start(self) -> None:
+        left = self._due - monotonic()
+        if 0 < left < math.inf:
+            with contextlib.suppress(OSError, ValueError, RuntimeError):  # a submission may have closed the log
+                faulthandler.dump_traceback_later(left, file=2)
+
+
+_stacks = functools.cache(_Stacks)
+
+
 @contextlib.contextmanager
 def _stacks_before(limit: float) -> Iterator[None]:
     """Have the stacks of all threads written to the log just before ``limit`` seconds have passed, should the block take as long.
 
     No signal is sent and nothing of the submission is run: a submission is not told that its time is over.
     """
-    with contextlib.suppress(OSError, ValueError, RuntimeError):  # a submission may have closed the log
-        if limit > 0:
-            faulthandler.dump_traceback_later(limit - min(0.25, limit / 20), file=2)
+    if limit > 0:
+        _stacks().set(limit - min(0.25, limit / 20))
     try:
         yield
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        _stacks().clear()
 
 
 def _flush() -> None:

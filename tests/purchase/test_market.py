@@ -497,6 +497,21 @@ def test_a_forked_child_that_returns_from_the_phase_ends_there(strategy, session
     assert result.phases[-1].verdict is Verdict.OK
 
 
+def test_a_forked_child_ends_as_python_ends_it(strategy, session):
+    """Nothing of the worker waits in a child for a thread that only its parent has."""
+    path = strategy("""
+        def purchase_phase(self, unlabelled_dataset):
+            import faulthandler
+            child = os.fork()
+            if not child:
+                faulthandler.cancel_dump_traceback_later()
+                os._exit(0)
+            os.waitpid(child, 0)
+            unlabelled_dataset.purchase_label(3)
+    """)
+    assert session(path).verdict is Verdict.OK
+
+
 def test_a_purchase_that_a_thread_begins_as_the_phase_ends_harms_no_later_order(strategy, session):
     path = strategy("""
         def purchase_phase(self, unlabelled_dataset):
