@@ -40,15 +40,17 @@ def is_slow(attack: Attack, tier: str) -> bool:
     return attack.slow or tier == "docker" or (tier == "bubblewrap, watched" and not attack.resources)
 
 
+LONG = 15.0
+"""Seconds on the clock of an attack that takes its time."""
 ON_THE_CHANNEL = ("buy_", "claim_", "frame_", "part_", "predict_")
 
 
 def in_the_product(attack: Attack, tier: str) -> bool:
-    """Whether the tests of the product run an attack in a tier: all in bubblewrap; in the portable tier what comes over the
-    channel; what eats resources also where limits are watched. The rest are endurance tests."""
+    """Whether the tests of the product run an attack in a tier: those that are short in bubblewrap, and in the portable
+    tier what comes over the channel. The rest are endurance tests."""
     if tier == "process":
         return attack.name.startswith(ON_THE_CHANNEL)
-    return tier == "bubblewrap" or (tier == "bubblewrap, watched" and attack.resources)
+    return tier == "bubblewrap" and attack.seconds < LONG
 
 
 def marks_of(attack: Attack, tier: str) -> list[pytest.MarkDecorator]:

@@ -307,7 +307,9 @@ def an_open_core_limit():
     resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
-@pytest.mark.parametrize("name", NAIVE_FAULTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.endurance] if number % 6 else []) for number, name in enumerate(NAIVE_FAULTS)]
+)
 def test_a_naive_tier_is_found_out(name, monkeypatch, request):
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -386,6 +386,7 @@ def test_another_strategy_is_one_line_away(name, session, submission):
 
 @installed
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_the_baseline_on_the_profile_debug(tmp_path, monkeypatch):
     monkeypatch.setattr(local_evaluation, "ROOT", tmp_path)
     options = ["--profile", "debug", "--submission", str(BASELINE), "--device", "cpu", "--threads", "1"]

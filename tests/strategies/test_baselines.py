@@ -139,7 +139,7 @@ def test_a_baseline_as_a_submission_buys_its_budget_and_the_same_again(path, ses
     assert sorted(phases(path, 12)[0]) == sorted(indices)
 
 
-@pytest.mark.parametrize("budget", [0, 1, 3, 12, 10_000])
+@pytest.mark.parametrize("budget", [1, 3, 10_000])
 def test_the_starter_buys_what_it_can_whatever_the_budget(session, sets, budget):
     result = session(ROOT / "my_submission", budget=budget)
     assert result.verdict is Verdict.OK, (result.reason, result.trace)

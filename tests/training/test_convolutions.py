@@ -238,7 +238,13 @@ NETWORKS = {"efficientnet_b4": 64, "efficientnet_b0": 80, "linear": 16, "timm/re
 
 @pytest.mark.parametrize("architecture", NETWORKS)
 @pytest.mark.parametrize("quickened", [False, True], ids=["plain", "quickened"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-12)], ids=["float32", "float64"])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [
+        pytest.param(torch.float32, 1e-4, id="float32", marks=pytest.mark.endurance),
+        pytest.param(torch.float64, 1e-12, id="float64"),
+    ],
+)
 def test_a_twin_for_prediction_gives_the_models_values(architecture, quickened, dtype, tolerance):
     """Held against the model in float64. The model's own rounding in ``dtype`` depends on the processor; the twin's is never larger
     than the tolerance, or than the model's own."""
