@@ -47,6 +47,8 @@ def main(args: argparse.Namespace) -> int:
     if args.out is not None and args.out.suffix.lower() not in (".html", ".htm"):
         ending = args.out.suffix or "nothing"
         raise ConfigurationError(f"--out {args.out} ends in {ending!r}; the page is HTML. Name a file that ends in .html")
+    if args.data is not None and not args.data.is_dir():
+        raise ConfigurationError(f"--data {args.data} is no folder; name the folder of the splits, or leave the option out")
     pictures = not args.no_pictures
     how = {"folder": args.data, "secret": args.secret, "projection": args.map, "places": data_place(args.cache)}
     text = run_report(args.run, TRACKS, pictures=pictures, **how)

@@ -12,7 +12,7 @@ from typing import Any
 from evaluator.cli.tracks import DEFAULT, add_track, named
 from evaluator.places import given_path
 from evaluator.submission.findings import Finding, Findings, in_order
-from evaluator.text import json_text
+from evaluator.text import json_text, say
 
 SECONDS = 20.0
 """Largest duration of parsing the sources."""
@@ -65,6 +65,7 @@ def _run(args: argparse.Namespace, track: Any, found: Findings) -> tuple[Finding
 
     sandbox = choose(args.sandbox)
     more = [Finding("warning", "--sandbox auto", why)] if args.sandbox == "auto" and (why := passed_over(sandbox.name)) else []
+    say(f"running it on a few images in {sandbox.name}, for three minutes at most ...")
     trial = track.trial(args.submission, sandbox, None if args.weights_dir is None else args.weights_dir.resolve())
     if trial is None:
         return found, "", ""

@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import multiprocessing
 import os
 import re
-import signal
-import threading
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from evaluator.bounded import BoundsError, read_bytes
 from evaluator.data.folders import Split
 from evaluator.data.layout import MAX_IMAGE_BYTES, MAX_SIDE
+from evaluator.data.processes import Processes
 from evaluator.errors import DataError
 from evaluator.machine import cores
 
@@ -192,9 +190,7 @@ def decode_split(
         for chunk, job in zip(chunks, jobs, strict=True):
             keep(chunk, _decode_chunk(*job))
     else:
-        # A fresh interpreter per worker: forking a process that has started torch's threads can hang.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(wanted, mp_context=context, initializer=_end_with_parent)
+        pool = Processes(wanted)
         try:
             pending = {pool.submit(_decode_chunk, *job): chunk for chunk, job in zip(chunks, jobs, strict=True)}
             for future in as_completed(pending):
@@ -235,17 +231,3 @@ def _decode_chunk(target: str, size: int, resize: str, paths: list[str], places:
     finally:
         os.close(descriptor)
     return results
-
-
-def _end_with_parent() -> None:
-    """Let a decoding process end when its evaluator was killed; otherwise it would wait for work for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the evaluator's to answer; it ends its pool
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()

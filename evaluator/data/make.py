@@ -9,11 +9,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import multiprocessing
 import os
 import secrets
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from evaluator.bounded import BoundsError, read_json
 from evaluator.data.layout import DESCRIPTION, IMAGES, LABELS
 from evaluator.data.painted import CLASSES, Generator
+from evaluator.data.processes import Processes
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.files import temporary_folder
 from evaluator.machine import cores
@@ -120,8 +120,7 @@ def make_dataset(
     Args:
         folder: where the data set goes; absent, empty, or already this data set.
         spec: what to make.
-        workers: processes; by default one per core that this process may use; a small data set is made in this process. The
-            processes are spawned, so a script that calls this needs the usual ``if __name__ == "__main__":``.
+        workers: processes; by default one per core that this process may use; a small data set is made in this process.
         progress: called as ``progress(done, total)`` with numbers of images, also once at the start and at the end.
 
     Raises:
@@ -203,8 +202,7 @@ def _render(folder: Path, spec: DataSpec, workers: int | None, progress: Callabl
             done += _render_chunk(*job)
             report(done, total)
         return
-    # Spawned, not forked: the caller may have threads (torch, progress bars) that a fork would break.
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with Processes(processes) as pool:
         futures = [pool.submit(_render_chunk, *job) for job in jobs]
         try:
             for future in as_completed(futures):
@@ -212,8 +210,7 @@ def _render(folder: Path, spec: DataSpec, workers: int | None, progress: Callabl
                 report(done, total)
         except BrokenProcessPool as error:
             raise DataError(
-                "a process that renders images ended without a message (out of memory, or the calling script lacks "
-                "`if __name__ == '__main__':`); ask for 1 worker to see why"
+                "a process that renders images ended without a message (out of memory?); ask for 1 worker to see why"
             ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)

@@ -217,7 +217,7 @@ def _remove_run(name: str, folder: int, device: int) -> None:
                     _unlink(log, logs)
             os.rmdir(layout.LOGS, dir_fd=run)
         for file in os.listdir(run):
-            if layout.SUMMARY.fullmatch(file) or layout.TABLE.fullmatch(file):
+            if layout.of_run(file):
                 _unlink(file, run)
     os.rmdir(name, dir_fd=folder)
 

@@ -96,7 +96,7 @@ def is_run(run: Path) -> bool:
                 if entry.name == LOGS and entry.is_dir(follow_symlinks=False):
                     if not all(LOG.fullmatch(log.name) and log.is_file(follow_symlinks=False) for log in os.scandir(entry.path)):
                         return False
-                elif entry.is_file(follow_symlinks=False) and _of_run(entry.name):
+                elif entry.is_file(follow_symlinks=False) and of_run(entry.name):
                     killed = False
                 else:
                     return False
@@ -105,7 +105,7 @@ def is_run(run: Path) -> bool:
     return RUN.fullmatch(run.name) is not None and (killed or has_summary(run))
 
 
-def _of_run(name: str) -> bool:
+def of_run(name: str) -> bool:
     """Whether the kit writes a file of this name into the folder of a run."""
     return name == REPORT or SUMMARY.fullmatch(name) is not None or TABLE.fullmatch(name) is not None
 

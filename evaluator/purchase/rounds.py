@@ -115,8 +115,9 @@ class Round:
                 raise refused(key, [low, high], "its lower and its upper end, 0 or more")
         if not 0 < self.prediction_minutes < float("inf"):
             raise refused("prediction_minutes", self.prediction_minutes, "more than 0")
-        if self.scores not in SCORES or self.primary_metric not in PRIMARY:
-            raise refused("scores, primary_metric", (self.scores, self.primary_metric), f"one of {SCORES}, and one of {PRIMARY}")
+        for key, known in (("scores", SCORES), ("primary_metric", PRIMARY)):
+            if getattr(self, key) not in known:
+                raise refused(key, getattr(self, key), " or ".join(known))
         if self.score_split not in SCORED_SPLITS:
             raise refused("score_split", self.score_split, " or ".join(SCORED_SPLITS))
         if self.prediction_split not in SPLITS:
@@ -127,6 +128,8 @@ class Round:
                     date.fromisoformat(day)
             except (TypeError, ValueError):
                 raise refused(key, getattr(self, key), "a day such as 2026-01-31") from None
+        if self.opens and self.closes and date.fromisoformat(self.closes) < date.fromisoformat(self.opens):
+            raise refused("closes", self.closes, f"a day that is not before opens, {self.opens}")
 
     def outside(self, today: date) -> str:
         """Why a run of today is not of the round, in words; empty if it is, or if the round has no dates."""

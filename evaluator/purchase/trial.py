@@ -26,6 +26,8 @@ BUDGET = 4
 """Labels that can be bought."""
 SECONDS = 60.0
 """Limit of pre-training and purchase, and of the prediction; the round gives more."""
+LOAD_SECONDS = 45.0
+"""Largest duration of starting a worker and importing the submission; PyTorch takes 2 to 5 s, and more on a busy machine."""
 
 
 def try_out(submission: Path, sandbox: Sandbox, weights: Path | None = None) -> Trial:
@@ -61,7 +63,7 @@ def _session(submission: Path, folder: Path, weights: Path | None) -> SessionSpe
         budget=BUDGET,
         seconds=SECONDS,
         prediction_seconds=SECONDS,
-        load_seconds=120.0,
+        load_seconds=LOAD_SECONDS,
         seed=1,
         weights=weights,
     )

@@ -34,6 +34,9 @@ IMPORTING = "importing the submission"
 LEAVING = "return from the hook instead of calling exit()"
 """What a submission should do that ended its process."""
 
+LEAVING_EARLY = "a module that is imported must not call exit(); put such a call under `if __name__ == '__main__':`"
+"""The same, for a submission that ended while it was imported."""
+
 ANSWERS = Schema(optional={"done": {"class": str, "saves": bool, "loads": bool, "clock": bool}})
 """What a ``done`` may say in every track. After loading: the class's name, and which checkpoint hooks it has. After a phase:
 whether the submission has read its clock."""
@@ -215,7 +218,7 @@ class Conversation:
                 elif message.kind == "failed":
                     error, text = message.fields["error"], message.fields["message"]
                     verdict = Verdict.INVALID_OUTPUT if error == "InvalidOutput" else Verdict.RUNTIME_ERROR
-                    advice = f"; {LEAVING}" if error == "SystemExit" else ""
+                    advice = f"; {_leaving(what)}" if error == "SystemExit" else ""
                     raise Stopped(verdict, f"{error} in {what}: {text}{advice}", message.fields["trace"])
                 elif message.kind == "done":
                     return message
@@ -268,7 +271,7 @@ class Conversation:
         if ended.signal is not None:
             reason = f"the worker was killed by signal {ended.signal} ({_signal_name(ended.signal)}) during {what}"
         elif ended.code is not None:
-            reason = f"the worker exited with status {ended.code} during {what}; {LEAVING}"
+            reason = f"the worker exited with status {ended.code} during {what}; {_leaving(what)}"
         elif not ended.killed:  # no report came: the guard itself is gone
             reason = (
                 f"the process that watches the worker was killed during {what}, and the worker with it. The kit did not do that; "
@@ -277,6 +280,10 @@ class Conversation:
         else:
             reason = f"the worker closed its channel during {what}"
         return Stopped(Verdict.RUNTIME_ERROR, reason, self._taken(CRASH) if ended.signal is not None else "")
+
+
+def _leaving(what: str) -> str:
+    return LEAVING_EARLY if what == IMPORTING else LEAVING
 
 
 def _signal_name(number: int) -> str:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import secrets
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +32,19 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "sheets"
     make_dataset(folder, SPEC, workers=1)
     return folder
+
+
+def test_a_script_needs_no_guard_around_its_top_level(tmp_path):
+    """The processes do not run the script that started them."""
+    script = tmp_path / "plain.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nfrom evaluator.data.make import DataSpec, make_dataset\n"
+        "print('begun', flush=True)\n"
+        f"make_dataset(Path({str(tmp_path / 'set')!r}), DataSpec(seed=5, image_size=32, sizes={{'test': 70}}), workers=2)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(make.__file__).resolve().parents[2])}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout) == (0, "begun\n"), done.stderr
 
 
 def test_the_folder_holds_what_the_generator_gives(made):

@@ -115,6 +115,18 @@ def test_only_what_is_old_goes_and_a_cell_takes_its_predictions_along(results):
     assert len(list((results / "cells").glob("*.json"))) == 35
 
 
+def test_a_run_goes_with_every_file_that_the_kit_writes_into_it(results, capsys):
+    runs = [path for path in results.iterdir() if path.name.startswith("2")]
+    assert runs
+    for run in runs:
+        (run / "report.html").write_text("<p>")
+    assert kinds(results)["run"] == len(runs)
+    age_all(results)
+    assert clean(results, "--older-than", "1") == 0
+    assert "cannot be removed" not in capsys.readouterr().err
+    assert not any(run.exists() for run in runs)
+
+
 def test_a_folder_that_is_no_folder_of_results_is_refused_whole(tmp_path, capsys):
     """A home folder with subfolders that are named like ours lost what was in them."""
     home = tmp_path / "home"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
@@ -100,6 +101,21 @@ def test_verbs_that_read_results_take_a_file_for_the_name_that_is_stored(tmp_pat
         assert build_parser().parse_args([verb, "--profile", "quick"]).profile == "quick"
         assert main([verb, "--profile", str(tmp_path / "none.toml")]) == 2
         assert "none.toml cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            'opens = "2030-01-01"\ncloses = "2020-01-01"\n',
+            "closes is '2020-01-01'; expected a day that is not before opens, 2030-01-01",
+        ),
+        ('primary_metric = "f1"\n', "primary_metric is 'f1'; expected macro_f1 or accuracy"),
+    ],
+)
+def test_a_round_that_makes_no_sense_is_refused_by_its_key(tmp_path, line, said):
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        chosen_profile("", str(write(tmp_path, line + PETS + OWN)))
 
 
 def test_dates_and_places_decide_no_result(tmp_path):
