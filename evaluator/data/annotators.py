@@ -256,7 +256,8 @@ def _probabilities(truth: np.ndarray, rate: float, eligible: dict[tuple[int, int
         # With hardly any negative labels, the mistakes that they cannot take fall on the positive labels.
         imagined = min(imagined, 1.0)
         missed = min(1.0, (wanted - 2 * swaps * candidates - imagined * left_negatives) / left_positives)
-    return _Probabilities(swaps, missed, imagined)
+    # Differences of rates near the smallest float may come out below 0 by one step.
+    return _Probabilities(swaps, max(missed, 0.0), max(imagined, 0.0))
 
 
 def _table(labels: np.ndarray, rate: float = 0.0) -> np.ndarray:

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evaluator.data import annotators
@@ -147,6 +147,7 @@ def test_many_annotators_agree_with_what_is_expected_of_them(shift, rate):
 
 
 @settings(max_examples=60, deadline=None)
+@example(n=4, k=3, rate=5e-324, seed=461980658, share=0.75)
 @given(n=st.integers(1, 40), k=st.integers(1, 6), rate=st.floats(0, 0.5), seed=st.integers(0, 2**32), share=st.floats(0, 1))
 def test_expected_mistakes_come_to_the_rate_and_never_to_more_than_there_is(n, k, rate, seed, share):
     labels = (np.random.default_rng(seed).random((n, k)) < share).astype(np.uint8)
