@@ -108,11 +108,21 @@ def endless(task: Judging) -> Judged:
         time.sleep(1)
 
 
-def slow(task: Judging) -> Judged:
-    """Leaves a file for every time that it is begun, and takes a while."""
-    place = Path(os.environ[PLACE])
-    (place / f"{task.spec.digest()}.{os.getpid()}.{time.monotonic_ns()}").touch()
-    time.sleep(6)  # longer than one node starts after the other
+GONE = "gone"
+"""File that holds the name of the node that died: it lets the works of `held` end, on the other nodes."""
+
+
+def held(task: Judging) -> Judged:
+    """Leaves a file that names its cell and its node whenever it is begun, and ends only once another node is gone."""
+    import ray
+
+    place, began, node = Path(os.environ[PLACE]), time.monotonic(), ray.get_runtime_context().get_node_id()
+    (place / f"{task.spec.digest()}.{node}.{time.monotonic_ns()}").touch()
+    gone = place / GONE
+    while not gone.exists() or gone.read_text() in ("", node):  # a process outlives its node for a moment
+        if time.monotonic() - began > 120:
+            raise TimeoutError("no node died")
+        time.sleep(0.02)
     return instant(task)
 
 

@@ -74,20 +74,21 @@ def test_cells_of_a_node_that_dies_run_elsewhere_and_count_once(ready, nodes, tm
 
     def kill():
         began = time.monotonic()
-        while len(list(place.iterdir())) < 4:  # every CPU of both nodes is at a cell
-            assert time.monotonic() - began < 100
+        while not (at := [file.name.split(".")[1] for file in place.glob("*.*.*")]):
+            assert time.monotonic() - began < 100, "no cell began"
             time.sleep(0.02)
-        dying = workers[0]
+        (dying,) = (worker for worker in workers if worker.node_id == at[0])
         made.remove_node(dying, allow_graceful=False)
         workers.remove(dying)
+        (place / slot_works.GONE).write_text(dying.node_id)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    ended = on_cluster(experiment, made.address, slot_works.slow)
+    ended = on_cluster(experiment, made.address, slot_works.held)
     killer.join()
     workers.append(made.add_node(num_cpus=2))  # for the tests that follow
     made.wait_for_nodes()
-    began = Counter(file.name.split(".")[0] for file in place.iterdir())
+    began = Counter(file.name.split(".")[0] for file in place.glob("*.*.*"))
     assert set(began) == {spec.digest() for spec in experiment.cells}
     assert sum(began.values()) > len(experiment.cells), "a cell was under way on the node that died, and began again"
     digests = [cell.spec.digest() for cell in ended]
