@@ -120,7 +120,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     files.add_argument(
         "--debug", action="store_true", help=f"one {shown} in the foreground: breakpoint(), prints; no limits, no score"
     )
-    files.add_argument("--full-traceback", action="store_true", help="show all frames that are stored, the kit's own, too")
+    files.add_argument("--full-traceback", action="store_true", help="show all frames of a traceback, the kit's own, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("--no-pictures", action="store_true", help="report.html without single images and their labels")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
@@ -201,7 +201,7 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
             track,
             settings,
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
-            sandbox=AttachedSandbox(),
+            sandbox=AttachedSandbox(full=args.full_traceback),
         )
     show_warnings(experiment.plan.warnings)
     return 0 if run_debug(experiment, console) else 1

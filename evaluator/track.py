@@ -87,12 +87,13 @@ class Trial:
 
     Attributes:
         found: what is wrong; ``said``: how it went, in words.
-        trace: the submission's traceback, or empty.
+        trace: the submission's traceback, or empty; ``full_trace``: with the frames of the worker, where ``trace`` leaves some out.
     """
 
     found: tuple[Finding, ...]
     said: str
     trace: str = ""
+    full_trace: str = ""
 
 
 class Track(Tables, ABC):

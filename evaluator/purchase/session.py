@@ -156,7 +156,8 @@ def _naming_the_original(result: SessionResult, submission: Staged) -> SessionRe
     """The result with the submission's own paths in its texts, in place of those of the copy that ran."""
     phases = tuple(replace(phase, reason=submission.named(phase.reason)) for phase in result.phases)
     named = submission.named
-    return replace(result, phases=phases, reason=named(result.reason), trace=named(result.trace), log=named(result.log))
+    texts = {name: named(getattr(result, name)) for name in ("reason", "trace", "full_trace", "log")}
+    return replace(result, phases=phases, **texts)
 
 
 def _not_started(reason: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> SessionResult:

@@ -40,7 +40,7 @@ def try_out(submission: Path, sandbox: Sandbox, weights: Path | None = None) -> 
         result = run_session(_session(submission, folder, weights), sandbox)
     ended = ", ".join(f"{phase.name} {phase.verdict} in {phase.seconds:.1f} s" for phase in result.phases) or result.verdict
     said = f"{counted(len(result.ledger), 'label')} of {BUDGET} bought on {IMAGES} images; {ended}"
-    return Trial(tuple(_found(result)), said, result.trace)
+    return Trial(tuple(_found(result)), said, result.trace, result.full_trace)
 
 
 def _session(submission: Path, folder: Path, weights: Path | None) -> SessionSpec:

@@ -36,7 +36,7 @@ LARGEST = 2**63 - 1
 LONGEST_LIST = 64
 """Most members of a list in a message; they are integers."""
 TEXT_CAP = 4_000
-TEXT_CAPS = {"trace": 20_000}
+TEXT_CAPS = {"trace": 20_000, "full_trace": 20_000}
 """Longest text of a field in characters, ``TEXT_CAP`` where the field is not listed: these texts are shown to people."""
 
 
@@ -118,9 +118,11 @@ BASE = Schema(
         "failed": {"error": str, "message": str, "trace": str},
         "part": {},
         "done": {},
-    }
+    },
+    optional={"failed": {"full_trace": str}},
 )
-"""What every worker may say, whatever its track. ``part`` is a piece of the checkpoint that it was told to hand over."""
+"""What every worker may say, whatever its track. ``part`` is a piece of the checkpoint that it was told to hand over; ``full_trace`` is
+the traceback with the frames of the worker, where ``trace`` leaves some out."""
 
 
 class HostChannel:

@@ -84,6 +84,10 @@ def test_one_fault_of_many_cells_is_one_block_with_its_cells_and_last_lines(read
     console = Console(width=120, file=io.StringIO())
     show_faults(console, [row], PURCHASE, full=True)
     assert "service.py" in console.file.getvalue()
+    console = Console(width=120, file=io.StringIO())
+    show_faults(console, [row | {"full_trace": "the whole of it"}], PURCHASE, full=True)
+    assert "the whole of it" in console.file.getvalue()
+    assert "service.py" not in console.file.getvalue(), "the complete traceback stands in place of the other"
 
 
 def test_faults_are_red_and_not_dim(ready):
