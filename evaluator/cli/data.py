@@ -20,7 +20,7 @@ from evaluator.errors import ConfigurationError, DataError
 from evaluator.places import CACHE_HELP, DATA, data_place, data_set_place, given_path
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUND1, ROUND2, tables_besides
-from evaluator.purchase.rule_files import chosen_profile
+from evaluator.purchase.rule_files import chosen_profile, with_sizes
 from evaluator.report.console import label, line, show_table, terminal
 from evaluator.text import one_line, say
 from evaluator.words import counted, was
@@ -234,6 +234,8 @@ def _check(args: argparse.Namespace) -> int:
     if (args.folder / IMAGES).is_dir() or (args.folder / LABELS).is_file():
         return _report([args.folder], args)
     rules = _rules(args)
+    if rules is not None:
+        with_sizes(rules, args.folder)  # refuses a draw of more images than there are
     # A split that an evaluation reads and that is not there is refused here as it is there.
     needed = [] if rules is None else [args.folder / name for name in needed_splits(rules)]
     return _report(list(dict.fromkeys([*splits_in(args.folder), *needed])), args)

@@ -121,8 +121,11 @@ BASE = Schema(
     },
     optional={"failed": {"full_trace": str}},
 )
-"""What every worker may say, whatever its track. ``part`` is a piece of the checkpoint that it was told to hand over; ``full_trace`` is
-the traceback with the frames of the worker, where ``trace`` leaves some out."""
+"""What every worker may say, whatever its track.
+
+``part`` is a piece of the checkpoint that it was told to hand over; ``full_trace`` is the traceback with the frames of the worker,
+where ``trace`` leaves some out.
+"""
 
 
 class HostChannel:

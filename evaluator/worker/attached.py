@@ -12,9 +12,12 @@ from .failures import full_traceback, hidden, own_traceback
 
 
 def show(error: BaseException, full: bool = False) -> None:
-    """Print the traceback of the participant's code (``full``: with the worker's frames, too); where stdin is a terminal, open the debugger at the place of the error.
+    """Print the traceback of the participant's code; where stdin is a terminal, open the debugger at the place of the error.
 
     Whoever left the debugger with ``q`` has seen it already. Never raises.
+
+    Args:
+        full: with the frames of the worker, too.
     """
     if isinstance(error, bdb.BdbQuit):
         return
