@@ -154,10 +154,10 @@ class Session:
 
 def _naming_the_original(result: SessionResult, submission: Staged) -> SessionResult:
     """The result with the submission's own paths in its texts, in place of those of the copy that ran."""
-    phases = tuple(replace(phase, reason=submission.named(phase.reason)) for phase in result.phases)
     named = submission.named
-    texts = {name: named(getattr(result, name)) for name in ("reason", "trace", "full_trace", "log")}
-    return replace(result, phases=phases, **texts)
+    phases = tuple(replace(phase, reason=submission.explained(named(phase.reason))) for phase in result.phases)
+    texts = {name: named(getattr(result, name)) for name in ("trace", "full_trace", "log")}
+    return replace(result, phases=phases, reason=submission.explained(named(result.reason)), **texts)
 
 
 def _not_started(reason: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> SessionResult:

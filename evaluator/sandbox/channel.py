@@ -14,6 +14,7 @@ from typing import Any
 
 from evaluator.text import visible_lines
 from evaluator.worker.frames import FrameError, FrameReader, encode
+from evaluator.worker.plain import kind_of
 
 
 class ChannelTimeout(Exception):
@@ -235,4 +236,4 @@ def _check_type(kind: str, name: str, value: Any, types: type | tuple[type, ...]
     elif isinstance(value, list):
         right = right and len(value) <= LONGEST_LIST and all(type(v) is int and abs(v) <= LARGEST for v in value)
     if not right:
-        raise ProtocolError(f"a {kind!r} message whose {name!r} is a {type(value).__name__}")
+        raise ProtocolError(f"a {kind!r} message whose {name!r} is {kind_of(value)}")
