@@ -185,8 +185,10 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
         KitError: options, data or the submission are wrong, or the track cannot do this.
     """
     from evaluator.report.console import terminal
+    from evaluator.report.findings import show_findings
     from evaluator.report.terminal import progress_line, show_warnings
     from evaluator.sandbox.attached import AttachedSandbox
+    from evaluator.submission.validate import examine
     from evaluator.sweep.debug import debug as run_debug
     from evaluator.sweep.experiment import prepare
     from evaluator.sweep.settings import read_settings
@@ -195,6 +197,7 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
         raise ConfigurationError("--json and --debug were both given; --debug writes no result. Leave one out")
     console = terminal()
     settings, _ = read_settings(sweep_options(args, track), track)
+    found = examine(settings.submissions[0], track.name)
     with progress_line(console) as line:
         reading = line.add_task("data", total=1)
         experiment = prepare(
@@ -203,8 +206,10 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
             sandbox=AttachedSandbox(full=args.full_traceback),
         )
+    show_findings(terminal(stderr=True), found.found)
     show_warnings(experiment.plan.warnings)
-    return 0 if run_debug(experiment, console) else 1
+    good = run_debug(experiment, console)
+    return 0 if good and not found.errors else 1
 
 
 def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:

@@ -66,11 +66,13 @@ class Debugged:
         rows: what it did, as label and text.
         faults: what would make a run fail or unfit to submit, in sentences; empty if nothing would.
         class_name: of the submission; None where none was loaded.
+        remarks: what a run would warn of, in sentences.
     """
 
     rows: tuple[tuple[str, str], ...]
     faults: tuple[str, ...]
     class_name: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

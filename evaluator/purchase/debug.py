@@ -9,6 +9,7 @@ import numpy as np
 from evaluator.errors import Verdict
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.purchased import PurchaseInputs, session_spec
+from evaluator.purchase.remarks import spending
 from evaluator.purchase.session import debug_session
 from evaluator.purchase.session_spec import PhaseReport, SessionSpec
 from evaluator.purchase.spec import PurchaseSpec
@@ -29,7 +30,7 @@ def debug(spec: PurchaseSpec, inputs: CellInputs, progress: Progress) -> Debugge
     if result.verdict is not Verdict.OK and not any(phase.verdict is not Verdict.OK for phase in result.phases):
         faults = (result.reason, *faults)  # it failed before a phase began
     faults += tuple(f"{name} did not run" for name in (*CLOCKED, "prediction_phase") if started and name not in started)
-    return Debugged(rows, faults, result.class_name)
+    return Debugged(rows, faults, result.class_name, noticed(session, result.ledger, result.phases, result.disagreement))
 
 
 def checks(
@@ -66,6 +67,14 @@ def checks(
         shape = f"{counted(len(predictions), 'image')} x {counted(predictions.shape[1], 'class', 'classes')}"
         rows.append(("predictions", f"{shape}, every value from 0 to 1"))
     return tuple(rows), tuple(faults)
+
+
+def noticed(spec: SessionSpec, ledger: Ledger, phases: Sequence[PhaseReport], disagreement: str | None) -> tuple[str, ...]:
+    """What a judged run would warn of, in sentences; nothing where the purchase phase failed or did not run."""
+    if not any(phase.name == "purchase_phase" and phase.verdict is Verdict.OK for phase in phases):
+        return ()
+    found = spending(len(ledger), min(spec.budget, len(spec.order)), disagreement)
+    return tuple(f"{remark.what} ({remark.detail}). {remark.advice}" for remark in found)
 
 
 def _times(phase: PhaseReport, spec: SessionSpec) -> str:

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evaluator.tables import Remark
+from evaluator.words import counted
 
 
-def remarks(cell: Mapping[str, Any]) -> Iterator[Remark]:
-    """The remarks on a cell that has a score. ``cell``: as stored."""
-    metrics, row = cell["metrics"], cell["purchase"]
-    if not metrics:
-        return
-    bought, budget = row["bought"], row["budget"]
-    pool = (cell.get("data") or {}).get("counts", {}).get("unlabelled", budget)
-    possible = min(budget, pool)
+def spending(bought: int, possible: int, disagreement: str | None) -> Iterator[Remark]:
+    """The remarks on what was bought and returned, for a run, ``validate`` and ``--debug`` alike.
+
+    Args:
+        bought: labels; ``possible``: that could be bought, which is the budget or the pool.
+        disagreement: how the return value contradicts what was bought, in words; else None.
+    """
     if bought == 0 and possible > 0:
         yield Remark(
             "nothing was bought",
@@ -24,9 +24,18 @@ def remarks(cell: Mapping[str, Any]) -> Iterator[Remark]:
         )
     elif bought < possible:
         advice = "Labels that are left over are worth nothing: buy until remaining_budget is 0."
-        yield Remark("a part of the budget was not spent", f"{bought} of {possible} labels", advice)
-    if row["disagreement"]:
-        yield Remark("what was returned is not what was bought", row["disagreement"], "Return what you bought, or nothing.")
+        yield Remark("a part of the budget was not spent", f"{bought} of {counted(possible, 'label')}", advice)
+    if disagreement:
+        yield Remark("what was returned is not what was bought", disagreement, "Return what you bought, or nothing.")
+
+
+def remarks(cell: Mapping[str, Any]) -> Iterator[Remark]:
+    """The remarks on a cell that has a score. ``cell``: as stored."""
+    metrics, row = cell["metrics"], cell["purchase"]
+    if not metrics:
+        return
+    pool = (cell.get("data") or {}).get("counts", {}).get("unlabelled", row["budget"])
+    yield from spending(row["bought"], min(row["budget"], pool), row["disagreement"])
     constant = metrics.get("best_constant_macro_f1")
     if constant is not None and metrics["macro_f1"] < constant:
         yield Remark(

@@ -196,8 +196,6 @@ ALONE = "; only mine.py and the modules that it imports travel with a submission
 ELSEWHERE = (
     "; words.txt lies in the submission's folder, and the working folder is another: use Path(__file__).parent / 'words.txt'"
 )
-    "; words.txt lies in the submission's folder, and the working folder is another: use Path(__file__).parent / 'words.txt'"
-)
 
 
 @pytest.mark.parametrize(

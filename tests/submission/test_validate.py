@@ -312,9 +312,13 @@ def test_the_small_run_tells_what_only_a_run_can(tmp_path, capsys, monkeypatch):
     assert main(["validate", str(path), "--sandbox", "process"]) == 1
     out = " ".join(capsys.readouterr().out.split())
     assert "error: prediction_phase: RUNTIME_ERROR in the small run: AttributeError in prediction_phase" in out
-    assert "warning: purchase_phase: nothing was bought of 4 labels" in out
-    assert "warning: purchase_phase: purchase_phase returned 1 label that was not bought" in out
+    assert "warning: purchase_phase: nothing was bought (0 of 4, in the small run)" in out
+    assert "warning: purchase_phase: what was returned is not what was bought (purchase_phase returned 1 label that was not" in out
     assert f'File "{path}", line 9' in out
+    path.write_text(HEAD + BUYS.replace("budget))", "budget - 1))"))
+    assert main(["validate", str(path), "--sandbox", "process"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "warning: purchase_phase: a part of the budget was not spent (3 of 4 labels, in the small run). Labels that are" in out
     path.write_text(HEAD + BUYS)
     assert main(["validate", str(path), "--sandbox", "process"]) == 0
     assert "4 labels of 4 bought on 10 images" in " ".join(capsys.readouterr().out.split())

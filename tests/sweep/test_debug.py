@@ -100,6 +100,7 @@ def test_at_a_terminal_breakpoint_and_post_mortem_work_and_nothing_is_stored(str
     assert here.end() == 1
     end = here.screen.split("-- prediction_phase", 1)[1]
     assert "11 of 12 bought" in end
+    assert "a part of the budget was not spent (11 of 12 labels)." in " ".join(end.split()), "as a run says it"
     assert "would fail: KeyError in prediction_phase" in end
     assert "not a score: nothing was judged, and nothing was stored" in " ".join(end.split())
     assert "macro F1" not in here.screen
