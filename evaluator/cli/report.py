@@ -13,6 +13,7 @@ from evaluator.errors import ConfigurationError
 from evaluator.history.layout import REPORT
 from evaluator.places import CACHE_HELP, data_place, given_path
 from evaluator.text import one_line
+from evaluator.words import ending
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -45,8 +46,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.report.page import write_page
 
     if args.out is not None and args.out.suffix.lower() not in (".html", ".htm"):
-        ending = args.out.suffix or "nothing"
-        raise ConfigurationError(f"--out {args.out} ends in {ending!r}; the page is HTML. Name a file that ends in .html")
+        raise ConfigurationError(f"--out {args.out} {ending(args.out.name)}; the page is HTML. Name a file that ends in .html")
     if args.data is not None and not args.data.is_dir():
         raise ConfigurationError(f"--data {args.data} is no folder; name the folder of the splits, or leave the option out")
     pictures = not args.no_pictures

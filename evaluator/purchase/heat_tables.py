@@ -20,6 +20,7 @@ from evaluator.report.colours import SCORE, ink, shade, span_of
 from evaluator.report.console import hanging, label
 from evaluator.tables import Block
 from evaluator.text import one_line
+from evaluator.words import number
 
 KEY = 24
 """Width of the colour key, in characters."""
@@ -154,4 +155,4 @@ def budget_name(heat: HeatMap, i: int) -> str:
 
 def time_name(heat: HeatMap, j: int) -> str:
     minutes, seconds = heat["minutes"][j], heat["seconds_allowed"][j]
-    return f"{minutes:g} min" if seconds == 60 * minutes else f"{minutes:g} min ({seconds:.3g} s)"
+    return f"{minutes:g} min" if seconds == 60 * minutes else f"{minutes:g} min ({number(seconds)} s)"

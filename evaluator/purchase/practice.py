@@ -38,7 +38,7 @@ from evaluator.sandbox.readonly import Content, sealed
 from evaluator.secret import read_secret
 from evaluator.text import say
 from evaluator.training.recipes import load_pipeline
-from evaluator.words import counted
+from evaluator.words import counted, number
 from evaluator.worker.channel import WorkerChannel, path_of
 from evaluator.worker.datasets import ImageDataset
 from evaluator.worker.plain import kind_of
@@ -100,8 +100,8 @@ def practice(
         submission_digest="",
         profile=rules,
         pair=chosen,
-        seed=seed,
-        root_seed=root_seed,
+        seed=int(seed),
+        root_seed=int(root_seed),
         secret="" if known is None else known.fingerprint,
         pipeline=load_pipeline(rules.pipeline_file or rules.pipeline),
         weights="",
@@ -123,11 +123,11 @@ def _check_options(pair: Any, seed: Any, root_seed: Any, label_quality: Any) -> 
     """Refuse what is no pair, seed or quality, before data are read."""
     if not (pair is None or isinstance(pair, str)):
         raise ConfigurationError(
-            f"pair is {pair!r:.80}, {kind_of(pair)}; expected a text of labels and minutes. Write e.g. '621:17'"
+            f"pair is {pair!r:.80}, {kind_of(pair)}; expected labels and minutes as a text. Write e.g. '621:17'"
         )
-    for option, number in (("seed", seed), ("root_seed", root_seed)):
-        if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
-            raise ConfigurationError(f"{option} is {number!r:.80}; expected a whole number of 0 or more. Write e.g. {option}=3")
+    for option, given in (("seed", seed), ("root_seed", root_seed)):
+        if isinstance(given, bool) or not isinstance(given, Integral) or given < 0:
+            raise ConfigurationError(f"{option} is {given!r:.80}; expected a whole number of 0 or more. Write e.g. {option}=3")
     if isinstance(label_quality, bool) or not isinstance(label_quality, Real) or not 0.5 <= label_quality <= 1:
         raise ConfigurationError(f"label_quality is {label_quality!r:.80}; expected a number from 0.5 to 1. Leave it out for 1")
 
@@ -180,7 +180,7 @@ class Practice:
     def __repr__(self) -> str:
         return (
             f"<practice: profile {self.profile}, pair {self.pair}, seed {self.seed}: {len(self.training)} training images, "
-            f"{len(self.pool)} in the pool, {len(self.test)} to predict; {self.budget} labels, {self.seconds:g} s>"
+            f"{len(self.pool)} in the pool, {len(self.test)} to predict; {self.budget} labels, {number(self.seconds)} s>"
         )
 
     def run(self, strategy: Any, *phases: str) -> PracticeRun:
@@ -197,9 +197,7 @@ class Practice:
         """
         unknown = [name for name in phases if not isinstance(name, str) or name not in PHASES]
         if unknown:
-            raise ValueError(
-                f"{unknown[0]!r:.80} is no phase; the phases are {', '.join(PHASES)}. Give names, e.g. 'purchase_phase'"
-            )
+            raise ValueError(f"{unknown[0]!r:.80} is no phase; the phases are {', '.join(PHASES)}. Give their names")
         if isinstance(strategy, type):
             name = strategy.__name__
             raise TypeError(f"strategy is the class {name}; an object of it was expected. Write run({name}())")

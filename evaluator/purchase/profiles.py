@@ -17,7 +17,7 @@ from evaluator.data.layout import MAX_SIDE, RESIZE, SPLITS
 from evaluator.data.painted.shift import SHIFTS
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.rounds import ROUND1, ROUND2, Pair, Round
-from evaluator.words import counted, meant
+from evaluator.words import counted, meant, number
 
 WEIGHTS = ("imagenet", "procedural", "none")
 MOST = 1_000_000
@@ -169,7 +169,7 @@ class Profile:
         """``621:17 = 62 labels, 17 s`` if the profile scales the pair, else ``621 labels, 17 min``."""
         if self.budget_scale == 1 and self.seconds_per_minute == 60:
             return f"{counted(pair.labels, 'label')}, {pair.minutes:g} min"
-        return f"{pair.name} = {counted(self.budget(pair), 'label')}, {self.seconds(pair):.3g} s"
+        return f"{pair.name} = {counted(self.budget(pair), 'label')}, {number(self.seconds(pair))} s"
 
 
 def _pairs(stored: Sequence[Mapping[str, Any]]) -> tuple[Pair, ...]:

@@ -17,7 +17,7 @@ from evaluator.purchase.report_sets import ShownSets, shown_sets
 from evaluator.report.format import percent
 from evaluator.scoring.intervals import t_interval
 from evaluator.sections import Bar, Bars, Cells, Curve, Curves, Dots, Gallery, Material, Picture, Section, Series, Value
-from evaluator.words import counted
+from evaluator.words import counted, number
 
 MOST_THUMBNAILS = 100
 """Purchases that are shown as pictures, over all pairs of a report."""
@@ -91,7 +91,7 @@ def _used(cells: Cells) -> Iterator[Bars]:
             label = task if len(cells) == 1 else f"{task}  {name}"
             mean = sum(row["bought"] for row in rows) / len(rows)
             budget = rows[0].get("budget") or 0
-            labels.append(Bar(label, f"{mean:.4g} of {counted(budget, 'label')}", mean, budget))
+            labels.append(Bar(label, f"{number(mean, 4)} of {counted(budget, 'label')}", mean, budget))
             used, allowed = sum(row.get("seconds") or 0.0 for row in rows) / len(rows), rows[0].get("seconds_allowed")
             if allowed:
                 times.append(Bar(label, f"{_seconds(used)} of {_limit(allowed)}", used, allowed))
@@ -227,7 +227,7 @@ def _once(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _limit(allowed: float) -> str:
-    return f"{allowed / 60:.4g} min" if allowed >= 600 else f"{allowed:.4g} s"
+    return f"{number(allowed / 60, 4)} min" if allowed >= 600 else f"{number(allowed, 4)} s"
 
 
 def _seconds(used: float) -> str:

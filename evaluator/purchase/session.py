@@ -29,6 +29,7 @@ from evaluator.sandbox.conversation import Order, Progress, Terms
 from evaluator.sandbox.phases import Phase, run_phases
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
 from evaluator.submission.staging import Staged, staged
+from evaluator.words import number
 from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError
 
 __all__ = ["PhaseReport", "Session", "SessionResult", "SessionSpec", "debug_session", "run_session"]
@@ -140,8 +141,8 @@ class Session:
 
     def _advice(self, what: str) -> str:
         if what == "prediction_phase":
-            return f"it has {self.spec.prediction_seconds:g} s of its own"
-        shared = f"pre-training, purchase and checkpoint hooks share {self.spec.seconds:g} s"
+            return f"it has {number(self.spec.prediction_seconds)} s of its own"
+        shared = f"pre-training, purchase and checkpoint hooks share {number(self.spec.seconds)} s"
         return f"{shared}: look at time_available and remaining_time()"
 
     def _take_claim(self, message: Message) -> None:

@@ -27,7 +27,7 @@ from evaluator.report.format import span
 from evaluator.sections import Cells, Material, Section
 from evaluator.tables import Block, Column, Metric, Remark, Run
 from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
-from evaluator.words import counted
+from evaluator.words import counted, number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +40,7 @@ def _labels(row: Mapping[str, Any]) -> str:
 
 
 def _time(row: Mapping[str, Any]) -> str:
-    return f"{max(row['seconds']):.1f} of {row['seconds_allowed']:.4g} s" if row["seconds"] else "-"
+    return f"{max(row['seconds']):.1f} of {number(row['seconds_allowed'], 4)} s" if row["seconds"] else "-"
 
 
 class PurchaseTrack(Track):

@@ -15,7 +15,7 @@ from evaluator.history.people import Person, people
 from evaluator.report.console import hanging, label, line
 from evaluator.secret import seeds_in_words
 from evaluator.track import Track
-from evaluator.words import counted
+from evaluator.words import counted, number
 
 MANY = 40
 """Largest number of files that are listed; further files are only counted."""
@@ -111,7 +111,7 @@ def show_cell(console: Console, cell: Mapping[str, Any], track: Track, entries: 
         shown = ", ".join(f"{k} {v:.3f}" for k, v in value.items()) if isinstance(value, Mapping) else f"{value:.6g}"
         rows.append((name.replace("_", " "), shown))
     rows += [(name.replace("_", " "), str(value)) for name, value in track.figures(cell).items()]
-    rows += [(f"phase {p['name']}", f"{p['verdict']}, {p['seconds']:.1f} of {p['allowed']:.4g} s") for p in cell["phases"]]
+    rows += [(f"phase {p['name']}", f"{p['verdict']}, {p['seconds']:.1f} of {number(p['allowed'], 4)} s") for p in cell["phases"]]
     rows.append(("versions", ", ".join(f"{name} {value}" for name, value in (cell["versions"] or {}).items())))
     if cell.get("busy"):
         rows.append(("machine", f"busy: {cell['busy']}"))

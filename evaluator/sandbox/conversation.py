@@ -21,6 +21,7 @@ from evaluator.sandbox.readonly import Content
 from evaluator.sandbox.stacks import CRASH, TIMEOUT, own_stacks, split_stacks
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
 from evaluator.text import visible_lines
+from evaluator.words import number
 
 PROGRESS_AT_ONCE, PROGRESS_PER_SECOND = 50, 20
 """How many progress messages are passed on: so many at once, and so many per second. Further messages are dropped."""
@@ -267,8 +268,9 @@ class Conversation:
     def _advice(self, what: str) -> str:
         if what == IMPORTING:
             return (
-                f"starting and importing may take {self.terms.load_seconds:g} s, of which {self.terms.free_import_seconds:g} s of"
-                " importing are free and the rest is charged to the clock of the next phase: compute in the phases"
+                f"starting and importing may take {number(self.terms.load_seconds)} s, of which "
+                f"{number(self.terms.free_import_seconds)} s of importing are free and the rest is charged to the clock of the "
+                "next phase: compute in the phases"
             )
         return self.terms.advice(what)
 

@@ -19,7 +19,7 @@ from evaluator.submission.hooks import Interface, Sources, check_class
 from evaluator.submission.import_checks import check_imports, check_names
 from evaluator.submission.manifest import KEYS, manifest_keys, read_manifest
 from evaluator.submission.outlines import Outline, outlines
-from evaluator.submission.source import Submission, opened
+from evaluator.submission.source import Submission, opened, plain_name
 from evaluator.worker.loader import entry_name
 
 SECONDS = 1.5
@@ -55,7 +55,7 @@ def examine(path: Path, track: str, seconds: float = SECONDS) -> Findings:
     except SubmissionError as error:
         place, _, text = str(error).partition(": ")
         found = [Finding("error", place, text) if text else Finding("error", str(path), str(error)), *manifest]
-        return Findings(path.name, str(path), in_order(found), unread=True)
+        return Findings(plain_name(path), str(path), in_order(found), unread=True)
 
 
 def unmet_requirements(path: Path) -> Iterator[Finding]:

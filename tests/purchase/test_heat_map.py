@@ -392,8 +392,8 @@ def test_the_ending_makes_it_a_png(heat, tmp_path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("map.pdf", "ends in '.pdf'; it must end in .svg or .png"),
-        ("map", "ends in 'nothing'"),
+        ("map.pdf", "ends in '.pdf'; expected .svg or .png"),
+        ("map", "map has no ending; expected .svg or .png"),
         ("nowhere/map.svg", "nowhere does not exist"),
     ],
 )

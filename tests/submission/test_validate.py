@@ -291,7 +291,13 @@ def test_the_verb_lists_everything_and_its_status_says_whether_it_is_fit(tmp_pat
     said = json.loads(capsys.readouterr().out)
     assert (said["fit_to_submit"], said["class"], len(said["warnings"])) == (True, "Mine", 1)
     assert main(["validate", str(tmp_path / "nowhere")]) == 1
-    assert "does not exist" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "does not exist" in out
+    assert "0 files" not in out, "nothing was read, so nothing was counted"
+    assert main(["validate", "/"]) == 1
+    assert "the submission /: it is the root of the file system; give a folder with a run.py" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_the_verb_names_what_its_requirements_ask_for_in_vain(tmp_path, capsys):
