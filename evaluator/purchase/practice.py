@@ -128,7 +128,7 @@ def _check_options(pair: Any, seed: Any, root_seed: Any, label_quality: Any) -> 
     for option, given in (("seed", seed), ("root_seed", root_seed)):
         if isinstance(given, bool) or not isinstance(given, Integral) or given < 0:
             raise ConfigurationError(f"{option} is {given!r:.80}; expected a whole number of 0 or more. Write e.g. {option}=3")
-    if isinstance(label_quality, bool) or not isinstance(label_quality, Real) or not 0.5 <= label_quality <= 1:
+    if isinstance(label_quality, bool) or not isinstance(label_quality, Real) or not 0.5 <= float(label_quality) <= 1:
         raise ConfigurationError(f"label_quality is {label_quality!r:.80}; expected a number from 0.5 to 1. Leave it out for 1")
 
 

@@ -157,8 +157,15 @@ def _naming_the_original(result: SessionResult, submission: Staged) -> SessionRe
     """The result with the submission's own paths in its texts, in place of those of the copy that ran."""
     named = submission.named
     phases = tuple(replace(phase, reason=submission.explained(named(phase.reason))) for phase in result.phases)
-    texts = {name: named(getattr(result, name)) for name in ("trace", "full_trace", "log")}
-    return replace(result, phases=phases, reason=submission.explained(named(result.reason)), **texts)
+    reason = submission.explained(named(result.reason))
+    return replace(
+        result,
+        phases=phases,
+        reason=reason,
+        trace=named(result.trace),
+        full_trace=named(result.full_trace),
+        log=named(result.log),
+    )
 
 
 def _not_started(reason: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> SessionResult:

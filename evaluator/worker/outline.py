@@ -160,7 +160,7 @@ def _value(node: ast.expr | None) -> str:
     if isinstance(node, ast.Constant):
         return "None" if node.value is None else f"the value {node.value!r}"[:LONGEST]
     names = {ast.List: "a list", ast.Tuple: "a tuple", ast.Dict: "a dict", ast.Set: "a set"}
-    return names.get(type(node), "")  # type: ignore[arg-type]
+    return names.get(type(node), "")
 
 
 def _method_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, Any]:

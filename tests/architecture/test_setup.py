@@ -13,6 +13,7 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 from documented import documented, paths
 from jsonschema import Draft202012Validator
@@ -67,6 +68,28 @@ def example(tmp_path_factory) -> Path:
     folder.mkdir()
     (folder / "run.py").write_text(blocks[0])
     return folder
+
+
+@pytest.mark.parametrize("budget", [0, 1, 5, 20, 30])
+def test_the_strategy_of_readme_buys_all_that_it_may_and_no_more(example, budget):
+    names: dict = {}
+    exec((example / "run.py").read_text(), names)
+    images = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
+    images[10:] = images[0]  # equal images: centres have the same nearest image
+    bought: list[int] = []
+
+    class Pool:
+        def __init__(self):
+            self.images = images
+
+        def __len__(self):
+            return len(images)
+
+        def purchase_labels(self, indices):
+            bought.extend(map(int, indices))
+
+    names["Spread"]().purchase_phase(Pool(), budget, 0)
+    assert len(bought) == len(set(bought)) == min(budget, 20)
 
 
 @pytest.fixture(scope="module")
