@@ -41,6 +41,22 @@ def place_of(file: Path, key: str, table: str = "") -> str:
     return str(file)
 
 
+def place_of_value(file: Path, given: Mapping[str, Any], message: str, table: str = "") -> str:
+    """Where the value stands that a message speaks of (``...: epochs is -1``): file and line, or the file alone.
+
+    Args:
+        given: keys and values of the file, or of its ``table``; values that are tables are looked through where they are named.
+    """
+    for key, value in given.items():
+        named = re.search(rf"(?<![\w-]){re.escape(key)}(?: is| has|:)\s", message)
+        if named and isinstance(value, Mapping):
+            inner = place_of_value(file, value, message[named.start() :], f"{table}.{key}" if table else key)
+            return inner if inner != str(file) else place_of(file, key, table)
+        if named:
+            return place_of(file, key, table)
+    return str(file)
+
+
 def check_keys(file: Path, given: Iterable[str], known: Collection[str], what: str, table: str = "") -> None:
     """Refuse a key that does not exist.
 

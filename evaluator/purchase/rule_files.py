@@ -19,7 +19,7 @@ from evaluator.data.layout import IMAGE_SUFFIXES, IMAGES, SPLITS
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.profiles import PROFILES, Profile, profile_named
 from evaluator.purchase.rounds import ROUNDS, Pair, Round
-from evaluator.toml_keys import check_keys, place_of, typed
+from evaluator.toml_keys import check_keys, place_of, place_of_value, typed
 from evaluator.training.recipes import load_pipeline
 from evaluator.words import meant
 
@@ -267,8 +267,7 @@ class _told:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ConfigurationError):
-            key = next((key for key in self.given if re.search(rf": {key}\b", str(error))), "")
-            where = place_of(self.file, key, self.table) if key else str(self.file)
+            where = place_of_value(self.file, self.given, str(error), self.table)
             raise ConfigurationError(f"{where}: {error}") from None
 
 

@@ -181,7 +181,8 @@ class SweepLine:
         parts += [f"{metric.label} {metric.text(value)}"] if value is not None else []
         parts += ["not fit to submit"] if cell.result.scored and not cell.result.fit_to_submit else []
         parts += [left] if (left := self._left()) else []
-        return f"[{self._count()}] {self._place(spec)} {cell.result.verdict} " + ", ".join(part for part in parts if part != "-")
+        said = ", ".join(part for part in parts if part != "-")
+        return f"[{self._count()}] {self._place(spec)} {cell.result.verdict} {said}".rstrip()
 
     def _where(self, spec: CellSpec) -> str:
         return "" if self._logs is None else f"; log: {self._logs / self._log(spec)}.log"

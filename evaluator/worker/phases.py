@@ -72,7 +72,7 @@ def check_runs(name: str, value: Any) -> None:
     kinds = (
         (inspect.isasyncgenfunction, inspect.isasyncgen, "an asynchronous generator", "Write a plain def without a yield"),
         (inspect.iscoroutinefunction, inspect.isawaitable, "a coroutine", "Write a plain def; call asyncio.run within it"),
-        (inspect.isgeneratorfunction, inspect.isgenerator, "a generator", "Remove the yield; collect values in a list"),
+        (inspect.isgeneratorfunction, inspect.isgenerator, "a generator", "Remove the yield, or write [...] in place of (...)"),
     )
     for is_function, is_object, what, advice in kinds:
         if is_function(value) or is_object(value):

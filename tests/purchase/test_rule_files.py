@@ -212,6 +212,12 @@ def test_a_misspelt_key_of_a_pipeline_and_of_a_sweep_is_named_with_its_line(tmp_
     write(tmp_path, 'name = "mine"\n\n[augmentation]\nblurr = 0.1\n', "mine.toml")
     with pytest.raises(ConfigurationError, match=r"mine.toml, line 4: \[augmentation\] of a pipeline has no key 'blurr'; did you"):
         read_pipeline(pipeline)
+    write(tmp_path, 'name = "mine"\nwarmup = 0.1\nepochs = -1\n', "mine.toml")
+    with pytest.raises(ConfigurationError, match=r"mine\.toml, line 3: pipeline 'mine': epochs is -1; it must be a whole number"):
+        read_pipeline(pipeline)
+    write(tmp_path, 'name = "mine"\n\n[augmentation]\nblur = "left"\n', "mine.toml")
+    with pytest.raises(ConfigurationError, match=r"mine\.toml, line 4: augmentation: blur is 'left'"):
+        read_pipeline(pipeline)
     sweep = write(tmp_path, "# own\nseds = 3\n", "sweep.toml")
     assert main(["sweep", "--file", str(sweep), "--dry-run"]) == 2
     assert "sweep.toml, line 2: a sweep has no option 'seds'; did you mean 'seeds'?" in capsys.readouterr().err
