@@ -6,11 +6,10 @@ import argparse
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +21,7 @@ from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUND1, ROUND2, tables_besides
 from evaluator.purchase.rule_files import chosen_profile, with_sizes
 from evaluator.report.console import label, line, show_table, terminal
+from evaluator.report.live import doing
 from evaluator.text import one_line, say
 from evaluator.words import counted, was
 
@@ -92,12 +92,8 @@ def _class_options(verb: argparse.ArgumentParser) -> None:
     )
 
 
-@contextmanager
-def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=terminal(stderr=True), transient=True) as progress:
-        bar = progress.add_task(task, total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
+def _progress(what: str) -> AbstractContextManager[Callable[..., None]]:
+    return doing(terminal(stderr=True), what)
 
 
 def _rules(args: argparse.Namespace) -> Profile | None:
@@ -221,7 +217,8 @@ def _card(args: argparse.Namespace) -> int:
     secret = description(folder).get("secret")
     out = args.out or (folder / "README.md" if secret else DATA / "README.md")
     classes = _classes(args, splits_in(folder)[0])
-    write_card(folder, classes, out, besides=tables_besides(classes), resize=_resize(args))
+    with _progress(f"reading {folder.name}"):
+        write_card(folder, classes, out, besides=tables_besides(classes), resize=_resize(args))
     print(one_line(f"wrote {out} and the pictures in {out.parent / 'card'}", 5_000))
     return 0
 

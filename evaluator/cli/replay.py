@@ -6,6 +6,7 @@ import argparse
 
 from evaluator.places import CACHE_HELP, given_path
 from evaluator.report.console import hanging, terminal
+from evaluator.report.live import doing
 from evaluator.text import json_text
 
 
@@ -30,12 +31,14 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.purchase.replay import Replay, read_replay
     from evaluator.training import recipes
 
-    stored: Replay = read_replay(args.cell, args.data, args.device, args.secret, args.cache)
+    with doing(terminal(stderr=True), "reading the data"):
+        stored: Replay = read_replay(args.cell, args.data, args.device, args.secret, args.cache)
     names = recipes.PANEL if args.panel else () if args.pipeline is None else (args.pipeline,)
     rows = []
     console = terminal()
     for pipeline in stored.pipelines(names):
-        row = stored.run(pipeline)
+        with doing(terminal(stderr=True), f"{pipeline.name}: training") as moved:
+            row = stored.run(pipeline, lambda what, share, moved=moved, name=pipeline.name: moved(share, 1, f"{name}: {what}"))
         rows.append(row)
         if not args.json:
             for text in stored.line(row).split("\n"):

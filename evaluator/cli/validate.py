@@ -61,12 +61,15 @@ def main(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, track: Any, found: Findings) -> tuple[Findings, str, str, str]:
     """The findings with those of the small run, how it was run, in words, its traceback, and that with all frames."""
+    from evaluator.report.console import terminal
+    from evaluator.report.live import doing
     from evaluator.sandbox.tiers import choose, passed_over
 
     sandbox = choose(args.sandbox)
     more = [Finding("warning", "--sandbox auto", why)] if args.sandbox == "auto" and (why := passed_over(sandbox.name)) else []
     say(f"running it on a few images in {sandbox.name}, for three minutes at most ...")
-    trial = track.trial(args.submission, sandbox, None if args.weights_dir is None else args.weights_dir.resolve())
+    with doing(terminal(stderr=True), "running it"):
+        trial = track.trial(args.submission, sandbox, None if args.weights_dir is None else args.weights_dir.resolve())
     if trial is None:
         return found, "", "", ""
     found = replace(found, found=in_order((*found.found, *trial.found, *more)))

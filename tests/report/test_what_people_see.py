@@ -1,20 +1,25 @@
 """Faults and tracebacks as people see them, and the signs of life of a run whose output is a file."""
 
 import io
+import re
 import time
+from functools import partial
 
 import fabricated
 import pytest
 from rich.console import Console
 
+from evaluator.cli.main import main as cli
 from evaluator.errors import Verdict
 from evaluator.places import ROOT
 from evaluator.purchase.result import without_score
 from evaluator.purchase.track import PURCHASE
+from evaluator.report import live
 from evaluator.report.faults import cells_of, show_faults
 from evaluator.report.live import Live
 from evaluator.report.traces import alike, own_frames
 from evaluator.runner.cells import Finished
+from evaluator.sandbox.conformance import check as conformance
 from evaluator.sweep.faults import Faults, Remarks, last_lines
 
 TRACE = """Traceback (most recent call last):
@@ -174,6 +179,35 @@ def test_a_log_file_gets_signs_of_life_with_what_is_being_done():
     assert all(said.startswith("... decoding the pool, 30 %, ") and said.endswith(" s so far") for said in lines)
     assert line._thread is not None
     assert not line._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["doctor", "--sandbox", "process"], "... "),
+        (["data", "make", "--split", "debug=40", "--image-size", "32", "--out", "{made}", "--workers", "1"], "... rendering"),
+        (["data", "check", "{data}/debug"], "... decoding debug"),
+    ],
+)
+def test_commands_that_take_long_give_signs_of_life_in_a_log_file(command, said, tmp_path, data_folder, monkeypatch, capsys):
+    def slow_checks(checks, sandbox):
+        for made in checks[:2]:
+            time.sleep(0.1)
+            yield conformance.CheckResult(made.name, made.duty, "passed", 0.1, "")
+
+    monkeypatch.setattr(conformance, "run_checks", slow_checks)
+    monkeypatch.setattr(live, "Live", partial(Live, quiet=0.01))
+    assert cli([part.format(made=tmp_path / "made", data=data_folder) for part in command]) == 0
+    out, err = capsys.readouterr()
+    assert said in err
+    assert "so far" not in out
+
+
+def test_progress_is_drawn_in_one_place():
+    """Progress lines of rich say nothing where the output is no terminal; ``Live`` does."""
+    drawn = re.compile(r"^\s*from rich\.(progress import .*\bProgress\b|live import)|\bProgress\(", re.MULTILINE)
+    using = [path.name for path in sorted((ROOT / "evaluator").rglob("*.py")) if drawn.search(path.read_text(encoding="utf-8"))]
+    assert using == ["live.py"]
 
 
 def test_lines_that_are_printed_put_the_sign_off():
