@@ -168,6 +168,7 @@ class Material:
         data: the data sets, where a run has just read them (``Plan.data``).
         results: the folder of results; ``secret``: the file of the secret, where a person named it.
         projection: how many dimensions become two: ``pca`` or ``tsne``.
+        warn: to be called with a sentence for everything that a page of these sections lacks since it cannot be read.
     """
 
     predictions: Callable[[Mapping[str, Any]], np.ndarray | None]
@@ -178,3 +179,4 @@ class Material:
     data: Any = None
     secret: Path | None = None
     projection: str = "pca"
+    warn: Callable[[str], None] = lambda what: None

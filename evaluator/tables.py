@@ -387,3 +387,15 @@ class Tables:
             elif name in options:
                 found += [f"--{name.replace('_', '-')}", *values]
         return found
+
+    def repeat_rules(self, profile: Mapping[str, Any], private: bool) -> tuple[list[str], dict[str, str]]:
+        """The options that name a stored profile, as words, and the files that they need: content by name.
+
+        Args:
+            private: leave out of a file what people who take part must not know.
+        """
+        return ["--profile", str(profile["name"])], {}
+
+    def repeat_pipeline(self, pipeline: Mapping[str, Any], asked: str) -> tuple[str, dict[str, str]]:
+        """What names a stored pipeline in a command, and the file that it needs: content by name. ``asked``: its name there."""
+        return asked, {}

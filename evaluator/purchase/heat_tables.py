@@ -51,7 +51,7 @@ def heat_blocks(heat: HeatMap) -> Iterator[Block]:
             for i, cells in enumerate(matrix(heat, row))
         ]
         headers = ("labels \\ time", *(time_name(heat, j) for j in range(len(heat["minutes"]))))
-        yield Block(f"{row['submission']}: {heat_title(heat)}", headers, tuple(lines))
+        yield Block(f"{heat_title(heat)}: {row['submission']}", headers, tuple(lines))
 
 
 def heat_title(heat: HeatMap) -> str:

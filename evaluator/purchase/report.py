@@ -49,6 +49,8 @@ def purchase_sections(
             yield Section("Which classes the models recognise", _per_class(scored), (*_shown_note(scored), *lacking))
         return
     sets, why = shown_sets(own, material)
+    if why and material.pictures:
+        material.warn(why)
     ledgers = _once([cell for cell in own if cell["ledger"]])
     parts = (*(_classes(ledgers, sets) if ledgers else ()), *_per_class(scored))
     yield Section("Classes: what was bought, and what the models recognise", parts, ((why,) if why else ()) + lacking)
@@ -97,9 +99,9 @@ def _used(cells: Cells) -> Iterator[Bars]:
                 times.append(Bar(label, f"{_seconds(used)} of {_limit(allowed)}", used, allowed))
     n = max(len({cell["spec"]["seed"] for cell in of}) for of in cells.values())
     over = f"Mean over {counted(n, 'seed')}." if n > 1 else "One seed."
-    yield Bars("Labels bought, of the budget of each pair", over, tuple(labels))
+    yield Bars("Labels bought, of each pair's budget", over, tuple(labels))
     if times:
-        yield Bars("Time used, of the clock of each pair", f"{over} Pre-training and purchase share the clock.", tuple(times))
+        yield Bars("Time used, of each pair's clock", f"{over} Pre-training and purchase share the clock.", tuple(times))
 
 
 def _by_labels(scored: Cells, groups: Sequence[tuple[str, tuple[str, ...], list[float]]]) -> Iterator[Curves]:
@@ -107,7 +109,8 @@ def _by_labels(scored: Cells, groups: Sequence[tuple[str, tuple[str, ...], list[
     found: list[tuple[str, list[Curve]]] = []
     for label, tasks, _ in groups:
         of_label = [Curve(name, points) for name, of in scored.items() if len(points := _points(of, tasks)) > 1]
-        if of_label:
+        # Where as many labels were bought in all of them (none, say) nothing is seen.
+        if any(len({labels for labels, _ in curve.points}) > 1 for curve in of_label):
             found.append((label, of_label))
     if not found:
         return

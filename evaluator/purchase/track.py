@@ -274,6 +274,16 @@ class PurchaseTrack(Track):
             found += ["--weights-dir", "DIR"]
         return found + (["--restart-workers"] if spec["restart"] else [])
 
+    def repeat_rules(self, profile: Mapping[str, Any], private: bool) -> tuple[list[str], dict[str, str]]:
+        from evaluator.purchase.asked_again import asked_for
+
+        return asked_for(profile, private)
+
+    def repeat_pipeline(self, pipeline: Mapping[str, Any], asked: str) -> tuple[str, dict[str, str]]:
+        from evaluator.purchase.asked_again import pipeline_for
+
+        return pipeline_for(pipeline, asked)
+
     def run_figures(self, results: Sequence[CellResult]) -> dict[str, Any]:
         rows = [result.purchase for result in results if isinstance(result, PurchaseResult)]
         return {"bought": [row.bought for row in rows], "seconds": [row.seconds for row in rows]}

@@ -3,6 +3,7 @@
 import io
 import re
 import time
+from dataclasses import replace
 from functools import partial
 
 import fabricated
@@ -247,3 +248,23 @@ def test_the_epoch_of_every_training_is_in_the_sign(ready):
         assert f"621:17 seed 1: training, epoch 1 of {epochs}" in said
     lines = console.file.getvalue().splitlines()
     assert lines == ["621:17 seed 0: purchase_phase", "621:17 seed 0: training", "621:17 seed 1: training"]
+
+
+def test_nodes_of_a_cluster_obtain_several_answers_at_a_time(ready):
+    from evaluator.runner.cells import OBTAINED
+    from evaluator.sweep.forecast import forecast
+    from evaluator.sweep.progress import SweepLine
+
+    experiment = ready(pairs=("621:17",), seeds=2)
+    experiment = replace(experiment, settings=replace(experiment.settings, ray="auto", workers=None))
+    console = Console(file=io.StringIO(), width=200)
+    with Live(console) as line:
+        shown = SweepLine(line, experiment, forecast(experiment, experiment.index()))
+        first, second = experiment.cells
+        for spec, share in ((first, 0.1), (second, 0.2), (first, 0.3)):
+            shown.moved(spec, "purchase_phase", share)
+        assert "621:17 seed 0: purchase_phase, 30 %; 621:17 seed 1: purchase_phase, 20 %" in line.sign()
+        shown.moved(first, OBTAINED, 1.0)
+        assert "seed 0" not in line.sign()
+        assert "621:17 seed 1: purchase_phase, 20 %" in line.sign()
+    assert console.file.getvalue().splitlines() == ["621:17 seed 0: purchase_phase", "621:17 seed 1: purchase_phase"]
