@@ -48,7 +48,6 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
         usage="%(prog)s [option ...]",
         path_option="--submission",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
     what = parser.add_argument_group("what is judged")

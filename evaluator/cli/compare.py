@@ -31,7 +31,6 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "compare",
         help="compare strategies with a reference, from stored cells",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument(
         "named",

@@ -42,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument("--replace", action="store_true", help="replace a split that already exists")
     _class_options(verb)
 
-    verb = add_action(verbs, "make", "make data with the kit's generator")
+    verb = add_action(verbs, "make", "make data with the kit's generator", "--out")
     verb.add_argument(
         "--profile",
         metavar="NAME|FILE",

@@ -22,7 +22,6 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "report",
         help="write the report of a run again, from stored files",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("run", type=given_path, metavar="RUN", help="folder of the run")
     verb.add_argument("--out", type=given_path, metavar="FILE.html", help=f"the page (default: {REPORT} in the folder of the run)")

@@ -32,7 +32,6 @@ def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
         "sweep",
         help="run a grid of submissions, tasks, seeds and pipelines",
         description="\n".join([(__doc__ or "").rstrip(), *track.examples]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         path_option="--submissions",
     )
     groups = {title: verb.add_argument_group(title) for title in GROUPS}

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pages import write_json
+from evaluator.cli.parsing import Prose
 from evaluator.data.painted import CLASSES, Generator
 from evaluator.machine import cores
 from evaluator.scoring.intervals import t_interval
@@ -214,9 +215,7 @@ def table(results: list[dict[str, Any]], variants: list[str], sizes: list[int]) 
 
 def main() -> None:
     """Paint, train, and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.studies.recipes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m experiments.studies.recipes", description=__doc__, formatter_class=Prose)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--weights", default="procedural", help="procedural, none, or the path of a weights file")
     parser.add_argument("--pipeline", default="quick", choices=sorted(PIPELINES), help="the base of the variants")

@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import local_evaluation
-from docs import make_format
+from docs import make_format, make_picture
 from docs.make_picture import picture
 from evaluator import __version__
 from evaluator.errors import Verdict
@@ -238,7 +238,17 @@ def test_the_picture_of_a_run_shows_its_figures_and_loads_nothing(results):
     svg = picture(summary, "title")
     assert f"{summary['score']['macro_f1']['mean']:.3f}" in svg
     assert set(re.findall(r"https?://[^\"'\s)]+", svg)) == {"http://www.w3.org/2000/svg"}
-    assert svg == picture(summary, "title")
+    assert svg == picture(summary, "title") == picture(make_picture.kept(summary), "title")
+
+
+def test_the_committed_picture_is_as_tables_look_now_and_names_no_place():
+    """If it fails: ``make picture ARGS=--again``, or without ARGS after a new run."""
+    summary, title = make_picture.stored(make_picture.IMAGE)
+    assert make_picture.IMAGE.read_text(encoding="utf-8") == picture(summary, title)
+    assert "--public-seeds" in title, "readers get these figures"
+    assert summary["profile"] == "quick"
+    assert "folder" not in summary["submission"]
+    assert str(ROOT) not in json.dumps(summary)
 
 
 # -- documents
