@@ -11,7 +11,7 @@ from typing import Any
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
 from evaluator.history.groups import READ, Condition, sort_cells
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.purchase.profiles import profile_named
 from evaluator.purchase.track import PURCHASE
 from evaluator.submission.source import read_source

@@ -123,7 +123,7 @@ def _check(args: argparse.Namespace) -> None:
         ConfigurationError: the message names the option.
     """
     from evaluator.history.index import read_index
-    from evaluator.history.store import require_results
+    from evaluator.history.reading import require_results
     from evaluator.purchase.profiles import PROFILES
     from evaluator.purchase.spec import check_quality
     from evaluator.training.recipes import PIPELINES

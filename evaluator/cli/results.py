@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     from evaluator.history.entries import read_entries
     from evaluator.history.inventory import inventory
-    from evaluator.history.store import require_results
+    from evaluator.history.reading import require_results
     from evaluator.report.console import terminal
     from evaluator.report.stored import show_inventory
 
@@ -67,7 +67,7 @@ def _list(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from evaluator.errors import ConfigurationError
     from evaluator.history.entries import read_entries
-    from evaluator.history.store import read_cells
+    from evaluator.history.reading import read_cells
     from evaluator.report.console import terminal
     from evaluator.report.stored import show_cell
 

@@ -19,7 +19,7 @@ import numpy as np
 from evaluator.errors import ConfigurationError
 from evaluator.history.entries import Entry as Stored
 from evaluator.history.entries import read_entries
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by
 from evaluator.scoring.agreement import FEWEST
 from evaluator.secret import seeds_in_words

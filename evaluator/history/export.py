@@ -12,7 +12,7 @@ from evaluator.errors import ConfigurationError
 from evaluator.files import write_bytes
 from evaluator.history.entries import read_entries
 from evaluator.history.people import Person, people
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by
 from evaluator.text import spreadsheet, visible
 from evaluator.track import ROW_READS, Track, Tracks, row_of

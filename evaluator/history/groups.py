@@ -20,7 +20,7 @@ from evaluator.errors import ConfigurationError
 from evaluator.history.comparable import difference, shared_rules
 from evaluator.history.entries import Entry, read_entries
 from evaluator.history.people import EVERYTHING, NONE_HIDDEN, Hidden, Person, Shown, check_names, fold, people, shown_names
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by, versions
 from evaluator.scoring.scores import Scores
 from evaluator.track import Track, Tracks

@@ -17,7 +17,8 @@ from typing import Any
 from evaluator.bounded import RECORD, BoundsError, Limits, parse_json, read_bytes
 from evaluator.errors import ConfigurationError
 from evaluator.history.checksum import members, sealed
-from evaluator.history.store import KINDS, LARGE, known, sound, write_whole
+from evaluator.history.reading import KINDS, LARGE, known, sound
+from evaluator.history.store import write_whole
 from evaluator.machine import computed_by
 from evaluator.secret import Secret, folder_secret
 from evaluator.text import say

@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluator.bounded import RECORD, NotJsonError, parse_json, read_bytes
 from evaluator.errors import ConfigurationError, DataError, TrainingError
-from evaluator.history.store import sound
+from evaluator.history.reading import sound
 from evaluator.history.validity import fault
 from evaluator.places import data_place, data_set_place
 from evaluator.purchase.cell import train_and_score

@@ -12,7 +12,7 @@ from evaluator.history.entries import Entry
 from evaluator.history.index import Index
 from evaluator.history.inventory import KINDS, Thing, age, amount
 from evaluator.history.people import Person, people
-from evaluator.report.console import hanging, label, line
+from evaluator.report.console import hanging, label, line, show_table
 from evaluator.secret import seeds_in_words
 from evaluator.track import Track
 from evaluator.words import counted, number
@@ -34,7 +34,7 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index, entr
         if of:
             oldest, newest = min(thing.changed for thing in of), max(thing.changed for thing in of)
             table.add_row(kind, str(len(of)), amount(sum(t.size for t in of)), f"{age(oldest)} ago", f"{age(newest)} ago")
-    console.print(table)
+    show_table(console, table)
     changed = {thing.path.stem: thing.changed for thing in things if thing.kind == "cell"}
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     stored = people({(row["submission"], row["submission_digest"]) for row in index.cells.values()}, entries)
@@ -61,9 +61,7 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index, entr
         "last",
         "its name",
     ):
-        # A name is what people look for: it is the last to be folded.
-        least = max((min(len(found[0]), 30) for found in groups), default=0) if name == "submission" else None
-        cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold", min_width=least)
+        cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold")
     for (submission, whose, what, seeds), rows in sorted(groups.items()):
         last = max(rows, key=lambda row: changed.get(row["cell"], 0.0))
         failed = sum(not row["scored"] for row in rows)
@@ -73,7 +71,7 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index, entr
         cells.add_row(label(submission), *own, line(what), *drawn, str(len(rows)), str(failed or "-"), when, line(last["cell"][:8]))
     if groups:
         console.print()
-        console.print(cells)
+        show_table(console, cells)
     for file in index.damaged:
         hanging(console, f"  not readable: {file}", "red")
 

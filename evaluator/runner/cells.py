@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError, SubmissionError
-from evaluator.history.store import Store, lacks_predictions
+from evaluator.history.predictions import lacks_predictions
+from evaluator.history.store import Store
 from evaluator.machine import computed_by, versions
 from evaluator.records import CellResult, CellSpec
 from evaluator.runner.answers import Answers

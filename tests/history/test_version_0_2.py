@@ -16,7 +16,7 @@ import pytest
 from evaluator.cli.main import main
 from evaluator.cli.tracks import TRACKS
 from evaluator.history.index import read_index
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.machine import versions
 from evaluator.places import DATA
 from evaluator.purchase import profiles

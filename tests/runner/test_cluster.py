@@ -13,7 +13,7 @@ from conftest import SUBMISSIONS
 from sweeps import cells, conducted, lasting, run
 
 from evaluator.errors import ConfigurationError, Verdict
-from evaluator.history.store import read_predictions
+from evaluator.history.predictions import read_predictions
 from evaluator.runner import cluster as clusters
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.sweep.settings import Settings

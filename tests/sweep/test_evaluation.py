@@ -16,7 +16,7 @@ from conftest import SUBMISSIONS, TINY
 import evaluator.purchase.track
 import evaluator.sweep.run
 import local_evaluation
-from evaluator.history.store import NPY_HEADER
+from evaluator.history.predictions import NPY_HEADER
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PurchaseTrack

@@ -10,7 +10,7 @@ from evaluator.bounded import RECORD, BoundsError, read_bytes
 from evaluator.history.comparable import shared_rules
 from evaluator.history.groups import READ, sort_cells
 from evaluator.history.index import read_index
-from evaluator.history.store import known
+from evaluator.history.reading import known
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.report.comparison_tables import overall_block, overall_pair
 from evaluator.report.format import figure

@@ -11,7 +11,7 @@ import msgspec
 
 from evaluator.errors import ConfigurationError, KitError
 from evaluator.history.layout import REPORT
-from evaluator.history.store import read_predictions
+from evaluator.history.predictions import read_predictions
 from evaluator.places import data_place
 from evaluator.report.format import figure, verdicts
 from evaluator.report.html.beside import beside

@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluator.bounded import RECORD, BoundsError, read_bytes, read_json
 from evaluator.errors import ConfigurationError
-from evaluator.history.store import known
+from evaluator.history.reading import known
 from evaluator.records import SCHEMA
 from evaluator.track import Track, Tracks
 from evaluator.words import counted
