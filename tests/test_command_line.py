@@ -29,19 +29,6 @@ def refused(capsys, run, *words: str) -> str:
     return capsys.readouterr().err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("columns", ["60", "0"])
-def test_every_help_fits_its_terminal_and_has_no_marks_of_code(monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", columns)
-    parsers = [*below(build_parser()), local_evaluation.build_parser()]
-    assert len(parsers) > 15
-    for parser in parsers:
-        lines = parser.format_help().removeprefix(parser.format_usage()).split("\n")
-        long = [line for line in lines if len(line) > (int(columns) or 80) and "python " not in line and "    " not in line]
-        assert long == [], parser.prog
-        assert "`" not in parser.format_help(), parser.prog
-        assert all(action.help for action in parser._actions if action.option_strings), parser.prog
-
-
 @pytest.mark.parametrize(
     ("run", "words", "said"),
     [

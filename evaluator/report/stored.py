@@ -61,7 +61,9 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index, entr
         "last",
         "its name",
     ):
-        cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold")
+        # A name is what people look for: it is the last to be folded.
+        least = max((min(len(found[0]), 30) for found in groups), default=0) if name == "submission" else None
+        cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold", min_width=least)
     for (submission, whose, what, seeds), rows in sorted(groups.items()):
         last = max(rows, key=lambda row: changed.get(row["cell"], 0.0))
         failed = sum(not row["scored"] for row in rows)
