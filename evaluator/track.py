@@ -333,6 +333,7 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
         "scored": cell["scored"],
         "fit": cell["fit_to_submit"],
         "metrics": _numbers(cell["metrics"]),
+        "collapsed": bool(cell["scored"]) and track.collapsed(cell["metrics"]),
         "predictions": (cell.get("predictions") or {}).get("shape"),
         "answer": cell["answer"]["file"],
         "answer_checksum": cell["answer"]["checksum"],

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluator.purchase.metrics import collapsed
 from evaluator.purchase.report_map import pool_map
 from evaluator.purchase.report_mistakes import mistakes
 from evaluator.purchase.report_sets import ShownSets, shown_sets
@@ -40,6 +41,7 @@ def purchase_sections(
         groups: of the pairs of the cells, as ``Track.curves`` gives them.
     """
     scored, lacking = _scored(cells)
+    lacking += _collapsed_note(scored)
     yield Section(
         "What each pair cost, and what it gave", (*_used(cells), *_by_labels(scored, groups)), (*_shown_note(cells), *lacking)
     )
@@ -78,6 +80,19 @@ def _scored(cells: Cells) -> tuple[Cells, tuple[str, ...]]:
         if scored and (len(scored) == len(of) or len(cells) == 1):
             found[name] = scored
     return found, tuple(lacking)
+
+
+def _collapsed_note(scored: Cells) -> tuple[str, ...]:
+    """A note where the means and curves hold cells that collapsed."""
+    by = {name: sum(map(collapsed, (cell["metrics"] for cell in of))) for name, of in scored.items()}
+    named = ", ".join(f"{name} {n}" for name, n in by.items() if n)
+    if not named:
+        return ()
+    every = counted(sum(map(len, scored.values())), "scored cell")
+    return (
+        f"Collapsed, so no better than the best constant answer: {named}, of {every}. "
+        "Means and curves of this section hold these cells as well.",
+    )
 
 
 def _shown_note(cells: Cells) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import Verdict
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.purchase.metrics import METRICS
+from evaluator.purchase.metrics import METRICS, collapsed
 from evaluator.purchase.pairs import choose_pairs
 from evaluator.purchase.purchased import Purchased, buy
 from evaluator.purchase.result import PurchaseResult, upgraded, without_score
@@ -52,6 +52,7 @@ class PurchaseTrack(Track):
     score_splits: ClassVar[tuple[str, ...]] = SCORED_SPLITS
     task_word: ClassVar[str] = "pair"
     unscored: ClassVar[str] = "without a score of a trained pipeline"
+    collapsed_text: ClassVar[str] = "no better than that of the best constant answer (the same prediction for all images)"
     map_help: ClassVar[str] = "draw label budgets x times as .svg or .png"
     spec_rules: ClassVar[tuple[str, ...]] = ("label_quality", "on_timeout", "restart")
     circumstances: ClassVar[tuple[str, ...]] = ("participant_weights",)
@@ -151,6 +152,9 @@ class PurchaseTrack(Track):
         return [path for images in data.images.values() for path in (images.path, images.embeddings) if path is not None]
 
     # -- tables
+
+    def collapsed(self, metrics: Mapping[str, Any]) -> bool:
+        return collapsed(metrics)
 
     def figures(self, cell: Mapping[str, Any]) -> dict[str, Any]:
         row = cell["purchase"]

@@ -52,25 +52,31 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index, entr
     seeds_column = ("secret",) if secret else ()
     owner = any(person.owner for person in stored)
     first = ("submission", "owner") if owner else ("submission",)
+    fallen = ("collapsed",) if any(row["collapsed"] for row in index.cells.values()) else ()
     for name in (
         *first,
         "track: profile, pipeline, split",
         *seeds_column,
         "cells",
         "failed",
+        *fallen,
         "last",
         "its name",
     ):
         # A name is what people look for: it is the last to be folded.
         least = max((min(len(found[0]), 30) for found in groups), default=0) if name == "submission" else None
-        cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold", min_width=least)
+        cells.add_column(
+            name, justify="right" if name in ("cells", "failed", "collapsed") else "left", overflow="fold", min_width=least
+        )
     for (submission, whose, what, seeds), rows in sorted(groups.items()):
         last = max(rows, key=lambda row: changed.get(row["cell"], 0.0))
         failed = sum(not row["scored"] for row in rows)
         when = f"{age(changed[last['cell']])} ago" if last["cell"] in changed else "-"
         drawn = (line(seeds),) if secret else ()
         own = (label(whose or "-"),) if owner else ()
-        cells.add_row(label(submission), *own, line(what), *drawn, str(len(rows)), str(failed or "-"), when, line(last["cell"][:8]))
+        counts = [len(rows), failed, *([sum(row["collapsed"] for row in rows)] if fallen else [])]
+        numbers = (str(count or "-") for count in counts)
+        cells.add_row(label(submission), *own, line(what), *drawn, *numbers, when, line(last["cell"][:8]))
     if groups:
         console.print()
         show_table(console, cells)
@@ -107,6 +113,8 @@ def show_cell(console: Console, cell: Mapping[str, Any], track: Track, entries: 
         ("verdict", cell["verdict"] + (f": {cell['reason']}" if cell["reason"] else "")),
         ("fit to submit", "yes" if cell["fit_to_submit"] else "no"),
     ]
+    if cell["metrics"] and track.collapsed(cell["metrics"]):
+        rows.append(("collapsed", f"the score is {track.collapsed_text}"))
     for name, value in (cell["metrics"] or {}).items():
         shown = ", ".join(f"{k} {v:.3f}" for k, v in value.items()) if isinstance(value, Mapping) else f"{value:.6g}"
         rows.append((name.replace("_", " "), shown))

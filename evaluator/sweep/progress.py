@@ -172,7 +172,7 @@ class SweepLine:
             if new:  # most faults are the same in every cell, and the end of the run shows each with its traceback
                 show_failure(self._line.console, f"  {result.verdict}", result.reason)
         elif self._line.plain:
-            self._line.say(self._ended(cell), "" if result.fit_to_submit else "yellow")
+            self._line.say(self._ended(cell), "" if result.fit_to_submit and not self._collapsed(cell) else "yellow")
 
     def _ended(self, cell: Finished) -> str:
         """``[2/5] 621:51 seed 0 OK 62 of 62, 3.1 of 51 s, accuracy 0.610, about 2 min left``."""
@@ -183,10 +183,14 @@ class SweepLine:
         metric = track.primary(spec.profile.as_dict())
         value = (cell.result.metrics or {}).get(metric.name)
         parts += [f"{metric.label} {metric.text(value)}"] if value is not None else []
+        parts += ["collapsed"] if self._collapsed(cell) else []
         parts += ["not fit to submit"] if cell.result.scored and not cell.result.fit_to_submit else []
         parts += [left] if (left := self._left()) else []
         said = ", ".join(part for part in parts if part != "-")
         return f"[{self._count()}] {self._place(spec)} {cell.result.verdict} {said}".rstrip()
+
+    def _collapsed(self, cell: Finished) -> bool:
+        return cell.result.metrics is not None and self._experiment.track.collapsed(cell.result.metrics)
 
     def _where(self, spec: CellSpec) -> str:
         return "" if self._logs is None else f"; log: {self._logs / self._log(spec)}.log"

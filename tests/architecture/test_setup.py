@@ -163,7 +163,14 @@ def test_the_documented_keys_of_a_run_are_those_of_its_file(results, tiny):
     cells = {json.loads(file.read_text())["cell"]: json.loads(file.read_text()) for file in (results / "cells").glob("*.json")}
     for cell in content["cells"]:
         whole = cells[cell["cell"]]
-        assert set(cell) == set(whole) - {"spec", "ledger", "checksum"} | {"pair", "seed", "pipeline", "cached", "reused"}
+        assert set(cell) == set(whole) - {"spec", "ledger", "checksum"} | {
+            "pair",
+            "seed",
+            "pipeline",
+            "collapsed",
+            "cached",
+            "reused",
+        }
     text = (ROOT / "docs" / "results-format.md").read_text()
     for row in content["pairs"]:
         assert [name for name in row if f"`{name}`" not in text] == []

@@ -132,7 +132,7 @@ def scored(spec, **changes) -> Finished:
         ({"bought": 12, "disagreement": "it returned 1 label that was not bought"}, "what was returned is not what was bought"),
         (
             {"bought": 12, "value": 0.05},
-            "the score is below that of the best constant prediction (621:17 seed 0: macro F1 0.050, constant 0.100)",
+            "the score is no better than that of the best constant prediction (621:17 seed 0: macro F1 0.050, constant 0.100)",
         ),
     ],
 )

@@ -13,6 +13,7 @@ from evaluator.errors import ConfigurationError, KitError
 from evaluator.history.layout import REPORT
 from evaluator.history.predictions import read_predictions
 from evaluator.places import data_place
+from evaluator.report.collapsed import summary_note
 from evaluator.report.format import figure, verdicts
 from evaluator.report.html.beside import beside
 from evaluator.report.html.render import Page, Tabled, render
@@ -187,7 +188,8 @@ def _scores(summary: Mapping[str, Any], track: Track, metric: Metric) -> Tabled:
             ),
         )
     explained = [f"{m.label}: {m.note}." for m in track.metrics if m.note]
-    notes = [*track.score_notes(summary["cells"]), *track.notes(summary["cells"]), *explained]
+    notes = [*summary_note(summary["cells"], track), *track.score_notes(summary["cells"])]
+    notes += [*track.notes(summary["cells"]), *explained]
     return Tabled("Score", tuple(parts), tuple(f"{note[0].upper()}{note[1:]}" for note in notes if note))
 
 
@@ -231,7 +233,8 @@ def _sweep_scores(summary: Mapping[str, Any], track: Track, metric: Metric) -> T
         )
         for row in best
     )
-    return Tabled("Scores", (chart, Block(f"All metrics, mean over {tasks}", headers, table)))
+    notes = tuple(summary_note(summary["cells"], track))
+    return Tabled("Scores", (chart, Block(f"All metrics, mean over {tasks}", headers, table)), notes)
 
 
 def _row_name(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], track: Track) -> str:
