@@ -25,8 +25,15 @@ class Value:
 
     @classmethod
     def of(cls, interval: Mapping[str, Any] | None) -> Value | None:
-        """The same of a stored interval (``mean``, ``low``, ``high``); None without one."""
-        return None if interval is None else cls(interval["mean"], interval["low"], interval["high"])
+        """The same of a stored interval (``mean``, ``low``, ``high``); None without one.
+
+        Where only some of the seeds collapsed, a spread around the mean would be that of no kind of model, so there is none.
+        """
+        if interval is None:
+            return None
+        if interval.get("without") is not None:
+            return cls(interval["mean"])
+        return cls(interval["mean"], interval["low"], interval["high"])
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from evaluator.runner.cells import Finished
 from evaluator.scoring.collapse import over_seeds
 from evaluator.scoring.metrics import best_constant, score
 from evaluator.scoring.scores import OVER_PAIRS
+from evaluator.sections import Value
 from evaluator.seeds import generator
 from evaluator.sweep.forecast import Forecast
 from evaluator.sweep.summary import summarise
@@ -89,6 +90,7 @@ def test_a_mean_over_two_kinds_of_models_says_so_and_has_no_interval():
     assert figure(found) == "0.350! (3 of 10 collapsed; 0.500 without)"
     assert brief(found) == "0.350!"
     assert signed(found) == "+0.350! (3 of 10 with a collapse; +0.500 without)"
+    assert Value.of(found) == Value(0.35), "and no line in a chart"
 
 
 def test_one_seed_and_all_seeds_that_collapsed_have_no_mean_of_others():
