@@ -1,7 +1,7 @@
 """PNG files whose bytes depend on the pixels alone.
 
-What a library compresses differs between versions of zlib, zlib-ng and Pillow. A data set is known by the bytes of its files, so made
-data sets are written without compression. Sensor noise hardly compresses: files are half as large again as at the fastest level.
+What a library compresses differs between versions of zlib, zlib-ng and Pillow. A data set is known by the bytes of its files, so
+images are written without compression. Sensor noise hardly compresses: files are half as large again as at the fastest level.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def stored_png(image: np.ndarray) -> bytes:
     raw = rows.tobytes()
     blocks = [raw[start : start + _BLOCK] for start in range(0, len(raw), _BLOCK)]
     stored = b"".join(
-        struct.pack("<BHH", number == len(blocks), len(block), len(block) ^ 0xFFFF) + block for number, block in enumerate(blocks, 1)
+        struct.pack("<BHH", number == len(blocks), len(block), len(block) ^ 0xFFFF) + block
+        for number, block in enumerate(blocks, 1)
     )
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB, not interlaced
     content = b"\x78\x01" + stored + struct.pack(">I", zlib.adler32(raw))

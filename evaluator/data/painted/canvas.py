@@ -95,8 +95,8 @@ class Canvas:
 def _basis(size: int, cells: int, derivative: bool) -> np.ndarray:
     """Cubic B-splines on ``cells`` cells, averaged over the area of each of ``size`` pixels: float64 (size, cells + 3).
 
-    Values are multiples of 2**-14 and draws multiples of 2**-12, so every sum in ``field`` and ``slopes`` is a whole number of steps
-    below 2**53: no order of summing, and no fused instruction, can round it.
+    Values are multiples of 2**-14 and draws multiples of 2**-12, so every sum in ``field`` and ``slopes`` is a whole number of
+    steps below 2**53: no order of summing, and no fused instruction, can round it.
     """
     samples = (np.arange(size * _OVERSAMPLING) + 0.5) / (size * _OVERSAMPLING) * cells
     cell = np.minimum(samples.astype(int), cells - 1)

@@ -1,12 +1,13 @@
 """Arithmetic and random draws that give the same bits on every machine.
 
-IEEE 754 defines the results of ``+ - * /`` and of the square root to the last bit, and neither Python nor NumPy fuses two of them. So
-these have one result, whatever the processor. ``exp``, ``log``, ``sin`` and powers have several: of the C library, and of NumPy's loops
-for each kind of SIMD instructions. So have sums in an order that a library chooses (matrix products), and draws that need such functions
-(normal, beta, Poisson). One value in some thousands of images then differs by one step, the data set has another digest, and results of
-two machines cannot stand in one table.
+IEEE 754 defines the results of ``+ - * /`` and of the square root to the last bit, and neither Python nor NumPy fuses two of them.
+So these have one result, whatever the processor. ``exp``, ``log``, ``sin`` and powers have several: that of the C library, and those
+of NumPy's loops for each kind of SIMD instructions. So have sums in an order that a library chooses (matrix products), and draws
+that need such functions (normal, beta, Poisson). With them, one value in some thousands of images differs by one step on another
+machine, the data set has another digest, and results of the two machines cannot stand in one table.
 
-The generator therefore uses only what is here, the operations above, comparisons, and matrix products whose sums are exact (``canvas``).
+The generator therefore uses only what is here, the operations above, comparisons, and matrix products whose sums are exact (see
+``canvas``).
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class Draws:
         return last
 
     def normal(self, mean: float = 0.0, deviation: float = 1.0) -> float:
-        """Normal, in steps of ``NORMAL_STEP`` deviations and within 4.2 deviations of the mean."""
+        """Normal, in steps of ``NORMAL_STEP`` deviations and within 4.4 deviations of the mean."""
         return mean + deviation * float(normal_table()[self.integer(_LEVELS)])
 
     def normals(self, *shape: int) -> np.ndarray:

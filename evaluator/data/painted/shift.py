@@ -105,12 +105,12 @@ class Shift:
 
     @cached_property
     def factor(self) -> np.ndarray:
-        """Cholesky factor of ``correlation`` in multiples of ``LABEL_STEP``, so that its products with draws are exact: float64 (k, k)."""
+        """Cholesky factor of ``correlation``, float64 (k, k), in multiples of ``LABEL_STEP``: its products with draws are exact."""
         return np.rint(np.linalg.cholesky(np.array(self.correlation)) / LABEL_STEP) * LABEL_STEP
 
     @cached_property
     def thresholds(self) -> np.ndarray:
-        """Thresholds of the latent values, float64 (k,), multiples of ``LABEL_STEP``: a class is present if its latent value is below."""
+        """Thresholds of the latent values, float64 (k,), multiples of ``LABEL_STEP``: a class is there if its value is below."""
         return np.rint(np.array([NormalDist().inv_cdf(rate) for rate in self.rates]) / LABEL_STEP) * LABEL_STEP
 
     def labels(self, rng: Draws) -> np.ndarray:
