@@ -32,8 +32,8 @@ from evaluator.text import one_line
 
 SCHEMA = "painted-sheets/1"
 GENERATOR_VERSION = 2
-"""Raised whenever the same spec would give other pixels, labels or bytes of a file. With version 1, one value of one image in 200 depended
-on the processor."""
+"""Raised whenever the same spec would give other pixels, labels or bytes of a file. With version 1, one value of one image in 200
+depended on the processor."""
 
 _CHUNK = 64  # images per unit of work: small enough for a smooth progress line, large enough to hide the hand-over
 _SERIAL_BELOW = 4 * _CHUNK  # starting processes costs more than it saves below this
@@ -168,8 +168,8 @@ def refuse_older(folder: Path) -> None:
     if (version := found.get("generator_version")) != GENERATOR_VERSION:
         raise DataError(
             f"{folder}: version {one_line(str(version), 40)} of the generator made it; this kit has version {GENERATOR_VERSION}, "
-            "which makes other images. Rename the folder to keep it (a replay of older results needs it, with --data), or remove it; "
-            "the data are then made anew"
+            "which makes other images. Rename the folder to keep it (a replay of older results needs it, with --data), or remove "
+            "it; the data are then made anew"
         )
 
 

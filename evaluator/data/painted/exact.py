@@ -1,10 +1,10 @@
 """Arithmetic and random draws that give the same bits on every machine.
 
-IEEE 754 defines the results of ``+ - * /`` and of the square root to the last bit, and neither Python nor NumPy fuses two of them.
-So these have one result, whatever the processor. ``exp``, ``log``, ``sin`` and powers have several: that of the C library, and those
-of NumPy's loops for each kind of SIMD instructions. So have sums in an order that a library chooses (matrix products), and draws
-that need such functions (normal, beta, Poisson). With them, one value in some thousands of images differs by one step on another
-machine, the data set has another digest, and results of the two machines cannot stand in one table.
+IEEE 754 defines the results of ``+ - * /`` and of the square root to the last bit, and neither Python nor NumPy fuses two of
+them. So these have one result, whatever the processor. ``exp``, ``log``, ``sin`` and powers have several: that of the C library,
+and those of NumPy's loops for each kind of SIMD instructions. So have sums in an order that a library chooses (matrix products),
+and draws that need such functions (normal, beta, Poisson). With them, one value in some thousands of images differs by one step
+on another machine, the data set has another digest, and results of the two machines cannot stand in one table.
 
 The generator therefore uses only what is here, the operations above, comparisons, and matrix products whose sums are exact (see
 ``canvas``).
