@@ -100,7 +100,7 @@ def finished(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
 
 def measure(route: str, seed: int, *, pipeline: Pipeline, bought: int, device: str, threads: int) -> dict[str, Any]:
     """Train by one route with one seed, and score the result on the validation split."""
-    sets = _sets()
+    sets = _sets().drawn(PROFILES[PROFILE], ROOT_SEED, seed)
     training, pool, scored = (sets.splits[name] for name in ("training", "unlabelled", "validation"))
     chosen = np.sort(generator(ROOT_SEED, seed, "benchmark", "accuracy").permutation(len(pool))[:bought])
     root = derive(ROOT_SEED, seed, "training")

@@ -263,7 +263,7 @@ replaced only with `--replace`.
 ## Make data
 
 ```
-python -m evaluator data make --profile quick            # public: the same images on every machine
+python -m evaluator data make --profile quick            # public: the same files on every machine
 python -m evaluator data make --profile official --shift private \\
     --seed-file private.seed --out data/private                   # private: a secret seed, another distribution
 ```
@@ -273,6 +273,11 @@ its content: a person who has the images and labels of a public data set can loo
 data therefore needs a seed that nobody can guess or try out: 128 random bits or more. `--seed-file` draws a seed and keeps it in a
 file that only you can read (keep that file away from the machine that judges); `--seed random128` draws a seed and forgets it.
 Neither writes the seed into `dataset.json`. The card of a secret data set can only be written inside that data set.
+
+A seed gives the same labels, pixels and bytes of every file on every machine, whatever its processor and libraries: the generator
+uses only operations that have one result (`evaluator/data/painted/exact.py`), and images are stored without compression. What it
+gives changes with `generator_version` in `dataset.json`, and only then; a data set of another version is refused where today's is
+wanted. Keep its folder: results that were computed on it are replayed with `--data`, and only the kit of then can make it again.
 
 ## Look at data
 

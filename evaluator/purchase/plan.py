@@ -130,11 +130,17 @@ def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], sp
 
 
 def _round_warnings(profile: Profile, sets: Mapping[str, RoundSets]) -> list[str]:
-    """Whether today is no day of the round, and whether the data are not of the sizes that a file of rules states."""
+    """Whether today is no day of the round, seeds have nothing to draw from, or the data have not the sizes that a file states."""
     found = [f"{why}." for why in [profile.round.outside(date.today())] if why]
+    counts = {name: count for some in sets.values() for name, count in some.counts().items()}
+    found += [
+        f"the data have {counted(counts[name], 'image')} in {name}, and every seed draws {drawn}: all seeds have the same {name} "
+        "images."
+        for name, drawn in profile.drawn.items()
+        if counts[name] <= drawn
+    ]
     if profile.name in PROFILES:
         return found
-    counts = {name: count for some in sets.values() for name, count in some.counts().items()}
     stated = {name: count for name, count in profile.sizes.items() if counts.get(name, count) != count}
     other = [f"{counts[name]} in {name}, not {count}" for name, count in stated.items()]
     if other:
@@ -177,7 +183,7 @@ def _task(named: NamedPair, profile: Profile) -> Task:
 
 def _items(profile: Profile, named: NamedPair, sets: RoundSets) -> int:
     """The largest number of items that a training can have; how many labels will be bought is not known yet."""
-    counts = sets.counts() | profile.drawn
+    counts = {name: min(count, profile.drawn.get(name, count)) for name, count in sets.counts().items()}
     return counts["training"] + min(profile.budget(named.pair), counts["unlabelled"])
 
 

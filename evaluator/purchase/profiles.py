@@ -44,8 +44,9 @@ class Profile:
         prediction_seconds: time limit of the prediction phase.
         generated: whether the kit makes the data if they are missing; else they are imported, or made by ``data make``.
         shift: distribution of the generated data; ``shifted``: splits with another distribution, by name of the split.
-        drawn: number of images that every seed draws from a split; other splits are used whole. Seeds then differ in their data,
-            too, so an interval over seeds covers different training sets and pools.
+        drawn: number of images that every seed draws from a split; other splits are used whole, and so is a split that has no
+            more. Seeds then differ in their data, too, so an interval over seeds covers different training sets and pools. What
+            is scored is never drawn: kept predictions of all seeds are of the same images, as on an organiser's test split.
         embeddings: whether the submission gets embeddings of the images, made by the pipelines' starting weights.
         load_seconds: time limit for starting the worker and importing the submission; no clock counts this time.
         resize: how images that are not square become square: ``pad`` (black borders), ``crop`` (the middle) or ``stretch``. Empty
@@ -209,7 +210,7 @@ OFFICIAL_ROUND1 = Profile(
 QUICK = Profile(
     name="quick",
     round=ROUND2,
-    sizes={"training": 100, "unlabelled": 1_000, "validation": 300, "test": 300, "debug": 10},
+    sizes={"training": 500, "unlabelled": 4_000, "validation": 300, "test": 300, "debug": 10},
     image_size=64,
     budget_scale=0.1,
     seconds_per_minute=1.0,
@@ -219,7 +220,10 @@ QUICK = Profile(
     data_seed=2022,
     prediction_seconds=10.0,
     generated=True,
+    drawn={"training": 100, "unlabelled": 1_000},
 )
+"""The default. Every seed draws a training set and a pool of its own: if all seeds had the same, ten seeds of a strategy that draws
+nothing itself would be one observation ten times."""
 
 RARE = Profile(
     name="rare",
@@ -245,7 +249,7 @@ on 4 to 10 % of them. The test split is of another production line. Smaller than
 DEBUG = Profile(
     name="debug",
     round=ROUND2,
-    sizes={"training": 30, "unlabelled": 40, "validation": 20, "debug": 10},
+    sizes={"training": 60, "unlabelled": 80, "validation": 20, "debug": 10},
     image_size=64,
     budget_scale=0.02,
     seconds_per_minute=0.5,
@@ -255,6 +259,7 @@ DEBUG = Profile(
     data_seed=2022,
     prediction_seconds=10.0,
     generated=True,
+    drawn={"training": 30, "unlabelled": 40},
 )
 
 PROFILES = {p.name: p for p in (QUICK, RARE, DEBUG, OFFICIAL, OFFICIAL_ROUND1)}

@@ -224,6 +224,8 @@ def _made(file: Path, given: Mapping[str, Any], rules: Round, like: Profile | No
         raise ConfigurationError(f"{file}: a profile needs the key name. Add it")
     _check_name(file, name, PROFILES, "profile", table)
     values["name"] = name
+    if "sizes" in values:
+        values.setdefault("drawn", {})  # a draw belongs to the sizes that it draws from
     if "pairs" in values:
         values["pairs"] = _pairs(file, values["pairs"], table)
     elif like is not None and like.round != rules:

@@ -92,12 +92,15 @@ def provide_data(profile: Profile, folder: Path, step: Step = lambda what, done,
     """Make the profile's public data in ``folder``, if the profile has generated data and the folder does not exist.
 
     Raises:
-        DataError: the folder holds something else.
+        DataError: the folder holds what another version of the generator made.
     """
-    if not profile.generated or folder.exists():
+    if not profile.generated:
         return
-    from evaluator.data.make import DataSpec, make_dataset
+    from evaluator.data.make import DataSpec, make_dataset, refuse_older
 
+    if folder.exists():
+        refuse_older(folder)
+        return
     spec = DataSpec(
         profile.data_seed,
         profile.image_size,

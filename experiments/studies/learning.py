@@ -26,7 +26,7 @@ from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.profiles import profile_named
 from evaluator.purchase.rounds import Pair
-from evaluator.purchase.sets import RoundSets, provide_data, read_sets
+from evaluator.purchase.sets import DrawnSets, provide_data, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.scoring.intervals import t_interval
 from evaluator.seeds import generator
@@ -38,7 +38,7 @@ def ledger_of(labels: np.ndarray, chosen: np.ndarray) -> Ledger:
     return Ledger([Purchase(i, int(c), int(c), 0.0, tuple(labels[c].tolist())) for i, c in enumerate(chosen)])
 
 
-def shuffled_sets(sets: RoundSets, seed: int) -> RoundSets:
+def shuffled_sets(sets: DrawnSets, seed: int) -> DrawnSets:
     """The same sets with the training labels shuffled among the images."""
     training = sets.splits["training"]
     order = generator(seed, "shuffled training labels").permutation(len(training))
@@ -59,7 +59,6 @@ def main() -> None:
     folder = Path("data") / profile.data_folder
     provide_data(profile, folder)
     sets = read_sets(profile, folder, cache=Path("data/.cache"))
-    pool = sets.splits["unlabelled"].labels
     rows: dict[str, list[float]] = {"true": [], "random": [], "shuffled": [], "training set only": []}
     constant = 0.0
     for seed in range(args.seeds):
@@ -78,18 +77,20 @@ def main() -> None:
             device="cpu",
             threads=args.threads,
         )
+        drawn = sets.of(spec)
+        pool = drawn.splits["unlabelled"].labels
         rng = generator(2022, seed, "benchmark", "learning")
         chosen = rng.permutation(len(pool))[: profile.budget(pair)]
         others = pool[rng.permutation(len(pool))]
         conditions = {
-            "true": (sets, ledger_of(pool, chosen)),
-            "random": (sets, ledger_of(others, chosen)),
-            "shuffled": (shuffled_sets(sets, seed), ledger_of(others, chosen)),
-            "training set only": (sets, Ledger()),
+            "true": (drawn, ledger_of(pool, chosen)),
+            "random": (drawn, ledger_of(others, chosen)),
+            "shuffled": (shuffled_sets(drawn, seed), ledger_of(others, chosen)),
+            "training set only": (drawn, Ledger()),
         }
         for name, (used, ledger) in conditions.items():
             started = time.perf_counter()
-            scored = train_and_score(spec, used.of(spec), ledger)
+            scored = train_and_score(spec, used, ledger)
             constant = scored.constant
             rows[name].append(scored.metrics.macro_f1)
             assert scored.training is not None

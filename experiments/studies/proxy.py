@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def cell(sets: RoundSets, pipeline: str, bought: int, seed: int, threads: int) -> float:
     """Macro F1 of a cell whose labels were bought at random."""
-    pool = sets.splits["unlabelled"]
+    drawn = sets.drawn(QUICK, 2022, seed)
+    pool = drawn.splits["unlabelled"]
     images = generator(2022, seed, "bought").permutation(len(pool))[:bought].tolist()
     rows = [Purchase(i, n, n, 0.0, tuple(map(int, pool.labels[n]))) for i, n in enumerate(images)]
     spec = PurchaseSpec(
@@ -45,7 +46,7 @@ def cell(sets: RoundSets, pipeline: str, bought: int, seed: int, threads: int) -
         device="cpu",
         threads=threads,
     )
-    return train_and_score(spec, sets.of(spec), Ledger(rows)).metrics.macro_f1
+    return train_and_score(spec, drawn, Ledger(rows)).metrics.macro_f1
 
 
 def main() -> None:

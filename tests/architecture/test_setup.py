@@ -321,9 +321,12 @@ def test_the_table_of_profiles_in_the_readme_is_that_of_the_kit():
     assert set(rows) >= set(PROFILES)
     for name, profile in PROFILES.items():
         cells = [cell.strip() for cell in rows[name].split("|")]
-        sizes = [profile.sizes["training"], profile.sizes["unlabelled"], profile.sizes["validation"]]
+        sizes = [
+            f"{profile.drawn[split]:,} of {profile.sizes[split]:,}" if split in profile.drawn else f"{profile.sizes[split]:,}"
+            for split in ("training", "unlabelled", "validation")
+        ]
         assert cells[0] == f"{profile.image_size} px"
-        assert cells[1] == " / ".join(f"{n:,}" for n in sizes)
+        assert cells[1] == " / ".join(sizes)
         pair = profile.pairs[0]
         assert cells[2] == f"{profile.budget(pair):,} labels, {profile.seconds(pair):,g} s"
 

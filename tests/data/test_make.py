@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -131,6 +132,28 @@ def test_another_data_set_is_not_overwritten(made, other):
     with pytest.raises(DataError, match="another data set"):
         make_dataset(made, replace(SPEC, **other))
     assert snapshot(made) == before
+
+
+@pytest.mark.parametrize("version", [1, 3, None, "x" * 5_000])
+def test_a_data_set_of_another_generator_is_refused_with_both_versions(made, tmp_path, version):
+    folder = shutil.copytree(made, tmp_path / "old")
+    about = json.loads((folder / "dataset.json").read_text()) | {"generator_version": version}
+    (folder / "dataset.json").write_text(json.dumps(about))
+    before = snapshot(folder)
+    for refuses in (lambda: make.refuse_older(folder), lambda: make_dataset(folder, SPEC)):
+        with pytest.raises(
+            DataError, match=f"version {str(version)[:9]}.* of the generator made it; this kit has version 2"
+        ) as refused:
+            refuses()
+        assert len(str(refused.value)) < 600
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"generator_version": 1}'])
+def test_what_the_generator_did_not_make_is_no_old_data_set(tmp_path, content):
+    if content is not None:
+        (tmp_path / "dataset.json").write_text(content)
+    make.refuse_older(tmp_path)
 
 
 def test_a_foreign_folder_is_refused_and_an_empty_one_used(tmp_path):

@@ -19,6 +19,7 @@ from scipy.stats import multivariate_normal, norm
 from evaluator.data.painted import CLASSES, SHIFTS, Generator, class_sheet, contact_sheet
 from evaluator.data.painted.canvas import Canvas, luminance
 from evaluator.data.painted.damage import Damage, Dent, Particle, Scratch, Stain
+from evaluator.data.painted.exact import Draws
 from evaluator.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
@@ -78,15 +79,15 @@ def test_the_global_generator_is_neither_read_nor_changed():
 @pytest.mark.parametrize(
     ("shift", "labels", "means"),
     [
-        ("public", "100010 001001 100000 111000 000000", [[84.7, 125.5, 101.9], [115.2, 117.2, 109.6], [196.2, 102.7, 101.7]]),
-        ("private", "000010 001001 110001 110000 000000", [[147.6, 123.1, 66.4], [101.6, 102.6, 100.2], [171.1, 109.7, 82.8]]),
+        ("public", "000000 000011 001000 100001 000100", [[104.5, 149.6, 112.2], [126.6, 123.1, 124.7], [156.2, 71.1, 67.6]]),
+        ("private", "010000 000011 010001 010001 010100", [[158.2, 151.0, 65.1], [69.8, 64.9, 69.6], [123.8, 81.0, 46.4]]),
     ],
 )
 def test_published_seeds_keep_their_images(shift, labels, means):
     """Fails when the same spec gives other data: then raise ``GENERATOR_VERSION`` in ``make`` and write the new figures here."""
     generator = Generator(2022, 32, shift=shift)
     assert " ".join("".join(map(str, generator.label("training", i))) for i in range(5)) == labels
-    assert np.allclose([generator.sample("training", i)[0].mean((0, 1)) for i in range(3)], means, atol=0.2)
+    assert np.allclose([generator.sample("training", i)[0].mean((0, 1)) for i in range(3)], means, atol=0.051)
 
 
 @settings(max_examples=25, deadline=None)
@@ -192,7 +193,10 @@ def test_a_damage_changes_only_its_surroundings_and_less_when_fainter(name):
     changes = {contrast: [change(generator, i, name, contrast) for i in range(12)] for contrast in (1.0, 0.5, 0.1)}
     means = [np.mean(changes[contrast]) for contrast in (1.0, 0.5, 0.1)]
     assert means[0] > means[1] > means[2] > 0
-    assert all((np.asarray(one) > 0).mean() < 0.6 for one in changes[1.0])
+    # The largest discoloration covers three quarters of a sheet.
+    shares = [(one > 0).mean() for one in changes[1.0]]
+    assert max(shares) < 0.8
+    assert np.mean(shares) < 0.5
 
 
 @pytest.mark.parametrize("kind", ["scratch", "dent"])
@@ -221,7 +225,7 @@ def centred(damage: Damage) -> tuple[Canvas, int]:
 
 
 def test_a_particle_has_a_grain_a_mound_and_a_shadow_on_the_far_side():
-    particle = Particle.draw(np.random.default_rng(1), "", GREY, 1.0, SHIFTS["public"])
+    particle = Particle.draw(Draws(1), "", GREY, 1.0, SHIFTS["public"])
     canvas, middle = centred(particle)
     assert np.allclose(canvas.paint[:, middle, middle], particle.core, atol=0.02)
     rim = round(1.9 * particle.radius * 129)
@@ -233,7 +237,7 @@ def test_a_particle_has_a_grain_a_mound_and_a_shadow_on_the_far_side():
 
 @pytest.mark.parametrize("kind", ["small", "large"])
 def test_a_dent_is_seen_by_its_slopes_alone(kind):
-    dent = replace(Dent.draw(np.random.default_rng(1), kind, GREY, 1.0, SHIFTS["public"]), slope=0.4, aspect=1.0)
+    dent = replace(Dent.draw(Draws(1), kind, GREY, 1.0, SHIFTS["public"]), slope=0.4, aspect=1.0)
     canvas, middle = centred(dent)
     assert np.all(canvas.paint == np.float32(0.4))
     flank = round(0.45 * dent.radius * 129)
@@ -245,7 +249,7 @@ def test_a_dent_is_seen_by_its_slopes_alone(kind):
 
 
 def test_a_scratch_has_a_core_between_two_leaning_edges():
-    drawn = Scratch.draw(np.random.default_rng(1), "large", GREY, 1.0, SHIFTS["public"])
+    drawn = Scratch.draw(Draws(1), "large", GREY, 1.0, SHIFTS["public"])
     scratch = replace(drawn, angle=0.0, bend=0.0, twist=0.0, gaps=(0.0, 1.0, 0.0), width=0.01)
     canvas, middle = centred(scratch)
     assert np.allclose(canvas.paint[:, middle, middle], scratch.core, atol=0.05)
@@ -255,7 +259,7 @@ def test_a_scratch_has_a_core_between_two_leaning_edges():
 
 
 def test_discoloration_changes_hue_and_keeps_lightness():
-    stain = Stain.draw(np.random.default_rng(1), "", GREY, 1.0, SHIFTS["public"])
+    stain = Stain.draw(Draws(1), "", GREY, 1.0, SHIFTS["public"])
     canvas, middle = centred(stain)
     there = canvas.paint[:, middle, middle]
     assert luminance(there) == pytest.approx(0.4, abs=0.005)
@@ -265,7 +269,7 @@ def test_discoloration_changes_hue_and_keeps_lightness():
 
 def test_contrasts_run_from_plain_to_barely_visible():
     for shift in SHIFTS.values():
-        drawn = np.array([shift.contrast(np.random.default_rng(i)) for i in range(2_000)])
+        drawn = np.array([shift.contrast(Draws(i)) for i in range(2_000)])
         assert shift.contrast_floor <= drawn.min() < 0.2
         assert 0.9 < drawn.max() <= 1
 

@@ -2,12 +2,13 @@
 
 ``version_0_2/results`` was made by that version on the profile ``debug``: three submissions (one of them fails), three pairs, two
 seeds, two pipelines; a time limit that was kept; a run with labels of lower quality. Beside it lies what its own ``compare``,
-``panel`` and ``replay`` said of these results.
+``panel`` and ``replay`` said of these results, and the data that they are of (``data.tar``): the generator of today makes others.
 """
 
 import json
 import math
 import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,10 @@ import pytest
 
 from evaluator.cli.main import main
 from evaluator.cli.tracks import TRACKS
+from evaluator.errors import DataError
 from evaluator.history.index import read_index
 from evaluator.history.reading import read_cells
 from evaluator.machine import versions
-from evaluator.places import DATA
 from evaluator.purchase import profiles
 from evaluator.purchase.profiles import profile_named
 from evaluator.purchase.replay import read_replay
@@ -35,10 +36,11 @@ def results(tmp_path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def debug_data() -> Path:
-    profile = profile_named("debug")
-    provide_data(profile, DATA / profile.data_folder)
-    return DATA / profile.data_folder
+def debug_data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "debug"
+    with tarfile.open(OLD / "data.tar") as packed:
+        packed.extractall(folder, filter="data")
+    return folder
 
 
 def by_name(report: dict, *names: str) -> dict:
@@ -121,9 +123,17 @@ def _same_machine(then: dict[str, str]) -> bool:
 def test_replay_takes_the_profile_that_is_stored_and_not_todays_table(monkeypatch, tmp_path, debug_data):
     cell = next(path for path in CELLS if json.loads(path.read_text())["spec"]["pipeline"]["name"] == "milliseconds")
     today = profile_named("debug")
+    then = replace(today, sizes={"training": 30, "unlabelled": 40, "validation": 20, "debug": 10}, drawn={})
     monkeypatch.setitem(profiles.PROFILES, "debug", replace(today, image_size=32, budget_scale=0.5, pipeline="quick"))
     spec = read_replay(cell, debug_data).spec
     assert (spec.profile.image_size, spec.profile.budget_scale) == (64, 0.02)
-    assert spec.profile == today
+    assert spec.profile == then
     monkeypatch.delitem(profiles.PROFILES, "debug")
-    assert read_replay(cell, debug_data).spec.profile == today
+    assert read_replay(cell, debug_data).spec.profile == then
+
+
+def test_data_of_that_generator_are_not_taken_for_todays(debug_data):
+    """A run would else compare images of one data set with figures of another, without a word."""
+    with pytest.raises(DataError, match=r"version 1 of the generator made it; this kit has version 2.*--data"):
+        provide_data(profile_named("debug"), debug_data)
+    assert (debug_data / "training" / "labels.csv").is_file(), "nothing was removed"

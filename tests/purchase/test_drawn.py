@@ -11,7 +11,10 @@ from conftest import CLASSES, SUBMISSIONS, TINY
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.purchase.cell import run_cell, train_and_score
 from evaluator.purchase.ledger import Ledger, Purchase
+from evaluator.purchase.pairs import NamedPair
+from evaluator.purchase.plan import _items, _round_warnings
 from evaluator.purchase.profiles import PROFILES
+from evaluator.purchase.rounds import Pair
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
 from evaluator.sandbox.process import ProcessSandbox
@@ -193,6 +196,26 @@ def test_weights_are_part_of_a_purchase_where_embeddings_of_them_are_given(cell_
     assert plain.answer_digest() == other.answer_digest()
     plain, other = (cell_spec(path, profile=replace(TINY, weights=w, embeddings=True)) for w in ("procedural", "none"))
     assert plain.answer_digest() != other.answer_digest()
+
+
+@pytest.mark.parametrize("name", [name for name, profile in PROFILES.items() if profile.generated])
+def test_seeds_of_a_profile_whose_data_the_kit_makes_are_not_one_observation(name):
+    """Two seeds have at most half of their images in common, in expectation."""
+    profile = PROFILES[name]
+    assert set(profile.drawn) == {"training", "unlabelled"}
+    assert all(2 * count <= profile.sizes[split] for split, count in profile.drawn.items())
+
+
+def test_data_with_nothing_to_draw_from_are_used_whole_and_named(sets):
+    asks = replace(TINY, name="asks", sizes={"training": 500, "unlabelled": 500}, drawn={"training": 400, "unlabelled": 30})
+    drawn = sets.drawn(asks, 1, 0)
+    assert len(drawn.splits["training"]) == len(sets.splits["training"]) == 16
+    (warned, *_) = _round_warnings(asks, {"validation": sets})
+    assert warned == "the data have 16 images in training, and every seed draws 400: all seeds have the same training images."
+    assert not [text for text in _round_warnings(DRAWING, {"validation": sets}) if "all seeds" in text]
+    pair = NamedPair(Pair(10**6, 1), "public")
+    assert _items(asks, pair, sets) == 16 + 30
+    assert _items(DRAWING, pair, sets) == 7 + 30
 
 
 def test_the_rare_profile_is_what_it_says():

@@ -90,6 +90,11 @@ def test_a_profile_file_begins_from_another_and_names_its_round_in_three_ways(tm
     path = write(tmp_path, 'name = "half"\nround = "round2"\nbudget_scale = 0.5\nlike = "debug"\n', "half.toml")
     half = read_profile(path)
     assert (half.round, half.generated, half.budget(Pair(621, 17))) == (ROUND2, True, 310)
+    assert half.drawn == PROFILES["debug"].drawn
+    few = 'name = "few"\nlike = "quick"\nsizes = {{ training = 50, unlabelled = 200 }}\n{}'
+    assert read_profile(write(tmp_path, few.format(""), "few.toml")).drawn == {}, "a draw belongs to the sizes it draws from"
+    own = read_profile(write(tmp_path, few.format("drawn = { unlabelled = 90 }\n"), "few.toml"))
+    assert own.drawn == {"unlabelled": 90}
     with pytest.raises(ConfigurationError, match="names a round of its own; leave --round out"):
         chosen_profile(str(path), "round1")
 

@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evaluator.data.painted.exact import Draws
+
 _OVERSAMPLING = 4
+_BASIS_STEP = 2.0**-14
 
 
 class Window(NamedTuple):
@@ -90,41 +93,49 @@ class Canvas:
 
 @lru_cache(maxsize=64)
 def _basis(size: int, cells: int, derivative: bool) -> np.ndarray:
-    """Cubic B-splines on ``cells`` cells, averaged over the area of each of ``size`` pixels: float32 (size, cells + 3)."""
+    """Cubic B-splines on ``cells`` cells, averaged over the area of each of ``size`` pixels: float64 (size, cells + 3).
+
+    Values are multiples of 2**-14 and draws multiples of 2**-12, so every sum in ``field`` and ``slopes`` is a whole number of
+    steps below 2**53: no order of summing, and no fused instruction, can round it.
+    """
     samples = (np.arange(size * _OVERSAMPLING) + 0.5) / (size * _OVERSAMPLING) * cells
     cell = np.minimum(samples.astype(int), cells - 1)
     t = samples - cell
+    s = 1 - t
     if derivative:
-        weights = (-((1 - t) ** 2) / 2, (9 * t**2 - 12 * t) / 6, (-9 * t**2 + 6 * t + 3) / 6, t**2 / 2)
+        weights = (-(s * s) / 2, (9 * t * t - 12 * t) / 6, (-9 * t * t + 6 * t + 3) / 6, t * t / 2)
     else:
-        weights = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
+        cubic, square = t * t * t, t * t
+        weights = (s * s * s / 6, (3 * cubic - 6 * square + 4) / 6, (-3 * cubic + 3 * square + 3 * t + 1) / 6, cubic / 6)
     matrix = np.zeros((size * _OVERSAMPLING, cells + 3))
     rows = np.arange(len(samples))
     for offset, weight in enumerate(weights):
         matrix[rows, cell + offset] = weight * (cells if derivative else 1)
-    return matrix.reshape(size, _OVERSAMPLING, cells + 3).mean(axis=1).astype(np.float32)
+    parts = np.rint(matrix.reshape(size, _OVERSAMPLING, cells + 3) / (_OVERSAMPLING * _BASIS_STEP))
+    return parts.sum(axis=1) * _BASIS_STEP
 
 
-def lattice(rng: np.random.Generator, cells: int) -> np.ndarray:
-    """White noise on a lattice for ``cells`` cells per side: float32 (cells + 3, cells + 3)."""
-    return rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
+def lattice(rng: Draws, cells: int) -> np.ndarray:
+    """White noise on a lattice for ``cells`` cells per side: float64 (cells + 3, cells + 3), multiples of ``NORMAL_STEP``."""
+    return rng.normals(cells + 3, cells + 3).astype(np.float64)
 
 
 def field(noise: np.ndarray, size: int) -> np.ndarray:
     """Smooth noise from a ``lattice``: float32 (size, size), standard deviation about 0.5."""
     basis = _basis(size, len(noise) - 3, False)
-    return basis @ noise @ basis.T
+    return (basis @ noise @ basis.T).astype(np.float32)
 
 
 def slopes(noise: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The slopes along x and y, per side, of the height ``field(noise, size)``: float32 (size, size) each."""
     value, change = _basis(size, len(noise) - 3, False), _basis(size, len(noise) - 3, True)
-    return value @ noise @ change.T, change @ noise @ value.T
+    along_x, along_y = value @ noise @ change.T, change @ noise @ value.T
+    return along_x.astype(np.float32), along_y.astype(np.float32)
 
 
-def uniform(rng: np.random.Generator, span: tuple[float, float]) -> float:
+def uniform(rng: Draws, span: tuple[float, float]) -> float:
     """One draw from a closed interval."""
-    return float(rng.uniform(*span))
+    return rng.uniform(*span)
 
 
 def luminance(colour: np.ndarray) -> float:

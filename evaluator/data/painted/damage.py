@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from evaluator.data.painted.canvas import Canvas, field, lattice, luminance, uniform
+from evaluator.data.painted.exact import Draws, bell, decay, direction, exps, multiple, wave
 from evaluator.data.painted.shift import Shift
 
 _SCRATCH_LENGTH = {"small": (0.09, 0.17), "large": (0.36, 0.85)}
@@ -28,13 +29,13 @@ class Damage(Protocol):
         """Change the canvas where the damage is. ``light``: unit vector in the sheet's plane that points to the lamp."""
 
 
-def _place(rng: np.random.Generator, reach: float) -> tuple[float, float]:
+def _place(rng: Draws, reach: float) -> tuple[float, float]:
     """Draw a centre (x, y) so that most of a damage of half-width ``reach`` (in sides) lies inside the image."""
     margin = min(0.4, 0.04 + 0.7 * reach)
     return rng.uniform(margin, 1 - margin), rng.uniform(margin, 1 - margin)
 
 
-def _bare(rng: np.random.Generator, colour: np.ndarray) -> float:
+def _bare(rng: Draws, colour: np.ndarray) -> float:
     """Reflectance of bright material under the paint: a few times that of the paint, because cameras brighten dark sheets."""
     return min(0.95, 0.05 + luminance(colour) * uniform(rng, (2.5, 4.5)))
 
@@ -58,7 +59,7 @@ class Scratch:
     contrast: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Scratch:
+    def draw(cls, rng: Draws, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Scratch:
         length = uniform(rng, _SCRATCH_LENGTH[kind])
         x, y = _place(rng, length / 2)
         bright = rng.random() < (0.85 if luminance(colour) < 0.2 else 0.5 if luminance(colour) < 0.4 else 0.1)
@@ -73,13 +74,13 @@ class Scratch:
             bend=rng.normal(0, 0.10),
             twist=rng.normal(0, 0.08),
             gaps=(uniform(rng, (0, 0.6)) if large else 0.0, uniform(rng, (3, 9)), rng.uniform(0, 6.3)),
-            core=np.full(3, grey) * np.exp(rng.normal(0, 0.05, 3)),
+            core=grey * exps([rng.normal(0, 0.05) for _ in range(3)]),
             contrast=contrast,
         )
 
     def mark(self, canvas: Canvas, light: tuple[float, float]) -> None:
         f = np.float32
-        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        cos, sin = direction(self.angle)
         half = self.length / 2
         margin = 4 * self.width + 2 * canvas.pixel
         bow = self.length * (abs(self.bend) + 0.5 * abs(self.twist)) + margin
@@ -93,12 +94,13 @@ class Scratch:
         across -= f(self.length) * (f(self.bend) * (square - f(0.4)) + f(self.twist) * t * (square - f(0.6)))
         lean = f(4 * self.bend) * t + f(2 * self.twist) * (3 * square - f(0.6))
         across /= np.sqrt(1 + lean * lean)
-        width = math.hypot(self.width, 0.45 * canvas.pixel)
+        width = math.sqrt(self.width * self.width + 0.2025 * canvas.pixel * canvas.pixel)
         strength = np.clip((1 - np.abs(t)) * f(half / (3 * width)) + f(0.3), 0, 1)
         depth, beats, phase = self.gaps
         if depth:
-            strength *= 1 - f(depth) * (0.5 + 0.5 * np.sin(f(beats) * t + f(phase))) ** 2
-        core = np.exp(-((across / f(width)) ** 2)) * strength
+            height = f(0.5) + f(0.5) * wave(f(beats / math.tau) * t + f(phase / math.tau))
+            strength *= 1 - f(depth) * height * height
+        core = bell(across / f(width)) * strength
         core *= f(min(1.0, 1.15 * self.width / width) * self.contrast)
         # The raised edge of the groove slopes towards the lamp or away from it.
         groove = across * (1 / f(width)) * core * f(0.5)
@@ -120,7 +122,7 @@ class Dent:
     slope: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Dent:
+    def draw(cls, rng: Draws, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Dent:
         radius = uniform(rng, _DENT_RADIUS[kind])
         x, y = _place(rng, radius)
         steepest = 0.62 if kind == "small" else 0.42
@@ -132,7 +134,7 @@ class Dent:
         window = canvas.window(self.x, self.y, self.radius)
         if window is None:
             return
-        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        cos, sin = direction(self.angle)
         u = (window.dx * f(cos) + window.dy * f(sin)) * f(1 / self.radius)
         v = (window.dy * f(cos) - window.dx * f(sin)) * f(1 / (self.radius * self.aspect))
         inside = 1 - u * u - v * v
@@ -153,19 +155,19 @@ class Particle:
     x: float
     y: float
     radius: float
-    lobes: tuple[float, float, float]
+    lobes: tuple[float, float, int]
     core: np.ndarray
     contrast: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Particle:
+    def draw(cls, rng: Draws, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Particle:
         x, y = _place(rng, 0.05)
         grey = _bare(rng, colour) if luminance(colour) < 0.12 else uniform(rng, (0.015, 0.06))
         return cls(
             x=x,
             y=y,
             radius=uniform(rng, (0.019, 0.032)),
-            lobes=(uniform(rng, (0.05, 0.22)), rng.uniform(0, 6.3), float(rng.integers(2, 5))),
+            lobes=(uniform(rng, (0.05, 0.22)), rng.uniform(0, 6.3), 2 + rng.integer(3)),
             core=np.array([1.15, 1.0, 0.8]) * grey,
             contrast=contrast,
         )
@@ -178,16 +180,19 @@ class Particle:
         dx, dy = window.dx, window.dy
         distance = np.sqrt(dx * dx + dy * dy) + f(1e-6)
         depth, phase, count = self.lobes
-        outline = self.radius * (1 + f(depth) * np.sin(f(count) * np.arctan2(dy, dx) + f(phase)))
+        cosine, sine = multiple(dx / distance, dy / distance, count)
+        towards, aside = direction(phase)
+        outline = self.radius * (1 + f(depth) * (sine * f(towards) + cosine * f(aside)))
         soft = max(0.6 * canvas.pixel, 0.25 * self.radius)
         core = np.clip((outline - distance) * f(1 / soft) + f(0.5), 0, 1) * f(self.contrast)
         # The mound has the height exp(-(r / reach)^2): the paint rises towards the grain from all sides.
         reach = 1.9 * self.radius
-        mound = np.exp(-((distance / f(reach)) ** 2)) * f(-0.75 * self.contrast / reach)
+        mound = bell(distance / f(reach)) * f(-0.75 * self.contrast / reach)
         canvas.slope_x[window.where] += mound * dx
         canvas.slope_y[window.where] += mound * dy
         away_x, away_y = dx + f(1.9 * self.radius * light[0]), dy + f(1.9 * self.radius * light[1])
-        shadow = np.exp(-(away_x * away_x + away_y * away_y) * f(1 / (1.3 * self.radius) ** 2)) * f(0.75 * self.contrast)
+        wide = 1.3 * self.radius
+        shadow = decay((away_x * away_x + away_y * away_y) * f(1 / (wide * wide))) * f(0.75 * self.contrast)
         canvas.light[window.where] *= 1 - shadow
         canvas.blend(window.where, self.core, core)
         canvas.gloss[window.where] *= 1 - core
@@ -209,12 +214,13 @@ class Stain:
     cover: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Stain:
+    def draw(cls, rng: Draws, kind: str, colour: np.ndarray, contrast: float, shift: Shift) -> Stain:
         radius = uniform(rng, (0.22, 0.40))
         x, y = _place(rng, 0.6 * radius)
         hue = math.radians(rng.normal(*shift.stain_hue))
         # Two axes of about equal luminance: red against green, and blue against yellow.
-        stain = np.exp(math.cos(hue) * np.array([0.9, -0.25, 0.0]) + math.sin(hue) * np.array([-0.15, -0.05, 1.2]))
+        cos, sin = direction(hue)
+        stain = exps(cos * np.array([0.9, -0.25, 0.0]) + sin * np.array([-0.15, -0.05, 1.2]))
         return cls(x, y, radius, lattice(rng, 4), stain / luminance(stain), 0.75 * contrast)
 
     def mark(self, canvas: Canvas, light: tuple[float, float]) -> None:
@@ -223,7 +229,7 @@ class Stain:
         if window is None:
             return
         rows, columns = window.where
-        distance = np.sqrt(window.dx**2 + window.dy**2) * f(1 / self.radius)
+        distance = np.sqrt(window.dx * window.dx + window.dy * window.dy) * f(1 / self.radius)
         distance += f(0.45) * field(self.ragged, canvas.size)[rows, columns]
         mask = np.clip((f(1.05) - distance) * f(2.0), 0, 1)
         mask *= mask * (3 - 2 * mask) * f(self.cover)
@@ -242,7 +248,7 @@ class Recipe:
         counts: probabilities of one, two, three ... damages in an image of the class.
     """
 
-    draw: Callable[[np.random.Generator, str, np.ndarray, float, Shift], Damage]
+    draw: Callable[[Draws, str, np.ndarray, float, Shift], Damage]
     kind: str
     counts: tuple[float, ...]
 

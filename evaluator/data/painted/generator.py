@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluator.data.painted.damage import RECIPES, Damage
+from evaluator.data.painted.exact import Draws
 from evaluator.data.painted.light import Light
 from evaluator.data.painted.sensor import Sensor
 from evaluator.data.painted.sheet import Sheet
@@ -25,8 +26,7 @@ class Generator:
 
     An image depends on ``(seed, split, index)`` and on the fields below, never on the number or the order of the images that are
     made. The scene is drawn in units of the image's side: another ``size`` shows the same sheet, finer or coarser, with other
-    noise. Another ``shift`` may change everything. Images repeat to the bit on one machine; with another processor or BLAS a few
-    pixels may differ by 1.
+    noise. Another ``shift`` may change everything. Images and labels are the same to the bit on every machine (see ``exact``).
 
     Attributes:
         seed: root seed, 0 or more, of any length. Anybody who knows it knows every label, so private data needs a seed of at least
@@ -93,19 +93,18 @@ class Generator:
         for name in RECIPES:
             if name in self.classes and label[self.classes.index(name)]:
                 for damage in _damages(self._stream(split, index, name), name, sheet, table, contrast):
-                    damage.mark(canvas, light.direction)
+                    damage.mark(canvas, light.towards)
         return sensor.expose(light.shade(canvas, sheet.colour), canvas, self._stream(split, index, "noise"))
 
-    def _stream(self, split: str, index: int, purpose: str) -> np.random.Generator:
+    def _stream(self, split: str, index: int, purpose: str) -> Draws:
         index = operator.index(index)
         if index < 0:
             raise IndexError(f"there is no image {index}; images are counted from 0")
-        # SFC64 draws float32 normals faster than NumPy's default generator, and noise is half of the work.
-        return np.random.Generator(np.random.SFC64(derive(self.seed, "painted", split, index, purpose)))
+        return Draws(derive(self.seed, "painted", split, index, purpose))
 
 
-def _damages(rng: np.random.Generator, name: str, sheet: Sheet, shift: Shift, contrast: float | None) -> list[Damage]:
+def _damages(rng: Draws, name: str, sheet: Sheet, shift: Shift, contrast: float | None) -> list[Damage]:
     recipe = RECIPES[name]
-    count = 1 + int(np.searchsorted(np.cumsum(recipe.counts)[:-1], rng.random()))
+    count = 1 + rng.choice(recipe.counts)
     drawn = [shift.contrast(rng) for _ in range(count)]
     return [recipe.draw(rng, recipe.kind, sheet.colour, own if contrast is None else contrast, shift) for own in drawn]

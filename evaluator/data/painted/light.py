@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluator.data.painted.canvas import Canvas, field, lattice, luminance, uniform
+from evaluator.data.painted.exact import Draws, decay, direction, exps, power
 from evaluator.data.painted.shift import Shift
 
 
@@ -59,13 +60,13 @@ class Light:
     exposure: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, shift: Shift) -> Light:
+    def draw(cls, rng: Draws, shift: Shift) -> Light:
         warmth = rng.normal(0, shift.lamp_tint)
         strip = None
         if rng.random() < shift.strip:
             angle = rng.uniform(0, 2 * math.pi)
             strip = Strip(
-                across=(math.cos(angle), math.sin(angle)),
+                across=direction(angle),
                 offset=rng.uniform(-0.45, 0.45),
                 width=uniform(rng, (0.06, 0.28)),
                 strength=uniform(rng, (0.04, 0.22)),
@@ -74,7 +75,7 @@ class Light:
             azimuth=rng.uniform(0, 2 * math.pi),
             elevation=math.radians(uniform(rng, shift.elevation)),
             ambient=uniform(rng, shift.ambient),
-            tint=np.exp(np.array([warmth / 2, 0, -warmth / 2])),
+            tint=exps([warmth / 2, 0, -warmth / 2]),
             falloff=uniform(rng, (0.1, 0.6)),
             gloss=uniform(rng, shift.gloss),
             roughness=uniform(rng, (0.14, 0.30)),
@@ -85,15 +86,15 @@ class Light:
         )
 
     @property
-    def direction(self) -> tuple[float, float]:
+    def towards(self) -> tuple[float, float]:
         """Unit vector in the plane of the sheet that points to the lamp."""
-        return math.cos(self.azimuth), math.sin(self.azimuth)
+        return direction(self.azimuth)
 
     def shade(self, canvas: Canvas, colour: np.ndarray) -> np.ndarray:
         """The light that reaches the lens, linear, float32 (3, size, size). ``colour``: of the sheet, (3,), for the exposure."""
         f = np.float32
-        to_x, to_y = self.direction
-        flat, steep = math.cos(self.elevation), math.sin(self.elevation)
+        to_x, to_y = self.towards
+        flat, steep = direction(self.elevation)
         # Lambert's law, light . normal, with normals (-slope_x, -slope_y, 1) for small slopes.
         cosine = steep - f(flat * to_x) * canvas.slope_x - f(flat * to_y) * canvas.slope_y
         np.maximum(cosine, 0, out=cosine)
@@ -106,23 +107,23 @@ class Light:
         shine *= canvas.gloss
         image = canvas.paint * cosine
         # Cameras brighten dark sheets, but not to the grey of bright sheets.
-        gain = self.exposure / max(luminance(colour), 0.02) ** 0.62 * 0.55**0.62 / 0.55 * 0.9
+        gain = self.exposure * power(0.55 / max(luminance(colour), 0.02), 0.62) / 0.55 * 0.9
         image *= (self.tint * gain).astype(np.float32)[:, None, None]
         image += shine * self.tint.astype(np.float32)[:, None, None]
         return image
 
     def _shine(self, canvas: Canvas, flat: float, steep: float) -> np.ndarray:
         f = np.float32
-        to_x, to_y = self.direction
+        to_x, to_y = self.towards
         # The slope that mirrors the lamp into a camera straight above is tan((90 degrees - elevation) / 2), away from the lamp.
-        mirror = math.tan((math.pi / 2 - math.atan2(steep, flat)) / 2)
+        mirror = flat / (1 + steep)
         off_x = canvas.slope_x + (f(mirror * to_x) - f(self.falloff) * (canvas.x - f(0.5)))
         off_y = canvas.slope_y + (f(mirror * to_y) - f(self.falloff) * (canvas.y - f(0.5)))
         off_x *= off_x
         off_y *= off_y
         off_x += off_y
-        off_x *= f(-0.5 / self.roughness**2)
-        shine = np.exp(off_x) * f(self.gloss)
+        off_x *= f(0.5 / (self.roughness * self.roughness))
+        shine = decay(off_x) * f(self.gloss)
         if self.strip is not None:
             a, b = self.strip.across
             across = f(a) * (canvas.x - f(0.5)) + (f(b) * (canvas.y - f(0.5)) - f(self.strip.offset))
@@ -131,5 +132,5 @@ class Light:
             across *= f(1 / self.strip.width)
             across *= across
             across *= across
-            shine += np.exp(-across) * f(self.strip.strength)
+            shine += decay(across) * f(self.strip.strength)
         return shine

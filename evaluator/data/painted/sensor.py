@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluator.data.painted.canvas import Canvas, uniform
+from evaluator.data.painted.exact import Draws, exp, exps
 from evaluator.data.painted.shift import Shift
 
 
@@ -21,8 +22,8 @@ class Speck:
     strength: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Speck:
-        x, y, radius, strength, sign = rng.random(5)
+    def draw(cls, rng: Draws) -> Speck:
+        x, y, radius, strength, sign = (rng.random() for _ in range(5))
         return cls(x, y, 0.035 + 0.065 * radius, (0.03 + 0.09 * strength) * (1 if sign < 0.5 else -1))
 
     def mark(self, light: np.ndarray, canvas: Canvas) -> None:
@@ -31,7 +32,7 @@ class Speck:
         if window is None:
             return
         rows, columns = window.where
-        inside = 1 - (window.dx * window.dx + window.dy * window.dy) * np.float32(1 / self.radius**2)
+        inside = 1 - (window.dx * window.dx + window.dy * window.dy) * np.float32(1 / (self.radius * self.radius))
         np.maximum(inside, 0, out=inside)
         # A disc (the shape of an open iris) with a soft edge.
         light[:, rows, columns] *= 1 + np.minimum(inside * 2, 1) * np.float32(self.strength)
@@ -49,7 +50,7 @@ class Sensor:
     balance: np.ndarray
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, shift: Shift) -> Sensor:
+    def draw(cls, rng: Draws, shift: Shift) -> Sensor:
         warm, green = rng.normal(0, shift.white_balance), rng.normal(0, shift.white_balance / 2)
         return cls(
             specks=tuple(Speck.draw(rng) for _ in range(min(8, rng.poisson(shift.dust)))),
@@ -57,22 +58,23 @@ class Sensor:
             blur=uniform(rng, shift.blur),
             read_noise=uniform(rng, shift.read_noise),
             shot_noise=uniform(rng, shift.shot_noise),
-            balance=np.exp(np.array([warm / 2, green, -warm / 2])),
+            balance=exps([warm / 2, green, -warm / 2]),
         )
 
-    def expose(self, light: np.ndarray, canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
+    def expose(self, light: np.ndarray, canvas: Canvas, rng: Draws) -> np.ndarray:
         """The image of linear ``light`` (3, size, size), uint8 (size, size, 3). ``light`` is overwritten; ``rng`` draws the
         noise."""
         f = np.float32
         for speck in self.specks:
             speck.mark(light, canvas)
-        corner = (canvas.x - f(0.5)) ** 2 + (canvas.y - f(0.5)) ** 2
+        across, down = canvas.x - f(0.5), canvas.y - f(0.5)
+        corner = across * across + down * down
         light *= 1 - f(2 * self.vignette) * corner
         light *= self.balance.astype(np.float32)[:, None, None]
         light = _blur(light, self.blur * canvas.size)
         np.clip(light, 0, 1, out=light)
-        noise = rng.standard_normal(light.shape, dtype=np.float32)
-        noise *= np.sqrt(light * f(self.shot_noise**2) + f(self.read_noise**2))
+        noise = rng.normals(*light.shape)
+        noise *= np.sqrt(light * f(self.shot_noise * self.shot_noise) + f(self.read_noise * self.read_noise))
         light += noise
         np.clip(light, 0, 1, out=light)
         # A tone curve of gamma 2 approximates that of sRGB.
@@ -85,8 +87,10 @@ class Sensor:
 def _blur(planes: np.ndarray, deviation: float) -> np.ndarray:
     """Separable Gaussian blur over the last two axes. ``deviation``: in pixels. Pixels at the edges are repeated."""
     reach = max(1, math.ceil(2.5 * deviation))
-    weights = np.exp(-0.5 * (np.arange(reach + 1) / max(deviation, 1e-3)) ** 2)
-    weights = (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
+    places = [offset / max(deviation, 1e-3) for offset in range(reach + 1)]
+    shares = [exp(max(-20.0, -0.5 * place * place)) for place in places]
+    whole = 2 * math.fsum(shares) - shares[0]  # fsum rounds once, whatever the order
+    weights = [np.float32(share / whole) for share in shares]
     for axis in (1, 2):
         pad = [(0, 0), (0, 0), (0, 0)]
         pad[axis] = (reach, reach)

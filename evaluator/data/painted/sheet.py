@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluator.data.painted.canvas import Canvas, field, lattice, slopes, uniform
+from evaluator.data.painted.exact import Draws, bell, direction, exps
 from evaluator.data.painted.shift import Shift
 
 _FLAKE_CELLS = 88
@@ -28,10 +29,10 @@ class Line:
     strength: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, width: tuple[float, float], strength: tuple[float, float]) -> Line:
+    def draw(cls, rng: Draws, width: tuple[float, float], strength: tuple[float, float]) -> Line:
         angle = rng.uniform(0, 2 * math.pi)
-        normal = (math.cos(angle), math.sin(angle))
-        through = rng.uniform(0.05, 0.95, 2)
+        normal = direction(angle)
+        through = rng.uniform(0.05, 0.95), rng.uniform(0.05, 0.95)
         size = uniform(rng, strength) * (1 if rng.random() < 0.5 else -1)
         return cls(normal, normal[0] * through[0] + normal[1] * through[1], uniform(rng, width), size)
 
@@ -68,17 +69,17 @@ class Sheet:
     crease: Line | None
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, shift: Shift) -> Sheet:
-        base = np.array(shift.palette[rng.integers(len(shift.palette))])
-        colour = np.clip(base * np.exp(rng.normal(0, 0.18) + rng.normal(0, 0.07, 3)), 0.02, 0.85)
-        finish = np.searchsorted(np.cumsum(shift.finishes), rng.random())
+    def draw(cls, rng: Draws, shift: Shift) -> Sheet:
+        base, brightness = np.array(shift.palette[rng.integer(len(shift.palette))]), rng.normal(0, 0.18)
+        colour = np.clip(base * exps([brightness + rng.normal(0, 0.07) for _ in range(3)]), 0.02, 0.85)
+        finish = rng.choice(shift.finishes)
         return cls(
             colour=colour,
             peel=lattice(rng, _PEEL_CELLS),
             peel_slope=uniform(rng, shift.orange_peel),
             flakes=lattice(rng, _FLAKE_CELLS) if finish == 1 else None,
             flake_strength=uniform(rng, (0.04, 0.16)),
-            brush=rng.standard_normal((2, _BRUSH_LINES), dtype=np.float32) if finish == 2 else None,
+            brush=rng.normals(2, _BRUSH_LINES) if finish == 2 else None,
             brush_angle=rng.uniform(0, math.pi),
             brush_density=uniform(rng, (45, 75)),
             brush_strength=uniform(rng, (0.03, 0.09)),
@@ -109,7 +110,8 @@ class Sheet:
         return canvas
 
     def _brushing(self, canvas: Canvas, waves: np.ndarray, brush: np.ndarray) -> np.ndarray:
-        across = canvas.x * np.float32(math.cos(self.brush_angle)) + canvas.y * np.float32(math.sin(self.brush_angle))
+        cosine, sine = direction(self.brush_angle)
+        across = canvas.x * np.float32(cosine) + canvas.y * np.float32(sine)
         position = (across + 1) * np.float32(self.brush_density)
         line = position.astype(np.int32)
         part = position - line
@@ -119,21 +121,21 @@ class Sheet:
         here = first[line] + (second[line] - first[line]) * mix
         there = first[line + 1] + (second[line + 1] - first[line + 1]) * mix
         # A pixel that covers several lines shows their mean.
-        fade = min(1.0, (canvas.size / self.brush_density) ** 0.5)
+        fade = min(1.0, math.sqrt(canvas.size / self.brush_density))
         return (here + (there - here) * part) * np.float32(self.brush_strength * fade)
 
     @staticmethod
     def _press(canvas: Canvas, crease: Line) -> None:
-        slope = np.exp(-((crease.distance(canvas) / np.float32(crease.width)) ** 2)) * np.float32(crease.strength)
+        slope = bell(crease.distance(canvas) / np.float32(crease.width)) * np.float32(crease.strength)
         canvas.slope_x += slope * np.float32(crease.normal[0])
         canvas.slope_y += slope * np.float32(crease.normal[1])
 
     @staticmethod
     def _part(canvas: Canvas, seam: Line) -> None:
         distance = seam.distance(canvas)
-        width = math.hypot(seam.width, 0.4 * canvas.pixel)
-        gap = np.exp(-((distance / np.float32(width)) ** 2)) * np.float32(abs(seam.strength) * seam.width / width)
-        lip = np.exp(-(((distance - np.float32(2.2 * seam.width)) / np.float32(1.3 * width)) ** 2)) * np.float32(0.30)
+        width = math.sqrt(seam.width * seam.width + 0.16 * canvas.pixel * canvas.pixel)
+        gap = bell(distance / np.float32(width)) * np.float32(abs(seam.strength) * seam.width / width)
+        lip = bell((distance - np.float32(2.2 * seam.width)) / np.float32(1.3 * width)) * np.float32(0.30)
         canvas.slope_x += lip * np.float32(seam.normal[0])
         canvas.slope_y += lip * np.float32(seam.normal[1])
         canvas.paint *= 1 - gap

@@ -12,10 +12,14 @@ from statistics import NormalDist
 
 import numpy as np
 
+from evaluator.data.painted.exact import Draws
 from evaluator.errors import ConfigurationError
 
 CLASSES: tuple[str, ...] = ("scratch_small", "scratch_large", "dent_small", "dent_large", "stray_particle", "discoloration")
 """The damages, in the order of the label vector."""
+
+LABEL_STEP = 2.0**-20
+"""Step of the numbers that labels are drawn with. A test holds that no library can round them to another step."""
 
 Span = tuple[float, float]
 """A closed interval for a uniform draw."""
@@ -101,19 +105,19 @@ class Shift:
 
     @cached_property
     def factor(self) -> np.ndarray:
-        """Cholesky factor of ``correlation``, float64 (k, k)."""
-        return np.linalg.cholesky(np.array(self.correlation))
+        """Cholesky factor of ``correlation``, float64 (k, k), in multiples of ``LABEL_STEP``: its products with draws are exact."""
+        return np.rint(np.linalg.cholesky(np.array(self.correlation)) / LABEL_STEP) * LABEL_STEP
 
     @cached_property
     def thresholds(self) -> np.ndarray:
-        """Thresholds of the latent values, float64 (k,): a class is present if its latent value is below its threshold."""
-        return np.array([NormalDist().inv_cdf(rate) for rate in self.rates])
+        """Thresholds of the latent values, float64 (k,), multiples of ``LABEL_STEP``: a class is there if its value is below."""
+        return np.rint(np.array([NormalDist().inv_cdf(rate) for rate in self.rates]) / LABEL_STEP) * LABEL_STEP
 
-    def labels(self, rng: np.random.Generator) -> np.ndarray:
+    def labels(self, rng: Draws) -> np.ndarray:
         """Draw one label vector from the Gaussian copula: uint8 (k,), in the order of ``CLASSES``."""
-        return (self.factor @ rng.standard_normal(len(CLASSES)) < self.thresholds).astype(np.uint8)
+        return (self.factor @ rng.normals(len(CLASSES)).astype(np.float64) < self.thresholds).astype(np.uint8)
 
-    def contrast(self, rng: np.random.Generator) -> float:
+    def contrast(self, rng: Draws) -> float:
         """Draw the contrast of one damage, ``contrast_floor``..1."""
         return self.contrast_floor + (1 - self.contrast_floor) * rng.beta(*self.contrast_shape)
 
