@@ -88,6 +88,7 @@ def play(
     enough: float = ENOUGH,
     processes: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    refits: Refits | None = None,
 ) -> list[Course]:
     """The courses of rankings of one task. Each is a permutation of its rows.
 
@@ -96,8 +97,9 @@ def play(
         points: the largest number of trainings of a course; None: after every wrong label that is found.
         exact, seed, processes, progress: as of ``Refits``.
         enough: the target as a share of the accuracy with true labels.
+        refits: fits of the same task and choices, to share them; None: made here.
     """
-    refits = Refits(task, "strict", exact=exact, seed=seed, processes=processes, progress=progress)
+    refits = refits or Refits(task, "strict", exact=exact, seed=seed, processes=processes, progress=progress)
     wrong = task.wrong
     clean = Labelling(task.true)
     steps, wanted = [], [clean]
