@@ -1,15 +1,17 @@
-"""The rows whose given label is least probable to a model that was fitted without them (Northcutt et al. 2021)."""
+"""The rows whose given label is least probable to a model that was fitted without them.
+
+Northcutt, Jiang and Chuang (2021), Confident Learning, JAIR 70.
+"""
 
 from __future__ import annotations
 
-from evaluator.strategies.valuation.confidence import out_of_sample, self_confidence
-from evaluator.strategies.valuation.ranks import worst_first
+from evaluator.strategies.valuation.methods import METHODS
 from run import CleaningRun
 
 
 class SelfConfidence(CleaningRun):
     """Logistic regression in five folds."""
 
-    def rank(self, training_set, seed):
-        given = out_of_sample(training_set.rows, training_set.labels, seed)
-        return worst_first(self_confidence(given, training_set.labels))
+    def rank(self, training_set, validation_set, time_available, seed):
+        given = training_set.rows, training_set.labels, validation_set.rows, validation_set.labels
+        return METHODS["self_confidence"](*given, seed, time_available)

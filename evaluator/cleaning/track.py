@@ -99,7 +99,10 @@ class CleaningResult(CellResult):
 
 @dataclass(frozen=True, kw_only=True)
 class RankingAnswer(PlainAnswer):
-    """The answer of a submission: a permutation of the training rows in ``content["ranking"]``, worst first."""
+    """The answer of a submission: a permutation of the training rows in ``content["ranking"]``, worst first.
+
+    A file that is scored as the original does (``content["as_original"]``) may be short and name a row twice.
+    """
 
     def fault(self, spec: CellSpec) -> str:
         """See ``Answer.fault``."""
@@ -108,17 +111,25 @@ class RankingAnswer(PlainAnswer):
         ranking = self.content.get("ranking") if isinstance(self.content, dict) else None
         if not isinstance(ranking, list) or not all(type(row) is int and 0 <= row < 2**31 for row in ranking) or not ranking:
             return "holds no ranking, a list of row numbers"
+        if self.content.get("as_original"):
+            return ""
         why = not_a_permutation(np.array(ranking, np.int64), len(ranking))
         return f"holds a ranking with {why}; expected a permutation" if why else ""
 
 
 @dataclass(frozen=True)
 class CleaningSets:
-    """Where the tasks of a plan come from. ``root``: that embedded tasks are drawn from; ``folder``: of DataPerf's layout, or None."""
+    """Where the tasks of a plan come from.
+
+    Attributes:
+        root: that embedded tasks are drawn from.
+        embeddings, groundtruth: folders of DataPerf's layout; None for embedded tasks.
+    """
 
     profile: CleaningProfile
     root: int
-    folder: Path | None
+    embeddings: Path | None = None
+    groundtruth: Path | None = None
 
     def task(self, name: str, seed: int) -> CleaningTask:
         """A task at a seed; read or drawn once per process."""
@@ -126,15 +137,15 @@ class CleaningSets:
 
     def digest(self, name: str) -> str:
         """What decides the task, but for the seed and the secret."""
-        return Embedded.parse(name).digest() if self.folder is None else _task(self, name, 0).digest()
+        return Embedded.parse(name).digest() if self.embeddings is None else _task(self, name, 0).digest()
 
 
 @lru_cache(maxsize=4)
 def _task(sets: CleaningSets, name: str, seed: int) -> CleaningTask:
     profile = sets.profile
-    if sets.folder is None:
+    if sets.embeddings is None or sets.groundtruth is None:
         return Embedded.parse(name).drawn(sets.root, seed, profile.train, profile.validation, profile.test)
-    return read_task(name, sets.folder / "embeddings", sets.folder / "data")
+    return read_task(name, sets.embeddings, sets.groundtruth)
 
 
 class CleaningTrack(Track):
@@ -178,7 +189,9 @@ class CleaningTrack(Track):
         names = tuple(choices.options["tasks"] or ()) or (profile.tasks if folder is None else tuple(task_names(folder / "embeddings")))
         if len(set(names)) != len(names):
             raise ConfigurationError(f"--tasks: {', '.join(names)} were given; name each once")
-        sets = CleaningSets(profile, choices.root, None if folder is None else folder.absolute())
+        sets = CleaningSets(profile, choices.root)
+        if folder is not None:
+            sets = CleaningSets(profile, choices.root, folder.absolute() / "embeddings", folder.absolute() / "data")
         digests = {}
         for number, name in enumerate(names):
             step("reading tasks", number, len(names))
@@ -277,7 +290,7 @@ class CleaningTrack(Track):
                 tier=spec.tier, guarded=answer.content["guarded"], limited_by=answer.content["limited_by"]
             ),
             "data": DataRow(
-                folder="" if data.folder is None else data.folder.name,
+                folder="" if data.embeddings is None else data.embeddings.parent.name,
                 counts={"training": len(task.train), "validation": len(task.validation), "test": len(task.test)},
                 digests=spec.data,
             ),
@@ -326,8 +339,8 @@ class CleaningTrack(Track):
         return Judged(result)
 
     def places(self, data: CleaningSets) -> list[Path]:
-        """The folder of the tasks."""
-        return [] if data.folder is None else [data.folder]
+        """The folders of the tasks."""
+        return [folder for folder in (data.embeddings, data.groundtruth) if folder is not None]
 
     # -- tables
 

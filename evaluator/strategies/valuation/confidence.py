@@ -7,7 +7,6 @@ probability of the given label. ``own_loss`` is the loss of a row under a model 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from evaluator.strategies import linear
@@ -110,8 +109,3 @@ def cleanlab_order(given: np.ndarray, labels: np.ndarray) -> np.ndarray:
     first = np.asarray(issues, np.int64)
     rest = np.argsort(quality, kind="stable")
     return np.concatenate([first, rest[~np.isin(rest, first)]])
-
-
-def normalised(scores: np.ndarray) -> np.ndarray:
-    """Logits (n, classes) as probabilities that sum to 1 in each row."""
-    return softmax(scores, axis=1)
