@@ -37,7 +37,16 @@ from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError, PoolD
 if TYPE_CHECKING:
     from evaluator.purchase.practice import Practice
 
-__all__ = ["CleaningRun", "ImageDataset", "LabelledRows", "MarketClosedError", "OutOfBudgetError", "PoolDataset", "ZEWDPCBaseRun", "practice"]
+__all__ = [
+    "CleaningRun",
+    "ImageDataset",
+    "LabelledRows",
+    "MarketClosedError",
+    "OutOfBudgetError",
+    "PoolDataset",
+    "ZEWDPCBaseRun",
+    "practice",
+]
 
 
 class ZEWDPCBaseRun:
@@ -89,7 +98,7 @@ class CleaningRun:
         """Rank all training rows, the row whose label an expert should check first at the front.
 
         Args:
-            training_set: ``rows`` float32 (n, width), ``labels`` int64 (n,) as given, some of them wrong; ``classes``, their number.
+            training_set: ``rows`` float32 (n, width), ``labels`` int64 (n,) as given, some of them wrong; ``classes``: a number.
             validation_set: the same, with true labels.
 
         Returns:

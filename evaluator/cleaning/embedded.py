@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from evaluator.cleaning.linear import Kind
 from evaluator.cleaning.tasks import CleaningTask, Part
 from evaluator.data.annotators import confused_classes, pair_confusion, uniform_confusion
 from evaluator.errors import ConfigurationError
@@ -58,12 +59,10 @@ class Embedded:
         digits = () if made[1] is None else (int(made[1]), int(made[2]))
         rate, classes = float(made[4]), len(digits) or 10
         if not 0 < rate < 1 - 1 / classes or (made[3] == "pairs" and rate >= 0.5):
-            raise ConfigurationError(f"the task {name!r} has the rate {rate:g}; a label must be right more often than wrong. Lower it")
+            raise ConfigurationError(
+                f"the task {name!r} has the rate {rate:g}; a label must be right more often than wrong. Lower it"
+            )
         return cls(name, digits, made[3], rate)  # type: ignore[arg-type]
-
-    def digest(self) -> str:
-        """SHA-256 (hex) over the digits, and over what the drawing of a task depends on, but for the seed."""
-        return hashlib.sha256(f"{VERSION} {self.name} {_digits_digest()}".encode()).hexdigest()
 
     def drawn(self, root: int, seed: int, train: int, validation: int, test: int) -> CleaningTask:
         """The task of a seed.
@@ -83,10 +82,11 @@ class Embedded:
         first, second, third = np.split(order[: sizes.sum()], np.cumsum(sizes)[:-1])
         true = labels[first]
         given = self._mistaken(rows[first], true, derive(root, seed, "cleaning", self.name, "mistakes"))
-        parts = (Part(rows[part], labels[part]) for part in (second, third))
-        kind, classes = ("binary", 2) if self.digits else ("multiclass", 10)
+        seen, hidden = (Part(rows[part], labels[part]) for part in (second, third))
+        kind: Kind = "binary" if self.digits else "multiclass"
+        classes = len(self.digits) or 10
         ids = tuple(f"digit{number:04d}" for number in first)
-        return CleaningTask(self.name, kind, classes, Part(rows[first], given), true, *parts, ids)  # type: ignore[arg-type]
+        return CleaningTask(self.name, kind, classes, Part(rows[first], given), true, seen, hidden, ids)
 
     def _mistaken(self, rows: np.ndarray, true: np.ndarray, seed: int) -> np.ndarray:
         classes = len(self.digits) or 10
@@ -137,6 +137,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def _digits_digest() -> str:
+def embedded_digest() -> str:
+    """SHA-256 (hex) over the digits, and over the version of the drawing."""
     rows, labels = _digits()
-    return hashlib.sha256(rows.tobytes() + labels.tobytes()).hexdigest()
+    return hashlib.sha256(f"{VERSION}".encode() + rows.tobytes() + labels.tobytes()).hexdigest()

@@ -103,7 +103,7 @@ def read_true_labels(path: Path, names: Sequence[str], given: np.ndarray) -> np.
         raise BoundsError(f"{path}, line {reader.line_num}: {error}; expected CSV. Mend the line") from None
     if absent := [name for name in names if name not in found]:
         raise BoundsError(
-            f"{path}: it has no row for {len(absent):,} of {len(names):,} training images, the first is {one_line(absent[0], 40)!r}; "
+            f"{path}: it has no row for {len(absent):,} of {len(names):,} training images, first {one_line(absent[0], 40)!r}; "
             "expected every image of the training table. Add them"
         )
     try:
@@ -208,7 +208,8 @@ def _read_parquet(path: Path) -> _Columns:
         import pyarrow.parquet
     except ImportError:
         raise ConfigurationError(
-            f"{path}: a .parquet table needs pyarrow, which is not installed; run `pip install -r requirements-tables.txt`, or write .npz"
+            f"{path}: a .parquet table needs pyarrow, which is not installed; run `pip install -r requirements-cleaning.txt`, "
+            "or write .npz"
         ) from None
     try:
         file = pyarrow.parquet.ParquetFile(path)

@@ -165,7 +165,7 @@ def _terms(kind: Kind, start: Start) -> int:
 
 
 def _adamw(flat: torch.Tensor, gradient: torch.Tensor, mean: torch.Tensor, square: torch.Tensor, steps: list[torch.Tensor]) -> None:
-    """One step of all weights in one pass: the kernel below ``torch.optim.AdamW(fused=True)``, which spends as long on its checks."""
+    """One step of all weights in one pass: the kernel of ``torch.optim.AdamW(fused=True)``, which spends as long on its checks."""
     steps[0] += 1
     torch._fused_adamw_(
         [flat], [gradient], [mean], [square], [], steps,

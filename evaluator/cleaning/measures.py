@@ -61,7 +61,7 @@ def accuracy(kind: Kind, train: np.ndarray, test: np.ndarray, labels: np.ndarray
 
 def _rounded(right: np.ndarray) -> np.ndarray:
     """Means over the last axis, rounded as numpy does: times 100, to the nearest whole number (half to even), divided by 100."""
-    return np.round(np.mean(right, axis=-1), 2)
+    return np.round(np.asarray(np.mean(right, axis=-1)), 2)
 
 
 def _bounds(probabilities: np.ndarray, thresholds: np.ndarray, labels: np.ndarray, by: float) -> tuple[np.ndarray, np.ndarray]:

@@ -52,7 +52,9 @@ class Folders:
         return cls(folder / "embeddings", folder / "data", folder / "submissions", folder / "results")
 
 
-def write_tasks(names: Sequence[str], folders: Folders, root: int, sizes: tuple[int, int, int], said: Said = lambda text: None) -> None:
+def write_tasks(
+    names: Sequence[str], folders: Folders, root: int, sizes: tuple[int, int, int], said: Said = lambda text: None
+) -> None:
     """Write embedded tasks in DataPerf's layout, as ``.npz`` tables.
 
     Args:

@@ -1,7 +1,7 @@
 """Rankings that came as files, as cells of the house: stored, typed, compared and listed like any other.
 
-There is no submission to run. The answer of a cell is the ranking in its file (tier ``file``), and the judge is the track's own; for
-scoring as the original, the figures are those of ``original.py``.
+There is no submission to run. The answer of a cell is the ranking in its file (tier ``file``), and the judge is the track's own;
+scored as the original does, the figures are those of ``original.py``.
 """
 
 from __future__ import annotations
@@ -136,7 +136,9 @@ def evaluate_strict_cells(
     for name in names:
         said(f"{name}: {sum(task == name for task, _ in rankings)} rankings, {seeds} starts of the model")
     with Workers(processes) as workers:
-        found = _run(track, folders, names, RECIPES[recipe], range(seeds), root, action, seconds, workers if processes > 1 else None)
+        found = _run(
+            track, folders, names, RECIPES[recipe], range(seeds), root, action, seconds, workers if processes > 1 else None
+        )
     return found, refused
 
 
@@ -177,7 +179,7 @@ def _run(
             root_seed=root,
             pipeline=recipe,
             weights="none",
-            data={task: sets.digest(task)},
+            data={"tasks": sets.digest()},
             score_split="test",
             tier=TIER,
             device="cpu",

@@ -27,7 +27,7 @@ class Curve:
     """The course of one method.
 
     Attributes:
-        method: its name; ``accuracies``: after each fix, as many as there are training rows. A file that is shorter repeats its last.
+        method: its name; ``accuracies``: after each fix, as many as there are training rows; a shorter file repeats its last.
         fixes: lines of its file that were used up to each step.
         score: share of fixes, 0 to below 1, lower is better.
     """

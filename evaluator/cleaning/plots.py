@@ -41,7 +41,9 @@ def plot_results(folders: Folders, tracks: Tracks) -> list[Path]:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ConfigurationError("plots need matplotlib, which is not installed; run `pip install -r requirements-cleaning.txt`") from None
+        raise ConfigurationError(
+            "plots need matplotlib, which is not installed; run `pip install -r requirements-cleaning.txt`"
+        ) from None
     by_scoring = _cells(folders.results, tracks)
     if not by_scoring:
         raise ConfigurationError(f"{folders.results}: it holds no scored ranking; run `cleaning evaluate` first")
@@ -77,7 +79,9 @@ def _cells(results: Path, tracks: Tracks) -> dict[str, dict[str, dict[str, list[
     return found
 
 
-def _curves(axes: Any, task: str, found: Mapping[str, list[dict[str, Any]]], colours: Mapping[str, str], styles: Mapping[str, str]) -> None:
+def _curves(
+    axes: Any, task: str, found: Mapping[str, list[dict[str, Any]]], colours: Mapping[str, str], styles: Mapping[str, str]
+) -> None:
     before = target = None
     for method, cells in found.items():
         rows = cells[0]["rows"]
@@ -85,7 +89,13 @@ def _curves(axes: Any, task: str, found: Mapping[str, list[dict[str, Any]]], col
         steps = [_stepped(cell, checks) for cell in cells]
         mean = np.mean(steps, axis=0)
         shown = {"color": colours[method], "linestyle": styles[method], "linewidth": 1.6}
-        axes.plot(checks, mean, label=f"{shown_name(method)} ({_mean_score(cells):.3f})".replace("$", r"\$"), drawstyle="steps-post", **shown)
+        axes.plot(
+            checks,
+            mean,
+            label=f"{shown_name(method)} ({_mean_score(cells):.3f})".replace("$", r"\$"),
+            drawstyle="steps-post",
+            **shown,
+        )
         before, target = mean[0], np.mean([cell["target"] for cell in cells])
     axes.axhline(before, color="black", linestyle=(0, (4, 3)), linewidth=1, label="before the first check")
     axes.axhline(target, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label="target")
@@ -103,7 +113,9 @@ def _stepped(cell: Mapping[str, Any], checks: np.ndarray) -> np.ndarray:
     return np.array([point["accuracy"] for point in points])[at]
 
 
-def _scores(axes: Any, tasks: Mapping[str, Mapping[str, list[dict[str, Any]]]], colours: Mapping[str, str], submissions: Path) -> bool:
+def _scores(
+    axes: Any, tasks: Mapping[str, Mapping[str, list[dict[str, Any]]]], colours: Mapping[str, str], submissions: Path
+) -> bool:
     """Draw the score of every method and task against its time; False if no method says its time."""
     drawn = set()
     for number, (task, found) in enumerate(sorted(tasks.items())):

@@ -104,8 +104,8 @@ def read_ranking(path: Path, rows: int, *, strict: bool) -> tuple[int, ...]:
     if strict and len(found) < rows:
         absent = next(row for row in range(rows) if row not in seen)
         raise BoundsError(
-            f"{path}: {len(found):,} lines for {rows:,} training rows, and row {absent} is not among them; expected every row once. "
-            "Add the missing rows, the least suspect last"
+            f"{path}: {len(found):,} lines for {rows:,} training rows, and row {absent} is not among them; expected every row "
+            "once. Add the missing rows, the least suspect last"
         )
     return tuple(found)
 

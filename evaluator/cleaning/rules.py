@@ -47,7 +47,9 @@ class CleaningProfile:
                 raise ConfigurationError(f"profile {self.name!r}: {name} is {getattr(self, name)}; expected 10 rows or more")
         for name in ("seconds", "load_seconds"):
             if not 0 < getattr(self, name) <= MOST_SECONDS:
-                raise ConfigurationError(f"profile {self.name!r}: {name} is {getattr(self, name):g}; expected more than 0, up to a week")
+                raise ConfigurationError(
+                    f"profile {self.name!r}: {name} is {getattr(self, name):g}; expected more than 0, up to a week"
+                )
         if not 0 < self.enough <= 1:
             raise ConfigurationError(f"profile {self.name!r}: enough is {self.enough:g}; expected more than 0, up to 1")
 
@@ -96,10 +98,13 @@ class CleaningRecipe:
         return cls(**stored)
 
 
-ORIGINAL = CleaningRecipe("dataperf", start=SEED, model=f"{MODEL}; accuracies with two decimals, as DataPerf's evaluator prints them")
+ORIGINAL = CleaningRecipe(
+    "dataperf", start=SEED, model=f"{MODEL}; accuracies with two decimals, as DataPerf's evaluator prints them"
+)
 """Stands in cells that ``original.py`` scored. A person asks for it by ``cleaning evaluate --scoring dataperf``."""
 DIGITS = CleaningProfile(
-    "digits", ("digits-uniform-0.3", "digits-pairs-0.2", "digits-instances-0.2", "digits-4v9-uniform-0.2", "digits-3v8-instances-0.2")
+    "digits",
+    ("digits-uniform-0.3", "digits-pairs-0.2", "digits-instances-0.2", "digits-4v9-uniform-0.2", "digits-3v8-instances-0.2"),
 )
 PROFILES: Mapping[str, CleaningProfile] = {
     profile.name: profile
@@ -128,7 +133,9 @@ def profile_named(name: str) -> CleaningProfile:
         ConfigurationError: there is none.
     """
     if name not in PROFILES:
-        raise ConfigurationError(f"--profile: there is no profile {name!r} of cleaning{meant(name, PROFILES)}; known: {', '.join(PROFILES)}")
+        raise ConfigurationError(
+            f"--profile: there is no profile {name!r} of cleaning{meant(name, PROFILES)}; known: {', '.join(PROFILES)}"
+        )
     return PROFILES[name]
 
 
@@ -139,5 +146,7 @@ def recipe_named(name: str) -> CleaningRecipe:
         ConfigurationError: there is none.
     """
     if name not in RECIPES:
-        raise ConfigurationError(f"--pipelines: there is no recipe {name!r} of cleaning{meant(name, RECIPES)}; known: {', '.join(RECIPES)}")
+        raise ConfigurationError(
+            f"--pipelines: there is no recipe {name!r} of cleaning{meant(name, RECIPES)}; known: {', '.join(RECIPES)}"
+        )
     return RECIPES[name]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def run_session(
 def order_of(spec: SessionSpec) -> Order:
     """The order to rank: both sets as files in memory, which the worker maps."""
     task = spec.task
-    order = {"seed": spec.seed, "classes": task.classes, "several": task.kind == "multilabel"}
+    order: dict[str, Any] = {"seed": spec.seed, "classes": task.classes, "several": task.kind == "multilabel"}
     for name, part in (("training_set", task.train), ("validation_set", task.validation)):
         order |= {f"{name}_rows": _file(part.rows), f"{name}_labels": _file(_columns(part))}
     return order, b""
@@ -126,7 +127,11 @@ def not_a_permutation(ranking: np.ndarray, rows: int) -> str:
         return f"the row {outside[0]}, which there is not"
     counts = np.bincount(ranking, minlength=rows)
     twice = np.flatnonzero(counts > 1)
-    return f"the row {twice[0]} {counts[twice[0]]} times, and the row {np.flatnonzero(counts == 0)[0]} not at all" if twice.size else ""
+    return (
+        f"the row {twice[0]} {counts[twice[0]]} times, and the row {np.flatnonzero(counts == 0)[0]} not at all"
+        if twice.size
+        else ""
+    )
 
 
 def _columns(part: Part) -> np.ndarray:

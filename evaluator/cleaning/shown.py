@@ -14,10 +14,10 @@ from evaluator.report.console import hanging, label, titled
 from evaluator.scoring.intervals import t_interval
 
 NOTES = {
-    "strict": "share fixed: labels checked until the target, 95 % of the accuracy with true labels, is first reached; lower is better. "
-    "±: half of the 95 % t interval over starts of the model; they speak of these data.",
-    "dataperf": "share fixed as DataPerf's evaluator prints it: its target is the accuracy after the ranking's own last fix, so that a "
-    "short file looks better than it is. Use --scoring strict to compare methods.",
+    "strict": "share fixed: labels checked until the target, 95 % of the accuracy with true labels, is first reached; "
+    "lower is better. ±: half of the 95 % t interval over starts of the model; they speak of these data.",
+    "dataperf": "share fixed as DataPerf's evaluator prints it: its target is the accuracy after the ranking's own last fix, so "
+    "that a short file looks better than it is. Use --scoring strict to compare methods.",
 }
 
 
@@ -28,9 +28,9 @@ def show_methods(console: Console, found: Sequence[Method], scoring: str) -> Non
         table.add_column("method")
         for metric in CLEANING.metrics:
             table.add_column(metric.label, justify="right")
-        table.add_column("time", justify="right", no_wrap=True)
+        table.add_column("time, s", justify="right")
         for method in sorted(methods, key=lambda m: (_mean(m, "fraction_fixed"), m.name)):
-            seconds = "-" if method.seconds is None else f"{method.seconds:.2f} s"
+            seconds = "-" if method.seconds is None else f"{method.seconds:.2f}"
             table.add_row(label(method.name), *(_text(method, metric.name) for metric in CLEANING.metrics), seconds)
         titled(console, task, table)
     hanging(console, NOTES[scoring])

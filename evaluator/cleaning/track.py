@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -10,16 +11,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from evaluator.cleaning.embedded import Embedded
+from evaluator.cleaning.embedded import Embedded, embedded_digest
 from evaluator.cleaning.folder import read_task, task_names
 from evaluator.cleaning.rules import CleaningProfile, CleaningRecipe, profile_named, recipe_named
-from evaluator.cleaning.session import not_a_permutation, run_session
 from evaluator.cleaning.session import SessionSpec as Session
+from evaluator.cleaning.session import not_a_permutation, run_session
 from evaluator.cleaning.tasks import CleaningTask
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.machine import cores
 from evaluator.plans import Choices, Option, Plan, Step, Task
 from evaluator.records import CellResult, CellSpec, DataRow, IsolationRow, PhaseRow, PlainAnswer, count, doc, share
+from evaluator.sections import Cells, Material, Section
 from evaluator.seeds import derive
 from evaluator.tables import Column, Metric, Remark
 from evaluator.track import CellInputs, Judged, Progress, Track
@@ -89,7 +91,9 @@ class CleaningResult(CellResult):
 
     bulk: ClassVar[frozenset[str]] = CellResult.bulk | {"curve", "hits"}
 
-    curve: Annotated[list[CurvePoint], doc("accuracy after the checks at which the model was trained")] = field(default_factory=list)
+    curve: Annotated[list[CurvePoint], doc("accuracy after the checks at which the model was trained")] = field(
+        default_factory=list
+    )
     hits: Annotated[list[int], doc("numbers of checks by which one more wrong label was found")] = field(default_factory=list)
     rows: Annotated[int, count("training rows")] = 0
     clean_accuracy: Annotated[float | None, doc("accuracy of the model on true labels; `null` without a score")] = None
@@ -135,9 +139,21 @@ class CleaningSets:
         """A task at a seed; read or drawn once per process."""
         return _task(self, name, seed)
 
-    def digest(self, name: str) -> str:
-        """What decides the task, but for the seed and the secret."""
-        return Embedded.parse(name).digest() if self.embeddings is None else _task(self, name, 0).digest()
+    def digest(self) -> str:
+        """What decides all tasks, but for the seed and the secret: SHA-256 (hex) over the tables of the folder, or the digits."""
+        return _digest(self)
+
+
+@lru_cache(maxsize=4)
+def _digest(sets: CleaningSets) -> str:
+    if sets.embeddings is None or sets.groundtruth is None:
+        return embedded_digest()
+    made = hashlib.sha256()
+    for folder in (sets.embeddings, sets.groundtruth):
+        for path in sorted(path for path in folder.iterdir() if path.suffix in (".parquet", ".npz", ".csv") and path.is_file()):
+            with open(path, "rb") as file:
+                made.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return made.hexdigest()
 
 
 @lru_cache(maxsize=4)
@@ -156,17 +172,40 @@ class CleaningTrack(Track):
     spec_rules = ("action",)
     task_word = "task"
     metrics = (
-        Metric("fraction_fixed", "share fixed", higher_is_better=False, low=0, high=1, note="a target that is never reached counts as 1"),
+        Metric(
+            "fraction_fixed",
+            "share fixed",
+            higher_is_better=False,
+            low=0,
+            high=1,
+            note="a target that is never reached counts as 1",
+        ),
         Metric("area", "accuracy area", low=0, high=1),
         Metric("discovery", "discovery area", low=0, high=1),
         Metric("found_early", "found early", low=0, high=1),
     )
-    columns = (Column("clean accuracy", lambda row: f"{row['clean_accuracy']:.3f}" if row.get("clean_accuracy") is not None else "-"),)
+    columns = (
+        Column("clean accuracy", lambda row: f"{row['clean_accuracy']:.3f}" if row.get("clean_accuracy") is not None else "-"),
+    )
     figure_members = frozenset({"clean_accuracy", "target", "reached", "rows"})
     options: ClassVar[Mapping[str, Option]] = {
-        "tasks": Option(str, "tasks of the profile (default: all), or names like digits-3v8-pairs-0.2", many=True, default=None, metavar="TASK", group="the grid"),
-        "action": Option(str, "what the expert does with a wrong label", many=True, default=("fix",), choices=("fix", "remove"), group="the grid"),
-    }  # fmt: skip
+        "tasks": Option(
+            str,
+            "default: all of the profile; or names like digits-3v8-pairs-0.2",
+            many=True,
+            default=None,
+            metavar="TASK",
+            group="the grid",
+        ),
+        "action": Option(
+            str,
+            "what the expert does with a wrong label",
+            many=True,
+            default=("fix",),
+            choices=("fix", "remove"),
+            group="the grid",
+        ),
+    }
     examples = ("python -m evaluator sweep --track cleaning --submissions baselines/cleaning --seeds 5",)
 
     def default_profile(self, options: Mapping[str, Any]) -> str:
@@ -185,21 +224,31 @@ class CleaningTrack(Track):
             raise ConfigurationError("--score-split: a task of cleaning has one test set. Leave the option out")
         folder = choices.data
         if folder is None and not profile.tasks:
-            raise ConfigurationError(f"--data: the profile {profile.name!r} reads a folder in DataPerf's layout; name it with --data DIR")
-        names = tuple(choices.options["tasks"] or ()) or (profile.tasks if folder is None else tuple(task_names(folder / "embeddings")))
+            raise ConfigurationError(
+                f"--data: the profile {profile.name!r} reads a folder in DataPerf's layout; name it with --data DIR"
+            )
+        names = tuple(choices.options["tasks"] or ()) or (
+            profile.tasks if folder is None else tuple(task_names(folder / "embeddings"))
+        )
         if len(set(names)) != len(names):
             raise ConfigurationError(f"--tasks: {', '.join(names)} were given; name each once")
         sets = CleaningSets(profile, choices.root)
         if folder is not None:
             sets = CleaningSets(profile, choices.root, folder.absolute() / "embeddings", folder.absolute() / "data")
-        digests = {}
-        for number, name in enumerate(names):
+        for number, name in enumerate(names):  # what is wrong with a task is said before anything runs
             step("reading tasks", number, len(names))
-            digests[name] = sets.digest(name)
-        shared = {"profile": profile, "weights": "none", "score_split": "test", "worker_threads": min(3, cores())}
+            sets.task(name, choices.seeds[0] if choices.seeds else 0)
+        digests = {"tasks": sets.digest()}
+        shared: dict[str, Any] = {"profile": profile, "weights": "none", "score_split": "test", "worker_threads": min(3, cores())}
         cells = tuple(
             CleaningSpec(
-                **choices.common(source), **shared, seed=seed, data={name: digests[name]}, data_id=name, pipeline=recipe, action=action
+                **choices.common(source),
+                **shared,
+                seed=seed,
+                data=digests,
+                data_id=name,
+                pipeline=recipe,
+                action=action,
             )
             for source in choices.submissions
             for action in choices.options["action"]
@@ -207,7 +256,12 @@ class CleaningTrack(Track):
             for name in names
             for recipe in recipes
         )
-        shown = [("profile", f"{profile.name}: {profile.train} rows to clean, {profile.validation} to validate on, {profile.test} to test")]
+        shown = [
+            (
+                "profile",
+                f"{profile.name}: {profile.train} rows to clean, {profile.validation} to validate on, {profile.test} to test",
+            )
+        ]
         if folder is not None:
             shown = [("tasks of", str(folder))]
         shown += [("tasks", ", ".join(names)), ("clock", f"rank has {profile.seconds:g} s")]
@@ -218,7 +272,7 @@ class CleaningTrack(Track):
             cells=cells,
             data={"test": sets},
             digests={"test": digests},
-            items={name: 1 for name in names},
+            items=dict.fromkeys(names, 1),
             shown=tuple(shown),
         )
 
@@ -286,9 +340,7 @@ class CleaningTrack(Track):
             "phases": list(answer.phases),
             "busy": answer.busy,
             "rows": len(task.train),
-            "isolation": IsolationRow(
-                tier=spec.tier, guarded=answer.content["guarded"], limited_by=answer.content["limited_by"]
-            ),
+            "isolation": IsolationRow(tier=spec.tier, guarded=answer.content["guarded"], limited_by=answer.content["limited_by"]),
             "data": DataRow(
                 folder="" if data.embeddings is None else data.embeddings.parent.name,
                 counts={"training": len(task.train), "validation": len(task.validation), "test": len(task.test)},
@@ -367,6 +419,12 @@ class CleaningTrack(Track):
             )
         if cell["metrics"] and cell.get("reached") is False:
             yield Remark("the target is never reached", f"the target is {cell['target']:.3f}", "Its share fixed counts as 1.")
+
+    def report_sections(self, cells: Cells, material: Material) -> Iterable[Section]:
+        """See ``report.sections``."""
+        from evaluator.cleaning.report import sections
+
+        return sections(cells)
 
     def tables(self, results: Sequence[CellResult], data: Any) -> Mapping[str, tuple[Sequence[str], Iterable[Sequence[Any]]]]:
         """``curves.csv``: the curve of every cell."""

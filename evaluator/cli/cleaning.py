@@ -37,22 +37,39 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     }
     for name, action in every.items():
         places = action.add_argument_group("folders")
-        places.add_argument("--folder", type=given_path, default=Path("cleaning"), metavar="DIR", help="holds the others (default: cleaning)")
-        for option, below in (("embeddings", "embeddings"), ("groundtruth", "data"), ("submissions", "submissions"), ("results", "results")):
+        places.add_argument(
+            "--folder", type=given_path, default=Path("cleaning"), metavar="DIR", help="holds the others (default: cleaning)"
+        )
+        for option, below in (
+            ("embeddings", "embeddings"),
+            ("groundtruth", "data"),
+            ("submissions", "submissions"),
+            ("results", "results"),
+        ):
             places.add_argument(f"--{option}", type=given_path, metavar="DIR", help=f"default: {below} in --folder")
         if name != "plot":
             action.add_argument("--tasks", nargs="+", action="extend", metavar="TASK", help="default: all")
         if name in ("download", "create-baselines", "run", "evaluate"):
-            action.add_argument("--root-seed", type=int, default=ROOT_SEED, metavar="N", help=f"draws follow from it (default: {ROOT_SEED})")
+            action.add_argument(
+                "--root-seed", type=int, default=ROOT_SEED, metavar="N", help=f"draws follow from it (default: {ROOT_SEED})"
+            )
         if name in ("create-baselines", "run"):
             action.add_argument("--methods", nargs="+", action="extend", metavar="NAME", help="default: all that can run here")
-            action.add_argument("--seconds", type=float, default=60.0, help="that a method may take, if it looks at it (default: 60)")
+            action.add_argument(
+                "--seconds", type=float, default=60.0, help="that a method may take, if it looks at it (default: 60)"
+            )
         if name in ("evaluate", "run"):
             action.add_argument("--scoring", choices=("strict", "dataperf"), default="strict", help="default: strict")
             action.add_argument("--seeds", type=int, default=5, metavar="N", help="strict: starts of the model (default: 5)")
-            action.add_argument("--action", dest="expert", choices=("fix", "remove"), default="fix", help="strict: what is done with a wrong label")
-            action.add_argument("--recipe", default="linear", metavar="NAME", help="strict: linear, coarse or exact (default: linear)")
-            action.add_argument("--exact", action="store_true", help="dataperf: train in the original's order of operations, six times as slow")
+            action.add_argument(
+                "--action", dest="expert", choices=("fix", "remove"), default="fix", help="strict: what is done with a wrong label"
+            )
+            action.add_argument(
+                "--recipe", default="linear", metavar="NAME", help="strict: linear, coarse or exact (default: linear)"
+            )
+            action.add_argument(
+                "--exact", action="store_true", help="dataperf: train in the original's order of operations, six times as slow"
+            )
             action.add_argument("--processes", type=int, metavar="N", help="trainings at a time (default: the cores)")
 
 
@@ -64,12 +81,15 @@ def main(args: argparse.Namespace) -> int:
     return max(step(args) for step in steps.values())
 
 
-def _folders(args: argparse.Namespace):  # noqa: ANN202 - a type of the track, which is imported when it is used
+def _folders(args: argparse.Namespace):
     from evaluator.cleaning.offline import Folders
 
     below = Folders.below(args.folder)
     return Folders(
-        args.embeddings or below.embeddings, args.groundtruth or below.groundtruth, args.submissions or below.submissions, args.results or below.results
+        args.embeddings or below.embeddings,
+        args.groundtruth or below.groundtruth,
+        args.submissions or below.submissions,
+        args.results or below.results,
     )
 
 

@@ -40,7 +40,8 @@ def influence(
     v, w = as_rows(validation_rows, validation_labels, "validation")
     if y.ndim == 2:
         return sum(
-            (influence(x, y[:, c], v, w[:, c], strength, width) for c in range(y.shape[1]) if 0 < y[:, c].sum() < len(y)), np.zeros(len(x))
+            (influence(x, y[:, c], v, w[:, c], strength, width) for c in range(y.shape[1]) if 0 < y[:, c].sum() < len(y)),
+            np.zeros(len(x)),
         )
     known = np.unique(y)
     if len(known) < 2:

@@ -36,7 +36,9 @@ def knn_shapley(
     x, y = as_rows(rows, labels)
     v, w = as_rows(validation_rows, validation_labels, "validation")
     if v.shape[1] != x.shape[1] or w.shape[1:] != y.shape[1:]:
-        raise ValueError(f"validation rows {v.shape} with labels {w.shape}; expected the width and labels of training, {x.shape}, {y.shape}")
+        raise ValueError(
+            f"validation rows {v.shape} with labels {w.shape}; expected the width and labels of training, {x.shape}, {y.shape}"
+        )
     if neighbours < 1:
         raise ValueError(f"neighbours is {neighbours}; expected 1 or more")
     precise = np.float64 if x.shape[0] * v.shape[0] <= PRECISE else np.float32

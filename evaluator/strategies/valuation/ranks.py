@@ -33,5 +33,7 @@ def as_rows(rows: Any, labels: Any, name: str = "training") -> tuple[np.ndarray,
         raise ValueError(f"{name} labels of shape {y.shape} for {len(x)} rows; expected one label (or row of labels) each")
     whole = y.astype(np.int64)
     if (whole != y).any() or whole.min() < 0 or (y.ndim == 2 and whole.max() > 1):
-        raise ValueError(f"{name} labels lie between {y.min()} and {y.max()}; expected whole numbers, 0 or more, 0 and 1 in a matrix")
+        raise ValueError(
+            f"{name} labels lie between {y.min()} and {y.max()}; expected whole numbers, 0 or more, 0 and 1 in a matrix"
+        )
     return x, whole
