@@ -17,10 +17,8 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
-from evaluator.cleaning.linear import Kind
-from evaluator.cleaning.tasks import CleaningTask, Part
+from evaluator.cleaning.tasks import CleaningTask, Kind, Part
 from evaluator.data.annotators import confused_classes, pair_confusion, uniform_confusion
 from evaluator.errors import ConfigurationError
 from evaluator.seeds import derive, generator
@@ -108,6 +106,8 @@ def instance_mistakes(rows: np.ndarray, true: np.ndarray, rate: float, seed: int
     Returns:
         int64 (n,).
     """
+    from scipy.spatial.distance import cdist
+
     classes = np.unique(true)
     means = np.stack([rows[true == label].mean(axis=0) for label in classes])
     distances = cdist(rows.astype(np.float64), means.astype(np.float64))

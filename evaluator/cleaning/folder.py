@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.bounded import BoundsError, read_bytes
-from evaluator.cleaning.linear import Kind
-from evaluator.cleaning.tasks import MOST_CLASSES, MOST_ROWS, MOST_WIDTH, CleaningTask, Part
+from evaluator.cleaning.tasks import MOST_CLASSES, MOST_ROWS, MOST_WIDTH, CleaningTask, Kind, Part
 from evaluator.errors import ConfigurationError
 from evaluator.text import one_line
 

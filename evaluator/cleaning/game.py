@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from evaluator.cleaning.linear import SEED
 from evaluator.cleaning.refits import Labelling, Refits
+from evaluator.cleaning.rules import SEED
 from evaluator.cleaning.tasks import CleaningTask
 
 Action = Literal["fix", "remove"]

@@ -13,17 +13,15 @@ is near zero; ``docs/cleaning.md`` says how often that shows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-Kind = Literal["binary", "multiclass", "multilabel"]
-"""What the labels of a task are: 0 or 1; a class; 0 or 1 for every class."""
+from evaluator.cleaning.rules import SEED
+from evaluator.cleaning.tasks import Kind
+
 HIDDEN = 128
-SEED = 42
-"""Of the weights that the original starts with."""
 EPOCHS, BATCH = 20, 64
 RATE, DECAY, BETAS, EPS = 0.01, 0.9, (0.9, 0.999), 1e-8
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluator.cleaning.linear import Kind
+from evaluator.cleaning.tasks import Kind
 
 THRESHOLDS = np.arange(0.1, 1, 0.05)
 """18 values; the last is 0.9500000000000003. The original's torch compares with each as float32."""

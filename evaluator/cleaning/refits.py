@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from evaluator.cleaning import measures
-from evaluator.cleaning.linear import SEED, Start, exact_probabilities, fit, fit_exactly, outputs_of, targets
+from evaluator.cleaning.linear import Start, exact_probabilities, fit, fit_exactly, outputs_of, targets
+from evaluator.cleaning.rules import SEED
 from evaluator.cleaning.tasks import CleaningTask
 from evaluator.data.processes import Processes
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
-from evaluator.cleaning.linear import SEED
 from evaluator.errors import ConfigurationError
 from evaluator.words import meant
 
 ROUND = "cleaning"
+SEED = 42
+"""Of the weights that the original's model starts from."""
 MODEL = "two linear layers of 128, AdamW 0.01 with decay 0.9, 20 epochs, batches of 64"
 """The fixed model, in words; it stands in every stored cell."""
 MOST_SECONDS = 7 * 24 * 3600.0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
-from evaluator.cleaning.linear import Kind
 from evaluator.errors import ConfigurationError
 
+Kind = Literal["binary", "multiclass", "multilabel"]
+"""What the labels of a task are: 0 or 1; a class; 0 or 1 for every class."""
 MOST_ROWS, MOST_WIDTH, MOST_CLASSES = 1_000_000, 16_384, 10_000
 
 

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 from evaluator.text import one_line, say
+
+if TYPE_CHECKING:
+    from evaluator.cleaning.offline import Folders
 
 ROOT_SEED = 2022
 
@@ -81,7 +85,7 @@ def main(args: argparse.Namespace) -> int:
     return max(step(args) for step in steps.values())
 
 
-def _folders(args: argparse.Namespace):
+def _folders(args: argparse.Namespace) -> Folders:
     from evaluator.cleaning.offline import Folders
 
     below = Folders.below(args.folder)
