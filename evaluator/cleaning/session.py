@@ -52,6 +52,18 @@ class SessionSpec:
 
 
 @dataclass(frozen=True)
+class Own:
+    """A submission that runs where it lies, in the place of a ``Staged`` copy."""
+
+    path: Path
+
+    @staticmethod
+    def named(text: str) -> str:
+        """The text as it is: it names the submission's own files."""
+        return text
+
+
+@dataclass(frozen=True)
 class SessionResult(SessionOutcome):
     """The outcome of a session. ``ranking``: a permutation of the training rows, int64 (n,); None without one."""
 
@@ -59,19 +71,25 @@ class SessionResult(SessionOutcome):
 
 
 def run_session(
-    spec: SessionSpec, sandbox: Sandbox, progress: Progress = lambda phase, fraction: None, clock: type[Clock] = Clock
+    spec: SessionSpec,
+    sandbox: Sandbox,
+    progress: Progress = lambda phase, fraction: None,
+    clock: type[Clock] = Clock,
+    *,
+    copied: bool = True,
 ) -> SessionResult:
     """Run a submission's ``rank``. Never raises for what the submission does; a result says so.
 
     Args:
         clock: kind of its clock; a ``ShownClock`` does not end anything.
+        copied: whether the worker gets a copy of the submission; if not, tracebacks and debuggers name its own files.
 
     Raises:
         OSError: no folder for the session can be made.
     """
     with ExitStack() as stack:
         try:
-            submission = stack.enter_context(staged(spec.submission, spec.submission_digest))
+            submission = stack.enter_context(staged(spec.submission, spec.submission_digest)) if copied else Own(spec.submission)
         except SubmissionError as error:
             return SessionResult(error.verdict, str(error), (), 0.0, None, None, True, "", "", "", None)
         taken: list[np.ndarray] = []

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -24,7 +24,10 @@ from evaluator.records import CellResult, CellSpec, DataRow, IsolationRow, Phase
 from evaluator.sections import Cells, Material, Section
 from evaluator.seeds import derive
 from evaluator.tables import Column, Metric, Remark
-from evaluator.track import CellInputs, Judged, Progress, Track
+from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
+
+if TYPE_CHECKING:
+    from evaluator.sandbox.tier import Sandbox
 
 VERSION = 1
 """Version of the judging code. Raise it by hand when the figures of a cell change."""
@@ -283,21 +286,21 @@ class CleaningTrack(Track):
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ConfigurationError(f"a stored ranking was not understood: {error!r}") from error
 
+    def trial(self, submission: Path, sandbox: Sandbox, weights: Path | None = None) -> Trial:
+        """See ``Track.trial``."""
+        from evaluator.cleaning.trial import try_out
+
+        return try_out(submission, sandbox, weights)
+
+    def debug(self, spec: CleaningSpec, inputs: CellInputs, progress: Progress) -> Debugged:
+        """See ``Track.debug``."""
+        from evaluator.cleaning.trial import debug
+
+        return debug(_session(spec, inputs), inputs.sandbox, progress)
+
     def obtain(self, spec: CleaningSpec, inputs: CellInputs, progress: Progress) -> RankingAnswer:
         """Run ``rank`` in the sandbox."""
-        sets: CleaningSets = inputs.data
-        session = Session(
-            submission=inputs.path,
-            submission_digest=spec.submission_digest,
-            task=sets.task(spec.data_id, spec.seed),
-            seconds=spec.profile.seconds,
-            load_seconds=spec.profile.load_seconds,
-            seed=derive(sets.root, spec.seed, "participant") % 2**31,
-            threads=spec.worker_threads,
-            weights=inputs.weights_dir,
-            printed=inputs.printed,
-        )
-        found = run_session(session, inputs.sandbox, progress)
+        found = run_session(_session(spec, inputs), inputs.sandbox, progress)
         trace = found.trace
         content = {
             "ranking": None if found.ranking is None else found.ranking.tolist(),
@@ -435,6 +438,21 @@ class CleaningTrack(Track):
             for point in r.curve
         )
         return {"curves.csv": (("task", "seed", "action", "checks", "accuracy"), rows)}
+
+
+def _session(spec: CleaningSpec, inputs: CellInputs) -> Session:
+    sets: CleaningSets = inputs.data
+    return Session(
+        submission=inputs.path,
+        submission_digest=spec.submission_digest,
+        task=sets.task(spec.data_id, spec.seed),
+        seconds=spec.profile.seconds,
+        load_seconds=spec.profile.load_seconds,
+        seed=derive(sets.root, spec.seed, "participant") % 2**31,
+        threads=spec.worker_threads,
+        weights=inputs.weights_dir,
+        printed=inputs.printed,
+    )
 
 
 CLEANING = CleaningTrack()

@@ -180,3 +180,24 @@ def test_a_name_of_no_task_is_refused(name):
 
     with pytest.raises(ConfigurationError, match="task"):
         Embedded.parse(name)
+
+
+def test_validate_runs_it_on_a_few_rows(tmp_path):
+    good = CLEANING.trial(written(tmp_path, SUBMISSION), ProcessSandbox())
+    assert not good.found
+    assert "40 rows ranked; rank OK" in good.said
+    bad = CLEANING.trial(written(tmp_path, "class Mine:\n    def rank(self):\n        return [1]\n"), ProcessSandbox())
+    (finding,) = bad.found
+    assert (finding.kind, finding.place) == ("error", "rank")
+    assert "INVALID_OUTPUT" in finding.text
+
+
+def test_debug_shows_what_it_did_and_what_a_run_would_refuse(tmp_path, capfd):
+    options = ["--track", "cleaning", "--profile", "debug", "--out", str(tmp_path / "out"), "--public-seeds", "--debug"]
+    assert local_evaluation.main([*options, "--submission", str(written(tmp_path, SUBMISSION))]) == 0
+    said = capfd.readouterr().out
+    assert "a permutation of 60 rows" in said
+    assert "This is not a score" in said
+    body = "class Mine:\n    def rank(self, training_set):\n        raise KeyError('mine')\n"
+    assert local_evaluation.main([*options, "--submission", str(written(tmp_path, body))]) == 1
+    assert "KeyError" in capfd.readouterr().out
