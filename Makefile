@@ -47,7 +47,7 @@ help:
 	@echo "make validate      is my_submission fit to submit? everything that is wrong, at once"
 	@echo "make data          make the data of the profile quick, where it is not there"
 	@echo "make card          write data/README.md with counts, frequencies and contact sheets"
-	@echo "make picture       draw the newest result into docs/images/result.svg"
+	@echo "make picture       draw the newest result into docs/images/result.svg; ARGS=--again draws the same run anew"
 	@echo "make lock          write the lock files anew from requirements.txt and requirements-dev.txt"
 	@echo "make clean         remove the environment and caches; data/ and results/ stay"
 	@echo

@@ -48,7 +48,6 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
         usage="%(prog)s [option ...]",
         path_option="--submission",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
     what = parser.add_argument_group("what is judged")
@@ -120,7 +119,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     files.add_argument(
         "--debug", action="store_true", help=f"one {shown} in the foreground: breakpoint(), prints; no limits, no score"
     )
-    files.add_argument("--full-traceback", action="store_true", help="show all frames that are stored, the kit's own, too")
+    files.add_argument("--full-traceback", action="store_true", help="show all frames of a traceback, the kit's own, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("--no-pictures", action="store_true", help="report.html without single images and their labels")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
@@ -185,8 +184,10 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
         KitError: options, data or the submission are wrong, or the track cannot do this.
     """
     from evaluator.report.console import terminal
+    from evaluator.report.findings import show_findings
     from evaluator.report.terminal import progress_line, show_warnings
     from evaluator.sandbox.attached import AttachedSandbox
+    from evaluator.submission.validate import examine
     from evaluator.sweep.debug import debug as run_debug
     from evaluator.sweep.experiment import prepare
     from evaluator.sweep.settings import read_settings
@@ -195,16 +196,19 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
         raise ConfigurationError("--json and --debug were both given; --debug writes no result. Leave one out")
     console = terminal()
     settings, _ = read_settings(sweep_options(args, track), track)
+    found = examine(settings.submissions[0], track.name)
     with progress_line(console) as line:
         reading = line.add_task("data", total=1)
         experiment = prepare(
             track,
             settings,
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
-            sandbox=AttachedSandbox(),
+            sandbox=AttachedSandbox(full=args.full_traceback),
         )
+    show_findings(terminal(stderr=True), found.found)
     show_warnings(experiment.plan.warnings)
-    return 0 if run_debug(experiment, console) else 1
+    good = run_debug(experiment, console)
+    return 0 if good and not found.errors else 1
 
 
 def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:

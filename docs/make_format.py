@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from evaluator.cli.parsing import Prose
 from evaluator.files import write_text
 from evaluator.history.entries import Entry
 from evaluator.purchase.purchased import PurchaseFile
@@ -206,7 +207,7 @@ def wanted() -> dict[Path, str]:
 
 def main() -> int:
     """Write or check the files; 1 where a check finds a file that is not what the types say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=Prose)
     parser.add_argument("--check", action="store_true", help="write nothing, and say which files are not up to date")
     check = parser.parse_args().check
     stale = [(path, text) for path, text in wanted().items() if not path.exists() or path.read_text(encoding="utf-8") != text]

@@ -15,6 +15,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+from evaluator.cli.parsing import Prose
 from evaluator.files import write_text
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import Round
@@ -121,7 +122,7 @@ def wanted() -> str:
 
 def main() -> int:
     """Write or check the page; 1 where a check finds that it is not what the types say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=Prose)
     parser.add_argument("--check", action="store_true", help="write nothing, and say whether the page is up to date")
     check, text = parser.parse_args().check, wanted()
     if PAGE.read_text(encoding="utf-8") == text:

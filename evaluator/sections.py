@@ -25,8 +25,15 @@ class Value:
 
     @classmethod
     def of(cls, interval: Mapping[str, Any] | None) -> Value | None:
-        """The same of a stored interval (``mean``, ``low``, ``high``); None without one."""
-        return None if interval is None else cls(interval["mean"], interval["low"], interval["high"])
+        """The same of a stored interval (``mean``, ``low``, ``high``); None without one.
+
+        Where only some of the seeds collapsed, a spread around the mean would be that of no kind of model, so there is none.
+        """
+        if interval is None:
+            return None
+        if interval.get("without") is not None:
+            return cls(interval["mean"])
+        return cls(interval["mean"], interval["low"], interval["high"])
 
 
 @dataclass(frozen=True)
@@ -168,6 +175,7 @@ class Material:
         data: the data sets, where a run has just read them (``Plan.data``).
         results: the folder of results; ``secret``: the file of the secret, where a person named it.
         projection: how many dimensions become two: ``pca`` or ``tsne``.
+        warn: to be called with a sentence for everything that a page of these sections lacks since it cannot be read.
     """
 
     predictions: Callable[[Mapping[str, Any]], np.ndarray | None]
@@ -178,3 +186,4 @@ class Material:
     data: Any = None
     secret: Path | None = None
     projection: str = "pca"
+    warn: Callable[[str], None] = lambda what: None

@@ -138,6 +138,7 @@ class Run:
         submission: its name in the table.
         score: higher is better; None if the cell failed.
         figures: as ``Track.figures`` gives them.
+        collapsed: as ``Track.collapsed`` says.
     """
 
     submission: str
@@ -146,6 +147,7 @@ class Run:
     verdict: str
     score: float | None
     figures: Mapping[str, Any]
+    collapsed: bool = False
 
 
 def either(names: Sequence[str]) -> str:
@@ -163,6 +165,7 @@ class Tables:
         score_splits: the splits that a person can choose to score; empty if there is nothing to choose.
         task_word: what a person calls a task; the key of a task in tables and summaries.
         columns: the columns that the track adds to the table of a run.
+        collapsed_text: what ``collapsed`` finds, the rest of a sentence that begins with "the score is".
         unscored: what a ranking says of failed cells that it leaves out: "12 cells" and these words.
         map_help: text for ``--heat-map FILE``, if the track draws its maps (``draw_maps``); else empty.
     """
@@ -171,6 +174,7 @@ class Tables:
     score_splits: ClassVar[tuple[str, ...]] = ()
     task_word: ClassVar[str] = "task"
     unscored: ClassVar[str] = "without a score"
+    collapsed_text: ClassVar[str] = "no better than without any learning"
     map_help: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]] = ()
     figure_members: ClassVar[frozenset[str]] = frozenset()
@@ -222,6 +226,16 @@ class Tables:
             return ""
         there = [metric for metric in self.metrics if metric == primary or metric.name in metrics]
         return next((f"holds no usable metrics ({why})" for metric in there if (why := metric.fault(metrics))), "")
+
+    def collapsed(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether the model behind a score learnt nothing: the score is no better than that of an answer that needs no data.
+
+        Tables mark such cells and count them, and give a mean that holds some of them together with the mean of the others.
+
+        Args:
+            metrics: of a scored cell, or the numbers among them, as an older kit may have stored them.
+        """
+        return False
 
     def figures(self, cell: Mapping[str, Any]) -> dict[str, Any]:
         """The track's values of a stored cell for the index and for tables, JSON-able, by name."""
@@ -387,3 +401,15 @@ class Tables:
             elif name in options:
                 found += [f"--{name.replace('_', '-')}", *values]
         return found
+
+    def repeat_rules(self, profile: Mapping[str, Any], private: bool) -> tuple[list[str], dict[str, str]]:
+        """The options that name a stored profile, as words, and the files that they need: content by name.
+
+        Args:
+            private: leave out of a file what people who take part must not know.
+        """
+        return ["--profile", str(profile["name"])], {}
+
+    def repeat_pipeline(self, pipeline: Mapping[str, Any], asked: str) -> tuple[str, dict[str, str]]:
+        """What names a stored pipeline in a command, and the file that it needs: content by name. ``asked``: its name there."""
+        return asked, {}

@@ -66,11 +66,13 @@ class Debugged:
         rows: what it did, as label and text.
         faults: what would make a run fail or unfit to submit, in sentences; empty if nothing would.
         class_name: of the submission; None where none was loaded.
+        remarks: what a run would warn of, in sentences.
     """
 
     rows: tuple[tuple[str, str], ...]
     faults: tuple[str, ...]
     class_name: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +89,13 @@ class Trial:
 
     Attributes:
         found: what is wrong; ``said``: how it went, in words.
-        trace: the submission's traceback, or empty.
+        trace: the submission's traceback, or empty; ``full_trace``: with the frames of the worker, where ``trace`` leaves some out.
     """
 
     found: tuple[Finding, ...]
     said: str
     trace: str = ""
+    full_trace: str = ""
 
 
 class Track(Tables, ABC):
@@ -330,6 +333,7 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
         "scored": cell["scored"],
         "fit": cell["fit_to_submit"],
         "metrics": _numbers(cell["metrics"]),
+        "collapsed": bool(cell["scored"]) and track.collapsed(cell["metrics"]),
         "predictions": (cell.get("predictions") or {}).get("shape"),
         "answer": cell["answer"]["file"],
         "answer_checksum": cell["answer"]["checksum"],

@@ -1,4 +1,4 @@
-"""Small pieces of English for messages and tables: a number with its noun, and the name that was probably meant."""
+"""Small pieces of English for messages and tables: numbers, a number with its noun, and the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ from difflib import get_close_matches
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """``1 cell``, ``2 cells``, ``10,000 cells``; ``plural`` where it is not the noun with an s."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """``8.5``, ``0.025``, ``1,200``: ``digits`` significant digits, all digits before the point, no exponent for a large number."""
+    return f"{value:,.0f}" if 10 ** (digits - 1) <= abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
+def ending(name: str) -> str:
+    """``ends in '.txt'``, or ``has no ending``, of a file's name."""
+    dot = name.rfind(".")
+    return f"ends in {name[dot:]!r}" if dot > 0 else "has no ending"
 
 
 def was(n: int) -> str:

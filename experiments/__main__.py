@@ -22,6 +22,7 @@ from pathlib import Path
 
 from benchmarks.pages import write_text
 from evaluator.cli.main import main as evaluator
+from evaluator.cli.parsing import Prose
 from evaluator.errors import ConfigurationError, KitError
 from experiments.check import check
 from experiments.columns import read, unpack
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None, places: Places = HERE) -> int:
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=Prose)
     parser.add_argument("--run", action="store_true", help="first run what is missing of the sweeps")
     parser.add_argument("--page-only", action="store_true", help="gather nothing: write page and pictures from the committed cells")
     parser.add_argument("--check", action="store_true", help="compare committed pages and pictures with what their figures give")

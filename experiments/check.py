@@ -23,6 +23,7 @@ from evaluator.errors import ConfigurationError
 from experiments import columns
 from experiments.page import COMMAND, Results, page
 from experiments.places import Places
+from experiments.studies import stability
 
 RESULTS = f"{COMMAND} --page-only"
 Made = Callable[[str], bytes] | bytes | None
@@ -68,7 +69,7 @@ def check(places: Places) -> Checked:
     findings: list[Finding] = []
     notes: list[str] = []
     files = set()
-    for part in (_results, _sweep, _scale):
+    for part in (_results, _stability, _sweep, _scale):
         for path, command, made in part(places):
             files.add(path)
             seen, note = _difference(path, made)
@@ -133,6 +134,18 @@ def _scale(places: Places) -> list[Wanted]:
         return scale_page.REGION.replaced(now, text).encode()
 
     return [(places.root / scale_page.PAGE, scale_page.AGAIN, with_part), (picture, scale_page.AGAIN, drawn[picture.name])]
+
+
+def _stability(places: Places) -> list[Wanted]:
+    try:
+        text = stability.page_text(json.loads((places.root / stability.FIGURES).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{stability.FIGURES}: cannot be read ({error!r}). Run: {stability.TRAINED}") from None
+
+    def with_part(now: str) -> bytes:
+        return stability.REGION.replaced(now, text).encode()
+
+    return [(places.root / stability.PAGE, stability.COMMAND, with_part)]
 
 
 def _drawn(draw: Callable[[Path], None]) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from typing import Any
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
 from evaluator.history.groups import READ, Condition, sort_cells
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.purchase.profiles import profile_named
 from evaluator.purchase.track import PURCHASE
 from evaluator.submission.source import read_source
@@ -32,7 +32,7 @@ class Grid:
     Attributes:
         submissions: digest of each submission's files as they are now, by name.
         pairs: kind of each pair (``public``, ...), by name.
-        pipelines, splits: names.
+        recipes: the pipelines as they are today (``Pipeline.as_dict``), by name; ``splits``: names.
         proxy: whether all its pipelines are proxies; otherwise none is.
     """
 
@@ -40,7 +40,7 @@ class Grid:
     settings: Settings
     submissions: dict[str, str]
     pairs: dict[str, str]
-    pipelines: tuple[str, ...]
+    recipes: dict[str, dict[str, Any]]
     splits: tuple[str, ...]
     proxy: bool
 
@@ -62,10 +62,15 @@ class Grid:
             settings=settings,
             submissions={source.name: source.digest for source in map(read_source, settings.submissions)},
             pairs={task.name: task.kind for task in PURCHASE.tasks(settings.options, settings.profile)},
-            pipelines=tuple(fitted(pipeline, profile.image_size, weights).name for pipeline in asked),
+            recipes={own.name: own.as_dict() for own in (fitted(p, profile.image_size, weights) for p in asked)},
             splits=settings.score_split or (profile.round.score_split,),
             proxy=asked[0].proxy,
         )
+
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """Names of its pipelines."""
+        return tuple(self.recipes)
 
     @property
     def size(self) -> int:
@@ -87,14 +92,15 @@ class Grid:
         return self.settings.seed_numbers
 
     def unfinished(self, kept: Iterable[Cell]) -> range:
-        """Its seeds from the first whose scored cells of today's submissions are not all among ``kept``."""
-        scored = (cell["spec"] for cell in kept if cell["scored"] and self.holds(cell["spec"]))
-        held = Counter(s["seed"] for s in scored if s["submission_digest"] == self.submissions[s["submission"]])
+        """Its seeds from the first whose scored cells of today's submissions and recipes are not all among ``kept``."""
+        held = (cell["spec"] for cell in kept if cell["scored"] and self.holds(cell["spec"]))
+        scored = (spec for spec in held if spec["pipeline"] == self.recipes[spec["pipeline"]["name"]])
+        found = Counter(s["seed"] for s in scored if s["submission_digest"] == self.submissions[s["submission"]])
         each = self.size // self.settings.seeds
-        return range(next((seed for seed in self.seeds if held[seed] < each), self.seeds.stop), self.seeds.stop)
+        return range(next((seed for seed in self.seeds if found[seed] < each), self.seeds.stop), self.seeds.stop)
 
     def holds(self, spec: dict[str, Any]) -> bool:
-        """Whether a cell of this spec belongs to the grid, whatever the version of its submission and of the kit."""
+        """Whether a cell of this spec belongs to the grid, whatever the version of its submission, its recipe and the kit."""
         wanted = self.settings
         return (
             spec["track"] == PURCHASE.name

@@ -13,6 +13,7 @@ from evaluator.report.comparison import Asked, comparison_report
 from evaluator.report.comparison_tables import area_blocks, matrix_blocks, notes, overall_block, plan_blocks
 from evaluator.report.format import markdown_rows
 from evaluator.tables import Block
+from evaluator.training.recipes import PIPELINES
 from experiments.columns import unpack
 from experiments.summary import Table, overall, sentences, titles
 from experiments.tables import agreement, by_pair, glance, public_less_hidden, tau_text
@@ -192,7 +193,30 @@ def _table(block: Block, proxy: bool, table: Table | None) -> list[str]:
 
 
 def _reading(results: Results) -> list[str]:
-    return [READING, *_fixed(results), *_made_by(results), *(f"- Left out: {line}." for line in results.left_out), ""]
+    return [
+        READING,
+        *_fixed(results),
+        *_recipes(results),
+        *_made_by(results),
+        *(f"- Left out: {line}." for line in results.left_out),
+        "",
+    ]
+
+
+def _recipes(results: Results) -> list[str]:
+    """A note on every pipeline of the cells that is another recipe today; cells of two recipes are never in one table."""
+    found = {}
+    for condition in results.conditions:
+        used = condition.pipeline
+        today = PIPELINES.get(used["name"].partition("@")[0])
+        if today is not None:
+            # What a profile or missing weights change is no other recipe.
+            fixed = {"name", "image_size", "weights", "augmentation", *today.from_scratch}
+            differ = [(name, value) for name, value in today.as_dict().items() if name not in fixed and used.get(name) != value]
+            if differ:
+                changed = [f"{name.replace('_', ' ')} {used.get(name)}, today {value}" for name, value in differ]
+                found[used["name"]] = f"- `{used['name']}` of these cells is an earlier recipe: {'; '.join(changed)}."
+    return list(found.values())
 
 
 def _made_by(results: Results) -> list[str]:

@@ -154,7 +154,7 @@ def curves(tables: Sequence[tuple[Table, Condition]], proxy: bool) -> Any:
         handles += [Line2D([], [], color=colour, marker="o", markersize=4, linewidth=1.8, label=quality)]
     handles += [
         Line2D([], [], color=CEILING, linestyle=(0, (4, 2)), linewidth=1.2, label=f"{shown[0][0]['reference']}"),
-        Line2D([], [], color=CEILING, linestyle=":", linewidth=1, label="ceiling: the whole pool"),
+        Line2D([], [], color=CEILING, linestyle=":", linewidth=1, label=_ceiling_label([table for table, _ in shown])),
     ]
     for place, name in zip(axes.flat, names, strict=False):
         place.set_title(name)
@@ -225,7 +225,19 @@ def _ceiling(table: Table) -> float | None:
     if table["ceiling"] is None or not table["ceiling"]["everything"]:
         return None
     found = [row["interval"] for row in table["means"] if row["strategy"] == table["ceiling"]["strategy"] and row["interval"]]
-    return found[0]["mean"] if found else None
+    if not found:
+        return None
+    return found[0]["without"] if found[0]["without"] is not None else found[0]["mean"]
+
+
+def _ceiling_label(tables: Sequence[Table]) -> str:
+    """What the line of the ceiling is: where some of its trainings collapsed, the mean of the others."""
+    fell = sum(row["collapsed"] for table in tables for row in table["strategies"] if _is_ceiling(table, row["name"]))
+    return "ceiling: the whole pool" + (f" (without {fell} trainings that collapsed)" if fell else "")
+
+
+def _is_ceiling(table: Table, name: str) -> bool:
+    return table["ceiling"] is not None and table["ceiling"]["strategy"] == name
 
 
 def _half(interval: dict[str, Any]) -> float:

@@ -1,4 +1,4 @@
-"""The first three paragraphs of the page, computed: which strategies beat random, by how much, and where."""
+"""The first paragraphs of the page, computed: which strategies beat random, by how much, where, and which trainings collapsed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,22 @@ def sentences(report: dict[str, Any]) -> list[str]:
         f"**Full training.** {_beaten(full)}",
         f"**Proxy** (a linear head on frozen embeddings; do not compare its scores with others). {_beaten(proxy)}{_trust(proxy)}",
         f"**Where.** {_where(full or proxy)}",
+        *_collapsed([*full, *proxy]),
+    ]
+
+
+def _collapsed(tables: Sequence[Table]) -> list[str]:
+    """A paragraph on the cells whose score needs no learning; none where there are no such cells."""
+    by: Counter[str] = Counter()
+    for table in tables:
+        by.update({row["name"]: row["collapsed"] for row in table["strategies"] if row["collapsed"]})
+    if not by:
+        return []
+    scored = sum(row["scored"] for table in tables for row in table["strategies"])
+    named = ", ".join(f"`{name}` {n}" for name, n in sorted(by.items()))
+    return [
+        f"**Collapsed.** {sum(by.values()):,} of {scored:,} scored cells are no better than the best constant answer ({named}). "
+        "Tables mark with ! what rests on them."
     ]
 
 

@@ -10,6 +10,8 @@ import platform
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+from evaluator.cli.parsing import Prose
+
 LONGEST = 30
 FILE = Path(__file__).with_name("durations.txt")
 
@@ -33,7 +35,7 @@ def table(junit: Path, longest: int = LONGEST) -> str:
 
 def main() -> None:
     """Read the file that is named and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=Prose)
     parser.add_argument("junit", type=Path, metavar="FILE", help="the XML file of pytest's --junitxml")
     args = parser.parse_args()
     if not args.junit.is_file():

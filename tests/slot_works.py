@@ -42,7 +42,15 @@ def anew(task: Judging) -> Judged:
 
 def telling(task: Judging) -> Judged:
     """Says once that it is halfway."""
-    workers._TELL("halfway", 0.5)
+    workers.TELL("halfway", 0.5)
+    return instant(task)
+
+
+def telling_slowly(task: Judging) -> Judged:
+    """Says that it is halfway, a second after it began and long enough before its end to be heard."""
+    time.sleep(1.1)
+    workers.TELL("halfway", 0.5)
+    time.sleep(0.5)
     return instant(task)
 
 

@@ -21,7 +21,8 @@ from evaluator.bounded import BoundsError, Limits, parse_json, too_deep
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
 from evaluator.history.checksum import sealed
-from evaluator.history.store import known, parse_npy
+from evaluator.history.predictions import parse_npy
+from evaluator.history.reading import known
 from evaluator.purchase.messages import SCHEMA
 from evaluator.purchase.track import PURCHASE
 from evaluator.records import digest_of

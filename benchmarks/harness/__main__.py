@@ -1,8 +1,9 @@
-"""What everything around the training costs: workers, isolation, sweeps, strategies.
+"""What everything around the training costs: workers, isolation, sweeps, reports, strategies.
 
     python -m benchmarks.harness worker [options]
     python -m benchmarks.harness isolation [options]
     python -m benchmarks.harness sweep [options]
+    python -m benchmarks.harness report [options]
     python -m benchmarks.harness strategies [options]
 
 ``--help`` after the name says what is measured, on what, and which options there are. All data are made for the measurement: random
@@ -15,14 +16,14 @@ import argparse
 import sys
 from importlib import import_module
 
-WHICH = ("worker", "isolation", "sweep", "strategies")
+from evaluator.cli.parsing import Prose
+
+WHICH = ("worker", "isolation", "sweep", "report", "strategies")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the chosen benchmark with the rest of the arguments."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.harness", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness", description=__doc__, formatter_class=Prose)
     parser.add_argument("which", choices=WHICH, help="the benchmark; options after it are its own")
     given = sys.argv[1:] if arguments is None else arguments
     which = parser.parse_args(given[:1]).which

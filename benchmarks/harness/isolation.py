@@ -31,6 +31,7 @@ from benchmarks.harness.docker_engine import NoEngine, running_engine
 from benchmarks.harness.worker import BUYER, summary
 from benchmarks.pages import write_json
 from benchmarks.stopwatch.machine import described
+from evaluator.cli.parsing import Prose
 from evaluator.data.cache import CachedImages
 from evaluator.errors import Verdict
 from evaluator.purchase.session import run_session
@@ -205,9 +206,7 @@ def _table(rows: dict[str, dict[str, Any]], unit: str, scale: float, show: Calla
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and store."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.harness isolation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness isolation", description=__doc__, formatter_class=Prose)
     parser.add_argument("--tiers", nargs="+", default=["process", "bubblewrap", "docker"], choices=sorted(SANDBOXES))
     parser.add_argument("--repeats", type=int, default=30, help="starts per tier (default: %(default)s)")
     parser.add_argument("--images", type=int, default=10_000, help="of the pool that is read (default: %(default)s)")

@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.pages import write_json
 from benchmarks.stopwatch.machine import described
+from evaluator.cli.parsing import Prose
 
 CLASSES, MEMBERS = 6, 10
 
@@ -92,9 +93,7 @@ def measure(name: str, n: int, width: int, budget: int, answer: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print a table, and store."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.harness strategies", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness strategies", description=__doc__, formatter_class=Prose)
     parser.add_argument("--n", type=int, default=100_000, help="images of the pool")
     parser.add_argument("--budget", type=int, default=2_000, help="labels to choose")
     parser.add_argument("--width", type=int, default=256, help="columns of the embeddings")

@@ -25,6 +25,7 @@ from typing import Any
 from benchmarks import fabricated
 from benchmarks.pages import Region, write_json, write_text
 from benchmarks.stopwatch.machine import described
+from evaluator.cli.parsing import Prose
 from evaluator.history.index import INDEX
 from evaluator.history.inventory import inventory
 from evaluator.history.store import Store
@@ -205,7 +206,7 @@ def _amount(size: int) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and store."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=Prose)
     parser.add_argument("--cells", type=int, default=10_000, help="finished cells, a multiple of 100 (default: %(default)s)")
     parser.add_argument("--overhead", type=int, default=200, help="cells of the measured sweep (default: %(default)s)")
     parser.add_argument(

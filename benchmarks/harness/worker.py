@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.pages import write_json
 from benchmarks.stopwatch.machine import described
+from evaluator.cli.parsing import Prose
 from evaluator.data.cache import CachedImages
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionSpec
@@ -122,9 +123,7 @@ def summary(values: list[float]) -> dict[str, float]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and store."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.harness worker", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness worker", description=__doc__, formatter_class=Prose)
     parser.add_argument("--repeats", type=int, default=15, help="sessions; the deadline is measured 5 times at most (default: 15)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures there")
     args = parser.parse_args(arguments)

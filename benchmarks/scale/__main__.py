@@ -35,6 +35,7 @@ from benchmarks.scale.bench import QUICK_LOOK, Bench, Plan
 from benchmarks.scale.growth import Series, draw
 from benchmarks.scale.page import COMMAND, REGION, digest, page_text, read
 from benchmarks.stopwatch.machine import described
+from evaluator.cli.parsing import Prose
 
 
 def measure(plan: Plan, folder: Path, say: Callable[[str], None], only: str = "") -> list[Series]:
@@ -105,7 +106,7 @@ def machine() -> dict[str, str]:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=Prose)
     parser.add_argument("--quick-look", action="store_true", help="small sizes, two turns: a minute instead of half an hour")
     parser.add_argument("--only", default="", metavar="WORDS", help="measure the rows whose name contains this; not with --page")
     parser.add_argument("--stored", type=Path, metavar="FILE", help="measure nothing, take the figures of this file")

@@ -22,6 +22,7 @@ import time
 
 from benchmarks.stopwatch.machine import described
 from benchmarks.stopwatch.processor import machine_seconds, measured, processor_seconds
+from evaluator.cli.parsing import Prose
 
 NAP = 0.2
 """Seconds of a sleep."""
@@ -67,9 +68,7 @@ def verdicts(sleeping: float, counted: float, said: float) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; 0, or 1 where a clock is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.stopwatch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stopwatch", description=__doc__, formatter_class=Prose)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = range(parser.parse_args(arguments).repeats)
     began, own, everything = time.perf_counter(), processor_seconds(), machine_seconds()

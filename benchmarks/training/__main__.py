@@ -44,6 +44,7 @@ from benchmarks.training import accuracy, memory
 from benchmarks.training.operations import machine, matrix_product_rate
 from benchmarks.training.races import paint, races, run_race
 from benchmarks.training.tables import add_shares, contest_table, phase_table, ratio_table
+from evaluator.cli.parsing import Prose
 from evaluator.training import device as devices
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -75,9 +76,7 @@ def run_contest(options: argparse.Namespace, console: Console) -> None:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The options; those that depend on others are filled in."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__, formatter_class=Prose)
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--accuracy", action="store_true", help="macro F1 of the plain loop and of ours, over seeds")
     kind.add_argument("--memory", action="store_true", help="memory that each pipeline needs on the device")

@@ -14,6 +14,7 @@ import time
 import torch
 
 from benchmarks.stopwatch.timing import wait_for
+from evaluator.cli.parsing import Prose
 from evaluator.training.pretraining import primitives
 from evaluator.training.pretraining.run import Run
 from evaluator.training.pretraining.spec import PretrainSpec
@@ -35,9 +36,7 @@ def measure(spec: PretrainSpec, device: torch.device, compiled: bool, contiguous
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training.pretraining", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training.pretraining", description=__doc__, formatter_class=Prose)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--architecture", default="efficientnet_b4")
     parser.add_argument("--size", type=int, default=64)

@@ -19,7 +19,7 @@ from evaluator.places import RESULTS, given_path
 from evaluator.plans import Option
 from evaluator.text import json_text
 from evaluator.track import Track
-from evaluator.words import meant
+from evaluator.words import ending, meant
 
 if TYPE_CHECKING:
     from evaluator.history.people import Shown
@@ -31,7 +31,6 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "compare",
         help="compare strategies with a reference, from stored cells",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument(
         "named",
@@ -124,19 +123,17 @@ def _check(args: argparse.Namespace) -> None:
         ConfigurationError: the message names the option.
     """
     from evaluator.history.index import read_index
-    from evaluator.history.store import require_results
+    from evaluator.history.reading import require_results
     from evaluator.purchase.profiles import PROFILES
     from evaluator.purchase.spec import check_quality
     from evaluator.training.recipes import PIPELINES
 
     if args.out is not None and args.out.suffix.lower() != ".md":
-        ending = args.out.suffix or "nothing"
         raise ConfigurationError(
-            f"--out {args.out} ends in {ending!r}; the tables are written as Markdown. Name a file that ends in .md"
+            f"--out {args.out} {ending(args.out.name)}; the tables are written as Markdown. Name a file that ends in .md"
         )
     if args.html is not None and args.html.suffix.lower() not in (".html", ".htm"):
-        ending = args.html.suffix or "nothing"
-        raise ConfigurationError(f"--html {args.html} ends in {ending!r}; the page is HTML. Name a file that ends in .html")
+        raise ConfigurationError(f"--html {args.html} {ending(args.html.name)}; the page is HTML. Name a file that ends in .html")
     splits = dict.fromkeys(split for track in TRACKS for split in track.score_splits)
     if args.score_split is not None and splits and args.score_split not in splits:
         raise ConfigurationError(f"--score-split is {args.score_split!r}; it must be {' or '.join(splits)}")

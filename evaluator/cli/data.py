@@ -6,11 +6,10 @@ import argparse
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -20,8 +19,9 @@ from evaluator.errors import ConfigurationError, DataError
 from evaluator.places import CACHE_HELP, DATA, data_place, data_set_place, given_path
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUND1, ROUND2, tables_besides
-from evaluator.purchase.rule_files import chosen_profile
+from evaluator.purchase.rule_files import chosen_profile, with_sizes
 from evaluator.report.console import label, line, show_table, terminal
+from evaluator.report.live import doing
 from evaluator.text import one_line, say
 from evaluator.words import counted, was
 
@@ -42,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument("--replace", action="store_true", help="replace a split that already exists")
     _class_options(verb)
 
-    verb = add_action(verbs, "make", "make data with the kit's generator")
+    verb = add_action(verbs, "make", "make data with the kit's generator", "--out")
     verb.add_argument(
         "--profile",
         metavar="NAME|FILE",
@@ -92,12 +92,8 @@ def _class_options(verb: argparse.ArgumentParser) -> None:
     )
 
 
-@contextmanager
-def _progress(task: str) -> Iterator[Callable[[int, int], None]]:
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=terminal(stderr=True), transient=True) as progress:
-        bar = progress.add_task(task, total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
+def _progress(what: str) -> AbstractContextManager[Callable[..., None]]:
+    return doing(terminal(stderr=True), what)
 
 
 def _rules(args: argparse.Namespace) -> Profile | None:
@@ -221,7 +217,8 @@ def _card(args: argparse.Namespace) -> int:
     secret = description(folder).get("secret")
     out = args.out or (folder / "README.md" if secret else DATA / "README.md")
     classes = _classes(args, splits_in(folder)[0])
-    write_card(folder, classes, out, besides=tables_besides(classes), resize=_resize(args))
+    with _progress(f"reading {folder.name}"):
+        write_card(folder, classes, out, besides=tables_besides(classes), resize=_resize(args))
     print(one_line(f"wrote {out} and the pictures in {out.parent / 'card'}", 5_000))
     return 0
 
@@ -234,6 +231,8 @@ def _check(args: argparse.Namespace) -> int:
     if (args.folder / IMAGES).is_dir() or (args.folder / LABELS).is_file():
         return _report([args.folder], args)
     rules = _rules(args)
+    if rules is not None:
+        with_sizes(rules, args.folder)  # refuses a draw of more images than there are
     # A split that an evaluation reads and that is not there is refused here as it is there.
     needed = [] if rules is None else [args.folder / name for name in needed_splits(rules)]
     return _report(list(dict.fromkeys([*splits_in(args.folder), *needed])), args)

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from evaluator.report.console import hanging, line, show_table, terminal
+from evaluator.report.live import doing
 from evaluator.text import json_text, one_line
 
 STYLES = {"passed": "green", "failed": "bold red", "not promised": "dim", "not checked": "yellow"}
@@ -38,10 +38,12 @@ def _survey(args: argparse.Namespace) -> int:
     from evaluator.sandbox.tiers import SANDBOXES, WAYS, state
 
     tiers = {}
-    for name in SANDBOXES:
-        seen = state(name, args.gpu)
-        promises = sorted(SANDBOXES[name](args.gpu).promises) if not seen.reason else []
-        tiers[name] = asdict(seen) | {"works": not seen.reason, "promises": promises, "way": seen.way or WAYS[name]}
+    with doing(terminal(stderr=True), "isolation tiers") as moved:
+        for number, name in enumerate(SANDBOXES):
+            moved(number, len(SANDBOXES), f"trying {name}")
+            seen = state(name, args.gpu)
+            promises = sorted(SANDBOXES[name](args.gpu).promises) if not seen.reason else []
+            tiers[name] = asdict(seen) | {"works": not seen.reason, "promises": promises, "way": seen.way or WAYS[name]}
     chosen = next((name for name, tier in tiers.items() if tier["works"]), None)
     gpus = _gpus()
     if args.json:
@@ -88,20 +90,17 @@ def _examine(args: argparse.Namespace) -> int:
 
     sandbox = choose(args.sandbox, gpu=args.gpu)
     checks = (*CHECKS, *SESSION_CHECKS)
-    console = terminal(stderr=args.json)
     results = []
-    with Progress(TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), console=console, transient=True) as line:
-        task = line.add_task("", total=len(checks))
-        line.update(task, description=checks[0].name)
+    with doing(terminal(stderr=True), checks[0].name) as moved:
         for result in run_checks(checks, sandbox):
             results.append(result)
             following = checks[len(results)].name if len(results) < len(checks) else "done"
-            line.update(task, completed=len(results), description=following)
+            moved(len(results), len(checks), following)
     counts: Counter[str] = Counter(result.verdict for result in results)
     if args.json:
         print(json_text({"tier": sandbox.name, "counts": counts, "checks": [asdict(result) for result in results]}, indent=1))
     else:
-        _show(console, sandbox.name, results, counts)
+        _show(terminal(), sandbox.name, results, counts)
     return 1 if counts["failed"] else 0
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -13,6 +14,36 @@ from evaluator.text import message, one_line
 from evaluator.words import meant
 
 _REQUIRED = "the following arguments are required"
+
+
+class Prose(argparse.HelpFormatter):
+    """Help texts made of docstrings: prose is folded to the width of the terminal, and has no marks of code.
+
+    Lines of a command, a list or a table (they begin with ``python``, or hold a wide gap) stay as they are: they are copied.
+    """
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        shown: list[str] = []
+        prose: list[str] = []
+
+        def fold() -> None:
+            if prose:
+                shown.append(textwrap.fill(" ".join(prose), width, initial_indent=indent, subsequent_indent=indent))
+                prose.clear()
+
+        for line in text.replace("`", "").strip().split("\n"):
+            copied = line.startswith((" ", "python ", "make ")) or "  " in line
+            if copied or not line or line.startswith("- "):
+                fold()
+            if copied or not line:
+                shown.append(line)
+            else:
+                prose.append(line)
+        fold()
+        return "\n".join(shown)
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        return super()._expand_help(action).replace("`", "")
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,7 +54,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: Any, path_option: str = "", **rest: Any) -> None:
-        super().__init__(*args, **rest | {"allow_abbrev": False})
+        super().__init__(*args, **{"formatter_class": Prose} | rest | {"allow_abbrev": False})
         self.path_option = path_option
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
@@ -78,9 +109,16 @@ def take_negative(parser: argparse.ArgumentParser) -> None:
     parser._negative_number_matcher = re.compile(r"-\.?\d.*")
 
 
-def add_action(actions: argparse._SubParsersAction, name: str, summary: str) -> argparse.ArgumentParser:
-    """Add a command below a verb, e.g. ``list`` of ``results``. ``summary`` stands in the help of the verb and in its own."""
-    return actions.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+def add_action(actions: argparse._SubParsersAction, name: str, summary: str, path_option: str = "") -> argparse.ArgumentParser:
+    """Add a command below a verb, e.g. ``list`` of ``results``. ``summary`` stands in the help of the verb and in its own.
+
+    Args:
+        path_option: as of ``Parser``.
+    """
+    made: argparse.ArgumentParser = actions.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    if isinstance(made, Parser):
+        made.path_option = path_option
+    return made
 
 
 def below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

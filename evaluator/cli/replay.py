@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from evaluator.places import CACHE_HELP, given_path
 from evaluator.report.console import hanging, terminal
+from evaluator.report.live import doing
 from evaluator.text import json_text
+from evaluator.track import Progress
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -30,12 +33,14 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.purchase.replay import Replay, read_replay
     from evaluator.training import recipes
 
-    stored: Replay = read_replay(args.cell, args.data, args.device, args.secret, args.cache)
+    with doing(terminal(stderr=True), "reading the data"):
+        stored: Replay = read_replay(args.cell, args.data, args.device, args.secret, args.cache)
     names = recipes.PANEL if args.panel else () if args.pipeline is None else (args.pipeline,)
     rows = []
     console = terminal()
     for pipeline in stored.pipelines(names):
-        row = stored.run(pipeline)
+        with doing(terminal(stderr=True), f"{pipeline.name}: training") as moved:
+            row = stored.run(pipeline, _shown(moved, pipeline.name))
         rows.append(row)
         if not args.json:
             for text in stored.line(row).split("\n"):
@@ -43,3 +48,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json_text(rows if args.panel else rows[0]))
     return 1 if any(row["failed"] or (row["own"] and not row["same"]) for row in rows) else 0
+
+
+def _shown(moved: Callable[..., None], name: str) -> Progress:
+    return lambda what, share: moved(share, 1, f"{name}: {what}")

@@ -12,7 +12,8 @@ from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
 from evaluator.history.layout import REPORT
 from evaluator.places import CACHE_HELP, data_place, given_path
-from evaluator.text import one_line
+from evaluator.text import one_line, say
+from evaluator.words import ending
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -21,7 +22,6 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "report",
         help="write the report of a run again, from stored files",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("run", type=given_path, metavar="RUN", help="folder of the run")
     verb.add_argument("--out", type=given_path, metavar="FILE.html", help=f"the page (default: {REPORT} in the folder of the run)")
@@ -40,19 +40,23 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the verb. Returns 0."""
+    """Run the verb. Returns 0, or 1 if the page lacks something that was asked for and cannot be read."""
     from evaluator.report.html.run import run_report
     from evaluator.report.page import write_page
 
     if args.out is not None and args.out.suffix.lower() not in (".html", ".htm"):
-        ending = args.out.suffix or "nothing"
-        raise ConfigurationError(f"--out {args.out} ends in {ending!r}; the page is HTML. Name a file that ends in .html")
+        raise ConfigurationError(f"--out {args.out} {ending(args.out.name)}; the page is HTML. Name a file that ends in .html")
     if args.data is not None and not args.data.is_dir():
         raise ConfigurationError(f"--data {args.data} is no folder; name the folder of the splits, or leave the option out")
     pictures = not args.no_pictures
     how = {"folder": args.data, "secret": args.secret, "projection": args.map, "places": data_place(args.cache)}
-    text = run_report(args.run, TRACKS, pictures=pictures, **how)
+    lacking: list[str] = []
+    text = run_report(args.run, TRACKS, pictures=pictures, warn=lacking.append, **how)
     path = args.out or (args.run if args.run.is_dir() else args.run.parent) / REPORT
     write_page(path, text)
+    for what in lacking:
+        say(f"warning: {what}")
+    if lacking:
+        say("warning: the page is written without them. The command at its end runs again what is missing, and nothing else")
     print(one_line(f"report: {path}", 5_000))
-    return 0
+    return 1 if lacking else 0

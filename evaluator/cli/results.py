@@ -9,7 +9,6 @@ python -m evaluator results clean --partial --older-than 30          a preview; 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from evaluator.cli.parsing import add_action
 from evaluator.cli.tracks import TRACKS
@@ -24,15 +23,16 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "results",
         help="list, show, export and clean what is stored",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = verb.add_subparsers(dest="action", required=True)
-    listed = add_action(actions, "list", "what is stored, with sizes and dates")
-    show = add_action(actions, "show", "one cell: its spec, figures and verdict")
+    listed = add_action(actions, "list", "what is stored, with sizes and dates", "--out")
+    show = add_action(actions, "show", "one cell: its spec, figures and verdict", "--out")
     show.add_argument("cell", help="the beginning of its hash, e.g. from results list")
-    export = add_action(actions, "export", "a table with a row per cell (and submission that it belongs to) and all metrics")
+    export = add_action(
+        actions, "export", "a table with a row per cell (and submission that it belongs to) and all metrics", path_option="--out"
+    )
     export.add_argument("file", type=given_path, help="ends in .csv or .parquet (which needs pyarrow)")
-    clean = add_action(actions, "clean", "remove what is no longer needed; without --yes only a preview")
+    clean = add_action(actions, "clean", "remove what is no longer needed; without --yes only a preview", "--out")
     clean.add_argument("--partial", action="store_true", help="states of unfinished trainings (up to 200 MB each)")
     clean.add_argument("--failed", action="store_true", help="cells without a score")
     clean.add_argument("--damaged", action="store_true", help="files that were moved aside because they are damaged")
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     from evaluator.history.entries import read_entries
     from evaluator.history.inventory import inventory
-    from evaluator.history.store import require_results
+    from evaluator.history.reading import require_results
     from evaluator.report.console import terminal
     from evaluator.report.stored import show_inventory
 
@@ -67,7 +67,7 @@ def _list(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from evaluator.errors import ConfigurationError
     from evaluator.history.entries import read_entries
-    from evaluator.history.store import read_cells
+    from evaluator.history.reading import read_cells
     from evaluator.report.console import terminal
     from evaluator.report.stored import show_cell
 
@@ -100,23 +100,22 @@ def _clean(args: argparse.Namespace) -> int:
     import time
 
     from evaluator.files import unheld
-    from evaluator.history.inventory import Choice, amount, inventory, remove, select
+    from evaluator.history.inventory import Choice, Removed, amount, inventory, remove, select
     from evaluator.report.console import terminal
     from evaluator.report.stored import show_things
 
     choice = Choice(args.partial, args.failed, args.damaged, args.replaced, args.older_than)
     console = terminal()
-    failed: list[str] = []
+    removed = Removed()
     # Locked until everything is removed: an evaluation that starts meanwhile waits.
     with unheld(args.out.resolve()) as idle:
         things, _ = inventory(args.out, TRACKS, only_ours=True)
         found = select(things, choice, time.time(), idle=idle)
         show_things(console, found.chosen)
         if args.yes:
-            failed = remove(args.out, found.chosen)
-    for line in failed:
+            removed = remove(args.out, found.chosen)
+    for line in removed.failed:
         say(f"warning: {line}")
-    total: Any = amount(sum(thing.size for thing in found.chosen))
     if found.in_use:
         why = f"an evaluation is running on {args.out}, or its file system has no locks"
         using = counted(len(found.in_use), "more file or run is in use", "more files and runs are in use")
@@ -127,9 +126,10 @@ def _clean(args: argparse.Namespace) -> int:
         console.print(f"{others} not made by the kit, or {links}.")
     if not args.yes:
         console.print(
-            f"{counted(len(found.chosen), 'file')} would be removed, {total}; nothing was removed. Add --yes to the same command "
-            "to remove what it lists."
+            f"{counted(len(found.chosen), 'file')} would be removed, {amount(sum(thing.size for thing in found.chosen))}; nothing "
+            "was removed. Add --yes to the same command to remove what it lists."
         )
         return 0
-    console.print(f"{counted(len(found.chosen) - len(failed), 'file')} removed, {total}.")
-    return 1 if failed else 0
+    stayed = f", {len(removed.failed)} could not be" if removed.failed else ""
+    console.print(f"{counted(removed.things, 'file')} removed, {amount(removed.size)}{stayed}.")
+    return 1 if removed.failed else 0

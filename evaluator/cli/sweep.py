@@ -32,7 +32,6 @@ def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
         "sweep",
         help="run a grid of submissions, tasks, seeds and pipelines",
         description="\n".join([(__doc__ or "").rstrip(), *track.examples]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         path_option="--submissions",
     )
     groups = {title: verb.add_argument_group(title) for title in GROUPS}
@@ -59,7 +58,7 @@ def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
         help="only show what would run and how long it would take; the address of --ray is not tried",
     )
     work.add_argument("--no-pictures", action="store_true", help="report.html shows no single images and no labels of them")
-    work.add_argument("--full-traceback", action="store_true", help="show all frames that are stored, the kit's own, too")
+    work.add_argument("--full-traceback", action="store_true", help="show all frames of a traceback, the kit's own, too")
     work.add_argument("--json", action="store_true", help="print sweep.json instead of the table; with --dry-run the forecast")
     verb.set_defaults(heat_map=None)
 

@@ -49,24 +49,28 @@ def main(args: argparse.Namespace) -> int:
     found = examine(args.submission, track.name, SECONDS)
     # A run says this among its own warnings.
     found = replace(found, found=in_order((*found.found, *unmet_requirements(args.submission))))
-    tried = trace = ""
+    tried = trace = full = ""
     if not args.no_run and not found.errors:  # what does not compile need not be run to know that
-        found, tried, trace = _run(args, track, found)
+        found, tried, trace, full = _run(args, track, found)
     if args.json:
-        print(json_text(found.as_dict(args.strict) | {"run": tried, "trace": trace}, indent=1))
+        print(json_text(found.as_dict(args.strict) | {"run": tried, "trace": trace, "full_trace": full}, indent=1))
     else:
-        show_validation(terminal(), found, args.strict, tried, trace if args.full_traceback else own_frames(trace))
+        show_validation(terminal(), found, args.strict, tried, (full or trace) if args.full_traceback else own_frames(trace))
     return 0 if found.fit(args.strict) else 1
 
 
-def _run(args: argparse.Namespace, track: Any, found: Findings) -> tuple[Findings, str, str]:
-    """The findings with those of the small run, how it was run, in words, and its traceback."""
+def _run(args: argparse.Namespace, track: Any, found: Findings) -> tuple[Findings, str, str, str]:
+    """The findings with those of the small run, how it was run, in words, its traceback, and that with all frames."""
+    from evaluator.report.console import terminal
+    from evaluator.report.live import doing
     from evaluator.sandbox.tiers import choose, passed_over
 
     sandbox = choose(args.sandbox)
     more = [Finding("warning", "--sandbox auto", why)] if args.sandbox == "auto" and (why := passed_over(sandbox.name)) else []
     say(f"running it on a few images in {sandbox.name}, for three minutes at most ...")
-    trial = track.trial(args.submission, sandbox, None if args.weights_dir is None else args.weights_dir.resolve())
+    with doing(terminal(stderr=True), "running it"):
+        trial = track.trial(args.submission, sandbox, None if args.weights_dir is None else args.weights_dir.resolve())
     if trial is None:
-        return found, "", ""
-    return replace(found, found=in_order((*found.found, *trial.found, *more))), f"run in {sandbox.name}: {trial.said}", trial.trace
+        return found, "", "", ""
+    found = replace(found, found=in_order((*found.found, *trial.found, *more)))
+    return found, f"run in {sandbox.name}: {trial.said}", trial.trace, trial.full_trace

@@ -13,7 +13,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``weights`` with its one action ``make``."""
     verb = subparsers.add_parser("weights", help="make starting weights from procedural primitives", description=__doc__)
     actions = verb.add_subparsers(dest="action", required=True)
-    make = add_action(actions, "make", "pre-train a network on procedural primitives and write its feature layers")
+    make = add_action(
+        actions, "make", "pre-train a network on procedural primitives and write its feature layers", path_option="--out"
+    )
     make.add_argument(
         "--out", type=given_path, required=True, help="file to write (.safetensors); figures are written beside it (.json)"
     )

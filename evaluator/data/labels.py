@@ -63,7 +63,7 @@ def check_classes(names: Sequence[str]) -> None:
     """Check the names of classes: what is refused here could not stand in a table of labels.
 
     Raises:
-        ConfigurationError: there is none, two are alike, or a name cannot be that of a column.
+        ConfigurationError: there is none, two are alike or equal, or a name cannot be that of a column.
     """
     if not names:
         raise ConfigurationError("there is no class; name one or more")
@@ -80,6 +80,8 @@ def check_classes(names: Sequence[str]) -> None:
                 f"the class {name[:80]!r} cannot be a column of a table; write letters, digits and _, at most {LONGEST_CLASS}"
             )
         if _key(name) in seen:
+            if seen[_key(name)] == name:
+                raise ConfigurationError(f"the class {name!r} stands there more than once; name it once")
             raise ConfigurationError(f"the classes {seen[_key(name)]!r} and {name!r} are alike; give every class another name")
         seen[_key(name)] = name
     if len(names) > MAX_COLUMNS - 1:

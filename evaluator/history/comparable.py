@@ -19,11 +19,10 @@ import numpy as np
 from evaluator.errors import ConfigurationError
 from evaluator.history.entries import Entry as Stored
 from evaluator.history.entries import read_entries
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by
 from evaluator.scoring.agreement import FEWEST
 from evaluator.secret import seeds_in_words
-from evaluator.tables import Metric
 from evaluator.track import Track, Tracks
 from evaluator.words import counted
 
@@ -48,6 +47,7 @@ class Gathered:
     Attributes:
         metric: name of the primary metric of the round.
         scores: float64 (pipelines, submissions, seeds), mean over the tasks of the metric's score: higher is better.
+        collapsed: bool, of the same shape: whether one of the tasks' cells collapsed (``Track.collapsed``).
         rules: what is equal in all cells, by name.
         left_out: stored cells that were not used, with the reason, one line each.
     """
@@ -58,6 +58,7 @@ class Gathered:
     seeds: tuple[int, ...]
     metric: str
     scores: np.ndarray
+    collapsed: np.ndarray
     rules: dict[str, Any]
     left_out: tuple[str, ...]
 
@@ -141,7 +142,7 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None, track: str | 
     left_out += [line for why, of in unused.items() for line in unused_lines(why, of)]
     left_out += _same_files(entries, read_entries(root)[0])
     shared = json.loads(rules)
-    return _scores(entries, grid, shared, tracks.known[shared["track"]].primary(shared["profile"]), left_out)
+    return _scores(entries, grid, shared, tracks.known[shared["track"]], left_out)
 
 
 def _read(root: Path, tracks: Tracks, profile: str | None, only: str | None, left_out: list[str]) -> dict[str, list[_Entry]]:
@@ -252,8 +253,12 @@ def _name(pipeline: str) -> str:
     return str(json.loads(pipeline)[0])
 
 
-def _scores(entries: list[_Entry], grid: Grid, rules: dict[str, Any], metric: Metric, left_out: list[str]) -> Gathered:
+def _scores(entries: list[_Entry], grid: Grid, rules: dict[str, Any], track: Track, left_out: list[str]) -> Gathered:
     pipelines, tasks, seeds = grid
+    metric = track.primary(rules["profile"])
+
+    def fell(entry: _Entry, pipeline: str, seed: int) -> bool:
+        return any(track.collapsed(entry.cells[pipeline, task, seed]["metrics"]) for task in tasks)
 
     def mean(entry: _Entry, pipeline: str, seed: int) -> float:
         return float(np.mean([metric.score(entry.cells[pipeline, task, seed]["metrics"][metric.name]) for task in tasks]))
@@ -266,6 +271,7 @@ def _scores(entries: list[_Entry], grid: Grid, rules: dict[str, Any], metric: Me
         seeds=seeds,
         metric=metric.name,
         scores=scores,
+        collapsed=np.array([[[fell(entry, pipeline, seed) for seed in seeds] for entry in entries] for pipeline in pipelines]),
         rules=rules,
         left_out=tuple(left_out),
     )

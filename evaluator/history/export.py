@@ -12,10 +12,11 @@ from evaluator.errors import ConfigurationError
 from evaluator.files import write_bytes
 from evaluator.history.entries import read_entries
 from evaluator.history.people import Person, people
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by
 from evaluator.text import spreadsheet, visible
 from evaluator.track import ROW_READS, Track, Tracks, row_of
+from evaluator.words import ending
 
 ENDINGS = (".csv", ".parquet")
 SPEC = ("root_seed", "secret", "weights", "worker_threads", "version")
@@ -87,7 +88,7 @@ def write_table(path: Path, table: Iterable[Mapping[str, Any]]) -> int:
     """
     if path.suffix not in ENDINGS:
         raise ConfigurationError(
-            f"{path}: the name ends in {path.suffix or 'nothing'}; a table is written as {' or '.join(ENDINGS)}. Name another file"
+            f"{path}: the name {ending(path.name)}; a table is written as {' or '.join(ENDINGS)}. Name another file"
         )
     listed = list(table)
     names = list(dict.fromkeys(name for row in listed for name in row))

@@ -20,7 +20,7 @@ from evaluator.errors import ConfigurationError
 from evaluator.history.comparable import difference, shared_rules
 from evaluator.history.entries import Entry, read_entries
 from evaluator.history.people import EVERYTHING, NONE_HIDDEN, Hidden, Person, Shown, check_names, fold, people, shown_names
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by, versions
 from evaluator.scoring.scores import Scores
 from evaluator.track import Track, Tracks
@@ -168,6 +168,12 @@ def conditions(
     left_out = damaged + left_out
     if not any(condition.shown for condition in found):
         said = "".join(f"\n  {line}" for line in left_out)
+        if rows.since and entries:
+            last = max(entries, key=lambda entry: entry.last)
+            raise ConfigurationError(
+                f"--since {rows.since}: {root} holds no cell of {wanted} of a submission that was evaluated then or later; the "
+                f"last evaluation began at {last.last} ({last.label}). Name an earlier time, or leave --since out{said}"
+            )
         raise ConfigurationError(f"{root} holds no cell of {wanted}; run submissions first, or leave options out{said}")
     return found, left_out
 

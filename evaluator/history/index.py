@@ -17,13 +17,14 @@ from typing import Any
 from evaluator.bounded import RECORD, BoundsError, Limits, parse_json, read_bytes
 from evaluator.errors import ConfigurationError
 from evaluator.history.checksum import members, sealed
-from evaluator.history.store import KINDS, LARGE, known, sound, write_whole
+from evaluator.history.reading import KINDS, LARGE, known, sound
+from evaluator.history.store import write_whole
 from evaluator.machine import computed_by
 from evaluator.secret import Secret, folder_secret
 from evaluator.text import say
 from evaluator.track import ROW_READS, Track, Tracks, row_of
 
-SCHEMA = 6
+SCHEMA = 7
 """Version of the index; raised when the fields of a row change, so that an old index is rebuilt."""
 INDEX = "index.json"
 READ_OF_ANSWER = {"checksum", "spec", "verdict", "phases", "versions"}
@@ -55,7 +56,7 @@ ANSWER_ROW: dict[str, Any] = {"checksum": str, "verdict": str, "phases": int, "v
 CELL_ROW: dict[str, Any] = {
     **dict.fromkeys(("track", "submission", "submission_digest", "task", "score_split", "device", "tier", "cell"), str),
     **dict.fromkeys(("profile", "pipeline", "pipeline_digest", "verdict", "reason", "answer", "secret"), str),
-    **dict.fromkeys(("seed", "threads", "scored", "fit"), int),
+    **dict.fromkeys(("seed", "threads", "scored", "fit", "collapsed"), int),
     **dict.fromkeys(("session_seconds", "training_seconds", "items"), _NUMBER_OR_NONE),
     **{"metrics": (dict, type(None)), "predictions": (list, type(None)), "answer_checksum": _TEXT_OR_NONE},
     **{"versions": dict, "figures": dict},

@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError
@@ -155,13 +155,25 @@ def _is_held(thing: Thing) -> bool:
         return not free
 
 
-def remove(root: Path, things: Sequence[Thing]) -> list[str]:
-    """Remove things of a folder of results. Returns one line for everything that stayed.
+@dataclass
+class Removed:
+    """What was removed: ``things`` that are gone whole, their ``size`` and that of parts of others, in bytes.
+
+    ``failed`` has a line for everything that stayed. What somebody else removed in the meantime is in neither.
+    """
+
+    things: int = 0
+    size: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+def remove(root: Path, things: Sequence[Thing]) -> Removed:
+    """Remove things of a folder of results.
 
     Every folder is opened by its name in a folder that is open, never through a link and never on another file system. Of the
     folder of a run, only files that the kit writes there are removed; if anything else is in it, it stays.
     """
-    failed = []
+    removed = Removed()
     top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         device = os.fstat(top).st_dev
@@ -169,16 +181,17 @@ def remove(root: Path, things: Sequence[Thing]) -> list[str]:
             try:
                 with _opened(thing.path.relative_to(root).parent.parts, top, device) as folder:
                     if thing.kind == "run":
-                        _remove_run(thing.path.name, folder, device)
+                        _remove_run(thing.path.name, folder, device, removed)
                         continue
-                    _unlink(thing.path.name, folder)
+                    there = _unlink(thing.path.name, folder, removed)
                     if thing.kind == "cell":
-                        _unlink(thing.path.with_suffix(".npy").name, folder)
+                        _unlink(thing.path.with_suffix(".npy").name, folder, removed)
+                    removed.things += there
             except OSError as error:
-                failed.append(f"{thing.path} cannot be removed ({error.strerror})")
+                removed.failed.append(f"{thing.path} cannot be removed ({error.strerror})")
     finally:
         os.close(top)
-    return failed
+    return removed
 
 
 @contextlib.contextmanager
@@ -201,25 +214,30 @@ def _opened(parts: Sequence[str], top: int, device: int) -> Iterator[int]:
         os.close(here)
 
 
-def _unlink(name: str, folder: int) -> None:
-    """Remove a regular file, if it is there."""
+def _unlink(name: str, folder: int, removed: Removed) -> bool:
+    """Remove a regular file, and count its size. Returns False if it is not there."""
     with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file any more")
         os.unlink(name, dir_fd=folder)
+        removed.size += status.st_size
+        return True
+    return False
 
 
-def _remove_run(name: str, folder: int, device: int) -> None:
+def _remove_run(name: str, folder: int, device: int, removed: Removed) -> None:
     with _opened((name,), folder, device) as run:
         with contextlib.suppress(FileNotFoundError):
             with _opened((layout.LOGS,), run, device) as logs:
                 for log in filter(layout.LOG.fullmatch, os.listdir(logs)):
-                    _unlink(log, logs)
+                    _unlink(log, logs, removed)
             os.rmdir(layout.LOGS, dir_fd=run)
         for file in os.listdir(run):
             if layout.of_run(file):
-                _unlink(file, run)
+                _unlink(file, run, removed)
     os.rmdir(name, dir_fd=folder)
+    removed.things += 1
 
 
 def _things(root: Path, index: Index, old: frozenset[str]) -> Iterator[Thing | None]:

@@ -16,55 +16,33 @@ import errno
 import hashlib
 import io
 import json
-import math
 import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evaluator import __version__
-from evaluator.bounded import RECORD, BoundsError, NotJsonError, parse_json, read_bytes, read_json
+from evaluator.bounded import RECORD, BoundsError, read_bytes, read_json
 from evaluator.errors import ConfigurationError
 from evaluator.files import hold, remove_temporaries, write_bytes
 from evaluator.history import layout
-from evaluator.history.checksum import members, sealed
+from evaluator.history.checksum import sealed
+from evaluator.history.predictions import as_npy
+from evaluator.history.reading import LARGE, sound
 from evaluator.history.validity import fault
 from evaluator.machine import computed_by
-from evaluator.records import Answer, CellResult, PredictionsRow, checksum
+from evaluator.records import Answer, CellResult, PredictionsRow
 from evaluator.text import json_text, say, spreadsheet, visible_lines
-from evaluator.track import Judged, Tracks
+from evaluator.track import Judged
 
 PARTIAL_DAYS = 30
 """Days for which the state of an unfinished training is kept if no run resumes it."""
 LIVE_CAP = 1 << 20
 """Characters of a log that are written while a submission runs."""
-NPY_HEADER = 128
-"""Bytes before the numbers in a ``.npy`` file of predictions (the format pads its header to a multiple of 64)."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of stored file: its folder, and the members that it must have; a file without them is damaged."""
-
-    folder: str
-    needed: frozenset[str]
-
-
-_OLD = frozenset({"cell", "spec", "verdict", "reason", "scored", "fit_to_submit", "metrics", "phases", "isolation", "versions"})
-"""Members that cells of every schema have."""
-KINDS = {
-    "cell": Kind("cells", _OLD | {"schema", "answer"}),
-    "answer": Kind("answers", frozenset({"schema", "answer", "spec", "verdict", "phases", "log", "versions"})),
-}
-
-
-LARGE = f"has more than {RECORD.size} bytes; no cell and no answer is as large"
 
 
 class Store:
@@ -136,7 +114,7 @@ class Store:
         result, predictions = judged.result, None
         path = self.cell_path(result.spec.digest())
         if judged.predictions is not None:
-            predictions = _as_npy(judged.predictions)
+            predictions = as_npy(judged.predictions)
             sha256, shape = hashlib.sha256(predictions).hexdigest(), list(judged.predictions.shape)
             result = replace(result, predictions=PredictionsRow(file=f"{path.stem}.npy", sha256=sha256, shape=shape))
         text = _as_stored(result.as_dict())
@@ -345,180 +323,6 @@ def _is_scored(path: Path) -> bool:
     return isinstance(content, dict) and content.get("scored") is True
 
 
-def require_results(root: Path) -> None:
-    """Check that a folder is a folder of results.
-
-    Raises:
-        ConfigurationError: it does not exist, or no run has written to it.
-    """
-    if not os.path.isdir(root):
-        raise ConfigurationError(f"the results folder {root} does not exist; name the folder that --out named")
-    if not os.path.isdir(root / "cells"):
-        raise ConfigurationError(f"the folder {root} holds no results (no folder cells/); name the folder that --out named")
-
-
-def read_cells(
-    root: Path, tracks: Tracks, only: Collection[str] | None = None
-) -> Iterator[tuple[Path, dict[str, Any] | None, str]]:
-    """Every stored cell below a folder of results, sorted by file name, upgraded to the current schema. Nothing is written.
-
-    Args:
-        tracks: the known tracks; a cell of any other track cannot be read.
-        only: members that are wanted of a cell; None for all. A few members are read several times as fast as all of them, and the
-            checksum is verified all the same.
-
-    Yields:
-        (path, cell, ""), or (path, None, what is wrong with the file).
-
-    Raises:
-        ConfigurationError: ``root`` is not a folder of results, or a file in it cannot be read.
-    """
-    require_results(root)
-    for path in sorted((root / "cells").glob("*.json")):
-        if not path.is_file():  # a folder, a pipe, a link to nothing
-            yield path, None, "is not a regular file"
-            continue
-        try:
-            yield (path, *known(read_bytes(path, RECORD.size), path.stem, tracks, only))
-        except BoundsError:
-            yield path, None, LARGE
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be read ({error.strerror})") from None
-
-
-def known(raw: bytes, digest: str, tracks: Tracks, only: Collection[str] | None) -> tuple[dict[str, Any] | None, str]:
-    """The cell of a file as ``sound`` gives it, upgraded to the current schema, and ``""``; or None, and why it cannot be read."""
-    old = frozenset().union(*(track.old_members for track in tracks))
-    cell, why = sound(raw, "cell", digest, None if only is None else {*only, "schema", "spec", *old})
-    if cell is None:
-        return None, why
-    track = tracks.of(cell["spec"]) if isinstance(cell["spec"], dict) else None
-    if track is None and not isinstance(cell["spec"], dict):
-        return None, "holds no spec"
-    if track is None:
-        return None, f"is of the track {cell['spec'].get('track')!r}, which is not known here"
-    try:
-        if cell["schema"] == 1:
-            cell = track.upgraded(cell)
-        why = fault(cell, digest) or track.fault(cell, only)
-        if not why and track.figure_members <= cell.keys():
-            track.figures(cell)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        why = f"is not understood ({type(error).__name__}: {str(error)[:80]})"
-    if why:
-        return None, why
-    return (cell if only is None else {name: cell.get(name) for name in only}), ""
-
-
-def read_predictions(root: Path, cell: dict[str, Any]) -> np.ndarray | None:
-    """The probabilities that were stored with a cell, float16 (images, classes); None if the cell has none.
-
-    Raises:
-        ConfigurationError: the file is missing, cannot be read, or was changed after it was stored.
-    """
-    kept = cell.get("predictions")
-    if kept is None:
-        return None
-    path = root / "cells" / Path(kept["file"]).name
-    try:
-        raw = read_bytes(path, _npy_size(kept["shape"]))
-    except BoundsError as error:
-        raise ConfigurationError(f"{path} cannot be read ({error}); run the cell again with --fresh") from None
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read ({error.strerror}); run the cell again with --fresh") from None
-    if hashlib.sha256(raw).hexdigest() != kept["sha256"]:
-        raise ConfigurationError(f"{path} was changed after it was written; run the cell again with --fresh")
-    return parse_npy(raw, kept["shape"], str(path))
-
-
-def parse_npy(raw: bytes, shape: Sequence[int], name: str) -> np.ndarray:
-    """The probabilities in the bytes of a ``.npy`` file: float16 (images, classes), read-only.
-
-    The header must be the one that the kit writes for ``shape``, to the byte: it is compared and never parsed, so no header can ask
-    for memory or for an unpickling. ``name``: what errors call the file.
-
-    Raises:
-        ConfigurationError: another header or length, or a value that is no probability.
-    """
-    if len(raw) != _npy_size(shape) or raw[:NPY_HEADER] != _npy_header(shape):
-        raise ConfigurationError(
-            f"{name} has {len(raw)} bytes and begins with {raw[:16]!r}; expected {_npy_size(shape)} bytes of float16 {list(shape)} "
-            "in the .npy format. Run the cell again with --fresh"
-        )
-    found = np.frombuffer(raw, np.float16, offset=NPY_HEADER).reshape(tuple(shape))
-    if not np.all((found >= 0) & (found <= 1)):  # NaN is neither
-        raise ConfigurationError(f"{name} holds values that are no probabilities from 0 to 1; run the cell again with --fresh")
-    return found
-
-
-def _npy_size(shape: Sequence[int]) -> int:
-    return NPY_HEADER + np.dtype(np.float16).itemsize * math.prod(shape)
-
-
-def _npy_header(shape: Sequence[int]) -> bytes:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<f2", "fortran_order": False, "shape": tuple(shape)})
-    return header.getvalue()
-
-
-def lacks_predictions(root: Path, digest: str, shape: Sequence[int] | None) -> bool:
-    """Whether the predictions of a stored cell are missing or cut short. Their bytes are not read.
-
-    Args:
-        shape: numbers of images and classes, as the cell stores them; None if the cell has no predictions.
-    """
-    if shape is None:
-        return False
-    try:
-        return (root / "cells" / f"{digest}.npy").stat().st_size != _npy_size(shape)
-    except OSError:
-        return True
-
-
-def sound(raw: bytes, kind: str, digest: str, only: Collection[str] | None = None) -> tuple[dict[str, Any] | None, str]:
-    """The content of a file of ``kind`` (``cell`` or ``answer``) if its checksum fits, and ``""``; or None, and what is wrong.
-
-    Args:
-        raw: the bytes of the file.
-        digest: the hash that the content must name as its own.
-        only: members that are wanted; ``checksum`` may be one of them. None: all but the checksum.
-    """
-    texts = members(raw)
-    if texts is not None and _whole(texts.keys(), kind) and texts[kind] == json.dumps(digest).encode():
-        wanted = texts.keys() - {"checksum"} if only is None else texts.keys() & only
-        try:
-            return {name: parse_json(texts[name], name) for name in texts if name in wanted}, ""
-        except NotJsonError:
-            return None, "is damaged"
-        except BoundsError as error:  # the kit did not write this
-            return None, f"is damaged: {error}"
-    try:
-        content = parse_json(raw, "the file")
-    except NotJsonError:
-        return None, "is damaged"
-    except BoundsError as error:
-        return None, f"is damaged: {error}"
-    if not isinstance(content, dict) or content.get(kind) != digest or not _whole(content.keys(), kind):
-        return None, f"does not hold this {kind}"
-    if "checksum" not in content:
-        return None, "carries no checksum (an older kit wrote it)"
-    said = content.pop("checksum")
-    try:
-        right = said == checksum(content)
-    except ValueError:  # NaN or infinity, which the kit never writes
-        right = False
-    if not right:
-        return None, "was changed after it was written"
-    return content if only is None else {name: v for name, v in (content | {"checksum": said}).items() if name in only}, ""
-
-
-def _whole(names: Collection[str], kind: str) -> bool:
-    needed = KINDS[kind].needed
-    if kind == "cell" and "answer" not in names:
-        needed = _OLD  # schema 1; its track upgrades it
-    return needed <= set(names)
-
-
 def _unwritable(path: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError(f"{path} cannot be written ({error.strerror}); free some room, or name another folder with --out")
 
@@ -526,12 +330,6 @@ def _unwritable(path: Path, error: OSError) -> ConfigurationError:
 def _as_stored(content: dict[str, Any]) -> str:
     # The checksum must fit what a reader gets: JSON turns tuples into lists, and keys that are numbers into strings.
     return sealed(json.loads(json.dumps(content, allow_nan=False)))
-
-
-def _as_npy(predictions: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    np.save(content, np.asarray(predictions, np.float16))
-    return content.getvalue()
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:

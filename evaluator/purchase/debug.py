@@ -9,11 +9,12 @@ import numpy as np
 from evaluator.errors import Verdict
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.purchased import PurchaseInputs, session_spec
+from evaluator.purchase.remarks import spending
 from evaluator.purchase.session import debug_session
 from evaluator.purchase.session_spec import PhaseReport, SessionSpec
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.track import CellInputs, Debugged, Progress
-from evaluator.words import counted, was
+from evaluator.words import counted, number, was
 
 CLOCKED = ("pre_training_phase", "purchase_phase")
 """The phases that share a clock."""
@@ -29,7 +30,7 @@ def debug(spec: PurchaseSpec, inputs: CellInputs, progress: Progress) -> Debugge
     if result.verdict is not Verdict.OK and not any(phase.verdict is not Verdict.OK for phase in result.phases):
         faults = (result.reason, *faults)  # it failed before a phase began
     faults += tuple(f"{name} did not run" for name in (*CLOCKED, "prediction_phase") if started and name not in started)
-    return Debugged(rows, faults, result.class_name)
+    return Debugged(rows, faults, result.class_name, noticed(session, result.ledger, result.phases, result.disagreement))
 
 
 def checks(
@@ -50,12 +51,12 @@ def checks(
     shared = sum(ran[name].seconds for name in CLOCKED if name in ran)
     if shared > spec.seconds:
         faults.append(
-            f"the clock of pre-training and purchase passed {spec.seconds:g} s: a run ends there with TIME_LIMIT (time at a "
+            f"the clock of pre-training and purchase passed {number(spec.seconds)} s: a run ends there with TIME_LIMIT (time at a "
             "breakpoint counts here, too)"
         )
     predicting = ran.get("prediction_phase")
     if predicting is not None and predicting.seconds > spec.prediction_seconds:
-        faults.append(f"prediction_phase took more than its {spec.prediction_seconds:g} s: a run ends it with TIME_LIMIT")
+        faults.append(f"prediction_phase took more than its {number(spec.prediction_seconds)} s: a run ends it with TIME_LIMIT")
     if "purchase_phase" in ran:
         late = sum(sold.seconds > spec.seconds for sold in ledger)
         after = f"; {late} of them {was(late)} bought after the time limit" if late else ""
@@ -68,7 +69,15 @@ def checks(
     return tuple(rows), tuple(faults)
 
 
+def noticed(spec: SessionSpec, ledger: Ledger, phases: Sequence[PhaseReport], disagreement: str | None) -> tuple[str, ...]:
+    """What a judged run would warn of, in sentences; nothing where the purchase phase failed or did not run."""
+    if not any(phase.name == "purchase_phase" and phase.verdict is Verdict.OK for phase in phases):
+        return ()
+    found = spending(len(ledger), min(spec.budget, len(spec.order)), disagreement)
+    return tuple(f"{remark.what} ({remark.detail}). {remark.advice}" for remark in found)
+
+
 def _times(phase: PhaseReport, spec: SessionSpec) -> str:
     shared = ", which pre-training and purchase share" if phase.name in CLOCKED else ""
     failed = "" if phase.verdict is Verdict.OK else f"; {phase.verdict}"
-    return f"{phase.seconds:.2f} s of {phase.allowed:g} s{shared}{failed}"
+    return f"{phase.seconds:.2f} s of {number(phase.allowed)} s{shared}{failed}"

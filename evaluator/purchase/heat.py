@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from evaluator.errors import ConfigurationError
 from evaluator.plans import Task
 from evaluator.purchase.rounds import Pair
-from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.collapse import over_seeds
 from evaluator.tables import Run
 
 MOST_PLACES = 10_000
@@ -126,19 +126,19 @@ def heat_map(
     def cell(name: str, pair: str) -> dict[str, Any]:
         of = there.get((name, pair), {})
         other = there.get((reference, pair), {}) if reference not in (None, name) else {}
-        scored = {seed: run.score for seed, run in sorted(of.items()) if run.score is not None}
-        theirs = {seed: run.score for seed, run in other.items() if run.score is not None}
-        less = [score - theirs[seed] for seed, score in scored.items() if seed in theirs]
+        scored = {seed: (run.score, run.collapsed) for seed, run in sorted(of.items()) if run.score is not None}
+        theirs = {seed: (run.score, run.collapsed) for seed, run in other.items() if run.score is not None}
+        less = [(score - theirs[seed][0], fell or theirs[seed][1]) for seed, (score, fell) in scored.items() if seed in theirs]
         bought = _mean([of[seed].figures["bought"] for seed in scored])
         used = _mean([of[seed].figures.get("seconds") for seed in scored])
         return {
             "pair": pair,
-            "score": _interval(list(scored.values()), level),
+            "score": over_seeds(scored.values(), level),
             "bought": bought,
             "bought_share": _share(bought, allowed[pair][0]),
             "seconds": used,
             "seconds_share": _share(used, allowed[pair][1]),
-            "minus_reference": _interval(less, level),
+            "minus_reference": over_seeds(less, level),
             "failed": dict(sorted(Counter(run.verdict for run in of.values() if run.score is None).items())),
             "missing": max(0, seeds - len(of)),
         }
@@ -184,10 +184,6 @@ def heat_maps(
         expected = len({run.seed for run in there}) if seeds is None else seeds
         maps.append(heat_map(there, axes, shown, scale=scale, metric=metric, seeds=expected, reference=reference, level=level))
     return maps
-
-
-def _interval(values: Sequence[float], level: float) -> dict[str, Any] | None:
-    return asdict(t_interval(values, level)) if values else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -29,6 +29,7 @@ from evaluator.purchase.metrics import NAMES
 from evaluator.report.colours import DIFFERENCE, LABELS, SCORE, TIME, ink, shade
 from evaluator.report.page import write_page
 from evaluator.text import name, one_line
+from evaluator.words import ending, number
 
 OPTION = "--heat-map"
 ENDINGS = (".svg", ".png")
@@ -91,7 +92,7 @@ def check_picture(path: Path) -> None:
         ConfigurationError: the name has another ending than ``ENDINGS``, its folder does not exist, or matplotlib is not installed.
     """
     if path.suffix.lower() not in ENDINGS:
-        raise ConfigurationError(f"{OPTION} {path} ends in {path.suffix or 'nothing'!r}; it must end in {' or '.join(ENDINGS)}")
+        raise ConfigurationError(f"{OPTION} {path} {ending(path.name)}; expected {' or '.join(ENDINGS)}")
     if not path.absolute().parent.is_dir():
         raise ConfigurationError(f"{OPTION} {path}: the folder {path.parent} does not exist; make it first, or name another file")
     _matplotlib()
@@ -146,7 +147,7 @@ def panels(heat: HeatMap) -> list[Panel]:
             (0.0, 1.0),
             "{:.0%}",
             lambda cell: cell["bought_share"],
-            lambda cell: f"{percent(cell['bought_share'])}\n{cell['bought']:.4g}",
+            lambda cell: f"{percent(cell['bought_share'])}\n{number(cell['bought'], 4)}",
         ),
         Panel(
             "time used, of the clock",

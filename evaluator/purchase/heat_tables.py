@@ -18,8 +18,10 @@ from evaluator.purchase.heat import HeatMap
 from evaluator.purchase.metrics import NAMES
 from evaluator.report.colours import SCORE, ink, shade, span_of
 from evaluator.report.console import hanging, label
+from evaluator.report.format import MARK, mixed
 from evaluator.tables import Block
 from evaluator.text import one_line
+from evaluator.words import counted, number
 
 KEY = 24
 """Width of the colour key, in characters."""
@@ -50,7 +52,7 @@ def heat_blocks(heat: HeatMap) -> Iterator[Block]:
             for i, cells in enumerate(matrix(heat, row))
         ]
         headers = ("labels \\ time", *(time_name(heat, j) for j in range(len(heat["minutes"]))))
-        yield Block(f"{row['submission']}: {heat_title(heat)}", headers, tuple(lines))
+        yield Block(f"{heat_title(heat)}: {row['submission']}", headers, tuple(lines))
 
 
 def heat_title(heat: HeatMap) -> str:
@@ -68,6 +70,9 @@ def heat_notes(heat: HeatMap) -> list[str]:
         first = (
             f"Mean over {seeds} seeds (or n, if given); ± half of the t interval over seeds of that place, without a correction."
         )
+    fell = sum(cell["score"].get("collapsed", 0) for row in heat["submissions"] for cell in row["cells"] if cell["score"])
+    if fell:
+        first += f" {MARK}: {counted(fell, 'cell')} collapsed: no better than the best constant answer."
     return [first, "labels: share of the budget that was bought; time: share of the time that was used; of scored cells." + scaled]
 
 
@@ -97,16 +102,19 @@ def holes(cell: dict[str, Any]) -> list[str]:
 
 
 def lacking(cell: dict[str, Any], seeds: int) -> list[str]:
-    """A line that says of how many seeds the mean is, if there are fewer than ``seeds``; else empty."""
+    """Lines that say of how many seeds the mean is, if there are fewer than ``seeds``, and what collapsed; may be empty."""
+    fell = mixed(cell["score"]).split("; ") if cell["score"].get("collapsed") else []
     if cell["score"]["n"] >= seeds:
-        return []
+        return fell
     failed = sum(cell["failed"].values())
-    return [f"n {cell['score']['n']}" + (f", {failed} failed" if failed else "")]
+    return [f"n {cell['score']['n']}" + (f", {failed} failed" if failed else ""), *fell]
 
 
 def plus_minus(interval: dict[str, Any], form: str) -> str:
-    """``0.512 ±0.014``; only the mean without an interval."""
+    """``0.512 ±0.014``; only the mean without an interval, and with a mark where a seed collapsed."""
     mean = form.format(interval["mean"])
+    if interval.get("collapsed"):
+        return mean + MARK
     return mean if interval["high"] is None else f"{mean} ±{interval['high'] - interval['mean']:.3f}"
 
 
@@ -154,4 +162,4 @@ def budget_name(heat: HeatMap, i: int) -> str:
 
 def time_name(heat: HeatMap, j: int) -> str:
     minutes, seconds = heat["minutes"][j], heat["seconds_allowed"][j]
-    return f"{minutes:g} min" if seconds == 60 * minutes else f"{minutes:g} min ({seconds:.3g} s)"
+    return f"{minutes:g} min" if seconds == 60 * minutes else f"{minutes:g} min ({number(seconds)} s)"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from evaluator.tables import Metric
 
 METRICS = (
@@ -12,3 +15,14 @@ METRICS = (
 """A round names the metric that ranks; see ``rounds``."""
 NAMES = {metric.name: metric.score_label for metric in METRICS}
 """What tables call the scores, by the name of the metric."""
+ROUNDING = 1e-9
+"""Two means of the same F1 values may differ by this much."""
+
+
+def collapsed(metrics: Mapping[str, Any]) -> bool:
+    """Whether macro F1 is at or below that of the best constant answer, which no model that predicts a constant can pass.
+
+    Where that figure was not stored, only a model that recognises nothing at all is known to have collapsed.
+    """
+    score = metrics.get("macro_f1")
+    return score is not None and score <= metrics.get("best_constant_macro_f1", 0.0) + ROUNDING

@@ -14,7 +14,7 @@ from evaluator.purchase.label_quality import quality_warnings
 from evaluator.purchase.pairs import NamedPair, choose_pairs, outside_warnings
 from evaluator.purchase.profiles import PROFILES, Profile
 from evaluator.purchase.rounds import NODE_CPUS, Pair
-from evaluator.purchase.rule_files import chosen_profile, with_sizes
+from evaluator.purchase.rule_files import chosen_profile, place_in, with_sizes
 from evaluator.purchase.sets import RoundSets, provide_data, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.purchase.weights_folder import folder_identity
@@ -46,7 +46,8 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         asked = [recipes.load_pipeline(name) for name in choices.pipelines or (profile.pipeline_file or profile.pipeline,)]
         pipelines = tuple(recipes.fitted(pipeline, profile.image_size, weights) for pipeline in asked)
     except ConfigurationError as error:
-        raise ConfigurationError(f"--pipelines: {error}") from error
+        where = "--pipelines" if choices.pipelines else place_in(profile, "pipeline")
+        raise ConfigurationError(f"{where}: {error}") from error
     splits = choices.score_splits or (profile.round.score_split,)
     _check(choices, profile, pipelines, splits)
     cache = choices.folder.absolute() / ".cache"

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history.index import secret_of
 from evaluator.places import RESULTS, ROOT, data_place, data_set_place
-from evaluator.purchase.debug import checks
+from evaluator.purchase.debug import checks, noticed
 from evaluator.purchase.messages import SCHEMA
 from evaluator.purchase.plan import node_threads
 from evaluator.purchase.purchased import session_spec
@@ -37,10 +38,12 @@ from evaluator.sandbox.readonly import Content, sealed
 from evaluator.secret import read_secret
 from evaluator.text import say
 from evaluator.training.recipes import load_pipeline
+from evaluator.words import counted, number
 from evaluator.worker.channel import WorkerChannel, path_of
 from evaluator.worker.datasets import ImageDataset
+from evaluator.worker.plain import kind_of
 from evaluator.worker.purchase import PoolDataset, PurchaseTrack
-from evaluator.worker.service import Service, arrays_in
+from evaluator.worker.service import Service, arrays_in, check_method
 
 PHASES = ("pre_training_phase", "purchase_phase", "prediction_phase")
 
@@ -66,6 +69,11 @@ def practice(
     Raises:
         KitError: an option makes no sense, or data or the secret are missing or wrong.
     """
+    _check_options(pair, seed, root_seed, label_quality)
+    paths = {"profile": profile, "secret": secret, "data": data, "out": out, "round": round, "cache": cache}
+    for option, given in paths.items():
+        if not (given is None or isinstance(given, (str, Path))):
+            raise ConfigurationError(f"{option} is {given!r:.80}, {kind_of(given)}; expected a name or a path, as a text or a Path")
     name = "quick" if profile is None and round is None else str(profile or "")
     rules = chosen_profile(name, None if round is None else str(round))
     kept = data_place(None if cache is None else Path(cache))
@@ -92,8 +100,8 @@ def practice(
         submission_digest="",
         profile=rules,
         pair=chosen,
-        seed=seed,
-        root_seed=root_seed,
+        seed=int(seed),
+        root_seed=int(root_seed),
         secret="" if known is None else known.fingerprint,
         pipeline=load_pipeline(rules.pipeline_file or rules.pipeline),
         weights="",
@@ -105,7 +113,32 @@ def practice(
         threads=1,
         worker_threads=node_threads(),
     )
-    return Practice(spec, session_spec(spec, sets, ROOT))
+    session = session_spec(spec, sets, ROOT)
+    for warning in _warnings(chosen, session):
+        say(f"practice: warning: {warning}")
+    return Practice(spec, session)
+
+
+def _check_options(pair: Any, seed: Any, root_seed: Any, label_quality: Any) -> None:
+    """Refuse what is no pair, seed or quality, before data are read."""
+    if not (pair is None or isinstance(pair, str)):
+        raise ConfigurationError(
+            f"pair is {pair!r:.80}, {kind_of(pair)}; expected labels and minutes as a text. Write e.g. '621:17'"
+        )
+    for option, given in (("seed", seed), ("root_seed", root_seed)):
+        if isinstance(given, bool) or not isinstance(given, Integral) or given < 0:
+            raise ConfigurationError(f"{option} is {given!r:.80}; expected a whole number of 0 or more. Write e.g. {option}=3")
+    if isinstance(label_quality, bool) or not isinstance(label_quality, Real) or not 0.5 <= float(label_quality) <= 1:
+        raise ConfigurationError(f"label_quality is {label_quality!r:.80}; expected a number from 0.5 to 1. Leave it out for 1")
+
+
+def _warnings(pair: Pair, session: SessionSpec) -> Iterator[str]:
+    """What is odd about the budget of a session, in sentences."""
+    if session.budget > len(session.order):
+        pool = counted(len(session.order), "image")
+        yield f"the pair {pair.name} gives {counted(session.budget, 'label')}, and the pool has {pool}: all of it can be bought"
+    elif session.budget == 0:
+        yield f"the pair {pair.name} gives 0 labels here, so nothing can be bought; name a pair of more labels"
 
 
 class Practice:
@@ -147,7 +180,7 @@ class Practice:
     def __repr__(self) -> str:
         return (
             f"<practice: profile {self.profile}, pair {self.pair}, seed {self.seed}: {len(self.training)} training images, "
-            f"{len(self.pool)} in the pool, {len(self.test)} to predict; {self.budget} labels, {self.seconds:g} s>"
+            f"{len(self.pool)} in the pool, {len(self.test)} to predict; {self.budget} labels, {number(self.seconds)} s>"
         )
 
     def run(self, strategy: Any, *phases: str) -> PracticeRun:
@@ -159,11 +192,23 @@ class Practice:
 
         Raises:
             ValueError: there is no phase of a name.
+            TypeError: ``strategy`` is no object with these phases.
             Exception: whatever the phase raises.
         """
-        unknown = [name for name in phases if name not in PHASES]
+        unknown = [name for name in phases if not isinstance(name, str) or name not in PHASES]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no phase; the phases are {', '.join(PHASES)}")
+            raise ValueError(f"{unknown[0]!r:.80} is no phase; the phases are {', '.join(PHASES)}. Give their names")
+        if isinstance(strategy, type):
+            name = strategy.__name__
+            raise TypeError(f"strategy is the class {name}; an object of it was expected. Write run({name}())")
+        for name in phases or PHASES:
+            check_method(type(strategy), strategy, name)
+        missing = [name for name in phases or PHASES if getattr(strategy, name, None) is None]
+        if missing:
+            raise TypeError(
+                f"strategy is {kind_of(strategy)} without {', '.join(missing)}; expected an object of your class. "
+                "Subclass ZEWDPCBaseRun, or name the phases that it has"
+            )
         here = _Here(Session(self._spec, ShownClock), strategy)
         reports = []
         with here:
@@ -173,7 +218,8 @@ class Practice:
         bought = [sold.index for sold in session.market.ledger]
         labels = np.array([sold.label for sold in session.market.ledger], np.int64).reshape(len(bought), len(self.classes))
         rows, faults = checks(self._spec, session.market.ledger, reports, session.disagreement, session.predicted)
-        return PracticeRun(type(strategy).__name__, np.array(bought, np.int64), labels, session.predicted, rows, faults)
+        remarks = noticed(self._spec, session.market.ledger, reports, session.disagreement)
+        return PracticeRun(type(strategy).__name__, np.array(bought, np.int64), labels, session.predicted, rows, faults, remarks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +231,7 @@ class PracticeRun:
         bought: int64 (m,), the ``idx`` of the bought images in order of purchase; ``labels``: int64 (m, classes), as sold.
         predictions: float64 (images, classes), from 0 to 1; None where there are none, or none that may be submitted.
         rows: what it did, as label and text.
-        faults: what would make a run fail or unfit to submit, in sentences.
+        faults: what would make a run fail or unfit to submit, in sentences; ``remarks``: what a run would warn of.
     """
 
     name: str
@@ -194,11 +240,13 @@ class PracticeRun:
     predictions: np.ndarray | None
     rows: tuple[tuple[str, str], ...]
     faults: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         width = max((len(label) for label, _ in self.rows), default=0)
         lines = [f"{self.name} in practice, not a score"]
         lines += [f"  {label:{width}}  {text}" for label, text in self.rows]
+        lines += [f"  warning: {remark}" for remark in self.remarks]
         return "\n".join([*lines, *(f"  would fail: {fault}" for fault in self.faults)])
 
 

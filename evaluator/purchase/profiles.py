@@ -14,12 +14,13 @@ from typing import Any, Literal
 import msgspec
 
 from evaluator.data.layout import MAX_SIDE, RESIZE, SPLITS
+from evaluator.data.painted.shift import SHIFTS
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.rounds import ROUND1, ROUND2, Pair, Round
-from evaluator.words import counted, meant
+from evaluator.words import counted, meant, number
 
 WEIGHTS = ("imagenet", "procedural", "none")
-MOST = 1e6
+MOST = 1_000_000
 """Largest scale of budgets and times."""
 
 
@@ -50,7 +51,8 @@ class Profile:
         resize: how images that are not square become square: ``pad`` (black borders), ``crop`` (the middle) or ``stretch``. Empty
             refuses such images, and images of different sizes in one split.
         data_place: folder of the data where it is not below ``data/``; ``pipeline_file``: file of the default pipeline where it is
-            not the kit's. Both belong to this machine and are no part of the profile's identity.
+            not the kit's; ``file``: the file that it was read from, for messages. They belong to this machine and are no part of
+            the profile's identity.
 
     Raises:
         ConfigurationError: a field makes no sense.
@@ -77,6 +79,7 @@ class Profile:
     resize: Literal["", "pad", "crop", "stretch"] = ""
     data_place: str = field(default="", compare=False)
     pipeline_file: str = field(default="", compare=False)
+    file: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         unknown = set(self.sizes) - set(SPLITS)
@@ -92,16 +95,25 @@ class Profile:
             raise ConfigurationError(f"profile {self.name}: resize is {self.resize!r}; expected pad, crop or stretch, or nothing")
         if self.weights not in WEIGHTS:
             raise ConfigurationError(f"profile {self.name}: weights is {self.weights!r}; expected {', '.join(WEIGHTS)}")
+        for split in self.shifted:
+            if split not in SPLITS:
+                raise ConfigurationError(f"profile {self.name}: shifted has the split {split!r}; expected {', '.join(SPLITS)}")
+        for name, shift in (("shift", self.shift), *(("shifted", shift) for shift in self.shifted.values())):
+            if shift not in SHIFTS:
+                said = meant(shift, SHIFTS) or f"; expected {', '.join(SHIFTS)}"
+                raise ConfigurationError(f"profile {self.name}: {name} is {shift!r}, which is no distribution of the kit{said}")
         for name in ("prediction_seconds", "load_seconds"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigurationError(f"profile {self.name}: {name} is {getattr(self, name)}; expected more than 0")
+                raise ConfigurationError(
+                    f"profile {self.name}: {name} is {getattr(self, name)}; expected a number of seconds above 0"
+                )
         if not 1 <= self.image_size <= MAX_SIDE:
             raise ConfigurationError(f"profile {self.name}: image_size is {self.image_size}; expected 1 to {MAX_SIDE} pixels")
-        if not 0 < self.budget_scale <= MOST or not 0 < self.seconds_per_minute <= MOST:
-            raise ConfigurationError(
-                f"profile {self.name}: budget_scale is {self.budget_scale} and seconds_per_minute {self.seconds_per_minute}; "
-                f"expected more than 0, and at most {MOST:g}"
-            )
+        for name in ("budget_scale", "seconds_per_minute"):
+            if not 0 < getattr(self, name) <= MOST:
+                raise ConfigurationError(
+                    f"profile {self.name}: {name} is {getattr(self, name)}; expected more than 0, and at most {MOST:,}"
+                )
 
     @property
     def round_name(self) -> str:
@@ -139,7 +151,7 @@ class Profile:
     def _plain(self) -> dict[str, Any]:
         plain = asdict(self)
         # What decides no result has no part in a spec's hash, and a key that is younger than published results must not change it.
-        for name in ("data_place", "pipeline_file", *(() if self.resize else ("resize",))):
+        for name in ("data_place", "pipeline_file", "file", *(() if self.resize else ("resize",))):
             del plain[name]
         for name in ("opens", "closes"):
             del plain["round"][name]
@@ -157,7 +169,7 @@ class Profile:
         """``621:17 = 62 labels, 17 s`` if the profile scales the pair, else ``621 labels, 17 min``."""
         if self.budget_scale == 1 and self.seconds_per_minute == 60:
             return f"{counted(pair.labels, 'label')}, {pair.minutes:g} min"
-        return f"{pair.name} = {counted(self.budget(pair), 'label')}, {self.seconds(pair):.3g} s"
+        return f"{pair.name} = {counted(self.budget(pair), 'label')}, {number(self.seconds(pair))} s"
 
 
 def _pairs(stored: Sequence[Mapping[str, Any]]) -> tuple[Pair, ...]:

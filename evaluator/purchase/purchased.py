@@ -74,6 +74,9 @@ class PurchaseFile:
     log: Annotated[str, doc("what the participant's code printed")]
     versions: Annotated[dict[str, str], doc("versions that the submission ran with: kit, Python, processor, libraries")]
     busy: Annotated[str, doc("other load on the machine when the session began, in words; empty without other load")]
+    full_trace: Annotated[
+        str, doc("the traceback with the frames of the worker, where `trace` leaves some out; left out where it is empty")
+    ] = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +150,12 @@ class Purchased(Answer):
             log=session.log,
             versions=self.versions,
             busy=self.busy,
+            full_trace=session.full_trace,
         )
-        return msgspec.to_builtins(file)
+        plain = msgspec.to_builtins(file)
+        if not session.full_trace:  # as in files of kits that had no such member: the checksum of an answer stays
+            del plain["full_trace"]
+        return plain
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Purchased:
@@ -176,6 +183,7 @@ class Purchased(Answer):
             limited_by=file.limited_by,
             trace=file.trace,
             log=file.log,
+            full_trace=file.full_trace,
         )
         return cls(file.answer, file.spec, session, file.versions, file.busy)
 

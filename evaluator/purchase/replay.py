@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluator.bounded import RECORD, NotJsonError, parse_json, read_bytes
 from evaluator.errors import ConfigurationError, DataError, TrainingError
-from evaluator.history.store import sound
+from evaluator.history.reading import sound
 from evaluator.history.validity import fault
 from evaluator.places import data_place, data_set_place
 from evaluator.purchase.cell import train_and_score
@@ -18,6 +18,7 @@ from evaluator.purchase.result import PurchaseResult, upgraded
 from evaluator.purchase.sets import RoundSets, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.secret import cell_secret
+from evaluator.track import Progress
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.recipes import fitted, load_pipeline
 
@@ -45,8 +46,11 @@ class Replay:
         profile = self.spec.profile
         return [fitted(load_pipeline(name), profile.image_size, profile.weights) for name in names] or [self.spec.pipeline]
 
-    def run(self, pipeline: Pipeline) -> dict[str, Any]:
+    def run(self, pipeline: Pipeline, progress: Progress = lambda what, share: None) -> dict[str, Any]:
         """Train and score.
+
+        Args:
+            progress: called with a word for the work and the share of it that is done, 0 to 1.
 
         Returns:
             JSON-able: ``pipeline`` (name), ``metrics``, ``fingerprint``, ``own`` (whether it is the cell's own pipeline), ``same``
@@ -54,7 +58,7 @@ class Replay:
         """
         own = pipeline == self.spec.pipeline
         try:
-            scored = train_and_score(replace(self.spec, pipeline=pipeline), self.sets.of(self.spec), self.ledger)
+            scored = train_and_score(replace(self.spec, pipeline=pipeline), self.sets.of(self.spec), self.ledger, progress)
         # As in a cell: torch raises a RuntimeError if a device is out of memory.
         except (TrainingError, MemoryError, RuntimeError) as error:
             return {

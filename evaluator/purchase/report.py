@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from evaluator.purchase.metrics import collapsed
 from evaluator.purchase.report_map import pool_map
 from evaluator.purchase.report_mistakes import mistakes
 from evaluator.purchase.report_sets import ShownSets, shown_sets
 from evaluator.report.format import percent
 from evaluator.scoring.intervals import t_interval
 from evaluator.sections import Bar, Bars, Cells, Curve, Curves, Dots, Gallery, Material, Picture, Section, Series, Value
-from evaluator.words import counted
+from evaluator.words import counted, number
 
 MOST_THUMBNAILS = 100
 """Purchases that are shown as pictures, over all pairs of a report."""
@@ -40,6 +41,7 @@ def purchase_sections(
         groups: of the pairs of the cells, as ``Track.curves`` gives them.
     """
     scored, lacking = _scored(cells)
+    lacking += _collapsed_note(scored)
     yield Section(
         "What each pair cost, and what it gave", (*_used(cells), *_by_labels(scored, groups)), (*_shown_note(cells), *lacking)
     )
@@ -49,6 +51,8 @@ def purchase_sections(
             yield Section("Which classes the models recognise", _per_class(scored), (*_shown_note(scored), *lacking))
         return
     sets, why = shown_sets(own, material)
+    if why and material.pictures:
+        material.warn(why)
     ledgers = _once([cell for cell in own if cell["ledger"]])
     parts = (*(_classes(ledgers, sets) if ledgers else ()), *_per_class(scored))
     yield Section("Classes: what was bought, and what the models recognise", parts, ((why,) if why else ()) + lacking)
@@ -78,6 +82,19 @@ def _scored(cells: Cells) -> tuple[Cells, tuple[str, ...]]:
     return found, tuple(lacking)
 
 
+def _collapsed_note(scored: Cells) -> tuple[str, ...]:
+    """A note where the means and curves hold cells that collapsed."""
+    by = {name: sum(map(collapsed, (cell["metrics"] for cell in of))) for name, of in scored.items()}
+    named = ", ".join(f"{name} {n}" for name, n in by.items() if n)
+    if not named:
+        return ()
+    every = counted(sum(map(len, scored.values())), "scored cell")
+    return (
+        f"Collapsed, so no better than the best constant answer: {named}, of {every}. "
+        "Means and curves of this section hold these cells as well.",
+    )
+
+
 def _shown_note(cells: Cells) -> tuple[str, ...]:
     return (f"The first {SUBMISSIONS} of {len(cells)} submissions are shown.",) if len(cells) > SUBMISSIONS else ()
 
@@ -91,15 +108,15 @@ def _used(cells: Cells) -> Iterator[Bars]:
             label = task if len(cells) == 1 else f"{task}  {name}"
             mean = sum(row["bought"] for row in rows) / len(rows)
             budget = rows[0].get("budget") or 0
-            labels.append(Bar(label, f"{mean:.4g} of {counted(budget, 'label')}", mean, budget))
+            labels.append(Bar(label, f"{number(mean, 4)} of {counted(budget, 'label')}", mean, budget))
             used, allowed = sum(row.get("seconds") or 0.0 for row in rows) / len(rows), rows[0].get("seconds_allowed")
             if allowed:
                 times.append(Bar(label, f"{_seconds(used)} of {_limit(allowed)}", used, allowed))
     n = max(len({cell["spec"]["seed"] for cell in of}) for of in cells.values())
     over = f"Mean over {counted(n, 'seed')}." if n > 1 else "One seed."
-    yield Bars("Labels bought, of the budget of each pair", over, tuple(labels))
+    yield Bars("Labels bought, of each pair's budget", over, tuple(labels))
     if times:
-        yield Bars("Time used, of the clock of each pair", f"{over} Pre-training and purchase share the clock.", tuple(times))
+        yield Bars("Time used, of each pair's clock", f"{over} Pre-training and purchase share the clock.", tuple(times))
 
 
 def _by_labels(scored: Cells, groups: Sequence[tuple[str, tuple[str, ...], list[float]]]) -> Iterator[Curves]:
@@ -107,7 +124,8 @@ def _by_labels(scored: Cells, groups: Sequence[tuple[str, tuple[str, ...], list[
     found: list[tuple[str, list[Curve]]] = []
     for label, tasks, _ in groups:
         of_label = [Curve(name, points) for name, of in scored.items() if len(points := _points(of, tasks)) > 1]
-        if of_label:
+        # Where as many labels were bought in all of them (none, say) nothing is seen.
+        if any(len({labels for labels, _ in curve.points}) > 1 for curve in of_label):
             found.append((label, of_label))
     if not found:
         return
@@ -227,7 +245,7 @@ def _once(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _limit(allowed: float) -> str:
-    return f"{allowed / 60:.4g} min" if allowed >= 600 else f"{allowed:.4g} s"
+    return f"{number(allowed / 60, 4)} min" if allowed >= 600 else f"{number(allowed, 4)} s"
 
 
 def _seconds(used: float) -> str:

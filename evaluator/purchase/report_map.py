@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import svds
 
 from evaluator.data.arrays import map_npy
 from evaluator.data.cache import CachedImages
@@ -99,6 +98,8 @@ def principal(vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     centred = vectors - vectors.mean(axis=0)
     n, d = centred.shape
     if min(n, d) > LARGE:  # the few largest of many, by iteration from a fixed start
+        from scipy.sparse.linalg import svds
+
         _, scales, axes = svds(centred, k=count, v0=np.ones(min(n, d)), solver="arpack")
         axes, values = axes[::-1].T, scales[::-1] ** 2
     else:

@@ -33,6 +33,7 @@ def mistakes(cells: Sequence[Mapping[str, Any]], sets: ShownSets, material: Mate
             found = material.predictions(cell)
         except KitError as error:
             notes.append(f"{error}.")
+            material.warn(notes[-1])
             continue
         if found is not None and found.shape == split.labels.shape:
             kept.append(found.astype(np.float64))

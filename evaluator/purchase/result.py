@@ -56,6 +56,7 @@ class PurchaseRow:
             " threads were; the evaluator's traceback for `INFRASTRUCTURE`; else empty"
         ),
     ] = ""
+    full_trace: Annotated[str, doc("the traceback with the frames of the worker, where `trace` leaves some out; else empty")] = ""
     last_lines: Annotated[str, doc("the last lines that the submission printed, if one of its phases failed; else empty")] = ""
 
 
@@ -94,6 +95,7 @@ def purchase_row(spec: PurchaseSpec, purchased: Purchased | None, trace: str = "
         clock_was_read=session.clock_was_read,
         class_name=session.class_name,
         trace=session.trace,
+        full_trace=session.full_trace,
         last_lines=session.last_lines,
     )
 

@@ -19,6 +19,8 @@ from evaluator.errors import ConfigurationError
 
 SCORES = ("organiser", "participant")
 PRIMARY = ("macro_f1", "accuracy")
+MOST_MINUTES = 1_000_000
+"""Largest number of minutes of a phase: two years."""
 
 
 @dataclass(frozen=True, order=True)
@@ -113,8 +115,8 @@ class Round:
             low, high = getattr(self, key)
             if not 0 <= low <= high < float("inf"):
                 raise refused(key, [low, high], "its lower and its upper end, 0 or more")
-        if not 0 < self.prediction_minutes < float("inf"):
-            raise refused("prediction_minutes", self.prediction_minutes, "more than 0")
+        if not 0 < self.prediction_minutes <= MOST_MINUTES:
+            raise refused("prediction_minutes", self.prediction_minutes, f"more than 0, and at most {MOST_MINUTES:,}")
         for key, known in (("scores", SCORES), ("primary_metric", PRIMARY)):
             if getattr(self, key) not in known:
                 raise refused(key, getattr(self, key), " or ".join(known))

@@ -19,7 +19,8 @@ from evaluator.data.layout import IMAGE_SUFFIXES, IMAGES, SPLITS
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.profiles import PROFILES, Profile, profile_named
 from evaluator.purchase.rounds import ROUNDS, Pair, Round
-from evaluator.toml_keys import check_keys, place_of, typed
+from evaluator.toml_keys import check_keys, place_of, place_of_value, typed
+from evaluator.training.recipes import load_pipeline
 from evaluator.words import meant
 
 SUFFIX = ".toml"
@@ -132,8 +133,29 @@ def read_profile(file: Path, rules: Round | None = None) -> Profile:
 
 
 def with_sizes(profile: Profile, folder: Path) -> Profile:
-    """The profile with the sizes of the data in ``folder``, where it states none."""
-    return profile if profile.sizes or not folder.is_dir() else replace(profile, sizes=counted_sizes(folder))
+    """The profile with the sizes of the data in ``folder``, where it states none.
+
+    Raises:
+        ConfigurationError: its file says that more images are drawn than there are; the message names file and line.
+    """
+    if not folder.is_dir() or (profile.sizes and not (profile.file and profile.drawn)):
+        return profile
+    sizes = counted_sizes(folder)
+    try:
+        counted = replace(profile, sizes=sizes)
+        return profile if profile.sizes else counted
+    except ConfigurationError as error:
+        there = ", ".join(f"{count:,} {split}" for split, count in sizes.items()) or "none"
+        raise ConfigurationError(f"{place_in(profile, 'drawn')}: {error}. {folder} holds these images: {there}") from None
+
+
+def place_in(profile: Profile, key: str) -> str:
+    """Where a profile states a key: file and line, as far as it has them; else the profile's name."""
+    if not profile.file:
+        return f"profile {profile.name}"
+    file = Path(profile.file)
+    places = (place_of(file, key, table) for table in ("", "profile"))
+    return next((place for place in places if place != profile.file), profile.file)
 
 
 def counted_sizes(folder: Path) -> dict[str, int]:
@@ -182,8 +204,9 @@ def _read_round(file: Path, plain: Mapping[str, Any], table: str) -> tuple[Round
     for key in ("opens", "closes"):
         if isinstance(day := given.get(key), date):
             given[key] = day.isoformat()
+    own = typed(file, own, PROFILE_HINTS, "profile")
     with _told(file, given, table):
-        return Round(**rules | given), typed(file, own, PROFILE_HINTS, "profile")
+        return Round(**rules | given), own
 
 
 def _made(file: Path, given: Mapping[str, Any], rules: Round, like: Profile | None, table: str) -> Profile:
@@ -213,6 +236,9 @@ def _made(file: Path, given: Mapping[str, Any], rules: Round, like: Profile | No
         values["data_folder"] = name
     if is_file(pipeline := values.get("pipeline", "")):
         values |= {"pipeline": Path(pipeline).stem, "pipeline_file": _beside(file, pipeline)}
+    if pipeline:
+        _check_pipeline(file, values.get("pipeline_file", pipeline), table)
+    values["file"] = str(file)
     with _told(file, given, table):
         return replace(base, **values)
 
@@ -241,16 +267,28 @@ class _told:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ConfigurationError):
-            key = next((key for key in self.given if re.search(rf": {key}\b", str(error))), "")
-            where = place_of(self.file, key, self.table) if key else str(self.file)
+            where = place_of_value(self.file, self.given, str(error), self.table)
             raise ConfigurationError(f"{where}: {error}") from None
 
 
 def _pairs(file: Path, words: list[str], table: str) -> tuple[Pair, ...]:
+    where = place_of(file, "pairs", table)
     try:
-        return tuple(Pair.parse(word[:100]) for word in words)
+        pairs = tuple(Pair.parse(word[:100]) for word in words)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{place_of(file, 'pairs', table)}: {error}") from None
+        raise ConfigurationError(f"{where}: {error}") from None
+    for pair in pairs:
+        if pairs.count(pair) > 1:
+            raise ConfigurationError(f"{where}: the pair {pair.name} stands in pairs more than once; name it once")
+    return pairs
+
+
+def _check_pipeline(file: Path, pipeline: str, table: str) -> None:
+    """Refuse a pipeline that does not exist or is not good, where it is named."""
+    try:
+        load_pipeline(pipeline)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place_of(file, 'pipeline', table)}: {error}") from None
 
 
 def _check_name(file: Path, name: str, known: Mapping[str, Any], what: str, table: str) -> None:

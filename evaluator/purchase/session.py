@@ -29,6 +29,7 @@ from evaluator.sandbox.conversation import Order, Progress, Terms
 from evaluator.sandbox.phases import Phase, run_phases
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
 from evaluator.submission.staging import Staged, staged
+from evaluator.words import number
 from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError
 
 __all__ = ["PhaseReport", "Session", "SessionResult", "SessionSpec", "debug_session", "run_session"]
@@ -140,8 +141,8 @@ class Session:
 
     def _advice(self, what: str) -> str:
         if what == "prediction_phase":
-            return f"it has {self.spec.prediction_seconds:g} s of its own"
-        shared = f"pre-training, purchase and checkpoint hooks share {self.spec.seconds:g} s"
+            return f"it has {number(self.spec.prediction_seconds)} s of its own"
+        shared = f"pre-training, purchase and checkpoint hooks share {number(self.spec.seconds)} s"
         return f"{shared}: look at time_available and remaining_time()"
 
     def _take_claim(self, message: Message) -> None:
@@ -154,9 +155,17 @@ class Session:
 
 def _naming_the_original(result: SessionResult, submission: Staged) -> SessionResult:
     """The result with the submission's own paths in its texts, in place of those of the copy that ran."""
-    phases = tuple(replace(phase, reason=submission.named(phase.reason)) for phase in result.phases)
     named = submission.named
-    return replace(result, phases=phases, reason=named(result.reason), trace=named(result.trace), log=named(result.log))
+    phases = tuple(replace(phase, reason=submission.explained(named(phase.reason))) for phase in result.phases)
+    reason = submission.explained(named(result.reason))
+    return replace(
+        result,
+        phases=phases,
+        reason=reason,
+        trace=named(result.trace),
+        full_trace=named(result.full_trace),
+        log=named(result.log),
+    )
 
 
 def _not_started(reason: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> SessionResult:

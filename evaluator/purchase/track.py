@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evaluator.data.layout import SCORED_SPLITS
 from evaluator.errors import Verdict
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.purchase.metrics import METRICS
+from evaluator.purchase.metrics import METRICS, collapsed
 from evaluator.purchase.pairs import choose_pairs
 from evaluator.purchase.purchased import Purchased, buy
 from evaluator.purchase.result import PurchaseResult, upgraded, without_score
@@ -27,7 +27,7 @@ from evaluator.report.format import span
 from evaluator.sections import Cells, Material, Section
 from evaluator.tables import Block, Column, Metric, Remark, Run
 from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
-from evaluator.words import counted
+from evaluator.words import counted, number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +40,7 @@ def _labels(row: Mapping[str, Any]) -> str:
 
 
 def _time(row: Mapping[str, Any]) -> str:
-    return f"{max(row['seconds']):.1f} of {row['seconds_allowed']:.4g} s" if row["seconds"] else "-"
+    return f"{max(row['seconds']):.1f} of {number(row['seconds_allowed'], 4)} s" if row["seconds"] else "-"
 
 
 class PurchaseTrack(Track):
@@ -52,6 +52,7 @@ class PurchaseTrack(Track):
     score_splits: ClassVar[tuple[str, ...]] = SCORED_SPLITS
     task_word: ClassVar[str] = "pair"
     unscored: ClassVar[str] = "without a score of a trained pipeline"
+    collapsed_text: ClassVar[str] = "no better than that of the best constant answer (the same prediction for all images)"
     map_help: ClassVar[str] = "draw label budgets x times as .svg or .png"
     spec_rules: ClassVar[tuple[str, ...]] = ("label_quality", "on_timeout", "restart")
     circumstances: ClassVar[tuple[str, ...]] = ("participant_weights",)
@@ -151,6 +152,9 @@ class PurchaseTrack(Track):
         return [path for images in data.images.values() for path in (images.path, images.embeddings) if path is not None]
 
     # -- tables
+
+    def collapsed(self, metrics: Mapping[str, Any]) -> bool:
+        return collapsed(metrics)
 
     def figures(self, cell: Mapping[str, Any]) -> dict[str, Any]:
         row = cell["purchase"]
@@ -273,6 +277,16 @@ class PurchaseTrack(Track):
         if spec["participant_weights"]:
             found += ["--weights-dir", "DIR"]
         return found + (["--restart-workers"] if spec["restart"] else [])
+
+    def repeat_rules(self, profile: Mapping[str, Any], private: bool) -> tuple[list[str], dict[str, str]]:
+        from evaluator.purchase.asked_again import asked_for
+
+        return asked_for(profile, private)
+
+    def repeat_pipeline(self, pipeline: Mapping[str, Any], asked: str) -> tuple[str, dict[str, str]]:
+        from evaluator.purchase.asked_again import pipeline_for
+
+        return pipeline_for(pipeline, asked)
 
     def run_figures(self, results: Sequence[CellResult]) -> dict[str, Any]:
         rows = [result.purchase for result in results if isinstance(result, PurchaseResult)]

@@ -9,6 +9,7 @@ import numpy as np
 from evaluator.data.cache import CachedImages
 from evaluator.data.painted import Generator
 from evaluator.errors import Verdict
+from evaluator.purchase.remarks import spending
 from evaluator.purchase.rounds import ROUND2
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import SessionResult, SessionSpec
@@ -40,7 +41,7 @@ def try_out(submission: Path, sandbox: Sandbox, weights: Path | None = None) -> 
         result = run_session(_session(submission, folder, weights), sandbox)
     ended = ", ".join(f"{phase.name} {phase.verdict} in {phase.seconds:.1f} s" for phase in result.phases) or result.verdict
     said = f"{counted(len(result.ledger), 'label')} of {BUDGET} bought on {IMAGES} images; {ended}"
-    return Trial(tuple(_found(result)), said, result.trace)
+    return Trial(tuple(_found(result)), said, result.trace, result.full_trace)
 
 
 def _session(submission: Path, folder: Path, weights: Path | None) -> SessionSpec:
@@ -74,12 +75,11 @@ def _found(result: SessionResult) -> list[Finding]:
     if not failed and result.verdict is not Verdict.OK:  # it was not even loaded
         return [_failure("the start", result.verdict, result.reason)]
     found = [_failure(phase.name, phase.verdict, phase.reason) for phase in failed]
-    if result.verdict is Verdict.OK and not result.ledger.purchases:
-        text = f"nothing was bought of {counted(BUDGET, 'label')}; a purchase was expected. Call purchase_labels on the pool"
-        found.append(Finding("warning", "purchase_phase", text))
-    if result.disagreement:
-        text = f"{result.disagreement}. Return what you bought, or nothing"
-        found.append(Finding("warning", "purchase_phase", text))
+    if result.verdict is Verdict.OK:
+        found += [
+            Finding("warning", "purchase_phase", f"{remark.what} ({remark.detail}, in the small run). {remark.advice}")
+            for remark in spending(len(result.ledger), BUDGET, result.disagreement)
+        ]
     return found
 
 

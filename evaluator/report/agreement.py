@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 
 from evaluator.history.comparable import Gathered
 from evaluator.report.console import hanging, label, titled
+from evaluator.report.format import MARK
 from evaluator.scoring.agreement import FEW, agreement
 from evaluator.secret import root_in_words
 from evaluator.tables import Metric
@@ -31,8 +32,13 @@ def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
         "seeds": list(gathered.seeds),
         "submissions": list(gathered.submissions),
         "pipelines": [
-            {"name": name, "scores": scores.tolist(), "ranks": rankdata(-scores.round(12)).tolist()}
-            for name, scores in zip(gathered.pipelines, means, strict=True)
+            {
+                "name": name,
+                "scores": scores.tolist(),
+                "ranks": rankdata(-scores.round(12)).tolist(),
+                "collapsed": fell.sum(axis=1).tolist(),
+            }
+            for name, scores, fell in zip(gathered.pipelines, means, gathered.collapsed, strict=True)
         ],
         "tau": [[asdict(cell) for cell in row] for row in found.tau],
         "mean_tau": asdict(found.mean_tau),
@@ -55,7 +61,11 @@ def show_agreement(console: Console, report: dict[str, Any], metric: Metric) -> 
     ranks = [row["ranks"] for row in report["pipelines"]]
     mean = [sum(column) / len(column) for column in zip(*ranks, strict=True)]
     for i in sorted(range(len(mean)), key=lambda i: mean[i]):
-        cells = [f"{row['ranks'][i]:g}  {metric.text(row['scores'][i])}" for row in report["pipelines"]]
+        marks = (MARK if row["collapsed"][i] else "" for row in report["pipelines"])
+        cells = [
+            f"{row['ranks'][i]:g}  {metric.text(row['scores'][i])}{mark}"
+            for row, mark in zip(report["pipelines"], marks, strict=True)
+        ]
         ranking.add_row(label(report["submissions"][i]), *cells, f"{mean[i]:.1f}")
     titled(console, f"rank and {scored} by pipeline: {grid}", ranking)
     matrix = Table(box=None, pad_edge=False)
@@ -77,6 +87,14 @@ def notes(report: dict[str, Any]) -> list[str]:
         f"brackets: 95 % percentile bootstrap over {counted(n, 'submission')} and {counted(len(report['seeds']), 'seed')} "
         f"({report['resamples']} draws, seed {report['bootstrap_seed']})."
     )
+    fell = {row["name"]: sum(row["collapsed"]) for row in report["pipelines"] if any(row["collapsed"])}
+    if fell:
+        of = n * len(report["seeds"])
+        named = ", ".join(f"{name} {count} of {of}" for name, count in fell.items())
+        found.append(
+            f"{MARK}: means that hold a collapsed cell, whose score is no better than without any learning (submissions x seeds: "
+            f"{named}); their ranks rest on it."
+        )
     if not reason and n < FEW:
         found.append(f"with fewer than {FEW} submissions ({n} here) the interval covers less than 95 %.")
     return found + [f"left out: {reason}" for reason in report["left_out"]]

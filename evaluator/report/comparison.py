@@ -14,13 +14,14 @@ import numpy as np
 from evaluator.errors import ConfigurationError
 from evaluator.history.groups import Condition, over
 from evaluator.records import SCHEMA
+from evaluator.report.collapsed import Behind, by_strategy, comparison_note, fallen
 from evaluator.report.proxy_correlation import stand_in
 from evaluator.scoring.comparisons import Difference, Finding, compare, means
 from evaluator.scoring.curves import areas
 from evaluator.scoring.gap import shares
 from evaluator.scoring.power import sensitivity
 from evaluator.scoring.ranking import mean_ranks, win_tie_loss
-from evaluator.scoring.scores import Scores
+from evaluator.scoring.scores import OVER_PAIRS, Scores
 from evaluator.tables import Metric, Run, either
 
 REFERENCE = "random"
@@ -152,7 +153,9 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
     maps = _maps(condition, compared, metric, reference, 1 - asked.alpha)
     track = condition.track
     profile = condition.rules["profile"]
-    return {
+    fallen_of = by_strategy(condition)
+    collapsed = fallen(condition, with_ceiling, ceiling if whole is not None else None)
+    table = {
         "profile": profile["name"],
         "pipeline": condition.pipeline["name"],
         "proxy": condition.proxy,
@@ -170,7 +173,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "metric": metric,
         "reference": reference,
         "ceiling": None if ceiling is None else {"strategy": ceiling, "everything": whole is not None},
-        "strategies": [_counts(condition, name, pairs) for name in condition.strategies],
+        "strategies": [_counts(condition, name, pairs) | {"collapsed": fallen_of[name]} for name in condition.strategies],
         "pairs": [{"pair": p} | track.task_figures(profile, p) for p in pairs],
         "over_pairs": list(main),
         "seeds": list(scores.seeds),
@@ -182,8 +185,11 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "shares": _shares(with_ceiling, main, reference, ceiling, asked),
         "matrix": _matrix(scores, asked),
         "ranks": [{"strategy": r.strategy, "rank": _maybe(r.rank)} for r in mean_ranks(scores.on(main), 1 - asked.alpha)],
-        "areas": [_area(scores.on(members), label, cost, reference, asked) for label, members, cost in track.curves(main)],
-        "public_minus_hidden": _public_minus_hidden(condition, scores, reference, maps, asked),
+        "areas": [
+            _area(scores, collapsed[: len(compared)], (label, members, cost), reference, asked)
+            for label, members, cost in track.curves(main)
+        ],
+        "public_minus_hidden": _public_minus_hidden(condition, scores, collapsed[: len(compared)], reference, maps, asked),
         "heat_maps": maps,
         "stand_in": stand_in(condition, found, set(compared), main, metric, asked.root) if condition.proxy else None,
         "failed": _failed(condition),
@@ -191,6 +197,23 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "left_out": list(condition.left_out),
         "notes": [*condition.notes, *_lacking(condition, metric)],
     }
+    _mark_collapsed(table, with_ceiling, collapsed, reference, ceiling)
+    table["notes"] += comparison_note(table, track)
+    return table
+
+
+def _mark_collapsed(
+    table: dict[str, Any], scores: Scores, collapsed: np.ndarray, reference: str | None, ceiling: str | None
+) -> None:
+    """Say of every mean, difference and share how many of its seeds collapsed."""
+    for pair in {row["pair"] for row in table["means"]}:
+        behind = Behind.over(scores, collapsed, table["over_pairs"] if pair == OVER_PAIRS else [pair])
+        behind.mark_means(row for row in table["means"] if row["pair"] == pair)
+        behind.mark_differences((row for row in table["differences"] if row["pair"] == pair), reference)
+        for row in table["shares"]:
+            if row["pair"] == pair:
+                names = {row["strategy"], reference, ceiling} & set(behind.strategies)
+                row["collapsed"] = int(behind.collapsed[[behind.strategies.index(name) for name in names]].any(axis=0).sum())
 
 
 def _lacking(condition: Condition, metric: str) -> list[str]:
@@ -269,6 +292,7 @@ def _maps(
             cell["verdict"],
             condition.value((name, task, seed), metric) if cell["scored"] else None,
             condition.track.figures(cell),
+            bool(cell["scored"]) and condition.track.collapsed(cell["metrics"]),
         )
         for (name, task, seed), cell in condition.cells.items()
         if name in strategies
@@ -277,10 +301,18 @@ def _maps(
     return condition.track.maps(condition.rules["profile"], runs, None, strategies, **how)
 
 
-def _area(scores: Scores, label: str, cost: Sequence[float], reference: str | None, asked: Asked) -> dict[str, Any]:
+def _area(
+    every: Scores,
+    collapsed: np.ndarray,
+    curve: tuple[str, Sequence[str], Sequence[float]],
+    reference: str | None,
+    asked: Asked,
+) -> dict[str, Any]:
+    label, members, cost = curve
+    scores = every.on(members)
     found = areas(scores, list(cost))
     against = _differences(found, found.pairs, reference, asked)[: len(scores.strategies) - 1]
-    return {
+    area: dict[str, Any] = {
         "curve": label,
         "pairs": list(scores.pairs),
         "means": [{"strategy": m.strategy, "interval": _maybe(m.interval)} for m in means(found, 1 - asked.alpha)],
@@ -289,10 +321,19 @@ def _area(scores: Scores, label: str, cost: Sequence[float], reference: str | No
             for d in against
         ],
     }
+    behind = Behind(scores.strategies, found.values[:, 0], Behind.over(every, collapsed, members).collapsed)
+    behind.mark_means(area["means"])
+    behind.mark_differences(area["differences"], reference)
+    return area
 
 
 def _public_minus_hidden(
-    condition: Condition, scores: Scores, reference: str | None, maps: Sequence[dict[str, Any]], asked: Asked
+    condition: Condition,
+    scores: Scores,
+    collapsed: np.ndarray,
+    reference: str | None,
+    maps: Sequence[dict[str, Any]],
+    asked: Asked,
 ) -> dict[str, Any] | None:
     """What strategies lose on pairs that they were not tuned to, paired by seed; None without public or without hidden pairs.
 
@@ -313,7 +354,7 @@ def _public_minus_hidden(
     level = 1 - asked.alpha
     kinds = [means(of, level) for of in (scores.on(shown).over_pairs(), scores.on(hidden).over_pairs(), less)]
     against = _differences(less, less.pairs, reference, asked)[: len(scores.strategies) - 1]
-    return {
+    found: dict[str, Any] = {
         "public": list(shown),
         "hidden": list(hidden),
         "rows": [
@@ -330,6 +371,15 @@ def _public_minus_hidden(
             for d in against
         ],
     }
+    both = Behind.over(scores, collapsed, (*shown, *hidden)).collapsed
+    for key, behind in (
+        ("public", Behind.over(scores, collapsed, shown)),
+        ("hidden", Behind.over(scores, collapsed, hidden)),
+        ("less", Behind(scores.strategies, less.values[:, 0], both)),
+    ):
+        behind.mark_means(found["rows"], key)
+    Behind(scores.strategies, less.values[:, 0], both).mark_differences(found["differences"], reference)
+    return found
 
 
 def _counts(condition: Condition, name: str, pairs: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluator.report.console import hanging, label, line, titled
-from evaluator.report.format import figure, markdown_rows, signed
+from evaluator.report.format import MARK, brief, figure, markdown_rows, signed
 from evaluator.scoring.agreement import FEW
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.secret import root_in_words
@@ -83,7 +83,7 @@ def _drawn(block: Block) -> Table:
     for i, name in enumerate(block.headers):
         shown.add_column(line(name, width=60), justify="right" if i and name != "finding" else "left", overflow="fold")
     for row in block.rows:
-        texts = (line(cell, _STYLES.get(cell.removesuffix(" ?"), "")) for cell in row[1:])
+        texts = (line(cell, _STYLES.get(cell.removesuffix(f" {MARK}").removesuffix(" ?"), "")) for cell in row[1:])
         shown.add_row(label(row[0]), *texts)
     return shown
 
@@ -210,7 +210,7 @@ def hidden_blocks(table: dict[str, Any], metric: Metric) -> Iterator[Block]:
     others = {row["strategy"]: row for row in found["differences"]}
     rows = []
     for row in sorted(found["rows"], key=lambda row: (row["less"]["mean"] if row["less"] else float("inf"), row["strategy"])):
-        means = (metric.text(row[kind]["mean"]) if row[kind] else "-" for kind in ("public", "hidden"))
+        means = (brief(row[kind], metric.decimals) for kind in ("public", "hidden"))
         n = str(row["less"]["n"] if row["less"] else 0)
         difference = against(others.get(row["strategy"]), metric.decimals)
         rows.append((row["strategy"], *means, signed(row["less"], metric.decimals), n, *difference))
@@ -303,7 +303,7 @@ def _scores(table: dict[str, Any], pair: str, title: str, metric: Metric) -> Blo
                 figure(row["interval"], metric.decimals),
                 str(row["interval"]["n"] if row["interval"] else 0),
                 *against(others.get(name), metric.decimals),
-                "-" if share is None or share["value"] is None else _percent(share),
+                "-" if share is None or share["value"] is None else _percent(share) + _mark(share),
             )
         )
     headers = ("strategy", "score", "n", f"to {table['reference']}", "p Holm", "finding", "share of gap")
@@ -318,9 +318,14 @@ def against(row: dict[str, Any] | None, decimals: int = 3) -> tuple[str, str, st
     """The texts of a row of ``differences``: difference with its interval, corrected p, finding."""
     if row is None:
         return "-", "-", "-"
-    found = _SHORT.get(row["finding"], row["finding"]) + (" ?" if row.get("doubtful") else "")
+    found = _SHORT.get(row["finding"], row["finding"]) + (" ?" if row.get("doubtful") else "") + _mark(row["difference"])
     p = "-" if row["p_holm"] is None else "<0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
     return signed(row["difference"], decimals), p, found
+
+
+def _mark(of: dict[str, Any] | None) -> str:
+    """A sign behind what rests on collapsed cells."""
+    return f" {MARK}" if of and of.get("collapsed") else ""
 
 
 def matrix_blocks(table: dict[str, Any], most: int = MATRIX) -> Iterator[Block]:
@@ -381,8 +386,13 @@ def _gap_notes(table: dict[str, Any]) -> list[str]:
         ]
     else:
         found = [f"{name} never got everything it could get: its score at each pair is used as the ceiling of that pair."]
-    reasons = Counter(row["reason"] for row in table["shares"] if row["reason"] and row["strategy"] == name)
+    reasons = Counter(row["reason"] + _fell(row) for row in table["shares"] if row["reason"] and row["strategy"] == name)
     return found + [f"no share of the gap ({n} of the tables): {reason}." for reason, n in reasons.items()]
+
+
+def _fell(share: dict[str, Any]) -> str:
+    n = share["collapsed"]
+    return f"; {n} of the seeds {'has' if n == 1 else 'have'} a collapsed cell, so this says nothing of the gap" if n else ""
 
 
 def _whole(table: dict[str, Any]) -> str | None:

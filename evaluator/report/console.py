@@ -83,11 +83,11 @@ def show_table(console: Console, table: Table) -> None:
 def _widths(column: Column, first: bool) -> tuple[int, int]:
     """The smallest width of a column in which no word is broken, and the width in which nothing is folded.
 
-    Names in the first column may be broken: a long name has no blanks.
+    Names in the first column may be broken: a long name has no blanks. The column's own ``min_width`` is kept.
     """
     texts = [cell.plain if isinstance(cell, Text) else str(cell) for cell in (column.header, *column.cells)]
     least = max((cell_len(word) for text in texts for word in text.split()), default=0)
-    return min(least, LONGEST_WORD if first else USUAL), max(map(cell_len, texts), default=0)
+    return max(min(least, LONGEST_WORD if first else USUAL), column.min_width or 0), max(map(cell_len, texts), default=0)
 
 
 def _part(table: Table, numbers: list[int], widths: list[tuple[int, int]], room: int) -> Table:

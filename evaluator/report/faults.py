@@ -41,7 +41,7 @@ def show_faults(
         show_failure(
             console, f"{fault['submission']}: {unfit}{fault['verdict']} ({cells_of(fault, track, named)})", fault["reason"]
         )
-        show_trace(console, fault["trace"], full)
+        show_trace(console, complete(fault) if full else fault["trace"], full)
         if fault["printed"]:
             hanging(console, "the last lines that it printed:")
             console.print(Text(quoted("\n".join(fault["printed"]), console.width)))
@@ -49,8 +49,13 @@ def show_faults(
             hanging(console, f"log: {root + '/' if root else ''}{fault['log']}", width=5_000)
     if len(faults) > MOST:
         console.print(Text(f"and {counted(len(faults) - MOST, 'more fault')}; {file} holds all", style="red"))
-    if not full and any(own_frames(fault["trace"]) != fault["trace"] for fault in faults[:MOST]):
+    if not full and any(own_frames(fault["trace"]) != complete(fault) for fault in faults[:MOST]):
         hanging(console, "  frames of the kit are left out of these tracebacks; --full-traceback shows them.", "dim")
+
+
+def complete(fault: Mapping[str, Any]) -> str:
+    """The traceback of a fault with all frames that are stored."""
+    return fault.get("full_trace") or fault["trace"]
 
 
 def show_trace(console: Console, trace: str, full: bool = False) -> None:

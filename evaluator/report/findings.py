@@ -40,7 +40,8 @@ def show_validation(console: Console, found: Findings, strict: bool = False, tri
         tried: how it was run, in words; ``trace``: the traceback of that run, as it is to be shown.
     """
     judged = f", class {found.class_name}" if found.class_name else ""
-    hanging(console, f"{found.submission}: {counted(found.files, 'file')} of {found.bytes:,} bytes travel{judged}")
+    if not found.unread:
+        hanging(console, f"{found.submission}: {counted(found.files, 'file')} of {found.bytes:,} bytes travel{judged}")
     if found.left:
         named = ", ".join(f"{name} ({why})" for name, why in found.left[:MOST_LEFT])
         more = f" and {len(found.left) - MOST_LEFT} more" if len(found.left) > MOST_LEFT else ""

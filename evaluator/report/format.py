@@ -8,14 +8,36 @@ from typing import Any
 from evaluator.tables import Block
 from evaluator.text import visible
 
+MARK = "!"
+"""Behind a figure: a model behind it learnt nothing (``Track.collapsed``)."""
+
 
 def figure(interval: dict[str, Any] | None, decimals: int = 3) -> str:
-    """``0.512 [0.498, 0.526]``; only the mean without an interval; a dash without a value."""
+    """``0.512 [0.498, 0.526]``; only the mean without an interval; a dash without a value.
+
+    Where some of the seeds collapsed, no interval: ``0.345! (3 of 10 collapsed; 0.493 without)``.
+    """
     if interval is None:
         return "-"
+    if interval.get("collapsed"):
+        return f"{brief(interval, decimals)} ({mixed(interval, decimals)})"
     if interval["low"] is None:
         return f"{interval['mean']:.{decimals}f}"
     return f"{interval['mean']:.{decimals}f} [{interval['low']:.{decimals}f}, {interval['high']:.{decimals}f}]"
+
+
+def brief(interval: dict[str, Any] | None, decimals: int = 3) -> str:
+    """The mean alone, for narrow columns: ``0.512``, or ``0.345!`` where some of the seeds collapsed; a dash without a value."""
+    if interval is None:
+        return "-"
+    return f"{interval['mean']:.{decimals}f}{MARK if interval.get('collapsed') else ''}"
+
+
+def mixed(interval: dict[str, Any], decimals: int = 3) -> str:
+    """Of how many of the seeds the model learnt nothing, and the mean of the others: ``3 of 10 collapsed; 0.493 without``."""
+    if interval["without"] is None:
+        return "collapsed" if interval["n"] == 1 else f"all {interval['n']} collapsed"
+    return f"{interval['collapsed']} of {interval['n']} collapsed; {interval['without']:.{decimals}f} without"
 
 
 def signed(interval: dict[str, Any] | None, decimals: int = 3) -> str:
@@ -23,6 +45,10 @@ def signed(interval: dict[str, Any] | None, decimals: int = 3) -> str:
     if interval is None:
         return "-"
     spread = "" if interval["low"] is None else f" [{interval['low']:+.{decimals}f}, {interval['high']:+.{decimals}f}]"
+    if interval.get("collapsed"):
+        without = interval["without"]
+        left = "" if without is None else f"; {without:+.{decimals}f} without"
+        spread = f"{MARK} ({interval['collapsed']} of {interval['n']} with a collapse{left})"
     return f"{interval['mean']:+.{decimals}f}{spread}"
 
 

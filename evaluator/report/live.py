@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -83,3 +85,22 @@ class Live(Progress):
         doing = tasks[-1].description if tasks else "at work"
         share = f", {tasks[-1].percentage:.0f} %" if tasks and tasks[-1].total and 0 < tasks[-1].completed < tasks[-1].total else ""
         return f"{doing}{share}, {time.monotonic() - self._began:.0f} s so far"
+
+
+@contextmanager
+def doing(console: Console, what: str) -> Iterator[Callable[..., None]]:
+    """Show one piece of work while it is done.
+
+    Args:
+        what: the work, in a few words.
+
+    Yields:
+        A function to call with how much is done and how much there is, in any unit; also with ``what``, if the work changes.
+    """
+    with Live(console) as line:
+        task = line.add_task(what, total=None)
+
+        def moved(done: float, total: float, what: str | None = None) -> None:
+            line.update(task, completed=done, total=total or None, description=what)
+
+        yield moved

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from evaluator.report.console import label, line
-from evaluator.report.format import figure, verdicts
+from evaluator.report.format import brief, figure, verdicts
 from evaluator.tables import Metric
 from evaluator.track import Track
 
@@ -60,7 +60,7 @@ def fitted_note(name: str, before: str, pipeline: dict[str, Any], track: Track) 
 
 
 def _mean(metrics: dict[str, Any] | None, metric: Metric) -> str:
-    return metric.text(metrics[metric.name]["mean"]) if metrics else "-"
+    return brief(metrics[metric.name], metric.decimals) if metrics else "-"
 
 
 def _number(n: int) -> str:

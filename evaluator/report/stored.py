@@ -12,10 +12,10 @@ from evaluator.history.entries import Entry
 from evaluator.history.index import Index
 from evaluator.history.inventory import KINDS, Thing, age, amount
 from evaluator.history.people import Person, people
-from evaluator.report.console import hanging, label, line
+from evaluator.report.console import hanging, label, line, show_table
 from evaluator.secret import seeds_in_words
 from evaluator.track import Track
-from evaluator.words import counted
+from evaluator.words import counted, number
 
 MANY = 40
 """Largest number of files that are listed; further files are only counted."""
@@ -34,7 +34,7 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index, entr
         if of:
             oldest, newest = min(thing.changed for thing in of), max(thing.changed for thing in of)
             table.add_row(kind, str(len(of)), amount(sum(t.size for t in of)), f"{age(oldest)} ago", f"{age(newest)} ago")
-    console.print(table)
+    show_table(console, table)
     changed = {thing.path.stem: thing.changed for thing in things if thing.kind == "cell"}
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     stored = people({(row["submission"], row["submission_digest"]) for row in index.cells.values()}, entries)
@@ -52,28 +52,34 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index, entr
     seeds_column = ("secret",) if secret else ()
     owner = any(person.owner for person in stored)
     first = ("submission", "owner") if owner else ("submission",)
+    fallen = ("collapsed",) if any(row["collapsed"] for row in index.cells.values()) else ()
     for name in (
         *first,
         "track: profile, pipeline, split",
         *seeds_column,
         "cells",
         "failed",
+        *fallen,
         "last",
         "its name",
     ):
         # A name is what people look for: it is the last to be folded.
         least = max((min(len(found[0]), 30) for found in groups), default=0) if name == "submission" else None
-        cells.add_column(name, justify="right" if name in ("cells", "failed") else "left", overflow="fold", min_width=least)
+        cells.add_column(
+            name, justify="right" if name in ("cells", "failed", "collapsed") else "left", overflow="fold", min_width=least
+        )
     for (submission, whose, what, seeds), rows in sorted(groups.items()):
         last = max(rows, key=lambda row: changed.get(row["cell"], 0.0))
         failed = sum(not row["scored"] for row in rows)
         when = f"{age(changed[last['cell']])} ago" if last["cell"] in changed else "-"
         drawn = (line(seeds),) if secret else ()
         own = (label(whose or "-"),) if owner else ()
-        cells.add_row(label(submission), *own, line(what), *drawn, str(len(rows)), str(failed or "-"), when, line(last["cell"][:8]))
+        counts = [len(rows), failed, *([sum(row["collapsed"] for row in rows)] if fallen else [])]
+        numbers = (str(count or "-") for count in counts)
+        cells.add_row(label(submission), *own, line(what), *drawn, *numbers, when, line(last["cell"][:8]))
     if groups:
         console.print()
-        console.print(cells)
+        show_table(console, cells)
     for file in index.damaged:
         hanging(console, f"  not readable: {file}", "red")
 
@@ -107,11 +113,13 @@ def show_cell(console: Console, cell: Mapping[str, Any], track: Track, entries: 
         ("verdict", cell["verdict"] + (f": {cell['reason']}" if cell["reason"] else "")),
         ("fit to submit", "yes" if cell["fit_to_submit"] else "no"),
     ]
+    if cell["metrics"] and track.collapsed(cell["metrics"]):
+        rows.append(("collapsed", f"the score is {track.collapsed_text}"))
     for name, value in (cell["metrics"] or {}).items():
         shown = ", ".join(f"{k} {v:.3f}" for k, v in value.items()) if isinstance(value, Mapping) else f"{value:.6g}"
         rows.append((name.replace("_", " "), shown))
     rows += [(name.replace("_", " "), str(value)) for name, value in track.figures(cell).items()]
-    rows += [(f"phase {p['name']}", f"{p['verdict']}, {p['seconds']:.1f} of {p['allowed']:.4g} s") for p in cell["phases"]]
+    rows += [(f"phase {p['name']}", f"{p['verdict']}, {p['seconds']:.1f} of {number(p['allowed'], 4)} s") for p in cell["phases"]]
     rows.append(("versions", ", ".join(f"{name} {value}" for name, value in (cell["versions"] or {}).items())))
     if cell.get("busy"):
         rows.append(("machine", f"busy: {cell['busy']}"))

@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from evaluator.report.collapsed import summary_note
 from evaluator.report.comparison_tables import heading
 from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.faults import show_faults
 from evaluator.report.findings import show_remarks
-from evaluator.report.format import figure, signed
+from evaluator.report.format import brief, figure, signed
 from evaluator.text import name as shown_name
 from evaluator.track import Track
 from evaluator.words import counted, was
@@ -64,6 +65,7 @@ def _verdict(console: Console, summary: dict[str, Any], warnings: int) -> None:
     """Print the last line of a sweep: which submissions are not fit to submit, and how many warnings there are."""
     unfit = list(dict.fromkeys(row["submission"] for row in summary["rows"] if row["fit"] < sum(row["verdicts"].values())))
     parts = [f"not fit to submit: {', '.join(map(shown_name, unfit))}"] if unfit else []
+    parts += [f"{counted(n, 'cell')} collapsed"] if (n := sum(bool(cell.get("collapsed")) for cell in summary["cells"])) else []
     parts += [counted(warnings, "warning")] if warnings else []
     if parts:
         hanging(console, "; ".join(parts), "bold red" if unfit else "yellow")
@@ -104,13 +106,13 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
         fit, ran = row["fit"], sum(row["verdicts"].values())
         scored += ["-" if not ran else "yes" if fit == ran else "no" if not fit else f"no, {fit} of {ran}"] if unfit else []
         per_pair = [
-            metric.text(p["metrics"][metric.name]["mean"]) if p["metrics"] else "-"
+            brief(p["metrics"][metric.name], metric.decimals) if p["metrics"] else "-"
             for p in (row[f"{track.task_word}s"][i] for i in shown)
         ]
         score = figure(row["score"][metric.name], metric.decimals) if row["score"] else "no score"
         mean = [score] if hidden is not None else []
         more = [_with_n((row["public_minus_hidden"] or {}).get(metric.name), metric.decimals)] if hidden else []
-        style = "red" if row["scored"] < row["cells"] else "yellow" if fit < ran else None
+        style = "red" if row["scored"] < row["cells"] else "yellow" if fit < ran or row.get("collapsed") else None
         whose = [label(owners.get(row["submission"]) or "-")] if owned else []
         named = (label(row["submission"]), *whose, *(label(row[name]) for name in several))
         table.add_row(*named, *scored, *per_pair, *mean, *more, style=style)
@@ -142,6 +144,7 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
         f"mean over {counted(len(summary[word]), track.task_word)}, then over {counted(seeds, 'seed')}; {interval}. A seed that "
         f"lacks a cell is not counted. Scored on {', '.join(summary['score_splits'])}; pipelines {_listed(summary['pipelines'])}."
     ]
+    found += summary_note(summary["cells"], track)
     proxies = [pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]]
     if proxies:
         found.append(

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluator.machine import computed_by
+from evaluator.report.collapsed import summary_note
 from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.faults import show_faults
 from evaluator.report.findings import show_remarks
@@ -93,10 +94,11 @@ def show_verdict(console: Console, summary: Mapping[str, Any], warnings: int) ->
     parts = [counted(failed, "cell") + " failed"] if failed else []
     kept = summary["kept_time_limits"]
     parts += [f"{counted(kept, 'cell')} reached the time limit"] if kept else []
+    parts += [f"{counted(n, 'cell')} collapsed"] if (n := summary.get("collapsed", 0)) else []
     parts += [counted(warnings, "warning")] if warnings else []
     said = f"verdict {summary['verdict']}, {'fit to submit' if fit else 'not fit to submit'}"
     said += f": {', '.join(parts)}" if parts else ""
-    hanging(console, said, "bold red" if not fit else "yellow" if warnings else "green")
+    hanging(console, said, "bold red" if not fit else "yellow" if warnings or summary.get("collapsed") else "green")
 
 
 def notes(summary: dict[str, Any], track: Track) -> list[str]:
@@ -114,7 +116,7 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
         split = f"scored on the {summary['score_split']} split"
         explained = "".join(f"; {metric.note}" for metric in track.metrics if metric.note)
         found.append(f"{mean}{split if not mean else split.capitalize()}{explained}.")
-    found += track.score_notes(summary["cells"])
+    found += track.score_notes(summary["cells"]) + summary_note(summary["cells"], track)
     cached = sum(c["cached"] for c in summary["cells"])
     if cached:
         found.append(

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError, SubmissionError
-from evaluator.history.store import Store, lacks_predictions
+from evaluator.history.predictions import lacks_predictions
+from evaluator.history.store import Store
 from evaluator.machine import computed_by, versions
 from evaluator.records import CellResult, CellSpec
 from evaluator.runner.answers import Answers
@@ -28,6 +29,8 @@ from evaluator.track import CellInputs, Judged, Track
 
 Progress = Callable[[CellSpec, str, float], None]
 """Called with the cell, a word for the work that is being done, and the share of it that is finished, 0 to 1."""
+OBTAINED = "answer obtained"
+"""The word for an answer that a node of a cluster has obtained; on this machine the next cell says as much."""
 Inputs = Callable[[CellSpec], CellInputs]
 """Gives the files and objects behind a spec. Raises ``SubmissionError`` if the submission cannot be read; its cells fail."""
 
@@ -190,9 +193,9 @@ class _Runner:
                 wanted.append((spec, self.inputs(spec)))
             except SubmissionError as error:
                 self.lost[spec.answer_digest()] = _unread(error)
-        for spec, _ in wanted:
-            self.progress(spec, "answer", 0.0)
+        workers.obtaining = lambda spec, moved: self.progress(spec, moved.what, moved.share)
         for spec, outcome in workers.obtain(self.track, wanted):
+            self.progress(spec, OBTAINED, 1.0)
             if isinstance(outcome, Failure):
                 self.lost[spec.answer_digest()] = outcome
             else:
@@ -200,8 +203,7 @@ class _Runner:
 
     def train_there(self, tasks: list[Judging], workers: Workers | ClusterWorkers) -> Iterator[Finished]:
         """Train in the workers, and store every cell when its training ends."""
-        if isinstance(workers, Workers):
-            workers.moved = lambda task, moved: self.progress(task.spec, moved.what, moved.share)
+        workers.moved = lambda task, moved: self.progress(task.spec, moved.what, moved.share)
         for task, outcome in workers.train(tasks, lambda task: self.progress(task.spec, "training", 0.0)):
             if isinstance(outcome, Failure):
                 yield self._failed(task.spec, outcome, task.reused)

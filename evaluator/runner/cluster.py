@@ -8,6 +8,9 @@ once.
   While submissions run, no training of this sweep runs.
 - A **training** takes as many CPUs as it has threads, and one GPU if it uses a GPU. Ray places trainings on nodes.
 
+What a node is doing comes back over a **board**, an actor that keeps the newest word on every task. If it is lost, nothing but
+progress is.
+
 All nodes see the same files under the same paths (a shared file system): the checkout, the data with its cache, submissions,
 results. A node that misses a file or has another version of the kit refuses the task before any work, and its error names the node.
 """
@@ -19,6 +22,7 @@ import socket
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import groupby
@@ -29,12 +33,16 @@ from evaluator import __version__
 from evaluator.errors import ConfigurationError, KitError, SubmissionError
 from evaluator.machine import load
 from evaluator.records import Answer, CellSpec
-from evaluator.runner.workers import Failure, Judging, Outcome, Work, judged, model_of
+from evaluator.runner.workers import TELL, Failure, Judging, Moved, Outcome, Telling, Work, judged, model_of
 from evaluator.submission.source import read_source
 from evaluator.track import CellInputs, Track
 
 RETRIES = 3
 """How many more times a task is tried whose node or process died."""
+SECONDS_BETWEEN_LOOKS = 5.0
+"""Between two looks at the board."""
+BOARD_SECONDS = 10.0
+"""Within which the board must answer; its news are shown later or never."""
 KIT = Path(__file__).resolve().parents[1]
 
 
@@ -48,6 +56,22 @@ class Order:
     weights_dir: Path | None
 
 
+class Board:
+    """The newest word on every task that moved since the last look. It runs as a Ray actor; nodes put, the driver takes."""
+
+    def __init__(self) -> None:
+        self._news: dict[str, Moved] = {}
+
+    def put(self, task: str, moved: Moved) -> None:
+        """Replace the word on a task. ``task``: the hash of its cell, or of its answer."""
+        self._news[task] = moved
+
+    def take(self) -> dict[str, Moved]:
+        """Every new word, by task; each is given once."""
+        found, self._news = self._news, {}
+        return found
+
+
 class ClusterWorkers:
     """Workers on a Ray cluster, with the same methods as ``workers.Workers``. A context manager that leaves nothing running.
 
@@ -56,6 +80,9 @@ class ClusterWorkers:
             ``local`` to start a cluster of this machine's cores.
         threads: CPUs of one training; ``gpu``: whether a training takes a GPU.
         work: the function that is called with each task.
+
+    Attributes:
+        moved: called with a task and what its node says of its progress; ``obtaining``: the same for answers, with their spec.
 
     Raises:
         ConfigurationError: Ray is not installed, or no cluster runs at the address.
@@ -70,6 +97,10 @@ class ClusterWorkers:
         self._work = work
         self._shared: dict[int, tuple[Any, Any]] = {}  # references: while the object lives, no other has its id
         self._under_way: set[Any] = set()
+        self.moved: Callable[[Judging, Moved], None] = lambda task, moved: None
+        self.obtaining: Callable[[CellSpec, Moved], None] = lambda spec, moved: None
+        # It computes nothing, so that it takes no CPU from a training; it starts again where its node dies.
+        self._board = self._ray.remote(Board).options(num_cpus=0, max_restarts=-1).remote()
 
     @property
     def count(self) -> int:
@@ -92,6 +123,8 @@ class ClusterWorkers:
             self._ray.cancel(reference, force=True)
         self._under_way.clear()
         self._shared.clear()
+        with suppress(self._ray.exceptions.RayError):  # it died before
+            self._ray.kill(self._board)
         if self._connected:
             self._ray.shutdown()
 
@@ -99,6 +132,9 @@ class ClusterWorkers:
         self, tasks: Iterable[Judging], started: Callable[[Judging], None] = lambda task: None
     ) -> Iterator[tuple[Judging, Outcome]]:
         """Do all tasks, and yield each with its outcome when it ends. A task whose node dies is tried again.
+
+        Args:
+            started: called with each task when its node says that it has begun.
 
         Raises:
             KitError: an error that every other task would meet, too; the other tasks are ended.
@@ -110,10 +146,8 @@ class ClusterWorkers:
             # The first task trains the model; the other tasks only score it on other splits.
             sets = [self._reference(task.data) for task in group if task.data is not None]
             light = [replace(task, data=None) for task in group]
-            pending[remote.remote(self._work, light, fingerprint(), *sets)] = group
-            for task in group:
-                started(task)
-        yield from self._results(pending)
+            pending[remote.remote(self._work, light, fingerprint(), self._board, *sets)] = group
+        yield from self._results(pending, started)
 
     def obtain(self, track: Track, wanted: Iterable[tuple[CellSpec, CellInputs]]) -> Iterator[tuple[CellSpec, Answer | Failure]]:
         """Obtain answers, each on a node of its own. If the node dies, the answer is obtained again on another node.
@@ -132,14 +166,18 @@ class ClusterWorkers:
                     strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
                     # This loop tries again, not Ray: Ray would wait for the node that died.
                     remote = self._ray.remote(_obtain).options(num_cpus=cpus, max_retries=0, scheduling_strategy=strategy)
-                    reference = remote.remote(order, self._reference(inputs.data), fingerprint())
+                    reference = remote.remote(order, self._reference(inputs.data), fingerprint(), self._board)
                     busy[reference] = (node, spec, inputs, tries)
                     self._under_way.add(reference)
             if not busy:
                 raise ConfigurationError(
                     "the Ray cluster has no node left; start a node, and run the sweep again: finished cells are kept"
                 )
-            ready, _ = self._ray.wait(list(busy), num_returns=1, timeout=10)
+            ready, _ = self._ray.wait(list(busy), num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
+            under_way = {spec.answer_digest(): spec for _, spec, *_ in busy.values()}
+            for digest, moved in self._news().items():
+                if digest in under_way:
+                    self.obtaining(under_way[digest], moved)
             for reference in ready:
                 _, spec, inputs, tries = busy.pop(reference)
                 self._under_way.discard(reference)
@@ -149,11 +187,18 @@ class ClusterWorkers:
                 else:
                     yield spec, outcome
 
-    def _results(self, pending: dict[Any, list[Judging]]) -> Iterator[tuple[Judging, Outcome]]:
+    def _results(self, pending: dict[Any, list[Judging]], started: Callable[[Judging], None]) -> Iterator[tuple[Judging, Outcome]]:
         self._under_way |= set(pending)
+        tasks = {task.spec.digest(): task for group in pending.values() for task in group}
+        begun: set[str] = set()
         try:
             while pending:
-                ready, _ = self._ray.wait(list(pending), num_returns=1, timeout=None)
+                ready, _ = self._ray.wait(list(pending), num_returns=1, timeout=SECONDS_BETWEEN_LOOKS)
+                for digest, moved in self._news().items():
+                    if digest not in begun:
+                        begun.add(digest)
+                        started(tasks[digest])
+                    self.moved(tasks[digest], moved)
                 for reference in ready:
                     self._under_way.discard(reference)
                     group, outcome = pending.pop(reference), self._outcome(reference)[0]
@@ -163,6 +208,14 @@ class ClusterWorkers:
             for reference in pending:
                 self._ray.cancel(reference, force=True)
                 self._under_way.discard(reference)
+
+    def _news(self) -> dict[str, Moved]:
+        """What the nodes said since the last look; nothing if the board is lost or slow, for it only shows progress."""
+        try:
+            found: dict[str, Moved] = self._ray.get(self._board.take.remote(), timeout=BOARD_SECONDS)
+            return found
+        except (self._ray.exceptions.RayError, TimeoutError):
+            return {}
 
     def _outcome(self, reference: Any) -> tuple[Any, bool]:
         """The outcome of a task, and whether it was lost with its node or process.
@@ -205,16 +258,20 @@ def _fingerprint() -> str:
     return f"{__version__} {hashlib.sha256(chr(10).join(rows).encode()).hexdigest()[:16]}"
 
 
-def _train(work: Work, tasks: list[Judging], expected: str, *data: Any) -> list[Any]:
+def _train(work: Work, tasks: list[Judging], expected: str, board: Any, *data: Any) -> list[Any]:
     """Runs on a node: the trainings of one model, one after the other."""
-    whole = [replace(task, data=own) for task, own in zip(tasks, data, strict=True)]
-    return [
-        _guarded(partial(work, task), [*task.track.places(task.data), task.checkpoint.parent.parent], expected) for task in whole
-    ]
+    found = []
+    for light, own in zip(tasks, data, strict=True):
+        task = replace(light, data=own)
+        TELL.send = send = partial(board.put.remote, task.spec.digest())
+        send(Moved("training", 0.0))
+        found.append(_guarded(partial(work, task), [*task.track.places(task.data), task.checkpoint.parent.parent], expected))
+    return found
 
 
-def _obtain(order: Order, data: Any, expected: str) -> Any:
+def _obtain(order: Order, data: Any, expected: str, board: Any) -> Any:
     """Runs on a node: obtains an answer."""
+    tell = Telling(partial(board.put.remote, order.spec.answer_digest()))
 
     def make() -> Answer:
         from evaluator.sandbox.tiers import choose
@@ -226,7 +283,7 @@ def _obtain(order: Order, data: Any, expected: str) -> Any:
             )
         sandbox = choose(order.spec.tier, gpu=order.spec.device.startswith("cuda"))
         inputs = CellInputs(order.path, data, sandbox, order.weights_dir, load().busy())
-        return order.track.obtain(order.spec, inputs, lambda what, share: None)
+        return order.track.obtain(order.spec, inputs, tell)
 
     given = [order.path, *([order.weights_dir] if order.weights_dir else [])]
     return _guarded(make, [*order.track.places(data), *given], expected)

@@ -77,7 +77,7 @@ _CACHE: dict[str, Any] = {}
 
 def judged(task: Judging) -> Judged:
     """Train and score: the work of a worker. Successive cells that differ only in the scored split share one training."""
-    return task.track.judge(task.spec, task.data, task.answer, _TELL, checkpoint=task.checkpoint, cache=_CACHE)
+    return task.track.judge(task.spec, task.data, task.answer, TELL, checkpoint=task.checkpoint, cache=_CACHE)
 
 
 def model_of(task: Judging) -> tuple[str, str]:
@@ -97,22 +97,27 @@ SECONDS_BETWEEN = 1.0
 """Between two messages of one process on its progress."""
 
 
-class _Telling:
-    """Sends a worker process's progress to the evaluator, not more often than it is looked at."""
+class Telling:
+    """Sends a worker process's progress to the evaluator, not more often than it is looked at.
 
-    def __init__(self) -> None:
-        self.connection: Connection | None = None
+    Attributes:
+        send: takes the news; None where nobody listens.
+    """
+
+    def __init__(self, send: Callable[[Moved], None] | None = None) -> None:
+        self.send = send
         self._last = -SECONDS_BETWEEN
 
     def __call__(self, what: str, share: float) -> None:
         now = time.monotonic()
-        if self.connection is not None and now - self._last >= SECONDS_BETWEEN:
+        if self.send is not None and now - self._last >= SECONDS_BETWEEN:
             self._last = now
             with suppress(OSError):  # the evaluator is gone, and this process soon will be
-                self.connection.send(Moved(what, share))
+                self.send(Moved(what, share))
 
 
-_TELL = _Telling()
+TELL = Telling()
+"""Of a process that trains: whoever gives it work listens."""
 
 
 class Workers:
@@ -318,7 +323,7 @@ def _serve(connection: Connection, work: Work) -> None:
     # Ctrl-C reaches the whole group of processes; only the sweep's own process reacts to it and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _TELL.connection = connection
+    TELL.send = connection.send
     data: dict[int, Any] = {}
     while True:
         try:

@@ -36,10 +36,17 @@ SECONDS_TO_END = 5.0
 
 
 class AttachedSandbox:
-    """Starts workers in the foreground. It has the methods of a tier, so that a session needs no other code."""
+    """Starts workers in the foreground. It has the methods of a tier, so that a session needs no other code.
+
+    Args:
+        full: tracebacks are printed with the frames of the worker.
+    """
 
     name = "debug"
     promises: frozenset[str] = frozenset()
+
+    def __init__(self, full: bool = False) -> None:
+        self._how = ("attached", "full") if full else ("attached",)
 
     def start(self, spec: WorkerSpec) -> AttachedWorker:
         """See ``Sandbox.start``."""
@@ -53,7 +60,7 @@ class AttachedSandbox:
                 environment["XAUTHORITY"] = str(keys)
             ours, theirs = socket.socketpair()
             with theirs:
-                command = [*worker_command(theirs.fileno()), "attached"]
+                command = [*worker_command(theirs.fileno()), *self._how]
                 sys.stdout.flush()
                 sys.stderr.flush()
                 try:

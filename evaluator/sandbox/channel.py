@@ -14,6 +14,7 @@ from typing import Any
 
 from evaluator.text import visible_lines
 from evaluator.worker.frames import FrameError, FrameReader, encode
+from evaluator.worker.plain import kind_of
 
 
 class ChannelTimeout(Exception):
@@ -36,7 +37,7 @@ LARGEST = 2**63 - 1
 LONGEST_LIST = 64
 """Most members of a list in a message; they are integers."""
 TEXT_CAP = 4_000
-TEXT_CAPS = {"trace": 20_000}
+TEXT_CAPS = {"trace": 20_000, "full_trace": 20_000}
 """Longest text of a field in characters, ``TEXT_CAP`` where the field is not listed: these texts are shown to people."""
 
 
@@ -118,9 +119,14 @@ BASE = Schema(
         "failed": {"error": str, "message": str, "trace": str},
         "part": {},
         "done": {},
-    }
+    },
+    optional={"failed": {"full_trace": str}},
 )
-"""What every worker may say, whatever its track. ``part`` is a piece of the checkpoint that it was told to hand over."""
+"""What every worker may say, whatever its track.
+
+``part`` is a piece of the checkpoint that it was told to hand over; ``full_trace`` is the traceback with the frames of the worker,
+where ``trace`` leaves some out.
+"""
 
 
 class HostChannel:
@@ -230,4 +236,4 @@ def _check_type(kind: str, name: str, value: Any, types: type | tuple[type, ...]
     elif isinstance(value, list):
         right = right and len(value) <= LONGEST_LIST and all(type(v) is int and abs(v) <= LARGEST for v in value)
     if not right:
-        raise ProtocolError(f"a {kind!r} message whose {name!r} is a {type(value).__name__}")
+        raise ProtocolError(f"a {kind!r} message whose {name!r} is {kind_of(value)}")

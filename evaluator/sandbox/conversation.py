@@ -18,9 +18,10 @@ from evaluator.errors import Verdict
 from evaluator.sandbox.channel import ChannelEnded, ChannelTimeout, Message, ProtocolError, Schema
 from evaluator.sandbox.clock import Clock
 from evaluator.sandbox.readonly import Content
-from evaluator.sandbox.stacks import CRASH, TIMEOUT, split_stacks
+from evaluator.sandbox.stacks import CRASH, TIMEOUT, own_stacks, split_stacks
 from evaluator.sandbox.tier import Ended, Sandbox, Worker, WorkerSpec
 from evaluator.text import visible_lines
+from evaluator.words import number
 
 PROGRESS_AT_ONCE, PROGRESS_PER_SECOND = 50, 20
 """How many progress messages are passed on: so many at once, and so many per second. Further messages are dropped."""
@@ -56,11 +57,14 @@ Progress = Callable[[str, float], None]
 
 
 class Stopped(Exception):
-    """The conversation cannot go on; carries the verdict, its reason in words, and the participant's traceback if there is one."""
+    """The conversation cannot go on; carries the verdict, its reason in words, and the participant's traceback if there is one.
 
-    def __init__(self, verdict: Verdict, reason: str, trace: str = "") -> None:
+    ``full_trace`` is the traceback with the frames of the worker, where ``trace`` leaves some out; else empty.
+    """
+
+    def __init__(self, verdict: Verdict, reason: str, trace: str = "", full_trace: str = "") -> None:
         super().__init__(reason)
-        self.verdict, self.reason, self.trace = verdict, reason, trace
+        self.verdict, self.reason, self.trace, self.full_trace = verdict, reason, trace, full_trace
 
 
 @dataclass(frozen=True)
@@ -159,15 +163,23 @@ class Conversation:
         self._worker = None
         return ended
 
-    def stacks(self) -> str:
-        """Where the threads of the worker that has ended last were in their code, taken out of its log; empty if it did not say."""
+    def stacks(self) -> tuple[str, str]:
+        """Where the threads of the worker that has ended last were in their code, taken out of its log; empty if it did not say.
+
+        Both without the frames of the worker, and with them (empty where they add nothing).
+        """
         return self._taken(TIMEOUT)
 
-    def _taken(self, beginning: str) -> str:
+    def _taken(self, beginning: str) -> tuple[str, str]:
         if not self.logs:
-            return ""
+            return "", ""
         self.logs[-1], stacks = split_stacks(self.logs[-1], beginning)
-        return f"Where every thread was, the innermost call first:\n{visible_lines(stacks)}" if stacks else ""
+        if not stacks:
+            return "", ""
+        own, full = (
+            f"Where every thread was, the innermost call first:\n{visible_lines(text)}" for text in (own_stacks(stacks), stacks)
+        )
+        return own, full if full != own else ""
 
     def ask(
         self,
@@ -219,7 +231,8 @@ class Conversation:
                     error, text = message.fields["error"], message.fields["message"]
                     verdict = Verdict.INVALID_OUTPUT if error == "InvalidOutput" else Verdict.RUNTIME_ERROR
                     advice = f"; {_leaving(what)}" if error == "SystemExit" else ""
-                    raise Stopped(verdict, f"{error} in {what}: {text}{advice}", message.fields["trace"])
+                    full = message.fields.get("full_trace", "")
+                    raise Stopped(verdict, f"{error} in {what}: {text}{advice}", message.fields["trace"], full)
                 elif message.kind == "done":
                     return message
                 else:
@@ -255,8 +268,9 @@ class Conversation:
     def _advice(self, what: str) -> str:
         if what == IMPORTING:
             return (
-                f"starting and importing may take {self.terms.load_seconds:g} s, of which {self.terms.free_import_seconds:g} s of"
-                " importing are free and the rest is charged to the clock of the next phase: compute in the phases"
+                f"starting and importing may take {number(self.terms.load_seconds)} s, of which "
+                f"{number(self.terms.free_import_seconds)} s of importing are free and the rest is charged to the clock of the "
+                "next phase: compute in the phases"
             )
         return self.terms.advice(what)
 
@@ -279,7 +293,7 @@ class Conversation:
             )
         else:
             reason = f"the worker closed its channel during {what}"
-        return Stopped(Verdict.RUNTIME_ERROR, reason, self._taken(CRASH) if ended.signal is not None else "")
+        return Stopped(Verdict.RUNTIME_ERROR, reason, *(self._taken(CRASH) if ended.signal is not None else ()))
 
 
 def _leaving(what: str) -> str:

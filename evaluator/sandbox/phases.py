@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 from evaluator.errors import Verdict
@@ -73,6 +73,7 @@ class SessionOutcome:
         limited_by: what held the worker's limits, as ``Worker.limited_by``; empty where none was started.
         trace: the participant's traceback, where there was one; after a time limit, where its threads were.
         log: what the workers printed, capped.
+        full_trace: the traceback with the frames of the worker, where ``trace`` leaves some out; else empty.
     """
 
     verdict: Verdict
@@ -85,6 +86,7 @@ class SessionOutcome:
     limited_by: str
     trace: str
     log: str
+    full_trace: str = field(default="", kw_only=True)
 
     @property
     def last_lines(self) -> str:
@@ -105,7 +107,7 @@ def run_phases(
         phases: at least one.
     """
     runner = _Runner(terms, sandbox, progress)
-    verdict, reason, trace = Verdict.OK, "", ""
+    verdict, reason, trace, full_trace = Verdict.OK, "", "", ""
     deciding = True  # loading is part of the first phase's verdict
     try:
         runner.conversation.load(phases[0].clock)
@@ -113,10 +115,10 @@ def run_phases(
             deciding = phase.decides
             runner.run(phase, last=phase is phases[-1])
     except Stopped as stop:
-        trace = stop.trace
+        trace, full_trace = stop.trace, stop.full_trace
         if stop.verdict is Verdict.TIME_LIMIT:
             runner.conversation.end()
-            trace = runner.conversation.stacks()
+            trace, full_trace = runner.conversation.stacks()
         if deciding:
             verdict, reason = stop.verdict, stop.reason
     finally:
@@ -135,6 +137,7 @@ def run_phases(
         limited_by=conversation.limited_by,
         trace=trace,
         log="".join(conversation.logs),
+        full_trace=full_trace,
     )
 
 

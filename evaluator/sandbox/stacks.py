@@ -18,7 +18,7 @@ _OF_THE_WORKER = re.compile(r'^  File "[^"\n]*/evaluator/worker/[^"\n]*", line .
 
 
 def split_stacks(log: str, beginning: str) -> tuple[str, str]:
-    """A log without the stacks at its end, and these stacks without the frames of the worker itself; empty where there are none.
+    """A log without the stacks at its end, and these stacks; empty where there are none.
 
     Args:
         beginning: ``CRASH`` or ``TIMEOUT``.
@@ -28,4 +28,9 @@ def split_stacks(log: str, beginning: str) -> tuple[str, str]:
     if not log.count(beginning) or first is None:
         return log, ""
     end = _END.search(after, first.start())
-    return before, _OF_THE_WORKER.sub("", after[first.start() : end and end.start()][:CAP]).strip("\n") + "\n"
+    return before, after[first.start() : end and end.start()][:CAP].strip("\n") + "\n"
+
+
+def own_stacks(stacks: str) -> str:
+    """Stacks without the frames of the worker itself."""
+    return _OF_THE_WORKER.sub("", stacks)

@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # its modules are loaded when they are first used: stats takes half a second
 
 from evaluator.seeds import generator
 
@@ -75,7 +75,7 @@ def kendall_tau(first: np.ndarray, second: np.ndarray) -> float | None:
     """Kendall's tau-b of two lists of scores (n,); None where one of them is all tied, or n is below 2."""
     if len(first) < 2:
         return None
-    value = float(stats.kendalltau(first, second, variant="b").statistic)
+    value = float(scipy.stats.kendalltau(first, second, variant="b").statistic)
     return value if math.isfinite(value) else None
 
 
@@ -85,7 +85,7 @@ def kendall_w(scores: np.ndarray) -> float | None:
     if n < FEWEST or np.all(scores == scores[:, :1]):
         return None
     # A judge that ties all gives every submission its mean rank, which Friedman's correction for ties takes out again.
-    return float(np.clip(stats.friedmanchisquare(*scores.T).statistic / (judges * (n - 1)), 0, 1))
+    return float(np.clip(scipy.stats.friedmanchisquare(*scores.T).statistic / (judges * (n - 1)), 0, 1))
 
 
 def agreement(scores: np.ndarray, *, seed: int, resamples: int = RESAMPLES, level: float = 0.95) -> PanelAgreement:
@@ -170,7 +170,7 @@ def _resampled(values: np.ndarray, seed: int, resamples: int) -> tuple[np.ndarra
 def _w_of_all(means: np.ndarray) -> np.ndarray:
     """``kendall_w`` of many tables at once: (tables, judges, n) -> (tables,), NaN where all is tied."""
     _, judges, n = means.shape
-    ranks = stats.rankdata(means, axis=2)
+    ranks = scipy.stats.rankdata(means, axis=2)
     spread = ((ranks.sum(axis=1) - judges * (n + 1) / 2) ** 2).sum(axis=1)
     # The largest spread there can be, given each judge's ties: the variance of its own ranks, ``(n^3 - n - ties) / 12``.
     own = ((ranks - (n + 1) / 2) ** 2).sum(axis=(1, 2))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # its modules are loaded when they are first used: stats takes half a second
 
 from evaluator import seeds
 
@@ -95,9 +95,9 @@ def over_seeds(
     result = None
     # BCa divides by the spread of a statistic that may have none: SciPy warns and answers NaN, and percentiles are taken instead.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
         for used in ("BCa", "percentile") if method == "bca" else ("percentile",):
-            result = stats.bootstrap(
+            result = scipy.stats.bootstrap(
                 kept,
                 statistic,
                 n_resamples=resamples,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # its modules are loaded when they are first used: stats takes half a second
 
 from evaluator.scoring.intervals import Interval, t_interval
 from evaluator.scoring.paired import decide, holm, paired_tests, rounding_of
@@ -116,7 +116,7 @@ def mean_ranks(scores: Scores, level: float = 0.95) -> tuple[Rank, ...]:
     left_out = tuple(name for name, keep in zip(scores.seeds, kept, strict=True) if not keep)
     if not kept.any():
         return tuple(Rank(name, None, left_out) for name in scores.strategies)
-    ranks = stats.rankdata(-scores.values[ranked][:, :, kept], axis=0).mean(axis=1)
+    ranks = scipy.stats.rankdata(-scores.values[ranked][:, :, kept], axis=0).mean(axis=1)
     rows = iter(ranks)
     return tuple(
         Rank(name, t_interval(next(rows), level) if there else None, left_out)

@@ -20,6 +20,8 @@ HARMLESS = frozenset({"object", "ABC", "abc.ABC", "Generic", "typing.Generic"})
 """Bases that have no hooks."""
 TRANSPARENT = frozenset({"override", "typing.override", "torch.no_grad", "torch.inference_mode", "no_grad", "inference_mode"})
 """Decorators behind which a hook has the signature that is written."""
+PROPERTIES = frozenset({"property", "cached_property", "functools.cached_property"})
+"""Decorators that make a value of a method."""
 ALIKE = 0.8
 """How alike two names must be to be taken for a slip of the hand (``difflib``)."""
 DEPTH = 16
@@ -231,8 +233,12 @@ def _misspelt(candidates: Candidates, place: Place) -> list[Finding]:
 def _hooks(candidates: Candidates, place: Place) -> Iterator[Finding]:
     """What is wrong with the hooks that the submission writes."""
     for hook in candidates.interface.hooks:
-        at = next((at for at in candidates.chain(place) if at.found.method(hook)), None)
+        at = next((at for at in candidates.chain(place) if at.found.method(hook) or hook in at.found.values), None)
         method = None if at is None else at.found.method(hook)
+        if at is not None and (other := _no_method(at, hook)) is not None:
+            what, line = other
+            yield Finding("error", f"{at.file}, line {line}", f"{hook} is {what}; expected a method. Write def {hook}(self, ...)")
+            continue
         if at is None or method is None or not TRANSPARENT.issuperset(method.decorators):
             continue  # behind a decorator anything may stand
         where = f"{at.file}, line {method.line}"
@@ -243,6 +249,14 @@ def _hooks(candidates: Candidates, place: Place) -> Iterator[Finding]:
         offered = candidates.interface.offers.get(hook)
         if offered is not None:
             yield from _signature(hook, method, offered, where)
+
+
+def _no_method(at: Place, hook: str) -> tuple[str, int] | None:
+    """What stands in place of a hook, in words, and its line; None if it is a method, or may be."""
+    method, value = at.found.method(hook), at.found.values.get(hook)
+    if value is not None and (method is None or value[1] > method.line):
+        return value
+    return ("a property", method.line) if method is not None and PROPERTIES.intersection(method.decorators) else None
 
 
 def _signature(hook: str, method: Method, offered: frozenset[str], where: str) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from typing import Any
 from evaluator.errors import ConfigurationError
 from evaluator.submission.travel import MANIFEST as FILE
 from evaluator.submission.travel import kind
+from evaluator.worker.plain import kind_of
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 16
@@ -134,12 +135,22 @@ def _content(raw: bytes, path: Path) -> dict[str, Any]:
     raw = raw.removeprefix(BYTE_ORDER_MARK)
     _measure(path, raw)
     try:
-        content = json.loads(raw.decode("utf-8"))
+        content = json.loads(raw.decode("utf-8"), object_pairs_hook=lambda pairs: _once(path, pairs))
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not JSON in UTF-8 ({error}); mend it or remove it") from None
     if not isinstance(content, dict):
-        raise ConfigurationError(f'{path} holds a {type(content).__name__}; an object was expected, e.g. {{"authors": ["name"]}}')
+        raise ConfigurationError(f'{path} holds {kind_of(content)}; an object was expected, e.g. {{"authors": ["name"]}}')
     return content
+
+
+def _once(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose keys are all different. Of equal keys JSON's readers take the last, and say nothing."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ConfigurationError(f"{path}: the key {key[:80]!r} stands in it more than once; name it once")
+        found[key] = value
+    return found
 
 
 def _read(path: Path) -> bytes:

@@ -46,6 +46,7 @@ class Class:
         bases: names as they are written, without subscripts.
         odd: it has decorators, a metaclass or other keywords, so it may not be what is written.
         others: names that are assigned in it; ``?`` where it holds other statements.
+        values: of these names those of a number, a text, a list and the like: what it is, and its line.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Class:
     odd: bool
     methods: list[Method]
     others: list[str]
+    values: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def method(self, name: str) -> Method | None:
         """The method of that name; of several the last, as Python takes it."""

@@ -133,10 +133,12 @@ def opened(path: Path) -> Iterator[Submission]:
         advice = "give a .py file, or a folder with a run.py"
         raise SubmissionError(f"the submission {shown(path, ())} does not exist ({error.strerror}); {advice}") from None
     if stat.S_ISDIR(mode):
+        if not path.resolve().name:
+            raise SubmissionError(f"the submission {path}: it is the root of the file system; give a folder with a run.py")
         with Tree(path) as tree:
             items = tree.everything()
             _check_entry(path, tree, items)
-            yield Submission(path, _name(path), tuple(items), tree)
+            yield Submission(path, plain_name(path), tuple(items), tree)
         return
     if not stat.S_ISREG(mode):
         raise SubmissionError(f"the submission {path}: it is {kind(mode)}; give a .py file, or a folder with a run.py")
@@ -146,7 +148,7 @@ def opened(path: Path) -> Iterator[Submission]:
         yield Submission(path, path.stem, tuple(_with_imported(tree, path.name)), tree)
 
 
-def _name(path: Path) -> str:
+def plain_name(path: Path) -> str:
     """The name of a folder, also of ``..`` and ``/``."""
     return (path.resolve().name if path.name in ("", "..") else path.name) or "submission"
 
@@ -154,7 +156,7 @@ def _name(path: Path) -> str:
 def _check_entry(path: Path, tree: Tree, items: list[Item]) -> None:
     top = {item.name: item for item in items if len(item.place) == 1}
     try:
-        entry_name(top, _name(path), lambda: tree.content(top["__init__.py"]))
+        entry_name(top, plain_name(path), lambda: tree.content(top["__init__.py"]))
     except SubmissionNotFound as error:
         left = [f"{name} is {why}" for name, why in tree.left.items() if name.endswith(".py")]
         beside = f" ({'; '.join(left[:3])}, so it does not count)" if left else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,22 +27,49 @@ IN_A_ROOM = "/submission"
 """Where tiers with a room of their own show the submission."""
 
 
+_NOT_FOUND = re.compile(r"^FileNotFoundError in .*No such file or directory: '([^'\n]{1,1000})'")
+
+
 @dataclass(frozen=True)
 class Staged:
     """A copy of a submission for one session.
 
     Attributes:
         path: of the copy, a folder; ``original``: the folder that the copy stands for.
+        file: name of the submission's file, where it is one file; else empty.
     """
 
     path: Path
     original: Path
+    file: str = ""
 
     def named(self, text: str) -> str:
         """A text in which paths of the copy are replaced by those of the original, e.g. a traceback."""
         for place in (str(self.path), f"{IN_A_ROOM}/{self.path.name}"):
             text = text.replace(f"{place}/", f"{self.original}/")
         return text
+
+    def explained(self, reason: str) -> str:
+        """A reason with what to do, where a file of the submission was not found in the room; paths are those of the original.
+
+        Nothing is looked for beside the original: what lies there is not told to the submission.
+        """
+        missing = _NOT_FOUND.search(reason)
+        if missing is None:
+            return reason
+        name = missing[1].removeprefix(f"{self.original}/")
+        parts = Path(name).parts
+        if name.startswith("/") or ".." in parts or not parts:
+            return reason
+        if (self.path / name).exists():
+            advice = (
+                f"{name} lies in the submission's folder, and the working folder is another: use Path(__file__).parent / {name!r}"
+            )
+        elif self.file:
+            advice = f"only {self.file} and the modules that it imports travel with a submission of one file. Hand in the folder"
+        else:
+            return reason
+        return f"{reason}; {advice}"
 
 
 @contextmanager
@@ -68,7 +96,7 @@ def staged(path: Path, digest: str = "") -> Iterator[Staged]:
         if digest and copy.digest != digest:
             what = "its files, or the kit's strategies that it imports"
             raise _changed(path, f"{what}, have the digest {copy.digest[:12]}; before it was {digest[:12]}")
-        yield Staged(copy.path, submission.tree.root)
+        yield Staged(copy.path, submission.tree.root, "" if submission.path.is_dir() else submission.path.name)
 
 
 def _changed(path: Path, seen: str) -> SubmissionError:

@@ -16,10 +16,10 @@ from evaluator.submission.environment import FILE as REQUIREMENTS
 from evaluator.submission.environment import read_requirements
 from evaluator.submission.findings import Finding, Findings, in_order
 from evaluator.submission.hooks import Interface, Sources, check_class
+from evaluator.submission.import_checks import check_imports, check_names
 from evaluator.submission.manifest import KEYS, manifest_keys, read_manifest
 from evaluator.submission.outlines import Outline, outlines
-from evaluator.submission.requirements import check_imports
-from evaluator.submission.source import Submission, opened
+from evaluator.submission.source import Submission, opened, plain_name
 from evaluator.worker.loader import entry_name
 
 SECONDS = 1.5
@@ -47,6 +47,7 @@ def examine(path: Path, track: str, seconds: float = SECONDS) -> Findings:
             checked, name = check_class(sources, interface) if compiles and interface is not None else ([], "")
             found += checked
             found += check_imports(sources)
+            found += check_names(sources)
             found += _left_behind(submission, sources)
             left = tuple(sorted((name, why) for name, why in submission.tree.left.items()))
             size = sum(item.size for item in submission.items)
@@ -54,7 +55,7 @@ def examine(path: Path, track: str, seconds: float = SECONDS) -> Findings:
     except SubmissionError as error:
         place, _, text = str(error).partition(": ")
         found = [Finding("error", place, text) if text else Finding("error", str(path), str(error)), *manifest]
-        return Findings(path.name, str(path), in_order(found), unread=True)
+        return Findings(plain_name(path), str(path), in_order(found), unread=True)
 
 
 def unmet_requirements(path: Path) -> Iterator[Finding]:

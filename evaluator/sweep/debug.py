@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from evaluator.report.console import hanging, line
+from evaluator.report.findings import show_remarks
 from evaluator.report.terminal import show_rows
 from evaluator.sandbox.attached import AttachedSandbox
 from evaluator.sweep.experiment import Experiment
@@ -52,6 +53,7 @@ def debug(experiment: Experiment, console: Console) -> bool:
         found = experiment.track.debug(spec, inputs, _headings(console))
     console.print()
     show_rows(console, [("debug", found.class_name or "no class was loaded"), *found.rows])
+    show_remarks(console, found.remarks)
     for fault in found.faults:
         hanging(console, f"would fail: {fault}", "red")
     hanging(console, NO_SCORE)

@@ -12,7 +12,7 @@ from evaluator.errors import ConfigurationError, SubmissionError
 from evaluator.history.entries import LABEL_WIDTH, OWNER_WIDTH, Entry, moment, place_text
 from evaluator.history.index import Index, Row, read_index, secret_of
 from evaluator.history.people import shown_names
-from evaluator.history.store import lacks_predictions
+from evaluator.history.predictions import lacks_predictions
 from evaluator.machine import Load, computed_by, cores, load, versions
 from evaluator.places import data_also, data_place
 from evaluator.plans import Choices, Plan, Step, in_order

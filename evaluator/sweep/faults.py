@@ -45,6 +45,7 @@ class FaultRow:
     verdict: Annotated[str, doc("verdict of the cells, or of that phase")]
     reason: Annotated[str, doc("what happened, in words, in the first of the cells")]
     trace: Annotated[str, doc("the traceback, complete; empty without a traceback")] = ""
+    full_trace: Annotated[str, doc("the traceback with the frames of the worker, where `trace` leaves some out; else empty")] = ""
     printed: Annotated[list[str], doc("the last lines that the submission printed in the first of the cells")] = field(
         default_factory=list
     )
@@ -70,6 +71,7 @@ def fault_of(result: CellResult, label: str, track: str) -> FaultRow | None:
         verdict=verdict,
         reason=reason or "the cell is not marked as fit to submit",
         trace=trace,
+        full_trace=getattr(own, "full_trace", ""),
         printed=[line[:500] for line in printed if line.strip()][-MOST_PRINTED:],
         cells=[FaultCell(task=spec.task, seed=spec.seed, pipeline=spec.pipeline.name)],
     )

@@ -13,7 +13,7 @@ from evaluator.history import layout
 from evaluator.records import CellSpec
 from evaluator.report.console import show_failure
 from evaluator.report.live import Live
-from evaluator.runner.cells import Finished
+from evaluator.runner.cells import OBTAINED, Finished
 from evaluator.secret import root_in_words
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.faults import Faults
@@ -117,6 +117,7 @@ class SweepLine:
         self._faults = Faults(experiment, self._log)
         self._answered: set[str] = set()
         self._trained: set[str] = set()
+        self._one_by_one = experiment.settings.ray is None  # a cluster obtains several answers at a time
         self._obtaining = ""
         self._at: dict[str, tuple[str, str]] = {}
         self._began = time.monotonic()
@@ -132,14 +133,17 @@ class SweepLine:
         """Show what is being done now, and say it where it has just begun."""
         answer = spec.answer_digest()
         trains = answer in self._answered or what == "training"
-        if trains:
+        if trains or what == OBTAINED:
             self._answered.add(answer)
-            self._at.pop("answer", None)
-        elif self._obtaining != answer:  # answers are obtained one after the other, so the last one is done
+            self._at.pop(answer, None)
+            if what == OBTAINED:
+                self._show()
+                return
+        elif self._one_by_one and self._obtaining != answer:  # then the last one is done
             self._answered.add(self._obtaining)
             self._obtaining = answer
             self._at.clear()
-        key = spec.digest() if trains else "answer"
+        key = spec.digest() if trains else answer
         place = self._place(spec, pipeline=trains)
         begins = self._at.get(key, ("", ""))[0] != f"{place}: {what}"
         epochs = spec.pipeline.as_dict().get("epochs") if trains else None
@@ -168,7 +172,7 @@ class SweepLine:
             if new:  # most faults are the same in every cell, and the end of the run shows each with its traceback
                 show_failure(self._line.console, f"  {result.verdict}", result.reason)
         elif self._line.plain:
-            self._line.say(self._ended(cell), "" if result.fit_to_submit else "yellow")
+            self._line.say(self._ended(cell), "" if result.fit_to_submit and not self._collapsed(cell) else "yellow")
 
     def _ended(self, cell: Finished) -> str:
         """``[2/5] 621:51 seed 0 OK 62 of 62, 3.1 of 51 s, accuracy 0.610, about 2 min left``."""
@@ -179,9 +183,14 @@ class SweepLine:
         metric = track.primary(spec.profile.as_dict())
         value = (cell.result.metrics or {}).get(metric.name)
         parts += [f"{metric.label} {metric.text(value)}"] if value is not None else []
+        parts += ["collapsed"] if self._collapsed(cell) else []
         parts += ["not fit to submit"] if cell.result.scored and not cell.result.fit_to_submit else []
         parts += [left] if (left := self._left()) else []
-        return f"[{self._count()}] {self._place(spec)} {cell.result.verdict} " + ", ".join(part for part in parts if part != "-")
+        said = ", ".join(part for part in parts if part != "-")
+        return f"[{self._count()}] {self._place(spec)} {cell.result.verdict} {said}".rstrip()
+
+    def _collapsed(self, cell: Finished) -> bool:
+        return cell.result.metrics is not None and self._experiment.track.collapsed(cell.result.metrics)
 
     def _where(self, spec: CellSpec) -> str:
         return "" if self._logs is None else f"; log: {self._logs / self._log(spec)}.log"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from evaluator.errors import Verdict
 from evaluator.plans import Task
 from evaluator.records import SCHEMA, CellSpec, Recipe, doc
 from evaluator.runner.cells import Finished
-from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.collapse import over_seeds
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.faults import FaultRow, Faults, Remarks
 from evaluator.track import Track
@@ -41,6 +41,8 @@ class IntervalRow:
     high: Annotated[float | None, doc("upper end of the interval")]
     n: Annotated[int, doc("number of seeds")]
     level: Annotated[float, doc("confidence level, 0.95")]
+    collapsed: Annotated[int, doc("number of seeds with a collapsed cell: a score that needs no learning")] = 0
+    without: Annotated[float | None, doc("mean of the other seeds; `null` if none collapsed, or all did")] = None
 
 
 Figures = Annotated[dict[str, IntervalRow] | None, doc("by metric; `null` if not every cell was scored")]
@@ -93,6 +95,9 @@ class RunSummary:
     verdict: Annotated[str, doc("`OK` if every cell was scored, else `FAILED`")]
     fit_to_submit: Annotated[bool, doc("whether every cell is fit to submit and no time limit was kept")]
     kept_time_limits: Annotated[int, doc("number of cells that reached the time limit and were scored all the same")]
+    collapsed: Annotated[
+        int, doc("number of scored cells that collapsed: their score is no better than that of an answer that needs no data")
+    ] = 0
     score: Figures
     panel: Annotated[list[PanelRow] | None, doc("one member per pipeline; `null` without a panel")]
     tasks: Annotated[list[dict[str, Any]], doc("per task: its limits, verdicts, the track's own figures, metrics")]
@@ -206,10 +211,11 @@ def summarise(
         verdict="OK" if whole else "FAILED",
         fit_to_submit=whole and not kept and all(f.result.fit_to_submit for f in finished),
         kept_time_limits=kept,
+        collapsed=sum(_collapsed(cell, experiment.track) for cell in finished),
         score=_over_seeds(finished, experiment.track) if whole else None,
         panel=[_pipeline_row(p, finished, experiment) for p in plan.pipelines] if panel else None,
         tasks=[_task_row(task, [f for f in finished if f.spec.task == task.name], experiment) for task in plan.tasks],
-        cells=[_cell_row(f, word) for f in finished],
+        cells=[_cell_row(f, experiment.track) for f in finished],
         warnings=[*found, *experiment.warnings],
         seconds=round(seconds, 3),
         faults=faults.found(folder),
@@ -217,11 +223,15 @@ def summarise(
     ).as_dict(word)
 
 
-def _cell_row(finished: Finished, word: str) -> dict[str, Any]:
+def _collapsed(finished: Finished, track: Track) -> bool:
+    return finished.result.metrics is not None and track.collapsed(finished.result.metrics)
+
+
+def _cell_row(finished: Finished, track: Track) -> dict[str, Any]:
     spec = finished.spec
     row = {name: value for name, value in finished.result.as_dict().items() if name not in finished.result.bulk}
-    place = {word: spec.task, "seed": spec.seed, "pipeline": spec.pipeline.name}
-    return row | place | {"cached": finished.cached, "reused": finished.reused}
+    place = {track.task_word: spec.task, "seed": spec.seed, "pipeline": spec.pipeline.name}
+    return row | place | {"collapsed": _collapsed(finished, track), "cached": finished.cached, "reused": finished.reused}
 
 
 def _over_seeds(cells: Sequence[Finished], track: Track) -> dict[str, IntervalRow] | None:
@@ -238,7 +248,9 @@ def _over_seeds(cells: Sequence[Finished], track: Track) -> dict[str, IntervalRo
     if not whole:
         return None
     names = [metric.name for metric in track.metrics if all(metric.name in of for of in itertools.chain(*whole))]
-    return {m: IntervalRow(**asdict(t_interval([sum(x[m] for x in of) / len(of) for of in whole]))) for m in names}
+    none = [any(map(track.collapsed, of)) for of in whole]
+    intervals = {m: over_seeds(zip([sum(x[m] for x in of) / len(of) for of in whole], none, strict=True)) for m in names}
+    return {m: IntervalRow(**interval) for m, interval in intervals.items() if interval}
 
 
 def _task_row(task: Task, cells: Sequence[Finished], experiment: Experiment) -> dict[str, Any]:

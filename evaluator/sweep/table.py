@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluator.history.index import Row
 from evaluator.records import SCHEMA, CellSpec
-from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.collapse import over_seeds
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
 from evaluator.tables import Run
@@ -120,7 +119,7 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
         row = rows.get(spec.digest())
         if row is not None:
             score = metric.score(row["metrics"][metric.name]) if row["scored"] else None
-            of = (row["task"], row["seed"], row["verdict"], score, row["figures"])
+            of = (row["task"], row["seed"], row["verdict"], score, row["figures"], row["collapsed"])
             group.extend(Run(label, *of) for label in experiment.rows_of(spec))
     how = {"metric": metric.name, "seeds": experiment.settings.seeds, "reference": reference}
     profile = experiment.plan.rules.as_dict()
@@ -142,22 +141,27 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
     public = [pair for pair in pairs if kinds[pair] == "public"]
     hidden = [pair for pair in pairs if kinds[pair] == "hidden"]
 
-    def means(of: Sequence[str], metric: str) -> dict[int, float]:
-        whole = [seed for seed in seeds if of and all((pair, seed) in scored for pair in of)]
-        return {seed: sum(scored[pair, seed]["metrics"][metric] for pair in of) / len(of) for seed in whole}
+    def means(of: Sequence[str], metric: str) -> dict[int, tuple[float, bool]]:
+        whole = {seed: [scored[pair, seed] for pair in of] for seed in seeds if of and all((pair, seed) in scored for pair in of)}
+        return {
+            seed: (sum(row["metrics"][metric] for row in rows) / len(of), any(row["collapsed"] for row in rows))
+            for seed, rows in whole.items()
+        }
 
     def intervals(of: Sequence[str]) -> dict[str, Any] | None:
-        found = {metric: _interval(means(of, metric).values()) for metric in metrics}
+        found = {metric: over_seeds(means(of, metric).values()) for metric in metrics}
         return None if None in found.values() else found
 
     def less(metric: str) -> dict[str, Any] | None:
         shown, drawn = means(public, metric), means(hidden, metric)
-        return _interval(shown[seed] - drawn[seed] for seed in shown if seed in drawn)
+        both = [(*shown[seed], *drawn[seed]) for seed in shown if seed in drawn]
+        return over_seeds((a - b, of_a or of_b) for a, of_a, b, of_b in both)
 
     differences = {metric: less(metric) for metric in metrics}
     return {
         "cells": len(specs),
         "scored": len(scored),
+        "collapsed": sum(row["collapsed"] for row in scored.values()),
         "fit": sum(row["fit"] for row in there),
         "verdicts": {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
         "score": intervals(pairs),
@@ -170,11 +174,6 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
         ],
         "clock_was_read": any(row["figures"].get("clock_was_read") for row in there),
     }
-
-
-def _interval(values: Iterable[float]) -> dict[str, Any] | None:
-    found = list(values)
-    return asdict(t_interval(found)) if found else None
 
 
 def _means(figures: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
@@ -197,6 +196,7 @@ def _cell(experiment: Experiment, spec: CellSpec, row: Row | None, cached: bool)
         "verdict": None if row is None else row["verdict"],
         "reason": None if row is None else row["reason"],
         "fit_to_submit": None if row is None else row["fit"],
+        "collapsed": row is not None and bool(row["collapsed"]),
         "score": None
         if row is None or not row["scored"]
         else row["metrics"][experiment.track.primary(experiment.plan.rules.as_dict()).name],

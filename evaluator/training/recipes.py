@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evaluator.bounded import BoundsError, read_toml
 from evaluator.errors import ConfigurationError
-from evaluator.toml_keys import check_keys
+from evaluator.toml_keys import check_keys, place_of_value
 from evaluator.training.pipeline import PROCEDURAL_ARCHITECTURE, Augmentation, Pipeline
 from evaluator.words import meant
 
@@ -44,7 +44,7 @@ def read_pipeline(path: Path) -> Pipeline:
     try:
         return Pipeline.from_dict(plain)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{path}: {error}") from error
+        raise ConfigurationError(f"{place_of_value(path, plain, str(error))}: {error}") from error
 
 
 def load_pipeline(name_or_path: str) -> Pipeline:

@@ -1,5 +1,5 @@
 """The worker process. Started as ``python -s -P .../evaluator/worker/__main__.py DESCRIPTOR``; with ``attached`` behind it, in the
-foreground for debugging.
+foreground for debugging, and with ``full`` behind that, with complete tracebacks.
 
 Nothing of the kit is imported at the top: processes that multiprocessing starts run this file again, as ``__mp_main__``.
 """
@@ -21,10 +21,11 @@ def main() -> None:
 
     channel = WorkerChannel(int(sys.argv[1]))
     try:
-        if sys.argv[2:] == ["attached"]:
+        if sys.argv[2:3] == ["attached"]:
             from _dck_worker.attached import show
 
-            Service(channel, failed=show).serve()
+            full = sys.argv[3:] == ["full"]
+            Service(channel, failed=lambda error: show(error, full)).serve()
         else:
             Service(channel).serve()
     except ChannelClosed:

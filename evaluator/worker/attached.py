@@ -8,19 +8,23 @@ import bdb
 import sys
 from types import TracebackType
 
-from .failures import hidden, own_traceback
+from .failures import full_traceback, hidden, own_traceback
 
 
-def show(error: BaseException) -> None:
+def show(error: BaseException, full: bool = False) -> None:
     """Print the traceback of the participant's code; where stdin is a terminal, open the debugger at the place of the error.
 
     Whoever left the debugger with ``q`` has seen it already. Never raises.
+
+    Args:
+        full: with the frames of the worker, too.
     """
     if isinstance(error, bdb.BdbQuit):
         return
     own = own_frames(error.__traceback__)
     try:
-        print(own_traceback(error) or f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        text = full_traceback(error) if full else own_traceback(error)
+        print(text or f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         if own is None or isinstance(error, SystemExit) or not sys.stdin.isatty():
             return
         import pdb

@@ -1,16 +1,20 @@
 """How an exception of a submission is told to the evaluator: its name, its message, and a traceback of the submission's frames.
 
 The frames of the worker around a hook, and of Python's import system, say nothing about a mistake in a submission, and stand before
-the frames that do. They are left out, so that a traceback begins with the submission's own code.
+the frames that do. They are left out, so that a traceback begins with the submission's own code. The traceback with all frames goes
+along, where it says more.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from .frames import HEADER_CAP
 
 WORKER, IMPORTLIB = str(Path(__file__).resolve().parent), str(Path(importlib.__file__).parent)
 MESSAGE_CAP = 2_000
@@ -21,10 +25,13 @@ HEAD_CAP, TAIL_CAP = 8_000, 8_000
 def failure(error: BaseException) -> dict[str, Any]:
     """The message to the evaluator about an exception of a hook."""
     try:
-        message, trace = str(error), own_traceback(error)
+        message, trace, full = str(error), own_traceback(error), full_traceback(error)
     except Exception as second:  # an exception whose own __str__ raises
-        message, trace = f"(its message cannot be shown: {type(second).__name__})", ""
-    return {"t": "failed", "error": type(error).__name__[:200], "message": message[:MESSAGE_CAP], "trace": trace}
+        message, trace, full = f"(its message cannot be shown: {type(second).__name__})", "", ""
+    told = {"t": "failed", "error": type(error).__name__[:200], "message": message[:MESSAGE_CAP], "trace": trace}
+    more = told | {"full_trace": full}
+    # Two long texts of signs that take twelve bytes each are more than a message holds.
+    return told if full == trace or len(json.dumps(more)) > HEADER_CAP else more
 
 
 def own_traceback(error: BaseException) -> str:
@@ -39,8 +46,17 @@ def own_traceback(error: BaseException) -> str:
         kept = [list(one.stack) for one in chain]  # a fault of ours: all frames are wanted
     for one, frames in zip(chain, kept, strict=True):
         one.stack = traceback.StackSummary.from_list(frames)
-    text = "".join(part for part in told.format() if any(kept) or not part.startswith("Traceback ("))
+    return _text(part for part in told.format() if any(kept) or not part.startswith("Traceback ("))
+
+
+def full_traceback(error: BaseException) -> str:
+    """The traceback of an exception with all frames, those of the worker, too."""
+    return _text(traceback.TracebackException.from_exception(error).format())
+
+
+def _text(parts: Iterable[str]) -> str:
     # As submissions know these names.
+    text = "".join(parts)
     text = text.replace("_dck_worker.", "evaluator.worker.")
     if len(text) > HEAD_CAP + TAIL_CAP:
         left_out = len(text) - HEAD_CAP - TAIL_CAP

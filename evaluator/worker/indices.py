@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .plain import kind_of
+
 
 def as_index(value: Any, size: int) -> int:
     """``value`` as an index into ``size`` items: whatever ``operator.index`` takes, bools excepted, from 0 to size - 1.
@@ -28,7 +30,7 @@ def as_index(value: Any, size: int) -> int:
     except TypeError:
         shown = repr(value)
         shown = shown if len(shown) <= 80 else shown[:77] + "..."
-        raise TypeError(f"the index {shown} is a {type(value).__name__}; an integer from 0 to {size - 1} was expected") from None
+        raise TypeError(f"the index {shown} is {kind_of(value)}; an integer from 0 to {size - 1} was expected") from None
     if not 0 <= number < size:
         shown = str(number) if abs(number) < 10**30 else "a number of more than 30 digits"
         raise IndexError(f"the index {shown} is out of range; the data set has {size} images, 0 to {size - 1}")
@@ -49,7 +51,7 @@ def as_indices(values: Any, size: int) -> np.ndarray:
             as_index(values[bad[0]], size)
         return values.astype(np.int64)
     if isinstance(values, (str, bytes, dict)) or not isinstance(values, Iterable):
-        raise TypeError(f"indices came as a {type(values).__name__}; a list or an array of integers was expected")
+        raise TypeError(f"indices came as {kind_of(values)}; a list or an array of integers was expected")
     if getattr(values, "ndim", 1) == 0:
         raise TypeError("indices came as an array without a dimension; a list or an array of one dimension was expected")
     return np.fromiter((as_index(value, size) for value in values), dtype=np.int64)

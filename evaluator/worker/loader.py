@@ -13,12 +13,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
+from .plain import kind_of
 from .standins import ENTRY, PACKAGE, active, importable_name, load, show
 
 
@@ -123,6 +125,13 @@ def find_class(module: ModuleType, folder: Path, marker: str, base: str, interfa
             )
         return leaves[0]
     if not leaves:
+        for other in _classes(module, folder):
+            value = inspect.getattr_static(other, marker, None)
+            if value is not None and not callable(value) and not isinstance(value, (staticmethod, classmethod)):
+                raise SubmissionNotFound(
+                    f"{place}: {marker} of the class {other.__name__} is {kind_of(value)}; a method was expected. "
+                    f"Write def {marker}(self, ...)"
+                )
         meant = _meant(_classes(module, folder), marker)
         raise SubmissionNotFound(
             f"{place} holds no class with a {marker}{meant}; write a class that subclasses {base} (from {interface} import {base})"

@@ -130,13 +130,18 @@ class _Facts:
 
 
 def _class_of(node: ast.ClassDef) -> dict[str, Any]:
-    methods, others = [], []
+    methods: list[dict[str, Any]] = []
+    others: list[str] = []
+    values: dict[str, list[Any]] = {}
     for part in node.body:
         if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)):
             methods.append(_method_of(part))
         elif isinstance(part, (ast.Assign, ast.AnnAssign)):
             targets = part.targets if isinstance(part, ast.Assign) else [part.target]
-            others += [target.id[:LONGEST] for target in targets if isinstance(target, ast.Name)]
+            names = [target.id[:LONGEST] for target in targets if isinstance(target, ast.Name)]
+            others += names
+            if what := _value(part.value):
+                values |= {name: [what, part.lineno] for name in names}
         elif not isinstance(part, (ast.Expr, ast.Pass)):
             others.append("?")  # methods may be made under a condition
     return {
@@ -146,7 +151,16 @@ def _class_of(node: ast.ClassDef) -> dict[str, Any]:
         "odd": bool(node.decorator_list or node.keywords),
         "methods": methods[:MOST],
         "others": others[:MOST],
+        "values": dict(list(values.items())[:MOST]),
     }
+
+
+def _value(node: ast.expr | None) -> str:
+    """What a value is that is no method for sure, in words; empty for all else."""
+    if isinstance(node, ast.Constant):
+        return "None" if node.value is None else f"the value {node.value!r}"[:LONGEST]
+    names = {ast.List: "a list", ast.Tuple: "a tuple", ast.Dict: "a dict", ast.Set: "a set"}
+    return names.get(type(node), "")
 
 
 def _method_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, Any]:

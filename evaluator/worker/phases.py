@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+from .plain import is_lazy, kind_of
 
 
 class SignatureMismatch(TypeError):
@@ -65,12 +67,12 @@ def check_runs(name: str, value: Any) -> None:
         name: of the hook. ``value``: the hook, before it is called, or what it returned.
 
     Raises:
-        NotRun: it is a generator, a coroutine or an asynchronous generator, or returned such an object.
+        NotRun: it is a generator, a coroutine or an asynchronous generator, or returned such an object, or a ``map`` or the like.
     """
     kinds = (
         (inspect.isasyncgenfunction, inspect.isasyncgen, "an asynchronous generator", "Write a plain def without a yield"),
         (inspect.iscoroutinefunction, inspect.isawaitable, "a coroutine", "Write a plain def; call asyncio.run within it"),
-        (inspect.isgeneratorfunction, inspect.isgenerator, "a generator", "Remove the yield; collect values in a list"),
+        (inspect.isgeneratorfunction, inspect.isgenerator, "a generator", "Remove the yield, or write [...] in place of (...)"),
     )
     for is_function, is_object, what, advice in kinds:
         if is_function(value) or is_object(value):
@@ -78,6 +80,9 @@ def check_runs(name: str, value: Any) -> None:
             if inspect.iscoroutine(value) or inspect.isgenerator(value):
                 value.close()  # or Python warns that it was never awaited
             raise NotRun(f"{name} {verb} {what}, of which nothing runs; a method that does its work was expected. {advice}")
+    if is_lazy(value):
+        advice = f"Write list({type(value).__name__}(...)), or a loop"
+        raise NotRun(f"{name} returned {kind_of(value)}, of which nothing has run yet; values were expected. {advice}")
 
 
 def prediction_array(value: Any, dataset: Any) -> np.ndarray:
@@ -95,15 +100,16 @@ def prediction_array(value: Any, dataset: Any) -> np.ndarray:
         return _numbers(_rows(value, dataset))
     except Exception as error:
         wanted = f"an array of shape ({len(dataset)}, {len(dataset.classes)}) with 0/1 or probabilities was expected"
-        raise InvalidOutput(
-            f"prediction_phase returned a {type(value).__name__} that cannot be read ({error}); {wanted}"
-        ) from error
+        why = "" if value is None else f" that cannot be read ({error})"
+        raise InvalidOutput(f"prediction_phase returned {kind_of(value)}{why}; {wanted}") from error
 
 
 def _rows(value: Any, dataset: Any) -> Any:
     """The rows of predictions in the order of the data set."""
     if value is None:
-        raise TypeError("nothing was returned")
+        raise TypeError("nothing to read")
+    if isinstance(value, Iterator):
+        raise TypeError("it gives its values one by one; return a list of them")
     if isinstance(value, Mapping):
         return _by_image([int(index) for index in value], list(value.values()), dataset)
     if isinstance(value, (list, tuple)) and value and all(isinstance(row, Mapping) and "label" in row for row in value):

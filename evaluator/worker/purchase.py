@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import KeysView, Mapping, Sequence
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -189,7 +189,8 @@ class PoolDataset(ImageDataset):
 def purchase_claim(value: Any, n_classes: int) -> tuple[np.ndarray, np.ndarray | None] | None:
     """What ``purchase_phase`` says it bought, where its return value says so in a form that is understood.
 
-    Understood: a dict from index to label, a sequence of indices, a sequence of items (dicts with ``idx`` and maybe ``label``).
+    Understood: a dict from index to label; indices in a list, set, range, array or tensor, or the keys of a dict; a sequence of
+    items (dicts with ``idx`` and maybe ``label``).
 
     Returns:
         (int64 indices (m,), uint8 labels (m, classes) or None), or None where nothing was claimed or understood.
@@ -198,8 +199,8 @@ def purchase_claim(value: Any, n_classes: int) -> tuple[np.ndarray, np.ndarray |
         if isinstance(value, Mapping):
             indices = np.array([int(key) for key in value], np.int64)
             return indices, _claimed_labels(list(value.values()), len(indices), n_classes)
-        if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
-            members = list(value)
+        if isinstance(value, (list, tuple, set, frozenset, range, KeysView, np.ndarray)) or hasattr(value, "detach"):
+            members = value.tolist() if hasattr(value, "detach") else list(value)
             if members and all(isinstance(member, Mapping) and "idx" in member for member in members):
                 indices = np.array([int(member["idx"]) for member in members], np.int64)
                 return indices, _claimed_labels([member.get("label") for member in members], len(indices), n_classes)

@@ -10,6 +10,7 @@ import contextlib
 import faulthandler
 import functools
 import importlib
+import inspect
 import io
 import math
 import os
@@ -26,6 +27,7 @@ from .failures import failure
 from .frames import PART
 from .loader import find_class, inherits, load_entry
 from .phases import check_runs, keywords_for
+from .plain import kind_of
 from .tracks import TRACKS
 
 ALWAYS = ("time_available", "register_progress", "seed")
@@ -150,7 +152,9 @@ class Service:
         self._folder = path if path.is_dir() else path.parent
         chosen = find_class(load_entry(path), self._folder, track.marker, track.base, track.interface)
         self.participant = chosen()
-        missing = [hook for hook in track.hooks if not callable(getattr(self.participant, hook, None))]
+        for hook in track.hooks:
+            check_method(chosen, self.participant, hook)
+        missing = [hook for hook in track.hooks if getattr(self.participant, hook, None) is None]
         if missing:
             raise TypeError(f"{chosen.__name__} has no {', '.join(missing)}; it needs the methods {', '.join(track.hooks)}")
         return {
@@ -279,6 +283,20 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(BaseException):
             stream.flush()  # type: ignore[union-attr]
+
+
+def check_method(kind: type, participant: Any, hook: str) -> None:
+    """Refuse a hook that is there and is no method. A property is not asked for its value.
+
+    Raises:
+        TypeError: it is a property or a value.
+    """
+    value = inspect.getattr_static(kind, hook, None)
+    if not isinstance(value, (property, functools.cached_property)):
+        value = getattr(participant, hook, None)
+        if value is None or callable(value):
+            return
+    raise TypeError(f"{hook} of the class {kind.__name__} is {kind_of(value)}; a method was expected. Write def {hook}(self, ...)")
 
 
 def checkpoint_folder(home: str) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.pages import write_json
+from evaluator.cli.parsing import Prose
 from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.profiles import profile_named
@@ -46,9 +47,7 @@ def shuffled_sets(sets: RoundSets, seed: int) -> RoundSets:
 
 def main() -> None:
     """Train under every condition, print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.studies.learning", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m experiments.studies.learning", description=__doc__, formatter_class=Prose)
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--pair", default="1889:17")
     parser.add_argument("--seeds", type=int, default=3)

@@ -12,6 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
+from evaluator.cli.parsing import Prose
 from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.profiles import QUICK
@@ -49,9 +50,7 @@ def cell(sets: RoundSets, pipeline: str, bought: int, seed: int, threads: int) -
 
 def main() -> None:
     """Print a row per number of labels."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.studies.proxy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m experiments.studies.proxy", description=__doc__, formatter_class=Prose)
     parser.add_argument("--pipeline", default="proxy", help="(default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=20, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="(default: %(default)s)")

@@ -1,25 +1,32 @@
-"""Which recipe should ``quick`` be? A grid of variants of it, trained on painted sheets and scored on other painted sheets.
+"""Which recipe should a pipeline be? A grid of variants of it, trained on painted sheets and scored on other painted sheets.
 
     python -m experiments.studies.recipes --device cuda --workers 8 --minutes 9 --seeds 5 --json results/recipes.json
     python -m experiments.studies.recipes --variant a:learning_rate=0.003,batch_size=8 --only base a
+    python -m experiments.studies.recipes --pipeline round2 --shift rare --sizes 140 1060 --qualities 1 0.97 --json FILE --resume
 
 Every variant has the same training sets, seeds and starting weights, so that differences to the base are paired. Each training is
 scored with several rules for thresholds, which are the columns of the table; ``own`` is the variant's own rule. ``oracle`` takes
-the best threshold per class for the scored images themselves: it shows what the order of the probabilities is worth.
+the best threshold per class for the scored images themselves: it shows what the order of the probabilities is worth. A training
+whose score (by its own rule) is no better than the best constant answer is counted as collapsed.
+
+Where labels have mistakes (``--qualities`` below 1), the first ``CLEAN`` items keep the right ones, as the training set of a
+purchase does. The sheets are not those of any profile's data set, so that a recipe is not tuned on data that is reported.
 
 Work goes seed by seed, so that a run that reaches its time limit still compares all variants on the seeds that it finished. The
-JSON file is written after every cell, so that a run that is killed keeps its cells. Use few workers on one GPU: twelve at a time on
-one NVIDIA H200 took about 75 s per cell (their start included), little better than one CPU core.
+JSON file is written after every cell, so that a run that is killed keeps its cells; ``--resume`` goes on from it. Use few workers
+on one GPU: twelve at a time on one NVIDIA H200 took about 75 s per cell (their start included), little better than one CPU core.
 """
 
 from __future__ import annotations
 
 import argparse
 import fnmatch
+import hashlib
 import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -30,8 +37,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.pages import write_json
-from evaluator.data.painted import CLASSES, Generator
+from evaluator.cli.parsing import Prose
+from evaluator.data.annotators import annotator_noise
+from evaluator.data.painted import CLASSES, Generator, size_pairs
+from evaluator.data.painted.shift import SHIFTS
 from evaluator.machine import cores
+from evaluator.purchase.metrics import ROUNDING
 from evaluator.scoring.intervals import t_interval
 from evaluator.scoring.metrics import best_constant, score
 from evaluator.seeds import derive, generator
@@ -43,12 +54,15 @@ from evaluator.training.recipes import PIPELINES
 
 ROOT_SEED = 20221
 POOL = 4000
+CLEAN = 60
+"""Items whose labels are right whatever the quality of the others."""
 FIXED = (0.5, 0.4, 0.3, 0.25, 0.2)
 GAINS = (0.1, 0.3, 0.5)
 COLUMNS = ("own", *(f"at {value:g}" for value in FIXED), *(f"prior {gain:g}" for gain in GAINS), "base rate", "oracle")
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
+    "rate 0.0003": {"learning_rate": 3e-4},
     "rate 0.0005": {"learning_rate": 5e-4},
     "rate 0.001": {"learning_rate": 1e-3},
     "rate 0.003": {"learning_rate": 3e-3},
@@ -76,6 +90,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "and colour": {"augmentation.colour": 0.15},
     "and blur": {"augmentation.blur": 0.5},
     "frozen batch norm": {"freeze_batch_norm": True},
+    "free batch norm": {"freeze_batch_norm": False},
+    "clip 0.1": {"gradient_clip": 0.1},
+    "no clipping": {"gradient_clip": 0.0},
+    "warm-up 0.5": {"warmup": 0.5},
     "head only": {"trains": "head", "learning_rate": 1e-2},
     "dropout 0.3": {"dropout": 0.3},
     "depth 0.1": {"stochastic_depth": 0.1},
@@ -88,12 +106,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A training of the grid: ``n`` training items."""
+    """A training of the grid: ``n`` training items, whose labels are right in the share ``quality`` of their entries."""
 
     variant: str
     pipeline: Pipeline
     n: int
     seed: int
+    quality: float = 1.0
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from other cells of its file."""
+        return self.variant, self.n, self.quality, self.seed
 
 
 def varied(base: Pipeline, changes: dict[str, Any]) -> Pipeline:
@@ -116,22 +140,29 @@ def parse_variant(text: str) -> tuple[str, dict[str, Any]]:
     return name, fields
 
 
-def paint(split: str, count: int, workers: int) -> tuple[np.ndarray, np.ndarray]:
+def paint(split: str, count: int, workers: int, shift: str = "public") -> tuple[np.ndarray, np.ndarray]:
     """``count`` painted images of a split: uint8 (count, 64, 64, 3), uint8 (count, 6)."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        pairs = list(pool.map(_paint, [split] * count, range(count), chunksize=50))
+        pairs = list(pool.map(_paint, [split] * count, range(count), [shift] * count, chunksize=50))
     return np.stack([image for image, _ in pairs]), np.stack([label for _, label in pairs])
 
 
-def _paint(split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-    return Generator(derive(ROOT_SEED, "recipes"), size=64).sample(split, index)
+def _paint(split: str, index: int, shift: str) -> tuple[np.ndarray, np.ndarray]:
+    return Generator(derive(ROOT_SEED, "recipes"), size=64, shift=shift).sample(split, index)
+
+
+def given_labels(truth: np.ndarray, quality: float, seed: int) -> np.ndarray:
+    """The labels that a training gets, uint8 (n, 6): mistakes of an annotator in all but the first ``CLEAN`` rows."""
+    labels = truth.copy()
+    labels[CLEAN:] = annotator_noise(truth[CLEAN:], 1 - quality, derive(ROOT_SEED, "annotators", seed), size_pairs())
+    return labels
 
 
 def measure(cell: Cell, folder: str, device: str, threads: int) -> dict[str, Any]:
     """Train a cell and score it with every rule for thresholds."""
     data = {name: np.load(Path(folder) / f"{name}.npy", mmap_mode="r") for name in ("images", "labels", "scored", "truth")}
     chosen = np.sort(generator(ROOT_SEED, "subset", cell.seed).permutation(len(data["images"]))[: cell.n])
-    images, labels = data["images"][chosen], data["labels"][chosen]
+    images, labels = data["images"][chosen], given_labels(data["labels"][chosen], cell.quality, cell.seed)
     trained = train(cell.pipeline, images, labels, seed=derive(ROOT_SEED, "training", cell.seed), device=device, threads=threads)
     found, truth = predict(trained, data["scored"], batch_size=256), np.asarray(data["truth"])
     k = truth.shape[1]
@@ -146,25 +177,37 @@ def measure(cell: Cell, folder: str, device: str, threads: int) -> dict[str, Any
     return {
         "variant": cell.variant,
         "n": cell.n,
+        "quality": cell.quality,
         "seed": cell.seed,
+        "collapsed": scores["own"].macro_f1 <= best_constant(truth) + ROUNDING,
         "macro_f1": {name: metrics.macro_f1 for name, metrics in scores.items()},
         "f1": scores["own"].f1,
         "accuracy": scores["own"].accuracy,
         "loss": [entry["loss"] for entry in trained.history],
+        "gradient_norm": [entry["gradient_norm"] for entry in trained.history],
         "seconds": trained.seconds,
         "weights": trained.weights_identity,
     }
 
 
 def run_grid(
-    cells: list[Cell], folder: str, device: str, threads: int, workers: int, minutes: float, keep: Callable[[list[dict]], None]
+    cells: list[Cell],
+    folder: str,
+    device: str,
+    threads: int,
+    workers: int,
+    minutes: float,
+    keep: Callable[[list[dict]], None],
+    before: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Results of all cells that were started within ``minutes``; the others are dropped.
+    """Results of all cells that were started within ``minutes``, and those of ``before``; the other cells are dropped.
 
     ``keep`` is called with all results so far whenever a cell is finished.
     """
     deadline = time.monotonic() + 60 * minutes
-    results, waiting = [], list(reversed(cells))
+    results = list(before)
+    there = {key_of(result) for result in before}
+    waiting = [cell for cell in reversed(cells) if cell.key not in there]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         running: dict[Future, Cell] = {}
         while running or waiting:
@@ -187,13 +230,23 @@ def run_grid(
     return results
 
 
-def table(results: list[dict[str, Any]], variants: list[str], sizes: list[int]) -> str:
-    """Mean macro F1 per variant and number of items, with the 95 % t-interval over seeds of the variant's own rule and of its
-    paired difference to the base."""
+def key_of(result: dict[str, Any]) -> tuple[Any, ...]:
+    """``Cell.key`` of a result; files from before there were qualities have none."""
+    return result["variant"], result["n"], result.get("quality", 1.0), result["seed"]
+
+
+def table(results: list[dict[str, Any]], variants: list[str], conditions: list[tuple[int, float]]) -> str:
+    """Mean macro F1 per variant and condition (items, quality), with the 95 % t-interval over seeds of the variant's own rule and
+    of its paired difference to the base, and with the number of trainings that collapsed."""
     lines = []
-    for n in sizes:
-        own = {(r["variant"], r["seed"]): r["macro_f1"] for r in results if r["n"] == n}
-        lines += [f"n = {n}", f"{'variant':26}{'seeds':>6}" + "".join(f"{c:>10}" for c in COLUMNS) + "   own ±    own - base"]
+    for n, quality in conditions:
+        here = [r for r in results if (r["n"], r.get("quality", 1.0)) == (n, quality)]
+        own = {(r["variant"], r["seed"]): r["macro_f1"] for r in here}
+        fell = Counter(r["variant"] for r in here if r.get("collapsed"))
+        lines += [
+            f"n = {n}, label quality {quality:g}",
+            f"{'variant':26}{'seeds':>6}{'collapsed':>10}" + "".join(f"{c:>10}" for c in COLUMNS) + "   own ±    own - base",
+        ]
         rows = []
         for variant in variants:
             mine = {seed: value for (name, seed), value in own.items() if name == variant}
@@ -207,20 +260,34 @@ def table(results: list[dict[str, Any]], variants: list[str], sizes: list[int]) 
                 difference = f"{gap.mean:+.3f}" + (f" ± {gap.half_width:.3f}" if gap.half_width is not None else "")
             means = "".join(f"{np.mean([value[c] for value in mine.values()]):10.3f}" for c in COLUMNS)
             half = f"{interval.half_width:.3f}" if interval.half_width is not None else "-"
-            rows.append((interval.mean, f"{variant:26}{len(mine):6}{means}   {half:>5}    {difference}"))
+            rows.append((interval.mean, f"{variant:26}{len(mine):6}{fell[variant]:10}{means}   {half:>5}    {difference}"))
         lines += [row for _, row in sorted(rows, reverse=True)] + [""]
     return "\n".join(lines)
 
 
+def kept(path: Path, pipelines: dict[str, Pipeline]) -> dict[str, Any]:
+    """The content of a file of cells to go on from; empty where there is none.
+
+    A variant whose recipe has changed since would mix two recipes under one name, so it ends the program.
+    """
+    if not path.exists():
+        return {}
+    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    for name, pipeline in pipelines.items():
+        if stored["pipelines"].get(name, pipeline.as_dict()) != pipeline.as_dict():
+            sys.exit(f"{path}: the variant {name!r} is another recipe there; give the variant another name, or write another file")
+    return stored
+
+
 def main() -> None:
     """Paint, train, and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.studies.recipes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m experiments.studies.recipes", description=__doc__, formatter_class=Prose)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--weights", default="procedural", help="procedural, none, or the path of a weights file")
     parser.add_argument("--pipeline", default="quick", choices=sorted(PIPELINES), help="the base of the variants")
     parser.add_argument("--sizes", type=int, nargs="+", default=[162, 289], help="numbers of training items")
+    parser.add_argument("--qualities", type=float, nargs="+", default=[1.0], help="shares of label entries that are right")
+    parser.add_argument("--shift", default="public", choices=sorted(SHIFTS), help="distribution of the painted sheets")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--scored", type=int, default=1000, help="images that are scored (quick scores 300)")
     parser.add_argument("--minutes", type=float, default=9)
@@ -230,7 +297,10 @@ def main() -> None:
     parser.add_argument("--variant", action="append", default=[], type=parse_variant, help="more: NAME:FIELD=VALUE,FIELD=VALUE")
     parser.add_argument("--base", default="", help="FIELD=VALUE,...: changes of the base, and so of all variants")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store every cell there")
+    parser.add_argument("--resume", action="store_true", help="keep the cells that the file of --json has already")
     options = parser.parse_args()
+    if options.resume and not options.json:
+        sys.exit("--resume: there is no --json FILE to go on from; name the file")
 
     base = varied(PIPELINES[options.pipeline], parse_variant(f"base:{options.base}")[1])
     if base.architecture != "linear":
@@ -241,14 +311,24 @@ def main() -> None:
         for name, changes in everything.items()
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in options.only)
     }
-    cells = [Cell(v, p, n, seed) for seed in range(options.seeds) for n in options.sizes for v, p in pipelines.items()]
+    conditions = [(n, quality) for n in options.sizes for quality in options.qualities]
+    cells = [
+        Cell(v, p, n, seed, quality) for seed in range(options.seeds) for n, quality in conditions for v, p in pipelines.items()
+    ]
+    before = kept(options.json, pipelines) if options.resume else {}
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        painters = cores()
-        arrays = dict(zip(("images", "labels"), paint("training", max(POOL, *options.sizes), painters), strict=True))
-        arrays |= dict(zip(("scored", "truth"), paint("validation", options.scored, painters), strict=True))
+        painters = min(cores(), options.workers)
+        pool = max(POOL, *options.sizes)
+        arrays = dict(zip(("images", "labels"), paint("training", pool, painters, options.shift), strict=True))
+        arrays |= dict(zip(("scored", "truth"), paint("validation", options.scored, painters, options.shift), strict=True))
         for name, array in arrays.items():
             np.save(Path(folder) / f"{name}.npy", array)
+        painted = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()
+        if before and before.get("painted") != painted:
+            sys.exit(
+                f"{options.json}: its cells are of other painted sheets; write another file, or repeat the options of that run"
+            )
         constant = best_constant(arrays["truth"])
         rates = ", ".join(f"{name} {rate:.3f}" for name, rate in zip(CLASSES, arrays["truth"].mean(axis=0), strict=True))
         print(
@@ -257,7 +337,8 @@ def main() -> None:
         )
         described = {
             "best_constant": constant,
-            "pipelines": {name: p.as_dict() for name, p in pipelines.items()},
+            "painted": painted,
+            "pipelines": before.get("pipelines", {}) | {name: p.as_dict() for name, p in pipelines.items()},
             "arguments": {name: str(value) for name, value in vars(options).items()},
         }
 
@@ -265,10 +346,12 @@ def main() -> None:
             if options.json:
                 write_json(options.json, {**described, "cells": results})
 
-        results = run_grid(cells, folder, options.device, options.threads, options.workers, options.minutes, keep)
+        results = run_grid(
+            cells, folder, options.device, options.threads, options.workers, options.minutes, keep, before.get("cells", [])
+        )
     if not results:
         sys.exit(f"--minutes: {options.minutes:g}, in which no cell was finished; give more time, or see the errors above")
-    print(table(results, list(pipelines), options.sizes))
+    print(table(results, list(pipelines), conditions))
     seconds = [r["seconds"] for r in results]
     print(f"{len(results)} of {len(cells)} cells; {np.mean(seconds):.1f} s each, {options.workers} at a time, {options.device}")
 

@@ -19,6 +19,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.metrics import average_precision_score, f1_score
 
+from evaluator.cli.parsing import Prose
 from evaluator.data.painted import Generator
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Augmentation, Pipeline
@@ -53,9 +54,7 @@ def figures(pipeline: Pipeline, data: tuple[np.ndarray, ...], seed: int, device:
 
 def main() -> None:
     """Train, and print a row per number of images, weights and learning rate."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.studies.transfer", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m experiments.studies.transfer", description=__doc__, formatter_class=Prose)
     parser.add_argument("--weights", nargs="+", default=["procedural"], help="files, or procedural, imagenet; default: %(default)s")
     parser.add_argument("--architecture", default="efficientnet_b4")
     parser.add_argument("--device", default="cpu")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 from documented import documented, paths
 from jsonschema import Draft202012Validator
@@ -20,7 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import local_evaluation
-from docs import make_format
+from docs import make_format, make_picture
 from docs.make_picture import picture
 from evaluator import __version__
 from evaluator.errors import Verdict
@@ -67,6 +68,28 @@ def example(tmp_path_factory) -> Path:
     folder.mkdir()
     (folder / "run.py").write_text(blocks[0])
     return folder
+
+
+@pytest.mark.parametrize("budget", [0, 1, 5, 20, 30])
+def test_the_strategy_of_readme_buys_all_that_it_may_and_no_more(example, budget):
+    names: dict = {}
+    exec((example / "run.py").read_text(), names)
+    images = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
+    images[10:] = images[0]  # equal images: centres have the same nearest image
+    bought: list[int] = []
+
+    class Pool:
+        def __init__(self):
+            self.images = images
+
+        def __len__(self):
+            return len(images)
+
+        def purchase_labels(self, indices):
+            bought.extend(map(int, indices))
+
+    names["Spread"]().purchase_phase(Pool(), budget, 0)
+    assert len(bought) == len(set(bought)) == min(budget, 20)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +163,14 @@ def test_the_documented_keys_of_a_run_are_those_of_its_file(results, tiny):
     cells = {json.loads(file.read_text())["cell"]: json.loads(file.read_text()) for file in (results / "cells").glob("*.json")}
     for cell in content["cells"]:
         whole = cells[cell["cell"]]
-        assert set(cell) == set(whole) - {"spec", "ledger", "checksum"} | {"pair", "seed", "pipeline", "cached", "reused"}
+        assert set(cell) == set(whole) - {"spec", "ledger", "checksum"} | {
+            "pair",
+            "seed",
+            "pipeline",
+            "collapsed",
+            "cached",
+            "reused",
+        }
     text = (ROOT / "docs" / "results-format.md").read_text()
     for row in content["pairs"]:
         assert [name for name in row if f"`{name}`" not in text] == []
@@ -215,7 +245,17 @@ def test_the_picture_of_a_run_shows_its_figures_and_loads_nothing(results):
     svg = picture(summary, "title")
     assert f"{summary['score']['macro_f1']['mean']:.3f}" in svg
     assert set(re.findall(r"https?://[^\"'\s)]+", svg)) == {"http://www.w3.org/2000/svg"}
-    assert svg == picture(summary, "title")
+    assert svg == picture(summary, "title") == picture(make_picture.kept(summary), "title")
+
+
+def test_the_committed_picture_is_as_tables_look_now_and_names_no_place():
+    """If it fails: ``make picture ARGS=--again``, or without ARGS after a new run."""
+    summary, title = make_picture.stored(make_picture.IMAGE)
+    assert make_picture.IMAGE.read_text(encoding="utf-8") == picture(summary, title)
+    assert "--public-seeds" in title, "readers get these figures"
+    assert summary["profile"] == "quick"
+    assert "folder" not in summary["submission"]
+    assert str(ROOT) not in json.dumps(summary)
 
 
 # -- documents

@@ -19,6 +19,7 @@ from experiments.check import check
 from experiments.columns import pack
 from experiments.page import PICTURES
 from experiments.places import Places
+from experiments.studies import stability
 
 AGAIN, SCALE_AGAIN = "python -m experiments --page-only", scale_page.AGAIN
 
@@ -78,13 +79,26 @@ def write_sweep_page(places: Places) -> None:
     sweep.main(["--stored", str(places.root / sweep.FIGURES), "--page", str(places.root / sweep.PAGE)])
 
 
+def write_stability(places: Places, score: float = 0.5) -> None:
+    cells = [
+        {"variant": name, "n": 140, "quality": 0.97, "seed": seed, "collapsed": fell, "macro_f1": {"own": of}, "seconds": 40.0}
+        for seed in range(3)
+        for name, of, fell in (("base", score * (seed > 0), not seed), ("rate 0.0005", score, False))
+    ]
+    file = places.root / stability.FIGURES
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"best_constant": 0.125, "cells": cells}))
+
+
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     places = Places(tmp_path_factory.mktemp("fresh"))
     write_cells(places, False, [*planted(n=3), *ceiling(0.2, 3)])
     assert command.main(["--page-only"], places) == 0
-    marks = (scale_page.REGION.start, scale_page.REGION.end, sweep.REGION.start, sweep.REGION.end)
+    marks = [mark for region in (scale_page.REGION, sweep.REGION, stability.REGION) for mark in (region.start, region.end)]
     (places.root / scale_page.PAGE).write_text("\n".join(["by hand", *marks, "by hand, too", ""]))
+    write_stability(places)
+    stability.main(places)
     write_sweep(places)
     write_sweep_page(places)
     write_scale(places)
@@ -228,3 +242,13 @@ def test_a_picture_of_this_matplotlib_is_compared_whole(places):
     picture = places.images / PICTURES[False, "curves"]
     picture.write_text(picture.read_text().replace("<path", "<path ", 1))
     assert found(places) == {"docs/images/full-curves.svg": ("not what its figures give", AGAIN)}
+
+
+def test_a_recipe_that_collapses_is_counted_and_changed_figures_make_its_part_stale(places):
+    page = (places.root / stability.PAGE).read_text()
+    assert "| 140, 0.97, base | 3 | 1 | 0.333! (1 of 3 collapsed; 0.500 without) |  | 40 |" in page
+    assert "| 140, 0.97, rate 0.0005 | 3 | 0 | 0.500 ± 0.000 | +0.167 ± 0.717 | 40 |" in page
+    write_stability(places, 0.6)
+    assert found(places) == {stability.PAGE: (found(places)[stability.PAGE][0], stability.COMMAND)}
+    stability.main(places)
+    assert found(places) == {}

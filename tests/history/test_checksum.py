@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-import evaluator.history.store
+import evaluator.history.reading
 from evaluator.history.checksum import members, sealed
-from evaluator.history.store import KINDS, sound
+from evaluator.history.reading import KINDS, sound
 from evaluator.records import checksum
 
 CELL = {name: {} for name in KINDS["cell"].needed} | {
@@ -35,7 +35,7 @@ def test_a_file_is_json_with_its_checksum_at_the_end():
 
 
 def test_a_file_of_this_form_is_checked_without_writing_it_anew(monkeypatch):
-    monkeypatch.setattr(evaluator.history.store, "checksum", lambda content: pytest.fail("written anew"))
+    monkeypatch.setattr(evaluator.history.reading, "checksum", lambda content: pytest.fail("written anew"))
     assert sound(RAW, "cell", "abc", ONLY) == ({name: CELL[name] for name in ONLY}, "")
 
 

@@ -110,7 +110,7 @@ def test_only_what_is_old_goes_and_a_cell_takes_its_predictions_along(results):
     things, _ = inventory(results, TRACKS)
     chosen = select(things, Choice(older_than=30), time.time(), idle=True).chosen
     assert sorted(thing.path for thing in chosen) == cells
-    assert remove(results, chosen) == []
+    assert remove(results, chosen).failed == []
     assert not any(path.exists() or path.with_suffix(".npy").exists() for path in cells)
     assert len(list((results / "cells").glob("*.json"))) == 35
 
@@ -221,7 +221,7 @@ def test_a_folder_that_becomes_a_link_after_the_preview_is_not_followed(results,
     for folder in moved:
         (results / folder.name).symlink_to(folder)
     before = [everything(folder) for folder in moved]
-    failed = remove(results, chosen)
+    failed = remove(results, chosen).failed
     assert [everything(folder) for folder in moved] == before
     assert len(failed) == 2
 
@@ -235,7 +235,7 @@ def test_what_lies_on_another_file_system_stays(results, monkeypatch):
         return os.stat_result((*found[:2], found.st_dev + 1, *found[3:])) if found.st_ino == inode else found
 
     monkeypatch.setattr(os, "fstat", elsewhere)
-    failed = remove(results, select(things, Choice(partial=True, damaged=True), time.time(), idle=True).chosen)
+    failed = remove(results, select(things, Choice(partial=True, damaged=True), time.time(), idle=True).chosen).failed
     monkeypatch.undo()
     assert len(failed) == 1
     assert "another file system" in failed[0]
@@ -276,6 +276,18 @@ def test_what_cannot_be_removed_is_named_and_the_rest_goes(results, monkeypatch,
     said = capsys.readouterr()
     assert f"{HASH[:16]}.pt cannot be removed (Operation not permitted)" in said.err
     assert "1 file removed" in said.out
+    assert "1 could not be" in said.out
+
+
+def test_what_was_removed_is_counted_and_not_what_was_planned(results):
+    things, _ = inventory(results, TRACKS)
+    chosen = select(things, Choice(older_than=0), time.time() + 10, idle=True).chosen
+    gone = next(thing for thing in chosen if thing.kind == "partial training")
+    gone.path.unlink()  # by somebody else
+    removed = remove(results, chosen)
+    assert removed.failed == []
+    assert removed.things == len(chosen) - 1
+    assert removed.size == sum(thing.size for thing in chosen if thing is not gone)
 
 
 def test_nothing_named_is_refused(results, capsys):

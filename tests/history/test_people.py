@@ -179,6 +179,10 @@ def test_compare_shows_what_is_named_and_what_is_new_enough(root, stored, capsys
     names, table = compared(root, capsys, "--since", "2026-11-03")
     assert names == ["b"]
     assert compared(root, capsys, "--since", "2026-11-03", "--reference", "random")[0] == ["b", "random"]
+    assert main(["compare", str(root), "--since", "2026-11-09"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--since 2026-11-09T" in said
+    assert "the last evaluation began at 2026-11-05T00:00:00Z (b). Name an earlier time, or leave --since out" in said
     assert main(["compare", str(root), "bb"]) == 2
     assert "no stored submission is called 'bb'; stored are: a, b, random" in capsys.readouterr().err
     assert main(["compare", str(root), f"{root}/../results"]) == 2

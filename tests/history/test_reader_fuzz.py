@@ -21,7 +21,9 @@ from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError, KitError
 from evaluator.history.checksum import sealed
 from evaluator.history.index import INDEX, read_index
-from evaluator.history.store import Store, known, parse_npy, sound
+from evaluator.history.predictions import parse_npy
+from evaluator.history.reading import known, sound
+from evaluator.history.store import Store
 from evaluator.purchase.replay import read_replay
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PURCHASE

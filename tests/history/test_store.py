@@ -17,7 +17,9 @@ from specs import NEWER, VERSIONS, result, spec
 
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
-from evaluator.history.store import Store, read_cells, read_predictions
+from evaluator.history.predictions import read_predictions
+from evaluator.history.reading import read_cells
+from evaluator.history.store import Store
 from evaluator.purchase.cell import Scored, judge
 from evaluator.purchase.purchased import buy
 from evaluator.purchase.rounds import ROUND1

@@ -13,7 +13,8 @@ from evaluator.cli.main import main
 from evaluator.cli.tracks import TRACKS
 from evaluator.history.checksum import sealed
 from evaluator.history.index import read_index
-from evaluator.history.store import Store, read_cells
+from evaluator.history.reading import read_cells
+from evaluator.history.store import Store
 from evaluator.records import digest_of
 from evaluator.track import Judged
 

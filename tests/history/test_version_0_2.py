@@ -16,7 +16,7 @@ import pytest
 from evaluator.cli.main import main
 from evaluator.cli.tracks import TRACKS
 from evaluator.history.index import read_index
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.machine import versions
 from evaluator.places import DATA
 from evaluator.purchase import profiles
@@ -50,6 +50,15 @@ def said_then(name):
     return json.loads((OLD / name).read_text().replace(" 1 cells", " 1 cell").replace('"1 cells', '"1 cell'))
 
 
+def without_collapses(value):
+    """A report of today without what it says of collapsed cells, which 0.2 did not look for."""
+    if isinstance(value, dict):
+        return {name: without_collapses(of) for name, of in value.items() if name not in ("collapsed", "without")}
+    if isinstance(value, list):
+        return [without_collapses(of) for of in value if not (isinstance(of, str) and of.startswith(("!: ", "collapsed cells")))]
+    return value
+
+
 def test_every_cell_is_read_in_the_form_of_today():
     read = [(path, cell, why) for path, cell, why in read_cells(OLD / "results", TRACKS)]
     assert [why for _, _, why in read if why] == []
@@ -72,7 +81,7 @@ def test_they_are_listed_and_none_is_damaged(results):
 
 def test_compare_says_what_it_said_then(results, capsys):
     assert main(["compare", str(results), "--json", "--failed", "--all-editions"]) == 0
-    today, then = json.loads(capsys.readouterr().out), said_then("compare.json")
+    today, then = without_collapses(json.loads(capsys.readouterr().out)), said_then("compare.json")
     assert len(today["tables"]) == len(then["tables"]) == 3
     for new, old in zip(today["tables"], then["tables"], strict=True):
         for row, before in zip(new["strategies"], old["strategies"], strict=True):
@@ -82,7 +91,7 @@ def test_compare_says_what_it_said_then(results, capsys):
 
 def test_the_panel_agrees_as_it_did_then(results, capsys):
     assert main(["panel", str(results), "--json"]) == 0
-    today, then = json.loads(capsys.readouterr().out), said_then("panel.json")
+    today, then = without_collapses(json.loads(capsys.readouterr().out)), said_then("panel.json")
     assert by_name(today, *(then.keys() - {"kit"})) == by_name(then, *(then.keys() - {"kit"}))
 
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+from evaluator.cli.parsing import Prose
 from tests.hostile.attack import HOLES, TIERS, Attack, Outcome, attacks, engine, kit_copy, run, works
 
 INTRODUCTION = """# The attacks
@@ -64,7 +65,7 @@ def table(outcomes: dict[tuple[str, str], Outcome], every: list[Attack], tiers: 
 
 def main() -> int:
     """Run, print, and write the table where one is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=Prose)
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--tier", nargs="+", default=[*TIERS, "docker"])
     parser.add_argument("--table", type=Path)

@@ -291,7 +291,7 @@ def test_in_round_1_the_participants_own_predictions_are_scored(cell, strategy, 
 def test_in_round_1_a_failing_prediction_phase_is_the_verdict(cell, strategy):
     result, _ = cell(strategy("def prediction_phase(self):\n    return None"), profile=ROUND1_TINY)
     assert (result["verdict"], result["scored"]) == ("INVALID_OUTPUT", False)
-    assert "nothing was returned" in result["reason"]
+    assert "prediction_phase returned nothing (None)" in result["reason"]
 
 
 def test_a_training_that_fails_is_never_the_participants_fault(cell, monkeypatch):

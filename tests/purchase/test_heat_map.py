@@ -156,7 +156,8 @@ def test_a_budget_of_nothing_and_a_time_that_is_not_known_have_no_share():
     nothing = [ran("a", pair, 0, "OK", 0.5, 0, None) for pair in AXES.pairs]
     cell = place(heat_map(nothing, AXES, ("a",), scale=(0.0001, 1), metric="macro_f1", seeds=1), "a", "500:15")
     assert (cell["bought"], cell["bought_share"], cell["seconds"], cell["seconds_share"]) == (0, None, None, None)
-    assert cell["score"] == {"mean": 0.5, "low": None, "high": None, "n": 1, "level": 0.95}
+    none = {"collapsed": 0, "without": None}
+    assert cell["score"] == {"mean": 0.5, "low": None, "high": None, "n": 1, "level": 0.95} | none
 
 
 def test_failed_cells_are_counted_and_enter_no_mean(heat):
@@ -392,8 +393,8 @@ def test_the_ending_makes_it_a_png(heat, tmp_path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("map.pdf", "ends in '.pdf'; it must end in .svg or .png"),
-        ("map", "ends in 'nothing'"),
+        ("map.pdf", "ends in '.pdf'; expected .svg or .png"),
+        ("map", "map has no ending; expected .svg or .png"),
         ("nowhere/map.svg", "nowhere does not exist"),
     ],
 )

@@ -179,6 +179,68 @@ def test_what_a_run_would_complain_about_is_said_and_there_is_no_score(tried):
     assert "prediction_phase returned 2.0 for image 0" in fault
     assert repr(found).startswith("Wrong in practice, not a score")
     assert f"would fail: {fault}" in repr(found)
+    unspent, contradicts = found.remarks
+    assert unspent.startswith("a part of the budget was not spent (2 of 12 labels). Labels that are left over are worth nothing")
+    assert contradicts.startswith("what was returned is not what was bought (purchase_phase returned 1 label that was not bought")
+    assert f"warning: {unspent}" in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"seed": "a"}, "seed is 'a'; expected a whole number of 0 or more. Write e.g. seed=3"),
+        ({"seed": -1}, "seed is -1; expected a whole number of 0 or more"),
+        ({"seed": True}, "seed is True; expected"),
+        ({"seed": 1.0}, "seed is 1.0; expected"),
+        ({"root_seed": None}, "root_seed is None; expected"),
+        ({"pair": 621}, "pair is 621, an int; expected labels and minutes as a text. Write e.g. '621:17'"),
+        ({"pair": (621, 17)}, "pair is (621, 17), a tuple"),
+        ({"pair": "-5:17"}, "the pair -5:17 is not possible"),
+        ({"label_quality": "good"}, "label_quality is 'good'; expected a number from 0.5 to 1"),
+        ({"label_quality": 2}, "label_quality is 2"),
+        ({"profile": 3}, "profile is 3, an int; expected a name or a path"),
+        ({"data": 5}, "data is 5, an int; expected a name or a path"),
+        ({"out": ["a"]}, "out is ['a'], a list"),
+    ],
+    ids=str,
+)
+def test_an_option_of_a_wrong_kind_is_refused_at_once_in_words(options, said):
+    with pytest.raises(ConfigurationError) as caught:
+        practice(**options)
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "phases", "said"),
+    [
+        (Buys, (), "strategy is the class Buys; an object of it was expected. Write run(Buys())"),
+        (None, (), "strategy is nothing (None) without pre_training_phase, purchase_phase, prediction_phase"),
+        ("mine.py", ("purchase_phase",), "strategy is a str without purchase_phase; expected an object of your class"),
+        (type("Odd", (), {"purchase_phase": 3})(), ("purchase_phase",), "purchase_phase of the class Odd is an int; a method was"),
+    ],
+    ids=["a class", "None", "a text", "a number"],
+)
+def test_what_is_no_object_with_phases_is_refused_at_once_in_words(tried, strategy, phases, said):
+    session = tried()
+    with pytest.raises(TypeError) as caught:
+        session.run(strategy, *phases)
+    assert str(caught.value).startswith(said)
+    with pytest.raises(ValueError, match=r"^\['purchase_phase'\] is no phase"):
+        session.run(Buys(), ["purchase_phase"])
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ("621:17", ""),
+        ("10000:17", "gives 200 labels, and the pool has 80 images: all of it can be bought"),
+        ("1:17", "gives 0 labels here"),
+    ],
+)
+def test_a_budget_that_is_odd_is_a_warning(tried, capsys, pair, said):
+    tried(pair)
+    told = capsys.readouterr().err
+    assert f"practice: warning: the pair {pair} {said}" in " ".join(told.split()) if said else "warning" not in told
 
 
 def test_an_exception_of_a_phase_goes_through_as_it_is(tried):
@@ -213,7 +275,7 @@ def test_options_that_make_no_sense_are_refused(tried):
         tried("621")
     with pytest.raises(ConfigurationError, match="secret and public_seeds"):
         tried(secret="file")
-    with pytest.raises(ConfigurationError, match="label quality"):
+    with pytest.raises(ConfigurationError, match=r"label_quality is 0\.2; expected"):
         tried(label_quality=0.2)
 
 

@@ -19,7 +19,7 @@ from evaluator.errors import ConfigurationError, KitError
 from evaluator.places import DATA, data_place, data_set_place
 from evaluator.purchase.profiles import PROFILES, QUICK, Profile
 from evaluator.purchase.rounds import ROUND1, ROUND2, ROUNDS, Pair, Round, tables_besides
-from evaluator.purchase.rule_files import chosen_profile, counted_sizes, read_profile
+from evaluator.purchase.rule_files import chosen_profile, counted_sizes, read_profile, with_sizes
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.training.recipes import read_pipeline
 
@@ -149,19 +149,48 @@ def test_the_kits_own_profiles_are_stored_as_they_always_were():
         (PETS.replace('"6:0.5"', '"six"'), "line 3: the pair 'six' was not understood"),
         (PETS.replace("pets", "round2", 1), "line 1: name is 'round2', as a round of the kit is called"),
         (PETS.replace("pets", "a/b", 1), "line 1: name is 'a/b'; write letters"),
-        (PETS.replace('"dog"', '"cat"'), "line 2: round pets: classes: the classes 'cat' and 'cat' are alike"),
+        (PETS.replace('"dog"', '"cat"'), "line 2: round pets: classes: the class 'cat' stands there more than once"),
         (PETS.replace("pairs", "# pairs"), "a round needs the key pairs"),
         (PETS + "closes = 'soon'\n", "line 4: closes is 'soon'"),
         (PETS + "score_split = 'tests'\n", "line 4: round pets: score_split is 'tests'; expected validation or test"),
         (PETS + "profile = 3\n", "line 4: profile is a value; expected a table [profile]"),
         ("name = \n", "this is not valid TOML"),
+        (PETS.replace('"dog"', '"Cat"'), "line 2: round pets: classes: the classes 'cat' and 'Cat' are alike"),
+        (PETS.replace('"12:0.5"', '"6:0.50"'), "line 3: the pair 6:0.5 stands in pairs more than once; name it once"),
+        (PETS + "prediction_minutes = 1e308\n", "line 4: round pets: prediction_minutes is 1e+308; expected more than 0"),
+        (PETS + "[profile]\npipeline = 'quik'\n", "line 5: pipeline 'quik' is not known; did you mean 'quick'?"),
+        (PETS + "[profile]\npipeline = 'no.toml'\n", "line 5: the pipeline file "),
+        (PETS + "[profile]\nimage_size = 'x'\n", "line 5: image_size is 'x'; expected `int`"),
+        (PETS + "[profile]\nprediction_seconds = inf\n", "line 5: profile pets: prediction_seconds is inf; expected"),
+        (PETS + "[profile]\nbudget_scale = 0\n", "line 5: profile pets: budget_scale is 0"),
+        (PETS + "[profile]\nbudget_scale = 1\nseconds_per_minute = -1\n", "line 6: profile pets: seconds_per_minute is -1"),
+        (PETS + "[profile]\nname = 'quick'\n", "line 5: name is 'quick', as a profile of the kit is called"),
+        (PETS + "[profile]\nshifted = { tests = 'rare' }\n", "line 5: profile pets: shifted has the split 'tests'"),
+        (PETS + "[profile]\nshifted = { test = 'rar' }\n", "line 5: profile pets: shifted is 'rar', which is no distribution"),
+        (PETS + "[profile]\nshift = 'rar'\n", "line 5: profile pets: shift is 'rar', which is no distribution of the kit"),
     ],
 )
-def test_a_mistake_in_a_round_is_named_with_file_and_line(tmp_path, text, said):
+def test_a_mistake_in_a_round_is_named_once_with_file_and_line(tmp_path, text, said):
     with pytest.raises(ConfigurationError) as caught:
         chosen_profile("", str(write(tmp_path, text)))
     assert str(caught.value).startswith(f"{tmp_path / 'pets.toml'}")
     assert said in str(caught.value)
+    assert str(caught.value).count("pets.toml") == 1
+
+
+def test_a_draw_of_more_images_than_there_are_is_named_with_file_and_line(tmp_path, capsys):
+    images = make_pets(tmp_path / "images")
+    for sizes in ("", "sizes = { training = 500, unlabelled = 500, validation = 12 }\n"):
+        rules = write(tmp_path, f"{PETS}{OWN}{sizes}drawn = {{ training = 9 }}\n")
+        line = 9 + bool(sizes) + 1
+        assert main(["data", "check", str(images), "--round", str(rules)]) == 2
+        said = capsys.readouterr().err.replace("\n", " ")
+        assert f"pets.toml, line {line}: profile pets: drawn has 9 images of 'training'" in said
+        assert "8 training, 20 unlabelled, 12 validation" in said
+        with pytest.raises(ConfigurationError, match="drawn has 9 images"):
+            with_sizes(chosen_profile("", str(rules)), images)
+    write(tmp_path, f"{PETS}{OWN}drawn = {{ training = 8 }}\n")
+    assert with_sizes(chosen_profile("", str(rules)), images).drawn == {"training": 8}
 
 
 def test_a_name_or_a_file_that_is_not_there_is_said(tmp_path):
@@ -182,6 +211,12 @@ def test_a_misspelt_key_of_a_pipeline_and_of_a_sweep_is_named_with_its_line(tmp_
         read_pipeline(pipeline)
     write(tmp_path, 'name = "mine"\n\n[augmentation]\nblurr = 0.1\n', "mine.toml")
     with pytest.raises(ConfigurationError, match=r"mine.toml, line 4: \[augmentation\] of a pipeline has no key 'blurr'; did you"):
+        read_pipeline(pipeline)
+    write(tmp_path, 'name = "mine"\nwarmup = 0.1\nepochs = -1\n', "mine.toml")
+    with pytest.raises(ConfigurationError, match=r"mine\.toml, line 3: pipeline 'mine': epochs is -1; it must be a whole number"):
+        read_pipeline(pipeline)
+    write(tmp_path, 'name = "mine"\n\n[augmentation]\nblur = "left"\n', "mine.toml")
+    with pytest.raises(ConfigurationError, match=r"mine\.toml, line 4: augmentation: blur is 'left'"):
         read_pipeline(pipeline)
     sweep = write(tmp_path, "# own\nseds = 3\n", "sweep.toml")
     assert main(["sweep", "--file", str(sweep), "--dry-run"]) == 2

@@ -34,6 +34,16 @@ UNSTARTABLE = {
         "    def purchase_phase(self): pass",
         "model",
     ),
+    "a property": ("class A:\n    purchase_phase = property(print)", "purchase_phase of the class A is a property; a method"),
+    "another property": (
+        "from run import ZEWDPCBaseRun\nclass A(ZEWDPCBaseRun):\n    prediction_phase = property(exit)\n"
+        "    def purchase_phase(self): pass",
+        "prediction_phase of the class A is a property; a method was expected",
+    ),
+    "a number": (
+        "from run import ZEWDPCBaseRun\nclass A(ZEWDPCBaseRun):\n    pre_training_phase = 3\n    def purchase_phase(self): pass",
+        "pre_training_phase of the class A is an int; a method was expected",
+    ),
     "recursion": ("def f(): f()\nf()", "RecursionError"),
     "error that cannot be shown": ("class E(Exception):\n    def __str__(self): raise E\nraise E", "cannot be shown"),
     "bytes": ("\x00\x01\x02", "null bytes"),
@@ -133,7 +143,7 @@ def test_the_base_class_alone_says_what_to_override(submission, session):
 # -- the prediction phase
 
 PREDICTIONS = {
-    "nothing": ("None", "nothing was returned"),
+    "nothing": ("None", "prediction_phase returned nothing (None)"),
     "text": ("'yes'", "cannot be read"),
     "NaN": ("np.full((6, 6), np.nan)", "nan for image 0, class 0"),
     "above 1": ("np.full((6, 6), 1.5)", "1.5 for image 0, class 0"),

@@ -332,7 +332,7 @@ def test_cells_that_form_a_grid_have_a_heat_map(stored, planted):
     assert second["minus_reference"]["mean"] == pytest.approx(gap.mean())
     assert (second["bought"], second["bought_share"], second["seconds_share"]) == (12, 1.2, pytest.approx(3 / 90, abs=1e-6))
     page = markdown(report(stored))
-    assert "### good: macro F1, labels and time by label budget and time" in page
+    assert "### macro F1, labels and time by label budget and time: good" in page
     assert "labels 120%; time 7%; n 1, 2 failed" in page
 
 

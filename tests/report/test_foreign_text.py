@@ -23,7 +23,8 @@ from stored_run import Page
 from evaluator.cli.main import main
 from evaluator.cli.tracks import TRACKS
 from evaluator.history.checksum import sealed
-from evaluator.history.store import Store, known
+from evaluator.history.reading import known
+from evaluator.history.store import Store
 from evaluator.purchase.heat_picture import draw_heat_maps
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PURCHASE

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from evaluator.sweep.settings import Settings, read_settings
 TAGS = {
     *("html", "head", "meta", "title", "link", "style", "body", "main", "section", "div", "span", "b", "h1", "h2", "h3", "p", "ul"),
     *("li", "dl", "dt", "dd", "pre", "table", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "img"),
-    *("svg", "path", "rect", "circle", "text"),
+    *("svg", "path", "rect", "circle", "text", "details", "summary"),
 }
 SCRIPT = "<script>alert(1)</script>\"' onload=x <img src=https://example.org/x>"
 
@@ -322,6 +323,63 @@ def test_what_is_no_run_is_refused_in_words(tmp_path, capsys, content, seen):
     assert seen in capsys.readouterr().err
 
 
+def test_the_verb_says_what_the_page_lacks_and_its_status_tells(copy, data_folder, tmp_path, capsys):
+    # On a copy whose images are decoded in another place: pictures are lacking, until they are found or not asked for.
+    command = ["report", str(copy), "--data", str(data_folder), "--cache"]
+    assert cli([*command, str(tmp_path / "empty")]) == 1
+    out, err = capsys.readouterr()
+    assert "warning: No pictures, no map: " in err
+    assert out.startswith("report: ")
+    assert cli([*command, str(tmp_path / "empty"), "--no-pictures"]) == 0
+    assert capsys.readouterr().err == ""
+    first, second, *_ = json.loads((copy / "result.json").read_text())["cells"]
+    (copy.parent / "cells" / f"{first['cell']}.json").write_bytes(b"{")
+    (copy.parent / "cells" / f"{second['cell']}.json").unlink()
+    assert cli(["report", str(copy), "--no-pictures"]) == 1
+    assert "warning: 2 cells of this run cannot be read any more" in capsys.readouterr().err
+
+
+def test_damaged_predictions_are_said_too(copy, report, stored):
+    said = []
+    first = json.loads((copy / "result.json").read_text())["cells"][0]
+    (copy.parent / "cells" / f"{first['cell']}.npy").write_bytes(b"x")
+    report(copy, warn=said.append)
+    assert len(said) == 1
+    assert first["cell"] in said[0]
+
+
+def test_the_owner_stands_in_the_title_and_what_the_submission_did_among_the_warnings(copy, report):
+    summary = json.loads((copy / "result.json").read_text())
+    summary["submission"]["owner"] = "The <Team>"
+    summary["remarks"] = ["mine: nothing was bought (4 of 4 cells)."]
+    (copy / "result.json").write_text(json.dumps(summary))
+    page = Page(report(copy))
+    assert "mine of The <Team>" in page.texts
+    assert "mine: nothing was bought (4 of 4 cells)." in page.texts
+
+
+def test_a_profile_that_came_from_a_file_is_named_by_a_file_and_what_it_holds(report, monkeypatch):
+    monkeypatch.delitem(profiles.PROFILES, "tiny")
+    page = Page(report())
+    (command,) = [t for t in page.texts if t.startswith("python local_evaluation.py")]
+    assert "--profile tiny.toml" in command
+    (content,) = [t for t in page.texts if t.startswith("name = ")]
+    assert tomllib.loads(content)["name"] == "tiny"
+    assert "data_seed" in tomllib.loads(content)
+    assert "data_seed" not in Page(report(pictures=False)).said
+    assert "tiny.toml: own rules or pipelines of this run" in page.said
+
+
+def test_labels_bought_make_a_curve_only_where_they_differ(copy, report):
+    assert "Macro F1 by number of labels bought" in Page(report(copy)).texts
+
+    def alike(cell):
+        cell["purchase"]["bought"] = 0
+        cell["ledger"] = []
+
+    assert "Macro F1 by number of labels bought" not in Page(report(rewritten(copy, alike))).texts
+
+
 def test_the_verb_writes_the_file_and_clean_knows_it(copy, report, data_folder, capsys, tmp_path):
     assert cli(["report", str(copy), "--no-pictures"]) == 0
     assert (copy / "report.html").read_text() == report(copy, pictures=False)
@@ -358,6 +416,8 @@ def test_images_that_a_seed_drew_are_found_by_the_secret_and_by_nothing_else(tmp
     own = {name: option.default for name, option in PURCHASE.options.items()} | {"pairs": ("621:17",)}
     given = {"profile": "drawing", "sandbox": "process", "device": "cpu", "data": data_folder, "pipelines": ("milliseconds",)}
     settings = Settings((tmp_path / "mine",), own, **given, out=tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "secret").write_text("0123456789abcdef" * 2 + "\n")  # of which the first images are not drawn
     experiment = prepare(PURCHASE, settings, folder=tmp_path / "data")
     run = write_run(experiment)
     how = {"folder": data_folder, "places": tmp_path / "data"}

@@ -1,20 +1,26 @@
 """Faults and tracebacks as people see them, and the signs of life of a run whose output is a file."""
 
 import io
+import re
 import time
+from dataclasses import replace
+from functools import partial
 
 import fabricated
 import pytest
 from rich.console import Console
 
+from evaluator.cli.main import main as cli
 from evaluator.errors import Verdict
 from evaluator.places import ROOT
 from evaluator.purchase.result import without_score
 from evaluator.purchase.track import PURCHASE
+from evaluator.report import live
 from evaluator.report.faults import cells_of, show_faults
 from evaluator.report.live import Live
 from evaluator.report.traces import alike, own_frames
 from evaluator.runner.cells import Finished
+from evaluator.sandbox.conformance import check as conformance
 from evaluator.sweep.faults import Faults, Remarks, last_lines
 
 TRACE = """Traceback (most recent call last):
@@ -84,6 +90,10 @@ def test_one_fault_of_many_cells_is_one_block_with_its_cells_and_last_lines(read
     console = Console(width=120, file=io.StringIO())
     show_faults(console, [row], PURCHASE, full=True)
     assert "service.py" in console.file.getvalue()
+    console = Console(width=120, file=io.StringIO())
+    show_faults(console, [row | {"full_trace": "the whole of it"}], PURCHASE, full=True)
+    assert "the whole of it" in console.file.getvalue()
+    assert "service.py" not in console.file.getvalue(), "the complete traceback stands in place of the other"
 
 
 def test_faults_are_red_and_not_dim(ready):
@@ -122,7 +132,7 @@ def scored(spec, **changes) -> Finished:
         ({"bought": 12, "disagreement": "it returned 1 label that was not bought"}, "what was returned is not what was bought"),
         (
             {"bought": 12, "value": 0.05},
-            "the score is below that of the best constant prediction (621:17 seed 0: macro F1 0.050, constant 0.100)",
+            "the score is no better than that of the best constant prediction (621:17 seed 0: macro F1 0.050, constant 0.100)",
         ),
     ],
 )
@@ -172,6 +182,35 @@ def test_a_log_file_gets_signs_of_life_with_what_is_being_done():
     assert not line._thread.is_alive()
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["doctor", "--sandbox", "process"], "... "),
+        (["data", "make", "--split", "debug=40", "--image-size", "32", "--out", "{made}", "--workers", "1"], "... rendering"),
+        (["data", "check", "{data}/debug"], "... decoding debug"),
+    ],
+)
+def test_commands_that_take_long_give_signs_of_life_in_a_log_file(command, said, tmp_path, data_folder, monkeypatch, capsys):
+    def slow_checks(checks, sandbox):
+        for made in checks[:2]:
+            time.sleep(0.1)
+            yield conformance.CheckResult(made.name, made.duty, "passed", 0.1, "")
+
+    monkeypatch.setattr(conformance, "run_checks", slow_checks)
+    monkeypatch.setattr(live, "Live", partial(Live, quiet=0.01))
+    assert cli([part.format(made=tmp_path / "made", data=data_folder) for part in command]) == 0
+    out, err = capsys.readouterr()
+    assert said in err
+    assert "so far" not in out
+
+
+def test_progress_is_drawn_in_one_place():
+    """Progress lines of rich say nothing where the output is no terminal; ``Live`` does."""
+    drawn = re.compile(r"^\s*from rich\.(progress import .*\bProgress\b|live import)|\bProgress\(", re.MULTILINE)
+    using = [path.name for path in sorted((ROOT / "evaluator").rglob("*.py")) if drawn.search(path.read_text(encoding="utf-8"))]
+    assert using == ["live.py"]
+
+
 def test_lines_that_are_printed_put_the_sign_off():
     console = Console(file=io.StringIO(), width=100)
     with Live(console, quiet=30) as line:
@@ -209,3 +248,23 @@ def test_the_epoch_of_every_training_is_in_the_sign(ready):
         assert f"621:17 seed 1: training, epoch 1 of {epochs}" in said
     lines = console.file.getvalue().splitlines()
     assert lines == ["621:17 seed 0: purchase_phase", "621:17 seed 0: training", "621:17 seed 1: training"]
+
+
+def test_nodes_of_a_cluster_obtain_several_answers_at_a_time(ready):
+    from evaluator.runner.cells import OBTAINED
+    from evaluator.sweep.forecast import forecast
+    from evaluator.sweep.progress import SweepLine
+
+    experiment = ready(pairs=("621:17",), seeds=2)
+    experiment = replace(experiment, settings=replace(experiment.settings, ray="auto", workers=None))
+    console = Console(file=io.StringIO(), width=200)
+    with Live(console) as line:
+        shown = SweepLine(line, experiment, forecast(experiment, experiment.index()))
+        first, second = experiment.cells
+        for spec, share in ((first, 0.1), (second, 0.2), (first, 0.3)):
+            shown.moved(spec, "purchase_phase", share)
+        assert "621:17 seed 0: purchase_phase, 30 %; 621:17 seed 1: purchase_phase, 20 %" in line.sign()
+        shown.moved(first, OBTAINED, 1.0)
+        assert "seed 0" not in line.sign()
+        assert "621:17 seed 1: purchase_phase, 20 %" in line.sign()
+    assert console.file.getvalue().splitlines() == ["621:17 seed 0: purchase_phase", "621:17 seed 1: purchase_phase"]

@@ -13,7 +13,7 @@ from conftest import SUBMISSIONS
 from sweeps import cells, conducted, lasting, run
 
 from evaluator.errors import ConfigurationError, Verdict
-from evaluator.history.store import read_predictions
+from evaluator.history.predictions import read_predictions
 from evaluator.runner import cluster as clusters
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.sweep.settings import Settings
@@ -66,6 +66,24 @@ def test_a_cluster_gives_the_serial_results_to_the_bit(ready, nodes, tmp_path):
         assert lasting(found[digest]) == lasting(cell)
         kept = [read_predictions(tmp_path / place, where[digest]) for place, where in (("there", found), ("here", expected))]
         assert np.array_equal(*kept)
+
+
+def test_nodes_say_how_far_they_are_and_the_board_may_die(ready, nodes, monkeypatch):
+    made, *_ = nodes
+    monkeypatch.setattr(clusters, "SECONDS_BETWEEN_LOOKS", 0.05)
+    experiment = ready(SUBMISSIONS / "random_buyer.py", seeds=1)
+    said = []
+    with ClusterWorkers(made.address, work=slot_works.telling_slowly) as workers:
+        conducted(experiment, progress=lambda spec, what, share: said.append((spec.digest(), what, share)), workers=workers)
+        for spec in experiment.cells:
+            assert (spec.digest(), "training", 0.0) in said
+            assert (spec.digest(), "halfway", 0.5) in said
+        assert any(what.endswith("_phase") for _, what, _ in said)
+    ended = []
+    with ClusterWorkers(made.address, work=slot_works.instant) as workers:
+        ray.kill(workers._board)
+        conducted(ready(SUBMISSIONS / "random_buyer.py", seeds=1, root_seed=8), finished=ended.append, workers=workers)
+    assert [cell.result.verdict for cell in ended] == [Verdict.OK] * len(experiment.cells)
 
 
 def test_cells_of_a_node_that_dies_run_elsewhere_and_count_once(ready, nodes, tmp_path):

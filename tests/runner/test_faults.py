@@ -27,7 +27,8 @@ import evaluator.sweep.run
 import local_evaluation
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.files import abandoned, hold
-from evaluator.history.store import Store, read_predictions
+from evaluator.history.predictions import read_predictions
+from evaluator.history.store import Store
 from evaluator.purchase import profiles
 from evaluator.purchase.track import PURCHASE
 from evaluator.sandbox import cgroup

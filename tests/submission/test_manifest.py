@@ -150,3 +150,9 @@ def test_any_content_is_read_or_refused(tmp_path, raw):
         return
     assert isinstance(json.loads(raw.decode("utf-8-sig")), dict)
     found.line.encode("utf-8")
+
+
+@pytest.mark.parametrize("text", ['{"team": "a", "authors": ["b"], "team": "c"}', '{"x": {"y": 1, "y": 2}}'])
+def test_a_key_that_stands_there_twice_is_refused_by_its_name(tmp_path, text):
+    with pytest.raises(ConfigurationError, match=r"aicrowd\.json: the key '(team|y)' stands in it more than once; name it once"):
+        read_manifest(submission(tmp_path, raw=text.encode()))

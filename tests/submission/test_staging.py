@@ -14,7 +14,7 @@ from evaluator.sandbox.bubblewrap import BubblewrapSandbox
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.sandbox.tiers import state
 from evaluator.submission.source import read_source
-from evaluator.submission.staging import staged
+from evaluator.submission.staging import Staged, staged
 
 BUBBLEWRAP = pytest.mark.skipif(bool(state("bubblewrap").reason), reason=f"bubblewrap: {state('bubblewrap').reason}")
 TIERS = pytest.mark.parametrize(
@@ -189,6 +189,37 @@ def test_a_session_learns_nothing_from_the_pages_of_a_file_that_an_earlier_sessi
     inode, told = json.loads(next(line for line in result.log.splitlines() if line.startswith("TOLD"))[5:])
     assert inode != (folder / "ink.bin").stat().st_ino
     assert told == "nothing"
+
+
+NOT_FOUND = "FileNotFoundError in purchase_phase: [Errno 2] No such file or directory: '{}'"
+ALONE = "; only mine.py and the modules that it imports travel with a submission of one file. Hand in the folder"
+ELSEWHERE = (
+    "; words.txt lies in the submission's folder, and the working folder is another: use Path(__file__).parent / 'words.txt'"
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "missing", "advice"),
+    [
+        ("mine.py", "/home/me/mine/share.txt", ALONE),
+        ("mine.py", "share.txt", ALONE),
+        ("", "words.txt", ELSEWHERE),
+        ("", "other.txt", ""),
+        ("mine.py", "/home/me/mine/../secret.txt", ""),
+        ("mine.py", "/etc/nothing", ""),
+    ],
+)
+def test_a_file_that_is_not_in_the_room_is_told_with_what_to_do(tmp_path, file, missing, advice):
+    (tmp_path / "words.txt").write_text("a")
+    submission, reason = Staged(tmp_path, Path("/home/me/mine"), file), NOT_FOUND.format(missing)
+    assert submission.explained(reason) == reason + advice
+    assert submission.explained(f"ValueError in purchase_phase: {missing!r}") == f"ValueError in purchase_phase: {missing!r}"
+
+
+def test_a_session_of_one_file_says_that_the_folder_is_to_be_handed_in(session, tmp_path):
+    (tmp_path / "mine.py").write_text("from run import ZEWDPCBaseRun\nopen(__file__.replace('mine.py', 'share.txt'))\n")
+    (tmp_path / "share.txt").write_text("3")
+    assert session(tmp_path / "mine.py").reason.endswith(f"No such file or directory: '{tmp_path}/share.txt'{ALONE}")
 
 
 def test_a_session_of_a_submission_that_has_changed_or_cannot_be_read_says_so(session, strategy):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from evaluator.cli.main import main
-from evaluator.submission import requirements
+from evaluator.submission import import_checks
 from evaluator.submission.hooks import Interface
 from evaluator.submission.outlines import outlines
 from evaluator.submission.validate import examine
@@ -90,6 +90,15 @@ SLIPS = {
         method("def purchase_phase(self):", "        import no_such_thing\n"),
         "warning mine.py, line 7: imports no_such_thing",
     ),
+    "a property": (
+        method("@property\n    def purchase_phase(self):"),
+        "error mine.py, line 6: purchase_phase is a property; expected a method. Write def purchase_phase(self, ...)",
+    ),
+    "a number": (
+        f"{HEAD}    pre_training_phase = 3\n\n{BUYS}",
+        "error mine.py, line 5: pre_training_phase is the value 3; expected a method",
+    ),
+    "a list in place of the marker": (HEAD + "    purchase_phase = []\n", "error mine.py, line 5: purchase_phase is a list"),
     "a module that was meant": ("import sklear\n" + HEAD + BUYS, "Did you mean sklearn?"),
 }
 
@@ -158,6 +167,24 @@ def test_a_source_that_nothing_imports_is_a_warning_and_one_that_is_imported_an_
     assert [(f.kind, f.place) for f in examine(folder, "purchase").found] == [("error", "old.py, line 1")]
 
 
+def test_a_file_that_hides_a_library_is_named(tmp_path):
+    (tmp_path / "run.py").write_text(HEAD + BUYS)
+    (tmp_path / "torch").mkdir()
+    for name in ("random.py", "numpy.py", "torch/__init__.py", "helper.py", "evaluator.py"):
+        (tmp_path / name).write_text("x = 1\n")
+    found = {finding.place: finding for finding in examine(tmp_path, "purchase").found}
+    assert found.keys() == {"random.py", "numpy.py", "torch/"}
+    assert "it has the name of a module of Python, so import random may find it instead" in found["random.py"].text
+    assert "name of a library" in found["numpy.py"].text
+    assert {finding.kind for finding in found.values()} == {"warning"}
+
+
+def test_an_entry_of_a_librarys_name_hides_it_only_from_a_source_that_asks_for_it(found):
+    assert found(HEAD + BUYS, "random.py") == []
+    (said,) = found("import random\n" + HEAD + BUYS, "random.py")
+    assert said.startswith("warning random.py: it has the name of a module of Python")
+
+
 def test_a_file_that_does_not_travel_is_named(found, tmp_path):
     text = HEAD + BUYS + "        open('share.txt'), open('not_there.txt')\n        __import__('knob')\n"
     first, second = sorted(found(text, share__txt="3", knob__py="x = 1"))
@@ -189,7 +216,7 @@ def test_keys_of_the_manifest_are_compared_with_those_that_are_known(found):
 
 
 def test_a_package_that_nothing_promises_is_a_warning(found, monkeypatch):
-    monkeypatch.setattr(requirements, "_providers", lambda: {"pytest": ["pytest"], "sklearn": ["scikit-learn"]})
+    monkeypatch.setattr(import_checks, "_providers", lambda: {"pytest": ["pytest"], "sklearn": ["scikit-learn"]})
     (line,) = found("import pytest, sklearn\n" + HEAD + BUYS)
     assert line.startswith(
         "warning mine.py, line 1: imports pytest; it is installed here (pytest), but requirements.txt does not name"
@@ -264,7 +291,13 @@ def test_the_verb_lists_everything_and_its_status_says_whether_it_is_fit(tmp_pat
     said = json.loads(capsys.readouterr().out)
     assert (said["fit_to_submit"], said["class"], len(said["warnings"])) == (True, "Mine", 1)
     assert main(["validate", str(tmp_path / "nowhere")]) == 1
-    assert "does not exist" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "does not exist" in out
+    assert "0 files" not in out, "nothing was read, so nothing was counted"
+    assert main(["validate", "/"]) == 1
+    assert "the submission /: it is the root of the file system; give a folder with a run.py" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_the_verb_names_what_its_requirements_ask_for_in_vain(tmp_path, capsys):
@@ -285,9 +318,13 @@ def test_the_small_run_tells_what_only_a_run_can(tmp_path, capsys, monkeypatch):
     assert main(["validate", str(path), "--sandbox", "process"]) == 1
     out = " ".join(capsys.readouterr().out.split())
     assert "error: prediction_phase: RUNTIME_ERROR in the small run: AttributeError in prediction_phase" in out
-    assert "warning: purchase_phase: nothing was bought of 4 labels" in out
-    assert "warning: purchase_phase: purchase_phase returned 1 label that was not bought" in out
+    assert "warning: purchase_phase: nothing was bought (0 of 4, in the small run)" in out
+    assert "warning: purchase_phase: what was returned is not what was bought (purchase_phase returned 1 label that was not" in out
     assert f'File "{path}", line 9' in out
+    path.write_text(HEAD + BUYS.replace("budget))", "budget - 1))"))
+    assert main(["validate", str(path), "--sandbox", "process"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "warning: purchase_phase: a part of the budget was not spent (3 of 4 labels, in the small run). Labels that are" in out
     path.write_text(HEAD + BUYS)
     assert main(["validate", str(path), "--sandbox", "process"]) == 0
     assert "4 labels of 4 bought on 10 images" in " ".join(capsys.readouterr().out.split())

@@ -82,11 +82,13 @@ class Terminal:
 
 def test_at_a_terminal_breakpoint_and_post_mortem_work_and_nothing_is_stored(strategy, tmp_path, data_folder):
     path, out = strategy(STOPS), tmp_path / "results"
+    (path / "aicrowd.json").write_text('{"licence": "MIT"}')
     front = textwrap.dedent(FRONT).format(root=str(ROOT), tests=str(ROOT / "tests"))
     options = ("--profile", "tiny", "--data", str(data_folder), "--out", str(out), "--submission", str(path), "--device", "cpu")
     here = Terminal([sys.executable, "-c", front, "--debug", *options])
     here.until("(Pdb) ")
     assert "not a score" in here.screen
+    assert "did you mean 'license'?" in " ".join(here.screen.split()), "what its files say is said first"
     here.type("p answer")
     here.until("42")
     here.type("c")
@@ -100,6 +102,7 @@ def test_at_a_terminal_breakpoint_and_post_mortem_work_and_nothing_is_stored(str
     assert here.end() == 1
     end = here.screen.split("-- prediction_phase", 1)[1]
     assert "11 of 12 bought" in end
+    assert "a part of the budget was not spent (11 of 12 labels)." in " ".join(end.split()), "as a run says it"
     assert "would fail: KeyError in prediction_phase" in end
     assert "not a score: nothing was judged, and nothing was stored" in " ".join(end.split())
     assert "macro F1" not in here.screen

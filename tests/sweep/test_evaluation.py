@@ -16,7 +16,7 @@ from conftest import SUBMISSIONS, TINY
 import evaluator.purchase.track
 import evaluator.sweep.run
 import local_evaluation
-from evaluator.history.store import NPY_HEADER
+from evaluator.history.predictions import NPY_HEADER
 from evaluator.purchase import profiles
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PurchaseTrack
@@ -404,7 +404,7 @@ def test_what_is_not_fit_to_submit_is_said(evaluate, strategy):
     assert status == 1
     assert "scored, but not fit to submit: INVALID_OUTPUT (621:17 seed 0)" in out
     assert "verdict OK, not fit to submit" in out
-    assert "nothing was returned" in out
+    assert "prediction_phase returned nothing (None)" in out
 
 
 def test_the_traceback_of_a_failed_prediction_is_shown_once_and_logged(evaluate, strategy):

@@ -12,6 +12,9 @@ from evaluator.sandbox.bubblewrap import BubblewrapSandbox
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.sandbox.stacks import CRASH, TIMEOUT, split_stacks
 from evaluator.sandbox.tiers import state
+from evaluator.worker.failures import failure
+from evaluator.worker.frames import encode
+from evaluator.worker.service import arrays_in
 
 
 def test_a_traceback_begins_with_the_submissions_own_frames_and_holds_none_of_the_worker(strategy, session):
@@ -31,6 +34,9 @@ def test_a_traceback_begins_with_the_submissions_own_frames_and_holds_none_of_th
     assert lines[-1] == "ValueError: mine"
     assert "IndexError: the index -1" in result.trace
     assert "evaluator/worker" not in result.trace
+    assert "evaluator/worker/service.py" in result.full_trace, "the frames of the worker are kept beside it"
+    assert result.full_trace.splitlines()[-1] == "ValueError: mine"
+    assert str(path / "run.py") in result.full_trace, "the real path, here, too"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +46,7 @@ def test_a_traceback_begins_with_the_submissions_own_frames_and_holds_none_of_th
 def test_the_workers_own_verdict_needs_no_traceback(code, trace, strategy, session):
     result = session(strategy(code))
     assert result.trace == trace
+    assert "evaluator/worker/phases.py" in result.full_trace
     assert result.phases[-1].verdict is not Verdict.OK
 
 
@@ -47,6 +54,20 @@ def test_a_mistake_in_the_syntax_shows_the_line_and_nothing_of_the_import(submis
     path = submission("def purchase_phase(self, budget:\n    pass\n")
     trace = session(path).trace
     assert trace.startswith(f'  File "{path}/run.py", line 1\n    def purchase_phase(self, budget:')
+
+
+@pytest.mark.parametrize(("sign", "both"), [("x", True), ("\N{GRINNING FACE}", False)])
+def test_a_failure_with_two_long_tracebacks_always_fits_into_a_message(sign, both):
+    def phase():
+        raise ValueError(sign * 40_000)
+        yield
+
+    with pytest.raises(ValueError, match=sign) as raised:
+        arrays_in({"arrays": phase()}, b"")  # a frame of the worker
+    told = failure(raised.value)
+    assert encode(told)
+    assert told["trace"].startswith("Traceback")
+    assert ("full_trace" in told) is both
 
 
 SLOW = """
@@ -74,6 +95,7 @@ def test_a_time_limit_shows_where_every_thread_was(tier, strategy, session):
             line.startswith(f'  File "{path}/run.py", line ') and line.endswith(f" in {hook}") for line in result.trace.splitlines()
         )
     assert "evaluator/worker" not in result.trace
+    assert "evaluator/worker/service.py" in result.full_trace
     assert (result.log, result.last_lines) == ("about to wait\n", "about to wait")
 
 

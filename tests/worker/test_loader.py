@@ -136,6 +136,14 @@ def test_a_misspelt_hook_is_named_with_its_class_and_file(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("text", "what"), [("3", "an int"), ("property(print)", "a property"), ("None", "")])
+def test_a_hook_that_is_no_method_is_named_with_what_it_is(tmp_path, text, what):
+    with pytest.raises(SubmissionNotFound) as caught:
+        found(write(tmp_path, run=f"class Mine:\n    purchase_phase = {text}\n"))
+    said = f"run.py: purchase_phase of the class Mine is {what}; a method was expected. Write def purchase_phase(self, ...)"
+    assert str(caught.value) == said if what else "holds no class" in str(caught.value)
+
+
 def test_a_misspelt_hook_without_the_base_class_is_named_too(tmp_path):
     text = PLAIN.format(name="Mine").replace("purchase_phase", "purchasephase")
     with pytest.raises(SubmissionNotFound, match=r"purchasephase in the class Mine \(did you mean purchase_phase\?\)"):

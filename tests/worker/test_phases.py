@@ -1,5 +1,7 @@
 """Hooks are called by keyword with what their signatures accept; what they return is read generously and never trusted."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from evaluator.sandbox.channel import Message
 from evaluator.sandbox.conversation import Stopped
 from evaluator.worker.phases import InvalidOutput, NotRun, SignatureMismatch, check_runs, prediction_array
 from evaluator.worker.phases import keywords_for as keywords_by_alias
+from evaluator.worker.plain import kind_of
 from evaluator.worker.purchase import ALIASES, purchase_claim
 
 OFFERED = {
@@ -94,6 +97,12 @@ def test_a_hook_of_which_nothing_runs_is_refused_before_and_after_the_call(hook)
             check_runs("phase", value)
 
 
+@pytest.mark.parametrize("value", [map(str, "ab"), filter(None, "a"), zip("a"), itertools.chain("a")], ids=kind_of)
+def test_what_gives_its_values_only_when_asked_is_refused_by_its_name(value):
+    with pytest.raises(NotRun, match=f"^phase returned {kind_of(value)}, of which nothing has run yet; values were expected"):
+        check_runs("phase", value)
+
+
 @pytest.mark.parametrize("value", [plain, 1, None, iter([1]), {"a": 1}, np.zeros(3), int], ids=lambda value: type(value).__name__)
 def test_any_other_hook_or_value_is_taken(value):
     check_runs("phase", value)
@@ -117,6 +126,8 @@ class Hostile(dict):
         ([3, np.int32(5)], [3, 5], None),
         (np.array([4, 2]), [4, 2], None),
         ({4}, [4], None),
+        (range(2, 4), [2, 3], None),
+        ({3: 0, 5: 0}.keys(), [3, 5], None),
         ([{"idx": 3, "label": [1, 0]}, {"idx": 4, "label": [0, 0]}], [3, 4], [[1, 0], [0, 0]]),
         ([{"idx": 3}], [3], None),
         ([], [], None),
@@ -291,8 +302,10 @@ def test_predictions_by_image_come_in_any_order(value):
         ([["0", "1"]] * 3, "<U1"),
         (np.ones((3, 2), complex), "complex128"),
         ([[0, None]] * 3, "object"),
+        (None, r"^prediction_phase returned nothing \(None\); an array"),
+        (iter([[0, 1]] * 3), "returned a list_iterator that cannot be read .it gives its values one by one"),
     ],
-    ids=["missing", "twice", "unknown", "mixed", "texts", "complex", "none"],
+    ids=["missing", "twice", "unknown", "mixed", "texts", "complex", "none", "nothing", "iterator"],
 )
 def test_predictions_that_the_rule_does_not_know_are_refused_in_words(value, said):
     with pytest.raises(InvalidOutput, match=said):

@@ -10,10 +10,11 @@ from evaluator.bounded import RECORD, BoundsError, read_bytes
 from evaluator.history.comparable import shared_rules
 from evaluator.history.groups import READ, sort_cells
 from evaluator.history.index import read_index
-from evaluator.history.store import known
+from evaluator.history.reading import known
+from evaluator.report.collapsed import comparison_note
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.report.comparison_tables import overall_block, overall_pair
-from evaluator.report.format import figure
+from evaluator.report.format import brief, figure
 from evaluator.report.html.render import Tabled
 from evaluator.sections import Dots, Series, Value
 from evaluator.track import Track, Tracks
@@ -58,6 +59,7 @@ def beside(results: Path, tracks: Tracks, track: Track, own: Sequence[Cell]) -> 
         decimals=metric.decimals,
     )
     notes = ["Only cells of the same data, rules, pipeline, versions of the libraries and draws are shown; compare has more."]
+    notes += comparison_note(table, track)
     notes += [f"{more:,} further stored cells were not read."] if more else []
     notes += [f"{len(means) - len(rows)} further submissions are in the table only."] if len(means) > len(rows) else []
     return Tabled("Beside what is stored", (chart, overall_block(table, metric)), tuple(notes))
@@ -65,7 +67,7 @@ def beside(results: Path, tracks: Tracks, track: Track, own: Sequence[Cell]) -> 
 
 def _text(row: Mapping[str, Any], findings: Mapping[str, str], decimals: int) -> str:
     interval = row["interval"]
-    mean = "-" if interval is None else f"{interval['mean']:.{decimals}f}"
+    mean = brief(interval, decimals)
     return f"{mean}, {findings[row['strategy']]}" if row["strategy"] in findings else figure(interval, decimals)
 
 

@@ -126,7 +126,10 @@ def _charts(report: Mapping[str, Any], table: Mapping[str, Any], metric: Metric,
 
 def _difference(row: Mapping[str, Any], metric: Metric) -> str:
     found = row["difference"]
-    return str(row["finding"]) if found is None else f"{found['mean']:+.{metric.decimals}f}, {row['finding']}"
+    if found is None:
+        return str(row["finding"])
+    rests = f" ({found['collapsed']} of {found['n']} seeds with a collapse)" if found.get("collapsed") else ""
+    return f"{found['mean']:+.{metric.decimals}f}, {row['finding']}{rests}"
 
 
 def _repeat(report: Mapping[str, Any], results: str, options: Sequence[str]) -> Facts:

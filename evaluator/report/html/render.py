@@ -24,17 +24,22 @@ MOST_BYTES = 3 * 2**20
 """Size of a page. Pictures that would make it larger are left out, and the page says how many."""
 MOST_SIDE = 160
 """Largest side of a picture in the file, in pixels."""
+LONG = 32
+"""Characters from which on a text in a table may be folded, and its column is on the left."""
+NARROW = 46
+"""Characters of a table that fits into one column of the page."""
 _TEXT_WIDTH = 2_000
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A section of names and texts, below a command line. ``notes``: sentences below them."""
+    """A section of names and texts, below a command line. ``notes``: sentences below them; ``files``: name and content of each."""
 
     title: str
     command: str
     rows: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def _shown(value: Any) -> Any:
 
 
 class Command(str):
-    """A command line, whose line breaks are ours and stay."""
+    """A command line, or a file that we wrote: the line breaks are ours and stay."""
 
 
 def _file(name: str) -> str:
@@ -111,9 +116,10 @@ def _file(name: str) -> str:
 
 
 def _section(section: Section | Tabled | Facts, room: _Room) -> dict[str, Any]:
-    head: dict[str, Any] = {"title": section.title, "notes": section.notes, "figures": [], "command": "", "facts": ()}
+    head: dict[str, Any] = {"title": section.title, "notes": section.notes, "figures": [], "command": "", "facts": (), "files": ()}
     if isinstance(section, Facts):
-        return head | {"command": Command(section.command), "facts": section.rows}
+        files = [(name, Command(content.rstrip("\n"))) for name, content in section.files]
+        return head | {"command": Command(section.command), "facts": section.rows, "files": files}
     return head | {"figures": [_figure(part, room) for part in section.parts]}
 
 
@@ -122,7 +128,8 @@ def _figure(part: Bars | Dots | Curves | Gallery | Cloud | Block, room: _Room) -
     head: dict[str, Any] = {"title": title, "caption": "" if isinstance(part, Block) else part.caption, "width": "", "legend": ()}
     head |= {"drawn": "", "pictures": (), "side": 0, "block": None}
     if isinstance(part, Block):
-        return head | {"block": part, "width": " broad" if len(part.headers) < 8 else " wide"}
+        kinds = ["long" if any(len(row[place]) >= LONG for row in part.rows) else "short" for place in range(len(part.headers))]
+        return head | {"block": part, "kinds": kinds, "width": _width(part)}
     if isinstance(part, Gallery):
         embedded = [found for picture in part.pictures if (found := _embedded(picture, part.side, room)) is not None]
         return head | {"pictures": embedded, "side": part.side, "width": " wide"}
@@ -137,6 +144,13 @@ def _figure(part: Bars | Dots | Curves | Gallery | Cloud | Block, room: _Room) -
     groups = [(_dot(f"g{place}"), f"{name} ({len(members)})") for place, (name, members) in enumerate(part.groups)]
     others = len(part.points) - len({i for _, members in part.groups for i in members})
     return head | {"drawn": charts.cloud(part), "legend": [*groups, (_dot("rest"), f"{part.rest} ({others:,})")]}
+
+
+def _width(block: Block) -> str:
+    """How many columns of the page a table takes: one (the narrowest), two or all of them."""
+    columns = zip(block.headers, *block.rows, strict=True)
+    letters = sum(max(len(text) for text in column) + 2 for column in columns)
+    return "" if letters <= NARROW else " broad" if len(block.headers) < 8 else " wide"
 
 
 def _legend(names: Sequence[str]) -> list[tuple[Markup, str]]:

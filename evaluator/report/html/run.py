@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import msgspec
 
 from evaluator.errors import ConfigurationError, KitError
 from evaluator.history.layout import REPORT
-from evaluator.history.store import read_predictions
+from evaluator.history.predictions import read_predictions
 from evaluator.places import data_place
+from evaluator.report.collapsed import summary_note
 from evaluator.report.format import figure, verdicts
 from evaluator.report.html.beside import beside
 from evaluator.report.html.render import Page, Tabled, render
@@ -38,6 +40,7 @@ def run_report(
     secret: Path | None = None,
     projection: str = "pca",
     places: Path | None = None,
+    warn: Callable[[str], None] = lambda what: None,
 ) -> str:
     """The report of a run as HTML.
 
@@ -45,6 +48,7 @@ def run_report(
         path: folder of the run, or its summary.
         pictures: whether single items may be shown.
         data, folder, secret, projection, places: see ``Material``.
+        warn: called with a sentence for everything that the page lacks: cells, predictions, pictures.
 
     Raises:
         ConfigurationError: there is no run, or its summary is not understood.
@@ -54,7 +58,9 @@ def run_report(
     def predictions(cell: Mapping[str, Any]) -> Any:
         return read_predictions(run.results, dict(cell))
 
-    material = Material(predictions, pictures, places or data_place(), run.results, folder, data, secret, projection)
+    for what in run.lost:
+        warn(what)
+    material = Material(predictions, pictures, places or data_place(), run.results, folder, data, secret, projection, warn)
     try:
         return render(_page(run, tracks, material))
     except KitError:
@@ -76,7 +82,8 @@ def write_run_report(folder: Path, tracks: Tracks, **how: Any) -> Path | None:
         The file, or None if it could not be written.
     """
     try:
-        write_page(folder / REPORT, run_report(folder, tracks, **how))
+        warn = partial(_said, folder / REPORT)
+        write_page(folder / REPORT, run_report(folder, tracks, warn=warn, **how))
     except Exception as error:  # whatever it is: the results are stored, and the report can be made again
         what = str(error) if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
         say(f"warning: the report of {folder} was not written ({what}); the results are stored. Try `python -m evaluator report`")
@@ -84,11 +91,17 @@ def write_run_report(folder: Path, tracks: Tracks, **how: Any) -> Path | None:
     return folder / REPORT
 
 
+def _said(page: Path, what: str) -> None:
+    say(f"warning: {page}: {what}")
+
+
 def _page(run: StoredRun, tracks: Tracks, material: Material) -> Page:
     summary, track = run.summary, run.track
     metric = track.metric(summary["primary_metric"])
     groups = _groups(run)
     sections: list[Section | Tabled | Any] = [_scores(summary, track, metric) if run.one else _sweep_scores(summary, track, metric)]
+    if (failed := _failed(run)) is not None:  # the first thing that people ask then
+        sections.append(failed)
     if groups:
         sections += track.report_sections(groups, material)
         # The page of a sweep of several submissions is a comparison already.
@@ -97,15 +110,17 @@ def _page(run: StoredRun, tracks: Tracks, material: Material) -> Page:
             others := beside(run.results, tracks, track, [c for c in first if _condition(track, c) == _condition(track, first[0])])
         ) is not None:
             sections.append(others)
-    if (failed := _failed(run)) is not None:
-        sections.append(failed)
-    sections.append(repeat(run))
-    if run.one:
-        title, n = summary["submission"]["name"], 1
-    else:
-        n = len(summary["submissions"])
-        title = f"Sweep of {counted(n, 'submission')}" if n > 1 else f"Sweep of {summary['submissions'][0]['label']}"
-    return Page(title, _lead(run), _figures(summary, track, metric) if run.one else (), _warnings(run), tuple(sections))
+    sections.append(repeat(run, private=not material.pictures))
+    return Page(_title(run), _lead(run), _figures(summary, track, metric) if run.one else (), _warnings(run), tuple(sections))
+
+
+def _title(run: StoredRun) -> str:
+    """``mine of The Team``, or how many submissions a sweep had."""
+    rows = [run.summary["submission"]] if run.one else run.summary["submissions"]
+    if len(rows) > 1:
+        return f"Sweep of {counted(len(rows), 'submission')}"
+    whose = f" of {rows[0]['owner']}" if rows[0].get("owner") else ""
+    return f"{'' if run.one else 'Sweep of '}{rows[0].get('label') or rows[0]['name']}{whose}"
 
 
 def _lead(run: StoredRun) -> str:
@@ -173,7 +188,8 @@ def _scores(summary: Mapping[str, Any], track: Track, metric: Metric) -> Tabled:
             ),
         )
     explained = [f"{m.label}: {m.note}." for m in track.metrics if m.note]
-    notes = [*track.score_notes(summary["cells"]), *track.notes(summary["cells"]), *explained]
+    notes = [*summary_note(summary["cells"], track), *track.score_notes(summary["cells"])]
+    notes += [*track.notes(summary["cells"]), *explained]
     return Tabled("Score", tuple(parts), tuple(f"{note[0].upper()}{note[1:]}" for note in notes if note))
 
 
@@ -217,7 +233,8 @@ def _sweep_scores(summary: Mapping[str, Any], track: Track, metric: Metric) -> T
         )
         for row in best
     )
-    return Tabled("Scores", (chart, Block(f"All metrics, mean over {tasks}", headers, table)))
+    notes = tuple(summary_note(summary["cells"], track))
+    return Tabled("Scores", (chart, Block(f"All metrics, mean over {tasks}", headers, table)), notes)
 
 
 def _row_name(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], track: Track) -> str:
@@ -253,12 +270,12 @@ def _groups(run: StoredRun) -> dict[str, list[Mapping[str, Any]]]:
 
 def _warnings(run: StoredRun) -> tuple[str, ...]:
     summary = run.summary
-    found = list(summary["warnings"])
+    found = [*summary["warnings"], *summary.get("remarks", ())]
     if run.one and not summary["fit_to_submit"]:
         found.insert(0, "Not fit to submit: a cell failed, a phase ended badly, or a time limit was kept.")
     if summary["busy"] and not any(summary["busy"] in warning for warning in found):
         found.append(f"The machine was busy when this run began: {summary['busy']}.")
-    return (*found, *run.lost)
+    return (*found, *run.lost, *([run.shown] if run.shown else []))
 
 
 def _failed(run: StoredRun) -> Tabled | None:
@@ -273,12 +290,11 @@ def _failed(run: StoredRun) -> Tabled | None:
             verdict, reason = f"OK, but {bad[0]['verdict']} in {bad[0]['name']}", bad[0]["reason"]
         elif verdict == "OK":
             continue
-        name = run.summary["submission"]["name"] if run.one else row["submission"]
-        rows.append((str(name), str(row[word]), str(row["seed"]), str(verdict), str(reason)))
+        which = () if run.one else (str(row["submission"]),)
+        rows.append((*which, str(row[word]), str(row["seed"]), str(verdict), str(reason)))
     if not rows:
         return None
     title = f"{counted(len(rows), 'cell')} with something else than a plain OK"
+    headers = (*(() if run.one else ("submission",)), word, "seed", "verdict", "reason")
     notes = (f"The first {MOST_FAILURES} of {len(rows)} are shown.",) if len(rows) > MOST_FAILURES else ()
-    return Tabled(
-        "What went wrong", (Block(title, ("submission", word, "seed", "verdict", "reason"), tuple(rows[:MOST_FAILURES])),), notes
-    )
+    return Tabled("What went wrong", (Block(title, headers, tuple(rows[:MOST_FAILURES])),), notes)

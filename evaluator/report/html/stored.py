@@ -9,7 +9,7 @@ from typing import Any
 
 from evaluator.bounded import RECORD, BoundsError, read_bytes, read_json
 from evaluator.errors import ConfigurationError
-from evaluator.history.store import known
+from evaluator.history.reading import known
 from evaluator.records import SCHEMA
 from evaluator.track import Track, Tracks
 from evaluator.words import counted
@@ -28,7 +28,7 @@ class StoredRun:
         folder: of the run; ``results``: the folder of results that it lies in.
         summary: content of its ``result.json`` or ``sweep.json``; ``one``: whether it is the former.
         cells: whole stored cells, by their hash, in the order of the summary.
-        lost: what is not there any more, a sentence each.
+        lost: cells that are not there any more, a sentence for each cause; ``shown``: a sentence if not all cells are read.
     """
 
     folder: Path
@@ -38,6 +38,7 @@ class StoredRun:
     one: bool
     cells: dict[str, dict[str, Any]]
     lost: tuple[str, ...]
+    shown: str = ""
 
     def rows(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Every cell of the run that is still stored: its row in the summary, and the whole cell."""
@@ -79,7 +80,9 @@ def read_run(path: Path, tracks: Tracks) -> StoredRun:
             f"{file} is of the track {str(summary.get('track'))[:40]!r}, which is not known here; name another run"
         )
     cells, lost = _cells(folder.resolve().parent, summary["cells"], tracks)
-    return StoredRun(folder, folder.resolve().parent, track, summary, names[0] == NAMES[0], cells, tuple(lost))
+    n = len(summary["cells"])
+    shown = f"The run has {n:,} cells; figures of single cells are those of the first {MOST_CELLS:,}." if n > MOST_CELLS else ""
+    return StoredRun(folder, folder.resolve().parent, track, summary, names[0] == NAMES[0], cells, tuple(lost), shown)
 
 
 def _cells(results: Path, rows: list[Any], tracks: Tracks) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -105,8 +108,6 @@ def _cells(results: Path, rows: list[Any], tracks: Tracks) -> tuple[dict[str, di
         [f"{counted(gone, 'cell')} of this run cannot be read any more; figures of single cells are without them."] if gone else []
     )
     again = "was run again since, with another outcome" if changed == 1 else "were run again since, with other outcomes"
-    if len(rows) > MOST_CELLS:
-        lost.append(f"The run has {len(rows):,} cells; figures of single cells are those of the first {MOST_CELLS:,}.")
     lost += [f"{counted(changed, 'cell')} of this run {again}; figures of single cells are without them."] if changed else []
     return found, lost
 

@@ -1,4 +1,7 @@
-"""What a submission imports, held against what is installed here and what ``requirements.txt`` promises. Nothing is imported."""
+"""What a submission imports, held against what is installed here and promised; and its files that hide a library.
+
+Nothing is imported.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,22 @@ def check_imports(sources: Sources) -> Iterator[Finding]:
             elif packages := _unpromised(first):
                 text = f"imports {first}; it is installed here ({packages}), but requirements.txt does not name it. "
                 yield Finding("warning", where, f"{text}Ask the organiser whether the judging machine has it")
+
+
+def check_names(sources: Sources) -> Iterator[Finding]:
+    """Modules and packages of the submission that have the name of a library: its imports may find them instead of the library."""
+    named: dict[str, str] = {}
+    for file in sources.of:
+        named.setdefault(file.partition("/")[0].removesuffix(".py"), file)
+    used = {module.partition(".")[0] for outline in sources.of.values() for module, level, _, _ in outline.imports if not level}
+    for name, file in named.items():
+        # The entry has a name of its own in the worker; it hides something only where a source asks for that.
+        if name in KITS_OWN or name not in _usual() or (file == sources.entry and name not in used):
+            continue
+        what = "a module of Python" if name in sys.stdlib_module_names else "a library"
+        place = f"{name}/" if "/" in file else file
+        text = f"it has the name of {what}, so import {name} may find it instead, in libraries, too. Rename it"
+        yield Finding("warning", place, text)
 
 
 def _of_folder(sources: Sources, first: str) -> bool:
