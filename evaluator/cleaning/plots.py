@@ -18,7 +18,7 @@ from evaluator.cleaning.offline import Folders
 from evaluator.cleaning.rankings import TIME, read_seconds
 from evaluator.errors import ConfigurationError
 from evaluator.files import write_bytes
-from evaluator.history.store import read_cells
+from evaluator.history.reading import read_cells
 from evaluator.text import name as shown_name
 from evaluator.track import Tracks
 
