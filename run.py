@@ -30,13 +30,23 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.append(str(Path(__file__).resolve().parent))
 
+from evaluator.worker.cleaning import LabelledRows
 from evaluator.worker.datasets import ImageDataset
 from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError, PoolDataset
 
 if TYPE_CHECKING:
     from evaluator.purchase.practice import Practice
 
-__all__ = ["ImageDataset", "MarketClosedError", "OutOfBudgetError", "PoolDataset", "ZEWDPCBaseRun", "practice"]
+__all__ = [
+    "CleaningRun",
+    "ImageDataset",
+    "LabelledRows",
+    "MarketClosedError",
+    "OutOfBudgetError",
+    "PoolDataset",
+    "ZEWDPCBaseRun",
+    "practice",
+]
 
 
 class ZEWDPCBaseRun:
@@ -73,6 +83,28 @@ class ZEWDPCBaseRun:
         import numpy as np
 
         return np.zeros((len(test_dataset), len(test_dataset.classes)), int)
+
+
+class CleaningRun:
+    """The base class of the cleaning track: subclass this and override ``rank``."""
+
+    def rank(
+        self,
+        training_set: LabelledRows,
+        validation_set: LabelledRows,
+        time_available: float,
+        register_progress: Callable[[float], None],
+    ) -> Any:
+        """Rank all training rows, the row whose label an expert should check first at the front.
+
+        Args:
+            training_set: ``rows`` float32 (n, width), ``labels`` int64 (n,) as given, some of them wrong; ``classes``: a number.
+            validation_set: the same, with true labels.
+
+        Returns:
+            A permutation of 0 to n - 1: an array, a list or a tensor.
+        """
+        raise NotImplementedError("override rank: it returns the rows in the order in which their labels are to be checked")
 
 
 def practice(profile: str = "quick", pair: str | None = None, seed: int = 0, **options: Any) -> Practice:

@@ -18,8 +18,8 @@ GENERAL = (
 )
 """Rooms that every track uses."""
 
-OF_THE_TRACK = ("evaluator/worker/purchase.py", "evaluator/worker/tracks.py")
-"""Files in them that are a track's own: its hooks in the worker, and the table that names it."""
+OF_THE_TRACK = ("evaluator/worker/purchase.py", "evaluator/worker/cleaning.py", "evaluator/worker/tracks.py")
+"""Files in them that are a track's own: the hooks of each in the worker, and the table that names them."""
 
 
 def spoken(path: Path, words: tuple[str, ...] = WORDS) -> list[str]:

@@ -1,0 +1,162 @@
+"""The open division: rankings as files, written by the baselines and judged, with the four steps of DataPerf's own programs.
+
+``write_tasks`` stands in for the original's download, ``create_baselines`` for its program of that name, ``evaluate`` for its main
+program. What they read and write has the original's names and forms (https://github.com/DS3Lab/dataperf-vision-debugging).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evaluator.cleaning.embedded import Embedded
+from evaluator.cleaning.folder import read_task, task_names
+from evaluator.cleaning.original import Original, evaluate_original
+from evaluator.cleaning.rankings import TIME, Refused, read_rankings
+from evaluator.cleaning.tasks import Part
+from evaluator.errors import ConfigurationError
+from evaluator.files import replaced, write_text
+from evaluator.seeds import derive
+from evaluator.strategies.valuation.methods import METHODS
+from evaluator.words import meant
+
+EVALUATION = "_evaluation.json"
+Said = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The four folders of the original.
+
+    Attributes:
+        embeddings: tables of rows; ``groundtruth``: tables of true labels.
+        submissions: rankings; ``results``: what evaluations write.
+    """
+
+    embeddings: Path
+    groundtruth: Path
+    submissions: Path
+    results: Path
+
+    @classmethod
+    def below(cls, folder: Path) -> Folders:
+        """With the original's names in one folder."""
+        return cls(folder / "embeddings", folder / "data", folder / "submissions", folder / "results")
+
+
+def write_tasks(
+    names: Sequence[str], folders: Folders, root: int, sizes: tuple[int, int, int], said: Said = lambda text: None
+) -> None:
+    """Write embedded tasks in DataPerf's layout, as ``.npz`` tables.
+
+    Args:
+        names: as of ``embedded``; ``root``: that they are drawn from; ``sizes``: rows to clean, to validate on, to test on.
+
+    Raises:
+        ConfigurationError: there is no such task.
+        OSError: a file cannot be written.
+    """
+    tasks = [Embedded.parse(name).drawn(root, 0, *sizes) for name in names]
+    for folder in (folders.embeddings, folders.groundtruth):
+        folder.mkdir(parents=True, exist_ok=True)
+    for task in tasks:
+        rate = f"{Embedded.parse(task.name).rate:g}"
+        start = len(task.train)
+        for split, part, first in (("val", task.validation, start), ("test", task.test, start + len(task.validation))):
+            ids = [f"{task.name}-{number:06d}" for number in range(first, first + len(part))]
+            _write_table(folders.embeddings / f"{task.name}_{split}_{len(part)}.npz", ids, part)
+        ids = [f"{task.name}-{number:06d}" for number in range(start)]
+        with io.StringIO(newline="") as text:
+            table = csv.writer(text, lineterminator="\n")
+            table.writerow(["ImageID", "hv_label"])
+            table.writerows(zip(ids, task.true.tolist(), strict=True))
+            write_text(folders.groundtruth / f"dataset_{task.name}_train.csv", text.getvalue())
+        # Last, because a task is there when its training table is.
+        _write_table(folders.embeddings / f"{task.name}_train_{rate}_{start}.npz", ids, task.train)
+        said(f"{task.name}: {start} rows to clean, {int(task.wrong.sum())} of them wrong")
+
+
+def create_baselines(
+    folders: Folders, tasks: Sequence[str], methods: Sequence[str], seed: int, seconds: float, said: Said = lambda text: None
+) -> int:
+    """Rank every task by every method, and write the rankings and their times. A method that fails does not stop the others.
+
+    Args:
+        tasks: names; empty for all of the folder.
+        methods: names in ``METHODS``; empty for all that can run here.
+        seed: that every method's draws follow from; ``seconds``: that a method may take, for those that look at it.
+
+    Returns:
+        The number of rankings that were written.
+
+    Raises:
+        ConfigurationError: a task or method is not there, or a table is not good.
+        OSError: a file cannot be written.
+    """
+    for name in methods:
+        if name not in METHODS:
+            raise ConfigurationError(f"--methods: there is no method {name!r}{meant(name, METHODS)}; known: {', '.join(METHODS)}")
+    folders.submissions.mkdir(parents=True, exist_ok=True)
+    written = 0
+    for name in tasks or task_names(folders.embeddings):
+        task = read_task(name, folders.embeddings, folders.groundtruth)
+        given = task.train.rows, task.train.labels, task.validation.rows, task.validation.labels
+        for method in methods or METHODS:
+            own = derive(seed, "cleaning", name, method) % 2**31
+            began = time.perf_counter()
+            try:
+                ranking = METHODS[method](*given, own, seconds)
+            except ImportError as error:
+                said(f"{name}: {method} is left out: {error}")
+                continue
+            used = time.perf_counter() - began
+            write_text(folders.submissions / f"{name}_{method}.txt", "".join(f"{row}\n" for row in ranking.tolist()))
+            write_text(folders.submissions / f"{TIME}{name}_{method}.txt", f"{used}\n")
+            said(f"{name}: {method} in {used:.2f} s")
+            written += 1
+    return written
+
+
+def evaluate_as_original(
+    folders: Folders, tasks: Sequence[str], *, exact: bool, processes: int, said: Said = lambda text: None
+) -> tuple[dict[str, Original], list[Refused]]:
+    """Judge the rankings of tasks as the original does, and write ``{data_id}_evaluation.json`` for each.
+
+    Returns:
+        The figures by task, and the files that were refused.
+
+    Raises:
+        ConfigurationError: a table is not good, or a task has no ranking.
+        OSError: a file cannot be written.
+    """
+    folders.results.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Original] = {}
+    refused: list[Refused] = []
+    for name in tasks or task_names(folders.embeddings):
+        task = read_task(name, folders.embeddings, folders.groundtruth)
+        rankings, bad = read_rankings(folders.submissions, name, len(task.train), strict=False)
+        refused += bad
+        if not rankings:
+            continue
+        said(f"{name}: {len(rankings)} rankings")
+        found[name] = evaluate_original(task, rankings, exact=exact, processes=processes)
+        write_text(folders.results / f"{name}{EVALUATION}", json.dumps(found[name].as_json(), indent=1) + "\n")
+    return found, refused
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 over the bytes of a ranking, the first 32 hex digits: what names it in a spec."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+
+
+def _write_table(path: Path, ids: Sequence[str], part: Part) -> None:
+    with replaced(path, "wb") as file:
+        np.savez_compressed(file, filename=np.array(ids), encoding=part.rows, label=part.labels)

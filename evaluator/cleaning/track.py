@@ -1,0 +1,458 @@
+"""The cleaning track: rank the training labels that an expert should check first (DataPerf, training-set cleaning for vision)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+
+from evaluator.cleaning.embedded import Embedded, embedded_digest
+from evaluator.cleaning.folder import read_task, task_names
+from evaluator.cleaning.rules import CleaningProfile, CleaningRecipe, profile_named, recipe_named
+from evaluator.cleaning.session import SessionSpec as Session
+from evaluator.cleaning.session import not_a_permutation, run_session
+from evaluator.cleaning.tasks import CleaningTask
+from evaluator.errors import ConfigurationError, Verdict
+from evaluator.machine import cores
+from evaluator.plans import Choices, Option, Plan, Step, Task
+from evaluator.records import CellResult, CellSpec, DataRow, IsolationRow, PhaseRow, PlainAnswer, count, doc, share
+from evaluator.sections import Cells, Material, Section
+from evaluator.seeds import derive
+from evaluator.tables import Column, Metric, Remark
+from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
+
+if TYPE_CHECKING:
+    from evaluator.sandbox.tier import Sandbox
+
+VERSION = 1
+"""Version of the judging code. Raise it by hand when the figures of a cell change."""
+Action = Literal["fix", "remove"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleaningSpec(CellSpec):
+    """What is run: see ``CellSpec``.
+
+    Attributes:
+        data_id: the task. ``action``: what the expert does with a wrong label.
+
+    Raises:
+        ConfigurationError: a field makes no sense.
+    """
+
+    track: ClassVar[str] = "cleaning"
+    version: ClassVar[int] = VERSION
+    conditions: ClassVar[tuple[str, ...]] = ("action",)
+
+    profile: Annotated[CleaningProfile, doc("the profile, complete (`evaluator/cleaning/rules.py`)")]
+    pipeline: Annotated[CleaningRecipe, doc("the recipe, complete (`evaluator/cleaning/rules.py`)")]
+    data_id: Annotated[str, doc("name of the task")]
+    action: Annotated[Action, doc("what the expert does with a wrong label: `fix` or `remove`")] = "fix"
+
+    def __post_init__(self) -> None:
+        if self.action not in ("fix", "remove"):
+            raise ConfigurationError(f"--action is {self.action!r}; it must be fix or remove")
+
+    @property
+    def task(self) -> str:
+        """The data id."""
+        return self.data_id
+
+    @property
+    def seconds_allowed(self) -> float:
+        """Limit of ``rank``."""
+        return self.profile.seconds
+
+    def answer_dict(self) -> dict[str, Any]:
+        """The fields that decide the ranking: not what the expert does with it."""
+        seen = super().answer_dict()
+        del seen["action"]
+        return seen | {"profile": {name: value for name, value in seen["profile"].items() if name != "enough"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """The model after so many checks."""
+
+    checks: Annotated[int, count("labels that the expert has checked")]
+    accuracy: Annotated[float, share("accuracy on the test set")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleaningResult(CellResult):
+    """The result of a cell of this track.
+
+    Attributes:
+        curve: accuracy by checks, wherever the labels changed; ``hits``: checks by which one more wrong label is found.
+        rows, clean_accuracy, target: of the task.
+    """
+
+    bulk: ClassVar[frozenset[str]] = CellResult.bulk | {"curve", "hits"}
+
+    curve: Annotated[list[CurvePoint], doc("accuracy after the checks at which the model was trained")] = field(
+        default_factory=list
+    )
+    hits: Annotated[list[int], doc("numbers of checks by which one more wrong label was found")] = field(default_factory=list)
+    rows: Annotated[int, count("training rows")] = 0
+    clean_accuracy: Annotated[float | None, doc("accuracy of the model on true labels; `null` without a score")] = None
+    target: Annotated[float | None, doc("accuracy that counts as reached; `null` without a score")] = None
+    reached: Annotated[bool | None, doc("whether the target was reached; `null` without a score")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingAnswer(PlainAnswer):
+    """The answer of a submission: a permutation of the training rows in ``content["ranking"]``, worst first.
+
+    A file that is scored as the original does (``content["as_original"]``) may be short and name a row twice.
+    """
+
+    def fault(self, spec: CellSpec) -> str:
+        """See ``Answer.fault``."""
+        if self.verdict != Verdict.OK:
+            return ""
+        ranking = self.content.get("ranking") if isinstance(self.content, dict) else None
+        if not isinstance(ranking, list) or not all(type(row) is int and 0 <= row < 2**31 for row in ranking) or not ranking:
+            return "holds no ranking, a list of row numbers"
+        if self.content.get("as_original"):
+            return ""
+        why = not_a_permutation(np.array(ranking, np.int64), len(ranking))
+        return f"holds a ranking with {why}; expected a permutation" if why else ""
+
+
+@dataclass(frozen=True)
+class CleaningSets:
+    """Where the tasks of a plan come from.
+
+    Attributes:
+        root: that embedded tasks are drawn from.
+        embeddings, groundtruth: folders of DataPerf's layout; None for embedded tasks.
+    """
+
+    profile: CleaningProfile
+    root: int
+    embeddings: Path | None = None
+    groundtruth: Path | None = None
+
+    def task(self, name: str, seed: int) -> CleaningTask:
+        """A task at a seed; read or drawn once per process."""
+        return _task(self, name, seed)
+
+    def digest(self) -> str:
+        """What decides all tasks, but for the seed and the secret: SHA-256 (hex) over the tables of the folder, or the digits."""
+        return _digest(self)
+
+
+@lru_cache(maxsize=4)
+def _digest(sets: CleaningSets) -> str:
+    if sets.embeddings is None or sets.groundtruth is None:
+        return embedded_digest()
+    made = hashlib.sha256()
+    for folder in (sets.embeddings, sets.groundtruth):
+        for path in sorted(path for path in folder.iterdir() if path.suffix in (".parquet", ".npz", ".csv") and path.is_file()):
+            with open(path, "rb") as file:
+                made.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return made.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _task(sets: CleaningSets, name: str, seed: int) -> CleaningTask:
+    profile = sets.profile
+    if sets.embeddings is None or sets.groundtruth is None:
+        return Embedded.parse(name).drawn(sets.root, seed, profile.train, profile.validation, profile.test)
+    return read_task(name, sets.embeddings, sets.groundtruth)
+
+
+class CleaningTrack(Track):
+    """See the module."""
+
+    spec_type = CleaningSpec
+    result_type = CleaningResult
+    spec_rules = ("action",)
+    task_word = "task"
+    metrics = (
+        Metric(
+            "fraction_fixed",
+            "share fixed",
+            higher_is_better=False,
+            low=0,
+            high=1,
+            note="a target that is never reached counts as 1",
+        ),
+        Metric("area", "accuracy area", low=0, high=1),
+        Metric("discovery", "discovery area", low=0, high=1),
+        Metric("found_early", "found early", low=0, high=1),
+    )
+    columns = (
+        Column("clean accuracy", lambda row: f"{row['clean_accuracy']:.3f}" if row.get("clean_accuracy") is not None else "-"),
+    )
+    figure_members = frozenset({"clean_accuracy", "target", "reached", "rows"})
+    options: ClassVar[Mapping[str, Option]] = {
+        "tasks": Option(
+            str,
+            "default: all of the profile; or names like digits-3v8-pairs-0.2",
+            many=True,
+            default=None,
+            metavar="TASK",
+            group="the grid",
+        ),
+        "action": Option(
+            str,
+            "what the expert does with a wrong label",
+            many=True,
+            default=("fix",),
+            choices=("fix", "remove"),
+            group="the grid",
+        ),
+    }
+    examples = ("python -m evaluator sweep --track cleaning --submissions baselines/cleaning --seeds 5",)
+
+    def default_profile(self, options: Mapping[str, Any]) -> str:
+        """The embedded tasks."""
+        return "digits"
+
+    def tasks(self, options: Mapping[str, Any], profile: str) -> tuple[Task, ...]:
+        """The tasks that are named, without reading data."""
+        return tuple(Task(name, "public") for name in options["tasks"] or profile_named(profile).tasks)
+
+    def plan(self, choices: Choices, step: Step = lambda what, done, total: None) -> Plan:
+        """See ``Track.plan``."""
+        profile = profile_named(choices.profile)
+        recipes = tuple(recipe_named(name) for name in choices.pipelines or ("linear",))
+        if choices.score_splits:
+            raise ConfigurationError("--score-split: a task of cleaning has one test set. Leave the option out")
+        folder = choices.data
+        if folder is None and not profile.tasks:
+            raise ConfigurationError(
+                f"--data: the profile {profile.name!r} reads a folder in DataPerf's layout; name it with --data DIR"
+            )
+        names = tuple(choices.options["tasks"] or ()) or (
+            profile.tasks if folder is None else tuple(task_names(folder / "embeddings"))
+        )
+        if len(set(names)) != len(names):
+            raise ConfigurationError(f"--tasks: {', '.join(names)} were given; name each once")
+        sets = CleaningSets(profile, choices.root)
+        if folder is not None:
+            sets = CleaningSets(profile, choices.root, folder.absolute() / "embeddings", folder.absolute() / "data")
+        for number, name in enumerate(names):  # what is wrong with a task is said before anything runs
+            step("reading tasks", number, len(names))
+            sets.task(name, choices.seeds[0] if choices.seeds else 0)
+        digests = {"tasks": sets.digest()}
+        shared: dict[str, Any] = {"profile": profile, "weights": "none", "score_split": "test", "worker_threads": min(3, cores())}
+        cells = tuple(
+            CleaningSpec(
+                **choices.common(source),
+                **shared,
+                seed=seed,
+                data=digests,
+                data_id=name,
+                pipeline=recipe,
+                action=action,
+            )
+            for source in choices.submissions
+            for action in choices.options["action"]
+            for seed in choices.seeds
+            for name in names
+            for recipe in recipes
+        )
+        shown = [
+            (
+                "profile",
+                f"{profile.name}: {profile.train} rows to clean, {profile.validation} to validate on, {profile.test} to test",
+            )
+        ]
+        if folder is not None:
+            shown = [("tasks of", str(folder))]
+        shown += [("tasks", ", ".join(names)), ("clock", f"rank has {profile.seconds:g} s")]
+        return Plan(
+            rules=profile,
+            tasks=tuple(Task(name, "public") for name in names),
+            pipelines=recipes,
+            cells=cells,
+            data={"test": sets},
+            digests={"test": digests},
+            items=dict.fromkeys(names, 1),
+            shown=tuple(shown),
+        )
+
+    def answer(self, stored: Mapping[str, Any]) -> RankingAnswer:
+        """See ``Track.answer``."""
+        try:
+            return RankingAnswer.from_dict(stored)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ConfigurationError(f"a stored ranking was not understood: {error!r}") from error
+
+    def trial(self, submission: Path, sandbox: Sandbox, weights: Path | None = None) -> Trial:
+        """See ``Track.trial``."""
+        from evaluator.cleaning.trial import try_out
+
+        return try_out(submission, sandbox, weights)
+
+    def debug(self, spec: CleaningSpec, inputs: CellInputs, progress: Progress) -> Debugged:
+        """See ``Track.debug``."""
+        from evaluator.cleaning.trial import debug
+
+        return debug(_session(spec, inputs), inputs.sandbox, progress)
+
+    def obtain(self, spec: CleaningSpec, inputs: CellInputs, progress: Progress) -> RankingAnswer:
+        """Run ``rank`` in the sandbox."""
+        found = run_session(_session(spec, inputs), inputs.sandbox, progress)
+        trace = found.trace
+        content = {
+            "ranking": None if found.ranking is None else found.ranking.tolist(),
+            "class_name": found.class_name,
+            "clock_was_read": found.clock_was_read,
+            "guarded": found.guarded,
+            "limited_by": found.limited_by,
+            "trace": trace,
+        }
+        return RankingAnswer(
+            digest=spec.answer_digest(),
+            spec=spec.answer_dict(),
+            content=content,
+            verdict=str(found.verdict),
+            reason=found.reason,
+            phases=tuple(
+                PhaseRow(name=p.name, verdict=str(p.verdict), reason=p.reason, seconds=round(p.seconds, 6), allowed=p.allowed)
+                for p in found.phases
+            ),
+            text=found.log if not trace else (found.log.rstrip("\n") + "\n" if found.log else "") + trace,
+            busy=inputs.busy,
+        )
+
+    def judge(
+        self,
+        spec: CleaningSpec,
+        data: CleaningSets,
+        answer: RankingAnswer,
+        progress: Progress,
+        *,
+        checkpoint: Path | None = None,
+        cache: dict[str, Any] | None = None,
+    ) -> Judged:
+        """Play the game with a ranking. Cells of one task and seed share their fits in ``cache``."""
+        from evaluator.cleaning.game import play
+        from evaluator.cleaning.refits import Refits
+
+        task = data.task(spec.data_id, spec.seed)
+        common: dict[str, Any] = {
+            "phases": list(answer.phases),
+            "busy": answer.busy,
+            "rows": len(task.train),
+            "isolation": IsolationRow(tier=spec.tier, guarded=answer.content["guarded"], limited_by=answer.content["limited_by"]),
+            "data": DataRow(
+                folder="" if data.embeddings is None else data.embeddings.parent.name,
+                counts={"training": len(task.train), "validation": len(task.validation), "test": len(task.test)},
+                digests=spec.data,
+            ),
+        }
+        ranking = answer.content["ranking"]
+        if not answer.scorable(spec) or ranking is None:
+            return Judged(CleaningResult.of(spec, answer, Verdict(answer.verdict), reason=answer.reason, **common))
+        if len(ranking) != len(task.train):
+            why = f"the ranking has {len(ranking)} rows; expected {len(task.train)}"
+            return Judged(CleaningResult.of(spec, answer, Verdict.INVALID_OUTPUT, reason=why, **common))
+        recipe = spec.pipeline
+        start = derive(data.root, spec.seed, "cleaning", "weights") % 2**31 if recipe.start is None else recipe.start
+        key = ("cleaning", task.digest(), start, recipe.exact)
+        if cache is not None and cache.get("refits for") != key:
+            cache.update({"refits for": key, "refits": Refits(task, "strict", exact=recipe.exact, seed=start)})
+        (course,) = play(
+            task,
+            [ranking],
+            action=spec.action,
+            points=recipe.points,
+            exact=recipe.exact,
+            seed=start,
+            enough=spec.profile.enough,
+            progress=lambda done, total: progress("trainings", done / max(1, total)),
+            refits=None if cache is None else cache["refits"],
+        )
+        metrics = {
+            "fraction_fixed": course.first_reach,
+            "area": course.area,
+            "discovery": course.discovery,
+            "found_early": course.found_early,
+        }
+        result = CleaningResult.of(
+            spec,
+            answer,
+            Verdict.OK,
+            fit_to_submit=True,
+            metrics=metrics,
+            curve=[CurvePoint(checks=n, accuracy=a) for n, a in zip(course.checks, course.accuracies, strict=True)],
+            hits=list(course.hits),
+            clean_accuracy=course.clean,
+            target=course.target,
+            reached=course.reached,
+            **common,
+        )
+        return Judged(result)
+
+    def places(self, data: CleaningSets) -> list[Path]:
+        """The folders of the tasks."""
+        return [folder for folder in (data.embeddings, data.groundtruth) if folder is not None]
+
+    # -- tables
+
+    def public_tasks(self, profile: Mapping[str, Any]) -> set[str]:
+        """The tasks that the profile names."""
+        return set(profile["tasks"])
+
+    def figures(self, cell: Mapping[str, Any]) -> dict[str, Any]:
+        """See ``Tables.figures``."""
+        return {name: cell.get(name) for name in ("clean_accuracy", "target", "reached", "rows")}
+
+    def run_figures(self, results: Sequence[CellResult]) -> dict[str, Any]:
+        """The mean accuracy on true labels."""
+        clean = [r.clean_accuracy for r in results if isinstance(r, CleaningResult) and r.clean_accuracy is not None]
+        return {"clean_accuracy": float(np.mean(clean)) if clean else None}
+
+    def remarks(self, cell: Mapping[str, Any]) -> Iterable[Remark]:
+        """A task that is reached before the first check, and a ranking that is the order of the file."""
+        if cell["metrics"] and cell["metrics"]["fraction_fixed"] == 0:
+            yield Remark(
+                "the target is reached before a label is checked",
+                f"the labels as given reach {cell['target']:.3f}",
+                "Such a task tells nothing about a ranking by its share fixed; look at the areas.",
+            )
+        if cell["metrics"] and cell.get("reached") is False:
+            yield Remark("the target is never reached", f"the target is {cell['target']:.3f}", "Its share fixed counts as 1.")
+
+    def report_sections(self, cells: Cells, material: Material) -> Iterable[Section]:
+        """See ``report.sections``."""
+        from evaluator.cleaning.report import sections
+
+        return sections(cells)
+
+    def tables(self, results: Sequence[CellResult], data: Any) -> Mapping[str, tuple[Sequence[str], Iterable[Sequence[Any]]]]:
+        """``curves.csv``: the curve of every cell."""
+        rows = (
+            (r.spec.task, r.spec.seed, r.spec.condition["action"], point.checks, f"{point.accuracy:.6f}")
+            for r in results
+            if isinstance(r, CleaningResult)
+            for point in r.curve
+        )
+        return {"curves.csv": (("task", "seed", "action", "checks", "accuracy"), rows)}
+
+
+def _session(spec: CleaningSpec, inputs: CellInputs) -> Session:
+    sets: CleaningSets = inputs.data
+    return Session(
+        submission=inputs.path,
+        submission_digest=spec.submission_digest,
+        task=sets.task(spec.data_id, spec.seed),
+        seconds=spec.profile.seconds,
+        load_seconds=spec.profile.load_seconds,
+        seed=derive(sets.root, spec.seed, "participant") % 2**31,
+        threads=spec.worker_threads,
+        weights=inputs.weights_dir,
+        printed=inputs.printed,
+    )
+
+
+CLEANING = CleaningTrack()
