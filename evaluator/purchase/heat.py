@@ -15,6 +15,7 @@ from evaluator.errors import ConfigurationError
 from evaluator.plans import Task
 from evaluator.purchase.rounds import Pair
 from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.observations import of_copies
 from evaluator.tables import Run
 
 MOST_PLACES = 10_000
@@ -103,8 +104,9 @@ def heat_map(
 ) -> HeatMap:
     """Means over seeds at every place (pair) of a grid, for every submission.
 
-    Labels, time and score are means over the same cells: those that were scored. A place without a scored cell has no means; it
-    tells how many of its cells failed with which verdict, or that none was run.
+    Labels and time are means over the cells that were scored. A place of which a cell failed has no score: that of the seeds which
+    it survived would be too good; it tells how many of its cells failed with which verdict, or that none was run. Seeds that are
+    copies of one observation (``Run.observation``) count once in the score and its interval.
 
     Args:
         runs: the cells; cells of other pairs are ignored.
@@ -126,20 +128,26 @@ def heat_map(
     def cell(name: str, pair: str) -> dict[str, Any]:
         of = there.get((name, pair), {})
         other = there.get((reference, pair), {}) if reference not in (None, name) else {}
+        failed = Counter(run.verdict for run in of.values() if run.score is None)
         scored = {seed: run.score for seed, run in sorted(of.items()) if run.score is not None}
+        whole = {} if failed else scored  # no mean of what it survived
         theirs = {seed: run.score for seed, run in other.items() if run.score is not None}
-        less = [score - theirs[seed] for seed, score in scored.items() if seed in theirs]
+        both = [] if len(theirs) < len(other) else [seed for seed in whole if seed in theirs]
+        alike = [of[seed].observation for seed in both], [other[seed].observation for seed in both]
+        less = of_copies([whole[seed] - theirs[seed] for seed in both], _together(*alike))
+        values = of_copies(list(whole.values()), [of[seed].observation for seed in whole])
         bought = _mean([of[seed].figures["bought"] for seed in scored])
         used = _mean([of[seed].figures.get("seconds") for seed in scored])
         return {
             "pair": pair,
-            "score": _interval(list(scored.values()), level),
+            "score": _interval(values, level),
+            "scored": len(scored),
             "bought": bought,
             "bought_share": _share(bought, allowed[pair][0]),
             "seconds": used,
             "seconds_share": _share(used, allowed[pair][1]),
             "minus_reference": _interval(less, level),
-            "failed": dict(sorted(Counter(run.verdict for run in of.values() if run.score is None).items())),
+            "failed": dict(sorted(failed.items())),
             "missing": max(0, seeds - len(of)),
         }
 
@@ -184,6 +192,11 @@ def heat_maps(
         expected = len({run.seed for run in there}) if seeds is None else seeds
         maps.append(heat_map(there, axes, shown, scale=scale, metric=metric, seeds=expected, reference=reference, level=level))
     return maps
+
+
+def _together(ours: Sequence[str | None], theirs: Sequence[str | None]) -> list[tuple[str, str] | None]:
+    """What pairs of cells are an observation of: known only where both are."""
+    return [None if a is None or b is None else (a, b) for a, b in zip(ours, theirs, strict=True)]
 
 
 def _interval(values: Sequence[float], level: float) -> dict[str, Any] | None:

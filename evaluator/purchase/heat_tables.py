@@ -69,7 +69,11 @@ def heat_notes(heat: HeatMap) -> list[str]:
         first = (
             f"Mean over {seeds} seeds (or n, if given); ± half of the t interval over seeds of that place, without a correction."
         )
-    return [first, "labels: share of the budget that was bought; time: share of the time that was used; of scored cells." + scaled]
+    of = "labels: share of the budget that was bought; time: share of the time that was used; of scored cells."
+    found = [first, of + scaled]
+    if any(cell["score"] and cell["score"]["n"] < cell["scored"] for row in heat["submissions"] for cell in row["cells"]):
+        found.append("n 1 of 5: the same labels were bought on all 5 seeds, so they are one observation, which has no interval.")
+    return found
 
 
 def matrix(heat: HeatMap, row: dict[str, Any]) -> list[list[dict[str, Any]]]:
@@ -98,11 +102,11 @@ def holes(cell: dict[str, Any]) -> list[str]:
 
 
 def lacking(cell: dict[str, Any], seeds: int) -> list[str]:
-    """A line that says of how many seeds the mean is, if there are fewer than ``seeds``; else empty."""
-    if cell["score"]["n"] >= seeds:
+    """A line that says of how many observations the mean is, if there are fewer than ``seeds``; else empty."""
+    n = cell["score"]["n"]
+    if n >= seeds:
         return []
-    failed = sum(cell["failed"].values())
-    return [f"n {cell['score']['n']}" + (f", {failed} failed" if failed else "")]
+    return [f"n {n}" + (f" of {cell['scored']}" if n < cell["scored"] else "")]
 
 
 def plus_minus(interval: dict[str, Any], form: str) -> str:

@@ -100,7 +100,8 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
     proxies = {pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]}
     for row in summary["rows"]:
         row = row | {"pipeline": row["pipeline"] + (" (PROXY)" if row["pipeline"] in proxies else "")}
-        scored = [f"{row['scored']} of {row['cells']}"] if hidden is not None else []
+        marks = "".join(f", {row[name]} {name}" for name in ("late", "again") if row.get(name))
+        scored = [f"{row['scored']} of {row['cells']}{marks}"] if hidden is not None else []
         fit, ran = row["fit"], sum(row["verdicts"].values())
         scored += ["-" if not ran else "yes" if fit == ran else "no" if not fit else f"no, {fit} of {ran}"] if unfit else []
         per_pair = [
@@ -140,7 +141,8 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     interval = "brackets: 95 % t-interval over seeds" if seeds > 1 else "an interval needs 2 seeds or more: use --seeds 5"
     found = [
         f"mean over {counted(len(summary[word]), track.task_word)}, then over {counted(seeds, 'seed')}; {interval}. A seed that "
-        f"lacks a cell is not counted. Scored on {', '.join(summary['score_splits'])}; pipelines {_listed(summary['pipelines'])}."
+        f"lacks a cell is not counted, and where a cell failed there is no mean. Scored on {', '.join(summary['score_splits'])}; "
+        f"pipelines {_listed(summary['pipelines'])}."
     ]
     proxies = [pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]]
     if proxies:
@@ -157,6 +159,15 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     if clocked:
         names = ", ".join(dict.fromkeys(clocked))
         found.append(f"these submissions read their clock, so their answers may differ from run to run: {names}.")
+    if any(row.get("late") for row in summary["rows"]):
+        found.append("late: cells that reached the time limit and were scored with what was there.")
+    if any(row.get("again") for row in summary["rows"]):
+        found.append("again: cells that had another result before, which this result replaced.")
+    if copied := dict.fromkeys(row["submission"] for row in summary["rows"] if row.get("copies")):
+        found.append(
+            f"one observation: {', '.join(copied)} gave the same answer from the same data on several seeds. These seeds are "
+            "repetitions of the training alone and count once; a single observation has no interval."
+        )
     missing = sum(cell["verdict"] is None for cell in summary["cells"])
     if missing:
         found.append(f"{counted(missing, 'cell')} {'has' if missing == 1 else 'have'} not run yet; the same command continues.")

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from evaluator.errors import Verdict
 from evaluator.history.index import Row
 from evaluator.records import SCHEMA, CellSpec
 from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.observations import of_copies
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
 from evaluator.tables import Run
@@ -121,7 +123,7 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
         if row is not None:
             score = metric.score(row["metrics"][metric.name]) if row["scored"] else None
             of = (row["task"], row["seed"], row["verdict"], score, row["figures"])
-            group.extend(Run(label, *of) for label in experiment.rows_of(spec))
+            group.extend(Run(label, *of, row["observation"]) for label in experiment.rows_of(spec))
     how = {"metric": metric.name, "seeds": experiment.settings.seeds, "reference": reference}
     profile = experiment.plan.rules.as_dict()
     return [
@@ -132,7 +134,11 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
 
 
 def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[str, str], track: Track) -> dict[str, Any]:
-    """The figures of one row. A mean over tasks uses only seeds of which every task was scored."""
+    """The figures of one row. A mean over tasks uses only seeds of which every task was scored.
+
+    There is no mean over tasks of which a cell failed: that of the seeds which it survived would be too good. Seeds that are copies
+    of one observation (``Track.observation``) count once.
+    """
     word = track.task_word
     there = [rows[spec.digest()] for spec in specs if spec.digest() in rows]
     scored = {(row["task"], row["seed"]): row for row in there if row["scored"]}
@@ -142,17 +148,23 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
     public = [pair for pair in pairs if kinds[pair] == "public"]
     hidden = [pair for pair in pairs if kinds[pair] == "hidden"]
 
+    failed = {row["task"] for row in there if not row["scored"]}
+
     def means(of: Sequence[str], metric: str) -> dict[int, float]:
-        whole = [seed for seed in seeds if of and all((pair, seed) in scored for pair in of)]
+        whole = [seed for seed in seeds if of and not failed & set(of) and all((pair, seed) in scored for pair in of)]
         return {seed: sum(scored[pair, seed]["metrics"][metric] for pair in of) / len(of) for seed in whole}
 
+    def interval(values: Mapping[int, float], of: Sequence[str]) -> dict[str, Any] | None:
+        keys = [[scored[pair, seed]["observation"] for pair in of] for seed in values]
+        return _interval(of_copies(list(values.values()), [None if None in key else tuple(key) for key in keys]))
+
     def intervals(of: Sequence[str]) -> dict[str, Any] | None:
-        found = {metric: _interval(means(of, metric).values()) for metric in metrics}
+        found = {metric: interval(means(of, metric), of) for metric in metrics}
         return None if None in found.values() else found
 
     def less(metric: str) -> dict[str, Any] | None:
         shown, drawn = means(public, metric), means(hidden, metric)
-        return _interval(shown[seed] - drawn[seed] for seed in shown if seed in drawn)
+        return interval({seed: shown[seed] - drawn[seed] for seed in shown if seed in drawn}, [*public, *hidden])
 
     differences = {metric: less(metric) for metric in metrics}
     return {
@@ -160,6 +172,9 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
         "scored": len(scored),
         "fit": sum(row["fit"] for row in there),
         "verdicts": {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
+        "late": sum(row["scored"] and row["verdict"] == Verdict.TIME_LIMIT for row in there),
+        "again": sum(row["attempts"] > 0 for row in there),
+        "copies": _copies(scored, pairs, seeds),
         "score": intervals(pairs),
         "public": intervals(public),
         "hidden": intervals(hidden),
@@ -170,6 +185,13 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
         ],
         "clock_was_read": any(row["figures"].get("clock_was_read") for row in there),
     }
+
+
+def _copies(scored: Mapping[tuple[str, int], Row], pairs: Sequence[str], seeds: Sequence[int]) -> int:
+    """How many scored seeds are copies of another, on every task that both have."""
+    keys = [tuple(scored[pair, seed]["observation"] if (pair, seed) in scored else "" for pair in pairs) for seed in seeds]
+    there = [key for key in keys if None not in key and any(key)]
+    return len(there) - len(set(there))
 
 
 def _interval(values: Iterable[float]) -> dict[str, Any] | None:
