@@ -168,9 +168,30 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
             f"one observation: {', '.join(copied)} gave the same answer from the same data on several seeds. These seeds are "
             "repetitions of the training alone and count once; a single observation has no interval."
         )
-    missing = sum(cell["verdict"] is None for cell in summary["cells"])
+    found += _look_notes(summary)
+    last = summary["looks"][-1]["seeds"] if summary.get("looks") else None
+    missing = sum(cell["verdict"] is None for cell in summary["cells"] if last is None or cell["seed"] < last)
     if missing:
         found.append(f"{counted(missing, 'cell')} {'has' if missing == 1 else 'have'} not run yet; the same command continues.")
+    return found
+
+
+def _look_notes(summary: dict[str, Any]) -> list[str]:
+    """What the looks of ``--until`` found, and when the run ended."""
+    looks = summary.get("looks") or []
+    if not looks:
+        return []
+    levels = ", ".join(f"{look['seeds']} seeds p < {look['level']:.2g}" for look in looks)
+    found = [
+        f"looked after every {summary['until']} of at most {summary['seeds']} seeds (Lan and DeMets' spending of alpha, O'Brien "
+        f"and Fleming's form, in equal parts for {counted(len(looks[-1]['comparisons']), 'comparison')}): {levels}. The chance of any "
+        "false finding is below 0.05; further seeds after this run would make it larger."
+    ]
+    for row in looks[-1]["comparisons"]:
+        own = [str(value) for name, value in row.items() if name not in ("submission", "difference", "p", "finding")]
+        p = "" if row["p"] is None else f", p {row['p']:.2g}"
+        gap = "" if row["difference"] is None else f" ({row['difference']:+.3f}{p})"
+        found.append(f"  {row['submission']}, {', '.join(own)}: {row['finding']}{gap}")
     return found
 
 

@@ -29,13 +29,14 @@ def summarise_sweep(
     seconds: float,
     faults: Sequence[Mapping[str, Any]] = (),
     remarks: Sequence[str] = (),
+    looks: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The content of ``sweep.json``; documented in ``docs/results-format.md``.
 
     Args:
         rows: by digest, of every cell that has a result (scored or failed); ``before``: of the cells that were finished before.
         seconds: duration of the run.
-        faults: as ``Faults.rows``; ``remarks``: warnings about what submissions did.
+        faults: as ``Faults.rows``; ``remarks``: warnings about what submissions did; ``looks``: as ``Outcome.looks``.
     """
     plan, settings, track = experiment.plan, experiment.settings, experiment.track
     common = {name: experiment.cells[0].as_dict()[name] for name in track.spec_rules if name not in track.conditions}
@@ -54,6 +55,8 @@ def summarise_sweep(
         "secret": experiment.secret,
         "seeds": settings.seeds,
         "first_seed": settings.first_seed,
+        "until": settings.until,
+        "looks": list(looks),
         "round_seed": settings.options.get("round_seed"),
         **common,
         "busy": experiment.load.busy(),
@@ -88,7 +91,7 @@ def _plural(name: str) -> str:
     return name.removesuffix("y") + "ies" if name.endswith("y") else f"{name}s"
 
 
-def _group(spec: CellSpec) -> dict[str, Any]:
+def group(spec: CellSpec) -> dict[str, Any]:
     """Pipeline, condition and split: the columns in which rows of one submission differ."""
     return {"pipeline": spec.pipeline.name, **spec.condition, "score_split": spec.score_split}
 
@@ -99,10 +102,10 @@ def table(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any
     groups: dict[tuple[Any, ...], list[CellSpec]] = {}
     for spec in experiment.plan.cells:
         for label in experiment.rows_of(spec):
-            groups.setdefault((label, *_group(spec).values()), []).append(spec)
+            groups.setdefault((label, *group(spec).values()), []).append(spec)
     found = []
     for (label, *_), specs in groups.items():
-        found.append({"submission": label} | _group(specs[0]) | _figures(specs, rows, kinds, experiment.track))
+        found.append({"submission": label} | group(specs[0]) | _figures(specs, rows, kinds, experiment.track))
     return found
 
 
@@ -118,18 +121,18 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
     metric = experiment.track.primary(experiment.plan.rules.as_dict())
     runs: dict[tuple[Any, ...], tuple[dict[str, Any], list[Run]]] = {}
     for spec in experiment.cells:
-        _, group = runs.setdefault(tuple(_group(spec).values()), (_group(spec), []))
+        _, of_group = runs.setdefault(tuple(group(spec).values()), (group(spec), []))
         row = rows.get(spec.digest())
         if row is not None:
             score = metric.score(row["metrics"][metric.name]) if row["scored"] else None
             of = (row["task"], row["seed"], row["verdict"], score, row["figures"])
-            group.extend(Run(label, *of, row["observation"]) for label in experiment.rows_of(spec))
+            of_group.extend(Run(label, *of, row["observation"]) for label in experiment.rows_of(spec))
     how = {"metric": metric.name, "seeds": experiment.settings.seeds, "reference": reference}
     profile = experiment.plan.rules.as_dict()
     return [
         key | found
-        for key, group in runs.values()
-        for found in experiment.track.maps(profile, group, experiment.plan.tasks, names, **how)
+        for key, of_group in runs.values()
+        for found in experiment.track.maps(profile, of_group, experiment.plan.tasks, names, **how)
     ]
 
 
@@ -215,7 +218,7 @@ def _cell(experiment: Experiment, spec: CellSpec, row: Row | None, cached: bool)
         "submission": experiment.label(spec),
         experiment.track.task_word: spec.task,
         "seed": spec.seed,
-        **_group(spec),
+        **group(spec),
         "verdict": None if row is None else row["verdict"],
         "reason": None if row is None else row["reason"],
         "fit_to_submit": None if row is None else row["fit"],
