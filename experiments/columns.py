@@ -68,7 +68,7 @@ def pack(cells: Iterable[tuple[str, Mapping[str, Any]]], experiments: Sequence[M
                 **{name: round(cell["metrics"][name], DECIMALS) if cell["scored"] else None for name in FIGURES},
                 "labels": purchase["bought"],
                 "seconds": None if seconds is None else round(seconds, 1),
-                "content": (purchase.get("content") or "")[:HASH] or None,
+                "content": (purchase.get("content") or cell.get("fingerprint") or "")[:HASH] or None,
                 "verdict": place("verdicts", cell["verdict"]),
                 "cell": cell["cell"][:HASH],
             }

@@ -11,6 +11,7 @@ import numpy as np
 from evaluator.history.groups import Condition
 from evaluator.report.comparison_tables import against
 from evaluator.report.format import signed
+from evaluator.scoring.comparisons import Finding
 from evaluator.scoring.intervals import t_interval
 from evaluator.tables import Block
 from experiments.summary import Table, overall, titles
@@ -71,7 +72,7 @@ def agreement(tables: Sequence[tuple[Table, Condition]]) -> Block:
 def _short(row: dict[str, Any] | None) -> str:
     """``+0.012 [+0.004, +0.020] better``, bold where it is not within noise."""
     if row is None or row["difference"] is None:
-        return "not run"
+        return "failed cells" if row is not None and row["finding"] == Finding.FAILED else "not run"
     difference, _, finding = against(row)
     shown = {"within noise": "noise"}.get(finding.removesuffix(" ?"), finding)
     n = row["difference"]["n"]

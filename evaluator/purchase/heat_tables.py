@@ -72,7 +72,7 @@ def heat_notes(heat: HeatMap) -> list[str]:
     of = "labels: share of the budget that was bought; time: share of the time that was used; of scored cells."
     found = [first, of + scaled]
     if any(cell["score"] and cell["score"]["n"] < cell["scored"] for row in heat["submissions"] for cell in row["cells"]):
-        found.append("n 1 of 5: the same labels were bought on all 5 seeds, so they are one observation, which has no interval.")
+        found.append("n 1 of 5: the same labels were bought on all 5 seeds; they are one observation, which has no interval.")
     return found
 
 

@@ -184,8 +184,8 @@ def _look_notes(summary: dict[str, Any]) -> list[str]:
     levels = ", ".join(f"{look['seeds']} seeds p < {look['level']:.2g}" for look in looks)
     found = [
         f"looked after every {summary['until']} of at most {summary['seeds']} seeds (Lan and DeMets' spending of alpha, O'Brien "
-        f"and Fleming's form, in equal parts for {counted(len(looks[-1]['comparisons']), 'comparison')}): {levels}. The chance of any "
-        "false finding is below 0.05; further seeds after this run would make it larger."
+        f"and Fleming's form, in equal parts to {counted(len(looks[-1]['comparisons']), 'comparison')}): {levels}. The chance of "
+        "any false finding is below 0.05; further seeds after this run would make it larger."
     ]
     for row in looks[-1]["comparisons"]:
         own = [str(value) for name, value in row.items() if name not in ("submission", "difference", "p", "finding")]

@@ -14,7 +14,7 @@ from scipy import special
 from evaluator import seeds
 
 EXACT_SEEDS = 14  # all 2**13 different flips of 14 differences are tried; beyond, flips are drawn
-SKEW_CAP = 4.0  # the largest t that enters the correction for skewness
+SKEW_CAP = 6.0  # the largest t that enters the correction for skewness
 ROUNDING = 32 * np.finfo(np.float64).eps  # relative error of a difference of two means of scores, generously
 
 

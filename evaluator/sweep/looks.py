@@ -1,9 +1,9 @@
 """``sweep --until``: looks after every few seeds, and an end of the run as soon as every comparison is decided.
 
 The comparisons are those of ``compare`` over the tasks: every submission with the reference, under every condition. Each has an
-equal part of alpha, which its looks spend little by little (``scoring.sequential``), so that the chance of any false finding in
-the whole run stays below alpha although it is looked at often. The largest number of seeds, ``--seeds``, is planned before the first
-look.
+equal part of alpha, which its looks spend little by little (``scoring.sequential``): the chance of a false finding in
+the whole run stays below alpha, although it is looked at often. The largest number of seeds, ``--seeds``, is planned before the
+first look.
 """
 
 from __future__ import annotations

@@ -581,8 +581,8 @@ def test_skewed_differences_at_few_seeds_hold_their_level(name, n):
 def test_the_skew_corrected_t_by_hand():
     # Johnson's t of (1, 2, 6): mean 3, variance 7, third moment 3 * (-8 - 1 + 27) / 2 = 27.
     t = (3 + 27 / (6 * 7 * 3) + 27 * 9 / (3 * 49)) / np.sqrt(7 / 3)
-    far = np.array([1001.0, 1002, 1006])  # t is 655, of which 4 enter the correction
-    by_hand = 1003 / np.sqrt(7 / 3) + 27 / 7**1.5 * (1 / 6 + 16 / 3) / np.sqrt(3)
+    far = np.array([1001.0, 1002, 1006])  # t is 657, of which 6 enter the correction
+    by_hand = 1003 / np.sqrt(7 / 3) + 27 / 7**1.5 * (1 / 6 + 36 / 3) / np.sqrt(3)
     assert skew_p(far) == pytest.approx(2 * stats.t.sf(by_hand, 2))
     assert skew_p(np.array([1.0, NAN, 2, 6])) == pytest.approx(2 * stats.t.sf(t, 2))
     assert skew_p(np.array([-1.0, -2, -6])) == pytest.approx(2 * stats.t.sf(t, 2))
