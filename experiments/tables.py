@@ -11,8 +11,7 @@ import numpy as np
 from evaluator.history.groups import Condition
 from evaluator.report.comparison_tables import against
 from evaluator.report.format import signed
-from evaluator.scoring.comparisons import Finding
-from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.comparisons import Finding, means
 from evaluator.tables import Block
 from experiments.summary import Table, overall, titles
 
@@ -47,12 +46,8 @@ def public_less_hidden(table: Table, condition: Condition) -> Block | None:
     if not known or not hidden:
         return None
     scores = condition.scores(table["metric"])
-    less = scores.contrast(known, hidden, "public less hidden").values
-    rows = []
-    for name, values in zip(scores.strategies, less[:, 0], strict=True):
-        there = values[~np.isnan(values)]
-        if len(there):
-            rows.append((name, signed(asdict(t_interval(there))), str(len(there))))
+    less = means(scores.contrast(known, hidden, "public less hidden"))
+    rows = [(found.strategy, signed(asdict(found.interval)), str(found.interval.n)) for found in less if found.interval]
     title = f"public minus hidden pairs (hidden: {', '.join(hidden)})"
     return Block(title, ("strategy", "public minus hidden", "n"), tuple(rows))
 

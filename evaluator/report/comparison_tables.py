@@ -200,7 +200,7 @@ def area_blocks(table: dict[str, Any], metric: Metric) -> Iterator[Block]:
             (row["strategy"], figure(row["interval"], metric.decimals), *against(others.get(row["strategy"]), metric.decimals))
             for row in sorted(area["means"], key=_height)
         ]
-        headers = ("strategy", "area", f"to {table['reference']}", "p Holm", "finding")
+        headers = ("strategy", "area", f"to {table['reference']}", "p corr.", "finding")
         yield Block(f"area under the curve: {area['curve']}", headers if others else headers[:2], _cut(rows, others))
 
 
@@ -216,7 +216,7 @@ def hidden_blocks(table: dict[str, Any], metric: Metric) -> Iterator[Block]:
         n = str(row["less"]["n"] if row["less"] else 0)
         difference = against(others.get(row["strategy"]), metric.decimals)
         rows.append((row["strategy"], *means, signed(row["less"], metric.decimals), n, *difference))
-    headers = ("strategy", "public", "hidden", "public - hidden", "n", f"to {table['reference']}", "p Holm", "finding")
+    headers = ("strategy", "public", "hidden", "public - hidden", "n", f"to {table['reference']}", "p corr.", "finding")
     title = f"public minus hidden pairs ({', '.join(found['public'])} minus {', '.join(found['hidden'])})"
     yield Block(title, headers if others else headers[:5], tuple(row if others else row[:5] for row in rows))
 
@@ -358,7 +358,7 @@ def _scores(table: dict[str, Any], pair: str, title: str, metric: Metric) -> Blo
                 "-" if share is None or share["value"] is None else _percent(share),
             )
         )
-    headers = ("strategy", "score", "n", f"to {table['reference']}", "p Holm", "finding", "share of gap")
+    headers = ("strategy", "score", "n", f"to {table['reference']}", "p corr.", "finding", "share of gap")
     if not others:
         return Block(title, headers[:3], tuple(row[:3] for row in rows))
     if not any(row["value"] is not None for row in gap.values()):

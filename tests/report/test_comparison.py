@@ -1,5 +1,6 @@
 """``compare`` over fabricated stores: planted differences are shown, planted nulls are noise, unlike cells never stand together."""
 
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -22,6 +23,7 @@ from evaluator.purchase.result import without_score
 from evaluator.purchase.rounds import Pair
 from evaluator.records import digest_of
 from evaluator.report import comparison_tables
+from evaluator.report.agreement import agreement_report, notes
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.report.comparison_tables import marks
 from evaluator.scoring.agreement import kendall_tau
@@ -540,6 +542,17 @@ def test_the_rank_agreement_of_pipelines_never_mixes_library_versions(stored):
     assert found.submissions == ("a", "b", "c")
     assert found.rules["versions"] == {"python": "3.11", "numpy": "2.4.0", "torch": "2.15.0"}
     assert found.left_out == ("late (late0000): 2 cells of other rules: numpy 2.5.0, not 2.4.0; python 3.13, not 3.11",)
+
+
+def test_the_rank_agreement_says_whose_seeds_repeat_the_training_alone(stored):
+    for name, score in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
+        for pipeline, seed in itertools.product((FULL, PIPELINES["debug"]), range(2)):
+            stored(name, score, seed=seed, pipeline=pipeline, content="a" * 32 if name == "b" or not seed else "b" * 32)
+    found = gather(stored.root, TRACKS)
+    assert found.repeated == ("b",)
+    assert "one observation: b gave the same answer from the same data on several seeds" in "\n".join(
+        notes(agreement_report(found, seed=1))
+    )
 
 
 def test_a_cell_that_the_evaluator_itself_failed_at_is_counted_as_failed(stored, planted):
