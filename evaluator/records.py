@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Protocol, Self, get_args, get_origi
 import msgspec
 
 from evaluator.errors import ConfigurationError, Verdict
-from evaluator.machine import versions
+from evaluator.machine import computed_by, versions
 
 SCHEMA = 3
 """Version of every file of results: cells, answers, runs, sweeps, comparisons. It is raised when a key of one of them changes its
@@ -498,8 +498,10 @@ class CellResult:
     def after(self, before: Mapping[str, Any]) -> Self:
         """The same result, with the attempts of a stored result that it replaces, and that result itself, counted.
 
+        A score is no attempt if it was found again, or if other versions of the libraries computed it: then it had to be repeated.
+
         Args:
-            before: members ``verdict``, ``scored``, ``metrics`` and, if there are any, ``attempts`` of the stored cell.
+            before: of the stored cell ``verdict``, ``scored``, ``metrics``, ``versions`` and, if there are any, ``attempts``.
 
         Raises:
             msgspec.ValidationError: a member is not what the kit writes.
@@ -508,7 +510,8 @@ class CellResult:
         earlier = msgspec.convert(before.get("attempts") or [], list[AttemptRow])
         counts = {(row.verdict, row.scored): row.count for row in earlier}
         now = msgspec.to_builtins(self.metrics, str_keys=True)
-        if not (self.scored and before["scored"] and before["metrics"] == now):
+        repeated = before["metrics"] == now if self.scored else False
+        if not (before["scored"] and (repeated or computed_by(before["versions"]) != computed_by(self.versions))):
             row = msgspec.convert({"verdict": before["verdict"], "scored": before["scored"], "count": 1}, AttemptRow)
             counts[row.verdict, row.scored] = min(counts.get((row.verdict, row.scored), 0) + 1, 2**53)
         rows = [AttemptRow(verdict=verdict, scored=scored, count=n) for (verdict, scored), n in counts.items()]

@@ -135,8 +135,11 @@ class Store:
 
     def _counted(self, path: Path, result: CellResult) -> CellResult:
         """A result with the attempts before it, if a sound cell is stored in its place."""
-        with contextlib.suppress(OSError, BoundsError, msgspec.ValidationError, KeyError, TypeError):  # damaged, or none
-            stored, _ = sound(read_bytes(path, RECORD.size), "cell", path.stem, {"verdict", "scored", "metrics", "attempts"})
+        with contextlib.suppress(
+            OSError, BoundsError, msgspec.ValidationError, KeyError, TypeError, AttributeError
+        ):  # damaged, or none
+            wanted = {"verdict", "scored", "metrics", "versions", "attempts"}
+            stored, _ = sound(read_bytes(path, RECORD.size), "cell", path.stem, wanted)
             if stored is not None:
                 return result.after(stored)
         return result

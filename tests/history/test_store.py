@@ -345,6 +345,8 @@ def test_a_result_that_replaces_others_counts_them(tmp_path):
     # The second RESULT gave the same score: it is no further try. The others are, also those with a score.
     assert found == {(Verdict.RUNTIME_ERROR, False): 3, (Verdict.OK, True): 2}
     assert read_index(tmp_path, TRACKS).cells[DIGEST]["attempts"] == 5
+    store.write_cell(Judged(replace(result(spec(), 0.25), versions=NEWER)))  # other libraries: it had to be run again
+    assert read_index(tmp_path, TRACKS).cells[DIGEST]["attempts"] == 5
 
 
 def test_attempts_that_the_kit_did_not_write_are_refused_and_not_carried_on(tmp_path):
