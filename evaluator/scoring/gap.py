@@ -149,7 +149,7 @@ def _reason(tests: PairedTests, at: tuple[int, int], floor: str, ceiling: str) -
     if n == 0:
         return "no seed in common"
     if n == 1:
-        return f"one seed cannot tell whether {gap} is more than noise"
+        return f"one observation cannot tell whether {gap} is more than noise"
     spread = f"({tests.low[at]:.3g} to {tests.high[at]:.3g}, n={n})"
     if tests.high[at] < 0:
         return f"{ceiling} scores below {floor} {spread}"
