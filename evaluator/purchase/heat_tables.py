@@ -71,7 +71,7 @@ def heat_notes(heat: HeatMap) -> list[str]:
         )
     of = "labels: share of the budget that was bought; time: share of the time that was used; of scored cells."
     found = [first, of + scaled]
-    if any(cell["score"] and cell["score"]["n"] < cell["scored"] for row in heat["submissions"] for cell in row["cells"]):
+    if any(cell["score"] and cell["score"]["n"] < scored(cell) for row in heat["submissions"] for cell in row["cells"]):
         found.append("n 1 of 5: the same labels were bought on all 5 seeds; they are one observation, which has no interval.")
     return found
 
@@ -106,7 +106,12 @@ def lacking(cell: dict[str, Any], seeds: int) -> list[str]:
     n = cell["score"]["n"]
     if n >= seeds:
         return []
-    return [f"n {n}" + (f" of {cell['scored']}" if n < cell["scored"] else "")]
+    return [f"n {n}" + (f" of {scored(cell)}" if n < scored(cell) else "")]
+
+
+def scored(cell: dict[str, Any]) -> int:
+    """How many cells of a place were scored; files of older kits do not say how many of them are copies."""
+    return int(cell.get("scored", cell["score"]["n"] if cell["score"] else 0))
 
 
 def plus_minus(interval: dict[str, Any], form: str) -> str:
