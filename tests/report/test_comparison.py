@@ -13,7 +13,7 @@ from specs import NEWER, PAIRS, VERSIONS, result, spec
 
 from evaluator.cli.main import main as cli
 from evaluator.cli.tracks import TRACKS
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history import groups
 from evaluator.history.checksum import sealed
 from evaluator.history.comparable import gather
@@ -52,10 +52,12 @@ def stored(tmp_path):
         judged_by: int = 1,
         versions: dict[str, str] = VERSIONS,
         content: str | None = None,
+        late: bool = False,
         **changes,
     ):
         found = result(spec(name, pair, seed, **changes), score, bought=bought, versions=versions)
         found = replace(found, purchase=replace(found.purchase, content=content))
+        found = replace(found, verdict=Verdict.TIME_LIMIT) if late else found
         content = json.loads(json.dumps(found.as_dict()))
         content["spec"]["version"] = judged_by
         content["cell"] = digest_of(content["spec"])
@@ -221,6 +223,16 @@ def test_what_was_found_before_the_result_that_counts_is_shown(stored, planted):
     assert "7, 1 again" in page
     assert "again: cells that had another result before the one that counts" in page
     assert "good 1 (before: RUNTIME_ERROR 1)" in page
+
+
+def test_cells_that_were_scored_after_a_time_limit_are_marked(stored, planted):
+    planted(n=7, on_timeout="keep")
+    stored("good", 0.55, PAIRS[0], 3, on_timeout="keep", late=True)
+    table = only_table(stored)
+    assert {row["name"]: row["late"] for row in table["strategies"]} == {"random": 0, "good": 1, "bad": 0, "alike": 0}
+    page = markdown(report(stored))
+    assert "| 7, 1 late |" in page
+    assert "late: cells that reached the time limit and were scored with what was there: good 1." in page
 
 
 def test_seeds_on_which_the_same_was_bought_are_one_observation(stored, planted):
