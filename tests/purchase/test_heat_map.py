@@ -321,7 +321,7 @@ def test_nothing_but_failures_is_a_map_too(tmp_path):
 
 
 def test_as_markdown_every_place_is_a_line(heat):
-    mine = [block for block in heat_blocks(heat) if block.title.startswith("mine")]
+    mine = [block for block in heat_blocks(heat) if block.title.endswith(": mine")]
     (block,) = mine
     assert block.headers == ("labels \\ time", "15 min (15 s)", "30 min (30 s)")
     assert block.rows[0] == (
