@@ -11,14 +11,14 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Protocol, Self, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from evaluator.errors import ConfigurationError, Verdict
-from evaluator.machine import versions
+from evaluator.machine import computed_by, versions
 
 SCHEMA = 3
 """Version of every file of results: cells, answers, runs, sweeps, comparisons. It is raised when a key of one of them changes its
@@ -429,6 +429,15 @@ class PredictionsRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttemptRow:
+    """Earlier results of a cell with one verdict."""
+
+    verdict: Annotated[Verdict, doc("their verdict")]
+    scored: Annotated[bool, doc("whether they had a score")]
+    count: Annotated[int, count("how many there were")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CellResult:
     """The result of a cell. A track adds its own fields in a subclass.
 
@@ -441,6 +450,7 @@ class CellResult:
         metrics, fingerprint, predictions, training: the judging; None without a score.
         answer: which answer was judged; ``phases``: how the submission ran.
         data, isolation, versions, busy: the circumstances.
+        attempts: what was found before; the store fills it in when it replaces a result.
     """
 
     bulk: ClassVar[frozenset[str]] = frozenset({"spec"})
@@ -467,6 +477,11 @@ class CellResult:
         default_factory=dict
     )
     busy: Annotated[str, doc("other load on the machine when the submission started, in words; empty without other load")] = ""
+    attempts: Annotated[
+        list[AttemptRow],
+        doc("earlier results of this cell that this result replaced, by verdict; a repetition that gave the same score is none"),
+        msgspec.Meta(max_length=2 * len(Verdict)),
+    ] = field(default_factory=list)
 
     @classmethod
     def of(cls, spec: CellSpec, answer: Answer | None, verdict: Verdict, **rest: Any) -> Self:
@@ -479,6 +494,28 @@ class CellResult:
         reference = AnswerRef(file=spec.answer_digest(), checksum=None if answer is None else answer.checksum)
         isolation = rest.pop("isolation", IsolationRow(tier=spec.tier))
         return cls(spec=spec, answer=reference, verdict=verdict, isolation=isolation, versions=versions(), **rest)
+
+    def after(self, before: Mapping[str, Any]) -> Self:
+        """The same result, with the attempts of a stored result that it replaces, and that result itself, counted.
+
+        A score is no attempt if it was found again, or if other versions of the libraries computed it: then it had to be repeated.
+
+        Args:
+            before: of the stored cell ``verdict``, ``scored``, ``metrics``, ``versions`` and, if there are any, ``attempts``.
+
+        Raises:
+            msgspec.ValidationError: a member is not what the kit writes.
+            KeyError: a member is missing.
+        """
+        earlier = msgspec.convert(before.get("attempts") or [], list[AttemptRow])
+        counts = {(row.verdict, row.scored): row.count for row in earlier}
+        now = msgspec.to_builtins(self.metrics, str_keys=True)
+        repeated = before["metrics"] == now if self.scored else False
+        if not (before["scored"] and (repeated or computed_by(before["versions"]) != computed_by(self.versions))):
+            row = msgspec.convert({"verdict": before["verdict"], "scored": before["scored"], "count": 1}, AttemptRow)
+            counts[row.verdict, row.scored] = min(counts.get((row.verdict, row.scored), 0) + 1, 2**53)
+        rows = [AttemptRow(verdict=verdict, scored=scored, count=n) for (verdict, scored), n in counts.items()]
+        return replace(self, attempts=rows)
 
     @property
     def scored(self) -> bool:

@@ -139,6 +139,7 @@ class Run:
         score: higher is better; None if the cell failed.
         figures: as ``Track.figures`` gives them.
         collapsed: as ``Track.collapsed`` says.
+        observation: as ``Track.observation`` gives it: runs of one submission and task with an equal one count once.
     """
 
     submission: str
@@ -148,6 +149,7 @@ class Run:
     score: float | None
     figures: Mapping[str, Any]
     collapsed: bool = False
+    observation: str | None = None
 
 
 def either(names: Sequence[str]) -> str:
@@ -240,6 +242,18 @@ class Tables:
     def figures(self, cell: Mapping[str, Any]) -> dict[str, Any]:
         """The track's values of a stored cell for the index and for tables, JSON-able, by name."""
         return {}
+
+    def observation(self, cell: Mapping[str, Any]) -> str | None:
+        """What a stored cell is an observation of: equal for cells of one submission and task that differ in nothing but the chance
+        of their training, because answer and inputs are the same. Such cells count as one observation, whatever their number.
+
+        A track that can tell equal answers overrides it. By default only cells whose predictions are equal to the bit are the same.
+
+        Returns:
+            A key of cells that are one observation; None if it is not known whether another cell is the same.
+        """
+        found = cell.get("fingerprint")
+        return None if found is None else str(found)
 
     def not_compared(self, spec: Mapping[str, Any]) -> str:
         """Why cells of a stored spec are in no comparison and no ranking; the rest of a sentence that begins with "it" (the cell).

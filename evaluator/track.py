@@ -342,13 +342,15 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
         "items": training.get("n_items"),
         "versions": computed_by(cell["versions"]),
         "figures": track.figures(cell),
+        "observation": track.observation(cell) if cell["scored"] else None,
+        "attempts": sum(row["count"] for row in cell.get("attempts") or ()),
     }
 
 
 ROW_READS = frozenset(
     {
         *("cell", "spec", "verdict", "reason", "scored", "fit_to_submit", "metrics", "answer", "phases", "training", "versions"),
-        "predictions",
+        *("predictions", "fingerprint", "attempts"),
     }
 )
 """Members of a stored cell that ``row_of`` reads, in addition to those of ``Track.figure_members``."""

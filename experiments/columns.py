@@ -68,6 +68,7 @@ def pack(cells: Iterable[tuple[str, Mapping[str, Any]]], experiments: Sequence[M
                 **{name: round(cell["metrics"][name], DECIMALS) if cell["scored"] else None for name in FIGURES},
                 "labels": purchase["bought"],
                 "seconds": None if seconds is None else round(seconds, 1),
+                "content": (purchase.get("content") or cell.get("fingerprint") or "")[:HASH] or None,
                 "verdict": place("verdicts", cell["verdict"]),
                 "cell": cell["cell"][:HASH],
             }
@@ -96,7 +97,7 @@ def unpack(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
         scored = row["macro_f1"] is not None
         spec = {"submission": submission["name"], "submission_digest": submission["digest"]}
         spec |= {"pair" if old else "task": stored["pairs"][row["pair"]], "seed": row["seed"]}
-        purchase = {"bought": row["labels"], "seconds": row["seconds"]}
+        purchase = {"bought": row["labels"], "seconds": row["seconds"]} | ({"content": row["content"]} if "content" in row else {})
         cell = {
             "cell": row["cell"],
             "spec": setup["spec"] | spec,

@@ -24,8 +24,10 @@ READING = f"""\
 ## How to read it, and how to make it again
 
 - Everything is paired by seed: same splits and initial weights for every strategy. Brackets are 95 % t intervals over seeds.
-- **better** and **worse**: the interval excludes 0, and the paired t-test's p is below 0.05 after Holm's correction over the
-  strategies of a condition (over the pairs) or of a pair. Anything else is noise. Conditions are not corrected for each other.
+- **better** and **worse**: the interval excludes 0, the larger p of the paired t-test and of the t-test corrected for skewness is
+  below 0.05 after one correction over everything that this page lists in words, and so is that of the sign-flip test without
+  correction. Anything else is noise. Single pairs and areas are tested only where the mean over the pairs is shown.
+- Tables of two splits show the same trained models: a finding on both is no replication, and counts once.
 - **The data set is the same for all seeds.** An interval says what other seeds would give on these images, not what other images
   would give. A difference that appears on only one of the two splits may be due to these images.
 - The floor is `random`; the ceiling is `full_pool` with a budget for the whole pool. The ceiling is in no test and no ranking.

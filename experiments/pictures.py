@@ -19,6 +19,7 @@ from evaluator.purchase.metrics import NAMES
 from evaluator.purchase.rounds import Pair
 from evaluator.scoring.curves import cost_curve
 from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.observations import collapsed
 from experiments.page import PICTURES, Results, drawn, in_both
 from experiments.summary import Table, overall, titles
 from experiments.tables import glance
@@ -208,15 +209,20 @@ def scatter(panels: Sequence[tuple[Table, Table]]) -> Any:
 
 
 def _curve(table: Table, condition: Condition, name: str) -> tuple[list[float], list[Any]]:
-    """Labels bought, and for each the mean score with its interval; empty where there are not two budgets, or no common seed."""
+    """Labels bought, and for each the mean score with its interval over observations.
+
+    Empty where there are not two budgets, or no common seed, or where a cell of the strategy failed.
+    """
     pairs = table["over_pairs"]
-    scores = condition.scores(table["metric"]).on(pairs)
+    scores = condition.scores(table["metric"]).on(pairs).without_failures()
     labels = [Pair.parse(pair).labels for pair in pairs]
     if len(set(labels)) < 2:
         return [], []
     scale = condition.rules["profile"]["budget_scale"]
     budgets, heights = cost_curve(scores, labels)
     own = heights[scores.index(name)]
+    copies = scores.over_pairs().numbers[scores.index(name), 0]
+    own = collapsed(np.where(np.isnan(own).any(axis=0), np.nan, own), copies)
     whole = own[:, ~np.isnan(own).any(axis=0)]
     return [round(budget * scale) for budget in budgets], [t_interval(values) for values in whole] if whole.size else []
 

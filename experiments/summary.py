@@ -60,13 +60,18 @@ def _beaten(tables: Sequence[Table]) -> str:
     if not tables:
         return "No cells are stored yet that could be compared."
     rows = {
-        name: [overall(table)[name] for table in tables if name in overall(table)]
+        name: [overall(table)[name] | {"model": _model(table)} for table in tables if name in overall(table)]
         for name in sorted({name for table in tables for name in overall(table)})
     }
     seeds = _counted([row["difference"]["n"] if row["difference"] else 0 for found in rows.values() for row in found])
     pairs = _counted([len(table["over_pairs"]) for table in tables])
-    conditions = "the one condition" if len(tables) == 1 else f"{len(tables)} conditions"
-    head = f"Over {conditions} (pairs: {pairs}, seeds: {seeds}; {NAMES[tables[0]['metric']]}, paired by seed, Holm-corrected)"
+    models = len({_model(table) for table in tables})
+    conditions = "the one condition" if models == 1 else f"{models} conditions"
+    splits = "" if models == len(tables) else ", each scored on two splits: a finding counts where both have it, and once"
+    head = (
+        f"Over {conditions}{splits} (pairs: {pairs}, seeds: {seeds}; {NAMES[tables[0]['metric']]}, paired by seed, one correction "
+        "for the whole page)"
+    )
     better, worse = _named(rows, "better"), _named(rows, "worse")
     if better:
         text = f"{head} {len(better)} of {_strategies(rows)} beat `random` beyond noise: {', '.join(better)}."
@@ -79,18 +84,32 @@ def _beaten(tables: Sequence[Table]) -> str:
     return text
 
 
+def _model(table: Table) -> tuple[Any, ...]:
+    """What is equal in tables of the same trained models: all of their condition but the scored split."""
+    return table["profile"], table["pipeline"], table["label_quality"]
+
+
 def _strategies(rows: dict[str, Any]) -> str:
     return f"{len(rows)} strateg{'y' if len(rows) == 1 else 'ies'}"
 
 
 def _named(rows: dict[str, list[dict[str, Any]]], finding: str) -> list[str]:
-    """The strategies with this finding, the largest difference first, each with its number of conditions and its range."""
+    """The strategies with this finding, the largest difference first: in how many conditions, and the range over all conditions.
+
+    The range of the significant differences alone would be too large. Splits of the same trained models are one condition, which
+    has a finding if every split has it: a second split of the same models is no replication.
+    """
     found = []
     for name, of in rows.items():
-        means = [row["difference"]["mean"] for row in of if row["finding"] == finding]
-        if means:
-            within = f" in {len(means)} of {len(of)}" if len(of) > 1 else ""
-            found.append((-max(map(abs, means)), f"`{name}`{within} ({_spread(means, '{:+.3f}')})"))
+        models: dict[Any, list[str]] = {}
+        for row in of:
+            models.setdefault(row["model"], []).append(row["finding"])
+        shown = sum(set(findings) == {finding} for findings in models.values())
+        means = [row["difference"]["mean"] for row in of if row["difference"]]
+        if shown:
+            within = f" in {shown} of {len(models)}" if len(models) > 1 else ""
+            where = ", all conditions" if len(of) > 1 else ""
+            found.append((-max(map(abs, means)), f"`{name}`{within} ({_spread(means, '{:+.3f}')}{where})"))
     return [text for _, text in sorted(found)]
 
 

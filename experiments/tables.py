@@ -11,7 +11,7 @@ import numpy as np
 from evaluator.history.groups import Condition
 from evaluator.report.comparison_tables import against
 from evaluator.report.format import signed
-from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.comparisons import Finding, means
 from evaluator.tables import Block
 from experiments.summary import Table, overall, titles
 
@@ -46,12 +46,8 @@ def public_less_hidden(table: Table, condition: Condition) -> Block | None:
     if not known or not hidden:
         return None
     scores = condition.scores(table["metric"])
-    less = scores.contrast(known, hidden, "public less hidden").values
-    rows = []
-    for name, values in zip(scores.strategies, less[:, 0], strict=True):
-        there = values[~np.isnan(values)]
-        if len(there):
-            rows.append((name, signed(asdict(t_interval(there))), str(len(there))))
+    less = means(scores.contrast(known, hidden, "public less hidden"))
+    rows = [(found.strategy, signed(asdict(found.interval)), str(found.interval.n)) for found in less if found.interval]
     title = f"public minus hidden pairs (hidden: {', '.join(hidden)})"
     return Block(title, ("strategy", "public minus hidden", "n"), tuple(rows))
 
@@ -71,7 +67,7 @@ def agreement(tables: Sequence[tuple[Table, Condition]]) -> Block:
 def _short(row: dict[str, Any] | None) -> str:
     """``+0.012 [+0.004, +0.020] better``, bold where it is not within noise."""
     if row is None or row["difference"] is None:
-        return "not run"
+        return "failed cells" if row is not None and row["finding"] == Finding.FAILED else "not run"
     difference, _, finding = against(row)
     shown = {"within noise": "noise"}.get(finding.removesuffix(" ?"), finding)
     n = row["difference"]["n"]

@@ -25,7 +25,8 @@ def purchase(spec: PurchaseSpec, labels: int = LABELS) -> Purchased:
     session = SessionResult(
         verdict=Verdict.OK,
         reason="",
-        ledger=Ledger.from_rows([row | {"order": i, "index": i, "image": i} for i in range(labels)]),
+        # Another seed buys other images, so that it is another observation.
+        ledger=Ledger.from_rows([row | {"order": i, "index": i, "image": i + spec.seed} for i in range(labels)]),
         phases=tuple(PhaseReport(name, Verdict.OK, "", seconds, 2.0) for name, seconds in PHASES.items()),
         seconds=1.5,
         predictions=None,
@@ -77,7 +78,7 @@ def scored(spec: PurchaseSpec, checksum: str, value: float | None = None) -> Pur
         verdict=Verdict.OK,
         fit_to_submit=True,
         metrics=metrics,
-        fingerprint="f" * 64,
+        fingerprint=2 * spec.digest(),  # no two cells have the same predictions
         training=training(),
         answer=replace(empty.answer, checksum=checksum),
         purchase=replace(empty.purchase, bought=LABELS, seconds=1.5, clock_was_read=False),

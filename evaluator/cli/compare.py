@@ -60,9 +60,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument("--score-split", metavar="SPLIT", help="only cells scored on this split")
     verb.add_argument(
         "--family",
-        choices=("pair", "table"),
-        default="pair",
-        help="family of tests for Holm's correction: those of one pair, or of the whole table (default: %(default)s)",
+        choices=("report", "pair", "table"),
+        default="report",
+        help="tests that are corrected together: all of all tables, or by Holm those of one pair or of one table "
+        "(default: %(default)s)",
+    )
+    verb.add_argument(
+        "--bounds", action="store_true", help="failed cells count as the worst and as the best score; a finding must hold in both"
     )
     verb.add_argument(
         "--hidden",
@@ -170,7 +174,9 @@ def _command(args: argparse.Namespace) -> list[str]:
     given = {name: getattr(args, name) for name in asked}
     found = [word for name, value in given.items() if value is not None for word in (f"--{name.replace('_', '-')}", str(value))]
     found += ["--hidden", *args.hidden] if args.hidden else []
-    return found + [f"--{name.replace('_', '-')}" for name in ("mixed_versions", "all_editions", "failed") if getattr(args, name)]
+    return found + [
+        f"--{name.replace('_', '-')}" for name in ("mixed_versions", "all_editions", "failed", "bounds") if getattr(args, name)
+    ]
 
 
 def _results(named: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
@@ -217,7 +223,7 @@ def main(args: argparse.Namespace) -> int:
     rows = _rows(args, names)
     reference = names[0] if args.reference is None and len(names) > 1 else args.reference
     hidden = None if args.hidden is None else tuple(args.hidden)
-    asked = Asked(reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed, hidden=hidden)
+    asked = Asked(reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed, hidden=hidden, bounds=args.bounds)
     only = None if args.track is None else named(args.track)
     if args.heat_map is not None:
         drawing = _drawing(TRACKS if only is None else [only])

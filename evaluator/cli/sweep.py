@@ -19,7 +19,18 @@ from evaluator.track import Track, Tracks
 MOST_READ = 1_000
 """Largest number of cells that are not fit to submit whose files are read for their faults."""
 GROUPS: dict[str, tuple[str, ...]] = {
-    "the grid": ("submissions", "label", "seeds", "first_seed", "root_seed", "secret", "public_seeds", "pipelines", "profile"),
+    "the grid": (
+        "submissions",
+        "label",
+        "seeds",
+        "first_seed",
+        "until",
+        "root_seed",
+        "secret",
+        "public_seeds",
+        "pipelines",
+        "profile",
+    ),
     "rules": ("weights_dir", "sandbox", "starting_weights"),
     "work and files": ("device", "threads", "workers", "ray", "data", "cache", "out", "fresh", "mixed_versions"),
 }
@@ -73,7 +84,8 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.sweep.experiment import prepare
     from evaluator.sweep.faults import Faults, Remarks
     from evaluator.sweep.forecast import forecast
-    from evaluator.sweep.progress import SweepLine, sweep_rows
+    from evaluator.sweep.looks import Looks
+    from evaluator.sweep.progress import SweepLine, further_seeds, sweep_rows
     from evaluator.sweep.run import Outcome, run, stored_cells
     from evaluator.sweep.settings import read_settings, require_outside
     from evaluator.sweep.table import summarise_sweep
@@ -97,6 +109,7 @@ def main(args: argparse.Namespace) -> int:
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
             keep_secret=not args.dry_run,
         )
+    looks = Looks.of(experiment)
     index = experiment.index()
     expected = forecast(experiment, index)
     show_rows(console, sweep_rows(experiment, expected))
@@ -107,6 +120,8 @@ def main(args: argparse.Namespace) -> int:
         if args.json:
             print(json_text(expected.as_dict() | {"warnings": list(experiment.warnings)}, indent=1))
         return 0
+    if looks is None and (note := further_seeds(experiment, index)):
+        hanging(console, f"  {note}", "dim")
     summary: dict[str, Any] = {}
     remarks = Remarks(experiment)
 
@@ -115,7 +130,7 @@ def main(args: argparse.Namespace) -> int:
         for cell in stored_cells(experiment, store, outcome, lambda row: not row["fit"], MOST_READ):
             faults.add(cell)
         found = faults.rows(outcome.folder), remarks.said()
-        summary.update(summarise_sweep(experiment, outcome.rows, outcome.before, expected, outcome.seconds, *found))
+        summary.update(summarise_sweep(experiment, outcome.rows, outcome.before, expected, outcome.seconds, *found, outcome.looks))
         store.write_run(outcome.folder, summary, "sweep")
 
     with progress_line(console) as line:
@@ -125,7 +140,7 @@ def main(args: argparse.Namespace) -> int:
             remarks.add(cell)
             shown.finished(cell)
 
-        outcome = run(experiment, store, "sweep", finish, shown.moved, finished, begun=shown.logged)
+        outcome = run(experiment, store, "sweep", finish, shown.moved, finished, begun=shown.logged, looks=looks)
     if args.json:
         print(json_text(summary, indent=1))
     else:
@@ -143,4 +158,6 @@ def main(args: argparse.Namespace) -> int:
     if outcome.interrupted:
         print("interrupted; finished cells and answers are stored and will be reused", file=sys.stderr)
         return 130
-    return 0 if all(cell["score"] is not None and cell["fit_to_submit"] for cell in summary["cells"]) else 1
+    reached = outcome.looks[-1]["seeds"] if outcome.looks else settings.seeds
+    wanted = [cell for cell in summary["cells"] if cell["seed"] < settings.first_seed + reached]
+    return 0 if all(cell["score"] is not None and cell["fit_to_submit"] for cell in wanted) else 1

@@ -10,7 +10,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ from evaluator.words import counted
 RULES = ("track", "version", "root_seed", "score_split")
 """Fields of a spec that must be equal in compared cells. The secret, profile, data, kind of device and the track's own rules must
 be equal, too."""
-READ = ("spec", "scored", "metrics", "answer", "versions")
-"""Members of a cell that are read."""
+READ = ("spec", "scored", "metrics", "answer", "versions", "fingerprint")
+"""Members of a cell that are read, in addition to those that its track needs."""
 
 Place = tuple[str, str, int]
 """Pipeline (as JSON), task, seed."""
@@ -50,6 +50,7 @@ class Gathered:
         collapsed: bool, of the same shape: whether one of the tasks' cells collapsed (``Track.collapsed``).
         rules: what is equal in all cells, by name.
         left_out: stored cells that were not used, with the reason, one line each.
+        repeated: submissions of which several seeds are one observation (``Track.observation``): repeated trainings on one answer.
     """
 
     pipelines: tuple[str, ...]
@@ -61,6 +62,7 @@ class Gathered:
     collapsed: np.ndarray
     rules: dict[str, Any]
     left_out: tuple[str, ...]
+    repeated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,10 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None, track: str | 
     left_out += [line for why, of in unused.items() for line in unused_lines(why, of)]
     left_out += _same_files(entries, read_entries(root)[0])
     shared = json.loads(rules)
-    return _scores(entries, grid, shared, tracks.known[shared["track"]], left_out)
+    track_of = tracks.known[shared["track"]]
+    found_scores = _scores(entries, grid, shared, track_of, left_out)
+    both = zip(entries, found_scores.submissions, strict=True)
+    return replace(found_scores, repeated=tuple(name for entry, name in both if _repeats(entry, grid, track_of)))
 
 
 def _read(root: Path, tracks: Tracks, profile: str | None, only: str | None, left_out: list[str]) -> dict[str, list[_Entry]]:
@@ -150,7 +155,7 @@ def _read(root: Path, tracks: Tracks, profile: str | None, only: str | None, lef
     found: dict[str, dict[tuple[str, str], _Entry]] = {}
     unscored: Counter[tuple[str, str]] = Counter()
     not_compared: Counter[tuple[str, str]] = Counter()
-    for path, cell, why in read_cells(root, tracks, READ):
+    for path, cell, why in read_cells(root, tracks, {*READ, *(name for track in tracks for name in track.figure_members)}):
         if cell is None:
             left_out.append(f"{path.name} {why}")
             continue
@@ -247,6 +252,14 @@ def difference(rules: str, chosen: str) -> str:
         else:
             parts.append(f"{name} {here[name]}, not {there[name]}")
     return "; ".join(parts)
+
+
+def _repeats(entry: _Entry, grid: Grid, track: Track) -> bool:
+    """Whether two seeds of a submission are one observation on every task."""
+    pipelines, tasks, seeds = grid
+    keys = [tuple(track.observation(entry.cells[pipelines[0], task, seed]) for task in tasks) for seed in seeds]
+    known = [key for key in keys if None not in key]
+    return len(set(known)) < len(known)
 
 
 def _name(pipeline: str) -> str:

@@ -22,6 +22,7 @@ from evaluator.history.entries import Entry, read_entries
 from evaluator.history.people import EVERYTHING, NONE_HIDDEN, Hidden, Person, Shown, check_names, fold, people, shown_names
 from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by, versions
+from evaluator.scoring.observations import numbered
 from evaluator.scoring.scores import Scores
 from evaluator.track import Track, Tracks
 from evaluator.training.pipeline import is_proxy
@@ -30,7 +31,7 @@ from evaluator.words import counted, was
 CIRCUMSTANCES = ("tier", "threads", "worker_threads")
 """Fields of a spec that may differ within a condition, in addition to the track's own. If a cell is stored under two of their
 values, one of the two is used."""
-READ = ("cell", "spec", "verdict", "reason", "scored", "metrics", "answer", "data", "versions")
+READ = ("cell", "spec", "verdict", "reason", "scored", "metrics", "answer", "data", "versions", "fingerprint", "attempts")
 """Members of a cell that are read, in addition to those that its track needs."""
 
 MOST_PLACES = 5_000_000
@@ -83,6 +84,7 @@ class Condition:
         notes: what differs between the cells, one sentence each.
         hidden: how many submissions with cells of this condition are not among the strategies.
         shown: whether its pipeline was asked for. Conditions of other pipelines are read so that a proxy can be compared with them.
+        attempts: by place, how often which verdict was found there before the result that counts, or under other circumstances.
     """
 
     track: Track
@@ -99,6 +101,7 @@ class Condition:
     shown: bool = True
     people: Mapping[str, Person] = field(default_factory=dict)
     hidden: Hidden = NONE_HIDDEN
+    attempts: Mapping[Place, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def proxy(self) -> bool:
@@ -123,21 +126,34 @@ class Condition:
         return self.track.metric(metric).score(float(cell["metrics"][metric]))
 
     def scores(self, metric: str) -> Scores:
-        """The scores of all cells; NaN where a cell failed or was not run."""
+        """The scores of all cells; NaN where a cell failed or was not run. It says which failed, and which are copies."""
         values = [[[self.value((s, t, n), metric) for n in self.seeds] for t in self.tasks] for s in self.strategies]
-        return Scores(self.strategies, self.tasks, self.seeds, np.array(values))
+        failed = [
+            [[not self.cells.get((s, t, n), {"scored": True})["scored"] for n in self.seeds] for t in self.tasks]
+            for s in self.strategies
+        ]
+        copies = [[numbered(self.observation((s, t, n)) for n in self.seeds) for t in self.tasks] for s in self.strategies]
+        return Scores(self.strategies, self.tasks, self.seeds, np.array(values), np.array(failed), np.array(copies))
 
-    def whole(self, strategy: str, metric: str) -> np.ndarray | None:
-        """Scores (seeds,) of the cells in which a strategy got everything it could get (``Track.whole``).
+    def observation(self, place: Place) -> str | None:
+        """What a cell is an observation of (``Track.observation``); None if it was not scored, or nothing is known of it."""
+        cell = self.cells.get(place)
+        return self.track.observation(cell) if cell is not None and cell["scored"] else None
+
+    def whole(self, strategy: str, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Scores (seeds,), and numbers of observations (seeds,) as in ``Scores.copies``, of the cells in which a strategy got
+        everything it could get (``Track.whole``).
 
         NaN for a seed without such a cell; None if no seed has one. The task of such a cell does not matter: all of them train on
         the same items.
         """
         found = np.full(len(self.seeds), np.nan)
+        keys: list[str | None] = [None] * len(self.seeds)
         for (name, task, seed), cell in sorted(self.cells.items(), key=lambda item: item[0]):
             if name == strategy and cell["scored"] and self.track.whole(cell):
                 found[self.seeds.index(seed)] = self.value((name, task, seed), metric)
-        return None if np.isnan(found).all() else found
+                keys[self.seeds.index(seed)] = self.observation((name, task, seed))
+        return None if np.isnan(found).all() else (found, np.array(numbered(keys)))
 
 
 def conditions(
@@ -321,6 +337,7 @@ def _condition(
 
     common = Counter(of(cell) for cell in cells)
     places: dict[Place, dict[str, Any]] = {}
+    attempts: dict[Place, Counter[str]] = defaultdict(Counter)
     doubles = 0
 
     def preferred(cell: dict[str, Any]) -> tuple[bool, bool, int, str]:
@@ -331,6 +348,11 @@ def _condition(
         spec = cell["spec"]
         held = [(name, spec["task"], spec["seed"]) for name in names[_source(cell)]]
         doubles += any(place in places for place in held)
+        for place in held:
+            if place in places and not places[place]["scored"]:
+                attempts[place][places[place]["verdict"]] += 1
+            for row in cell.get("attempts") or ():
+                attempts[place][row["verdict"]] += row["count"]
         places |= dict.fromkeys(held, cell)
     tasks = tuple(sorted({task for _, task, _ in places}, key=track.task_order))
     seeds = tuple(sorted({seed for _, _, seed in places}))
@@ -358,6 +380,7 @@ def _condition(
         tasks=tasks,
         seeds=seeds,
         cells=places,
+        attempts=dict(attempts),
         left_out=tuple(left_out),
         notes=tuple(_mixed(list(places.values()), circumstances)),
         shown=shown,

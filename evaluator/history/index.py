@@ -56,9 +56,10 @@ ANSWER_ROW: dict[str, Any] = {"checksum": str, "verdict": str, "phases": int, "v
 CELL_ROW: dict[str, Any] = {
     **dict.fromkeys(("track", "submission", "submission_digest", "task", "score_split", "device", "tier", "cell"), str),
     **dict.fromkeys(("profile", "pipeline", "pipeline_digest", "verdict", "reason", "answer", "secret"), str),
-    **dict.fromkeys(("seed", "threads", "scored", "fit", "collapsed"), int),
+    **dict.fromkeys(("seed", "threads", "scored", "fit", "collapsed", "attempts"), int),
     **dict.fromkeys(("session_seconds", "training_seconds", "items"), _NUMBER_OR_NONE),
     **{"metrics": (dict, type(None)), "predictions": (list, type(None)), "answer_checksum": _TEXT_OR_NONE},
+    **{"observation": _TEXT_OR_NONE},
     **{"versions": dict, "figures": dict},
 }
 """The fields of the rows, by type: ``row_of`` makes those of cells."""

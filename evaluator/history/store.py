@@ -25,6 +25,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from evaluator import __version__
 from evaluator.bounded import RECORD, BoundsError, read_bytes, read_json
 from evaluator.errors import ConfigurationError
@@ -102,7 +104,8 @@ class Store:
     def write_cell(self, judged: Judged) -> CellResult:
         """Store a finished cell and its predictions, and remove the state of its training.
 
-        A stored cell of the same hash that other library versions computed is moved to ``cells/replaced/`` first.
+        A stored cell of the same hash that other library versions computed is moved to ``cells/replaced/`` first. What was stored
+        before, failed or scored, is counted in ``attempts``: running a cell again does not make an earlier result unseen.
 
         Returns:
             The result as it was stored.
@@ -117,6 +120,7 @@ class Store:
             predictions = as_npy(judged.predictions)
             sha256, shape = hashlib.sha256(predictions).hexdigest(), list(judged.predictions.shape)
             result = replace(result, predictions=PredictionsRow(file=f"{path.stem}.npy", sha256=sha256, shape=shape))
+        result = self._counted(path, result)
         text = _as_stored(result.as_dict())
         self._set_aside(path, "cell", result.versions)
         if predictions is not None:
@@ -127,6 +131,17 @@ class Store:
                 path.with_suffix(".npy").unlink(missing_ok=True)
         if result.scored:
             self._forget_partials(path.stem)
+        return result
+
+    def _counted(self, path: Path, result: CellResult) -> CellResult:
+        """A result with the attempts before it, if a sound cell is stored in its place."""
+        with contextlib.suppress(
+            OSError, BoundsError, msgspec.ValidationError, KeyError, TypeError, AttributeError
+        ):  # damaged, or none
+            wanted = {"verdict", "scored", "metrics", "versions", "attempts"}
+            stored, _ = sound(read_bytes(path, RECORD.size), "cell", path.stem, wanted)
+            if stored is not None:
+                return result.after(stored)
         return result
 
     def _set_aside(self, path: Path, kind: str, versions: Mapping[str, str]) -> None:

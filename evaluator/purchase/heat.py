@@ -103,8 +103,9 @@ def heat_map(
 ) -> HeatMap:
     """Means over seeds at every place (pair) of a grid, for every submission.
 
-    Labels, time and score are means over the same cells: those that were scored. A place without a scored cell has no means; it
-    tells how many of its cells failed with which verdict, or that none was run.
+    Labels and time are means over the cells that were scored. A place of which a cell failed has no score: that of the seeds which
+    it survived would be too good; it tells how many of its cells failed with which verdict, or that none was run. Seeds that are
+    copies of one observation (``Run.observation``) count once in the score and its interval.
 
     Args:
         runs: the cells; cells of other pairs are ignored.
@@ -126,20 +127,25 @@ def heat_map(
     def cell(name: str, pair: str) -> dict[str, Any]:
         of = there.get((name, pair), {})
         other = there.get((reference, pair), {}) if reference not in (None, name) else {}
+        failed = Counter(run.verdict for run in of.values() if run.score is None)
         scored = {seed: (run.score, run.collapsed) for seed, run in sorted(of.items()) if run.score is not None}
+        whole = {} if failed else scored  # no mean of what it survived
         theirs = {seed: (run.score, run.collapsed) for seed, run in other.items() if run.score is not None}
-        less = [(score - theirs[seed][0], fell or theirs[seed][1]) for seed, (score, fell) in scored.items() if seed in theirs]
+        both = [] if len(theirs) < len(other) else [seed for seed in whole if seed in theirs]
+        alike = _together([of[seed].observation for seed in both], [other[seed].observation for seed in both])
+        less = [(whole[seed][0] - theirs[seed][0], whole[seed][1] or theirs[seed][1]) for seed in both]
         bought = _mean([of[seed].figures["bought"] for seed in scored])
         used = _mean([of[seed].figures.get("seconds") for seed in scored])
         return {
             "pair": pair,
-            "score": over_seeds(scored.values(), level),
+            "score": over_seeds(whole.values(), level, [of[seed].observation for seed in whole]),
+            "scored": len(scored),
             "bought": bought,
             "bought_share": _share(bought, allowed[pair][0]),
             "seconds": used,
             "seconds_share": _share(used, allowed[pair][1]),
-            "minus_reference": over_seeds(less, level),
-            "failed": dict(sorted(Counter(run.verdict for run in of.values() if run.score is None).items())),
+            "minus_reference": over_seeds(less, level, alike),
+            "failed": dict(sorted(failed.items())),
             "missing": max(0, seeds - len(of)),
         }
 
@@ -184,6 +190,11 @@ def heat_maps(
         expected = len({run.seed for run in there}) if seeds is None else seeds
         maps.append(heat_map(there, axes, shown, scale=scale, metric=metric, seeds=expected, reference=reference, level=level))
     return maps
+
+
+def _together(ours: Sequence[str | None], theirs: Sequence[str | None]) -> list[tuple[str, str] | None]:
+    """What pairs of cells are an observation of: known only where both are."""
+    return [None if a is None or b is None else (a, b) for a, b in zip(ours, theirs, strict=True)]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

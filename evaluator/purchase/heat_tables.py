@@ -70,10 +70,14 @@ def heat_notes(heat: HeatMap) -> list[str]:
         first = (
             f"Mean over {seeds} seeds (or n, if given); ± half of the t interval over seeds of that place, without a correction."
         )
+    of = "labels: share of the budget that was bought; time: share of the time that was used; of scored cells."
+    found = [first, of + scaled]
+    if any(cell["score"] and cell["score"]["n"] < scored(cell) for row in heat["submissions"] for cell in row["cells"]):
+        found.append("n 1 of 5: the same labels were bought on all 5 seeds; they are one observation, which has no interval.")
     fell = sum(cell["score"].get("collapsed", 0) for row in heat["submissions"] for cell in row["cells"] if cell["score"])
     if fell:
-        first += f" {MARK}: {counted(fell, 'cell')} collapsed: no better than the best constant answer."
-    return [first, "labels: share of the budget that was bought; time: share of the time that was used; of scored cells." + scaled]
+        found[0] += f" {MARK}: {counted(fell, 'cell')} collapsed: no better than the best constant answer."
+    return found
 
 
 def matrix(heat: HeatMap, row: dict[str, Any]) -> list[list[dict[str, Any]]]:
@@ -102,12 +106,17 @@ def holes(cell: dict[str, Any]) -> list[str]:
 
 
 def lacking(cell: dict[str, Any], seeds: int) -> list[str]:
-    """Lines that say of how many seeds the mean is, if there are fewer than ``seeds``, and what collapsed; may be empty."""
+    """Lines that say of how many observations the mean is, if there are fewer than ``seeds``, and what collapsed; may be empty."""
     fell = mixed(cell["score"]).split("; ") if cell["score"].get("collapsed") else []
-    if cell["score"]["n"] >= seeds:
+    n = cell["score"]["n"]
+    if n >= seeds:
         return fell
-    failed = sum(cell["failed"].values())
-    return [f"n {cell['score']['n']}" + (f", {failed} failed" if failed else ""), *fell]
+    return [f"n {n}" + (f" of {scored(cell)}" if n < scored(cell) else ""), *fell]
+
+
+def scored(cell: dict[str, Any]) -> int:
+    """How many cells of a place were scored; files of older kits do not say how many of them are copies."""
+    return int(cell.get("scored", cell["score"]["n"] if cell["score"] else 0))
 
 
 def plus_minus(interval: dict[str, Any], form: str) -> str:

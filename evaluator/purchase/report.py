@@ -6,7 +6,7 @@ labels that no submission bought, so a report without pictures has none of them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from evaluator.purchase.metrics import collapsed
 from evaluator.purchase.report_map import pool_map
 from evaluator.purchase.report_mistakes import mistakes
 from evaluator.purchase.report_sets import ShownSets, shown_sets
+from evaluator.purchase.result import observed
 from evaluator.report.format import percent
 from evaluator.scoring.intervals import t_interval
 from evaluator.sections import Bar, Bars, Cells, Curve, Curves, Dots, Gallery, Material, Picture, Section, Series, Value
@@ -146,16 +147,26 @@ def _points(cells: Sequence[Cell], tasks: Sequence[str]) -> tuple[tuple[float, V
         of = [cell for cell in cells if cell["spec"]["task"] == task]
         if of:
             labels = sum(cell["purchase"]["bought"] for cell in of) / len(of)
-            points.append((labels, _mean([(cell["spec"]["seed"], cell["metrics"]["macro_f1"]) for cell in of])))
+            points.append((labels, _mean([(cell["metrics"]["macro_f1"], key) for cell, key in zip(of, _keys(of), strict=True)])))
     return tuple(sorted(points, key=lambda point: point[0]))
 
 
-def _mean(values: Sequence[tuple[int, float]]) -> Value:
-    """The mean over seeds of (seed, value), and its t-interval; several values of a seed are averaged first."""
-    of: dict[int, list[float]] = {}
-    for seed, value in values:
-        of.setdefault(seed, []).append(value)
-    found = t_interval([sum(x) / len(x) for _, x in sorted(of.items())])
+def _keys(cells: Sequence[Cell]) -> list[Hashable]:
+    """What the seed of each cell is an observation of: equal for seeds on which every task got the same labels of the same data."""
+    of: dict[int, list[tuple[str, str | None]]] = {}
+    for cell in cells:
+        of.setdefault(cell["spec"]["seed"], []).append((cell["spec"]["task"], observed(cell)))
+    known = {seed: None not in [what for _, what in parts] for seed, parts in of.items()}
+    keys = {seed: tuple(sorted(parts, key=str)) if known[seed] else seed for seed, parts in of.items()}
+    return [keys[cell["spec"]["seed"]] for cell in cells]
+
+
+def _mean(values: Sequence[tuple[float, Hashable]]) -> Value:
+    """The mean over observations of (value, observation), and its t-interval; several values of one are averaged first."""
+    of: dict[Hashable, list[float]] = {}
+    for value, key in values:
+        of.setdefault(key, []).append(value)
+    found = t_interval([sum(x) / len(x) for x in of.values()])
     return Value(found.mean, found.low, found.high)
 
 
@@ -217,7 +228,8 @@ def _per_class(scored: Cells) -> tuple[Dots, ...]:
     classes = next(iter(some.values()))[0]["spec"]["profile"]["round"]["classes"]
 
     def value(of: Sequence[Cell], name: str) -> Value | None:
-        known = [(cell["spec"]["seed"], cell["metrics"]["f1"][name]) for cell in of if name in cell["metrics"].get("f1", {})]
+        both = zip(of, _keys(of), strict=True)
+        known = [(cell["metrics"]["f1"][name], key) for cell, key in both if name in cell["metrics"].get("f1", {})]
         return _mean(known) if known else None
 
     series = tuple(Series(name, tuple(value(of, c) for c in classes)) for name, of in some.items())

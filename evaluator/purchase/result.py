@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, TypedDict
 
@@ -10,7 +11,7 @@ import msgspec
 from evaluator.errors import Verdict
 from evaluator.purchase.purchased import Purchased, Sold
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import CellResult, TrainingRow, count, doc, duration, share
+from evaluator.records import CellResult, TrainingRow, count, digest_of, doc, duration, share
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
@@ -58,6 +59,13 @@ class PurchaseRow:
     ] = ""
     full_trace: Annotated[str, doc("the traceback with the frames of the worker, where `trace` leaves some out; else empty")] = ""
     last_lines: Annotated[str, doc("the last lines that the submission printed, if one of its phases failed; else empty")] = ""
+    content: Annotated[
+        str | None,
+        doc(
+            "hash over what was bought: the images and their labels, without order and times; equal for equal purchases. `null` "
+            "without a purchase, and in cells of older kits"
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +105,22 @@ def purchase_row(spec: PurchaseSpec, purchased: Purchased | None, trace: str = "
         trace=session.trace,
         full_trace=session.full_trace,
         last_lines=session.last_lines,
+        content=digest_of({"bought": sorted([sold.image, *map(int, sold.label)] for sold in session.ledger)}),
     )
+
+
+def observed(cell: Mapping[str, Any]) -> str | None:
+    """What a stored cell is an observation of: see ``Track.observation``.
+
+    It is what was bought; with the seed where the profile draws training set or pool by seed, because the inputs then differ. Of
+    cells of older kits, which do not store it, only those with the same predictions, to the bit, are known to be the same.
+    """
+    content = cell["purchase"].get("content")
+    if content is None:
+        found = cell.get("fingerprint")
+        return None if found is None else str(found)
+    drawn = any((cell["spec"]["profile"].get("drawn") or {}).values())
+    return f"{content} {cell['spec']['seed']}" if drawn else str(content)
 
 
 def upgraded(stored: dict[str, Any]) -> dict[str, Any]:

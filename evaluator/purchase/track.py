@@ -17,7 +17,7 @@ from evaluator.plans import Choices, Option, Plan, Step, Task
 from evaluator.purchase.metrics import METRICS, collapsed
 from evaluator.purchase.pairs import choose_pairs
 from evaluator.purchase.purchased import Purchased, buy
-from evaluator.purchase.result import PurchaseResult, upgraded, without_score
+from evaluator.purchase.result import PurchaseResult, observed, upgraded, without_score
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.rule_files import chosen_profile
 from evaluator.purchase.sets import RoundSets
@@ -171,6 +171,9 @@ class PurchaseTrack(Track):
         if training and training["n_items"] != training["n_training_set"] + training["n_bought"]:
             return "is contradictory: training.n_items is not the sum of n_training_set and n_bought"
         return super().contradiction(spec, stored)
+
+    def observation(self, cell: Mapping[str, Any]) -> str | None:
+        return observed(cell)
 
     def not_compared(self, spec: Mapping[str, Any]) -> str:
         own = spec["profile"]["round"]["scores"] != "organiser"

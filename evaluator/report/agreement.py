@@ -45,6 +45,7 @@ def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
         "w": asdict(found.w),
         "resamples": found.resamples,
         "bootstrap_seed": seed,
+        "repeated": list(gathered.repeated),
         "left_out": list(gathered.left_out),
     }
 
@@ -97,6 +98,11 @@ def notes(report: dict[str, Any]) -> list[str]:
         )
     if not reason and n < FEW:
         found.append(f"with fewer than {FEW} submissions ({n} here) the interval covers less than 95 %.")
+    if report["repeated"]:
+        found.append(
+            f"one observation: {', '.join(report['repeated'])} gave the same answer from the same data on several seeds, "
+            "which repeat the training alone. The intervals are too narrow for other answers and other data."
+        )
     return found + [f"left out: {reason}" for reason in report["left_out"]]
 
 

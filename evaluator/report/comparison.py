@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history.groups import Condition, over
 from evaluator.records import SCHEMA
 from evaluator.report.collapsed import Behind, by_strategy, comparison_note, fallen
+from evaluator.report.families import LOSES, correct_together
 from evaluator.report.proxy_correlation import stand_in
-from evaluator.scoring.comparisons import Difference, Finding, compare, means
+from evaluator.scoring.comparisons import Difference, Mean, compare, means
 from evaluator.scoring.curves import areas
 from evaluator.scoring.gap import shares
+from evaluator.scoring.paired import fewest_seeds
 from evaluator.scoring.power import sensitivity
 from evaluator.scoring.ranking import mean_ranks, win_tie_loss
 from evaluator.scoring.scores import OVER_PAIRS, Scores
@@ -26,10 +29,9 @@ from evaluator.tables import Metric, Run, either
 
 REFERENCE = "random"
 CEILING = "full_pool"
+FAMILIES = ("report", "pair", "table")
 LEAST_WANTED = 1e-6
 """Smallest difference that a plan is made for; scores are shown with three digits."""
-LOSES = {Finding.BETTER: "loses more", Finding.WORSE: "loses less"}
-"""Findings on the difference public minus hidden: a strategy whose difference is larger than the reference's loses more."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,13 @@ class Asked:
         reference: name of the strategy that all others are compared with; None for ``random``, if it was run.
         ceiling: name of the strategy whose score is the upper end of the gap; None for ``full_pool``, if it was run.
         metric: name of a metric of the track; None for the round's primary metric.
-        family: as in ``scoring.comparisons.compare``.
+        family: the tests that are corrected together: ``report``, all of all tables (``report.families``); or ``pair`` or ``table``
+            as in ``scoring.comparisons.compare``, each table by itself.
         wanted: the difference in score that the plan (how many seeds?) is made for.
         alpha: level of the tests; ``power``: of the plan.
         root: seed of the permutation test and the bootstraps.
         hidden: names of the hidden pairs; None for those that are neither public nor part of a grid.
+        bounds: whether failed cells count as the worst and as the best score, instead of leaving no finding.
 
     Raises:
         ConfigurationError: a value makes no sense.
@@ -53,16 +57,17 @@ class Asked:
     reference: str | None = None
     ceiling: str | None = None
     metric: str | None = None
-    family: str = "pair"
+    family: str = "report"
     wanted: float = 0.01
     alpha: float = 0.05
     power: float = 0.8
     root: int = 2022
     hidden: tuple[str, ...] | None = None
+    bounds: bool = False
 
     def __post_init__(self) -> None:
-        if self.family not in ("pair", "table"):
-            raise ConfigurationError(f"--family is {self.family!r}; it must be 'pair' or 'table'")
+        if self.family not in FAMILIES:
+            raise ConfigurationError(f"--family is {self.family!r}; it must be {either(FAMILIES)}")
         if not LEAST_WANTED <= self.wanted < float("inf"):
             raise ConfigurationError(f"--wanted is {self.wanted:g}; it must be {LEAST_WANTED:g} or more, e.g. 0.01")
         if not 0 < self.alpha < self.power < 1 or self.root < 0:
@@ -93,14 +98,20 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
             raise ConfigurationError(
                 f"--hidden: no cell of the {word} {unknown[0]} is stored; stored are {', '.join(sorted(stored))}"
             )
+    tables = [_table(condition, found, asked) for condition in shown]
+    if asked.family == "report":
+        correct_together(tables, asked.alpha)
+    for row in (row for table in tables for row in table["differences"]):
+        row["plan"] = _plan(row, asked)
     return {
         "schema": SCHEMA,
         "family": asked.family,
+        "bounds": asked.bounds,
         "alpha": asked.alpha,
         "power": asked.power,
         "wanted": asked.wanted,
         "seed": asked.root,
-        "tables": [_table(condition, found, asked) for condition in shown],
+        "tables": tables,
         "left_out": list(left_out),
     }
 
@@ -141,15 +152,13 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
     whole = None if condition.strategies == (ceiling,) else whole
     compared = tuple(s for s in condition.strategies if whole is None or s != ceiling)
     everything = condition.scores(metric)
+    limits = _limits(_metric(condition, asked), asked)
     pairs = tuple(p for p in condition.tasks if any((s, p, n) in condition.cells for s in compared for n in condition.seeds))
-    values = everything.on(pairs).values[[everything.index(s) for s in compared]]
-    scores = Scores(compared, pairs, everything.seeds, values)
+    scores = everything.on(pairs).of_strategies(compared)
     main = over(condition, compared, pairs)
-    with_ceiling = scores
-    if whole is not None and ceiling is not None:
-        top = np.broadcast_to(whole, (1, *values.shape[1:]))
-        with_ceiling = Scores((*compared, ceiling), pairs, everything.seeds, np.concatenate([values, top]))
-    differences = _differences(scores, main, reference, asked)
+    with_ceiling = scores if whole is None or ceiling is None else _with_row(scores, ceiling, *whole)
+    differences = _differences(scores, main, reference, asked, limits)
+    ranked = set(compared) - {name for (name, task, _), cell in condition.cells.items() if not cell["scored"] and task in main}
     maps = _maps(condition, compared, metric, reference, 1 - asked.alpha)
     track = condition.track
     profile = condition.rules["profile"]
@@ -178,11 +187,11 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "over_pairs": list(main),
         "seeds": list(scores.seeds),
         "means": [
-            {"strategy": m.strategy, "pair": m.pair, "interval": _maybe(m.interval), "left_out": list(m.left_out)}
+            _mean_row(m, condition, main)
             for m in (*means(with_ceiling.on(main).over_pairs(), 1 - asked.alpha), *means(with_ceiling, 1 - asked.alpha))
         ],
-        "differences": [_difference_row(d, asked) for d in differences],
-        "shares": _shares(with_ceiling, main, reference, ceiling, asked),
+        "differences": [_difference_row(d) for d in differences],
+        "shares": _shares(with_ceiling.without_failures(), main, reference, ceiling, asked),
         "matrix": _matrix(scores, asked),
         "ranks": [{"strategy": r.strategy, "rank": _maybe(r.rank)} for r in mean_ranks(scores.on(main), 1 - asked.alpha)],
         "areas": [
@@ -191,7 +200,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         ],
         "public_minus_hidden": _public_minus_hidden(condition, scores, collapsed[: len(compared)], reference, maps, asked),
         "heat_maps": maps,
-        "stand_in": stand_in(condition, found, set(compared), main, metric, asked.root) if condition.proxy else None,
+        "stand_in": stand_in(condition, found, ranked, main, metric, asked.root) if condition.proxy else None,
         "failed": _failed(condition),
         "hidden": asdict(condition.hidden),
         "left_out": list(condition.left_out),
@@ -234,30 +243,88 @@ def _called(condition: Condition, strategy: str, name: str) -> bool:
     return strategy in condition.people and condition.people[strategy].called(name)
 
 
-def _differences(scores: Scores, main: Sequence[str], reference: str | None, asked: Asked) -> tuple[Difference, ...]:
+def _with_row(scores: Scores, name: str, values: np.ndarray, copies: np.ndarray) -> Scores:
+    """The scores with those of one more strategy, (seeds,), which are the same on every pair."""
+    shape = (1, *scores.values.shape[1:])
+    return Scores(
+        (*scores.strategies, name),
+        scores.pairs,
+        scores.seeds,
+        np.concatenate([scores.values, np.broadcast_to(values, shape)]),
+        np.concatenate([scores.is_failed, np.zeros(shape, bool)]),
+        np.concatenate([scores.numbers, np.broadcast_to(copies, shape)]),
+    )
+
+
+def _limits(metric: Metric, asked: Asked) -> tuple[float, float] | None:
+    """The worst and the best score of a metric, if they are asked for.
+
+    Raises:
+        ConfigurationError: the metric has no bounds.
+    """
+    if not asked.bounds:
+        return None
+    if metric.low is None or metric.high is None:
+        raise ConfigurationError(f"--bounds: {metric.label} has no smallest or no largest value; leave --bounds out")
+    worst, best = sorted((metric.score(metric.low), metric.score(metric.high)))
+    return worst, best
+
+
+def _differences(
+    scores: Scores, main: Sequence[str], reference: str | None, asked: Asked, bounds: tuple[float, float] | None = None
+) -> tuple[Difference, ...]:
     """Differences to the reference: over the pairs, then pair by pair. Empty without a reference or without another strategy."""
     if reference is None or reference not in scores.strategies or len(scores.strategies) < 2:
         return ()
-    options: dict[str, Any] = {"alpha": asked.alpha, "family": asked.family, "root": asked.root}
+    family = "pair" if asked.family == "report" else asked.family  # corrected later, with all other tables
+    options: dict[str, Any] = {"alpha": asked.alpha, "family": family, "root": asked.root, "bounds": bounds}
     return (*compare(scores.on(main), reference, **options).overall, *compare(scores, reference, **options).per_pair)
 
 
-def _difference_row(found: Difference, asked: Asked) -> dict[str, Any]:
+def _mean_row(found: Mean, condition: Condition, main: Sequence[str]) -> dict[str, Any]:
+    """A mean, and what is to be known of its cells: how many failed, were scored after a time limit, or had a result before."""
+    of = set(main) if found.pair == OVER_PAIRS else {found.pair}
+    places = [place for place in condition.cells if place[0] == found.strategy and place[1] in of]
+    cells = [condition.cells[place] for place in places]
+    return {
+        "strategy": found.strategy,
+        "pair": found.pair,
+        "interval": _maybe(found.interval),
+        "left_out": list(found.left_out),
+        "seeds": found.seeds,
+        "failed": sum(not cell["scored"] for cell in cells),
+        "late": sum(_late(cell) for cell in cells),
+        "again": sum(place in condition.attempts for place in places),
+    }
+
+
+def _late(cell: Mapping[str, Any]) -> bool:
+    return bool(cell["scored"]) and cell["verdict"] == Verdict.TIME_LIMIT
+
+
+def _difference_row(found: Difference) -> dict[str, Any]:
     row = asdict(found) | {"finding": str(found.finding), "doubtful": found.doubtful, "left_out": list(found.left_out)}
+    row["decider"] = None if found.decider is None else str(found.decider)
     del row["alpha"], row["reference"]  # the same in every row
-    row["plan"] = None
-    if found.deviation is not None:
-        plan = sensitivity(
-            found.deviation,
-            found.n,
-            wanted=asked.wanted,
-            power=asked.power,
-            alpha=asked.alpha,
-            comparisons=max(1, found.family),
-            level=1 - asked.alpha,
-        )
-        row["plan"] = {"smallest": asdict(plan.smallest), "seeds": None if plan.seeds is None else asdict(plan.seeds)}
     return row
+
+
+def _plan(row: dict[str, Any], asked: Asked) -> dict[str, Any] | None:
+    """What the seeds of a difference can show, by the t-test; None without a test."""
+    if row["deviation"] is None:
+        return None
+    seeds = row["difference"]["n"]
+    plan = sensitivity(
+        row["deviation"],
+        seeds,
+        planned=max(seeds, fewest_seeds(asked.alpha)),
+        wanted=asked.wanted,
+        power=asked.power,
+        alpha=asked.alpha,
+        comparisons=max(1, row["family"]),
+        level=1 - asked.alpha,
+    )
+    return {"smallest": asdict(plan.smallest), "seeds": None if plan.seeds is None else asdict(plan.seeds)}
 
 
 def _shares(scores: Scores, main: Sequence[str], floor: str | None, ceiling: str | None, asked: Asked) -> list[dict[str, Any]]:
@@ -293,6 +360,7 @@ def _maps(
             condition.value((name, task, seed), metric) if cell["scored"] else None,
             condition.track.figures(cell),
             bool(cell["scored"]) and condition.track.collapsed(cell["metrics"]),
+            condition.observation((name, task, seed)),
         )
         for (name, task, seed), cell in condition.cells.items()
         if name in strategies
@@ -316,15 +384,19 @@ def _area(
         "curve": label,
         "pairs": list(scores.pairs),
         "means": [{"strategy": m.strategy, "interval": _maybe(m.interval)} for m in means(found, 1 - asked.alpha)],
-        "differences": [
-            {"strategy": d.strategy, "difference": _maybe(d.difference), "p_holm": d.p_holm, "finding": str(d.finding)}
-            for d in against
-        ],
+        "differences": [_short_row(d) for d in against],
     }
     behind = Behind(scores.strategies, found.values[:, 0], Behind.over(every, collapsed, members).collapsed)
     behind.mark_means(area["means"])
     behind.mark_differences(area["differences"], reference)
     return area
+
+
+def _short_row(found: Difference) -> dict[str, Any]:
+    """A difference of areas, or of public minus hidden pairs."""
+    row = _difference_row(found)
+    kept = ("strategy", "difference", "seeds", "p", "p_holm", "p_permutation", "family", "finding")
+    return {name: row[name] for name in kept}
 
 
 def _public_minus_hidden(
@@ -362,13 +434,7 @@ def _public_minus_hidden(
             for at, of, by in zip(*kinds, strict=True)
         ],
         "differences": [
-            {
-                "strategy": d.strategy,
-                "difference": _maybe(d.difference),
-                "p_holm": d.p_holm,
-                "finding": LOSES.get(d.finding, str(d.finding)),
-            }
-            for d in against
+            _short_row(d) | ({} if asked.family == "report" else {"finding": LOSES.get(d.finding, str(d.finding))}) for d in against
         ],
     }
     both = Behind.over(scores, collapsed, (*shown, *hidden)).collapsed
@@ -388,6 +454,12 @@ def _counts(condition: Condition, name: str, pairs: Sequence[str]) -> dict[str, 
     absent = sum((name, p, n) not in condition.cells for p in pairs for n in condition.seeds)
     counts = {"name": name, "digest": condition.digests[name], "scored": scored, "failed": len(cells) - scored, "absent": absent}
     person = condition.people[name]
+    earlier: Counter[str] = Counter()
+    for place, verdicts in condition.attempts.items():
+        if place[0] == name:
+            earlier.update(verdicts)
+    counts |= {"late": sum(map(_late, cells)), "again": sum(place[0] == name for place in condition.attempts)}
+    counts["attempts"] = dict(sorted(earlier.items()))
     return counts | {"owner": person.owner, "label": person.label, "folder": person.folder, "time": person.time}
 
 

@@ -12,6 +12,8 @@ from rich.table import Table
 from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.format import MARK, brief, figure, markdown_rows, signed
 from evaluator.scoring.agreement import FEW
+from evaluator.scoring.comparisons import Decider
+from evaluator.scoring.paired import fewest_seeds
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.secret import root_in_words
 from evaluator.tables import Block, Metric
@@ -198,7 +200,7 @@ def area_blocks(table: dict[str, Any], metric: Metric) -> Iterator[Block]:
             (row["strategy"], figure(row["interval"], metric.decimals), *against(others.get(row["strategy"]), metric.decimals))
             for row in sorted(area["means"], key=_height)
         ]
-        headers = ("strategy", "area", f"to {table['reference']}", "p Holm", "finding")
+        headers = ("strategy", "area", f"to {table['reference']}", "p corr.", "finding")
         yield Block(f"area under the curve: {area['curve']}", headers if others else headers[:2], _cut(rows, others))
 
 
@@ -214,7 +216,7 @@ def hidden_blocks(table: dict[str, Any], metric: Metric) -> Iterator[Block]:
         n = str(row["less"]["n"] if row["less"] else 0)
         difference = against(others.get(row["strategy"]), metric.decimals)
         rows.append((row["strategy"], *means, signed(row["less"], metric.decimals), n, *difference))
-    headers = ("strategy", "public", "hidden", "public - hidden", "n", f"to {table['reference']}", "p Holm", "finding")
+    headers = ("strategy", "public", "hidden", "public - hidden", "n", f"to {table['reference']}", "p corr.", "finding")
     title = f"public minus hidden pairs ({', '.join(found['public'])} minus {', '.join(found['hidden'])})"
     yield Block(title, headers if others else headers[:5], tuple(row if others else row[:5] for row in rows))
 
@@ -248,19 +250,7 @@ def notes(report: dict[str, Any], table: dict[str, Any], most: int = MATRIX) -> 
         f"Brackets: {level} t intervals over seeds; differences are paired by seed."
     ]
     if any(row["p_holm"] is not None for row in table["differences"]):
-        together = "the strategies of one pair" if report["family"] == "pair" else "all pairs and strategies"
-        found.append(
-            f"p: paired t-test with Holm's correction over {together}. better, worse: the interval excludes 0 and p < "
-            f"{report['alpha']:g}; else within noise. Areas and the mean over pairs are separate families of tests."
-        )
-        if any(row["doubtful"] for row in table["differences"]):
-            found.append(
-                "?: before correction, the sign-flip test (which assumes no normal distribution) disagrees with the t-test."
-            )
-        found.append(
-            "smallest difference shown: the smallest true difference that these seeds would show as better or worse, in the worst "
-            "case of Holm's correction; its bounds come from the interval of the measured deviation."
-        )
+        found += _test_notes(report, table)
     elif table["reference"] is None:
         found.append("no differences: no cell of the reference is stored for this condition.")
     if table["public_minus_hidden"]:
@@ -269,14 +259,20 @@ def notes(report: dict[str, Any], table: dict[str, Any], most: int = MATRIX) -> 
             f"{table['reference']}: that difference minus the same difference of {table['reference']}, because hidden pairs may be "
             "harder for every strategy. These tests are one family."
         )
-    found += _gap_notes(table) + _matrix_notes(table, most) + _hidden_notes(table)
+    found += _gap_notes(table) + _matrix_notes(table, most) + _hidden_notes(table) + _cell_notes(table)
     failed = table["failed"]
     if failed:
         by = Counter(row["strategy"] for row in failed)
         count = ", ".join(f"{name} {n}" for name, n in by.items())
         found.append(
-            f"failed cells: {len(failed)} ({count}); they are excluded from the means, so a strategy that fails on hard "
-            f"{table['word']}s looks better than it is:"
+            f"failed cells: {len(failed)} ({count}). Where a cell failed, a strategy has no mean, no finding and no rank: the "
+            "seeds that it survived would show it better than it is. "
+            + (
+                "Differences count its failed cells as the worst and as the best score: the interval holds both, and so must a "
+                "finding (--bounds):"
+                if report.get("bounds")
+                else "--bounds counts its failed cells as the worst and as the best score:"
+            )
         )
         found += [
             f"  failed: {f['strategy']} at {f['pair']}, seed {f['seed']}: {f['verdict']}: {_brief(f)}" for f in failed[:NAMED]
@@ -286,6 +282,62 @@ def notes(report: dict[str, Any], table: dict[str, Any], most: int = MATRIX) -> 
     found += [f"cells that were never run: {', '.join(absent)}; a mean needs every pair of a seed."] if absent else []
     found += table["notes"]
     return found + [f"left out: {reason}" for reason in table["left_out"]]
+
+
+def _test_notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
+    """How differences are tested and corrected."""
+    alpha = f"{report['alpha']:g}"
+    fewest = fewest_seeds(report["alpha"])
+    together = {
+        "pair": "Holm's correction over the strategies of one pair; areas and the mean over pairs are separate families of tests",
+        "table": "Holm's correction over all pairs and strategies; areas and the mean over pairs are separate families of tests",
+        "report": "one correction over everything in all tables of this report but wins and losses: alpha is divided among "
+        "strategies and conditions by the mean over pairs, and single pairs and areas of a strategy are tested only where its mean "
+        "is shown (inheritance procedure, Goeman and Finos 2012). The chance of any false finding is below " + alpha,
+    }[report["family"]]
+    found = [
+        f"p: the larger p of the paired t-test and of the t-test corrected for skewness (Johnson 1978); s: the second decided. "
+        f"Then {together}. better, worse: the interval excludes 0, p < {alpha}, and the sign-flip test gives less than {alpha} "
+        f"before correction, which takes {fewest} seeds or more; else within noise."
+    ]
+    if any(row["doubtful"] for row in table["differences"]):
+        found.append("?: before correction, the three tests do not all lie on the same side of " + alpha + ".")
+    if len({(t["profile"], t["pipeline"], t["score_split"]) for t in report["tables"]}) > len(
+        {(t["profile"], t["pipeline"]) for t in report["tables"]}
+    ):
+        found.append("tables of two splits show the same trained models: a finding on both is no replication.")
+    found += [
+        "all of this holds for one look at a number of seeds that was planned. Whoever looks after every few seeds, and stops when "
+        "something is shown, finds something false in 15 to 30 % of the cases; `sweep --until` looks often and holds its error.",
+        "smallest difference shown: the smallest true difference that these seeds would show by the t-test alone, in the worst "
+        "case of the correction; its bounds come from the interval of the measured deviation. The other two tests may need more.",
+    ]
+    return found
+
+
+def _cell_notes(table: dict[str, Any]) -> list[str]:
+    """What is to be known of cells that have a score: copies, time limits, earlier results."""
+    found = []
+    if any(row["interval"] and row["interval"]["n"] < row["seeds"] for row in table["means"]):
+        found.append(
+            "n: observations. In `1 of 7`, 7 seeds are one observation: the submission's answer is the same on all of them, and "
+            "the data do not depend on the seed. Only the training was repeated, so there is no interval and no finding."
+        )
+    if any(row["finding"] == "no spread" for row in table["differences"]):
+        found.append("no spread: the difference is the same on all seeds, to the last digit, so nothing says how sure it is: no p.")
+    if late := [f"{row['name']} {row['late']}" for row in table["strategies"] if row["late"]]:
+        found.append(f"late: cells that reached the time limit and were scored with what was there: {', '.join(late)}.")
+    again = [
+        f"{row['name']} {row['again']} (before: {', '.join(f'{verdict} {n}' for verdict, n in row['attempts'].items())})"
+        for row in table["strategies"]
+        if row["again"]
+    ]
+    if again:
+        found.append(
+            f"again: cells that had another result before the one that counts, e.g. with --fresh or in another tier: "
+            f"{'; '.join(again)}. A submission that is run until it succeeds looks better than it is."
+        )
+    return found
 
 
 def _scores(table: dict[str, Any], pair: str, title: str, metric: Metric) -> Block:
@@ -301,12 +353,12 @@ def _scores(table: dict[str, Any], pair: str, title: str, metric: Metric) -> Blo
             (
                 name,
                 figure(row["interval"], metric.decimals),
-                str(row["interval"]["n"] if row["interval"] else 0),
+                _observed(row),
                 *against(others.get(name), metric.decimals),
                 "-" if share is None or share["value"] is None else _percent(share) + _mark(share),
             )
         )
-    headers = ("strategy", "score", "n", f"to {table['reference']}", "p Holm", "finding", "share of gap")
+    headers = ("strategy", "score", "n", f"to {table['reference']}", "p corr.", "finding", "share of gap")
     if not others:
         return Block(title, headers[:3], tuple(row[:3] for row in rows))
     if not any(row["value"] is not None for row in gap.values()):
@@ -320,12 +372,21 @@ def against(row: dict[str, Any] | None, decimals: int = 3) -> tuple[str, str, st
         return "-", "-", "-"
     found = _SHORT.get(row["finding"], row["finding"]) + (" ?" if row.get("doubtful") else "") + _mark(row["difference"])
     p = "-" if row["p_holm"] is None else "<0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
+    p += " s" if row.get("decider") == Decider.SKEW else ""
     return signed(row["difference"], decimals), p, found
 
 
 def _mark(of: dict[str, Any] | None) -> str:
     """A sign behind what rests on collapsed cells."""
     return f" {MARK}" if of and of.get("collapsed") else ""
+
+
+def _observed(row: dict[str, Any]) -> str:
+    """The number of observations behind a mean, and what is to be known of its cells: ``1 of 7``, ``10, 2 late``, ``3 failed``."""
+    n = row["interval"]["n"] if row["interval"] else 0
+    marks = [f"{row[name]} {name}" for name in ("failed", "late", "again") if row.get(name)]
+    said = f"{n} of {row['seeds']}" if row["interval"] and n < row["seeds"] else str(n)
+    return ", ".join([said, *marks] if n or not marks else marks)
 
 
 def matrix_blocks(table: dict[str, Any], most: int = MATRIX) -> Iterator[Block]:
@@ -353,7 +414,7 @@ def _matrix_notes(table: dict[str, Any], most: int) -> list[str]:
         return []
     n = len(matrix["strategies"])
     if not any(map(any, matrix["wins"])) and not any(map(any, matrix["ties"])):
-        return ["no table of wins and losses: a test needs two seeds or more of two strategies."]
+        return ["no table of wins and losses: no two strategies have the seeds that a test needs."]
     if not any(map(any, matrix["wins"])):
         return [f"no table of wins and losses: of {n} strategies none is better or worse than another at any {table['word']}."]
     if n > most:

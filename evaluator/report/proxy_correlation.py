@@ -28,6 +28,11 @@ def stand_in(
     return [_measured(proxy, full, strategies, pairs, metric, seed) for full in found if matching(proxy, full) and not full.proxy]
 
 
+def _failed(condition: Condition, name: str, tasks: Sequence[str]) -> bool:
+    """Whether a cell of a strategy failed: then it is not ranked by the cells that it survived."""
+    return any(of == name and task in tasks and not cell["scored"] for (of, task, _), cell in condition.cells.items())
+
+
 def _measured(
     proxy: Condition, full: Condition, strategies: Collection[str], pairs: Sequence[str], metric: str, seed: int
 ) -> dict[str, Any]:
@@ -36,6 +41,7 @@ def _measured(
         (name, theirs[proxy.digests[name]]) for name in proxy.strategies if name in strategies and proxy.digests[name] in theirs
     ]
     shared = [p for p in pairs if p in full.tasks]
+    both = [names for names in both if not any(_failed(of, name, shared) for of, name in zip((proxy, full), names, strict=True))]
     seeds = sorted(set(proxy.seeds) & set(full.seeds))
     values = np.array(
         [

@@ -102,7 +102,8 @@ def _table(summary: dict[str, Any], track: Track, several: list[str], shown: lis
     proxies = {pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]}
     for row in summary["rows"]:
         row = row | {"pipeline": row["pipeline"] + (" (PROXY)" if row["pipeline"] in proxies else "")}
-        scored = [f"{row['scored']} of {row['cells']}"] if hidden is not None else []
+        marks = "".join(f", {row[name]} {name}" for name in ("late", "again") if row.get(name))
+        scored = [f"{row['scored']} of {row['cells']}{marks}"] if hidden is not None else []
         fit, ran = row["fit"], sum(row["verdicts"].values())
         scored += ["-" if not ran else "yes" if fit == ran else "no" if not fit else f"no, {fit} of {ran}"] if unfit else []
         per_pair = [
@@ -142,7 +143,8 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     interval = "brackets: 95 % t-interval over seeds" if seeds > 1 else "an interval needs 2 seeds or more: use --seeds 5"
     found = [
         f"mean over {counted(len(summary[word]), track.task_word)}, then over {counted(seeds, 'seed')}; {interval}. A seed that "
-        f"lacks a cell is not counted. Scored on {', '.join(summary['score_splits'])}; pipelines {_listed(summary['pipelines'])}."
+        f"lacks a cell is not counted, and where a cell failed there is no mean. Scored on {', '.join(summary['score_splits'])}; "
+        f"pipelines {_listed(summary['pipelines'])}."
     ]
     found += summary_note(summary["cells"], track)
     proxies = [pipeline["name"] for pipeline in summary["pipelines"] if pipeline["proxy"]]
@@ -160,9 +162,39 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     if clocked:
         names = ", ".join(dict.fromkeys(clocked))
         found.append(f"these submissions read their clock, so their answers may differ from run to run: {names}.")
-    missing = sum(cell["verdict"] is None for cell in summary["cells"])
+    if any(row.get("late") for row in summary["rows"]):
+        found.append("late: cells that reached the time limit and were scored with what was there.")
+    if any(row.get("again") for row in summary["rows"]):
+        found.append("again: cells that had another result before, which this result replaced.")
+    if copied := dict.fromkeys(row["submission"] for row in summary["rows"] if row.get("copies")):
+        found.append(
+            f"one observation: {', '.join(copied)} gave the same answer from the same data on several seeds. These seeds are "
+            "repetitions of the training alone and count once; a single observation has no interval."
+        )
+    found += _look_notes(summary)
+    last = summary["looks"][-1]["seeds"] if summary.get("looks") else None
+    missing = sum(cell["verdict"] is None for cell in summary["cells"] if last is None or cell["seed"] < last)
     if missing:
         found.append(f"{counted(missing, 'cell')} {'has' if missing == 1 else 'have'} not run yet; the same command continues.")
+    return found
+
+
+def _look_notes(summary: dict[str, Any]) -> list[str]:
+    """What the looks of ``--until`` found, and when the run ended."""
+    looks = summary.get("looks") or []
+    if not looks:
+        return []
+    levels = ", ".join(f"{look['seeds']} seeds p < {look['level']:.2g}" for look in looks)
+    found = [
+        f"looked after every {summary['until']} of at most {summary['seeds']} seeds (Lan and DeMets' spending of alpha, O'Brien "
+        f"and Fleming's form, in equal parts to {counted(len(looks[-1]['comparisons']), 'comparison')}): {levels}. The chance of "
+        "any false finding is below 0.05; further seeds after this run would make it larger."
+    ]
+    for row in looks[-1]["comparisons"]:
+        own = [str(value) for name, value in row.items() if name not in ("submission", "difference", "p", "finding")]
+        p = "" if row["p"] is None else f", p {row['p']:.2g}"
+        gap = "" if row["difference"] is None else f" ({row['difference']:+.3f}{p})"
+        found.append(f"  {row['submission']}, {', '.join(own)}: {row['finding']}{gap}")
     return found
 
 

@@ -136,6 +136,13 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
     if len(computed) > 1:
         found.append(f"the cells were computed by {len(computed)} different sets of library versions (--mixed-versions).")
     found += track.notes(summary["cells"])
+    if again := sum(bool(cell.get("attempts")) for cell in summary["cells"]):
+        found.append(f"{counted(again, 'cell')} had another result before (attempts in result.json).")
+    if summary["score"] and (n := min(row["n"] for row in summary["score"].values())) < seeds:
+        found.append(
+            f"{counted(n, 'observation')} of {seeds} seeds: on several seeds the answer and the data are the same, so that only "
+            "the training was repeated; these seeds count once, and a single observation has no interval."
+        )
     for cell in summary["cells"]:
         trained = f"{cell[word]} seed {cell['seed']}" + (f", {cell['pipeline']}" if summary["panel"] else "")
         found += [f"{trained}: {note}" for note in (cell["training"] or {}).get("notes", ())]

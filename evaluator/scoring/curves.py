@@ -48,4 +48,4 @@ def areas(scores: Scores, costs: Sequence[float]) -> Scores:
     different, curve = cost_curve(scores, costs)
     normalised = (different - different[0]) / (different[-1] - different[0])
     area = np.trapezoid(curve, normalised, axis=1)
-    return Scores(scores.strategies, (AREA,), scores.seeds, area[:, None])
+    return scores.one(AREA, area)

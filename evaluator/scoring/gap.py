@@ -8,6 +8,7 @@ import numpy as np
 from scipy import special
 
 from evaluator.scoring.bootstrap import over_seeds
+from evaluator.scoring.observations import collapsed, joined
 from evaluator.scoring.paired import ROUNDING, PairedTests, paired_tests, rounding_of
 from evaluator.scoring.scores import Scores
 
@@ -79,6 +80,9 @@ def shares(
     base, top = scores.of(floor), scores.of(ceiling)
     gains, gaps = scores.values - base, np.broadcast_to(top - base, scores.values.shape)
     gaps = np.where(np.isnan(gains), np.nan, gaps)  # the gap is that of the strategy's own seeds
+    of = [scores.numbers[scores.index(name)] for name in (floor, ceiling)]
+    copies = joined(scores.numbers, *(np.broadcast_to(numbers, gaps.shape) for numbers in of))
+    gains, gaps = collapsed(gains, copies), collapsed(gaps, copies)
     value, low, high = fieller(gains, gaps, level)
     tests = paired_tests(gaps, level, rounding_of(np.broadcast_to(base, gaps.shape), np.broadcast_to(top, gaps.shape)))
     found = []
@@ -145,7 +149,7 @@ def _reason(tests: PairedTests, at: tuple[int, int], floor: str, ceiling: str) -
     if n == 0:
         return "no seed in common"
     if n == 1:
-        return f"one seed cannot tell whether {gap} is more than noise"
+        return f"one observation cannot tell whether {gap} is more than noise"
     spread = f"({tests.low[at]:.3g} to {tests.high[at]:.3g}, n={n})"
     if tests.high[at] < 0:
         return f"{ceiling} scores below {floor} {spread}"

@@ -14,6 +14,7 @@ from scipy import special
 from evaluator import seeds
 
 EXACT_SEEDS = 14  # all 2**13 different flips of 14 differences are tried; beyond, flips are drawn
+SKEW_CAP = 6.0  # the largest t that enters the correction for skewness
 ROUNDING = 32 * np.finfo(np.float64).eps  # relative error of a difference of two means of scores, generously
 
 
@@ -26,7 +27,7 @@ class PairedTests:
         mean: of the differences; NaN where n is 0.
         deviation: standard deviation of the differences (n - 1 in the denominator); NaN where n < 2.
         low, high: t interval of the mean; NaN where n < 2.
-        p: two-sided p of the paired t-test; NaN where n < 2.
+        p: two-sided p of the paired t-test; NaN where n < 2, and where the differences have no spread.
     """
 
     n: np.ndarray
@@ -40,8 +41,8 @@ class PairedTests:
 def paired_tests(differences: np.ndarray, level: float = 0.95, rounding: np.ndarray | float | None = None) -> PairedTests:
     """Two-sided paired t-test (Student 1908) and t interval of each row of ``differences`` (..., n), NaN left out.
 
-    Where the differences have no spread there is no t: all zero gives p = 1; all equal and not zero gives the p of the sign-flip
-    test, 2 / 2**n, because so few seeds cannot make anybody surer than that. Both have an interval of width 0.
+    Where the differences have no spread there is no t, and no p: nothing tells how far another difference might lie. The interval
+    has width 0.
 
     Args:
         differences: (..., n) float64.
@@ -68,10 +69,53 @@ def paired_tests(differences: np.ndarray, level: float = 0.95, rounding: np.ndar
         mean = np.where(zero & (n > 0), 0.0, mean)
         deviation = np.where(n > 1, np.where(flat, 0.0, np.sqrt(square / (n - 1))), np.nan)
         error = deviation / np.sqrt(n)
-        p = 2 * special.stdtr(n - 1, -np.abs(mean) / error)
-    p = np.where(flat, np.where(zero, 1.0, np.exp2(1.0 - n)), p)
+        p = np.where(flat, np.nan, 2 * special.stdtr(n - 1, -np.abs(mean) / error))
     half = special.stdtrit(np.maximum(n - 1, 1), (1 + level) / 2) * error
     return PairedTests(n, mean, deviation, mean - half, mean + half, np.where(n > 1, p, np.nan))
+
+
+def skew_p(differences: np.ndarray) -> np.ndarray:
+    """Two-sided p of the t-test that Johnson (1978, JASA 73) corrected for skewness, of each row of ``differences`` (..., n).
+
+    The mean of skewed values and their deviation go up and down together, so that Student's t is too often large on one side: with
+    5 exponential differences whose mean is 0 it calls 12 % significant at 0.05. The correction adds two terms of the third moment
+    to t, ``g / (6 sqrt(n)) + g t**2 / (3 sqrt(n))`` with the sample's skewness g. The second is meant for values of t about where
+    significance begins, so that t enters it up to ``SKEW_CAP`` only: without this bound it would hide the largest differences.
+
+    Args:
+        differences: (..., n) float64, NaN left out.
+
+    Returns:
+        (...) float64; NaN where there are fewer than three differences, or no spread.
+
+    Raises:
+        ValueError: as ``paired_tests``.
+    """
+    differences = _checked(differences)
+    present = ~np.isnan(differences)
+    n = present.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(present, differences, 0.0).sum(axis=-1) / n
+        away = np.where(present, differences - mean[..., None], 0.0)
+        deviation = np.sqrt((away**2).sum(axis=-1) / (n - 1))
+        skewness = n * (away**3).sum(axis=-1) / ((n - 1) * (n - 2.0)) / deviation**3
+        t = mean * np.sqrt(n) / deviation
+        corrected = t + skewness * (1 / 6 + np.minimum(t**2, SKEW_CAP**2) / 3) / np.sqrt(n)
+        p = 2 * special.stdtr(n - 1, -np.maximum(corrected * np.sign(t), 0))
+    return np.where((n > 2) & np.isfinite(p), p, np.nan)
+
+
+def deciding_p(tests: PairedTests, skewed: np.ndarray) -> np.ndarray:
+    """The p that decides: the larger of the t-test's and of the t-test's that is corrected for skewness (``skew_p``).
+
+    A test that needs both is never called significant more often than either of them.
+    """
+    return np.where(np.isnan(tests.p), np.nan, np.fmax(tests.p, skewed))
+
+
+def fewest_seeds(alpha: float) -> int:
+    """The fewest differences of which a sign-flip test can give a p below alpha: 6 for 0.05."""
+    return int(np.floor(1 - np.log2(alpha))) + 1
 
 
 def sign_flip_p(
@@ -150,12 +194,17 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def decide(tests: PairedTests, p_holm: np.ndarray, alpha: float) -> np.ndarray:
+def decide(tests: PairedTests, p_holm: np.ndarray, p_flip: np.ndarray, alpha: float) -> np.ndarray:
     """+1 better, -1 worse, 0 within noise, per test; int8. Not for tests of fewer than two seeds, which are 0 here too.
 
-    A difference is shown where its interval does not hold 0 *and* its corrected p is below ``alpha``.
+    A difference is shown where its interval does not hold 0, its corrected p is below ``alpha``, *and* the p of the sign-flip test,
+    which is exact for any symmetric distribution, is below ``alpha`` before correction. So fewer than ``fewest_seeds`` differences
+    show nothing.
+
+    Args:
+        p_holm: ``deciding_p`` after a correction; ``p_flip``: of ``sign_flip_p``.
     """
-    shown = ((tests.low > 0) | (tests.high < 0)) & (np.asarray(p_holm) < alpha)
+    shown = ((tests.low > 0) | (tests.high < 0)) & (np.asarray(p_holm) < alpha) & (np.asarray(p_flip) < alpha)
     return np.where(shown, np.sign(tests.mean), 0).astype(np.int8)
 
 

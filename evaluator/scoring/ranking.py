@@ -8,7 +8,8 @@ import numpy as np
 import scipy  # its modules are loaded when they are first used: stats takes half a second
 
 from evaluator.scoring.intervals import Interval, t_interval
-from evaluator.scoring.paired import decide, holm, paired_tests, rounding_of
+from evaluator.scoring.observations import collapsed, joined
+from evaluator.scoring.paired import decide, deciding_p, fewest_seeds, holm, paired_tests, rounding_of, sign_flip_p, skew_p
 from evaluator.scoring.scores import Scores
 
 
@@ -19,8 +20,9 @@ class WinTieLoss:
     Attributes:
         strategies: names of rows and columns.
         pairs: that were counted.
-        wins, ties, untested: (s, s) int. A win is a difference shown by the paired test, a tie a difference within noise; untested
-            are pairs with fewer than two seeds in common. The diagonal is 0.
+        wins, ties, untested: (s, s) int. A win is a difference shown by the paired tests, a tie a difference within noise, or none
+            at all; untested are pairs on which a cell of either failed, with too few observations (``fewest_seeds``), or with equal
+            differences that are not 0. The diagonal is 0.
         alpha: significance level.
         corrected: whether Holm's correction was made, over all s (s - 1) / 2 pairings of a pair.
     """
@@ -58,8 +60,8 @@ class Rank:
 
     Attributes:
         strategy: which.
-        rank: mean over pairs, then over seeds, with its t interval over seeds; ``None`` where the strategy is complete on no seed,
-            or no seed is complete for all that are ranked.
+        rank: mean over pairs, then over seeds, with its t interval over seeds; ``None`` where a cell of the strategy failed, where
+            it is complete on no seed, or no seed is complete for all that are ranked.
         left_out: seeds left out because some ranked strategy lacks them.
     """
 
@@ -69,9 +71,9 @@ class Rank:
 
 
 def win_tie_loss(scores: Scores, *, alpha: float = 0.05, corrected: bool = True) -> WinTieLoss:
-    """Test every pairing of strategies on every pair with the paired t-test; for one test over pairs, give ``scores.over_pairs()``.
+    """Test every pairing of strategies on every pair as ``compare`` does; for one test over pairs, give ``scores.over_pairs()``.
 
-    Each pairing uses the seeds that both have. Differences without spread are treated as in ``paired_tests``.
+    Each pairing uses the observations that both have.
 
     Args:
         scores: of two strategies or more.
@@ -87,11 +89,14 @@ def win_tie_loss(scores: Scores, *, alpha: float = 0.05, corrected: bool = True)
         raise ValueError(f"alpha is {alpha}; it must lie between 0 and 1, e.g. 0.05")
     size = len(scores.strategies)
     row, column = np.triu_indices(size, 1)
-    values = scores.values.transpose(1, 0, 2)
-    ours, theirs = values[:, row], values[:, column]
-    tests = paired_tests(ours - theirs, 1 - alpha, rounding_of(ours, theirs))
-    signs = decide(tests, holm(tests.p) if corrected else tests.p, alpha)
-    tested = tests.n > 1
+    scores = scores.without_failures()
+    values, numbers = scores.values.transpose(1, 0, 2), scores.numbers.transpose(1, 0, 2)
+    ours, theirs, rounding = values[:, row], values[:, column], rounding_of(values[:, row], values[:, column])
+    gaps = collapsed(ours - theirs, joined(numbers[:, row], numbers[:, column]))
+    tests = paired_tests(gaps, 1 - alpha, rounding)
+    p = deciding_p(tests, skew_p(gaps))
+    signs = decide(tests, holm(p) if corrected else p, sign_flip_p(gaps, rounding=rounding), alpha)
+    tested = (tests.n >= fewest_seeds(alpha)) & (~np.isnan(p) | (tests.mean == 0))
     wins, ties, untested = (np.zeros((size, size), dtype=np.int64) for _ in range(3))
     wins[row, column], wins[column, row] = (signs == 1).sum(axis=0), (signs == -1).sum(axis=0)
     ties[row, column] = ties[column, row] = (tested & (signs == 0)).sum(axis=0)
@@ -103,21 +108,24 @@ def mean_ranks(scores: Scores, level: float = 0.95) -> tuple[Rank, ...]:
     """Rank the strategies on every pair and seed (equal scores share the mean of their ranks), then average.
 
     Ranks among different sets of strategies cannot be averaged, so only seeds count on which every strategy has every pair. A
-    strategy that is complete on no seed at all is not ranked, and the others are ranked without it.
+    strategy of which a cell failed, or that is complete on no seed at all, is not ranked, and the others are ranked without it.
+    Seeds that are copies of one observation in all that are ranked count once.
 
     Raises:
         ValueError: a level outside (0, 1).
     """
     if not 0 < level < 1:
         raise ValueError(f"the level is {level}; it must lie between 0 and 1, e.g. 0.95")
-    complete = ~np.isnan(scores.values).any(axis=1)
+    complete = ~np.isnan(scores.without_failures().values).any(axis=1)
     ranked = complete.any(axis=1)
     kept = complete[ranked].all(axis=0) & ranked.any()
     left_out = tuple(name for name, keep in zip(scores.seeds, kept, strict=True) if not keep)
     if not kept.any():
         return tuple(Rank(name, None, left_out) for name in scores.strategies)
     ranks = scipy.stats.rankdata(-scores.values[ranked][:, :, kept], axis=0).mean(axis=1)
-    rows = iter(ranks)
+    together = joined(*scores.numbers[ranked][:, :, kept].reshape(-1, int(kept.sum())))
+    ranks = collapsed(ranks, np.broadcast_to(together, ranks.shape))
+    rows = iter([row[~np.isnan(row)] for row in ranks])
     return tuple(
         Rank(name, t_interval(next(rows), level) if there else None, left_out)
         for name, there in zip(scores.strategies, ranked, strict=True)

@@ -10,6 +10,7 @@ from typing import Any
 from rich.progress import TaskID
 
 from evaluator.history import layout
+from evaluator.history.index import Index
 from evaluator.records import CellSpec
 from evaluator.report.console import show_failure
 from evaluator.report.live import Live
@@ -38,6 +39,19 @@ def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, st
         ("submissions to run", _submissions(forecast)),
         ("time", time_needed(forecast)),
     ]
+
+
+def further_seeds(experiment: Experiment, index: Index) -> str:
+    """A note on a run that adds seeds to others that may have been looked at; empty if it does not."""
+    old = experiment.finished(index)
+    whole = {spec.seed for spec in experiment.cells if spec.digest() in old}
+    new = len(set(experiment.settings.seed_numbers) - whole)
+    if len(whole) < 2 or not new:
+        return ""
+    return (
+        f"{counted(len(whole), 'seed')} finished before, {new} more to run. If the number of seeds follows from what the first "
+        "seeds showed, p values are too small: plan the number, or look often with --until (docs/statistics.md)."
+    )
 
 
 def _submissions(forecast: Forecast) -> str:

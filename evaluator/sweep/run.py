@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evaluator.errors import ConfigurationError
 from evaluator.history.entries import write_entries
@@ -16,6 +17,7 @@ from evaluator.runner.cells import Finished, Progress, run_cells
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.runner.workers import Workers
 from evaluator.sweep.experiment import Experiment
+from evaluator.sweep.looks import Looks, decided
 from evaluator.track import row_of
 
 
@@ -30,6 +32,7 @@ class Outcome:
             earlier run.
         seconds: duration of the run.
         interrupted: whether Ctrl-C ended the run.
+        looks: what was seen after every few seeds (``Looks.look``); empty without ``--until``.
     """
 
     folder: Path
@@ -39,6 +42,7 @@ class Outcome:
     reused: frozenset[str]
     seconds: float
     interrupted: bool
+    looks: tuple[dict[str, Any], ...] = ()
 
 
 def run(
@@ -51,6 +55,7 @@ def run(
     workers: Workers | ClusterWorkers | None = None,
     log: Callable[[CellSpec], str] | None = None,
     begun: Callable[[Path], None] = lambda folder: None,
+    looks: Looks | None = None,
 ) -> Outcome:
     """Run the cells that are not finished.
 
@@ -61,6 +66,7 @@ def run(
         workers: where trainings run; None: made here, and ended.
         log: gives the name of the log of a cell's answer; None for ``Experiment.log_name``.
         begun: called with the folder of the run before anything runs.
+        looks: when to look at the findings; the run ends at the first look that decides every comparison. None: at the end only.
 
     Raises:
         KitError: as ``run_cells``.
@@ -75,28 +81,35 @@ def run(
         ran: list[str] = []
         reused: set[str] = set()
         interrupted = False
+        seen: list[dict[str, Any]] = []
 
         def outcome() -> Outcome:
-            return Outcome(folder, rows, before, tuple(ran), frozenset(reused), time.perf_counter() - started, interrupted)
+            seconds = time.perf_counter() - started
+            return Outcome(folder, rows, before, tuple(ran), frozenset(reused), seconds, interrupted, tuple(seen))
 
         try:
             with workers or places(experiment) as there:
-                for cell in run_cells(
-                    experiment.track,
-                    pending,
-                    experiment.inputs,
-                    store,
-                    folder,
-                    fresh=experiment.settings.fresh,
-                    mixed_versions=experiment.settings.mixed_versions,
-                    progress=progress,
-                    workers=there,
-                    log=log or experiment.log_name,
-                ):
-                    rows[cell.spec.digest()] = row_of(experiment.track, cell.result.as_dict())
-                    ran.append(cell.spec.digest())
-                    reused |= {cell.spec.digest()} if cell.reused else set()
-                    finished(cell)
+                for seeds, part in [(0, pending)] if looks is None else looks.parts(pending):
+                    for cell in run_cells(
+                        experiment.track,
+                        part,
+                        experiment.inputs,
+                        store,
+                        folder,
+                        fresh=experiment.settings.fresh,
+                        mixed_versions=experiment.settings.mixed_versions,
+                        progress=progress,
+                        workers=there,
+                        log=log or experiment.log_name,
+                    ):
+                        rows[cell.spec.digest()] = row_of(experiment.track, cell.result.as_dict())
+                        ran.append(cell.spec.digest())
+                        reused |= {cell.spec.digest()} if cell.reused else set()
+                        finished(cell)
+                    if looks is not None:
+                        seen.append(looks.look(rows, seeds))
+                        if decided(seen[-1]):
+                            break
         except KeyboardInterrupt:
             interrupted = True
         finally:

@@ -27,6 +27,11 @@ COMMON: dict[str, Option] = {
     "profile": Option(str, "a profile, or your own as a TOML file (default: quick)", metavar="NAME|FILE", file=True),
     "seeds": Option(int, "repetitions of every task (default: 1)", metavar="N"),
     "first_seed": Option(int, "number of the first repetition (default: 0)", metavar="N"),
+    "until": Option(
+        int,
+        "look after every N seeds, and end when every comparison with random is decided; --seeds is the most",
+        metavar="N",
+    ),
     "root_seed": Option(int, "draws follow from it and the secret (default: 2022)", metavar="N"),
     "secret": Option(Path, "file of a secret (default: that of the results folder)", metavar="FILE"),
     "public_seeds": Option(bool, "no secret: draws as in published figures"),
@@ -77,6 +82,7 @@ class Settings:
         pipelines: names or files; empty for the profile's pipeline.
         score_split: the splits to score, each in cells of its own; empty for the round's.
         seeds: number of repetitions; ``first_seed``: number of the first, so that further repetitions can be run later.
+        until: seeds between two looks at the findings (``sweep.looks``); None runs all seeds.
         secret: file of the secret that every draw follows from; None for that of the results folder. ``public_seeds``: without any
             secret, every draw follows from the root seed alone.
         threads: CPU threads of one training; ``workers``: trainings at a time, None for as many as the machine has cores for.
@@ -113,6 +119,7 @@ class Settings:
     fresh: bool = False
     mixed_versions: bool = False
     ray: str | None = None
+    until: int | None = None
 
     def __post_init__(self) -> None:
         if not self.submissions:

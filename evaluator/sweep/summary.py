@@ -39,7 +39,7 @@ class IntervalRow:
     mean: Annotated[float, doc("mean over the tasks (and the pipelines of a panel), then over the seeds")]
     low: Annotated[float | None, doc("lower end of the t-interval over seeds; `null` for one seed")]
     high: Annotated[float | None, doc("upper end of the interval")]
-    n: Annotated[int, doc("number of seeds")]
+    n: Annotated[int, doc("number of observations: seeds, of which copies of one answer from the same data count once")]
     level: Annotated[float, doc("confidence level, 0.95")]
     collapsed: Annotated[int, doc("number of seeds with a collapsed cell: a score that needs no learning")] = 0
     without: Annotated[float | None, doc("mean of the other seeds; `null` if none collapsed, or all did")] = None
@@ -235,22 +235,32 @@ def _cell_row(finished: Finished, track: Track) -> dict[str, Any]:
 
 
 def _over_seeds(cells: Sequence[Finished], track: Track) -> dict[str, IntervalRow] | None:
-    """By metric that all cells have, the interval over the seeds of which every cell was scored; None without such a seed."""
+    """By metric that all cells have, the interval over the seeds of which every cell was scored; None without such a seed.
+
+    Seeds that are copies of one observation (``Track.observation``) count once. None, too, where a cell failed.
+    """
+    if not all(cell.result.scored for cell in cells):
+        return None
     of_seed: dict[int, list[Finished]] = {}
     for cell in cells:
         of_seed.setdefault(cell.spec.seed, []).append(cell)
     most = max((len(of) for of in of_seed.values()), default=0)
-    whole = [
-        [cell.result.metrics for cell in of if cell.result.metrics is not None]
-        for _, of in sorted(of_seed.items())
-        if len(of) == most and all(cell.result.scored for cell in of)
-    ]
+    complete = [of for _, of in sorted(of_seed.items()) if len(of) == most]
+    whole = [[cell.result.metrics for cell in of if cell.result.metrics is not None] for of in complete]
     if not whole:
         return None
+    keys = [[observation(cell, track) for cell in of] for of in complete]
+    copies = [None if None in key else tuple(key) for key in keys]
     names = [metric.name for metric in track.metrics if all(metric.name in of for of in itertools.chain(*whole))]
     none = [any(map(track.collapsed, of)) for of in whole]
-    intervals = {m: over_seeds(zip([sum(x[m] for x in of) / len(of) for of in whole], none, strict=True)) for m in names}
-    return {m: IntervalRow(**interval) for m, interval in intervals.items() if interval}
+    means = {name: zip([sum(x[name] for x in of) / len(of) for of in whole], none, strict=True) for name in names}
+    intervals = {name: over_seeds(values, keys=copies) for name, values in means.items()}
+    return {name: IntervalRow(**interval) for name, interval in intervals.items() if interval}
+
+
+def observation(cell: Finished, track: Track) -> str | None:
+    """What a cell is an observation of, as ``Track.observation`` says."""
+    return track.observation(cell.result.as_dict())
 
 
 def _task_row(task: Task, cells: Sequence[Finished], experiment: Experiment) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evaluator.errors import Verdict
 from evaluator.history.index import Row
 from evaluator.records import SCHEMA, CellSpec
 from evaluator.scoring.collapse import over_seeds
@@ -26,13 +27,14 @@ def summarise_sweep(
     seconds: float,
     faults: Sequence[Mapping[str, Any]] = (),
     remarks: Sequence[str] = (),
+    looks: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The content of ``sweep.json``; documented in ``docs/results-format.md``.
 
     Args:
         rows: by digest, of every cell that has a result (scored or failed); ``before``: of the cells that were finished before.
         seconds: duration of the run.
-        faults: as ``Faults.rows``; ``remarks``: warnings about what submissions did.
+        faults: as ``Faults.rows``; ``remarks``: warnings about what submissions did; ``looks``: as ``Outcome.looks``.
     """
     plan, settings, track = experiment.plan, experiment.settings, experiment.track
     common = {name: experiment.cells[0].as_dict()[name] for name in track.spec_rules if name not in track.conditions}
@@ -51,6 +53,8 @@ def summarise_sweep(
         "secret": experiment.secret,
         "seeds": settings.seeds,
         "first_seed": settings.first_seed,
+        "until": settings.until,
+        "looks": list(looks),
         "round_seed": settings.options.get("round_seed"),
         **common,
         "busy": experiment.load.busy(),
@@ -85,7 +89,7 @@ def _plural(name: str) -> str:
     return name.removesuffix("y") + "ies" if name.endswith("y") else f"{name}s"
 
 
-def _group(spec: CellSpec) -> dict[str, Any]:
+def group(spec: CellSpec) -> dict[str, Any]:
     """Pipeline, condition and split: the columns in which rows of one submission differ."""
     return {"pipeline": spec.pipeline.name, **spec.condition, "score_split": spec.score_split}
 
@@ -96,10 +100,10 @@ def table(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any
     groups: dict[tuple[Any, ...], list[CellSpec]] = {}
     for spec in experiment.plan.cells:
         for label in experiment.rows_of(spec):
-            groups.setdefault((label, *_group(spec).values()), []).append(spec)
+            groups.setdefault((label, *group(spec).values()), []).append(spec)
     found = []
     for (label, *_), specs in groups.items():
-        found.append({"submission": label} | _group(specs[0]) | _figures(specs, rows, kinds, experiment.track))
+        found.append({"submission": label} | group(specs[0]) | _figures(specs, rows, kinds, experiment.track))
     return found
 
 
@@ -115,23 +119,27 @@ def maps(experiment: Experiment, rows: Mapping[str, Row]) -> list[dict[str, Any]
     metric = experiment.track.primary(experiment.plan.rules.as_dict())
     runs: dict[tuple[Any, ...], tuple[dict[str, Any], list[Run]]] = {}
     for spec in experiment.cells:
-        _, group = runs.setdefault(tuple(_group(spec).values()), (_group(spec), []))
+        _, of_group = runs.setdefault(tuple(group(spec).values()), (group(spec), []))
         row = rows.get(spec.digest())
         if row is not None:
             score = metric.score(row["metrics"][metric.name]) if row["scored"] else None
-            of = (row["task"], row["seed"], row["verdict"], score, row["figures"], row["collapsed"])
-            group.extend(Run(label, *of) for label in experiment.rows_of(spec))
+            of = (row["task"], row["seed"], row["verdict"], score, row["figures"], row["collapsed"], row["observation"])
+            of_group.extend(Run(label, *of) for label in experiment.rows_of(spec))
     how = {"metric": metric.name, "seeds": experiment.settings.seeds, "reference": reference}
     profile = experiment.plan.rules.as_dict()
     return [
         key | found
-        for key, group in runs.values()
-        for found in experiment.track.maps(profile, group, experiment.plan.tasks, names, **how)
+        for key, of_group in runs.values()
+        for found in experiment.track.maps(profile, of_group, experiment.plan.tasks, names, **how)
     ]
 
 
 def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[str, str], track: Track) -> dict[str, Any]:
-    """The figures of one row. A mean over tasks uses only seeds of which every task was scored."""
+    """The figures of one row. A mean over tasks uses only seeds of which every task was scored.
+
+    There is no mean over tasks of which a cell failed: that of the seeds which it survived would be too good. Seeds that are copies
+    of one observation (``Track.observation``) count once.
+    """
     word = track.task_word
     there = [rows[spec.digest()] for spec in specs if spec.digest() in rows]
     scored = {(row["task"], row["seed"]): row for row in there if row["scored"]}
@@ -141,21 +149,28 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
     public = [pair for pair in pairs if kinds[pair] == "public"]
     hidden = [pair for pair in pairs if kinds[pair] == "hidden"]
 
+    failed = {row["task"] for row in there if not row["scored"]}
+
     def means(of: Sequence[str], metric: str) -> dict[int, tuple[float, bool]]:
-        whole = {seed: [scored[pair, seed] for pair in of] for seed in seeds if of and all((pair, seed) in scored for pair in of)}
+        seen = [seed for seed in seeds if of and not failed & set(of) and all((pair, seed) in scored for pair in of)]
+        whole = {seed: [scored[pair, seed] for pair in of] for seed in seen}
         return {
             seed: (sum(row["metrics"][metric] for row in rows) / len(of), any(row["collapsed"] for row in rows))
             for seed, rows in whole.items()
         }
 
+    def interval(values: Mapping[int, tuple[float, bool]], of: Sequence[str]) -> dict[str, Any] | None:
+        keys = [[scored[pair, seed]["observation"] for pair in of] for seed in values]
+        return over_seeds(values.values(), keys=[None if None in key else tuple(key) for key in keys])
+
     def intervals(of: Sequence[str]) -> dict[str, Any] | None:
-        found = {metric: over_seeds(means(of, metric).values()) for metric in metrics}
+        found = {metric: interval(means(of, metric), of) for metric in metrics}
         return None if None in found.values() else found
 
     def less(metric: str) -> dict[str, Any] | None:
         shown, drawn = means(public, metric), means(hidden, metric)
-        both = [(*shown[seed], *drawn[seed]) for seed in shown if seed in drawn]
-        return over_seeds((a - b, of_a or of_b) for a, of_a, b, of_b in both)
+        both = {seed: (*shown[seed], *drawn[seed]) for seed in shown if seed in drawn}
+        return interval({seed: (a - b, of_a or of_b) for seed, (a, of_a, b, of_b) in both.items()}, [*public, *hidden])
 
     differences = {metric: less(metric) for metric in metrics}
     return {
@@ -164,6 +179,9 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
         "collapsed": sum(row["collapsed"] for row in scored.values()),
         "fit": sum(row["fit"] for row in there),
         "verdicts": {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)},
+        "late": sum(row["scored"] and row["verdict"] == Verdict.TIME_LIMIT for row in there),
+        "again": sum(row["attempts"] > 0 for row in there),
+        "copies": _copies(scored, pairs, seeds),
         "score": intervals(pairs),
         "public": intervals(public),
         "hidden": intervals(hidden),
@@ -174,6 +192,13 @@ def _figures(specs: Sequence[CellSpec], rows: Mapping[str, Row], kinds: Mapping[
         ],
         "clock_was_read": any(row["figures"].get("clock_was_read") for row in there),
     }
+
+
+def _copies(scored: Mapping[tuple[str, int], Row], pairs: Sequence[str], seeds: Sequence[int]) -> int:
+    """How many scored seeds are copies of another, on every task that both have."""
+    keys = [tuple(scored[pair, seed]["observation"] if (pair, seed) in scored else "" for pair in pairs) for seed in seeds]
+    there = [key for key in keys if None not in key and any(key)]
+    return len(there) - len(set(there))
 
 
 def _means(figures: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
@@ -192,7 +217,7 @@ def _cell(experiment: Experiment, spec: CellSpec, row: Row | None, cached: bool)
         "submission": experiment.label(spec),
         experiment.track.task_word: spec.task,
         "seed": spec.seed,
-        **_group(spec),
+        **group(spec),
         "verdict": None if row is None else row["verdict"],
         "reason": None if row is None else row["reason"],
         "fit_to_submit": None if row is None else row["fit"],

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from specs import NEWER, VERSIONS, result, spec
 
 from evaluator.cli.tracks import TRACKS
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, Verdict
+from evaluator.history.checksum import sealed
+from evaluator.history.index import read_index
 from evaluator.history.predictions import read_predictions
 from evaluator.history.reading import read_cells
 from evaluator.history.store import Store
@@ -24,6 +26,7 @@ from evaluator.purchase.cell import Scored, judge
 from evaluator.purchase.purchased import buy
 from evaluator.purchase.rounds import ROUND1
 from evaluator.purchase.track import PURCHASE
+from evaluator.records import AttemptRow
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.scoring.metrics import Metrics, score
 from evaluator.track import CellInputs, Judged
@@ -330,7 +333,33 @@ def test_no_other_cell_is_set_aside(tmp_path, first, second):
     store.write_cell(Judged(first))
     store.write_cell(Judged(second))
     assert replaced(tmp_path) == []
-    assert PURCHASE.result(store.read_cell(DIGEST)) == second
+    before = [] if first.scored else [AttemptRow(verdict=Verdict.RUNTIME_ERROR, scored=False, count=1)]
+    assert PURCHASE.result(store.read_cell(DIGEST)) == replace(second, attempts=before)
+
+
+def test_a_result_that_replaces_others_counts_them(tmp_path):
+    store, failed = Store(tmp_path), result(spec(), None)
+    for written in (failed, failed, RESULT, RESULT, result(spec(), 0.75), failed, RESULT):
+        store.write_cell(Judged(written))
+    found = {(row.verdict, row.scored): row.count for row in PURCHASE.result(store.read_cell(DIGEST)).attempts}
+    # The second RESULT gave the same score: it is no further try. The others are, also those with a score.
+    assert found == {(Verdict.RUNTIME_ERROR, False): 3, (Verdict.OK, True): 2}
+    assert read_index(tmp_path, TRACKS).cells[DIGEST]["attempts"] == 5
+    store.write_cell(Judged(replace(result(spec(), 0.25), versions=NEWER)))  # other libraries: it had to be run again
+    assert read_index(tmp_path, TRACKS).cells[DIGEST]["attempts"] == 5
+
+
+def test_attempts_that_the_kit_did_not_write_are_refused_and_not_carried_on(tmp_path):
+    store = Store(tmp_path)
+    store.write_cell(Judged(RESULT))
+    path = store.cell_path(DIGEST)
+    for wrong in ([{"verdict": "FINE", "scored": True, "count": 1}], [{"verdict": "OK", "scored": True, "count": -1}], "many"):
+        content = json.loads(path.read_text()) | {"attempts": wrong}
+        del content["checksum"]
+        path.write_text(sealed(content))
+        assert "holds no usable attempts" in read_index(tmp_path, TRACKS).damaged[0]
+        store.write_cell(Judged(result(spec(), 0.75)))
+        assert PURCHASE.result(store.read_cell(DIGEST)).attempts == []
 
 
 @pytest.mark.parametrize("root", ["a file", "below a file", "/proc/results"])

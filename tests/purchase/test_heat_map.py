@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -162,11 +163,24 @@ def test_a_budget_of_nothing_and_a_time_that_is_not_known_have_no_share():
 
 def test_failed_cells_are_counted_and_enter_no_mean(heat):
     half = place(heat, "mine", "500:30")
-    assert (half["score"]["mean"], half["score"]["n"], half["failed"]) == (0.45, 1, {"TIME_LIMIT": 1})
+    assert (half["score"], half["scored"], half["failed"]) == (None, 1, {"TIME_LIMIT": 1}), "no mean of what it survived"
     assert (half["bought"], half["seconds"]) == (50, 15.0), "of the cell that was scored"
     none = place(heat, "mine", "1000:15")
     assert none["score"] is none["bought"] is none["seconds"] is none["minus_reference"] is None
     assert none["failed"] == {"RUNTIME_ERROR": 1, "TIME_LIMIT": 1}
+
+
+def test_seeds_on_which_the_same_was_bought_are_one_observation():
+    of = [replace(run, observation="same") if run.submission == "mine" else run for run in runs()]
+    options = {"scale": (0.1, 1.0), "metric": "macro_f1", "seeds": 2, "reference": "random"}
+    found = heat_map(of, AXES, ("random", "mine"), **options)
+    same = place(found, "mine", "500:15")
+    assert (same["score"]["mean"], same["score"]["low"], same["score"]["n"], same["scored"]) == (pytest.approx(0.52), None, 1, 2)
+    assert same["minus_reference"]["n"] == 2, "what random bought is not known to be the same"
+    assert "n 1 of 2" in shown(found, color_system=None)
+    assert "the same labels were bought on all 5 seeds" in heat_notes(found)[-1]
+    of = [replace(run, observation="same") for run in runs()]
+    assert place(heat_map(of, AXES, ("random", "mine"), **options), "mine", "500:15")["minus_reference"]["n"] == 1
 
 
 def test_a_hole_is_no_failure(heat):
@@ -179,8 +193,7 @@ def test_the_difference_to_the_reference_is_paired_by_seed(heat):
     # 0.06 and 0.08: the seeds' common 0.1 is gone from the interval.
     assert less["mean"] == pytest.approx(0.07)
     assert less["high"] - less["mean"] == pytest.approx(T * 0.01, abs=1e-4)
-    alone = place(heat, "mine", "500:30")["minus_reference"]
-    assert (alone["mean"], alone["low"], alone["n"]) == (pytest.approx(-0.05), None, 1), "seed 1 alone"
+    assert place(heat, "mine", "500:30")["minus_reference"] is None, "a cell failed"
     assert all(cell["minus_reference"] is None for cell in heat["submissions"][0]["cells"])
 
 
@@ -264,7 +277,7 @@ def test_a_terminal_without_colours_shows_everything(heat):
         f"0.520 ±{T * 0.06:.3f}",
         "labels 50%",
         "time 50%",
-        "n 1, 1 failed",
+        "1 TIME_LIMIT",
         "1 TIME_LIMIT",
         "1 RUNTIME_ERROR",
         "not run",
@@ -285,9 +298,9 @@ def test_all_submissions_share_one_scale_of_colours(heat):
         colour = shade(SCORE, place)
         return f"48;2;{';'.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))}m"
 
-    # From 0.45 (both have it) to 0.52 (mine at 500:15).
+    # From 0.45 (random) to 0.52 (mine at 500:15).
     assert len(re.findall(background(1.0) + " *0[.]520 ", text)) == 1
-    assert len(re.findall(background(0.0) + " *0[.]450 ", text)) == 5
+    assert len(re.findall(background(0.0) + " *0[.]450 ", text)) == 4
     assert "macro F1: 0.450" in text
     assert "0.520, the same colours" in text
 
@@ -309,13 +322,13 @@ def test_nothing_but_failures_is_a_map_too(tmp_path):
 
 
 def test_as_markdown_every_place_is_a_line(heat):
-    mine = [block for block in heat_blocks(heat) if block.title.startswith("mine")]
+    mine = [block for block in heat_blocks(heat) if block.title.endswith(": mine")]
     (block,) = mine
     assert block.headers == ("labels \\ time", "15 min (15 s)", "30 min (30 s)")
     assert block.rows[0] == (
         "500 (50)",
         f"0.520 ±{T * 0.06:.3f}; labels 50%; time 50%",
-        "0.450; labels 100%; time 50%; n 1, 1 failed",
+        "failed; 1 TIME_LIMIT",
     )
     assert block.rows[1] == ("1000 (100)", "failed; 1 RUNTIME_ERROR; 1 TIME_LIMIT", "not run")
 

@@ -1,5 +1,6 @@
 """``compare`` over fabricated stores: planted differences are shown, planted nulls are noise, unlike cells never stand together."""
 
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -12,7 +13,7 @@ from specs import NEWER, PAIRS, VERSIONS, result, spec
 
 from evaluator.cli.main import main as cli
 from evaluator.cli.tracks import TRACKS
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history import groups
 from evaluator.history.checksum import sealed
 from evaluator.history.comparable import gather
@@ -22,6 +23,7 @@ from evaluator.purchase.result import without_score
 from evaluator.purchase.rounds import Pair
 from evaluator.records import digest_of
 from evaluator.report import comparison_tables
+from evaluator.report.agreement import agreement_report, notes
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.report.comparison_tables import marks
 from evaluator.scoring.agreement import kendall_tau
@@ -49,9 +51,13 @@ def stored(tmp_path):
         bought: int = 12,
         judged_by: int = 1,
         versions: dict[str, str] = VERSIONS,
+        content: str | None = None,
+        late: bool = False,
         **changes,
     ):
         found = result(spec(name, pair, seed, **changes), score, bought=bought, versions=versions)
+        found = replace(found, purchase=replace(found.purchase, content=content))
+        found = replace(found, verdict=Verdict.TIME_LIMIT) if late else found
         content = json.loads(json.dumps(found.as_dict()))
         content["spec"]["version"] = judged_by
         content["cell"] = digest_of(content["spec"])
@@ -126,7 +132,7 @@ def test_planted_differences_are_shown_and_a_planted_null_is_noise(stored, plant
 def test_nulls_are_called_noise_at_the_stated_rate(stored, planted):
     false = 0
     for trial in range(20):
-        planted(dict.fromkeys(("random", "a", "b"), 0.0), n=5, pairs=PAIRS[:1], root=trial, root_seed=trial)
+        planted(dict.fromkeys(("random", "a", "b"), 0.0), n=6, pairs=PAIRS[:1], root=trial, root_seed=trial)
     for _ in range(20):
         # One root seed is one condition: of several, one is taken, so each is read by itself.
         found = conditions(stored.root)[0]
@@ -151,6 +157,9 @@ def test_the_family_may_be_the_whole_table(stored, planted):
     planted()
     by_pair, by_table = (finding(only_table(stored, Asked(family=f)), "alike", "621:17") for f in ("pair", "table"))
     assert (by_pair["family"], by_table["family"]) == (3, 6)
+    everything = only_table(stored)
+    assert finding(everything, "alike")["family"] == 3  # a branch for each strategy
+    assert finding(everything, "alike", "621:17")["family"] == 9  # two pairs and the area behind its gate
 
 
 def test_the_hamming_loss_is_turned_so_that_more_is_better(stored, planted):
@@ -171,12 +180,94 @@ def test_failed_cells_are_counted_named_and_left_out(stored, planted):
         ("good", "621:17", 3, "RUNTIME_ERROR")
     ]
     assert {s["name"]: (s["scored"], s["failed"], s["absent"]) for s in table["strategies"]}["good"] == (19, 1, 0)
-    assert finding(table, "good", "621:17")["left_out"] == [3]
-    assert finding(table, "good")["difference"]["n"] == 9
-    assert finding(table, "bad")["difference"]["n"] == 10
+    for pair in (OVER_PAIRS, "621:17"):
+        row = finding(table, "good", pair)
+        assert (row["difference"], row["p"], row["finding"], row["left_out"]) == (None, None, "failed cells", [3])
+    assert finding(table, "good", "1321:34")["difference"]["n"] == 10
+    assert finding(table, "bad")["finding"] == "worse"
+    assert next(row for row in table["ranks"] if row["strategy"] == "good")["rank"] is None
+    assert next(m for m in table["means"] if (m["strategy"], m["pair"]) == ("good", OVER_PAIRS))["interval"] is None
     page = markdown(report(stored))
+    assert "| good | - | 1 failed | - | - | failed cells |" in page.replace("\\", "")
     assert "failed cells: 1 (good 1)" in page
     assert "good at 621:17, seed 3: RUNTIME_ERROR: ZeroDivisionError" in page
+
+
+def test_bounds_count_a_failed_cell_as_the_worst_and_as_the_best_score(stored, planted):
+    planted({"random": -0.15, "good": 0.15, "near": -0.13}, n=40, pairs=PAIRS[:1], noise=0.005)
+    for name in ("good", "near"):
+        stored(name, None, PAIRS[0], 3)
+    assert {finding(only_table(stored), name)["finding"] for name in ("good", "near")} == {"failed cells"}
+    table = only_table(stored, Asked(bounds=True))
+    good, near = finding(table, "good"), finding(table, "near")
+    assert (good["finding"], near["finding"]) == ("better", "within noise")
+    scores = conditions(stored.root)[0][0].scores("macro_f1")
+    worst, best = (np.nan_to_num(scores.of("good")[0], nan=value) - scores.of("random")[0] for value in (0, 1))
+    assert good["difference"]["mean"] == pytest.approx((worst.mean() + best.mean()) / 2)
+    half = 2.022691 * worst.std(ddof=1) / 40**0.5
+    assert good["difference"]["low"] == pytest.approx(worst.mean() - half, abs=1e-5)
+    assert "and so must a finding (--bounds)" in markdown(report(stored, Asked(bounds=True))).replace("\\", "")
+    # A reference that fails spoils all, and its failure counts the other way round.
+    stored("random", None, PAIRS[0], 5)
+    assert {row["finding"] for row in only_table(stored)["differences"]} == {"failed cells"}
+    low = finding(only_table(stored, Asked(bounds=True)), "good")["difference"]["low"]
+    assert low < good["difference"]["low"]
+
+
+def test_what_was_found_before_the_result_that_counts_is_shown(stored, planted):
+    planted(n=7)
+    stored("good", None, PAIRS[0], 3, tier="bubblewrap")  # failed in another tier
+    table = only_table(stored)
+    assert {row["name"]: (row["again"], row["attempts"]) for row in table["strategies"]}["good"] == (1, {"RUNTIME_ERROR": 1})
+    page = markdown(report(stored))
+    assert "7, 1 again" in page
+    assert "again: cells that had another result before the one that counts" in page
+    assert "good 1 (before: RUNTIME_ERROR 1)" in page
+
+
+def test_cells_that_were_scored_after_a_time_limit_are_marked(stored, planted):
+    planted(n=7, on_timeout="keep")
+    stored("good", 0.55, PAIRS[0], 3, on_timeout="keep", late=True)
+    table = only_table(stored)
+    assert {row["name"]: row["late"] for row in table["strategies"]} == {"random": 0, "good": 1, "bad": 0, "alike": 0}
+    page = markdown(report(stored))
+    assert "| 7, 1 late |" in page
+    assert "late: cells that reached the time limit and were scored with what was there: good 1." in page
+
+
+def test_seeds_on_which_the_same_was_bought_are_one_observation(stored, planted):
+    planted({"random": 0.0, "good": 0.0}, n=7)
+    for pair in PAIRS:
+        for seed in range(7):
+            stored("still", 0.6 + 0.001 * seed, pair, seed, content="a" * 32)
+            stored("still_too", 0.7 + 0.001 * seed, pair, seed, content="b" * 32)
+    for reference, strategy, n in (("still", "still_too", 1), ("random", "still", 7)):
+        row = finding(only_table(stored, Asked(reference=reference)), strategy)
+        assert (row["difference"]["n"], row["seeds"]) == (n, 7)
+        assert (row["finding"] == "one observation") == (n == 1)
+    means = {row["strategy"]: row["interval"] for row in only_table(stored)["means"] if row["pair"] == OVER_PAIRS}
+    assert (means["still"]["n"], means["still"]["low"], means["good"]["n"]) == (1, None, 7)
+    page = markdown(report(stored, Asked(reference="still")))
+    assert "| 1 of 7 |" in page
+    assert "7 seeds are one observation" in page
+
+
+def test_a_draw_by_seed_makes_equal_purchases_different_observations(stored):
+    drawing = replace(TINY, drawn={"unlabelled": 10})
+    for seed in range(7):
+        stored("still", 0.6 + 0.001 * seed, PAIRS[0], seed, content="a" * 32, profile=drawing)
+    assert only_table(stored)["means"][0]["interval"]["n"] == 7
+
+
+def test_one_report_is_corrected_as_one(stored, planted):
+    planted({"random": 0.0, "good": 0.02}, n=7, noise=0.01)
+    alone = finding(only_table(stored), "good")["p_holm"]
+    for quality in (0.9, 0.8, 0.7):
+        planted({"random": 0.0, "a": 0.0, "b": 0.0, "good": 0.02}, n=7, root=7, noise=0.01, label_quality=quality)
+    together = finding(report(stored)["tables"][0], "good")
+    assert (together["family"], alone < together["p_holm"]) == (10, True)
+    by_pair = finding(report(stored, Asked(family="pair"))["tables"][0], "good")
+    assert by_pair["p_holm"] == by_pair["p"]
 
 
 def test_a_strategy_that_lacks_a_pair_has_no_mean_over_pairs_and_spoils_nobody_elses(stored, planted):
@@ -300,12 +391,18 @@ def test_pairs_of_a_grid_are_not_hidden_ones_unless_they_are_named(stored, plant
     assert named["public_minus_hidden"]["hidden"] == ["500:15", "1000:30"]
 
 
-def test_a_strategy_that_fails_on_a_hidden_pair_lacks_that_seed(stored, planted):
+def test_a_strategy_that_fails_on_a_hidden_pair_has_no_difference_to_it(stored, planted):
     planted()
     planted(pairs=HIDDEN)
     stored("good", None, HIDDEN[0], 3)
-    rows = {row["strategy"]: row["less"]["n"] for row in only_table(stored)["public_minus_hidden"]["rows"]}
-    assert rows == {"random": 10, "good": 9, "bad": 10, "alike": 10}
+    found = only_table(stored)["public_minus_hidden"]
+    assert {row["strategy"]: row["less"] and row["less"]["n"] for row in found["rows"]} == {
+        "random": 10,
+        "good": None,
+        "bad": 10,
+        "alike": 10,
+    }
+    assert {row["strategy"]: row["finding"] for row in found["differences"]}["good"] == "failed cells"
 
 
 # -- heat maps
@@ -325,7 +422,7 @@ def test_cells_that_form_a_grid_have_a_heat_map(stored, planted):
     )
     assert [row["submission"] for row in heat["submissions"]] == ["good", "random"]
     first, second = heat["submissions"][0]["cells"][:2]
-    assert (first["failed"], first["score"]["n"]) == ({"RUNTIME_ERROR": 2}, 1)
+    assert (first["failed"], first["score"], first["scored"]) == ({"RUNTIME_ERROR": 2}, None, 1)
     values = conditions(stored.root)[0][0].scores("macro_f1")
     assert second["score"]["mean"] == pytest.approx(values.on(["500:30"]).of("good").mean())
     gap = values.on(["500:30"]).of("good") - values.on(["500:30"]).of("random")
@@ -333,7 +430,7 @@ def test_cells_that_form_a_grid_have_a_heat_map(stored, planted):
     assert (second["bought"], second["bought_share"], second["seconds_share"]) == (12, 1.2, pytest.approx(3 / 90, abs=1e-6))
     page = markdown(report(stored))
     assert "### macro F1, labels and time by label budget and time: good" in page
-    assert "labels 120%; time 7%; n 1, 2 failed" in page
+    assert "failed; 2 RUNTIME_ERROR" in page
 
 
 def test_cells_on_no_grid_have_no_heat_map(stored, planted):
@@ -394,11 +491,11 @@ def test_conditions_are_tables_of_their_own(stored, planted, change):
     ids=["root", "data", "recipe", "weights", "judging code", "libraries", "libraries unknown", "timeout"],
 )
 def test_cells_of_other_rules_are_left_out_and_said(stored, planted, change, said):
-    planted(n=4)
+    planted(n=6)
     planted({"random": 0.3, "good": 0.0}, n=2, **change)
     table = only_table(stored)
     assert finding(table, "good")["finding"] == "better"
-    assert len(table["seeds"]) == 4
+    assert len(table["seeds"]) == 6
     (line,) = table["left_out"]
     assert line.startswith(f"8 cells of other {'versions' if 'versions' in change else 'rules'}: ")
     assert said in line
@@ -420,29 +517,29 @@ def test_what_decides_no_figure_parts_no_table_and_another_processor_is_said(sto
 
 
 def test_cells_of_two_library_versions_stand_in_one_table_only_where_that_is_asked_for_and_then_it_says_so(stored, planted, capsys):
-    planted(n=4)
-    planted({"random": 0.3, "good": 0.0}, n=3, first=4, versions=NEWER)
-    stored("good", None, PAIRS[0], 7, versions=NEWER)
+    planted(n=6)
+    planted({"random": 0.3, "good": 0.0}, n=3, first=6, versions=NEWER)
+    stored("alike", None, PAIRS[0], 9, versions=NEWER)
     apart = only_table(stored)
-    assert (apart["seeds"], apart["notes"], apart["failed"]) == ([0, 1, 2, 3], [], [])
+    assert (apart["seeds"], apart["notes"], apart["failed"]) == ([*range(6)], [], [])
     assert apart["versions"] == {"python": "3.11", "numpy": "2.4.0", "torch": "2.15.0"}
     assert apart["left_out"] == [
         "13 cells of other versions: numpy 2.5.0, not 2.4.0; python 3.13, not 3.11 (--mixed-versions shows them in one table)"
     ]
     assert finding(apart, "good")["finding"] == "better"
     mixed = only_table(stored, mixed_versions=True)
-    assert (mixed["seeds"], mixed["left_out"], mixed["versions"]) == (list(range(8)), [], {})
-    assert finding(mixed, "good")["difference"]["n"] == 7
+    assert (mixed["seeds"], mixed["left_out"], mixed["versions"]) == (list(range(10)), [], {})
+    assert finding(mixed, "good")["difference"]["n"] == 9
     assert len(mixed["failed"]) == 1
     notes = [
-        "version of numpy differs within the table: 2.4.0 (32 cells), 2.5.0 (13 cells).",
-        "version of python differs within the table: 3.11 (32 cells), 3.13 (13 cells).",
+        "version of numpy differs within the table: 2.4.0 (48 cells), 2.5.0 (13 cells).",
+        "version of python differs within the table: 3.11 (48 cells), 3.13 (13 cells).",
     ]
     assert mixed["notes"] == notes
     page = markdown(report(stored, mixed_versions=True))
     assert all(f"- {note}" in page for note in notes)
     assert "differs within the table" not in markdown(report(stored))
-    for options, seeds in (((), 4), (("--mixed-versions",), 8)):
+    for options, seeds in (((), 6), (("--mixed-versions",), 10)):
         assert cli(["compare", str(stored.root), "--json", *options]) == 0
         (table,) = json.loads(capsys.readouterr().out)["tables"]
         assert len(table["seeds"]) == seeds
@@ -457,6 +554,17 @@ def test_the_rank_agreement_of_pipelines_never_mixes_library_versions(stored):
     assert found.submissions == ("a", "b", "c")
     assert found.rules["versions"] == {"python": "3.11", "numpy": "2.4.0", "torch": "2.15.0"}
     assert found.left_out == ("late (late0000): 2 cells of other rules: numpy 2.5.0, not 2.4.0; python 3.13, not 3.11",)
+
+
+def test_the_rank_agreement_says_whose_seeds_repeat_the_training_alone(stored):
+    for name, score in (("a", 0.1), ("b", 0.2), ("c", 0.3)):
+        for pipeline, seed in itertools.product((FULL, PIPELINES["debug"]), range(2)):
+            stored(name, score, seed=seed, pipeline=pipeline, content="a" * 32 if name == "b" or not seed else "b" * 32)
+    found = gather(stored.root, TRACKS)
+    assert found.repeated == ("b",)
+    assert "one observation: b gave the same answer from the same data on several seeds" in "\n".join(
+        notes(agreement_report(found, seed=1))
+    )
 
 
 def test_a_cell_that_the_evaluator_itself_failed_at_is_counted_as_failed(stored, planted):
@@ -542,9 +650,9 @@ def test_a_rank_correlation_that_cannot_be_measured_is_said_to_be_none(stored, p
 
 
 def test_the_verb_prints_tables_of_120_columns(stored, planted, capsys, monkeypatch):
-    planted(rise(24), n=3)
-    planted({"full_pool": 0.45, "a_strategy_with_a_name_that_is_long": 0.1}, n=3, bought=TINY.sizes["unlabelled"])
-    planted(n=3, pipeline=PROXY)
+    planted(rise(24), n=6)
+    planted({"full_pool": 0.45, "a_strategy_with_a_name_that_is_long": 0.1}, n=6, bought=TINY.sizes["unlabelled"])
+    planted(n=6, pipeline=PROXY)
     monkeypatch.setenv("COLUMNS", "120")
     assert cli(["compare", str(stored.root)]) == 0
     out = capsys.readouterr().out
@@ -589,7 +697,7 @@ def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):
         (("--hidden", "987"), "the pair '987' was not understood"),
         (("--hidden", "621:17"), "--hidden: 621:17 is a public pair of the round"),
         (("--heat-map", "map.svg"), "no cells form a grid"),
-        (("--heat-map", "map.jpeg"), "it must end in .svg or .png"),
+        (("--heat-map", "map.jpeg"), "expected .svg or .png"),
     ],
 )
 def test_what_makes_no_sense_is_refused(stored, planted, capsys, options, said):
@@ -612,8 +720,8 @@ def test_without_a_reference_or_another_strategy_there_are_means_alone(stored, p
 def test_a_single_seed_is_not_enough(stored, planted):
     planted(n=1)
     table = only_table(stored)
-    assert finding(table, "good")["finding"] == "needs 2 seeds"
-    assert "needs 2 seeds" in markdown(report(stored))
+    assert finding(table, "good")["finding"] == "too few seeds"
+    assert "too few seeds" in markdown(report(stored))
 
 
 def test_the_documented_keys_are_those_of_the_report(stored, planted):
@@ -621,9 +729,18 @@ def test_the_documented_keys_are_those_of_the_report(stored, planted):
     planted({"full_pool": 0.3}, bought=TINY.sizes["unlabelled"])
     planted(pipeline=PROXY)
     stored("good", None, PAIRS[0], 3, pipeline=PROXY)
+    stored("alike", None, PAIRS[0], 3, tier="docker")
     planted(pairs=(*HIDDEN, *CROSSED))
     found = paths(
-        report(stored), "", {"tables[].data", "tables[].versions", "tables[].heat_maps[].submissions[].cells[].failed"}, []
+        report(stored),
+        "",
+        {
+            "tables[].data",
+            "tables[].versions",
+            "tables[].heat_maps[].submissions[].cells[].failed",
+            "tables[].strategies[].attempts",
+        },
+        [],
     )
     # Lists and objects that are empty in one table and not in another.
     whole = {path for path in found if not any(other.startswith((f"{path}[]", f"{path}.")) for other in found)}

@@ -103,7 +103,7 @@ def test_it_shows_score_pairs_classes_and_neighbours(report, stored, data_folder
         assert any(text.startswith(f"{mean:.3f}") for text in page.texts), name
     assert "random" in page.texts
     assert "elsewhere" not in page.said, "its draws follow from another root seed"
-    assert any(text.endswith((", better", ", worse", ", within noise")) for text in page.texts)
+    assert any(text.endswith(", too few seeds") for text in page.texts)
 
 
 def test_pictures_are_the_purchases_in_order_and_the_mistakes_with_their_labels(report, stored, data_folder):
@@ -399,7 +399,7 @@ def test_a_comparison_is_a_page_too(stored, tmp_path, capsys):
     assert found.every("img") == []
     assert "Difference to random" in found.texts
     assert "random (reference)" in found.texts
-    assert any(text.startswith("+") and text.endswith((", better", ", within noise")) for text in found.texts)
+    assert any(text.startswith("+") and text.endswith(", too few seeds") for text in found.texts)
     assert "F1 of each class, 0 to 1" in found.texts
     first = page.read_bytes()
     assert cli(["compare", str(stored[0].parent), "--html", str(page)]) == 0

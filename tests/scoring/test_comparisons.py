@@ -11,7 +11,18 @@ from scipy import stats
 
 from evaluator.scoring.comparisons import Comparisons, Difference, Finding, compare, means
 from evaluator.scoring.intervals import Interval, t_interval
-from evaluator.scoring.paired import EXACT_SEEDS, decide, holm, paired_tests, rounding_of, sign_flip_p
+from evaluator.scoring.observations import collapsed, joined, numbered, of_copies
+from evaluator.scoring.paired import (
+    EXACT_SEEDS,
+    decide,
+    deciding_p,
+    fewest_seeds,
+    holm,
+    paired_tests,
+    rounding_of,
+    sign_flip_p,
+    skew_p,
+)
 from evaluator.scoring.scores import OVER_PAIRS, Scores
 from evaluator.seeds import generator
 
@@ -107,7 +118,9 @@ def test_p_values_and_intervals_equal_scipy(failed):
         ours, base = scores.of(d.strategy)[pair], scores.of("random")[pair]
         expected = stats.ttest_rel(ours, base, nan_policy="omit")
         interval = expected.confidence_interval(0.9)
-        assert d.p == pytest.approx(float(expected.pvalue), rel=1e-9)
+        assert d.p_t == pytest.approx(float(expected.pvalue), rel=1e-9)
+        assert d.p == max(d.p_t, skew_p(ours - base))
+        assert (d.decider == "t") == (d.p == d.p_t)
         assert (d.difference.low, d.difference.high) == pytest.approx((float(interval.low), float(interval.high)), rel=1e-9)
         assert d.difference.level == 0.9
         kept = (ours - base)[~np.isnan(ours - base)]
@@ -128,7 +141,7 @@ def test_over_pairs_is_the_test_of_the_means_over_pairs():
     scores = drawn_scores("over pairs")
     for d in compare(scores).overall:
         expected = stats.ttest_rel(scores.of(d.strategy).mean(axis=0), scores.of("random").mean(axis=0))
-        assert d.p == pytest.approx(float(expected.pvalue), rel=1e-9)
+        assert d.p_t == pytest.approx(float(expected.pvalue), rel=1e-9)
         assert d.pair == OVER_PAIRS
 
 
@@ -225,7 +238,7 @@ def test_words():
     assert finding_of(down, base).finding == "worse"
     assert finding_of([b + 0.1 * (-1) ** k for k, b in enumerate(base)], base).finding == "within noise"
     # Shown alone, but not among so many: the correction decides, too.
-    one = np.array([0.01, 0.02, 0.005, 0.03, -0.004, 0.02])
+    one = np.array([0.01, 0.02, 0.005, 0.03, 0.002, 0.02])
     values = [base, np.array(base) + one, *([[b + 0.1 * (-1) ** k for k, b in enumerate(base)]] * 8)]
     alone, among = finding_of(values[1], base), compare(scores_of(np.array(values)[:, None])).of("strategy1")
     assert alone.p == among.p
@@ -236,8 +249,8 @@ def test_words():
 
 def test_identical_scores_differ_by_nothing():
     found = finding_of([0.1, 0.7, 0.4], [0.1, 0.7, 0.4])
-    assert (found.difference.mean, found.difference.low, found.difference.high) == (0, 0, 0)
-    assert (found.p, found.p_holm, found.p_permutation, found.finding) == (1, 1, 1, Finding.NOISE)
+    assert (found.difference.mean, found.difference.low, found.difference.high) == (0, None, None)
+    assert (found.p, found.p_holm, found.p_permutation, found.finding) == (None, None, None, Finding.FLAT)
 
 
 def test_scores_that_differ_by_rounding_alone_are_identical():
@@ -245,24 +258,84 @@ def test_scores_that_differ_by_rounding_alone_are_identical():
     for failed in ([], [2]):
         base[failed] = NAN
         found = finding_of(base + np.spacing(base), base)
-        assert (found.difference.mean, found.p, found.p_permutation, found.finding) == (0, 1, 1, Finding.NOISE)
+        assert (found.difference.mean, found.p, found.p_permutation, found.finding) == (0, None, None, Finding.FLAT)
 
 
-@pytest.mark.parametrize(("n", "finding"), [(2, "within noise"), (5, "within noise"), (6, "better"), (20, "better")])
-def test_a_constant_difference_is_as_sure_as_its_seeds_allow(n, finding):
+@pytest.mark.parametrize("n", [2, 6, 20])
+def test_a_difference_without_spread_has_neither_p_nor_interval_nor_finding(n):
     base = np.linspace(0.1, 0.7, n)
     found = finding_of(base + 0.1, base)
-    assert (found.difference.low, found.difference.high) == pytest.approx((0.1, 0.1))
-    assert found.deviation == 0
-    assert found.p == 2.0 ** (1 - n)
+    assert found.difference == Interval(pytest.approx(0.1), None, None, n, 0.95)
+    assert (found.deviation, found.p, found.p_holm, found.decider, found.finding) == (None, None, None, None, "no spread")
+    assert found.family == 0  # and it takes nothing from the tests beside it
+
+
+@pytest.mark.parametrize(("n", "finding"), [(5, "too few seeds"), (6, "better")])
+def test_fewer_seeds_than_the_sign_flips_need_show_nothing(n, finding):
+    assert fewest_seeds(0.05) == 6
+    assert (fewest_seeds(0.5), fewest_seeds(0.0625)) == (3, 6)  # 2 / 2**n must lie below
+    base = np.linspace(0.1, 0.7, n)
+    found = finding_of(base + 0.1 + 0.001 * np.arange(n), base)
+    assert found.p < 1e-4
     assert found.finding == finding
-    if n <= EXACT_SEEDS:
-        assert found.p_permutation == found.p
+
+
+# Copies
+
+
+def test_seeds_with_the_same_answer_and_inputs_are_one_observation():
+    rng = generator(1, "test copies")
+    values = 0.5 + 0.001 * rng.standard_normal((3, 2, 10)) + np.array([0, 0.05, 0.05])[:, None, None]
+    copies = np.broadcast_to(np.arange(10), (3, 2, 10)).copy()
+    copies[:2] = 0  # random and strategy1 bought the same on all seeds
+    scores = Scores(("random", "strategy1", "strategy2"), ("p", "q"), tuple(range(10)), values, copies=copies)
+    found = compare(scores)
+    alone, beside = found.of("strategy1"), found.of("strategy2")
+    assert (alone.finding, alone.n, alone.seeds, alone.p, alone.family) == (Finding.COPIES, 1, 10, None, 1)
+    assert alone.difference.mean == pytest.approx((values[1] - values[0]).mean())
+    assert (beside.finding, beside.n, beside.seeds) == (Finding.BETTER, 10, 10)  # a new observation on one side is a new difference
+    assert [(m.interval.n, m.interval.low is None, m.seeds) for m in means(scores)][:3] == [
+        (1, True, 10),
+        (1, True, 10),
+        (10, False, 10),
+    ]
+    # Two answers among ten seeds are two observations, the mean of each.
+    copies[1] = np.arange(10) % 2
+    two = compare(Scores(scores.strategies, scores.pairs, scores.seeds, values, copies=copies)).of("strategy1", "p")
+    of = (values[1] - values[0])[0]
+    assert (two.finding, two.n, two.seeds) == (Finding.FEW, 2, 10)
+    assert two.deviation == pytest.approx(np.std([of[::2].mean(), of[1::2].mean()], ddof=1))
+
+
+def test_copies_over_pairs_are_copies_on_every_pair():
+    first, second = np.array([0, 0, 1, 1]), np.array([5, 6, 7, 7])
+    assert joined(first, second).tolist() == [0, 1, 2, 2]
+    copies = np.stack([first, second])[None]
+    scores = Scores(("a",), ("p", "q"), (0, 1, 2, 3), np.zeros((1, 2, 4)), copies=copies)
+    assert scores.over_pairs().numbers[0, 0].tolist() == [0, 1, 2, 2]
+    assert scores.on(["p"]).over_pairs().numbers[0, 0].tolist() == [0, 0, 1, 1]
+    assert scores.contrast(["p"], ["q"], "p less q").numbers[0, 0].tolist() == [0, 1, 2, 2]
+
+
+def test_what_is_not_known_is_no_copy():
+    assert numbered(["a", None, "a", None]) == [0, 1, 0, 2]
+    assert of_copies([1, 2, 3, 4], ["a", None, "a", None]) == [2, 2, 4]
+    values = np.array([[1.0, NAN, 3.0, 5.0]])
+    np.testing.assert_array_equal(collapsed(values, np.array([0, 0, 0, 1])), [[2, NAN, NAN, 5]])
+    assert collapsed(values, np.arange(4)) is values
+
+
+# Failures
+
+
+def with_failures(values: np.ndarray, failed: np.ndarray) -> Scores:
+    whole = scores_of(np.where(failed, NAN, values))
+    return Scores(whole.strategies, whole.pairs, whole.seeds, whole.values, failed)
 
 
 def test_one_seed_decides_nothing():
     found = finding_of([0.9, NAN], [0.1, 0.2])
-    assert found.finding == "needs 2 seeds"
+    assert found.finding == "too few seeds"
     assert found.difference == Interval(0.8, None, None, 1, 0.95)
     assert (found.p, found.p_holm, found.p_permutation, found.deviation, found.left_out) == (None, None, None, None, (1,))
     assert not found.doubtful
@@ -380,7 +453,24 @@ def test_the_order_of_strategies_and_seeds_is_of_no_consequence(order, seeds):
 
 @FEW
 @given(st.integers(1, 4), st.integers(0, 2), st.lists(st.integers(0, 17), min_size=1, max_size=17, unique=True))
-def test_a_failed_cell_touches_its_own_strategy_alone(strategy, pair, failed):
+def test_a_failed_cell_takes_the_finding_of_its_own_strategy_alone(strategy, pair, failed):
+    scores = drawn_scores("failures", (5, 3, 18))
+    there = np.zeros(scores.values.shape, bool)
+    there[strategy, pair, failed] = True
+    found, after = compare(scores), compare(with_failures(scores.values, there))
+    name, where = scores.strategies[strategy], scores.pairs[pair]
+    for before, now in zip((*found.overall, *found.per_pair), (*after.overall, *after.per_pair), strict=True):
+        if now.strategy != name or now.pair not in (where, OVER_PAIRS):
+            assert (now.difference, now.p) == (before.difference, before.p)
+        else:
+            assert (now.difference, now.p, now.finding) == (None, None, Finding.FAILED)
+    spoilt = {(m.strategy, m.pair): (m.interval is None, m.failed) for m in means(with_failures(scores.values, there))}
+    assert spoilt == {(s, p): ((s, p) == (name, where),) * 2 for s in scores.strategies for p in scores.pairs}
+
+
+@FEW
+@given(st.integers(1, 4), st.integers(0, 2), st.lists(st.integers(0, 17), min_size=1, max_size=17, unique=True))
+def test_a_cell_that_was_not_run_touches_its_own_strategy_alone(strategy, pair, failed):
     scores = drawn_scores("failures", (5, 3, 18))
     values = scores.values.copy()
     values[strategy, pair, failed] = NAN
@@ -411,6 +501,9 @@ def test_a_failed_cell_of_the_reference_touches_all():
     found = compare(scores_of(values))
     assert {d.left_out for d in found.per_pair if d.pair == "pair1"} == {(3,)} == {d.left_out for d in found.overall}
     assert {d.left_out for d in found.per_pair if d.pair != "pair1"} == {()}
+    broken = compare(with_failures(scores.values, np.isnan(values)))
+    assert {d.finding for d in broken.per_pair if d.pair == "pair1"} == {Finding.FAILED} == {d.finding for d in broken.overall}
+    assert Finding.FAILED not in {d.finding for d in broken.per_pair if d.pair != "pair1"}
 
 
 # Known answers, over thousands of grids
@@ -435,27 +528,28 @@ def test_planted_nulls_are_called_noise_at_the_stated_rate():
     tests = paired_tests(differences, 0.95, rounding_of(values[:, 1:], values[:, :1]))
     assert likely(int((tests.p < 0.05).sum(axis=0)[0]), GRIDS, 0.05)  # one test alone: exactly alpha
     assert likely(int(((tests.low <= 0) & (tests.high >= 0))[:, 0].sum()), GRIDS, 0.95)
-    false = decide(tests, holm(tests.p), 0.05).any(axis=1).sum()
+    p, flips = deciding_p(tests, skew_p(differences)), sign_flip_p(differences)
+    false = decide(tests, holm(p), flips, 0.05).any(axis=1).sum()
     assert 0 < false <= stats.binom.isf(1e-6, GRIDS, 0.05)
-    uncorrected = decide(tests, tests.p, 0.05).any(axis=1).sum()
+    uncorrected = decide(tests, p, flips, 0.05).any(axis=1).sum()
     assert uncorrected > 3 * false  # what the correction is there for
-    flips = sign_flip_p(differences[:1000, 0])
+    flips = flips[:1000, 0]
     assert likely(int((flips <= 0.05).sum()), 1000, int(0.05 * 2**9) / 2**9)
 
 
 def test_holm_uses_up_its_chance_where_tests_are_independent():
     rng = generator(1, "test independent")
     tests = paired_tests(rng.standard_normal((GRIDS, 7, SEEDS)))
-    false = decide(tests, holm(tests.p), 0.05).any(axis=1).sum()
+    false = (holm(tests.p) < 0.05).any(axis=1).sum()
     assert likely(int(false), GRIDS, 1 - (1 - 0.05 / 7) ** 7)
 
 
 def test_planted_differences_are_found_and_named_right():
-    planted = np.array([0, 0.06, -0.06, 0, 0, 0, 0, 0])
+    planted = np.array([0, 0.1, -0.1, 0, 0, 0, 0, 0])
     values = simulated("planted", planted)
     differences = values[:, 1:] - values[:, :1]
     tests = paired_tests(differences)
-    signs = decide(tests, holm(tests.p), 0.05)
+    signs = decide(tests, holm(deciding_p(tests, skew_p(differences))), sign_flip_p(differences), 0.05)
     assert (signs[:, 0] == 1).mean() > 0.98
     assert (signs[:, 1] == -1).mean() > 0.98
     assert (signs[:, 2:] != 0).any(axis=1).sum() <= stats.binom.isf(1e-6, GRIDS, 0.05)
@@ -467,6 +561,32 @@ def test_planted_differences_are_found_and_named_right():
         assert [words[f"strategy{s}"] for s in range(1, STRATEGIES)] == [
             {1: "better", 0: "within noise", -1: "worse"}[int(sign)] for sign in signs[grid]
         ]
+
+
+@pytest.mark.parametrize(
+    ("name", "n"), [("normal", 6), ("gamma", 6), ("gamma", 8), ("exponential", 8), ("exponential", 14), ("normal", 14)]
+)
+def test_skewed_differences_at_few_seeds_hold_their_level(name, n):
+    rng = generator(1, "test skewed", name, n)
+    drawn = {"normal": rng.standard_normal, "gamma": lambda size: rng.gamma(2, size=size) - 2}
+    drawn["exponential"] = lambda size: rng.exponential(size=size) - 1
+    differences = drawn[name]((GRIDS, n))
+    tests, flips = paired_tests(differences), sign_flip_p(differences)
+    p = deciding_p(tests, skew_p(differences))
+    assert (decide(tests, p, flips, 0.05) != 0).sum() <= stats.binom.isf(1e-3, GRIDS, 0.05)
+    if name == "exponential":  # what the t-test alone would call significant
+        assert (tests.p < 0.05).sum() > stats.binom.isf(1e-6, GRIDS, 0.06)
+
+
+def test_the_skew_corrected_t_by_hand():
+    # Johnson's t of (1, 2, 6): mean 3, variance 7, third moment 3 * (-8 - 1 + 27) / 2 = 27.
+    t = (3 + 27 / (6 * 7 * 3) + 27 * 9 / (3 * 49)) / np.sqrt(7 / 3)
+    far = np.array([1001.0, 1002, 1006])  # t is 657, of which 6 enter the correction
+    by_hand = 1003 / np.sqrt(7 / 3) + 27 / 7**1.5 * (1 / 6 + 36 / 3) / np.sqrt(3)
+    assert skew_p(far) == pytest.approx(2 * stats.t.sf(by_hand, 2))
+    assert skew_p(np.array([1.0, NAN, 2, 6])) == pytest.approx(2 * stats.t.sf(t, 2))
+    assert skew_p(np.array([-1.0, -2, -6])) == pytest.approx(2 * stats.t.sf(t, 2))
+    assert np.isnan(skew_p(np.array([[1.0, 2, NAN], [2, 2, 2]]))).all()
 
 
 def test_pairing_is_what_makes_a_difference_visible():
@@ -487,7 +607,7 @@ def test_leading_axes_are_of_no_consequence():
         assert sign_flip_p(differences[i, j]) == sign_flip_p(differences)[i, j]
 
 
-@pytest.mark.parametrize("function", [paired_tests, sign_flip_p])
+@pytest.mark.parametrize("function", [paired_tests, sign_flip_p, skew_p])
 @pytest.mark.parametrize("differences", [np.array([np.inf, 1]), np.zeros((3, 0)), np.array(1.0)], ids=["inf", "empty", "scalar"])
 def test_refuses_what_is_no_row_of_differences(function, differences):
     with pytest.raises(ValueError, match=r"infinite|last axis"):

@@ -64,7 +64,7 @@ def test_no_share_of_one_seed_or_none():
     values[1, 0, 0] = NAN
     one, none = shares(scores_of(values))[1], values.copy()
     assert (one.n, one.left_out) == (1, 1)
-    assert "one seed cannot tell" in one.reason
+    assert "one observation cannot tell" in one.reason
     none[2, 0, 1] = NAN
     assert shares(scores_of(none))[1].reason == "no seed in common"
 

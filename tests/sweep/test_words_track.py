@@ -108,8 +108,8 @@ def test_comparisons_turn_a_loss_round_and_take_a_text_condition(sweep, tmp_path
     report = json.loads(out)
     (table,) = report["tables"]
     assert (status, table["metric"], table["language"]) == (0, "error", "de")
-    findings = {row["strategy"]: row["finding"] for row in table["differences"] if row["pair"] == "mean over pairs"}
-    assert findings == {"good": "better", "bad": "worse"}, "less error is better"
+    more = {row["strategy"]: row["difference"]["mean"] > 0 for row in table["differences"] if row["pair"] == "mean over pairs"}
+    assert more == {"good": True, "bad": False}, "less error is better"
     assert any("pipeline plain, language EN, long split" in line for line in report["left_out"])
     status, out, _ = verb(capsys, "compare", root, "--track", "words", "--language", "de", "--pipeline", "plain")
     assert "negative words missed, mean over 2 pairs" in out
@@ -275,7 +275,7 @@ def test_it_has_a_report_without_code_of_its_own(sweep, counters, tmp_path, caps
     assert f"{mean} [{low}, {high}]" in one
     for text in ("Words missed of each text (lower is better)", "text-0", "Negative words missed of stored submissions"):
         assert text in one
-    for text in ("▸ bad (this one)", ", better", "--track words", "--language de", "--public-seeds"):
+    for text in ("▸ bad (this one)", ", too few seeds", "--track words", "--language de", "--public-seeds"):
         assert text in one
     assert "budget" not in one + many
     assert "bought" not in one + many

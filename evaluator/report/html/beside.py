@@ -48,7 +48,7 @@ def beside(results: Path, tracks: Tracks, track: Track, own: Sequence[Cell]) -> 
     rows += [row for row in means[MOST_ROWS:] if row["strategy"] == this]
     over = table["over_pairs"]
     at = f"mean over the {counted(len(over), track.task_word)} that all have" if len(over) > 1 else f"at {over[0]}"
-    n = {row["interval"]["n"] for row in rows if row["interval"]}
+    n = {row["seeds"] for row in rows if row["interval"]}
     seeds = f"{min(n)} to {max(n)} seeds" if len(n) > 1 else counted(max(n, default=0), "seed")
     chart = Dots(
         f"{metric.score_label} of stored submissions",

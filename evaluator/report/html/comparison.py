@@ -113,7 +113,7 @@ def _charts(report: Mapping[str, Any], table: Mapping[str, Any], metric: Metric,
         charts.append(
             Dots(
                 f"Difference to {table['reference']}",
-                f"{at}, paired by seed; lines: {level}. Findings after Holm's correction.",
+                f"{at}, paired by seed; lines: {level}. Findings after correction.",
                 tuple(row["strategy"] for row in rows),
                 tuple(_difference(row, metric) for row in rows),
                 (Series("difference", tuple(Value.of(row["difference"]) for row in rows)),),
