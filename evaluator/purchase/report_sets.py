@@ -17,7 +17,7 @@ from evaluator.data.folders import Split, read_split
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.places import data_set_place
 from evaluator.purchase.rounds import tables_besides
-from evaluator.purchase.sets import DrawnSets, RoundSets
+from evaluator.purchase.sets import DrawnSets, RoundSets, numbered
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.secret import FILE, read_secret, root_of
 from evaluator.sections import Material
@@ -91,7 +91,7 @@ def _read(spec: PurchaseSpec, material: Material) -> RoundSets:
         DataError: a split or its decoded images are not there.
         ConfigurationError: the file of the secret cannot be read.
     """
-    profile = spec.profile
+    profile = numbered(spec.profile, spec.data_set)
     if Path(profile.data_folder).name != profile.data_folder and material.folder is None:
         raise ConfigurationError(f"the cells name the data folder {profile.data_folder[:80]!r}; expected a plain name. Use --data")
     folder, cache = material.folder or data_set_place(profile.data_folder, material.places), material.places / ".cache"

@@ -56,6 +56,7 @@ class PurchaseTrack(Track):
     map_help: ClassVar[str] = "draw label budgets x times as .svg or .png"
     spec_rules: ClassVar[tuple[str, ...]] = ("label_quality", "on_timeout", "restart")
     circumstances: ClassVar[tuple[str, ...]] = ("participant_weights",)
+    several_data_sets: ClassVar[bool] = True
     columns: ClassVar[tuple[Column, ...]] = (Column("labels", _labels), Column("time", _time))
     figure_members: ClassVar[frozenset[str]] = frozenset({"purchase"})
     old_members: ClassVar[frozenset[str]] = frozenset({"purchase"})

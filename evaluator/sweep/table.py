@@ -51,6 +51,7 @@ def summarise_sweep(
         "secret": experiment.secret,
         "seeds": settings.seeds,
         "first_seed": settings.first_seed,
+        "first_data_set": settings.first_data_set if settings.data_sets else None,
         "round_seed": settings.options.get("round_seed"),
         **common,
         "busy": experiment.load.busy(),

@@ -1,0 +1,124 @@
+"""The data set as a level of its own: intervals that hold for other data sets, their parts, and what more seeds cannot buy."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.levels import another_data_set, enough, interval, two_levels, variances
+
+
+def grids(count, k, n, *, of_set, of_seed=0.0, rest=1.0, mean=0.0, root=0):
+    """Differences (count, k, n) with known standard deviations, and the truth of one other data set each."""
+    rng = np.random.default_rng(root)
+    effects = rng.normal(size=(count, k, 1)) * of_set + rng.normal(size=(count, 1, n)) * of_seed
+    return mean + effects + rng.normal(size=(count, k, n)) * rest, mean + rng.normal(size=count) * of_set
+
+
+def covered(bounds, truth):
+    return float(((bounds[0] <= truth) & (truth <= bounds[1])).mean())
+
+
+def test_mean_squares_are_those_of_a_two_way_analysis_of_variance():
+    values = np.array([[1.0, 2.0, 4.0], [3.0, 5.0, 5.0], [2.0, 2.0, 7.0], [0.0, 1.0, 1.0]])
+    found = variances(values)
+    # One effect per row and per column: sums of squares by least squares, each effect against the model without it.
+    rows, columns = np.eye(4).repeat(3, axis=0), np.tile(np.eye(3), (4, 1))
+
+    def left(*parts):
+        design = np.hstack(parts)
+        return ((values.ravel() - design @ np.linalg.lstsq(design, values.ravel())[0]) ** 2).sum()
+
+    assert math.isclose(found.of_rest, left(rows, columns) / 6)
+    assert math.isclose(found.of_sets, (left(columns) - left(rows, columns)) / 3)
+    assert math.isclose(found.of_seeds, (left(rows) - left(rows, columns)) / 2)
+
+
+def test_without_effects_of_seeds_it_is_the_t_interval_of_the_data_sets_means():
+    values = np.array([[0.0, 2.0], [5.0, 3.0], [1.0, 1.5]])  # seeds differ less than the rest does
+    found, plain = two_levels(values), t_interval(values.mean(axis=1))
+    assert (found.mean, found.low, found.high) == pytest.approx((plain.mean, plain.low, plain.high))
+    assert found.p == pytest.approx(stats.ttest_1samp(values.mean(axis=1), 0).pvalue)
+    assert found.freedom == 2
+
+
+def test_the_intervals_cover_what_they_say():
+    """A few hundred grids of each kind; docs/data-sets.md has thousands, by ``python -m experiments.studies.levels``."""
+    for k, n, of_set, of_seed in ((8, 10, 0.3, 0.0), (8, 10, 0.3, 0.3), (5, 50, 0.5, 0.0), (12, 10, 0.7, 0.0)):
+        values, truth = grids(600, k, n, of_set=of_set, of_seed=of_seed)
+        found = variances(values)
+        assert 0.925 <= covered(interval(found), 0.0) <= 0.985, (k, n, of_set, of_seed)
+        assert 0.925 <= covered(another_data_set(found, draws=800), truth) <= 0.985, (k, n, of_set, of_seed)
+
+
+def test_an_interval_over_the_seeds_of_one_data_set_misses_the_truth_of_another_more_often_with_more_seeds():
+    """The reason for all this: more seeds make the plain interval narrower, and not more right."""
+    missed = []
+    for n in (10, 50):
+        values, truth = grids(600, 2, n, of_set=0.3)
+        one = values[:, 0]
+        half = stats.t.ppf(0.975, n - 1) * one.std(axis=1, ddof=1) / math.sqrt(n)
+        missed.append(1 - covered((one.mean(axis=1) - half, one.mean(axis=1) + half), truth))
+    assert missed[0] > 0.15
+    assert missed[1] > missed[0] + 0.1
+
+
+def test_the_parts_are_found_again():
+    values, _ = grids(1, 400, 40, of_set=0.5, of_seed=0.0, rest=2.0, mean=0.1)
+    found = two_levels(values[0])
+    assert found.data_set_deviation == pytest.approx(0.5, rel=0.15)
+    assert found.seed_deviation == pytest.approx(2.0, rel=0.05)
+    assert found.data_set_share == pytest.approx(0.25 / (0.25 + 4 / 40), rel=0.15)
+
+
+def test_more_seeds_buy_nothing_below_the_floor_and_more_data_sets_do():
+    few, many = (two_levels(grids(1, 6, n, of_set=0.3, root=3)[0][0], wanted=0.1) for n in (5, 2_000))
+    assert few.floor < few.half_width
+    assert many.half_width == pytest.approx(many.floor, rel=0.02)
+    assert many.enough > 6
+    again = two_levels(grids(1, many.enough, 2_000, of_set=many.data_set_deviation, root=5)[0][0], wanted=0.1)
+    assert again.half_width == pytest.approx(0.1, rel=0.35)
+
+
+def test_enough_is_the_smallest_number_that_does():
+    found = variances(grids(1, 6, 5, of_set=0.5, root=1)[0][0])
+
+    def half(count):
+        return stats.t.ppf(0.975, count - 1) * math.sqrt(found.of_sets / 5 / count + found.seed / 5)
+
+    count = enough(found, 0.2)
+    assert half(count) <= 0.2 < half(count - 1)
+    assert enough(found, 1e-9) is None
+    assert enough(found, 1e9) == 2
+
+
+def test_one_seed_has_an_interval_and_no_parts():
+    found = two_levels([[0.1], [0.3], [0.2]])
+    plain = t_interval([0.1, 0.3, 0.2])
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
+    assert found.data_set_share is found.floor is found.data_set_deviation is found.seed_deviation is None
+    assert found.other_low < found.low
+
+
+def test_equal_differences_prove_nothing():
+    found = two_levels(np.full((3, 4), 0.2))
+    assert (found.low, found.high) == pytest.approx((0.2, 0.2))
+    assert (found.p, found.floor, found.data_set_share) == (None, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("values", [[[1.0, 2.0]], [[]], [1.0, 2.0], [[1.0, math.nan], [1.0, 2.0]], [[1.0, math.inf], [1.0, 2.0]]])
+def test_grids_that_are_none_are_refused(values):
+    with pytest.raises(ValueError, match="data sets"):
+        two_levels(values)
+
+
+def test_levels_draws_and_widths_that_make_no_sense_are_refused():
+    values = [[1.0, 2.0], [2.0, 4.0]]
+    with pytest.raises(ValueError, match="level"):
+        two_levels(values, level=1.0)
+    with pytest.raises(ValueError, match="half-width"):
+        two_levels(values, wanted=0.0)
+    with pytest.raises(ValueError, match="draws"):
+        another_data_set(variances(np.array(values)), draws=10)
