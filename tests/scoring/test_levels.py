@@ -50,7 +50,7 @@ def test_the_intervals_cover_what_they_say():
         values, truth = grids(600, k, n, of_set=of_set, of_seed=of_seed)
         found = variances(values)
         assert 0.925 <= covered(interval(found), 0.0) <= 0.985, (k, n, of_set, of_seed)
-        assert 0.925 <= covered(another_data_set(found, draws=800), truth) <= 0.985, (k, n, of_set, of_seed)
+        assert 0.925 <= covered(another_data_set(found, draws=1_024), truth) <= 0.985, (k, n, of_set, of_seed)
 
 
 def test_an_interval_over_the_seeds_of_one_data_set_misses_the_truth_of_another_more_often_with_more_seeds():
@@ -102,6 +102,12 @@ def test_one_seed_has_an_interval_and_no_parts():
     assert found.other_low < found.low
 
 
+def test_the_interval_of_another_data_set_hardly_depends_on_the_draws():
+    found = variances(grids(1, 4, 10, of_set=0.5)[0][0])
+    halves = [float(high - low) / 2 for low, high in (another_data_set(found, root=root) for root in range(8))]
+    assert np.ptp(halves) < 0.02 * np.mean(halves)
+
+
 def test_equal_differences_prove_nothing():
     found = two_levels(np.full((3, 4), 0.2))
     assert (found.low, found.high) == pytest.approx((0.2, 0.2))
@@ -122,3 +128,17 @@ def test_levels_draws_and_widths_that_make_no_sense_are_refused():
         two_levels(values, wanted=0.0)
     with pytest.raises(ValueError, match="draws"):
         another_data_set(variances(np.array(values)), draws=10)
+
+
+@pytest.mark.endurance
+def test_thousands_of_grids_of_every_kind_are_covered():
+    """What docs/data-sets.md shows. Where data sets hardly differ, the interval of one other is wider than it need be."""
+    from experiments.studies.levels import KINDS, covered
+
+    for data_sets, seeds, (of_set, of_seed) in KINDS:
+        found = covered(data_sets, seeds, of_set, of_seed)
+        noise = 3 * found.error(0.95)
+        assert 0.93 - noise <= found.mean <= 0.985, (data_sets, seeds, of_set, of_seed)
+        assert 0.93 - noise <= found.other, (data_sets, seeds, of_set, of_seed)
+        if of_set >= 0.3:
+            assert found.other <= 0.975 + noise, (data_sets, seeds, of_set, of_seed)
