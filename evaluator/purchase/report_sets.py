@@ -17,9 +17,9 @@ from evaluator.data.folders import Split, read_split
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.places import data_set_place
 from evaluator.purchase.rounds import tables_besides
-from evaluator.purchase.sets import DrawnSets, RoundSets, numbered
+from evaluator.purchase.sets import DrawnSets, RoundSets, draw_root, numbered
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.secret import FILE, read_secret, root_of
+from evaluator.secret import FILE, read_secret
 from evaluator.sections import Material
 
 Cell = Mapping[str, Any]
@@ -81,7 +81,7 @@ def _drawn(sets: RoundSets, spec: PurchaseSpec) -> RoundSets | DrawnSets:
     if "unlabelled" not in spec.profile.drawn:
         return sets
     profile = replace(spec.profile, drawn={"unlabelled": spec.profile.drawn["unlabelled"]})  # the training set is not read
-    return sets.drawn(profile, root_of(sets.secret, spec.root_seed, spec.secret), spec.seed)
+    return sets.drawn(profile, draw_root(sets.secret, spec), spec.seed)
 
 
 def _read(spec: PurchaseSpec, material: Material) -> RoundSets:

@@ -17,7 +17,7 @@ from evaluator.purchase.profiles import PROFILES, Profile
 from evaluator.purchase.rounds import ROUND2, tables_besides
 from evaluator.records import DATA_SET
 from evaluator.secret import Secret, root_of
-from evaluator.seeds import generator, short
+from evaluator.seeds import derive, generator, short
 
 if TYPE_CHECKING:
     from evaluator.purchase.spec import PurchaseSpec
@@ -90,7 +90,17 @@ class RoundSets(_Sets):
         Raises:
             ConfigurationError: the cell is of another secret.
         """
-        return self.drawn(spec.profile, root_of(self.secret, spec.root_seed, spec.secret), spec.seed)
+        return self.drawn(spec.profile, draw_root(self.secret, spec), spec.seed)
+
+
+def draw_root(secret: Secret | None, spec: PurchaseSpec) -> int:
+    """The number that every draw of a cell is split from; another for every data set, so that a seed shares no draw between them.
+
+    Raises:
+        ConfigurationError: the cell is of another secret.
+    """
+    root = root_of(secret, spec.root_seed, spec.secret)
+    return derive(root, DATA_SET, spec.data_set) if spec.data_set else root
 
 
 def numbered(profile: Profile, number: int) -> Profile:

@@ -193,7 +193,7 @@ def level_notes(table: dict[str, Any], alpha: float) -> list[str]:
     numbers = ", ".join(map(str, table["data_sets"]))
     found = [
         f"Data sets {numbers} of the profile {table['profile']}, each with the same {counted(len(table['seeds']), 'seed')}. "
-        f"Brackets: {level} intervals over data sets and seeds (analysis of variance, degrees of freedom by Satterthwaite)."
+        f"Brackets: {level} t intervals over the means of the data sets."
     ]
     if table["differences"]:
         found += [

@@ -1,11 +1,12 @@
 """Differences on several data sets: an interval that holds for other data sets too, and which part of the chance each level has.
 
-A difference ``d[k, s]`` was measured on data set ``k`` with seed ``s``. It is taken as ``mean + a[k] + b[s] + e[k, s]``: an effect
-of the data set, one of the seed that all data sets share (initial weights), and the rest. The intervals over seeds of one data set
-hold ``b`` and ``e`` alone, and say nothing of ``a``, however many seeds there are.
+A difference ``d[k, s]`` was measured on data set ``k`` with seed ``s``. It is taken as ``mean + a[k] + e[k, s]``: an effect of the
+data set, and the chance of a seed on it. Every data set has draws of its own, so a seed of one has nothing to do with the seed of
+the same number on another. The intervals over seeds of one data set hold ``e`` alone, and say nothing of ``a``, however many seeds
+there are.
 
-Two questions have two intervals. *What is the mean over data sets of this kind?* has that of ``two_levels``: analysis of variance
-with the degrees of freedom of Satterthwaite (1946). *What will the difference be on one other data set?* has that of
+Two questions have two intervals. *What is the mean over data sets of this kind?* has that of ``interval``: Student's t over the
+means of the data sets, which is exact for normal effects. *What will the difference be on one other data set?* has that of
 ``another_data_set``: a generalised prediction interval (Weerahandi 1993; Lin and Liao 2008), because the closed forms cover only
 88 to 92 % where data sets differ a little. ``docs/data-sets.md`` has their simulated coverage.
 """
@@ -23,7 +24,7 @@ from scipy.stats import qmc
 from evaluator import seeds
 from evaluator.scoring.paired import ROUNDING
 
-DRAWS = 4_096
+DRAWS = 16_384
 """Draws of a generalised interval, rounded up to a power of 2; its bounds then move by less than 1 % from one root to another."""
 MOST = 10_000
 """Largest number of data sets that is planned for."""
@@ -31,41 +32,30 @@ MOST = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Variances:
-    """Mean squares and components of differences (..., K, n): arrays (...).
+    """Mean squares of differences (..., K, n): arrays (...).
 
     Attributes:
         mean: over data sets and seeds.
-        of_sets, of_seeds, of_rest: mean squares with K - 1, n - 1 and (K - 1)(n - 1) degrees of freedom; with one seed, the last
-            two are NaN.
+        of_sets, of_seeds: mean squares between data sets, with K - 1 degrees of freedom, and within them, with K (n - 1); with one
+            seed, the second is NaN.
         data_sets, seeds: K and n.
     """
 
     mean: np.ndarray
     of_sets: np.ndarray
     of_seeds: np.ndarray
-    of_rest: np.ndarray
     data_sets: int
     seeds: int
 
     @property
     def data_set(self) -> np.ndarray:
-        """Variance of the effect of a data set, at least 0."""
-        return np.maximum(self.of_sets - self.of_rest, 0.0) / self.seeds
-
-    @property
-    def seed(self) -> np.ndarray:
-        """Variance of the effect of a seed that all data sets share, at least 0."""
-        return np.maximum(self.of_seeds - self.of_rest, 0.0) / self.data_sets
-
-    @property
-    def shared(self) -> np.ndarray:
-        """What seeds shared by all data sets add to the mean square of the data sets; 0 where it is not known."""
-        return np.maximum(np.nan_to_num(self.of_seeds - self.of_rest), 0.0)
+        """Variance of the effect of a data set, at least 0; NaN with one seed."""
+        return np.maximum(self.of_sets - self.of_seeds, 0.0) / self.seeds
 
     @property
     def of_mean(self) -> np.ndarray:
         """Variance of the mean over data sets and seeds."""
-        return (self.of_sets + self.shared) / (self.data_sets * self.seeds)
+        return self.of_sets / (self.data_sets * self.seeds)
 
 
 @dataclass(frozen=True)
@@ -75,9 +65,9 @@ class Levels:
     Attributes:
         mean: over data sets and seeds; ``low``, ``high``: interval of the mean over data sets of this kind.
         other_low, other_high: interval of what the difference is on one other data set, with as many seeds as one likes.
-        level: of both; ``freedom``: degrees of freedom of the first; ``p``: two-sided, of no difference over data sets;
-            ``None`` where all differences are equal, because nothing tells how far that of another data set might lie.
-        data_sets, seeds: how many; every data set has the same seeds.
+        level: of both; ``p``: two-sided, of no difference over data sets; ``None`` where the data sets do not differ at all,
+            because nothing tells how far that of another data set might lie.
+        data_sets, seeds: how many; every data set has as many seeds.
         data_set_deviation: standard deviation from data set to data set, without the chance of seeds; ``seed_deviation``: from seed
             to seed on one data set. ``None`` with one seed, as the two below.
         data_set_share: the part of the variance of ``mean`` that is due to the data sets; the rest is due to the seeds.
@@ -92,7 +82,6 @@ class Levels:
     other_low: float
     other_high: float
     level: float
-    freedom: float
     p: float | None
     data_sets: int
     seeds: int
@@ -109,7 +98,7 @@ class Levels:
 
 
 def variances(values: np.ndarray) -> Variances:
-    """The analysis of variance of differences (..., K, n): K data sets, each with the same n seeds.
+    """The analysis of variance of differences (..., K, n): K data sets, each with n seeds.
 
     Raises:
         ValueError: fewer than 2 data sets, no seed, or a value that is not finite.
@@ -120,31 +109,15 @@ def variances(values: np.ndarray) -> Variances:
     if not np.isfinite(values).all():
         raise ValueError("a difference is missing or infinite; give data sets that have all seeds")
     k, n = values.shape[-2:]
-    by_set, by_seed = values.mean(axis=-1), values.mean(axis=-2)
-    mean = by_set.mean(axis=-1)
-    least = (ROUNDING * np.abs(values).max(axis=(-2, -1))) ** 2  # below it a mean square is rounding
+    by_set = values.mean(axis=-1)
+    least = k * n * (ROUNDING * np.abs(values).max(axis=(-2, -1))) ** 2  # below it a mean square is rounding
 
     def square(found: np.ndarray) -> np.ndarray:
-        return np.where(found <= k * n * least, 0.0, found)
+        return np.where(found <= least, 0.0, found)
 
     of_sets = square(n * by_set.var(axis=-1, ddof=1))
-    if n == 1:
-        unknown = np.full_like(mean, np.nan)
-        return Variances(mean, of_sets, unknown, unknown, k, n)
-    rest = values - by_set[..., :, None] - by_seed[..., None, :] + mean[..., None, None]
-    of_rest = square((rest**2).sum(axis=(-2, -1)) / ((k - 1) * (n - 1)))
-    return Variances(mean, of_sets, square(k * by_seed.var(axis=-1, ddof=1)), of_rest, k, n)
-
-
-def freedom(found: Variances) -> np.ndarray:
-    """Degrees of freedom (...) of the variance of the mean, by Satterthwaite; K - 1 where seeds add nothing of their own."""
-    k, n = found.data_sets, found.seeds
-    if n == 1:
-        return np.full_like(found.mean, k - 1.0)
-    added = found.of_seeds**2 / (n - 1) + found.of_rest**2 / ((k - 1) * (n - 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        own = (found.of_sets + found.shared) ** 2 / (found.of_sets**2 / (k - 1) + np.where(found.shared > 0, added, 0.0))
-    return np.where(np.isfinite(own), np.maximum(own, 1.0), k - 1.0)
+    of_seeds = square(values.var(axis=-1, ddof=1).mean(axis=-1)) if n > 1 else np.full_like(of_sets, np.nan)
+    return Variances(by_set.mean(axis=-1), of_sets, of_seeds, k, n)
 
 
 def interval(found: Variances, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +126,7 @@ def interval(found: Variances, level: float = 0.95) -> tuple[np.ndarray, np.ndar
     Raises:
         ValueError: a level outside (0, 1).
     """
-    half = _quantile(freedom(found), level) * np.sqrt(found.of_mean)
+    half = _quantile(found.data_sets - 1, level) * np.sqrt(found.of_mean)
     return found.mean - half, found.mean + half
 
 
@@ -173,7 +146,7 @@ def another_data_set(found: Variances, level: float = 0.95, root: int = 0, draws
         raise ValueError(f"{draws} draws are asked for; bounds of an interval need at least 100")
     k, n = found.data_sets, found.seeds
     # Points that fill the cube evenly: the quantile then hardly depends on the root.
-    points = qmc.Sobol(4, rng=seeds.generator(root, "another data set")).random_base2(math.ceil(math.log2(draws)))
+    points = qmc.Sobol(3, rng=seeds.generator(root, "another data set")).random_base2(math.ceil(math.log2(draws)))
     normal, *chances = np.clip(points.T, 1e-12, 1 - 1e-12)
     normal = np.abs(special.ndtri(normal))
 
@@ -184,16 +157,15 @@ def another_data_set(found: Variances, level: float = 0.95, root: int = 0, draws
     if n == 1:
         spread = of_sets * (1 + 1 / k)
     else:
-        of_rest, of_seeds = drawn(found.of_rest, (k - 1) * (n - 1), chances[1]), drawn(found.of_seeds, n - 1, chances[2])
-        own = np.maximum(of_sets - of_rest, 0.0) / n
-        spread = own + (of_sets + np.maximum(of_seeds - of_rest, 0.0)) / (k * n)
+        of_seeds = drawn(found.of_seeds, k * (n - 1), chances[1])
+        spread = np.maximum(of_sets - of_seeds, 0.0) / n + of_sets / (k * n)
     _check(level)
     half = np.quantile(normal * np.sqrt(spread), level, axis=-1)
     return found.mean - half, found.mean + half
 
 
 def two_levels(values: np.ndarray | Sequence[Sequence[float]], level: float = 0.95, wanted: float = 0.01, root: int = 0) -> Levels:
-    """A difference (K, n) on K data sets with the same n seeds.
+    """A difference (K, n) on K data sets with n seeds each.
 
     Args:
         wanted: half-width for which the needed data sets are computed.
@@ -210,12 +182,10 @@ def two_levels(values: np.ndarray | Sequence[Sequence[float]], level: float = 0.
     low, high = interval(found, level)
     other_low, other_high = another_data_set(found, level, root)
     known = found.seeds > 1
-    degrees = float(freedom(found))
     own = float(found.data_set) if known else None
-    rest = float(found.seed + found.of_rest) if known else None
     variance = float(found.of_mean)
     share = None if own is None else min(1.0, own / found.data_sets / variance) if variance > 0 else 0.0
-    floor = None if own is None else float(_quantile(np.asarray(found.data_sets - 1.0), level)) * math.sqrt(own / found.data_sets)
+    floor = None if own is None else _quantile(found.data_sets - 1, level) * math.sqrt(own / found.data_sets)
     return Levels(
         mean=float(found.mean),
         low=float(low),
@@ -223,12 +193,11 @@ def two_levels(values: np.ndarray | Sequence[Sequence[float]], level: float = 0.
         other_low=float(other_low),
         other_high=float(other_high),
         level=level,
-        freedom=degrees,
-        p=_p(float(found.mean), variance, degrees),
+        p=_p(float(found.mean), variance, found.data_sets - 1),
         data_sets=found.data_sets,
         seeds=found.seeds,
         data_set_deviation=None if own is None else math.sqrt(own),
-        seed_deviation=None if rest is None else math.sqrt(rest),
+        seed_deviation=math.sqrt(float(found.of_seeds)) if known else None,
         data_set_share=share,
         floor=floor,
         enough=enough(found, wanted, level),
@@ -241,10 +210,9 @@ def enough(found: Variances, wanted: float, level: float = 0.95) -> int | None:
     With one seed the variance between data sets holds that of the seeds.
     """
     own = float(found.of_sets) / found.seeds
-    common = float(np.nan_to_num(found.seed)) / found.seeds
 
     def half(count: int) -> float:
-        return float(_quantile(np.asarray(count - 1.0), level)) * math.sqrt(own / count + common)
+        return _quantile(count - 1, level) * math.sqrt(own / count)
 
     if half(MOST) > wanted:
         return None
@@ -255,15 +223,15 @@ def enough(found: Variances, wanted: float, level: float = 0.95) -> int | None:
     return high
 
 
-def _p(mean: float, variance: float, degrees: float) -> float | None:
+def _p(mean: float, variance: float, degrees: int) -> float | None:
     if variance == 0:
         return None
     return float(2 * special.stdtr(degrees, -abs(mean) / math.sqrt(variance)))
 
 
-def _quantile(degrees: np.ndarray, level: float) -> np.ndarray:
+def _quantile(degrees: int, level: float) -> float:
     _check(level)
-    return special.stdtrit(degrees, (1 + level) / 2)
+    return float(special.stdtrit(degrees, (1 + level) / 2))
 
 
 def _check(level: float) -> None:

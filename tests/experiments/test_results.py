@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -27,7 +28,7 @@ from evaluator.sweep.settings import read_settings
 from evaluator.track import Judged
 from evaluator.training.recipes import PIPELINES, fitted
 from experiments import __main__ as command
-from experiments import tuning
+from experiments import rederive, tuning
 from experiments.columns import pack, read, unpack
 from experiments.forecast import costs, seconds_of
 from experiments.grids import Grid, gather
@@ -402,16 +403,54 @@ def test_the_page_takes_four_hours_of_two_cores_at_most(capsys):
     assert seconds_of([stored(planted(n=2))]) == dict.fromkeys(PLANTED, 1.2)
 
 
+# -- the figures, derived again without the kit
+
+
+@pytest.fixture(scope="module")
+def of_page() -> rederive.Found:
+    return rederive.rederive(HERE.page.read_text(), [HERE.cells(False), HERE.cells(True)])
+
+
+def test_every_figure_of_the_committed_page_is_derived_again_from_its_cells(of_page):
+    assert of_page.wrong == []
+    assert sum(of_page.right.values()) > 3_000
+    assert set(of_page.left) <= {"bounds of tau-b"}, "every other figure is derived"
+
+
+def test_the_script_finds_what_is_wrong_and_knows_nothing_of_the_kit(of_page):
+    source = Path(rederive.__file__).read_text()
+    assert not re.search(r"^\s*(from|import) (evaluator|experiments|benchmarks)", source, re.MULTILINE)
+    text = page(Results.of([stored(planted() + ceiling(0.2))]))
+    wrong = {
+        "scores": (r"(\| good \| )0\.(\d)", r"\g<1>0.9"),
+        "findings": (r"\| better \|", "| worse |"),
+        "wins": (r"\| 2-0-0", "| 1-1-0"),
+    }
+    assert of_page.right.keys() >= wrong.keys()
+    for kind, (pattern, other) in wrong.items():
+        changed, n = re.subn(pattern, other, text, count=1)
+        assert n == 1, kind
+        assert kind in "".join(rederived(changed, planted() + ceiling(0.2)).wrong)
+    assert rederived(text, planted() + ceiling(0.2)).wrong == []
+
+
+def rederived(text: str, *files: list[dict]) -> rederive.Found:
+    with tempfile.TemporaryDirectory() as name:
+        paths = [Path(name) / f"{i}.json" for i in range(len(files))]
+        for path, cells in zip(paths, files, strict=True):
+            path.write_text(json.dumps(stored(cells)))
+        return rederive.rederive(text, paths)
+
+
 # -- several data sets, and seeds for tuning
 
 
-def on_data_sets(count: int = 4, spread: float = 0.02, n: int = 3, effects=PLANTED, **changes) -> list[dict]:
-    """``good`` and ``bad`` differ from random by more or less on each data set."""
+def on_data_sets(count: int = 5, spread: float = 0.01, n: int = 3, effects=PLANTED, **changes) -> list[dict]:
+    """Strategies differ from random by more or less on each data set."""
     found = []
     for number in range(1, count + 1):
-        shift = spread * generator(5, number).normal()
         data = {split: f"{number} {split}" for split in ("training", "unlabelled", "validation")}
-        moved = {name: effect + (shift if effect else 0.0) for name, effect in effects.items()}
+        moved = {name: effect + spread * generator(5, number, name).normal() for name, effect in effects.items()}
         found += planted(moved, n, PAIRS, data_set=number, data=data, **changes)
     return found
 
@@ -423,21 +462,26 @@ def test_a_page_over_data_sets_has_both_levels_and_says_nothing_of_one_data_set(
     assert "it is the same for all seeds" not in text
     head = text.split("## What was run")[0]
     assert re.search(
-        r"\*\*Full training, over data sets\.\*\* Over 1 condition \(4 data sets nobody tuned on, 3 seeds on each", head
+        r"\*\*Full training, over data sets\.\*\* Over 1 condition \(5 data sets nobody tuned on, 3 seeds on each", head
     )
     assert "1 of 3 strategies are better than `random`: `good` in 1 of 1" in head
     assert "corrected over all 3 tests of this paragraph" in head
     assert "## What was tried" in text
     (table,) = [table for table, _ in results.levels(False)]
     good = next(row for row in table["differences"] if row["strategy"] == "good")
-    shown = row(text, "Difference to random, mean over 2 pairs, over 4 data sets x 3 seeds", "good")
+    shown = row(text, "Difference to random, mean over 2 pairs, over 5 data sets x 3 seeds", "good")
     assert shown.split(" | ")[1] == "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**good["levels"])
     each = row(text, "Difference to random on each data set", "good").strip("| ").split(" | ")[1:]
     means = [float(cell.split()[0]) for cell in each]
-    assert sum(means) / 4 == pytest.approx(good["levels"]["mean"], abs=1e-3)
+    assert sum(means) / 5 == pytest.approx(good["levels"]["mean"], abs=1e-3)
     proxy = text.split("## The proxy, over data sets")[1]
     assert "What the proxy shares with the strategies" in proxy.split("###")[0]
     assert re.search(r"\| clean labels, validation split[^|]*\| quick \| 1\.00 ", proxy.split("over data sets\n")[-1])
+    again = rederived(text, on_data_sets(), on_data_sets(pipeline=PROXY))
+    assert again.wrong == []
+    assert again.right["differences over data sets"] == again.right["one other data set"] == 18
+    changed = text.replace(shown, shown.replace("better", "worse"))
+    assert "findings" in "".join(rederived(changed, on_data_sets(), on_data_sets(pipeline=PROXY)).wrong)
     names = {path.name for path in draw(results, tmp_path, "")}
     assert names == {PICTURES[False, "levels"], PICTURES[True, "levels"]}
     assert set(re.findall(r"images/([\w-]+\.svg)", text)) == names
