@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from evaluator.cli.tracks import TRACKS, named, profile_name
 from evaluator.errors import ConfigurationError
-from evaluator.places import RESULTS, given_path
+from evaluator.places import RESULTS, data_place, given_path
 from evaluator.plans import Option
 from evaluator.records import DATA_SET
 from evaluator.text import json_text
@@ -60,6 +60,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         )
     verb.add_argument("--score-split", metavar="SPLIT", help="only cells scored on this split")
     verb.add_argument("--data-set", type=int, metavar="N", help="only this data set of those that sweep --data-sets made")
+    verb.add_argument("--items", action="store_true", help="of several data sets, the part of the scored items, from predictions")
     verb.add_argument("--each-data-set", action="store_true", help="of several data sets, a table for each, too")
     verb.add_argument(
         "--family",
@@ -176,7 +177,7 @@ def _command(args: argparse.Namespace) -> list[str]:
     found += ["--hidden", *args.hidden] if args.hidden else []
     return found + [
         f"--{name.replace('_', '-')}"
-        for name in ("mixed_versions", "all_editions", "failed", "each_data_set")
+        for name in ("mixed_versions", "all_editions", "failed", "each_data_set", "items")
         if getattr(args, name)
     ]
 
@@ -218,6 +219,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.report.comparison_tables import heading, markdown, show_comparison
     from evaluator.report.console import terminal
     from evaluator.report.html.comparison import comparison_html
+    from evaluator.report.levels import add_items, kinds
     from evaluator.report.page import write_page
 
     args.results, names = _results(args.named)
@@ -243,6 +245,9 @@ def main(args: argparse.Namespace) -> int:
     wanted = Wanted(args.profile, args.pipeline, args.score_split, own, None if only is None else only.name)
     found, left_out = conditions(args.results, TRACKS, wanted, args.mixed_versions, rows)
     report = comparison_report(found, left_out, asked)
+    if args.items:
+        for kind, table in zip(kinds([c for c in found if c.shown]), report["levels"], strict=True):
+            table["items"] = add_items(kind, table, args.results, TRACKS, data_place())
     if args.out is not None:
         write_page(args.out, markdown(report, TRACKS))
     if args.html is not None:

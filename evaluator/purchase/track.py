@@ -30,6 +30,7 @@ from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
 from evaluator.words import counted, number
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.console import Console
 
     from evaluator.sandbox.tier import Sandbox
@@ -172,6 +173,11 @@ class PurchaseTrack(Track):
         if training and training["n_items"] != training["n_training_set"] + training["n_bought"]:
             return "is contradictory: training.n_items is not the sum of n_training_set and n_bought"
         return super().contradiction(spec, stored)
+
+    def drawn_scores(self, cell: Mapping[str, Any], predictions: Any, metric: str, draws: int, places: Path) -> np.ndarray:
+        from evaluator.purchase.drawn_images import drawn_scores
+
+        return drawn_scores(cell, predictions, metric, draws, places)
 
     def not_compared(self, spec: Mapping[str, Any]) -> str:
         own = spec["profile"]["round"]["scores"] != "organiser"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from evaluator.errors import ConfigurationError, DataError
 from evaluator.history.groups import Condition, of_one_kind, over
+from evaluator.history.store import read_cells, read_predictions
 from evaluator.records import DATA_SET
 from evaluator.report.format import figure, signed
-from evaluator.scoring.levels import Levels, two_levels
+from evaluator.scoring.levels import Levels, t_quantile, two_levels
 from evaluator.scoring.paired import holm
 from evaluator.tables import Block, Metric
+from evaluator.track import Tracks
 from evaluator.words import counted
 
 THESE_IMAGES = (
@@ -22,6 +26,10 @@ THESE_IMAGES = (
 """What every interval over the seeds of one data set leaves out."""
 FAILED = "failed cells"
 """In the place of a finding: a strategy with failed cells has none, because it would be judged by what it survived."""
+
+
+ITEM_DRAWS = 400
+"""How often the scored items of a data set are drawn anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,13 +117,61 @@ def level_table(kind: Kind, metric: str, reference: str | None, wanted: float, a
         "data_sets": [condition.rules[DATA_SET] for condition in kind.members],
         "seeds": list(seeds),
         "over_pairs": list(tasks),
+        "items": "",
         "means": [row(name, None) for name in held],
         "differences": others,
     }
 
 
+def add_items(kind: Kind, table: dict[str, Any], root: Path, tracks: Tracks, places: Path) -> str:
+    """Say in a table of ``level_table`` which part of the variance of each mean the scored items have, from kept predictions.
+
+    The items of every data set are drawn anew; the variance of its mean over tasks and seeds is due to them, and is a part of what
+    data sets differ by.
+
+    Returns:
+        Why it cannot be said, in words; empty if it can.
+    """
+    wanted = {
+        cell["cell"]: place
+        for condition in kind.members
+        for place, cell in condition.cells.items()
+        if place[1] in table["over_pairs"] and place[2] in table["seeds"] and cell["scored"]
+    }
+    track = kind.first.track
+    drawn: dict[tuple[str, int], dict[tuple[str, int], np.ndarray]] = {}
+    try:
+        for _, cell, _ in read_cells(root, tracks):
+            if cell is None or cell["cell"] not in wanted:
+                continue
+            kept = read_predictions(root, cell)
+            scores = None if kept is None else track.drawn_scores(cell, kept, table["metric"], ITEM_DRAWS, places)
+            if scores is None:
+                return "The part of the scored items is not known: cells have no predictions that were kept."
+            of = drawn.setdefault((cell["spec"]["submission_digest"], cell["spec"].get(DATA_SET, 0)), {})
+            of[cell["spec"]["task"], cell["spec"]["seed"]] = scores
+    except (ConfigurationError, DataError) as error:
+        return f"The part of the scored items is not known: {error}."
+    for row in (*table["means"], *table["differences"]):
+        levels = row["levels"]
+        base = table["reference"] if "finding" in row else None
+        if levels is None:
+            continue
+        variances = []
+        for number in table["data_sets"]:
+            own, other = (drawn[kind.first.digests[name], number] if name else {} for name in (row["strategy"], base))
+            places_of = [place for place in own if base is None or place in other]
+            means = np.mean([own[place] - (other[place] if base else 0.0) for place in places_of], axis=0)
+            variances.append(float(np.var(means, ddof=1)))
+        part = float(np.mean(variances))
+        of_mean = ((levels["high"] - levels["low"]) / 2 / t_quantile(levels["data_sets"] - 1, levels["level"])) ** 2
+        levels["item_deviation"] = part**0.5
+        levels["item_share"] = min(1.0, part / levels["data_sets"] / of_mean) if of_mean > 0 else 0.0
+    return ""
+
+
 def _row(found: Levels | None) -> dict[str, Any] | None:
-    return None if found is None else asdict(found)
+    return None if found is None else asdict(found) | {"item_deviation": None, "item_share": None}
 
 
 def _finding(row: dict[str, Any], alpha: float) -> str:
@@ -161,6 +217,7 @@ def level_blocks(table: dict[str, Any], metric: Metric, wanted: float) -> Iterat
     yield Block(f"difference to {name}, {many}, over {of}", headers, rows)
     known = [row for row in others if row["levels"] and row["levels"]["floor"] is not None]
     form = f"{{:.{metric.decimals + 1}f}}"
+    items = all(row["levels"]["item_share"] is not None for row in known)
     if known:
         rows = tuple(
             (
@@ -168,6 +225,7 @@ def level_blocks(table: dict[str, Any], metric: Metric, wanted: float) -> Iterat
                 form.format(found["data_set_deviation"]),
                 form.format(found["seed_deviation"]),
                 f"{found['data_set_share']:.0%}",
+                *((form.format(found["item_deviation"]), f"{found['item_share']:.0%}") if items else ()),
                 form.format((found["high"] - found["low"]) / 2),
                 form.format(found["floor"]),
                 "> 10000" if found["enough"] is None else str(found["enough"]),
@@ -180,6 +238,7 @@ def level_blocks(table: dict[str, Any], metric: Metric, wanted: float) -> Iterat
             "sd of data sets",
             "sd of seeds",
             "share of data sets",
+            *(("sd of scored items", "share of scored items") if items else ()),
             "half-width",
             "with any number of seeds",
             f"data sets for {wanted:g}",
@@ -203,6 +262,7 @@ def level_notes(table: dict[str, Any], alpha: float) -> list[str]:
             "share of data sets: of the variance of the mean; more seeds cannot lower it. with any number of seeds: the half-width "
             "that more seeds come near to and never below, on these data sets.",
         ]
+    found += [table["items"]] if table.get("items") else []
     failed = [row["strategy"] for row in table["differences"] if row["failed"]]
     if failed:
         found.append(f"{', '.join(failed)}: no mean and no finding, because cells failed there or in the reference.")

@@ -126,7 +126,7 @@ def interval(found: Variances, level: float = 0.95) -> tuple[np.ndarray, np.ndar
     Raises:
         ValueError: a level outside (0, 1).
     """
-    half = _quantile(found.data_sets - 1, level) * np.sqrt(found.of_mean)
+    half = t_quantile(found.data_sets - 1, level) * np.sqrt(found.of_mean)
     return found.mean - half, found.mean + half
 
 
@@ -185,7 +185,7 @@ def two_levels(values: np.ndarray | Sequence[Sequence[float]], level: float = 0.
     own = float(found.data_set) if known else None
     variance = float(found.of_mean)
     share = None if own is None else min(1.0, own / found.data_sets / variance) if variance > 0 else 0.0
-    floor = None if own is None else _quantile(found.data_sets - 1, level) * math.sqrt(own / found.data_sets)
+    floor = None if own is None else t_quantile(found.data_sets - 1, level) * math.sqrt(own / found.data_sets)
     return Levels(
         mean=float(found.mean),
         low=float(low),
@@ -212,7 +212,7 @@ def enough(found: Variances, wanted: float, level: float = 0.95) -> int | None:
     own = float(found.of_sets) / found.seeds
 
     def half(count: int) -> float:
-        return _quantile(count - 1, level) * math.sqrt(own / count)
+        return t_quantile(count - 1, level) * math.sqrt(own / count)
 
     if half(MOST) > wanted:
         return None
@@ -229,7 +229,12 @@ def _p(mean: float, variance: float, degrees: int) -> float | None:
     return float(2 * special.stdtr(degrees, -abs(mean) / math.sqrt(variance)))
 
 
-def _quantile(degrees: int, level: float) -> float:
+def t_quantile(degrees: int, level: float) -> float:
+    """The factor of a two-sided t interval.
+
+    Raises:
+        ValueError: a level outside (0, 1).
+    """
     _check(level)
     return float(special.stdtrit(degrees, (1 + level) / 2))
 

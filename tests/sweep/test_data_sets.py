@@ -15,7 +15,7 @@ from evaluator.cli.main import main as cli
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError
 from evaluator.purchase import profiles
-from evaluator.purchase.sets import numbered
+from evaluator.purchase.sets import draw_root, numbered
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.purchase.track import PURCHASE
 from evaluator.report.html.run import run_report
@@ -99,6 +99,12 @@ def test_the_profiles_own_data_set_names_cells_as_before():
     assert len({numbered(MADE, number).data_seed for number in range(50)}) == 50
 
 
+def test_no_draw_of_a_seed_is_shared_between_data_sets():
+    roots = [draw_root(None, spec(data_set=number)) for number in range(4)]
+    assert roots[0] == spec().root_seed, "the profile's own data set draws as before"
+    assert len(set(roots)) == 4
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -130,6 +136,10 @@ def test_from_a_sweep_over_data_sets_to_the_comparison(ready, monkeypatch, tmp_p
     each = [scores["scripted_buyer", n, seed] - scores["random_buyer", n, seed] for n in (1, 2) for seed in (0, 1)]
     assert row["levels"]["mean"] == pytest.approx(np.mean(each))
     assert (row["levels"]["data_sets"], row["levels"]["seeds"]) == (2, 2)
+    # From kept predictions: which part of the variance the scored images have.
+    assert cli(["compare", str(folder.parent), "--reference", "random_buyer", "--json", "--items"]) == 0
+    (table,) = json.loads(capsys.readouterr().out)["levels"]
+    assert "no predictions that were kept" in table["items"]
     words = run_report(folder, TRACKS, pictures=False)
     assert "--data-sets 2 --first-data-set 1" in words
     assert "data set 2" in words
