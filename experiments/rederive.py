@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -306,15 +307,16 @@ class Page:
             elif part in ("Full training", "The proxy"):
                 self._one_data_set(proxy, heading, title, rows)
         self._headline()
+        self._headline_over_data_sets()
         return self.found
 
-    def _chosen(self, proxy: bool, heading: str) -> list[Grid]:
-        """The grids of a heading, by data set."""
+    def _chosen(self, proxy: bool, heading: str, several: bool = False) -> list[Grid]:
+        """The grids of a heading, by data set. ``several``: of those with several, even if the heading does not count them."""
         found = HEADING.match(heading.split(" (proxy)")[0])
         if found is None:
             return []
         quality = 1.0 if found[1].lower() == "clean labels" else float(found[2])
-        several = found[6] is not None
+        several = several or found[6] is not None
         return [
             grid
             for key, grid in sorted(self._grids.items())
@@ -472,20 +474,27 @@ class Page:
             self.found.left["bounds of tau-b"] += 2
 
     def _over_data_sets(self, proxy: bool, heading: str, title: str, rows: list[list[str]]) -> None:
+        if title.startswith("Difference to random over the pairs"):
+            for place, text in enumerate(rows[0][1:], 1):
+                derived = over_data_sets(self._chosen(proxy, f"### {text}", True))
+                for row in rows[1:]:
+                    self._overview(f"overview, {text}, {row[0]}", row[place].replace("**", ""), derived.get(row[0]))
+            return
+        if heading.startswith("### The proxy against full training"):
+            self._taus(rows)
+            return
         if not title.startswith(("Macro F1", "Difference to random, ", "What more", "Difference to random on each")):
             self.found.left[f"{title or heading[4:]} (over data sets)"] += len(rows) - 1
             return
         grids = self._chosen(proxy, heading)
-        seeds = sorted(set.intersection(*(set(grid.seeds) for grid in grids))) if grids else []
-        pairs = [pair for pair in grids[0].pairs if all(pair in grid.pairs for grid in grids)] if grids else []
-
-        def of(name: str) -> np.ndarray:
-            return np.array([[dict(zip(grid.seeds, grid.of(name, pairs), strict=True))[seed] for seed in seeds] for grid in grids])
-
-        names = [row[0] for row in rows[1:]]
+        pairs = shared_pairs(grids)
         if title.startswith("Macro F1"):
             for name, text, _ in rows[1:]:
-                own = anova(of(name))
+                values = matrix(grids, name)
+                if np.isnan(values).any():
+                    self.found.words("failed", f"{heading[4:]}, {name}", text, "-")
+                    continue
+                own = anova(values)
                 self._bounds("scores over data sets", f"{heading[4:]}, {name}", text, _around(own["mean"], own["half"]))
             return
         if title.startswith("Difference to random on each"):
@@ -494,10 +503,12 @@ class Page:
                     values = differences(grid, pairs)[row[0]]
                     self._bounds("differences", f"{heading[4:]}, {row[0]}", text, t_bounds(values))
             return
-        derived = {name: anova(of(name) - of("random")) for name in names}
-        p = dict(zip(derived, holm([own["p"] for own in derived.values()]), strict=True))
+        derived = over_data_sets(grids)
         for row in rows[1:]:
-            own, here = derived[row[0]], f"{heading[4:]}, {row[0]}"
+            here = f"{heading[4:]}, {row[0]}"
+            if (own := derived.get(row[0])) is None:
+                self.found.words("failed", here, " ".join(row[1:]), "- - failed cells -")
+                continue
             if title.startswith("What more"):
                 figures = (own["sd of data sets"], own["sd of seeds"], own["share"], own["half"], own["floor"])
                 for text, value in zip(row[1:6], figures, strict=True):
@@ -509,9 +520,51 @@ class Page:
                 continue
             low, high = _around(own["mean"], own["half"])[1:]
             self._bounds("differences over data sets", here, row[1], (own["mean"], low, high))
-            self._p(here, row[2], p[row[0]])
-            self.found.words("findings", here, row[3], verdict(low, high, own["mean"], p[row[0]]))
+            self._p(here, row[2], own["p Holm"])
+            self.found.words("findings", here, row[3], verdict(low, high, own["mean"], own["p Holm"]))
             self._bounds("one other data set", here, row[4], _around(own["mean"], own["other"]), slack=0.03 * own["other"])
+
+    def _overview(self, where: str, text: str, own: dict[str, float] | None) -> None:
+        if own is None:
+            self.found.words("not run", where, text, "not run")
+            return
+        around = _around(own["mean"], own["half"])
+        self._bounds("differences over data sets", where, text, around)
+        shown = {"within noise": "noise"}.get(found := verdict(around[1], around[2], own["mean"], own["p Holm"]), found)
+        self.found.words("findings", where, text.partition("] ")[2], f"{shown} (n {own['data sets']:g})")
+
+    def _taus(self, rows: list[list[str]]) -> None:
+        for row in rows[1:]:
+            mine, theirs = (self._chosen(proxy, f"### {row[0]}", True) for proxy in (True, False))
+            if len(mine) != len(theirs) or row[2] == "not measured":
+                self.found.left["tau-b over data sets"] += 1
+                continue
+            values = np.array([tau(*both) for both in zip(mine, theirs, strict=True)])
+            mean, low, high, n = t_bounds(values)
+            self._bounds("tau-b", row[0], row[2], (mean, low, None if high is None else min(high, 1.0)))
+            self.found.words("tau-b", row[0], row[3], f"{values.min():.2f} to {values.max():.2f}")
+            self.found.words("tau-b", row[0], row[4], str(n))
+
+    def _headline_over_data_sets(self) -> None:
+        """``name`` in k of m (a to b over all m); Holm's correction covers all tests of the paragraph."""
+        for proxy, mark in ((False, "**Full training, over data sets.**"), (True, "**The proxy, over data sets.**")):
+            line = next((line for line in self._text.splitlines() if line.startswith(mark)), "")
+            kinds: dict[Any, list[Grid]] = {}
+            for key, grid in sorted(self._grids.items()):
+                if grid.proxy == proxy and self._in_levels(key):
+                    kinds.setdefault(key[:4], []).append(grid)
+            derived = [over_data_sets(grids) for grids in kinds.values()]
+            tests = [own for of in derived for own in of.values()]
+            for own, value in zip(tests, holm([own["p"] for own in tests]), strict=True):
+                own["shown"] = np.sign(own["mean"]) if value < ALPHA else 0.0
+            for sign, part in zip((1, -1), line.split("strategies are worse than"), strict=False):
+                for name, count, of, low, high in re.findall(rf"`(\w+)` in (\d+) of (\d+) \(({NUMBER}) to ({NUMBER}) over", part):
+                    own = [found[name] for found in derived if name in found]
+                    here = f"headline over data sets, {name}"
+                    shown = sum(one["shown"] == sign for one in own)
+                    self.found.words("headline", here, f"{count} of {of}", f"{shown} of {len(own)}")
+                    self.found.number("headline", here, low, min(one["mean"] for one in own))
+                    self.found.number("headline", here, high, max(one["mean"] for one in own))
 
     def _headline(self) -> None:
         """``name`` in k of m (a to b): how often it is better (or worse), and over which differences."""
@@ -564,6 +617,31 @@ class Page:
         for place, better, of in re.findall(r"([\w:.]+(?: \w+)?) (\d+) of (\d+)", line.partition("by condition: ")[2]):
             own = counts.get(place, Counter())
             self.found.words("headline", f"where, {place}", f"{better} of {of}", f"{own['better']} of {sum(own.values())}")
+
+
+def shared_pairs(grids: Sequence[Grid]) -> list[str]:
+    """The pairs that every data set has."""
+    return [pair for pair in grids[0].pairs if all(pair in grid.pairs for grid in grids)] if grids else []
+
+
+def matrix(grids: Sequence[Grid], name: str) -> np.ndarray:
+    """Scores (data sets, seeds) of a strategy, over the seeds that all data sets have; NaN where a cell failed."""
+    pairs = shared_pairs(grids)
+    seeds = sorted(set.intersection(*(set(grid.seeds) for grid in grids)))
+    return np.array([[dict(zip(grid.seeds, grid.of(name, pairs), strict=True))[seed] for seed in seeds] for grid in grids])
+
+
+def over_data_sets(grids: Sequence[Grid]) -> dict[str, dict[str, float]]:
+    """What every strategy's difference to random is over data sets; a strategy with a failed cell is left out."""
+    if not grids:
+        return {}
+    base = matrix(grids, "random")
+    names = sorted(set.intersection(*(set(grid.names) for grid in grids)) - {"random"})
+    values = {name: matrix(grids, name) - base for name in names}
+    found = {name: anova(of) | {"data sets": len(grids)} for name, of in values.items() if not np.isnan(of).any()}
+    for own, p in zip(found.values(), holm([own["p"] for own in found.values()]), strict=True):
+        own["p Holm"] = p
+    return found
 
 
 def tau(mine: Grid, theirs: Grid) -> float:
