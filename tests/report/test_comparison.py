@@ -589,7 +589,7 @@ def test_the_verb_writes_a_page_and_json(stored, planted, capsys, tmp_path):
         (("--hidden", "987"), "the pair '987' was not understood"),
         (("--hidden", "621:17"), "--hidden: 621:17 is a public pair of the round"),
         (("--heat-map", "map.svg"), "no cells form a grid"),
-        (("--heat-map", "map.jpeg"), "it must end in .svg or .png"),
+        (("--heat-map", "map.jpeg"), "expected .svg or .png"),
     ],
 )
 def test_what_makes_no_sense_is_refused(stored, planted, capsys, options, said):
