@@ -11,7 +11,8 @@ import numpy as np
 
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.history.groups import Condition, of_one_kind, over
-from evaluator.history.store import read_cells, read_predictions
+from evaluator.history.predictions import read_predictions
+from evaluator.history.reading import read_cells
 from evaluator.records import DATA_SET
 from evaluator.report.format import figure, signed
 from evaluator.scoring.levels import Levels, t_quantile, two_levels
