@@ -48,6 +48,8 @@ class Choices:
     Attributes:
         submissions: the submissions, read.
         profile: name of the profile; ``pipelines``: names or files, empty for the profile's pipeline.
+        data_sets: numbers of the data sets that are made of the profile, each with cells of its own; ``(0,)`` is the profile's own.
+            ``make_data``: whether missing data sets are made; else the cells on them have no digests of data, and cannot run.
         seeds: indices of the repetitions; ``root_seed``: the seed that every random draw follows from.
         secret: what every draw follows from, too; None for public seeds.
         starting_weights: ``imagenet``, ``procedural`` or ``none`` for all pipelines; None for the profile's.
@@ -76,6 +78,8 @@ class Choices:
     weights_dir: Path | None
     options: Mapping[str, Any]
     also: tuple[Path, ...] = ()
+    data_sets: tuple[int, ...] = (0,)
+    make_data: bool = True
 
     @property
     def fingerprint(self) -> str:
@@ -114,6 +118,26 @@ class Task:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Making:
+    """What several data sets cost.
+
+    Attributes:
+        sets: how many are asked for; ``missing``: how many of them were not there yet.
+        seconds, size: about how long making one takes, and its size in bytes.
+    """
+
+    sets: int
+    missing: int
+    seconds: float
+    size: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; seconds and bytes are those of the missing data sets together."""
+        cost = {"seconds": round(self.missing * self.seconds, 1), "bytes": round(self.missing * self.size)}
+        return {"sets": self.sets, "missing": self.missing, **cost}
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What is to be run: the data are read and every cell has a spec, but nothing was run yet.
@@ -122,7 +146,9 @@ class Plan:
         rules: the profile; ``tasks``: each once, in order of the tables; ``pipelines``: adapted to the profile.
         cells: one spec per submission, condition, seed, task and pipeline, in this order.
         data: the data of cells (``CellInputs.data``), by the scored split.
-        digests: content hash per split, by the scored split.
+        data_sets: the same by number of the data set, where the cells are not on the profile's own; else empty.
+        making: what these data sets cost; None without them.
+        digests: content hash per split, by the scored split; of several data sets those of the first.
         items: by task, the largest number of items that a training can have; for a forecast.
         fitted_from: for every adapted pipeline, by its name, the name of the pipeline that was asked for.
         no_pipeline: why no pipeline judges, in words; empty if the plan's pipelines do.
@@ -141,11 +167,21 @@ class Plan:
     no_pipeline: str = ""
     warnings: tuple[str, ...] = ()
     shown: tuple[tuple[str, str], ...] = ()
+    data_sets: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    making: Making | None = None
+
+    def data_of(self, spec: CellSpec) -> Any:
+        """The data of a cell.
+
+        Raises:
+            KeyError: its data set was not made.
+        """
+        return self.data_sets.get(spec.data_set, self.data)[spec.score_split]
 
     @property
     def conditions(self) -> dict[str, tuple[Any, ...]]:
         """The values of ``Track.conditions`` that are run, by name, in the order of the cells."""
-        names = self.cells[0].conditions if self.cells else ()
+        names = tuple(self.cells[0].condition) if self.cells else ()
         return {name: tuple(dict.fromkeys(spec.condition[name] for spec in self.cells)) for name in names}
 
 

@@ -83,6 +83,8 @@ class Rules(Protocol):
         ...
 
 
+DATA_SET = "data_set"
+"""The field of a spec that every track's cells may differ in beside the track's own conditions."""
 JUDGING_ONLY = frozenset({"submission", "version", "pipeline", "weights", "score_split", "device", "threads"})
 """Members of a spec that a submission neither gets nor is limited by: only the judging uses them, or the tables."""
 
@@ -102,7 +104,8 @@ class CellSpec(ABC):
         seed: index of the repetition, 0, 1, ...; ``root_seed``: the seed that every random draw follows from; ``secret``: the
             fingerprint of the secret that every draw follows from, too, empty for public seeds.
         pipeline: the recipe that judges the answer; ``weights``: identity of its starting weights.
-        data: content hash per split; ``score_split``: the split that is scored.
+        data: content hash per split; ``score_split``: the split that is scored; ``data_set``: number of the data set among those
+            that are made of the profile, 0 for its own.
         tier: isolation tier of the worker; ``worker_threads``: threads that the worker is told to use.
         device, threads: where the pipeline is trained, and with how many CPU threads.
     """
@@ -129,6 +132,9 @@ class CellSpec(ABC):
         str,
         doc("fingerprint of the secret that every draw follows from, too (`evaluator/secret.py`); absent with public seeds"),
     ] = ""
+    data_set: Annotated[
+        int, count("number of the data set among those that are made of the profile; absent for the profile's own, which is 0")
+    ] = 0
 
     @property
     @abstractmethod
@@ -151,8 +157,8 @@ class CellSpec(ABC):
 
     @property
     def condition(self) -> dict[str, Any]:
-        """Values of the fields that ``conditions`` names."""
-        return {name: getattr(self, name) for name in self.conditions}
+        """Values of the fields that ``conditions`` names, and the number of the data set."""
+        return {name: getattr(self, name) for name in (*self.conditions, DATA_SET)}
 
     def takes(self, verdict: str, phases: int) -> bool:
         """Whether an answer may be judged under the rules of this cell.
@@ -201,6 +207,8 @@ class CellSpec(ABC):
         common |= {"task": self.task, "pipeline": self.pipeline.as_dict(), "profile": self.profile.as_dict()}
         if not self.secret:  # as before there were secrets, so that cells with public seeds keep their names
             del common["secret"]
+        if not self.data_set:  # as before there were several data sets
+            del common[DATA_SET]
         return {"schema": SCHEMA, "track": self.track, "version": self.version, **common, **self.own()}
 
     def digest(self) -> str:

@@ -18,6 +18,7 @@ from evaluator.sections import Cells, Material, Section
 from evaluator.text import one_line
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.console import Console
 
 
@@ -304,6 +305,19 @@ class Tables:
             (label, tasks, cost of each task), one per curve.
         """
         return []
+
+    def drawn_scores(self, cell: Mapping[str, Any], predictions: Any, metric: str, draws: int, places: Path) -> np.ndarray | None:
+        """Values of a metric (draws,) of a stored cell on scored items drawn anew with replacement, from its kept predictions.
+
+        The draws are the same for all cells of one data set. None if the track cannot say.
+
+        Args:
+            places: folder of data sets and of the cache.
+
+        Raises:
+            DataError: the data are not there, or are not those of the cell.
+        """
+        return None
 
     def condition_text(self, name: str, value: Any) -> str:
         """A value of ``Track.conditions`` as text, without its name."""

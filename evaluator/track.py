@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evaluator.errors import ConfigurationError, KitError, Verdict
 from evaluator.machine import computed_by
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import Answer, CellResult, CellSpec, PlainAnswer, digest_of
+from evaluator.records import DATA_SET, Answer, CellResult, CellSpec, PlainAnswer, digest_of
 from evaluator.submission.findings import Finding
 from evaluator.tables import Tables
 
@@ -107,6 +107,7 @@ class Track(Tables, ABC):
         result_type: its results.
         spec_rules: the track's fields of a spec that must be equal in one table.
         circumstances: the track's fields of a spec that may differ within a table; the table then says so.
+        several_data_sets: whether it makes several data sets of a profile (``Choices.data_sets``).
         options: the track's options on the command line, by name; ``examples``: command lines for the help of ``sweep``.
     """
 
@@ -114,6 +115,7 @@ class Track(Tables, ABC):
     result_type: ClassVar[type[CellResult]] = CellResult
     spec_rules: ClassVar[tuple[str, ...]] = ()
     circumstances: ClassVar[tuple[str, ...]] = ()
+    several_data_sets: ClassVar[bool] = False
     options: ClassVar[Mapping[str, Option]] = {}
     examples: ClassVar[tuple[str, ...]] = ()
     old_members: ClassVar[frozenset[str]] = frozenset()
@@ -139,8 +141,11 @@ class Track(Tables, ABC):
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """Those of ``spec_rules`` whose values are run side by side, each in a table of its own. They are options, too."""
-        return self.spec_type.conditions
+        """Fields of a spec whose values are run side by side, each in a table of its own.
+
+        Those of ``spec_rules`` that the track chose, which are options, too; and the number of the data set.
+        """
+        return (*self.spec_type.conditions, DATA_SET)
 
     @property
     def panel_command(self) -> str:

@@ -2,7 +2,10 @@
 
 ``sweeps/*.toml``   what is run; ``cells/*.json`` the cells that were stored, ``columns`` their format
 ``grids``           which stored cells belong to a sweep
-``page``, ``summary``, ``tables``, ``pictures``   the page and its pictures, from the cells alone
+``page``, ``summary``, ``tables``, ``levels``, ``tried``, ``pictures``   the page and its pictures, from the cells alone
+``tuning``          seeds that are for trying things, and that the page never shows
+``forecast``        how long the sweeps take
+``rederive``        a script that derives every figure of the page again, without the kit
 ``check``           whether committed pages and pictures are what their committed figures give
 ``studies``         questions that were asked once: recipes, labels, starting weights, the proxy, the panel
 """

@@ -1,6 +1,7 @@
 """Which baselines beat random: the page ``docs/results.md``, its pictures and the cells behind it.
 
     python -m experiments --run                    # run what is missing of experiments/sweeps/*.toml, then do all of the below
+    python -m experiments --forecast               # how long that takes on two cores, if nothing is stored; runs nothing
     python -m experiments --cells results/         # gather cells into experiments/cells/strategies-*.json, write page and pictures
     python -m experiments --cells results/ --keep  # and keep the cells that these files have already
     python -m experiments --page-only              # write page and pictures from these files; no other cells are needed
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None, places: Places = HERE) -> int:
             raise ConfigurationError("--page-only and --check use the committed cells; leave --run, --cells and --keep out")
         if args.check:
             return report(places)
+        if args.forecast:
+            return forecast(args, places)
         if not args.page_only and (status := gathered(args, places)):
             return status
         return written(places)
@@ -57,6 +60,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=Prose)
     parser.add_argument("--run", action="store_true", help="first run what is missing of the sweeps")
+    parser.add_argument("--forecast", action="store_true", help="say how long the sweeps take on two cores; run nothing")
     parser.add_argument("--page-only", action="store_true", help="gather nothing: write page and pictures from the committed cells")
     parser.add_argument("--check", action="store_true", help="compare committed pages and pictures with what their figures give")
     parser.add_argument(
@@ -95,6 +99,20 @@ def gathered(args: argparse.Namespace, places: Places) -> int:
     for proxy, text in packed(grids, folders, kept).items():
         write_text(places.cells(proxy), text)
     return 0
+
+
+def forecast(args: argparse.Namespace, places: Places) -> int:
+    """Print how long the sweeps take; 1 if it is more than they may, else 0.
+
+    Raises:
+        KitError: a sweep's file is not valid, or cells cannot be read.
+    """
+    from experiments.forecast import HOURS, costs, in_words
+
+    stored = [path for path in (places.cells(proxy) for proxy in (False, True)) if path.exists()]
+    found = costs([Grid.read(file) for file in args.experiments or places.sweeps], read(stored)[0] if stored else [])
+    print("\n".join(in_words(found)))
+    return int(sum(cost.seconds for cost in found) > 3600 * HOURS)
 
 
 def written(places: Places) -> int:

@@ -18,6 +18,7 @@ from evaluator.submission.source import read_source
 from evaluator.sweep.settings import Settings, read_settings
 from evaluator.training.recipes import fitted, load_pipeline
 from experiments.columns import HASH, pack
+from experiments.tuning import is_tuning, refuse
 
 FIELDS = (*READ, *PURCHASE.figure_members)
 """What is read of a cell."""
@@ -57,6 +58,12 @@ class Grid:
         asked = [load_pipeline(name) for name in settings.pipelines or (profile.pipeline,)]
         if len({pipeline.proxy for pipeline in asked}) > 1:
             raise ConfigurationError(f"{file}: pipelines contains a proxy and a full training; give each a file of its own")
+        planned = (
+            {"seed": seed, "data_set": number, "root_seed": settings.root_seed}
+            for seed in settings.seed_numbers
+            for number in settings.data_set_numbers
+        )
+        refuse(planned, str(file))
         return cls(
             name=file.stem,
             settings=settings,
@@ -75,7 +82,7 @@ class Grid:
     @property
     def size(self) -> int:
         """Number of its cells."""
-        of = (self.submissions, self.pairs, self.pipelines, self.qualities, self.splits)
+        of = (self.submissions, self.pairs, self.pipelines, self.qualities, self.splits, self.data_sets)
         size = self.settings.seeds
         for members in of:
             size *= len(members)
@@ -85,6 +92,11 @@ class Grid:
     def qualities(self) -> tuple[float, ...]:
         """Its label qualities."""
         return self.settings.options["label_quality"]
+
+    @property
+    def data_sets(self) -> tuple[int, ...]:
+        """Numbers of its data sets; 0 is the profile's own."""
+        return self.settings.data_set_numbers
 
     @property
     def seeds(self) -> range:
@@ -108,6 +120,7 @@ class Grid:
             and spec["profile"]["name"] == wanted.profile
             and spec["task"] in self.pairs
             and spec["seed"] in self.seeds
+            and spec.get("data_set", 0) in self.data_sets
             and spec["root_seed"] == wanted.root_seed
             and not (wanted.public_seeds and spec.get("secret"))
             and spec["pipeline"]["name"] in self.pipelines
@@ -124,6 +137,7 @@ class Grid:
             "submissions": list(self.submissions),
             "pairs": self.pairs,
             "seeds": self.settings.seeds,
+            "data_sets": list(self.data_sets),
             "label_qualities": list(self.qualities),
             "score_splits": list(self.splits),
             "cells": self.size,
@@ -165,15 +179,20 @@ def gather(grids: Sequence[Grid], folders: Iterable[Path], kept: Iterable[Cell] 
     """
     found: dict[str, Cell] = {}
     grid_of: dict[str, str] = {}
-    left_out = []
+    left_out: list[str] = []
+    tuning = 0
     for folder in folders:
         for path, cell, why in read_cells(folder, TRACKS, FIELDS):
             grid = None if cell is None else next((grid for grid in grids if grid.holds(cell["spec"])), None)
             if cell is None:
                 left_out.append(f"{path.name} {why}")
+            elif is_tuning(cell["spec"]):
+                tuning += 1
             elif grid is not None and not (cell["cell"][:HASH] in found and found[cell["cell"][:HASH]]["scored"]):
                 found[cell["cell"][:HASH]] = cell
                 grid_of[cell["cell"]] = grid.name
+    if tuning:
+        left_out.append(f"{tuning} cells of seeds for tuning, which are never published (experiments/tuning.py)")
     for cell in kept:
         grid = next((grid for grid in grids if grid.holds(cell["spec"])), None)
         if grid is not None and not (cell["cell"][:HASH] in found and found[cell["cell"][:HASH]]["scored"]):

@@ -12,11 +12,15 @@ from evaluator.machine import computed_by
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.report.comparison_tables import area_blocks, matrix_blocks, notes, overall_block, plan_blocks
 from evaluator.report.format import markdown_rows
+from evaluator.report.levels import level_blocks, level_notes
 from evaluator.tables import Block
 from evaluator.training.recipes import PIPELINES
 from experiments.columns import unpack
+from experiments.levels import beaten, by_data_set, order_kept, plain
 from experiments.summary import Table, overall, sentences, titles
 from experiments.tables import agreement, by_pair, glance, public_less_hidden, tau_text
+from experiments.tried import ONE_DATA_SET, SAME_IMAGES, SHARED, TRIED
+from experiments.tuning import refuse
 
 COMMAND = "python -m experiments"
 PROXY = "**Scores of a proxy** (frozen embeddings and a linear head). No table mixes them with scores of a full training."
@@ -28,16 +32,18 @@ READING = f"""\
   below 0.05 after one correction over everything that this page lists in words, and so is that of the sign-flip test without
   correction. Anything else is noise. Single pairs and areas are tested only where the mean over the pairs is shown.
 - Tables of two splits show the same trained models: a finding on both is no replication, and counts once.
-- **The data set is the same for all seeds.** An interval says what other seeds would give on these images, not what other images
-  would give. A difference that appears on only one of the two splits may be due to these images.
 - The floor is `random`; the ceiling is `full_pool` with a budget for the whole pool. The ceiling is in no test and no ranking.
 - `{COMMAND} --run` runs what is missing of `experiments/sweeps/*.toml`, also after an interruption, gathers the cells, and
   writes the files of cells, this page and its pictures. `experiments/columns.py` explains the keys of the files.
+- `{COMMAND} --forecast` says how long that takes: at most four hours of two cores. `python experiments/rederive.py` derives every
+  figure of this page again from the cells, with formulas of its own.
 - `{COMMAND} --check` says whether this page and its pictures are those of the committed cells."""
 WHOLE = 1_000
 """Strategies in a table of wins and losses: all of them."""
 TITLES = {False: "Full training", True: "The proxy"}
 PICTURES = {
+    (False, "levels"): "full-data-sets.svg",
+    (True, "levels"): "proxy-data-sets.svg",
     (False, "differences"): "full-differences.svg",
     (False, "curves"): "full-curves.svg",
     (True, "differences"): "proxy-differences.svg",
@@ -71,24 +77,37 @@ class Results:
             ConfigurationError: a file has another schema.
         """
         cells = [cell for file in files for cell in unpack(file)]
+        refuse((cell["spec"] for cell in cells), "experiments/cells")
         conditions, others = sort_cells(cells, TRACKS)
         left_out = dict.fromkeys(line for file in files for line in file["left_out"])
         return cls(
             conditions=tuple(conditions),
-            report=comparison_report(conditions, others, Asked()),
+            report=comparison_report(conditions, others, Asked(each_data_set=True)),
             experiments=tuple(experiment for file in files for experiment in file["experiments"]),
             left_out=(*left_out, *others),
         )
 
+    def levels(self, proxy: bool) -> list[tuple[Table, list[Table]]]:
+        """Tables over data sets of the proxy, or of full trainings, each with the tables of its data sets."""
+        found = []
+        for table in self.report["levels"]:
+            each = [one for one in self.report["tables"] if _is_one_of(one, table)]
+            found += [(table, each)] if table["proxy"] == proxy else []
+        return sorted(found, key=lambda both: (both[0]["profile"], both[0]["pipeline"], -both[0]["label_quality"]))
+
     def tables(self, proxy: bool) -> list[tuple[Table, Condition]]:
-        """Tables of the proxy, or of full trainings, with their conditions; the split that the round scores comes first."""
+        """Tables of conditions of which one data set is stored, of the proxy or of full trainings, with their conditions.
+
+        The split that the round scores comes first.
+        """
+        of_levels = [id(one) for kind in (False, True) for _, each in self.levels(kind) for one in each]
 
         def order(both: tuple[Table, Condition]) -> tuple[Any, ...]:
             table, split = both[0], both[1].rules["profile"]["round"]["score_split"]
             return table["profile"], table["pipeline"], -table["label_quality"], table["score_split"] != split
 
         both = zip(self.report["tables"], self.conditions, strict=True)
-        return sorted((pair for pair in both if pair[0]["proxy"] == proxy), key=order)
+        return sorted((pair for pair in both if pair[0]["proxy"] == proxy and id(pair[0]) not in of_levels), key=order)
 
 
 def page(results: Results) -> str:
@@ -105,14 +124,49 @@ def page(results: Results) -> str:
     if missing:
         said = f"> **Partial:** {missing:,} of {asked:,} cells are not stored yet. Each row gives its number of seeds (n). Findings"
         lines += [said, "> may change when the other cells are added.", ""]
-    for sentence in sentences(results.report):
-        lines += [sentence, ""]
+    alone = {id(table) for kind in (False, True) for table, _ in results.tables(kind)}
+    of_one = [table for table in results.report["tables"] if id(table) in alone]
+    of_sets = [(kind, results.levels(kind)) for kind in (False, True)]
+    for proxy, both in of_sets:
+        if both:
+            lines += [f"**{TITLES[proxy]}, over data sets.** {beaten([table for table, _ in both], results.report['alpha'])}", ""]
+    if of_one:
+        lines += [ONE_DATA_SET, ""]
+        for sentence in sentences(results.report | {"tables": of_one}):
+            lines += [sentence, ""]
     lines += _asked(results)
+    for proxy, both in of_sets:
+        if both:
+            lines += _over_data_sets(results, proxy, both)
     for proxy in (False, True):
         if tables := results.tables(proxy):
             lines += _part(results, proxy, tables)
-    lines += _reading(results)
+    lines += [TRIED, "", *_reading(results, bool(of_one))]
     return "\n".join(lines)
+
+
+def _over_data_sets(results: Results, proxy: bool, both: Sequence[tuple[Table, list[Table]]]) -> list[str]:
+    """Everything over data sets about the proxy, or about full trainings: an overview, then condition by condition."""
+    tables = [table for table, _ in both]
+    lines = [f"## {TITLES[proxy]}, over data sets", ""]
+    lines += [PROXY, "", SHARED, ""] if proxy else []
+    lines += [_image(proxy, "levels", "Differences to random over data sets with 95 % intervals, a panel per condition"), ""]
+    lines += _table(glance([plain(table) for table in tables]), proxy, None)
+    for name, (table, each) in zip(titles(tables), both, strict=True):
+        lines += [f"### {_capital(name)}, {len(table['data_sets'])} data sets{' (proxy)' if proxy else ''}", ""]
+        metric = TRACKS.known[table["track"]].metric(table["metric"])
+        for block in (*level_blocks(table, metric, results.report["wanted"]), by_data_set(table, each)):
+            lines += _table(block, proxy, None)
+        lines += [*(f"- {note}" for note in level_notes(table, results.report["alpha"])), ""]
+    if proxy:
+        lines += ["### The proxy against full training, over data sets", "", *markdown_rows(order_kept(both)), ""]
+    return lines
+
+
+def _is_one_of(one: Table, levels: Table) -> bool:
+    """Whether a table is that of one data set of a table over data sets."""
+    alike = ("track", "profile", "pipeline", "score_split", "label_quality", "on_timeout", "restart")
+    return one["data_set"] in levels["data_sets"] and all(one[name] == levels[name] for name in alike)
 
 
 def _asked(results: Results) -> list[str]:
@@ -124,23 +178,41 @@ def _asked(results: Results) -> list[str]:
             str(len(experiment["submissions"])),
             ", ".join(experiment["pairs"]),
             str(experiment["seeds"]),
+            _numbers(experiment.get("data_sets", [0])),
             ", ".join(f"{quality:g}" for quality in experiment["label_qualities"]),
             ", ".join(experiment["score_splits"]),
             f"{experiment['stored']:,} of {experiment['cells']:,}",
         )
         for experiment in results.experiments
     )
-    headers = ("experiment", "profile, pipeline", "strategies", "pairs", "seeds", "label quality", "splits", "cells stored")
+    headers = (
+        "experiment",
+        "profile, pipeline",
+        "strategies",
+        "pairs",
+        "seeds",
+        "data sets",
+        "label quality",
+        "splits",
+        "cells stored",
+    )
     return ["## What was run", "", *markdown_rows(Block("", headers, rows)), ""]
+
+
+def _numbers(data_sets: Sequence[int]) -> str:
+    """Numbers of data sets: ``1 to 8``, or that there is only the profile's own."""
+    if list(data_sets) == [0]:
+        return "the profile's own"
+    return f"{data_sets[0]} to {data_sets[-1]}" if len(data_sets) > 1 else str(data_sets[0])
 
 
 def _part(results: Results, proxy: bool, tables: Sequence[tuple[Table, Condition]]) -> list[str]:
     """Everything about the proxy, or about full trainings: an overview, then condition by condition."""
     lines = [f"## {TITLES[proxy]}", ""]
     if proxy:
-        lines += [PROXY, ""]
+        lines += [PROXY, "", SHARED, ""]
     lines += [_image(proxy, "differences", "Differences to random with 95 % intervals, a panel per condition"), ""]
-    lines += _table(glance(tables), proxy, None)
+    lines += _table(glance([table for table, _ in tables]), proxy, None)
     lines += [_image(proxy, "curves", "Macro F1 by labels bought, a panel per strategy, with random and the ceiling"), ""]
     for name, (table, condition) in zip(titles([table for table, _ in tables]), tables, strict=True):
         lines += [f"### {_capital(name)}{' (proxy)' if proxy else ''}", ""]
@@ -194,9 +266,10 @@ def _table(block: Block, proxy: bool, table: Table | None) -> list[str]:
     return [f"**{_capital(block.title)}.**{mark}", "", *markdown_rows(block), ""]
 
 
-def _reading(results: Results) -> list[str]:
+def _reading(results: Results, one: bool) -> list[str]:
     return [
         READING,
+        *([SAME_IMAGES] if one else []),
         *_fixed(results),
         *_recipes(results),
         *_made_by(results),

@@ -20,6 +20,7 @@ from evaluator.purchase.rounds import Pair
 from evaluator.scoring.curves import cost_curve
 from evaluator.scoring.intervals import t_interval
 from evaluator.scoring.observations import collapsed
+from experiments.levels import plain
 from experiments.page import PICTURES, Results, drawn, in_both
 from experiments.summary import Table, overall, titles
 from experiments.tables import glance
@@ -73,15 +74,17 @@ def draw(results: Results, folder: Path, source: str) -> list[Path]:
 
 def _figures(results: Results) -> Iterator[tuple[str, Any]]:
     for proxy in (False, True):
+        if levels := [plain(table) for table, _ in results.levels(proxy) if table["differences"]]:
+            yield PICTURES[proxy, "levels"], differences(levels, proxy, "data sets and seeds")
         tables = [pair for pair in results.tables(proxy) if pair[0]["differences"]]
         if tables:
-            yield PICTURES[proxy, "differences"], differences(tables, proxy)
+            yield PICTURES[proxy, "differences"], differences([table for table, _ in tables], proxy)
             yield PICTURES[proxy, "curves"], curves(tables, proxy)
     if panels := drawn(results):
         yield PICTURES[True, "scatter"], scatter(panels)
 
 
-def differences(tables: Sequence[tuple[Table, Condition]], proxy: bool) -> Any:
+def differences(tables: Sequence[Table], proxy: bool, over: str = "seeds") -> Any:
     """Forest plot: a panel per condition, a row per strategy, the best mean at the top, differences within noise in grey."""
     from matplotlib import pyplot as plt
     from matplotlib.lines import Line2D
@@ -92,7 +95,7 @@ def differences(tables: Sequence[tuple[Table, Condition]], proxy: bool) -> Any:
     height = 0.27 * len(names) + 0.9
     size = (1.6 + 2.7 * across, down * height + 1.2)
     figure, axes = plt.subplots(down, across, figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained")
-    for place, title, (table, _) in zip(axes.flat, titles([table for table, _ in tables]), tables, strict=False):
+    for place, title, table in zip(axes.flat, titles(tables), tables, strict=False):
         rows = overall(table)
         place.axvline(0, color=INK, linewidth=1, zorder=1)
         for y, name in enumerate(names):
@@ -113,8 +116,8 @@ def differences(tables: Sequence[tuple[Table, Condition]], proxy: bool) -> Any:
     axes[0, 0].set_ylim(len(names) - 0.4, -0.6)
     for place in list(axes.flat)[len(tables) :]:
         place.set_visible(False)
-    table = tables[0][0]
-    what = f"{NAMES[table['metric']]} less that of {table['reference']}, mean over pairs; 95 % intervals over seeds"
+    table = tables[0]
+    what = f"{NAMES[table['metric']]} less that of {table['reference']}, mean over pairs; 95 % intervals over {over}"
     figure.suptitle(_title(table, proxy, what), x=0.01, ha="left", fontsize=12)
     handles = [
         Line2D([], [], color=colour, marker="o", linewidth=2, label=label)
@@ -131,7 +134,7 @@ def curves(tables: Sequence[tuple[Table, Condition]], proxy: bool) -> Any:
 
     split = "validation" if any(table["score_split"] == "validation" for table, _ in tables) else tables[0][0]["score_split"]
     shown = [(table, condition) for table, condition in tables if table["score_split"] == split]
-    names = [row[0] for row in glance(tables).rows]
+    names = [row[0] for row in glance([table for table, _ in tables]).rows]
     down = math.ceil(len(names) / ACROSS)
     figure, axes = plt.subplots(
         down, ACROSS, figsize=(11.6, 2.1 * down + 1.3), sharex=True, sharey=True, squeeze=False, layout="constrained"

@@ -16,18 +16,19 @@ from evaluator.tables import Block
 from experiments.summary import Table, overall, titles
 
 
-def glance(tables: Sequence[tuple[Table, Condition]]) -> Block:
+def glance(tables: Sequence[Table]) -> Block:
     """Strategy by condition: difference and finding, the best mean first."""
-    rows = [overall(table) for table, _ in tables]
+    rows = [overall(table) for table in tables]
     means = {
         name: float(np.mean([row[name]["difference"]["mean"] for row in rows if name in row and row[name]["difference"]] or [-1.0]))
         for name in {name for row in rows for name in row}
     }
     order = sorted(means, key=lambda name: (-means[name], name))
     cells = tuple((name, *(_short(row.get(name)) for row in rows)) for name in order)
-    reference = next((table["reference"] for table, _ in tables if table["reference"]), "random")
-    headers = ("strategy", *titles([table for table, _ in tables]))
-    return Block(f"difference to {reference} over the pairs (macro F1; n: seeds)", headers, cells)
+    reference = next((table["reference"] for table in tables if table["reference"]), "random")
+    headers = ("strategy", *titles(tables))
+    counted = "data sets" if all("data_sets" in table for table in tables) else "seeds"
+    return Block(f"difference to {reference} over the pairs (macro F1; n: {counted})", headers, cells)
 
 
 def by_pair(table: Table) -> Block:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from evaluator.cli.tracks import TRACKS, named, profile_name
 from evaluator.errors import ConfigurationError
-from evaluator.places import RESULTS, given_path
+from evaluator.places import RESULTS, data_place, given_path
 from evaluator.plans import Option
+from evaluator.records import DATA_SET
 from evaluator.text import json_text
 from evaluator.track import Track
 from evaluator.words import ending, meant
@@ -58,6 +59,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
             f"--{name.replace('_', '-')}", type=option.kind, metavar=option.metavar, help=f"only this {name.replace('_', ' ')}"
         )
     verb.add_argument("--score-split", metavar="SPLIT", help="only cells scored on this split")
+    verb.add_argument("--data-set", type=int, metavar="N", help="only this data set of those that sweep --data-sets made")
+    verb.add_argument("--items", action="store_true", help="of several data sets, the part of the scored items, from predictions")
+    verb.add_argument("--each-data-set", action="store_true", help="of several data sets, a table for each, too")
     verb.add_argument(
         "--family",
         choices=("report", "pair", "table"),
@@ -165,6 +169,7 @@ def _command(args: argparse.Namespace) -> list[str]:
         "profile",
         "pipeline",
         *_conditions(),
+        DATA_SET,
         "score_split",
         "family",
         "wanted",
@@ -175,7 +180,9 @@ def _command(args: argparse.Namespace) -> list[str]:
     found = [word for name, value in given.items() if value is not None for word in (f"--{name.replace('_', '-')}", str(value))]
     found += ["--hidden", *args.hidden] if args.hidden else []
     return found + [
-        f"--{name.replace('_', '-')}" for name in ("mixed_versions", "all_editions", "failed", "bounds") if getattr(args, name)
+        f"--{name.replace('_', '-')}"
+        for name in ("mixed_versions", "all_editions", "failed", "bounds", "each_data_set", "items")
+        if getattr(args, name)
     ]
 
 
@@ -216,6 +223,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.report.comparison_tables import heading, markdown, show_comparison
     from evaluator.report.console import terminal
     from evaluator.report.html.comparison import comparison_html
+    from evaluator.report.levels import add_items, kinds
     from evaluator.report.page import write_page
 
     args.results, names = _results(args.named)
@@ -223,15 +231,28 @@ def main(args: argparse.Namespace) -> int:
     rows = _rows(args, names)
     reference = names[0] if args.reference is None and len(names) > 1 else args.reference
     hidden = None if args.hidden is None else tuple(args.hidden)
-    asked = Asked(reference, args.ceiling, args.metric, args.family, args.wanted, root=args.seed, hidden=hidden, bounds=args.bounds)
+    asked = Asked(
+        reference,
+        args.ceiling,
+        args.metric,
+        args.family,
+        args.wanted,
+        root=args.seed,
+        hidden=hidden,
+        bounds=args.bounds,
+        each_data_set=args.each_data_set,
+    )
     only = None if args.track is None else named(args.track)
     if args.heat_map is not None:
         drawing = _drawing(TRACKS if only is None else [only])
         drawing.check_drawing(args.heat_map)
-    own = {name: getattr(args, name) for name in _conditions()}
+    own = {name: getattr(args, name) for name in (*_conditions(), DATA_SET)}
     wanted = Wanted(args.profile, args.pipeline, args.score_split, own, None if only is None else only.name)
     found, left_out = conditions(args.results, TRACKS, wanted, args.mixed_versions, rows)
     report = comparison_report(found, left_out, asked)
+    if args.items:
+        for kind, table in zip(kinds([c for c in found if c.shown]), report["levels"], strict=True):
+            table["items"] = add_items(kind, table, args.results, TRACKS, data_place())
     if args.out is not None:
         write_page(args.out, markdown(report, TRACKS))
     if args.html is not None:

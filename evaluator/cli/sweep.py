@@ -25,6 +25,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "seeds",
         "first_seed",
         "until",
+        "data_sets",
+        "first_data_set",
         "root_seed",
         "secret",
         "public_seeds",
@@ -118,7 +120,9 @@ def main(args: argparse.Namespace) -> int:
         for damaged in index.damaged:  # a run that is not dry reports the file when it moves it aside
             say(f"warning: {damaged}; it is not used")
         if args.json:
-            print(json_text(expected.as_dict() | {"warnings": list(experiment.warnings)}, indent=1))
+            making = experiment.plan.making
+            more = {"data_sets": None if making is None else making.as_dict(), "warnings": list(experiment.warnings)}
+            print(json_text(expected.as_dict() | more, indent=1))
         return 0
     if looks is None and (note := further_seeds(experiment, index)):
         hanging(console, f"  {note}", "dim")
@@ -146,7 +150,7 @@ def main(args: argparse.Namespace) -> int:
     else:
         show_sweep_result(console, summary, track, full=args.full_traceback, root=str(settings.out))
         console.print(one_line(f"results: {outcome.folder}", 5_000), soft_wrap=True, highlight=False)
-    data = experiment.plan.data[experiment.splits[0]]
+    data = experiment.plan.data[experiment.splits[0]] if len(experiment.plan.data_sets) < 2 else None
     page = write_run_report(
         outcome.folder, Tracks({track.name: track}), pictures=not args.no_pictures, data=data, places=data_place(settings.cache)
     )

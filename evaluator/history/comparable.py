@@ -21,6 +21,7 @@ from evaluator.history.entries import Entry as Stored
 from evaluator.history.entries import read_entries
 from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by
+from evaluator.records import DATA_SET
 from evaluator.scoring.agreement import FEWEST
 from evaluator.secret import seeds_in_words
 from evaluator.track import Track, Tracks
@@ -188,6 +189,7 @@ def rules_of(track: Track, cell: dict[str, Any]) -> str:
 def shared_rules(track: Track, spec: dict[str, Any], versions: dict[str, str]) -> dict[str, Any]:
     """The same as a dict. ``versions``: library versions that must be equal, too; an empty dict ignores them."""
     rules = {name: spec[name] for name in (*RULES, *track.spec_rules)} | {"secret": spec.get("secret", "")}
+    rules[DATA_SET] = spec.get(DATA_SET, 0)
     rules |= {"profile": track.shared_profile(spec["profile"]), "data": spec["data"]}
     return rules | {"device": spec["device"].partition(":")[0], "versions": computed_by(versions)}
 
@@ -244,6 +246,8 @@ def difference(rules: str, chosen: str) -> str:
         elif name == "versions":
             changed = sorted(n for n in {*here[name], *there[name]} if here[name].get(n) != there[name].get(n))
             parts += [f"{n} {here[name].get(n, 'unknown')}, not {there[name].get(n, 'unknown')}" for n in changed]
+        elif name == DATA_SET:
+            parts.append(f"data set {here[name]}, not {there[name]}")
         elif name == "secret":
             parts.append(f"seeds {seeds_in_words(here[name])}, not {seeds_in_words(there[name])}")
         elif name == "profile":

@@ -22,6 +22,7 @@ from evaluator.history.entries import Entry, read_entries
 from evaluator.history.people import EVERYTHING, NONE_HIDDEN, Hidden, Person, Shown, check_names, fold, people, shown_names
 from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by, versions
+from evaluator.records import DATA_SET
 from evaluator.scoring.observations import numbered
 from evaluator.scoring.scores import Scores
 from evaluator.track import Track, Tracks
@@ -65,7 +66,8 @@ class Wanted:
     def matches(self, spec: dict[str, Any]) -> bool:
         """Whether a cell of this spec is asked for, whatever its pipeline."""
         named = {"score_split": self.score_split, **self.condition}
-        right = self.track in (None, spec["track"]) and all(value in (None, spec.get(name)) for name, value in named.items())
+        held = {DATA_SET: 0} | spec
+        right = self.track in (None, spec["track"]) and all(value in (None, held.get(name)) for name, value in named.items())
         return right and self.profile in (None, spec["profile"]["name"])
 
 
@@ -215,8 +217,10 @@ def sort_cells(
         if why := track.not_compared(spec):
             left_out.append(f"{cell['cell']}.json {why} ({spec['profile']['name']})")
             continue
-        own = {name: spec[name] for name in track.conditions}
-        order = tuple(_order(value) for value in own.values())
+        own = {name: spec[name] for name in track.conditions if name != DATA_SET}
+        number = spec.get(DATA_SET, 0)
+        order = (*(_order(value) for value in own.values()), (0, number, ""))
+        own |= {DATA_SET: number} if number else {}
         key = (track.name, spec["profile"]["name"], spec["pipeline"]["name"], order, spec["score_split"])
         if not wanted.matches(spec) or wanted.pipeline not in (None, spec["pipeline"]["name"]):
             said = [
@@ -276,6 +280,13 @@ def _order(value: Any) -> tuple[int, float, str]:
 def matching(first: Condition, second: Condition) -> bool:
     """Whether two conditions differ only in their pipelines, so that their rankings of the strategies may be compared."""
     return first.rules == second.rules and first.pipeline != second.pipeline
+
+
+def of_one_kind(first: Condition, second: Condition) -> bool:
+    """Whether two conditions differ only in their data sets, which were made of one profile."""
+    own = {name: value for name, value in first.rules.items() if name not in (DATA_SET, "data")}
+    other = {name: value for name, value in second.rules.items() if name not in (DATA_SET, "data")}
+    return own == other and (first.pipeline, first.weights) == (second.pipeline, second.weights)
 
 
 def over(condition: Condition, strategies: Sequence[str], tasks: Sequence[str]) -> tuple[str, ...]:

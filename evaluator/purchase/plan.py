@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, WeightsError
 from evaluator.machine import cores
-from evaluator.plans import Choices, Plan, Step, Task
+from evaluator.plans import Choices, Making, Plan, Step, Task
 from evaluator.purchase.label_quality import quality_warnings
 from evaluator.purchase.pairs import NamedPair, choose_pairs, outside_warnings
 from evaluator.purchase.profiles import PROFILES, Profile
 from evaluator.purchase.rounds import NODE_CPUS, Pair
 from evaluator.purchase.rule_files import chosen_profile, place_in, with_sizes
-from evaluator.purchase.sets import RoundSets, provide_data, read_sets
+from evaluator.purchase.sets import RoundSets, cost_of, numbered, provide_data, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.purchase.weights_folder import folder_identity
 from evaluator.submission.source import Source
@@ -53,7 +54,9 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
     cache = choices.folder.absolute() / ".cache"
     participant = "" if choices.weights_dir is None else folder_identity(choices.weights_dir, cache, step)
 
-    def cells(split: str, quality: float, source: Source, start: Sequence[str], data: dict[str, str]) -> list[PurchaseSpec]:
+    def cells(
+        split: str, quality: float, source: Source, start: Sequence[str], data: dict[str, str], data_set: int = 0
+    ) -> list[PurchaseSpec]:
         return [
             PurchaseSpec(
                 **choices.common(source),
@@ -63,6 +66,7 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
                 pipeline=pipeline,
                 weights=identity,
                 data=data,
+                data_set=data_set,
                 score_split=split,
                 label_quality=quality,
                 on_timeout=options["on_timeout"],
@@ -78,11 +82,10 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
     # Specs check their fields when they are made: a wrong choice is then reported before the data are read.
     for quality in options["label_quality"]:
         cells(splits[0], quality, choices.submissions[0], [""] * len(pipelines), {})
-    if choices.data is None:
-        provide_data(profile, folder, step)
-    sets = {split: read_sets(profile, folder, score_split=split, cache=cache, step=step, secret=choices.secret) for split in splits}
+    found, making = _data_sets(choices, profile, folder, splits, step)
+    sets = next((of for of in found.values() if of), {})
     start = [_starting_weights(pipeline, profile) for pipeline in pipelines]
-    first = next(iter(sets.values()))
+    first = next(iter(sets.values()), None)
     qualities = options["label_quality"]
     return Plan(
         rules=profile,
@@ -94,21 +97,64 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
             spec
             for source in choices.submissions
             for quality in qualities
+            for number, of in found.items()
             for split in splits
-            for spec in cells(split, quality, source, start, sets[split].digests())
+            for spec in cells(split, quality, source, start, of[split].digests() if of else {}, number)
         ),
-        data=sets,
-        digests={split: found.digests() for split, found in sets.items()},
+        data=dict.fromkeys(splits) | sets,
+        data_sets=found if choices.data_sets != (0,) else {},
+        making=making,
+        digests={split: of.digests() for split, of in sets.items()},
         items={named.pair.name: _items(profile, named, first) for named in pairs},
         warnings=(
             *_round_warnings(stated, sets),
             *_budget_warnings(profile, pairs),
             *outside_warnings(pairs, profile.round),
             *_weights_warnings(choices.starting_weights, asked, profile),
-            *quality_warnings(profile, first, qualities, choices.root, choices.seeds),
+            *(quality_warnings(profile, first, qualities, choices.root, choices.seeds) if first else ()),
         ),
         shown=_shown(choices, profile, pairs, pipelines, first),
     )
+
+
+def _data_sets(
+    choices: Choices, profile: Profile, folder: Path, splits: Sequence[str], step: Step
+) -> tuple[dict[int, dict[str, RoundSets]], Making | None]:
+    """The data sets by number and scored split, made where they are missing; and what that costs, where several are asked for.
+
+    A data set that is not to be made (``Choices.make_data``) has no splits.
+
+    Raises:
+        ConfigurationError: data sets are asked for, and the kit does not make the profile's data.
+        DataError: a split is missing or wrong.
+    """
+    if choices.data_sets != (0,) and not profile.generated:
+        raise ConfigurationError(
+            f"--data-sets: the kit does not make the data of the profile {profile.name}, so there is one data set. Leave the "
+            "option out, or choose a profile whose data are made, e.g. rare"
+        )
+    rules = {number: numbered(profile, number) for number in choices.data_sets}
+    folders = {number: choices.data_set(of.data_folder).absolute() if number else folder for number, of in rules.items()}
+    missing = [number for number, place in folders.items() if number and not place.exists()]
+    seconds, size = cost_of(profile)
+    making = Making(len(rules), len(missing), seconds / cores(), size) if choices.data_sets != (0,) else None
+    for number, place in folders.items() if choices.data is None else ():
+        if number not in missing or choices.make_data:
+            of = f"data set {number} ({missing.index(number) + 1} of {len(missing)}): " if number in missing else ""
+            provide_data(rules[number], place, partial(_said, step, of))
+
+    def read(number: int, split: str) -> RoundSets:
+        cache = choices.folder.absolute() / ".cache"
+        of = f"data set {number}: " if number else ""
+        said = partial(_said, step, of)
+        return read_sets(rules[number], folders[number], score_split=split, cache=cache, step=said, secret=choices.secret)
+
+    there = [number for number in rules if number not in missing or choices.make_data]
+    return {number: {split: read(number, split) for split in splits} if number in there else {} for number in rules}, making
+
+
+def _said(step: Step, before: str, what: str, done: int, total: int) -> None:
+    step(before + what, done, total)
 
 
 def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], splits: Sequence[str]) -> None:
@@ -181,17 +227,18 @@ def _task(named: NamedPair, profile: Profile) -> Task:
     return Task(named.pair.name, named.kind, figures)
 
 
-def _items(profile: Profile, named: NamedPair, sets: RoundSets) -> int:
+def _items(profile: Profile, named: NamedPair, sets: RoundSets | None) -> int:
     """The largest number of items that a training can have; how many labels will be bought is not known yet."""
-    counts = {name: min(count, profile.drawn.get(name, count)) for name, count in sets.counts().items()}
+    there = profile.sizes if sets is None else sets.counts()
+    counts = {name: min(count, profile.drawn.get(name, count)) for name, count in there.items()}
     return counts["training"] + min(profile.budget(named.pair), counts["unlabelled"])
 
 
 def _shown(
-    choices: Choices, profile: Profile, pairs: Sequence[NamedPair], pipelines: Sequence[Pipeline], sets: RoundSets
+    choices: Choices, profile: Profile, pairs: Sequence[NamedPair], pipelines: Sequence[Pipeline], sets: RoundSets | None
 ) -> tuple[tuple[str, str], ...]:
-    counts = ", ".join(f"{n} {name}" for name, n in sets.counts().items())
-    forms = {name: split.note for name, split in sets.splits.items()}
+    counts = ", ".join(f"{n} {name}" for name, n in (profile.sizes if sets is None else sets.counts()).items())
+    forms = {} if sets is None else {name: split.note for name, split in sets.splits.items()}
     notes = (
         "; ".join(dict.fromkeys(forms.values()))
         if len(set(forms.values())) == 1
@@ -199,7 +246,7 @@ def _shown(
     )
     rows = [
         ("profile", f"{profile.name} of {profile.round.name}: {profile.image_size} px, {counts}"),
-        ("labels.csv", notes),
+        *([("labels.csv", notes)] if notes else []),
         ("pairs", "; ".join(profile.describe(n.pair) + (f" ({n.kind})" if n.kind != "public" else "") for n in pairs)),
     ]
     if profile.drawn:

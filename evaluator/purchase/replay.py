@@ -15,7 +15,7 @@ from evaluator.places import data_place, data_set_place
 from evaluator.purchase.cell import train_and_score
 from evaluator.purchase.ledger import Ledger
 from evaluator.purchase.result import PurchaseResult, upgraded
-from evaluator.purchase.sets import RoundSets, read_sets
+from evaluator.purchase.sets import RoundSets, numbered, read_sets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.secret import cell_secret
 from evaluator.track import Progress
@@ -141,7 +141,7 @@ def read_replay(
             f"{cell}: {spec.profile.round.name} scores the participant's own predictions; a replay needs a trained pipeline"
         )
     own = cell_secret(cell, spec.secret, secret)
-    folder = data or data_set_place(spec.profile.data_folder, cache)
+    folder = data or data_set_place(numbered(spec.profile, spec.data_set).data_folder, cache)
     sets = read_sets(spec.profile, folder, score_split=spec.score_split, cache=data_place(cache) / ".cache", secret=own)
     changed = [split for split, digest in spec.data.items() if sets.digests().get(split) != digest]
     if changed:

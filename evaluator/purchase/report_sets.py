@@ -17,9 +17,9 @@ from evaluator.data.folders import Split, read_split
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.places import data_set_place
 from evaluator.purchase.rounds import tables_besides
-from evaluator.purchase.sets import DrawnSets, RoundSets
+from evaluator.purchase.sets import DrawnSets, RoundSets, draw_root, numbered
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.secret import FILE, read_secret, root_of
+from evaluator.secret import FILE, read_secret
 from evaluator.sections import Material
 
 Cell = Mapping[str, Any]
@@ -81,7 +81,7 @@ def _drawn(sets: RoundSets, spec: PurchaseSpec) -> RoundSets | DrawnSets:
     if "unlabelled" not in spec.profile.drawn:
         return sets
     profile = replace(spec.profile, drawn={"unlabelled": spec.profile.drawn["unlabelled"]})  # the training set is not read
-    return sets.drawn(profile, root_of(sets.secret, spec.root_seed, spec.secret), spec.seed)
+    return sets.drawn(profile, draw_root(sets.secret, spec), spec.seed)
 
 
 def _read(spec: PurchaseSpec, material: Material) -> RoundSets:
@@ -91,7 +91,7 @@ def _read(spec: PurchaseSpec, material: Material) -> RoundSets:
         DataError: a split or its decoded images are not there.
         ConfigurationError: the file of the secret cannot be read.
     """
-    profile = spec.profile
+    profile = numbered(spec.profile, spec.data_set)
     if Path(profile.data_folder).name != profile.data_folder and material.folder is None:
         raise ConfigurationError(f"the cells name the data folder {profile.data_folder[:80]!r}; expected a plain name. Use --data")
     folder, cache = material.folder or data_set_place(profile.data_folder, material.places), material.places / ".cache"

@@ -30,6 +30,7 @@ from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
 from evaluator.words import counted, number
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.console import Console
 
     from evaluator.sandbox.tier import Sandbox
@@ -56,6 +57,7 @@ class PurchaseTrack(Track):
     map_help: ClassVar[str] = "draw label budgets x times as .svg or .png"
     spec_rules: ClassVar[tuple[str, ...]] = ("label_quality", "on_timeout", "restart")
     circumstances: ClassVar[tuple[str, ...]] = ("participant_weights",)
+    several_data_sets: ClassVar[bool] = True
     columns: ClassVar[tuple[Column, ...]] = (Column("labels", _labels), Column("time", _time))
     figure_members: ClassVar[frozenset[str]] = frozenset({"purchase"})
     old_members: ClassVar[frozenset[str]] = frozenset({"purchase"})
@@ -174,6 +176,11 @@ class PurchaseTrack(Track):
 
     def observation(self, cell: Mapping[str, Any]) -> str | None:
         return observed(cell)
+
+    def drawn_scores(self, cell: Mapping[str, Any], predictions: Any, metric: str, draws: int, places: Path) -> np.ndarray:
+        from evaluator.purchase.drawn_images import drawn_scores
+
+        return drawn_scores(cell, predictions, metric, draws, places)
 
     def not_compared(self, spec: Mapping[str, Any]) -> str:
         own = spec["profile"]["round"]["scores"] != "organiser"

@@ -14,9 +14,10 @@ import numpy as np
 
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history.groups import Condition, over
-from evaluator.records import SCHEMA
+from evaluator.records import DATA_SET, SCHEMA
 from evaluator.report.collapsed import Behind, by_strategy, comparison_note, fallen
 from evaluator.report.families import LOSES, correct_together
+from evaluator.report.levels import Kind, kinds, level_table
 from evaluator.report.proxy_correlation import stand_in
 from evaluator.scoring.comparisons import Difference, Mean, compare, means
 from evaluator.scoring.curves import areas
@@ -47,6 +48,7 @@ class Asked:
         wanted: the difference in score that the plan (how many seeds?) is made for.
         alpha: level of the tests; ``power``: of the plan.
         root: seed of the permutation test and the bootstraps.
+        each_data_set: a table for each data set, too, where several are stored of one condition.
         hidden: names of the hidden pairs; None for those that are neither public nor part of a grid.
         bounds: whether failed cells count as the worst and as the best score, instead of leaving no finding.
 
@@ -64,6 +66,7 @@ class Asked:
     root: int = 2022
     hidden: tuple[str, ...] | None = None
     bounds: bool = False
+    each_data_set: bool = False
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -98,7 +101,9 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
             raise ConfigurationError(
                 f"--hidden: no cell of the {word} {unknown[0]} is stored; stored are {', '.join(sorted(stored))}"
             )
-    tables = [_table(condition, found, asked) for condition in shown]
+    several = kinds(shown)
+    within = [condition for kind in several for condition in kind.members]
+    tables = [_table(condition, found, asked) for condition in shown if asked.each_data_set or condition not in within]
     if asked.family == "report":
         correct_together(tables, asked.alpha)
     for row in (row for table in tables for row in table["differences"]):
@@ -111,6 +116,7 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
         "power": asked.power,
         "wanted": asked.wanted,
         "seed": asked.root,
+        "levels": [_levels(kind, asked) for kind in several],
         "tables": tables,
         "left_out": list(left_out),
     }
@@ -177,6 +183,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "root_seed": condition.rules["root_seed"],
         "secret": condition.rules["secret"],
         "device": condition.rules["device"],
+        DATA_SET: condition.rules[DATA_SET],
         "data": condition.rules["data"],
         "weights": condition.weights,
         "metric": metric,
@@ -223,6 +230,11 @@ def _mark_collapsed(
             if row["pair"] == pair:
                 names = {row["strategy"], reference, ceiling} & set(behind.strategies)
                 row["collapsed"] = int(behind.collapsed[[behind.strategies.index(name) for name in names]].any(axis=0).sum())
+
+
+def _levels(kind: Kind, asked: Asked) -> dict[str, Any]:
+    metric, reference = _metric(kind.first, asked).name, _resolved(asked.reference or REFERENCE, kind.first)
+    return level_table(kind, metric, reference, asked.wanted, asked.alpha, asked.root)
 
 
 def _lacking(condition: Condition, metric: str) -> list[str]:

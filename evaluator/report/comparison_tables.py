@@ -9,8 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from evaluator.records import DATA_SET
 from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.format import MARK, brief, figure, markdown_rows, signed
+from evaluator.report.levels import THESE_IMAGES, level_blocks, level_notes
 from evaluator.scoring.agreement import FEW
 from evaluator.scoring.comparisons import Decider
 from evaluator.scoring.paired import fewest_seeds
@@ -39,7 +41,17 @@ _STYLES = {"better": "green", "worse": "red", "loses more": "red", "loses less":
 
 def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) -> None:
     """Print all tables, each with its notes. A table that is wider than the terminal is shown in parts."""
-    several = len({table["track"] for table in report["tables"]}) > 1
+    several = len({table["track"] for table in (*report["levels"], *report["tables"])}) > 1
+    for table in report["levels"]:
+        track = _track(tracks, table)
+        hanging(console, heading(track, table, several), "bold yellow" if table["proxy"] else "bold")
+        for block in level_blocks(table, track.metric(table["metric"]), report["wanted"]):
+            for number, part in enumerate(parts(block, console.width)):
+                titled(console, block.title if not number else f"{block.title} (continued)", _drawn(part))
+                console.print()
+        for note in level_notes(table, report["alpha"]):
+            hanging(console, f"  {note}", "dim")
+        console.print()
     for table in report["tables"]:
         track = _track(tracks, table)
         hanging(console, heading(track, table, several), "bold yellow" if table["proxy"] else "bold")
@@ -93,7 +105,13 @@ def _drawn(block: Block) -> Table:
 def markdown(report: dict[str, Any], tracks: Tracks) -> str:
     """All tables and notes as a page of Markdown."""
     lines = []
-    several = len({table["track"] for table in report["tables"]}) > 1
+    several = len({table["track"] for table in (*report["levels"], *report["tables"])}) > 1
+    for table in report["levels"]:
+        track = _track(tracks, table)
+        lines += [f"## {escaped(heading(track, table, several))}", ""]
+        for block in level_blocks(table, track.metric(table["metric"]), report["wanted"]):
+            lines += [f"### {escaped(block.title)}", "", *markdown_rows(block, escaped), ""]
+        lines += [*(f"- {escaped(note, NOTE_WIDTH)}" for note in level_notes(table, report["alpha"])), ""]
     for table in report["tables"]:
         track = _track(tracks, table)
         lines += [f"## {escaped(heading(track, table, several))}", ""]
@@ -117,10 +135,12 @@ def _track(tracks: Tracks, table: dict[str, Any]) -> Track:
 
 def heading(track: Track, table: dict[str, Any], several: bool = False) -> str:
     """The heading of a table: its condition. ``several``: whether tables of several tracks are shown together."""
-    own = track.heading({name: table[name] for name in track.conditions})
+    own = track.heading({name: table[name] for name in track.conditions if name != DATA_SET})
     mark = "PROXY " if table["proxy"] else ""
     named = f"track {track.name}, " if several else ""
     parts = [f"{mark}{named}profile {table['profile']}", f"pipeline {table['pipeline']}", own, f"{table['score_split']} split"]
+    parts += [f"data set {table[DATA_SET]}"] if table.get(DATA_SET) else []
+    parts += [f"{len(table['data_sets'])} data sets"] if "data_sets" in table else []
     return ", ".join(part for part in parts if part)
 
 
@@ -247,7 +267,7 @@ def notes(report: dict[str, Any], table: dict[str, Any], most: int = MATRIX) -> 
     found = [
         f"{counted(len(table['seeds']), 'seed')} ({root_in_words(table['root_seed'], table['secret'])}), "
         f"training on {table['device']}. "
-        f"Brackets: {level} t intervals over seeds; differences are paired by seed."
+        f"Brackets: {level} t intervals over seeds; differences are paired by seed. {THESE_IMAGES}."
     ]
     if any(row["p_holm"] is not None for row in table["differences"]):
         found += _test_notes(report, table)

@@ -14,6 +14,7 @@ from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.faults import show_faults
 from evaluator.report.findings import show_remarks
 from evaluator.report.format import brief, figure, signed
+from evaluator.report.levels import THESE_IMAGES
 from evaluator.text import name as shown_name
 from evaluator.track import Track
 from evaluator.words import counted, was
@@ -33,7 +34,9 @@ def show_sweep_result(console: Console, summary: dict[str, Any], track: Track, *
     shown = [i for i, pair in enumerate(summary[f"{track.task_word}s"]) if not maps or pair["kind"] != "grid"]
     metric = track.metric(summary["primary_metric"])
     hidden = any(row["hidden"] for row in summary["rows"]) and any(row["public"] for row in summary["rows"])
-    several = [name for name in ("pipeline", *track.conditions, "score_split") if len({row[name] for row in summary["rows"]}) > 1]
+    several = [
+        name for name in ("pipeline", *track.conditions, "score_split") if len({row.get(name) for row in summary["rows"]}) > 1
+    ]
     mark = "PROXY " if all(pipeline["proxy"] for pipeline in summary["pipelines"]) else ""
     ranked = metric.name if metric.higher_is_better else f"{metric.name} (lower is better)"
     title = f"{mark}{ranked}: {summary['round']}, profile {summary['profile']}, isolation {summary['isolation']}"
@@ -140,7 +143,9 @@ def _with_n(difference: dict[str, Any] | None, decimals: int) -> str:
 
 def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     seeds, word = summary["seeds"], f"{track.task_word}s"
-    interval = "brackets: 95 % t-interval over seeds" if seeds > 1 else "an interval needs 2 seeds or more: use --seeds 5"
+    interval = (
+        f"brackets: 95 % t-interval over seeds. {THESE_IMAGES}" if seeds > 1 else "an interval needs 2 seeds or more: use --seeds 5"
+    )
     found = [
         f"mean over {counted(len(summary[word]), track.task_word)}, then over {counted(seeds, 'seed')}; {interval}. A seed that "
         f"lacks a cell is not counted, and where a cell failed there is no mean. Scored on {', '.join(summary['score_splits'])}; "

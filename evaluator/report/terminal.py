@@ -109,7 +109,11 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
         found.append(fitted_note(summary["pipeline"]["name"], summary["fitted_from"], summary["pipeline"], track))
     if summary["score"]:
         mean = f"mean over {counted(len(summary[f'{word}s']), word)} and {counted(seeds, 'seed')}; "
-        mean += "brackets: 95 % t-interval over seeds. " if seeds > 1 else "an interval needs 2 seeds or more: use --seeds 5. "
+        mean += (
+            "brackets: 95 % t-interval over seeds, for these images only. "
+            if seeds > 1
+            else "an interval needs 2 seeds or more: use --seeds 5. "
+        )
     else:
         mean = "brackets: 95 % t-interval over the seeds that were scored. " if seeds > 1 else ""
     if any(cell["metrics"] for cell in summary["cells"]):

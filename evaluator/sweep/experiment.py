@@ -91,7 +91,7 @@ class Experiment:
         if source.fault:
             raise SubmissionError(source.fault, source.verdict)
         weights = self.settings.weights_dir
-        data = self.plan.data[spec.score_split]
+        data = self.plan.data_of(spec)
         return CellInputs(source.path, data, self.sandbox, None if weights is None else weights.resolve(), self.load.busy())
 
     def source(self, spec: CellSpec) -> Source:
@@ -168,7 +168,8 @@ def prepare(
 
     Args:
         folder: folder of the profiles' data sets and of the cache of decoded images; None for that of ``--cache``.
-        keep_secret: if the results folder has no secret yet, write the secret that is made into it. False for a dry run.
+        keep_secret: if the results folder has no secret yet, write the secret that is made into it; and make the data sets of
+            ``--data-sets``. False for a dry run.
         sandbox: where submissions run; None for that of the settings.
 
     A submission that cannot be read does not end a sweep: its cells fail.
@@ -185,6 +186,8 @@ def prepare(
     entries, remarks = described(sources, settings.label)
     shown = shown_names([(entry.label, entry.owner, entry.digest) for entry in entries])
     labels = {source.path: name for source, name in zip(sources, shown, strict=True)}
+    if settings.data_sets and not track.several_data_sets:
+        raise ConfigurationError(f"--data-sets: the track {track.name} makes no data sets of a profile. Leave the option out")
     device = str(resolve(settings.device))
     sandbox = sandbox or choose(settings.sandbox, gpu=device.startswith("cuda"))
     place = folder or data_place(settings.cache)
@@ -193,6 +196,8 @@ def prepare(
         profile=settings.profile,
         pipelines=settings.pipelines,
         seeds=settings.seed_numbers,
+        data_sets=settings.data_set_numbers,
+        make_data=keep_secret,
         root_seed=settings.root_seed,
         secret=_secret(track, settings, keep_secret),
         starting_weights=settings.starting_weights,

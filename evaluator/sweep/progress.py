@@ -11,6 +11,7 @@ from rich.progress import TaskID
 
 from evaluator.history import layout
 from evaluator.history.index import Index
+from evaluator.plans import Making
 from evaluator.records import CellSpec
 from evaluator.report.console import show_failure
 from evaluator.report.live import Live
@@ -35,6 +36,7 @@ def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, st
         ("seeds", f"{settings.seeds}{first} ({root_of_draws(experiment)}); scored on {', '.join(experiment.splits)}"),
         ("isolation", experiment.sandbox.name),
         *([("trainings", _room(experiment))] if trains else []),
+        *([("data sets", making_in_words(plan.making))] if plan.making else []),
         ("cells", f"{forecast.cells}: {forecast.finished} finished before, {forecast.trainings} to run"),
         ("submissions to run", _submissions(forecast)),
         ("time", time_needed(forecast)),
@@ -52,6 +54,14 @@ def further_seeds(experiment: Experiment, index: Index) -> str:
         f"{counted(len(whole), 'seed')} finished before, {new} more to run. If the number of seeds follows from what the first "
         "seeds showed, p values are too small: plan the number, or look often with --until (docs/statistics.md)."
     )
+
+
+def making_in_words(making: Making) -> str:
+    """How many data sets there are, and what those cost that had to be made."""
+    if not making.missing:
+        return f"{making.sets}: all made before"
+    cost = f"about {duration(making.missing * making.seconds)} and {making.missing * making.size / 1e6:,.0f} MB"
+    return f"{making.sets}: {making.missing} made before the first cell, {cost}"
 
 
 def _submissions(forecast: Forecast) -> str:

@@ -32,6 +32,8 @@ COMMON: dict[str, Option] = {
         "look after every N seeds, and end when every comparison with random is decided; --seeds is the most",
         metavar="N",
     ),
+    "data_sets": Option(int, "data sets made of the profile, each with every cell (default: its own)", metavar="K"),
+    "first_data_set": Option(int, "number of the first of them (default: 1)", metavar="N"),
     "root_seed": Option(int, "draws follow from it and the secret (default: 2022)", metavar="N"),
     "secret": Option(Path, "file of a secret (default: that of the results folder)", metavar="FILE"),
     "public_seeds": Option(bool, "no secret: draws as in published figures"),
@@ -57,6 +59,8 @@ SEEDS = frozenset({"secret", "public_seeds"})
 """Options that say where the secret comes from. Without them it is that of the results folder."""
 MOST_SEEDS = 10_000
 """Largest number of repetitions: every cell is named before the first one runs."""
+MOST_DATA_SETS = 1_000
+"""Largest number of data sets: each takes a minute, and as much as a hundred megabytes."""
 MOST_AT_A_TIME = 1_024
 """Largest number of threads and of workers; more is a slip of the hand on every machine."""
 LARGEST_SEED = 2**63 - 1
@@ -65,6 +69,8 @@ _BOUNDS = {
     "threads": (1, MOST_AT_A_TIME),
     "workers": (1, MOST_AT_A_TIME),
     "first_seed": (0, LARGEST_SEED),
+    "data_sets": (0, MOST_DATA_SETS),
+    "first_data_set": (1, LARGEST_SEED),
     "root_seed": (0, LARGEST_SEED),
 }
 _REPR = reprlib.Repr()
@@ -83,6 +89,8 @@ class Settings:
         score_split: the splits to score, each in cells of its own; empty for the round's.
         seeds: number of repetitions; ``first_seed``: number of the first, so that further repetitions can be run later.
         until: seeds between two looks at the findings (``sweep.looks``); None runs all seeds.
+        data_sets: number of data sets that are made of the profile, each with every cell; 0 for the profile's own.
+            ``first_data_set``: number of the first, so that further data sets can be run later.
         secret: file of the secret that every draw follows from; None for that of the results folder. ``public_seeds``: without any
             secret, every draw follows from the root seed alone.
         threads: CPU threads of one training; ``workers``: trainings at a time, None for as many as the machine has cores for.
@@ -104,6 +112,8 @@ class Settings:
     profile: str = "quick"
     seeds: int = 1
     first_seed: int = 0
+    data_sets: int = 0
+    first_data_set: int = 1
     root_seed: int = 2022
     secret: Path | None = None
     public_seeds: bool = False
@@ -141,6 +151,11 @@ class Settings:
             raise ConfigurationError(
                 "--secret and --public-seeds were both given; public seeds are those without a secret. Leave one out"
             )
+        if self.data_sets and self.data is not None:
+            raise ConfigurationError(
+                "--data and --data-sets were both given; data sets are made of the profile, and --data names one that is there. "
+                "Leave one out"
+            )
         if self.ray is not None and self.workers is not None:
             raise ConfigurationError(
                 "--workers and --ray were both given; on a cluster Ray decides how many trainings run. Leave --workers out"
@@ -157,6 +172,11 @@ class Settings:
     def seed_numbers(self) -> range:
         """The numbers of the repetitions."""
         return range(self.first_seed, self.first_seed + self.seeds)
+
+    @property
+    def data_set_numbers(self) -> tuple[int, ...]:
+        """The numbers of the data sets; 0 is the profile's own."""
+        return tuple(range(self.first_data_set, self.first_data_set + self.data_sets)) or (0,)
 
 
 def require_outside(option: str, path: Path, submissions: Sequence[Path]) -> None:

@@ -55,6 +55,7 @@ def summarise_sweep(
         "first_seed": settings.first_seed,
         "until": settings.until,
         "looks": list(looks),
+        "first_data_set": settings.first_data_set if settings.data_sets else None,
         "round_seed": settings.options.get("round_seed"),
         **common,
         "busy": experiment.load.busy(),

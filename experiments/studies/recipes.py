@@ -51,8 +51,8 @@ from evaluator.training.loop import train
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import decide, predict
 from evaluator.training.recipes import PIPELINES
+from experiments.tuning import ROOT_SEED
 
-ROOT_SEED = 20221
 POOL = 4000
 CLEAN = 60
 """Items whose labels are right whatever the quality of the others."""

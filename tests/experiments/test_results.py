@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,13 +20,17 @@ from evaluator.purchase.profiles import QUICK, profile_named
 from evaluator.purchase.result import PurchaseResult, without_score
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.spec import PurchaseSpec
+from evaluator.purchase.track import PURCHASE
 from evaluator.records import DataRow
 from evaluator.report.comparison import Asked, comparison_report
 from evaluator.seeds import generator
+from evaluator.sweep.settings import read_settings
 from evaluator.track import Judged
 from evaluator.training.recipes import PIPELINES, fitted
 from experiments import __main__ as command
+from experiments import rederive, tuning
 from experiments.columns import pack, read, unpack
+from experiments.forecast import costs, seconds_of
 from experiments.grids import Grid, gather
 from experiments.page import PICTURES, Results, page
 from experiments.pictures import draw
@@ -357,27 +362,156 @@ def test_a_file_of_both_kinds_of_pipelines_is_refused(experiment):
 def test_the_experiments_are_those_that_were_promised():
     grids = {path.stem: Grid.read(path) for path in HERE.sweeps}
     baselines = {path.stem for path in (HERE.root / "baselines").iterdir() if not path.name.startswith(("_", "README"))}
-    # The ceiling has a file of its own, and an extra is not asked of whoever repeats the results.
-    assert set(grids["proxy"].submissions) == baselines - {"full_pool", "scikit_activeml"}
-    assert grids["proxy"].settings.seeds >= 50
-    assert len(set(grids["full"].submissions) - {"random"}) >= 6
-    assert len(grids["full"].pairs) >= 3
-    assert grids["full"].settings.seeds >= 10
-    assert "random" in grids["full"].submissions
+    # The ceiling has a file of its own, an extra is not asked of anybody, and another track has a folder of its own.
+    assert set(grids["proxy-rare"].submissions) == {*baselines, "my_submission"} - {"full_pool", "scikit_activeml", "cleaning"}
+    assert len(grids["proxy-rare"].pairs) >= 3
+    assert len([quality for quality in grids["proxy-rare"].qualities if quality < 1]) == 2
+    assert {grid.settings.profile for grid in grids.values()} == {"quick", "rare"}
     for name, grid in grids.items():
         assert grid.proxy == name.startswith("proxy")
-        assert len(grid.qualities) == 2
         assert set(grid.splits) == {"validation", "test"}
-    for kind in ("full", "proxy"):
+        assert len(grid.data_sets) >= 8, "the data set is a level of its own"
+        assert 0 not in grid.data_sets, "the profile's own data set was tuned on"
+        assert name.endswith("ceiling") or "random" in grid.submissions
+    for kind in ("full-rare", "full-quick", "proxy-rare", "proxy-quick"):
         grid, top = grids[kind], grids[f"{kind}-ceiling"]
         profile = profile_named(top.settings.profile)
         assert all(
             profile.budget(Pair.parse(pair)) >= profile.drawn.get("unlabelled", profile.sizes["unlabelled"]) for pair in top.pairs
         ), "the whole pool"
         assert top.qualities == grid.qualities, "a ceiling is that of its own conditions"
-        for name in ("profile", "pipelines", "score_split", "seeds"):
+        for name in ("profile", "pipelines", "score_split", "data_sets"):
             assert getattr(top.settings, name) == getattr(grid.settings, name), "a ceiling is that of its own conditions"
-    assert grids["full"].settings.profile == grids["proxy"].settings.profile, "else the proxy is held against nothing"
+    for profile in ("rare", "quick"):
+        full, proxy = grids[f"full-{profile}"], grids[f"proxy-{profile}"]
+        assert len(set(full.submissions) & set(proxy.submissions) - {"random"}) >= 3, "else the proxy is held against nothing"
+        assert set(full.pairs) <= set(proxy.pairs)
+
+
+def test_the_page_takes_four_hours_of_two_cores_at_most(capsys):
+    found = costs([Grid.read(path) for path in HERE.sweeps], read([HERE.cells(False), HERE.cells(True)])[0])
+    assert sum(cost.seconds for cost in found) <= 4 * 3600
+    assert command.main(["--forecast"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("h of 2 cores; at most 4 h are allowed")
+    # Every kind of work counts: more seeds, more data sets and larger budgets take longer.
+    (small,) = costs([Grid.read(HERE.root / "experiments" / "sweeps" / "full-quick.toml")], [])
+    grid = Grid.read(HERE.root / "experiments" / "sweeps" / "full-quick.toml")
+    (twice,) = costs([replace(grid, settings=replace(grid.settings, seeds=4))], [])
+    assert (twice.training, twice.answering, twice.data) == (2 * small.training, 2 * small.answering, small.data)
+    (more,) = costs([replace(grid, settings=replace(grid.settings, data_sets=16))], [])
+    assert (more.training, more.data) == (2 * small.training, 2 * small.data)
+    assert seconds_of([stored(planted(n=2))]) == dict.fromkeys(PLANTED, 1.2)
+
+
+# -- the figures, derived again without the kit
+
+
+@pytest.fixture(scope="module")
+def of_page() -> rederive.Found:
+    return rederive.rederive(HERE.page.read_text(), [HERE.cells(False), HERE.cells(True)])
+
+
+def test_every_figure_of_the_committed_page_is_derived_again_from_its_cells(of_page):
+    assert of_page.wrong == []
+    assert sum(of_page.right.values()) > 3_000
+    assert set(of_page.left) <= {"bounds of tau-b"}, "every other figure is derived"
+
+
+def test_the_script_finds_what_is_wrong_and_knows_nothing_of_the_kit(of_page):
+    source = Path(rederive.__file__).read_text()
+    assert not re.search(r"^\s*(from|import) (evaluator|experiments|benchmarks)", source, re.MULTILINE)
+    text = page(Results.of([stored(planted() + ceiling(0.2))]))
+    wrong = {
+        "scores": (r"(\| good \| )0\.(\d)", r"\g<1>0.9"),
+        "findings": (r"\| better \|", "| worse |"),
+        "wins": (r"\| 2-0-0", "| 1-1-0"),
+    }
+    assert of_page.right.keys() >= wrong.keys()
+    for kind, (pattern, other) in wrong.items():
+        changed, n = re.subn(pattern, other, text, count=1)
+        assert n == 1, kind
+        assert kind in "".join(rederived(changed, planted() + ceiling(0.2)).wrong)
+    assert rederived(text, planted() + ceiling(0.2)).wrong == []
+
+
+def rederived(text: str, *files: list[dict]) -> rederive.Found:
+    with tempfile.TemporaryDirectory() as name:
+        paths = [Path(name) / f"{i}.json" for i in range(len(files))]
+        for path, cells in zip(paths, files, strict=True):
+            path.write_text(json.dumps(stored(cells)))
+        return rederive.rederive(text, paths)
+
+
+# -- several data sets, and seeds for tuning
+
+
+def on_data_sets(count: int = 5, spread: float = 0.01, n: int = 3, effects=PLANTED, **changes) -> list[dict]:
+    """Strategies differ from random by more or less on each data set."""
+    found = []
+    for number in range(1, count + 1):
+        data = {split: f"{number} {split}" for split in ("training", "unlabelled", "validation")}
+        moved = {name: effect + spread * generator(5, number, name).normal() for name, effect in effects.items()}
+        found += planted(moved, n, PAIRS, data_set=number, data=data, **changes)
+    return found
+
+
+def test_a_page_over_data_sets_has_both_levels_and_says_nothing_of_one_data_set(tmp_path):
+    results = Results.of([stored(on_data_sets()), stored(on_data_sets(pipeline=PROXY), name="proxy")])
+    text = page(results)
+    assert "**One data set.**" not in text
+    assert "it is the same for all seeds" not in text
+    head = text.split("## What was run")[0]
+    assert re.search(
+        r"\*\*Full training, over data sets\.\*\* Over 1 condition \(5 data sets nobody tuned on, 3 seeds on each", head
+    )
+    assert "1 of 3 strategies are better than `random`: `good` in 1 of 1" in head
+    assert "corrected over all 3 tests of this paragraph" in head
+    assert "## What was tried" in text
+    (table,) = [table for table, _ in results.levels(False)]
+    good = next(row for row in table["differences"] if row["strategy"] == "good")
+    shown = row(text, "Difference to random, mean over 2 pairs, over 5 data sets x 3 seeds", "good")
+    assert shown.split(" | ")[1] == "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**good["levels"])
+    each = row(text, "Difference to random on each data set", "good").strip("| ").split(" | ")[1:]
+    means = [float(cell.split()[0]) for cell in each]
+    assert sum(means) / 5 == pytest.approx(good["levels"]["mean"], abs=1e-3)
+    proxy = text.split("## The proxy, over data sets")[1]
+    assert "What the proxy shares with the strategies" in proxy.split("###")[0]
+    assert re.search(r"\| clean labels, validation split[^|]*\| quick \| 1\.00 ", proxy.split("over data sets\n")[-1])
+    again = rederived(text, on_data_sets(), on_data_sets(pipeline=PROXY))
+    assert again.wrong == []
+    assert again.left == {}, "every figure is derived"
+    assert again.right["one other data set"] == 18
+    assert again.right["headline"] >= 6
+    changed = text.replace(shown, shown.replace("better", "worse"))
+    assert "findings" in "".join(rederived(changed, on_data_sets(), on_data_sets(pipeline=PROXY)).wrong)
+    names = {path.name for path in draw(results, tmp_path, "")}
+    assert names == {PICTURES[False, "levels"], PICTURES[True, "levels"]}
+    assert set(re.findall(r"images/([\w-]+\.svg)", text)) == names
+
+
+def test_a_page_of_one_data_set_says_so():
+    text = told(stored(planted()))
+    assert "**One data set.** What follows was measured on one data set, the profile's own." in text
+    assert "it is the same for all seeds" in text
+
+
+def test_grids_and_cells_of_seeds_for_tuning_are_refused(experiment, tmp_path):
+    asked = experiment.read_text()
+    for line in ("first-seed = 9500\n", "data-sets = 2\nfirst-data-set = 9001\n", f"root-seed = {tuning.ROOT_SEED}\n"):
+        experiment.write_text(re.sub(r"root-seed.*\n", "", asked) + line if "root" in line else asked + line)
+        with pytest.raises(ConfigurationError, match="cells of seeds for tuning"):
+            Grid.read(experiment)
+    for changes in ({"seed": 9_001}, {"data_set": 9_999}, {"root_seed": tuning.ROOT_SEED}):
+        one = cell("good", 0.5, PAIRS[0], **({"seed": 0} | changes))
+        with pytest.raises(ConfigurationError, match="experiments/cells: 1 cells of seeds for tuning"):
+            Results.of([stored([*planted(n=2), one])])
+    assert not tuning.is_tuning(spec("good", seed=8_999, data_set=9_000).as_dict())
+
+
+def test_the_studies_grid_is_of_seeds_for_tuning():
+    settings, _ = read_settings({}, PURCHASE, HERE.root / "experiments" / "studies" / "tuning.toml")
+    assert set(settings.seed_numbers) <= set(tuning.SEEDS)
+    assert set(settings.data_set_numbers) <= set(tuning.DATA_SETS)
 
 
 # -- pictures, and the command
@@ -390,7 +524,8 @@ def test_pictures_are_drawn_of_everything_and_are_the_same_again(tmp_path):
     ]
     results = Results.of(files)
     first, again = ([path.read_bytes() for path in draw(results, tmp_path / name, "source 1")] for name in ("one", "two"))
-    assert {path.name for path in (tmp_path / "one").iterdir()} == set(PICTURES.values())
+    of_one = {name for (_, what), name in PICTURES.items() if what != "levels"}
+    assert {path.name for path in (tmp_path / "one").iterdir()} == of_one
     assert first == again
     for content in first:
         ElementTree.fromstring(content)

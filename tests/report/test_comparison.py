@@ -731,8 +731,10 @@ def test_the_documented_keys_are_those_of_the_report(stored, planted):
     stored("good", None, PAIRS[0], 3, pipeline=PROXY)
     stored("alike", None, PAIRS[0], 3, tier="docker")
     planted(pairs=(*HIDDEN, *CROSSED))
+    for number in (1, 2):
+        planted(n=2, pairs=PAIRS[:1], **data_set(number))
     found = paths(
-        report(stored),
+        report(stored, Asked(each_data_set=True)),
         "",
         {
             "tables[].data",
@@ -745,3 +747,90 @@ def test_the_documented_keys_are_those_of_the_report(stored, planted):
     # Lists and objects that are empty in one table and not in another.
     whole = {path for path in found if not any(other.startswith((f"{path}[]", f"{path}.")) for other in found)}
     assert whole == documented("Comparisons: `python -m evaluator compare --json`")
+
+
+# -- several data sets
+
+
+def data_set(number: int) -> dict:
+    """The part of a spec that says its data set."""
+    return {"data_set": number, "data": {split: f"{number}-{split}" for split in ("training", "unlabelled", "validation", "debug")}}
+
+
+def on_data_sets(planted, count: int, spread: float, n: int = 6, **more) -> None:
+    """``good`` is better by 0.05 on the mean data set, and by more or less on each."""
+    for number in range(1, count + 1):
+        effect = 0.05 + spread * generator(7, number).normal()
+        planted(PLANTED | {"good": effect}, n=n, pairs=PAIRS[:1], root=number, **data_set(number), **more)
+
+
+def test_data_sets_are_a_level_of_one_table_and_not_other_rules(stored, planted):
+    on_data_sets(planted, 5, spread=0.03)
+    planted(pairs=PAIRS[:1])  # the profile's own data set is one of them
+    found = report(stored)
+    (table,) = found["levels"]
+    assert found["tables"] == found["left_out"] == []
+    assert (table["data_sets"], len(table["seeds"]), table["reference"]) == ([0, 1, 2, 3, 4, 5], 6, "random")
+    good = next(row for row in table["differences"] if row["strategy"] == "good")
+    each = [row for t in report(stored, Asked(each_data_set=True))["tables"] for row in t["differences"]]
+    plain = [row["difference"] for row in each if row["strategy"] == "good" and row["pair"] == PAIRS[0].name]
+    assert len(plain) == 6
+    widest = max(row["high"] - row["low"] for row in plain)
+    assert good["levels"]["high"] - good["levels"]["low"] > widest
+    assert good["levels"]["data_set_share"] > 0.8
+    assert good["levels"]["floor"] > 0.9 * (good["levels"]["high"] - good["levels"]["low"]) / 2
+    assert good["levels"]["enough"] > 6
+
+
+def test_what_is_better_on_two_data_sets_is_not_better_on_data_sets(stored, planted):
+    on_data_sets(planted, 2, spread=0.03)
+    (table,) = report(stored)["levels"]
+    assert {row["finding"] for row in table["differences"]} == {"within noise"}
+    each = report(stored, Asked(each_data_set=True))["tables"]
+    assert {finding(t, "good", PAIRS[0].name)["finding"] for t in each} == {"better"}
+
+
+def test_every_output_has_both_levels_in_words(stored, planted, capsys, tmp_path):
+    on_data_sets(planted, 3, spread=0.03)
+    assert cli(["compare", str(stored.root), "--html", str(tmp_path / "page.html"), "--out", str(tmp_path / "page.md")]) == 0
+    shown = (tmp_path / "page.md").read_text()
+    for text in (shown, (tmp_path / "page.html").read_text()):
+        for words in (
+            "3 data sets x 6 seeds",
+            "on one other data set",
+            "with any number of seeds",
+            "Data sets 1, 2, 3 of the profile",
+        ):
+            assert words in text, words
+    assert cli(["compare", str(stored.root)]) == 0
+    assert "on one other data set" in capsys.readouterr().out
+    assert cli(["compare", str(stored.root), "--data-set", "2", "--json"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert (one["levels"], [table["data_set"] for table in one["tables"]]) == ([], [2])
+
+
+def test_an_interval_over_seeds_says_that_it_speaks_of_these_images(stored, planted):
+    planted(n=2)
+    assert "They speak of these images only" in markdown(report(stored))
+
+
+def test_a_strategy_that_fails_on_one_data_set_has_no_finding(stored, planted):
+    on_data_sets(planted, 4, spread=0.0)
+    stored("good", None, PAIRS[0], 3, **data_set(2))
+    (table,) = report(stored)["levels"]
+    good, bad = (next(row for row in table["differences"] if row["strategy"] == name) for name in ("good", "bad"))
+    assert (good["finding"], good["levels"], good["failed"]) == ("failed cells", None, 1)
+    assert bad["finding"] == "worse"
+    assert "good: no mean and no finding" in markdown(report(stored))
+
+
+def test_a_seed_that_a_data_set_lacks_is_named(stored, planted):
+    on_data_sets(planted, 3, spread=0.0)
+    for number in (1, 2):
+        planted(n=1, first=6, pairs=PAIRS[:1], **data_set(number))
+    (table,) = report(stored)["levels"]
+    assert table["seeds"] == [0, 1, 2, 3, 4, 5]
+    stored("good", 0.5, PAIRS[0], 6, **data_set(3))
+    (table,) = report(stored)["levels"]
+    left_out = {row["strategy"]: row["left_out"] for row in table["differences"]}
+    assert left_out == {"good": [6], "bad": [6], "alike": [6]}  # the reference lacks it

@@ -13,6 +13,7 @@ from evaluator.report.comparison_tables import blocks, heading, marks, notes, ov
 from evaluator.report.format import figure
 from evaluator.report.html.render import Facts, Page, Tabled, render
 from evaluator.report.html.repeat import SHORT, TITLE
+from evaluator.report.levels import level_blocks, level_notes
 from evaluator.secret import seeds_in_words
 from evaluator.sections import Dots, Material, Section, Series, Value
 from evaluator.tables import Metric
@@ -32,8 +33,15 @@ def comparison_html(
         report: as ``comparison_report`` gives it; ``found``: the conditions that it was made of.
         results: name of the folder of results; ``options``: of the command, for the last section.
     """
-    several = len({table["track"] for table in report["tables"]}) > 1
+    both = [*report["levels"], *report["tables"]]
+    several = len({table["track"] for table in both}) > 1
     sections: list[Section | Tabled | Facts] = []
+    for table in report["levels"]:
+        track = tracks.of(table)
+        assert track is not None
+        title = heading(track, dict(table), several)
+        figures = tuple(level_blocks(dict(table), track.metric(table["metric"]), report["wanted"]))
+        sections.append(Tabled(title[:1].upper() + title[1:], figures, tuple(level_notes(dict(table), report["alpha"]))))
     for table in report["tables"]:
         track = tracks.of(table)
         assert track is not None  # the report was made of cells of known tracks
@@ -42,7 +50,8 @@ def comparison_html(
         sections.append(Tabled("Left out", (), tuple(report["left_out"])))
     sections.append(_repeat(report, results, options))
     names = {row["name"] for table in report["tables"] for row in table["strategies"]}
-    lead = f"{counted(len(names), 'submission')} in {counted(len(report['tables']), 'table')}, from the stored cells of {results}"
+    names |= {row["strategy"] for table in report["levels"] for row in table["means"]}
+    lead = f"{counted(len(names), 'submission')} in {counted(len(both), 'table')}, from the stored cells of {results}"
     return render(Page(f"Comparison of {counted(len(names), 'submission')}", lead, sections=tuple(sections)))
 
 
@@ -75,7 +84,7 @@ def _condition(
 
 def _is_of(condition: Condition, table: Mapping[str, Any]) -> bool:
     """Whether a table of a report was made of this condition."""
-    own = all(condition.rules[name] == table[name] for name in condition.track.conditions)
+    own = all(condition.rules[name] == table.get(name, 0) for name in condition.track.conditions)
     same = (condition.track.name, condition.rules["profile"]["name"], condition.pipeline["name"], condition.rules["score_split"])
     return own and same == (table["track"], table["profile"], table["pipeline"], table["score_split"])
 

@@ -36,6 +36,8 @@ def repeat(run: StoredRun, private: bool = False) -> Facts:
     lines[-1] += ["--root-seed", str(summary["root_seed"]), *([] if summary["secret"] else ["--public-seeds"])]
     if first := summary.get("first_seed") or min((row["seed"] for row in summary["cells"]), default=0):
         lines[-1] += ["--first-seed", str(first)]
+    if not run.one and summary.get("first_data_set"):
+        lines[-1] += ["--data-sets", str(len(summary["data_sets"])), "--first-data-set", str(summary["first_data_set"])]
     if specs:
         lines.append(track.repeat_options(specs, tasks, alone))
     judged, more = _judged(summary, run.one, track)

@@ -240,7 +240,7 @@ def _sweep_scores(summary: Mapping[str, Any], track: Track, metric: Metric) -> T
 def _row_name(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], track: Track) -> str:
     """The submission, and whatever else tells rows of one submission apart."""
     names = ("pipeline", *track.conditions, "score_split")
-    differs = [name for name in names if len({str(other[name]) for other in rows}) > 1]
+    differs = [name for name in names if len({str(other.get(name)) for other in rows}) > 1]
     own = [
         f"{name.replace('_', ' ')} {row[name]}" if name not in ("pipeline", "score_split") else str(row[name]) for name in differs
     ]
@@ -252,7 +252,7 @@ def _condition(track: Track, cell: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
         spec["submission_digest"],
         spec["pipeline"]["name"],
-        *(str(spec[name]) for name in track.conditions),
+        *(str(spec.get(name, 0)) for name in track.conditions),
         spec["score_split"],
     )
 

@@ -1,0 +1,284 @@
+"""Strategies compared over several data sets of one profile: both levels of chance, data sets and seeds, in figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluator.errors import ConfigurationError, DataError
+from evaluator.history.groups import Condition, of_one_kind, over
+from evaluator.history.predictions import read_predictions
+from evaluator.history.reading import read_cells
+from evaluator.records import DATA_SET
+from evaluator.report.format import figure, signed
+from evaluator.scoring.levels import Levels, t_quantile, two_levels
+from evaluator.scoring.paired import holm
+from evaluator.tables import Block, Metric
+from evaluator.track import Tracks
+from evaluator.words import counted
+
+THESE_IMAGES = (
+    "They speak of these images only: other images of the same kind may give another result, however many seeds there are"
+)
+"""What every interval over the seeds of one data set leaves out."""
+FAILED = "failed cells"
+"""In the place of a finding: a strategy with failed cells has none, because it would be judged by what it survived."""
+
+
+ITEM_DRAWS = 400
+"""How often the scored items of a data set are drawn anew."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """Conditions that differ only in their data sets: two or more, by the number of the data set."""
+
+    members: tuple[Condition, ...]
+
+    @property
+    def first(self) -> Condition:
+        """The condition of the first data set, whose names stand for all."""
+        return self.members[0]
+
+    def grid(self, digest: str, metric: str, tasks: Sequence[str]) -> tuple[np.ndarray, list[list[bool]]]:
+        """Scores (data sets, seeds) of the submission of a digest, mean over the tasks, NaN where a task is missing or failed.
+
+        The second is, for every data set, whether each seed has a cell that failed. The seeds are those of ``seeds``.
+        """
+        scores, failed = [], []
+        for condition in self.members:
+            name = next((name for name in condition.strategies if condition.digests[name] == digest), "")
+            values = [[condition.value((name, task, seed), metric) for task in tasks] for seed in self.seeds]
+            cells = [[condition.cells.get((name, task, seed)) for task in tasks] for seed in self.seeds]
+            scores.append(np.array(values).mean(axis=1))
+            failed.append([any(cell is not None and not cell["scored"] for cell in of) for of in cells])
+        return np.array(scores), failed
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that every data set has."""
+        common = set(self.first.seeds).intersection(*(condition.seeds for condition in self.members))
+        return tuple(sorted(common))
+
+
+def kinds(conditions: Sequence[Condition]) -> list[Kind]:
+    """The shown conditions of which several data sets are stored."""
+    groups: list[list[Condition]] = []
+    for condition in conditions:
+        group = next((group for group in groups if of_one_kind(group[0], condition)), None)
+        if group is None:
+            groups.append([condition])
+        else:
+            group.append(condition)
+    return [Kind(tuple(sorted(group, key=lambda c: c.rules[DATA_SET]))) for group in groups if len(group) > 1]
+
+
+def level_table(kind: Kind, metric: str, reference: str | None, wanted: float, alpha: float, root: int) -> dict[str, Any]:
+    """The figures of conditions that differ only in their data sets, JSON-able.
+
+    Args:
+        reference: name of the reference in the first condition; None if there is none.
+        wanted: half-width for which the needed data sets are computed.
+    """
+    first, seeds = kind.first, kind.seeds
+    held = [name for name in first.strategies if all(first.digests[name] in c.digests.values() for c in kind.members)]
+    tasks = [t for t in over(first, held or first.strategies, first.tasks) if all(t in c.tasks for c in kind.members)]
+    grids = {name: kind.grid(first.digests[name], metric, tasks) for name in held}
+
+    def row(name: str, base: str | None) -> dict[str, Any]:
+        values, failed = grids[name]
+        if base is not None:
+            values, failed = values - grids[base][0], [*failed, *grids[base][1]]
+        whole = ~np.isnan(values).any(axis=0)
+        failures = sum(map(sum, failed))
+        found = two_levels(values[:, whole], 1 - alpha, wanted, root) if whole.any() and not failures else None
+        left_out = [seed for seed, there in zip(seeds, whole, strict=True) if not there]
+        return {"strategy": name, "levels": _row(found), "failed": failures, "left_out": left_out}
+
+    others = [row(name, reference) for name in held if name != reference] if reference in held else []
+    p = np.array([row["levels"]["p"] if row["levels"] and row["levels"]["p"] is not None else np.nan for row in others])
+    adjusted = holm(p) if len(p) else p
+    for found, value in zip(others, adjusted, strict=True):
+        found["p_holm"] = None if np.isnan(value) else float(value)
+        found["finding"] = _finding(found, alpha)
+    return {
+        "track": first.track.name,
+        "profile": first.rules["profile"]["name"],
+        "pipeline": first.pipeline["name"],
+        "proxy": first.proxy,
+        "score_split": first.rules["score_split"],
+        **{name: first.rules[name] for name in first.track.spec_rules},
+        "word": first.track.task_word,
+        "metric": metric,
+        "reference": reference,
+        "data_sets": [condition.rules[DATA_SET] for condition in kind.members],
+        "seeds": list(seeds),
+        "over_pairs": list(tasks),
+        "items": "",
+        "means": [row(name, None) for name in held],
+        "differences": others,
+    }
+
+
+def add_items(kind: Kind, table: dict[str, Any], root: Path, tracks: Tracks, places: Path) -> str:
+    """Say in a table of ``level_table`` which part of the variance of each mean the scored items have, from kept predictions.
+
+    The items of every data set are drawn anew; the variance of its mean over tasks and seeds is due to them, and is a part of what
+    data sets differ by.
+
+    Returns:
+        Why it cannot be said, in words; empty if it can.
+    """
+    wanted = {
+        cell["cell"]: place
+        for condition in kind.members
+        for place, cell in condition.cells.items()
+        if place[1] in table["over_pairs"] and place[2] in table["seeds"] and cell["scored"]
+    }
+    track = kind.first.track
+    drawn: dict[tuple[str, int], dict[tuple[str, int], np.ndarray]] = {}
+    try:
+        for _, cell, _ in read_cells(root, tracks):
+            if cell is None or cell["cell"] not in wanted:
+                continue
+            kept = read_predictions(root, cell)
+            scores = None if kept is None else track.drawn_scores(cell, kept, table["metric"], ITEM_DRAWS, places)
+            if scores is None:
+                return "The part of the scored items is not known: cells have no predictions that were kept."
+            of = drawn.setdefault((cell["spec"]["submission_digest"], cell["spec"].get(DATA_SET, 0)), {})
+            of[cell["spec"]["task"], cell["spec"]["seed"]] = scores
+    except (ConfigurationError, DataError) as error:
+        return f"The part of the scored items is not known: {error}."
+    for row in (*table["means"], *table["differences"]):
+        levels = row["levels"]
+        base = table["reference"] if "finding" in row else None
+        if levels is None:
+            continue
+        variances = []
+        for number in table["data_sets"]:
+            own, other = (drawn[kind.first.digests[name], number] if name else {} for name in (row["strategy"], base))
+            places_of = [place for place in own if base is None or place in other]
+            means = np.mean([own[place] - (other[place] if base else 0.0) for place in places_of], axis=0)
+            variances.append(float(np.var(means, ddof=1)))
+        part = float(np.mean(variances))
+        of_mean = ((levels["high"] - levels["low"]) / 2 / t_quantile(levels["data_sets"] - 1, levels["level"])) ** 2
+        levels["item_deviation"] = part**0.5
+        levels["item_share"] = min(1.0, part / levels["data_sets"] / of_mean) if of_mean > 0 else 0.0
+    return ""
+
+
+def _row(found: Levels | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found) | {"item_deviation": None, "item_share": None}
+
+
+def _finding(row: dict[str, Any], alpha: float) -> str:
+    levels = row["levels"]
+    if row["failed"]:
+        return FAILED
+    if levels is None:
+        return "no seed in common"
+    if row["p_holm"] is None:
+        return "no spread"
+    shown = row["p_holm"] < alpha and not levels["low"] <= 0 <= levels["high"]
+    return ("better" if levels["mean"] > 0 else "worse") if shown else "within noise"
+
+
+def level_blocks(table: dict[str, Any], metric: Metric, wanted: float) -> Iterator[Block]:
+    """Tables of a comparison over data sets: scores, differences, and what more seeds and data sets would bring."""
+    of = f"{counted(len(table['data_sets']), 'data set')} x {counted(len(table['seeds']), 'seed')}"
+    many = (
+        f"mean over {counted(len(table['over_pairs']), table['word'])}"
+        if len(table["over_pairs"]) > 1
+        else "at " + "".join(table["over_pairs"])
+    )
+    means = sorted(table["means"], key=_height)
+    rows: tuple[tuple[str, ...], ...] = tuple(
+        (row["strategy"], figure(_bounds(row["levels"]), metric.decimals), _count(row)) for row in means
+    )
+    yield Block(f"{metric.score_label}, {many}, over {of}", ("strategy", "score over data sets", "seeds"), rows)
+    others = sorted(table["differences"], key=_height)
+    if not others:
+        return
+    name = table["reference"]
+    rows = tuple(
+        (
+            row["strategy"],
+            signed(_bounds(row["levels"]), metric.decimals),
+            "-" if row["p_holm"] is None else "<0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}",
+            row["finding"],
+            signed(_bounds(row["levels"], "other_"), metric.decimals),
+        )
+        for row in others
+    )
+    headers = ("strategy", f"to {name} over data sets", "p Holm", "finding", "on one other data set")
+    yield Block(f"difference to {name}, {many}, over {of}", headers, rows)
+    known = [row for row in others if row["levels"] and row["levels"]["floor"] is not None]
+    form = f"{{:.{metric.decimals + 1}f}}"
+    items = all(row["levels"]["item_share"] is not None for row in known)
+    if known:
+        rows = tuple(
+            (
+                row["strategy"],
+                form.format(found["data_set_deviation"]),
+                form.format(found["seed_deviation"]),
+                f"{found['data_set_share']:.0%}",
+                *((form.format(found["item_deviation"]), f"{found['item_share']:.0%}") if items else ()),
+                form.format((found["high"] - found["low"]) / 2),
+                form.format(found["floor"]),
+                "> 10000" if found["enough"] is None else str(found["enough"]),
+            )
+            for row in known
+            for found in [row["levels"]]
+        )
+        columns = (
+            "strategy",
+            "sd of data sets",
+            "sd of seeds",
+            "share of data sets",
+            *(("sd of scored items", "share of scored items") if items else ()),
+            "half-width",
+            "with any number of seeds",
+            f"data sets for {wanted:g}",
+        )
+        yield Block("what more seeds and more data sets would bring", columns, rows)
+
+
+def level_notes(table: dict[str, Any], alpha: float) -> list[str]:
+    """How the figures over data sets were computed, one line each."""
+    level = f"{100 * (1 - alpha):g} %"
+    numbers = ", ".join(map(str, table["data_sets"]))
+    found = [
+        f"Data sets {numbers} of the profile {table['profile']}, each with the same {counted(len(table['seeds']), 'seed')}. "
+        f"Brackets: {level} t intervals over the means of the data sets."
+    ]
+    if table["differences"]:
+        found += [
+            "on one other data set: where the true difference on one more data set of this profile lies (generalised prediction "
+            "interval). p: of no difference over data sets, with Holm's correction over the strategies of this table.",
+            "sd of data sets, sd of seeds: how far the difference moves from data set to data set, and from seed to seed on one. "
+            "share of data sets: of the variance of the mean; more seeds cannot lower it. with any number of seeds: the half-width "
+            "that more seeds come near to and never below, on these data sets.",
+        ]
+    found += [table["items"]] if table.get("items") else []
+    failed = [row["strategy"] for row in table["differences"] if row["failed"]]
+    if failed:
+        found.append(f"{', '.join(failed)}: no mean and no finding, because cells failed there or in the reference.")
+    return found
+
+
+def _bounds(levels: dict[str, Any] | None, which: str = "") -> dict[str, Any] | None:
+    if levels is None:
+        return None
+    return {"mean": levels["mean"], "low": levels[f"{which}low"], "high": levels[f"{which}high"], "n": levels["seeds"]}
+
+
+def _count(row: dict[str, Any]) -> str:
+    return str(row["levels"]["seeds"]) if row["levels"] else FAILED if row["failed"] else "0"
+
+
+def _height(row: dict[str, Any]) -> tuple[float, str]:
+    return (-row["levels"]["mean"] if row["levels"] else float("inf"), row["strategy"])
