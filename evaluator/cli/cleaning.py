@@ -29,15 +29,14 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "cleaning",
         help="rankings as files: make tasks, rank them, score and plot the rankings",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = verb.add_subparsers(dest="action", required=True)
     every = {
-        "download": add_action(actions, "download", "write the embedded tasks in DataPerf's layout"),
-        "create-baselines": add_action(actions, "create-baselines", "rank every task by every baseline"),
-        "evaluate": add_action(actions, "evaluate", "score the rankings of a folder"),
-        "plot": add_action(actions, "plot", "draw the curves of every task, and score against time"),
-        "run": add_action(actions, "run", "all four steps, one after the other"),
+        "download": add_action(actions, "download", "write the embedded tasks in DataPerf's layout", "--folder"),
+        "create-baselines": add_action(actions, "create-baselines", "rank every task by every baseline", "--folder"),
+        "evaluate": add_action(actions, "evaluate", "score the rankings of a folder", "--folder"),
+        "plot": add_action(actions, "plot", "draw the curves of every task, and score against time", "--folder"),
+        "run": add_action(actions, "run", "all four steps, one after the other", "--folder"),
     }
     for name, action in every.items():
         places = action.add_argument_group("folders")

@@ -8,6 +8,7 @@ from functools import partial
 
 import fabricated
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from evaluator.cli.main import main as cli
@@ -197,6 +198,13 @@ def test_commands_that_take_long_give_signs_of_life_in_a_log_file(command, said,
             yield conformance.CheckResult(made.name, made.duty, "passed", 0.1, "")
 
     monkeypatch.setattr(conformance, "run_checks", slow_checks)
+    opened = Image.open
+
+    def slow_open(*given, **named):
+        time.sleep(0.02)
+        return opened(*given, **named)
+
+    monkeypatch.setattr(Image, "open", slow_open)
     monkeypatch.setattr(live, "Live", partial(Live, quiet=0.01))
     assert cli([part.format(made=tmp_path / "made", data=data_folder) for part in command]) == 0
     out, err = capsys.readouterr()

@@ -24,7 +24,9 @@ from evaluator.worker.purchase import TRACK, PoolDataset
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ROUND2.classes
-BASELINES = sorted(path for path in (ROOT / "baselines").iterdir() if path.name[0] not in "_." and path.name != "README.md")
+BASELINES = sorted(
+    path for path in (ROOT / "baselines").iterdir() if path.name[0] not in "_." and path.name not in ("README.md", "cleaning")
+)
 NAMES = [
     "adaptive",
     "ambiguity",
