@@ -174,7 +174,8 @@ def _old(name: str) -> None:
     place = shown().joinpath(*name.split("."))
     module = _load_part(name, place)
     for track in TRACKS.values():
-        vars(module).update(importlib.import_module(track, __package__).OLD_NAMES.get(name, {}))
+        old = getattr(importlib.import_module(track, __package__), "OLD_NAMES", {})
+        vars(module).update(old.get(name, {}))
 
 
 def _load_part(name: str, place: Path) -> ModuleType:
