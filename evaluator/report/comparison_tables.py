@@ -334,8 +334,8 @@ def _test_notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
         "all of this holds for one look at a number of seeds that was planned. Whoever looks after every few seeds, and stops when "
         "something is shown, finds something false in 15 to 30 % of the cases; `sweep --until` looks often and holds its error.",
         "smallest difference shown: the smallest true difference that these seeds would show by the t-test alone, in the worst "
-        "case of the correction; its bounds come from the interval of the measured deviation, for normal differences. The other two "
-        "tests may need more.",
+        "case of the correction; its bounds come from the interval of the measured deviation, for normal differences. The other "
+        "two tests may need more.",
     ]
     return found
 

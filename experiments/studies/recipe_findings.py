@@ -84,8 +84,8 @@ def page_text(stored: dict[str, Any]) -> str:
     shown = [difference for difference in found.values() if difference.finding in ("better", "worse")]
     lines = [
         "",
-        f"p: of the paired tests ([statistics.md](statistics.md#which-test)), corrected by Holm over all {family} comparisons of this "
-        f"table. Beyond noise: {len(shown)} of {family}.",
+        f"p: of the paired tests ([statistics.md](statistics.md#which-test)), corrected by Holm over all {family} comparisons of "
+        f"this table. Beyond noise: {len(shown)} of {family}.",
         "",
         "| recipe | macro F1 | against the first row | n | best thresholds |",
         "|---|---|---|---|---|",
