@@ -9,6 +9,10 @@ Ours. It puts together what measured well for itself:
   labels are no longer learnt from.
 - An end: where a model knows the training labels less well with what was bought than without, labels hurt; no more are bought.
 
+That end was tested for false alarms (``docs/statistics.md``), on data sets that nothing was tuned on or is reported on: with right
+labels it ended 0 of 278 purchases of 79 labels (at most 1.1 %, with 95 % confidence), and with every fifth label entry wrong 8 of
+21. The rule of 1.5 standard errors that it replaces ended 1 of the 278, and 11 of the 21.
+
 What it buys depends on the clock only where time is short.
 """
 
@@ -20,8 +24,7 @@ import numpy as np
 
 from evaluator.strategies.arrays import top
 from evaluator.strategies.learner import Learner, LearnerRun
-from evaluator.strategies.linear import fit
-from evaluator.strategies.quality import excess, suspects
+from evaluator.strategies.quality import Harm, excess, suspects
 from evaluator.strategies.uncertainty import mean_entropy
 from run import ZEWDPCBaseRun
 
@@ -29,8 +32,8 @@ ROUNDS, SMALLEST = 8, 8
 """The most rounds, and the fewest labels of one."""
 RESERVE = 0.15
 """Share of the time that is left alone: being late costs everything."""
-DOUBTFUL, HARMFUL = 3.0, 1.5
-"""Standard errors from which bought labels are doubted, and from which they hurt."""
+DOUBTFUL = 3.0
+"""Standard errors from which bought labels are doubted."""
 
 
 def rounds_left(labels: int, seconds: float, one: float, made: int) -> int:
@@ -55,25 +58,6 @@ def trustworthy(p: np.ndarray, labels: np.ndarray, known: int) -> np.ndarray | N
     return ~wrong
 
 
-def harmful(x: np.ndarray, y: np.ndarray, known: int, rng: np.random.Generator, folds: int = 5) -> bool:
-    """Whether the labels from ``known`` on make a model worse on those before, which are right, by cross-validation on these.
-
-    Args:
-        x, y: embeddings (m, d) and labels (m, classes).
-    """
-    if not folds <= known < len(x):
-        return False
-    bought, part = np.arange(known, len(x)), rng.permutation(known) % folds
-    loss = np.empty((2, known))
-    for k in range(folds):
-        held, rest = part == k, np.flatnonzero(part != k)
-        for row, rows in enumerate((rest, np.concatenate([rest, bought]))):
-            p, right = fit(x[rows], y[rows]).probabilities(x[:known][held]), y[:known][held]
-            loss[row, held] = -np.log(np.where(right == 1, p, 1 - p).clip(1e-12)).mean(1)
-    worse = loss[1] - loss[0]
-    return bool(worse.mean() > HARMFUL * worse.std(ddof=1) / np.sqrt(known))
-
-
 class Adaptive(LearnerRun, ZEWDPCBaseRun):
     """Uncertain, in rounds, while labels help."""
 
@@ -81,12 +65,13 @@ class Adaptive(LearnerRun, ZEWDPCBaseRun):
         market, budget = unlabelled_dataset, min(budget, len(unlabelled_dataset))
         reserve = RESERVE * market.remaining_time()
         learner = self.learner = Learner(training_dataset, market, seed, seconds=0.4 * market.remaining_time())
+        harm = Harm(learner.x, learner.y, learner.rng)
         known, one, made = len(learner.x), 0.0, 0
         free = np.ones(len(learner.pool), bool)
         while len(market.purchased) < budget:
             start, left = time.monotonic(), budget - len(market.purchased)
             rounds = rounds_left(left, market.remaining_time() - reserve, one, made)
-            if made and harmful(learner.x, learner.y, known, learner.rng):
+            if made and harm.shown(learner.x[known:], learner.y[known:]):
                 break
             if made and rounds > 1:
                 learner.trust(trustworthy(learner.held_out(), learner.y, known))

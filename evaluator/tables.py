@@ -213,6 +213,10 @@ class Tables:
         """What is wrong with the metrics that a judge gave, in words; empty if nothing is."""
         return next((why for metric in self.metrics if (why := metric.fault(metrics))), "")
 
+    def given_metrics_fault(self, metrics: Mapping[str, Any]) -> str:
+        """The same of those metrics that are there: a file of an older kit may lack some."""
+        return next((why for metric in self.metrics if metric.name in metrics and (why := metric.fault(metrics))), "")
+
     # ``cell``, ``spec`` and ``profile`` are JSON as stored (current schema), so that ten thousand cells are read quickly.
 
     def stored_metrics_fault(self, cell: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from evaluator.errors import ConfigurationError
 from experiments import columns
 from experiments.page import COMMAND, Results, page
 from experiments.places import Places
-from experiments.studies import stability
+from experiments.studies import coverage, recipe_findings, stability
 
 RESULTS = f"{COMMAND} --page-only"
 Made = Callable[[str], bytes] | bytes | None
@@ -69,7 +69,7 @@ def check(places: Places) -> Checked:
     findings: list[Finding] = []
     notes: list[str] = []
     files = set()
-    for part in (_results, _stability, _sweep, _scale):
+    for part in (_results, _recipes, _stability, _sweep, _scale, _coverage):
         for path, command, made in part(places):
             files.add(path)
             seen, note = _difference(path, made)
@@ -146,6 +146,30 @@ def _stability(places: Places) -> list[Wanted]:
         return stability.REGION.replaced(now, text).encode()
 
     return [(places.root / stability.PAGE, stability.COMMAND, with_part)]
+
+
+def _recipes(places: Places) -> list[Wanted]:
+    try:
+        text = recipe_findings.page_text(json.loads((places.root / recipe_findings.FIGURES).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{recipe_findings.FIGURES}: cannot be read ({error!r})") from None
+
+    def with_part(now: str) -> bytes:
+        return recipe_findings.REGION.replaced(now, text).encode()
+
+    return [(places.root / recipe_findings.PAGE, recipe_findings.COMMAND, with_part)]
+
+
+def _coverage(places: Places) -> list[Wanted]:
+    try:
+        text = coverage.page_text(json.loads((places.root / coverage.FIGURES).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{coverage.FIGURES}: cannot be read ({error!r}). Run: {coverage.COMMAND}") from None
+
+    def with_part(now: str) -> bytes:
+        return coverage.REGION.replaced(now, text).encode()
+
+    return [(places.root / coverage.PAGE, coverage.AGAIN, with_part)]
 
 
 def _drawn(draw: Callable[[Path], None]) -> dict[str, bytes]:

@@ -83,7 +83,7 @@ def unpack(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The cells of a file.
 
     Raises:
-        ConfigurationError: the file has another schema.
+        ConfigurationError: the file has another schema, or a score beyond the bounds of its metric.
     """
     if stored.get("schema") not in (1, SCHEMA):
         raise ConfigurationError(
@@ -109,6 +109,8 @@ def unpack(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
             "data": {"counts": {"unlabelled": setup["pool"]}},
             "versions": {"kit": setup["spec"]["kit"]} if old else setup["versions"],
         }
+        if scored and (why := PURCHASE.metrics_fault(cell["metrics"])):
+            raise ConfigurationError(f"the file of cells, cell {row['cell']}: {why}. Gather the cells anew, with --cells DIR")
         today = PURCHASE.upgraded(cell) if old else cell
         cells.append({name: today[name] for name in cell})
     return cells

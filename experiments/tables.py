@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.history.groups import Condition
+from evaluator.report.agreement import coefficient
 from evaluator.report.comparison_tables import against
 from evaluator.report.format import signed
 from evaluator.scoring.comparisons import Finding, means
@@ -76,10 +77,10 @@ def _short(row: dict[str, Any] | None) -> str:
 
 
 def tau_text(tau: dict[str, Any] | None) -> str:
-    """Kendall's tau-b with its interval, or why it is missing."""
+    """Kendall's tau-b without noise and its interval, and as measured; or why it is missing."""
     if tau is None or tau["value"] is None:
         return "not measured" if tau is None else f"not measured ({tau['reason']})"
-    return f"{tau['value']:.2f}" + ("" if tau["low"] is None else f" [{tau['low']:.2f}, {tau['high']:.2f}]")
+    return f"{coefficient(tau)}, {tau['measured']:.2f} as measured"
 
 
 def _mean(row: dict[str, Any]) -> float:

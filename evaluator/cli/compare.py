@@ -86,7 +86,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="D",
         help="difference for which the needed seeds are computed (default: %(default)s)",
     )
-    verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstraps' draws (default: %(default)s)")
+    verb.add_argument(
+        "--seed", type=int, default=2022, metavar="N", help="root of draws for tests and intervals (default: %(default)s)"
+    )
     verb.add_argument(
         "--mixed-versions", action="store_true", help="allow cells of different versions of Python or the libraries in one table"
     )

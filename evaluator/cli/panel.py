@@ -15,7 +15,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument("results", type=given_path, nargs="?", default=RESULTS, help="folder of results (default: results/)")
     verb.add_argument("--track", metavar="NAME", help="only cells of this track")
     verb.add_argument("--profile", type=profile_name, metavar="NAME|FILE", help="only cells of this profile")
-    verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the bootstrap's draws (default: %(default)s)")
+    verb.add_argument("--seed", type=int, default=2022, metavar="N", help="root of the draws for intervals (default: %(default)s)")
     verb.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,6 +33,9 @@ RULES = ("track", "version", "root_seed", "score_split")
 be equal, too."""
 READ = ("spec", "scored", "metrics", "answer", "versions", "fingerprint")
 """Members of a cell that are read, in addition to those that its track needs."""
+
+STORED = "stored_at"
+"""Member that is added to a cell that was read: when its file was written, in seconds since the epoch."""
 
 Place = tuple[str, str, int]
 """Pipeline (as JSON), task, seed."""
@@ -107,7 +111,8 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None, track: str | 
     """The largest comparable grid of the cells stored below ``root``.
 
     First choice are rules and a grid of which at least ``FEWEST`` submissions have every cell, or else as many submissions as
-    possible. Among equal choices the grid with the most cells is taken.
+    possible. Among equal choices the grid with the most cells is taken, and among grids of as many cells that with the cell that
+    was stored last; ``left_out`` names the others.
 
     Args:
         profile: only cells of this profile; ``track``: only cells of the track of this name.
@@ -118,7 +123,7 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None, track: str | 
     left_out: list[str] = []
     found = _read(root, tracks, profile, track, left_out)
     choices = [
-        (min(len(whole), FEWEST), len(whole) * len(pipelines) * len(tasks) * len(seeds), rules, (pipelines, tasks, seeds))
+        (_size(whole, (pipelines, tasks, seeds)), _newest(whole, (pipelines, tasks, seeds)), rules, (pipelines, tasks, seeds))
         for rules, entries in found.items()
         for pipelines, tasks, seeds in sorted({grid for entry in entries for grid in entry.grids()})
         if (whole := _whole(entries, (pipelines, tasks, seeds)))
@@ -130,13 +135,16 @@ def gather(root: Path, tracks: Tracks, profile: str | None = None, track: str | 
             f"{root}: no submission was judged by two or more pipelines on the same answers; rank agreement needs that. Run "
             f"{commands} with every submission first{said}"
         )
-    *_, rules, grid = max(choices)
+    size, newest, rules, grid = max(choices)
     entries = _whole(found[rules], grid)
     unused: dict[str, list[tuple[str, int]]] = {}
+    tie = {other: in_words(newest, then) for of, then, other, _ in choices if of == size and other != rules}
+    alike = [(then, other) for of, then, same, other in choices if of == size and same == rules and other != grid]
+    left_out += [f"another grid of as many cells{in_words(newest, then)}: {_grid_text(other)}" for then, other in alike]
     for other, members in found.items():
         for entry in members:
             if other != rules:
-                why = f"of other rules: {difference(other, rules)}"
+                why = f"of other rules: {difference(other, rules)}{tie.get(other, '')}"
                 unused.setdefault(why, []).append((entry.label, len(entry.cells)))
             elif entry not in entries:
                 left_out.append(f"{entry.label}: {_shortcoming(entry, grid, entries)}")
@@ -174,7 +182,7 @@ def _read(root: Path, tracks: Tracks, profile: str | None, only: str | None, lef
             continue
         entry = found.setdefault(rules_of(track, cell), {}).setdefault(source, _Entry(*source, {}))
         judge = json.dumps([spec["pipeline"]["name"], spec["pipeline"], spec["weights"]], sort_keys=True)
-        entry.cells[judge, spec["task"], spec["seed"]] = cell
+        entry.cells[judge, spec["task"], spec["seed"]] = cell | {STORED: stored_at(path)}
     left_out += [f"{label}: {counted(n, 'cell')} {why}" for (label, why), n in unscored.items()]
     for (name, why), n in not_compared.items():
         left_out.append(f"{name}: {counted(n, 'cell')} {'is' if n == 1 else 'are'} not compared: each {why}")
@@ -212,6 +220,36 @@ def _whole(entries: list[_Entry], grid: Grid) -> list[_Entry]:
         if not entry.lacks(grid) and not entry.split_answers(grid):
             whole.setdefault(entry.digest, entry)
     return list(whole.values())
+
+
+def _size(whole: list[_Entry], grid: Grid) -> tuple[int, int]:
+    """What a choice is worth: submissions up to ``FEWEST``, then cells."""
+    return min(len(whole), FEWEST), len(whole) * math.prod(map(len, grid))
+
+
+def _newest(whole: list[_Entry], grid: Grid) -> float:
+    """When the last cell of a grid was stored."""
+    return max(entry.cells[place][STORED] for entry in whole for place in itertools.product(*grid))
+
+
+def in_words(chosen: float, other: float) -> str:
+    """Why, of two choices of one size, the first is shown: when the last cell of each was stored, in seconds since the epoch."""
+    if other < chosen:
+        return " (as many cells; those that were stored last are shown)"
+    return " (as many cells, stored at the same time, so that either could be shown: move those of one into a folder of their own)"
+
+
+def _grid_text(grid: Grid) -> str:
+    pipelines, tasks, seeds = grid
+    return f"{', '.join(map(_name, pipelines))} at {', '.join(tasks)}, {counted(len(seeds), 'seed')}"
+
+
+def stored_at(path: Path) -> float:
+    """When a file was written last, in seconds since the epoch; 0 if that cannot be told."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def unused_lines(why: str, of: list[tuple[str, int]]) -> list[str]:

@@ -2,7 +2,8 @@
 
 A condition is a track with its own choices, a profile, a pipeline and a scored split, under one set of rules: version of the
 judging code, versions of the libraries, secret and root seed, data, limits. If cells of a condition were stored under several sets
-of rules, the set with the most scored cells is used; the other cells are left out, with the reason.
+of rules, the set with the most scored cells is used, and of sets of equal size that with the cell that was stored last; the other
+cells are left out, with the reason.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.errors import ConfigurationError
-from evaluator.history.comparable import difference, shared_rules
+from evaluator.history.comparable import STORED, difference, in_words, shared_rules, stored_at
 from evaluator.history.entries import Entry, read_entries
 from evaluator.history.people import EVERYTHING, NONE_HIDDEN, Hidden, Person, Shown, check_names, fold, people, shown_names
 from evaluator.history.reading import read_cells
@@ -180,7 +181,7 @@ def conditions(
             if cell is None:
                 damaged.append(f"{path.name} {why}")
             else:
-                yield cell
+                yield cell | {STORED: stored_at(path)}
 
     found, left_out = sort_cells(read(), tracks, wanted, mixed_versions, entries, rows)
     left_out = damaged + left_out
@@ -231,7 +232,7 @@ def sort_cells(
             others[", ".join([key[1], *said])] += 1
         if wanted.matches(spec):
             # Lists of items and histories are most of a cell; ten thousand cells are not kept in memory with them.
-            names = {*READ, *track.figure_members}
+            names = {*READ, STORED, *track.figure_members}
             found[key][_shared(track, cell, mixed_versions)].append({name: cell.get(name) for name in names})
     left_out += [f"{counted(n, 'cell')} {was(n)} not asked for: {label}" for label, n in sorted(others.items())]
     known = {track.name: track for track in tracks}
@@ -322,7 +323,8 @@ def _condition(
         scored = sum(cell["scored"] for cell in cells)
         return scored > 0 and json.loads(rules)[0]["versions"] == today, scored, len(cells)
 
-    chosen = max(sorted(variants), key=worth)
+    newest = {rules: max(cell.get(STORED) or 0.0 for cell in cells) for rules, cells in variants.items()}
+    chosen = max(sorted(variants), key=lambda rules: (worth(rules), newest[rules]))
     rules, pipeline, weights = json.loads(chosen)
     left_out = []
     for other in sorted(set(variants) - {chosen}):
@@ -333,7 +335,8 @@ def _condition(
         only_versions = its_rules != rules and len(parts) == 1 and its_rules | {"versions": 0} == rules | {"versions": 0}
         kind = "versions" if only_versions else "rules"
         hint = " (--mixed-versions shows them in one table)" if only_versions else ""
-        left_out.append(f"{counted(len(variants[other]), 'cell')} of other {kind}: {'; '.join(parts)}{hint}")
+        tie = in_words(newest[chosen], newest[other]) if worth(other) == worth(chosen) else ""
+        left_out.append(f"{counted(len(variants[other]), 'cell')} of other {kind}: {'; '.join(parts)}{hint}{tie}")
     cells = variants[chosen]
     owned = _owned(cells, stored)
     there = {person for of in owned.values() for person in of}
@@ -351,10 +354,12 @@ def _condition(
     attempts: dict[Place, Counter[str]] = defaultdict(Counter)
     doubles = 0
 
-    def preferred(cell: dict[str, Any]) -> tuple[bool, bool, int, str]:
-        return cell["scored"], computed_by(cell["versions"] or {}) == today, common[of(cell)], cell["cell"]
+    def preferred(cell: dict[str, Any]) -> tuple[bool, bool, int, float, str]:
+        stored = cell.get(STORED) or 0.0
+        return cell["scored"], computed_by(cell["versions"] or {}) == today, common[of(cell)], stored, cell["cell"]
 
-    # A later cell replaces an earlier cell of its place: a scored cell of today's versions under common circumstances comes last.
+    # A later cell replaces an earlier cell of its place: a scored cell of today's versions under common circumstances comes last,
+    # and of equals that which was stored last.
     for cell in sorted(cells, key=preferred):
         spec = cell["spec"]
         held = [(name, spec["task"], spec["seed"]) for name in names[_source(cell)]]
@@ -377,7 +382,7 @@ def _condition(
         names_of = ", ".join((*circumstances, "versions"))
         left_out.append(
             f"{counted(doubles, 'cell')} that {was(doubles)} stored twice, under different circumstances ({names_of}); "
-            "of two, today's versions count"
+            "of two, today's versions count, then the commoner circumstances, then the cell that was stored last"
         )
     return Condition(
         track=track,

@@ -137,6 +137,12 @@ def _is_entry(entry: Any) -> bool:
     return known and not (row.get("scored") and row["metrics"] is None)
 
 
+def _beyond(row: Row, tracks: Tracks) -> bool:
+    """Whether a row of the index has a metric beyond its bounds: the file itself is read again then."""
+    track = tracks.known.get(row.get("track", ""))
+    return track is not None and bool(track.given_metrics_fault(row["metrics"] or {}))
+
+
 def _entries(folder: Path, kind: str, old: dict[str, Any], damaged: list[str], tracks: Tracks) -> dict[str, Any]:
     """By digest, the mark (size, time, inode) and the row of every file; taken from ``old`` if the mark is unchanged."""
     reads = ROW_READS.union(*(track.figure_members for track in tracks))
@@ -157,7 +163,7 @@ def _entries(folder: Path, kind: str, old: dict[str, Any], damaged: list[str], t
             status = file.stat()
             mark = [status.st_size, status.st_mtime_ns, status.st_ino]
             before = old.get(digest)
-            if before is not None and before[0] == mark:
+            if before is not None and before[0] == mark and not _beyond(before[1], tracks):
                 found[digest] = before
                 continue
             raw = read_bytes(Path(file.path), RECORD.size)

@@ -47,7 +47,7 @@ class Asked:
             as in ``scoring.comparisons.compare``, each table by itself.
         wanted: the difference in score that the plan (how many seeds?) is made for.
         alpha: level of the tests; ``power``: of the plan.
-        root: seed of the permutation test and the bootstraps.
+        root: seed of the permutation test and of the draws behind rank correlations.
         each_data_set: a table for each data set, too, where several are stored of one condition.
         hidden: names of the hidden pairs; None for those that are neither public nor part of a grid.
         bounds: whether failed cells count as the worst and as the best score, instead of leaving no finding.
@@ -244,11 +244,17 @@ def _lacking(condition: Condition, metric: str) -> list[str]:
 
 
 def _resolved(name: str, condition: Condition) -> str | None:
-    """A strategy of the condition by its name, None if there is none. Of several versions, that with the most scored cells."""
+    """A strategy of the condition by its name, None if there is none. Of several versions, that with the most scored cells,
+    and of those that which was evaluated last."""
     if name in condition.strategies:
         return name
     versions = [s for s in condition.strategies if s == f"{name} ({condition.digests[s][:8]})" or _called(condition, s, name)]
-    return max(versions, key=lambda s: (sum(c["scored"] for place, c in condition.cells.items() if place[0] == s), s), default=None)
+
+    def worth(strategy: str) -> tuple[int, str, str]:
+        scored = sum(cell["scored"] for place, cell in condition.cells.items() if place[0] == strategy)
+        return scored, condition.people[strategy].time if strategy in condition.people else "", strategy
+
+    return max(versions, key=worth, default=None)
 
 
 def _called(condition: Condition, strategy: str, name: str) -> bool:

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluator.records import DATA_SET
+from evaluator.report.agreement import coefficient, too_wide
 from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.format import MARK, brief, figure, markdown_rows, signed
 from evaluator.report.levels import THESE_IMAGES, level_blocks, level_notes
-from evaluator.scoring.agreement import FEW
 from evaluator.scoring.comparisons import Decider
+from evaluator.scoring.gap import NOT_BOUNDED
 from evaluator.scoring.paired import fewest_seeds
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.secret import root_in_words
@@ -160,12 +161,15 @@ def marks(table: dict[str, Any]) -> list[str]:
                 )
             ),
         )
+        with_it = f"Rank correlation with {row['pipeline']}"
         if tau["value"] is None:
-            found.append(f"Rank correlation with {row['pipeline']}: not measured ({tau['reason']}).")
+            seen = "" if tau["measured"] is None else f", tau-b of the mean scores {tau['measured']:.2f}"
+            found.append(f"{with_it}: not measured ({tau['reason']}{seen}).")
             continue
-        spread = "" if tau["low"] is None else f" [{tau['low']:.2f}, {tau['high']:.2f}]"
-        few = f"; with fewer than {FEW} strategies the interval covers less than 95 %" if tau["n"] < FEW else ""
-        found.append(f"Rank correlation with {row['pipeline']}: Kendall's tau-b {tau['value']:.2f}{spread} over {over}{few}.")
+        wide = "; an interval as wide as this cannot tell whether they agree" if too_wide(tau) else ""
+        found.append(
+            f"{with_it}: Kendall's tau-b {coefficient(tau)} without noise, {tau['measured']:.2f} as measured, over {over}{wide}."
+        )
     if not table["stand_in"]:
         found.append("Rank correlation with a full training: not measured (no full training is stored under the same rules).")
     return found
@@ -330,7 +334,8 @@ def _test_notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
         "all of this holds for one look at a number of seeds that was planned. Whoever looks after every few seeds, and stops when "
         "something is shown, finds something false in 15 to 30 % of the cases; `sweep --until` looks often and holds its error.",
         "smallest difference shown: the smallest true difference that these seeds would show by the t-test alone, in the worst "
-        "case of the correction; its bounds come from the interval of the measured deviation. The other two tests may need more.",
+        "case of the correction; its bounds come from the interval of the measured deviation, for normal differences. The other "
+        "two tests may need more.",
     ]
     return found
 
@@ -375,7 +380,7 @@ def _scores(table: dict[str, Any], pair: str, title: str, metric: Metric) -> Blo
                 figure(row["interval"], metric.decimals),
                 _observed(row),
                 *against(others.get(name), metric.decimals),
-                "-" if share is None or share["value"] is None else _percent(share) + _mark(share),
+                "-" if share is None else _percent(share) + _mark(share),
             )
         )
     headers = ("strategy", "score", "n", f"to {table['reference']}", "p corr.", "finding", "share of gap")
@@ -489,6 +494,8 @@ def _height(row: dict[str, Any]) -> tuple[float, str]:
 
 
 def _percent(share: dict[str, Any]) -> str:
+    if share["value"] is None:
+        return NOT_BOUNDED if share["reason"].endswith(NOT_BOUNDED) else "-"
     return f"{share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}]"
 
 

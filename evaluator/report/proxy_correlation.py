@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from evaluator.history.groups import Condition, matching
-from evaluator.scoring.agreement import agreement
+from evaluator.scoring.agreement import Agreement, agreement
 
 
 def stand_in(
     proxy: Condition, found: Sequence[Condition], strategies: Collection[str], pairs: Sequence[str], metric: str, seed: int
 ) -> list[dict[str, Any]]:
-    """Kendall's tau-b between a proxy and every full pipeline that is stored under the same rules, JSON-able.
+    """Kendall's tau-b between a proxy and every full pipeline that is stored under the same rules, corrected for noise; JSON-able.
 
     It is computed over the strategies (identified by the hash of their files), pairs and seeds that both have. ``strategies``
     should not contain the ceiling: any two pipelines agree on its rank.
@@ -23,7 +23,7 @@ def stand_in(
     Args:
         proxy: the condition of the proxy; ``found``: all conditions.
         strategies: names of the strategies to rank; ``pairs``: the pairs to use, as far as both pipelines have them.
-        metric: by which strategies are ranked; ``seed``: root of the bootstrap.
+        metric: by which strategies are ranked; ``seed``: root of the draws.
     """
     return [_measured(proxy, full, strategies, pairs, metric, seed) for full in found if matching(proxy, full) and not full.proxy]
 
@@ -61,5 +61,5 @@ def _measured(
     }
     if not kept.any():
         why = f"there is no seed for which both pipelines scored {'every' if ranked.any() else 'any'} strategy on the same pairs"
-        return row | {"tau": {"value": None, "low": None, "high": None, "n": int(ranked.sum()), "level": 0.95, "reason": why}}
+        return row | {"tau": asdict(Agreement(None, None, None, None, int(ranked.sum()), 0.95, why))}
     return row | {"tau": asdict(agreement(values[:, ranked][:, :, kept], seed=seed).tau[0][1])}

@@ -239,6 +239,9 @@ class _Runner:
         stored = self.store.read_cell(spec.digest())
         if stored is None or not (self.mixed_versions or computed_by(stored["versions"]) == computed_by(versions())):
             return None
+        if why := self.track.fault(stored):
+            self.store.set_damaged(self.store.cell_path(spec.digest()), why)
+            return None
         if lacks_predictions(self.store.root, spec.digest(), (stored.get("predictions") or {}).get("shape")):
             name = self.store.cell_path(spec.digest()).with_suffix(".npy")
             say(f"warning: {name} is missing or was cut short: the predictions of a cell; the cell is run again")

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from evaluator.scoring.bootstrap import over_seeds
 from evaluator.scoring.observations import collapsed, joined
 from evaluator.scoring.paired import ROUNDING, PairedTests, paired_tests, rounding_of
 from evaluator.scoring.scores import Scores
+
+NOT_BOUNDED = "not bounded"
+"""How the reason ends where the gap may be 0, so that a share of it may be anything."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Share:
         n: seeds that strategy, floor and ceiling all have.
         left_out: number of other seeds.
         level: of the interval, and of the question whether there is a gap.
-        method: "fieller" or "bootstrap".
+        method: "fieller".
         reason: why the value is ``None``; ``None`` where there is a value.
     """
 
@@ -36,8 +38,8 @@ class Share:
     n: int
     left_out: int
     level: float
-    method: str
     reason: str | None
+    method: str = "fieller"
 
     def __post_init__(self) -> None:
         known = [part is not None for part in (self.value, self.low, self.high)]
@@ -53,28 +55,22 @@ def shares(
     ceiling: str = "full_pool",
     *,
     level: float = 0.95,
-    method: str = "fieller",
-    root: int = 0,
 ) -> tuple[Share, ...]:
     """Share of the gap of every strategy on every pair, pair by pair; over pairs: give ``scores.over_pairs()``.
 
     The share is the mean over seeds of (strategy - floor), divided by that of (ceiling - floor): not the mean of the seeds' own
     shares, in which one seed with hardly a gap would outweigh all the others. A seed that any of the three lacks is left out. Where
-    the gap's own t interval holds 0 there is nothing to take a share of, and the value is ``None``, with the reason; just there
-    Fieller's interval is unbounded.
+    the gap's own t interval holds 0 there is nothing to take a share of: just there Fieller's interval is not bounded. The value is
+    then ``None``, with the reason. The interval is exact for normal differences, whatever the number of seeds.
 
     Args:
         scores: with floor and ceiling among the strategies.
         floor, ceiling: their names.
         level: in (0, 1).
-        method: "fieller" (exact for normal differences) or "bootstrap" (BCa over seeds, the three drawn together).
-        root: root seed of the bootstrap.
 
     Raises:
-        ValueError: an unknown strategy, method or level, or a floor that is the ceiling.
+        ValueError: an unknown strategy, a level outside (0, 1), or a floor that is the ceiling.
     """
-    if method not in ("fieller", "bootstrap"):
-        raise ValueError(f"the method is {method!r}; it must be 'fieller' or 'bootstrap'")
     if floor == ceiling:
         raise ValueError(f"{floor!r} is floor and ceiling; a gap needs two strategies")
     base, top = scores.of(floor), scores.of(ceiling)
@@ -93,12 +89,9 @@ def shares(
             bounds: tuple[float | None, float | None, float | None] = (None, None, None)
             if reason is None and np.isnan(value[s, p]):  # a gap of the size of rounding errors
                 reason = f"the gap between {floor} and {ceiling} is within rounding"
-            if reason is None and method == "fieller":
+            if reason is None:
                 bounds = (float(value[s, p]), float(low[s, p]), float(high[s, p]))
-            elif reason is None:
-                drawn = over_seeds([gains[s, p], gaps[s, p]], _ratio, level=level, root=root)
-                bounds = (drawn.value, drawn.low, drawn.high)
-            found.append(Share(strategy, pair, *bounds, n, len(scores.seeds) - n, level, method, reason))
+            found.append(Share(strategy, pair, *bounds, n, len(scores.seeds) - n, level, reason))
     return tuple(found)
 
 
@@ -140,10 +133,6 @@ def fieller(above: np.ndarray, below: np.ndarray, level: float = 0.95) -> tuple[
     return value, np.fmin(low, value), np.fmax(high, value)  # equal up to rounding where there is no spread
 
 
-def _ratio(above: np.ndarray, below: np.ndarray, axis: int = -1) -> np.ndarray:
-    return above.mean(axis=axis) / below.mean(axis=axis)
-
-
 def _reason(tests: PairedTests, at: tuple[int, int], floor: str, ceiling: str) -> str | None:
     n, gap = int(tests.n[at]), f"the gap between {floor} and {ceiling}"
     if n == 0:
@@ -153,4 +142,4 @@ def _reason(tests: PairedTests, at: tuple[int, int], floor: str, ceiling: str) -
     spread = f"({tests.low[at]:.3g} to {tests.high[at]:.3g}, n={n})"
     if tests.high[at] < 0:
         return f"{ceiling} scores below {floor} {spread}"
-    return None if tests.low[at] > 0 else f"{gap} is within noise {spread}"
+    return None if tests.low[at] > 0 else f"{gap} is within noise {spread}, so that the interval of a share of it is {NOT_BOUNDED}"

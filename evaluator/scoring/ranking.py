@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy  # its modules are loaded when they are first used: stats takes half a second
@@ -60,8 +60,8 @@ class Rank:
 
     Attributes:
         strategy: which.
-        rank: mean over pairs, then over seeds, with its t interval over seeds; ``None`` where a cell of the strategy failed, where
-            it is complete on no seed, or no seed is complete for all that are ranked.
+        rank: mean over pairs, then over seeds, with its interval over seeds (``rank_interval``); ``None`` where a cell of the
+            strategy failed, where it is complete on no seed, or no seed is complete for all that are ranked.
         left_out: seeds left out because some ranked strategy lacks them.
     """
 
@@ -127,6 +127,23 @@ def mean_ranks(scores: Scores, level: float = 0.95) -> tuple[Rank, ...]:
     ranks = collapsed(ranks, np.broadcast_to(together, ranks.shape))
     rows = iter([row[~np.isnan(row)] for row in ranks])
     return tuple(
-        Rank(name, t_interval(next(rows), level) if there else None, left_out)
+        Rank(name, rank_interval(next(rows), int(ranked.sum()), len(scores.pairs), level) if there else None, left_out)
         for name, there in zip(scores.strategies, ranked, strict=True)
     )
+
+
+def rank_interval(ranks: np.ndarray, strategies: int, pairs: int, level: float = 0.95) -> Interval:
+    """Interval of the mean of a strategy's ranks (n,), each a mean over pairs.
+
+    A strategy that is first on each of a few seeds has ranks without any spread, and a t interval of width 0 would hold its mean
+    rank in as few as 5 of 100 experiments. So the variance is taken with one more observation of the spread that ranks have by
+    chance alone, ``(strategies^2 - 1) / 12`` on a pair; it is one of n + 1 and fades as seeds are added. Bounds are ranks that
+    exist, 1 to ``strategies``. ``docs/statistics.md`` has its coverage.
+    """
+    found = t_interval(ranks, level)
+    if found.half_width is None or strategies < 2:
+        return found
+    n, chance = found.n, (strategies**2 - 1) / 12 / pairs
+    variance = ((n - 1) * float(np.var(ranks, ddof=1)) + chance) / n
+    half = float(scipy.special.stdtrit(n - 1, (1 + level) / 2)) * (variance / n) ** 0.5
+    return replace(found, low=max(1.0, found.mean - half), high=min(float(strategies), found.mean + half))

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from evaluator.strategies.arrays import as_binary, as_probabilities
+from evaluator.strategies.linear import fit
+
+FOLDS, FALSE_ALARMS = 5, 0.01
+"""Of the test that ends a purchase: parts of its cross-validation, and the level of each look, for labels that are worth nothing.
+Right labels are worth something, so they are refused more rarely: ``baselines/adaptive.py`` says how rarely."""
 
 
 def suspects(p: Any, labels: Any) -> np.ndarray:
@@ -58,3 +64,43 @@ def excess(p: Any, labels: Any) -> tuple[float, float]:
         raise ValueError(f"probabilities are {p.shape} and labels {labels.shape}; they must be of one shape with at least 2 rows")
     found = (np.abs(labels - p) - 2 * p * (1 - p)).mean(1)
     return float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found)))
+
+
+class Harm:
+    """Do bought labels hurt? A test after every round, against labels that are right.
+
+    A model is fitted with and without what was bought, cross-validated on the training set, whose labels are right. Where its log
+    loss is larger with what was bought, beyond what chance explains, the labels hurt. The folds are drawn once, so that the
+    models without what was bought are fitted once, and the tests of a purchase hang together.
+
+    Args:
+        x, y: embeddings (n, d) and labels (n, classes) of the training set.
+        rng: draws the folds.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> None:
+        self.x, self.y, self.part = x, y, rng.permutation(len(x)) % FOLDS
+        self._without: np.ndarray | None = None
+
+    def statistic(self, x: np.ndarray, y: np.ndarray) -> float:
+        """By how many standard errors the loss (mean over classes, by image) is larger with the bought labels (x, y)."""
+        if self._without is None:
+            self._without = self._losses(x[:0], y[:0])
+        larger = self._losses(x, y) - self._without
+        error = larger.std(ddof=1) / np.sqrt(len(larger))
+        return float(larger.mean() / error) if error > 0 else 0.0
+
+    def shown(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """Whether the bought labels (x, y) hurt. Never where there are too few images of either kind to tell."""
+        if len(self.x) < FOLDS or not len(x):
+            return False
+        return self.statistic(x, y) > stdtrit(len(self.x) - 1, 1 - FALSE_ALARMS)
+
+    def _losses(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        found = np.empty(len(self.x))
+        for k in range(FOLDS):
+            held = self.part == k
+            model = fit(np.concatenate([self.x[~held], x]), np.concatenate([self.y[~held], y]))
+            p, right = model.probabilities(self.x[held]), self.y[held]
+            found[held] = -np.log(np.where(right == 1, p, 1 - p).clip(1e-12)).mean(1)
+        return found

@@ -148,6 +148,8 @@ def stored_cells(
         if digest in outcome.rows and wanted(outcome.rows[digest]) and (stored := store.read_cell(digest)) is not None:
             cached = digest in outcome.before
             try:
+                if why := experiment.track.fault(stored):
+                    raise ConfigurationError(why)
                 result = experiment.track.result(stored)
             except ConfigurationError as error:
                 store.set_damaged(store.cell_path(digest), f"{error}; the same command runs it again")

@@ -51,6 +51,7 @@ from evaluator.training.loop import train
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import decide, predict
 from evaluator.training.recipes import PIPELINES
+from experiments.studies.recipe_findings import differences, in_words
 from experiments.tuning import ROOT_SEED
 
 POOL = 4000
@@ -238,7 +239,7 @@ def key_of(result: dict[str, Any]) -> tuple[Any, ...]:
 def table(results: list[dict[str, Any]], variants: list[str], conditions: list[tuple[int, float]]) -> str:
     """Mean macro F1 per variant and condition (items, quality), with the 95 % t-interval over seeds of the variant's own rule and
     of its paired difference to the base, and with the number of trainings that collapsed."""
-    lines = []
+    lines, found = [], differences(results)
     for n, quality in conditions:
         here = [r for r in results if (r["n"], r.get("quality", 1.0)) == (n, quality)]
         own = {(r["variant"], r["seed"]): r["macro_f1"] for r in here}
@@ -253,11 +254,7 @@ def table(results: list[dict[str, Any]], variants: list[str], conditions: list[t
             if not mine:
                 continue
             interval = t_interval([value["own"] for value in mine.values()])
-            shared = sorted(seed for seed in mine if ("base", seed) in own)
-            difference = ""
-            if shared and variant != "base":
-                gap = t_interval([mine[seed]["own"] - own["base", seed]["own"] for seed in shared])
-                difference = f"{gap.mean:+.3f}" + (f" ± {gap.half_width:.3f}" if gap.half_width is not None else "")
+            difference = in_words(found[variant, n, quality]) if (variant, n, quality) in found else ""
             means = "".join(f"{np.mean([value[c] for value in mine.values()]):10.3f}" for c in COLUMNS)
             half = f"{interval.half_width:.3f}" if interval.half_width is not None else "-"
             rows.append((interval.mean, f"{variant:26}{len(mine):6}{fell[variant]:10}{means}   {half:>5}    {difference}"))

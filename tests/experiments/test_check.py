@@ -8,18 +8,20 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from test_recipe_findings import recipes
 from test_results import ceiling, planted
 
 from benchmarks.harness import sweep
 from benchmarks.scale import __main__ as scale
 from benchmarks.scale import page as scale_page
 from benchmarks.scale.growth import Series
+from evaluator.errors import ConfigurationError
 from experiments import __main__ as command
 from experiments.check import check
 from experiments.columns import pack
 from experiments.page import PICTURES
 from experiments.places import Places
-from experiments.studies import stability
+from experiments.studies import coverage, recipe_findings, stability
 
 AGAIN, SCALE_AGAIN = "python -m experiments --page-only", scale_page.AGAIN
 
@@ -75,6 +77,17 @@ def write_sweep(places: Places, cold: float = 1.5) -> None:
     file.write_text(json.dumps(figures))
 
 
+def write_recipes(places: Places, lift: float = 0.05) -> None:
+    file = places.root / recipe_findings.FIGURES
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"cells": recipes({"base": 0.0, "other": lift}, seeds=4)}))
+
+
+def write_coverage(places: Places) -> None:
+    (places.root / coverage.PAGE).write_text(f"by hand\n{coverage.REGION.start}\n{coverage.REGION.end}\nby hand\n")
+    coverage.main(["--runs", "50"], places.root, lambda runs: iter([coverage.difference(5, "normal", runs)]))
+
+
 def write_sweep_page(places: Places) -> None:
     sweep.main(["--stored", str(places.root / sweep.FIGURES), "--page", str(places.root / sweep.PAGE)])
 
@@ -95,7 +108,7 @@ def fresh(tmp_path_factory):
     places = Places(tmp_path_factory.mktemp("fresh"))
     write_cells(places, False, [*planted(n=3), *ceiling(0.2, 3)])
     assert command.main(["--page-only"], places) == 0
-    marks = [mark for region in (scale_page.REGION, sweep.REGION, stability.REGION) for mark in (region.start, region.end)]
+    marks = [mark for part in (scale_page, sweep, stability, recipe_findings) for mark in (part.REGION.start, part.REGION.end)]
     (places.root / scale_page.PAGE).write_text("\n".join(["by hand", *marks, "by hand, too", ""]))
     write_stability(places)
     stability.main(places)
@@ -103,6 +116,9 @@ def fresh(tmp_path_factory):
     write_sweep_page(places)
     write_scale(places)
     write_scale_page(places)
+    write_recipes(places)
+    recipe_findings.main([], places.root)
+    write_coverage(places)
     return places
 
 
@@ -123,8 +139,8 @@ def content(places: Places) -> dict[str, bytes]:
 def test_fresh_pages_and_pictures_pass_and_nothing_is_written(places, capsys):
     before = content(places)
     assert command.main(["--check"], places) == 0
-    # The page and two pictures of full trainings, the page of benchmarks and the picture of scale.
-    assert capsys.readouterr().out == "5 pages and pictures are what their committed figures give\n"
+    # The page and two pictures of full trainings, the page of benchmarks, the picture of scale, and the page of statistics.
+    assert capsys.readouterr().out == "6 pages and pictures are what their committed figures give\n"
     assert content(places) == before
 
 
@@ -252,3 +268,15 @@ def test_a_recipe_that_collapses_is_counted_and_changed_figures_make_its_part_st
     assert found(places) == {stability.PAGE: (found(places)[stability.PAGE][0], stability.COMMAND)}
     stability.main(places)
     assert found(places) == {}
+
+
+def test_the_page_of_statistics_is_compared_with_its_figures_and_written_without_simulating(places):
+    page = places.root / coverage.PAGE
+    page.write_text(page.read_text().replace("| paired difference |", "| paired differences |"))
+    ((seen, again),) = found(places).values()
+    assert (seen.startswith("not what its figures give, from line"), again) == (True, coverage.AGAIN)
+    assert coverage.main(["--page-only"], places.root) == 0
+    assert found(places) == {}
+    (places.root / coverage.FIGURES).unlink()
+    with pytest.raises(ConfigurationError, match=r"coverage\.json: cannot be read"):
+        check(places)

@@ -306,6 +306,11 @@ def test_a_report_that_fails_is_a_warning(copy, monkeypatch, capsys, tmp_path):
     assert "is not the summary of a run" in capsys.readouterr().err
 
 
+def summary_with(members: dict) -> str:
+    """A summary of the purchase track with some members."""
+    return json.dumps({"cells": [], "schema": 3, "track": "purchase"} | members)
+
+
 @pytest.mark.parametrize(
     ("content", "seen"),
     [
@@ -315,6 +320,11 @@ def test_a_report_that_fails_is_a_warning(copy, monkeypatch, capsys, tmp_path):
         ('{"cells": [], "schema": 3, "track": "x"}', "is of the track 'x'"),
         ('{"cells": [], "schema": 3, "track": "purchase"}', "were not understood"),
         ('{"cells": [{"cell": "../../x"}], "schema": 3, "track": "purchase"}', "names the cell '../../x'"),
+        ('{"cells": [], "schema": 3, "track": "purchase", "primary_metric": "x"}', "primary_metric is 'x'; expected macro_f1"),
+        (summary_with({"score": {"macro_f1": {"mean": 1.2}}}), "macro_f1 is 1.2; expected 0 to 1"),
+        (summary_with({"cells": [{"cell": "0" * 32, "metrics": {"accuracy": -0.5}}]}), "accuracy is -0.5; expected 0 to 1"),
+        (summary_with({"cells": [{"cell": "0" * 32, "score": "0.9"}]}), "macro_f1 is '0.9'; expected a finite number"),
+        (summary_with({"rows": [{"score": {"hamming_loss": {"mean": 7}}}]}), "hamming_loss is 7; expected 0 to 1"),
     ],
 )
 def test_what_is_no_run_is_refused_in_words(tmp_path, capsys, content, seen):

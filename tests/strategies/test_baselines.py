@@ -15,7 +15,7 @@ from evaluator.errors import Verdict
 from evaluator.purchase.rounds import ROUND2
 from evaluator.strategies import embedding, linear
 from evaluator.strategies.learner import Learner, affordable
-from evaluator.strategies.quality import excess
+from evaluator.strategies.quality import Harm, excess
 from evaluator.submission.source import read_source
 from evaluator.worker.datasets import ImageDataset
 from evaluator.worker.loader import entry_file, find_class, load_entry
@@ -238,6 +238,37 @@ def test_bought_labels_are_doubted_where_they_are_noisy_and_training_labels_neve
     assert trusted[:200].all()
     assert trusted[flips].mean() < 0.6 < 0.85 < trusted[200:][~flips[200:]].mean()
     assert trustworthy(p[:1], labels[:1], 1) is None
+
+
+def alarms(seeds, quality: float, bought: int = 60) -> int:
+    """In how many purchases the test says that bought labels hurt, which are right at a rate of ``quality``."""
+    found = 0
+    for seed in seeds:
+        rng = np.random.default_rng([16, seed])
+        x = rng.normal(0, 1, (60 + bought, 6))
+        y = (rng.random((len(x), 2)) < 1 / (1 + np.exp(-3 * x[:, :2]))).astype(np.uint8)
+        sold = y[60:] ^ (rng.random(y[60:].shape) >= quality)
+        found += Harm(x[:60], y[:60], rng).shown(x[60:], sold)
+    return found
+
+
+def test_right_labels_are_not_refused_and_labels_that_hurt_are():
+    assert alarms(range(8), 1.0) == 0
+    assert alarms(range(8), 0.3) >= 7
+
+
+def test_the_end_of_a_purchase_needs_images_to_tell_by():
+    few = Harm(np.zeros((4, 3)), np.zeros((4, 2), np.uint8), np.random.default_rng(0))
+    assert not few.shown(np.ones((9, 3)), np.ones((9, 2), np.uint8))
+    some = Harm(np.zeros((40, 3)), np.zeros((40, 2), np.uint8), np.random.default_rng(0))
+    assert not some.shown(np.zeros((0, 3)), np.zeros((0, 2), np.uint8)), "nothing was bought"
+    assert some.statistic(np.zeros((9, 3)), np.zeros((9, 2), np.uint8)) < 0, "more of the same makes surer"
+
+
+@pytest.mark.endurance
+def test_right_labels_are_refused_in_one_purchase_of_a_hundred_at_most():
+    assert alarms(range(1000), 1.0) <= 10
+    assert alarms(range(1000), 1.0, bought=10) <= 10
 
 
 # -- embeddings

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 from toy_track import GUESS, Named
 
+from evaluator.history.checksum import sealed
 from evaluator.history.comparable import gather
 from evaluator.history.groups import conditions
 from evaluator.history.index import read_index
@@ -75,6 +76,27 @@ def test_it_is_swept_stored_listed_and_not_run_again(guesses, tmp_path):
     assert again.ran == ()
     assert len(again.before) == 48
     show_sweep_result(Console(quiet=True), summary, GUESS)
+
+
+def test_a_stored_score_beyond_its_bounds_is_set_aside_and_the_cell_run_again(guesses, tmp_path, capsys):
+    """A plain track stores its metrics as any numbers: what it declares of them holds for what is read, too."""
+    out = tmp_path / "results"
+    swept(ready(guesses[:1], out))
+    path = sorted((out / "cells").glob("*.json"))[0]
+    content = json.loads(path.read_text())
+    del content["checksum"]
+    right, content["metrics"]["closeness"] = content["metrics"]["closeness"], 1.5
+    path.write_text(sealed(content))
+    again, _ = swept(ready(guesses[:1], out))
+    assert again.ran == (path.stem,)
+    assert "the metric closeness is 1.5; expected 0 to 1" in capsys.readouterr().err
+    assert json.loads(path.read_text())["metrics"]["closeness"] == right
+    # An index that an older kit wrote, or a person: its rows are held to the same bounds.
+    index = json.loads((out / "index.json").read_text())
+    del index["checksum"]
+    index["cells"][path.stem][1]["metrics"]["closeness"] = 1.5
+    (out / "index.json").write_text(sealed(index))
+    assert read_index(out, TRACKS).cells[path.stem]["metrics"]["closeness"] == right
 
 
 def test_workers_side_by_side_give_the_same_cells(guesses, tmp_path):

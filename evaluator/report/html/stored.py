@@ -11,11 +11,14 @@ from evaluator.bounded import RECORD, BoundsError, read_bytes, read_json
 from evaluator.errors import ConfigurationError
 from evaluator.history.reading import known
 from evaluator.records import SCHEMA
+from evaluator.tables import Metric, either
 from evaluator.track import Track, Tracks
 from evaluator.words import counted
 
 NAMES = ("result.json", "sweep.json")
 """Summaries: of a run of one submission, and of a sweep."""
+DIFFERENCES = ("public_minus_hidden", "minus_reference")
+"""Members of a summary that hold differences of scores."""
 MOST_CELLS = 1_000
 """Cells of a run that are read whole."""
 
@@ -79,10 +82,45 @@ def read_run(path: Path, tracks: Tracks) -> StoredRun:
         raise ConfigurationError(
             f"{file} is of the track {str(summary.get('track'))[:40]!r}, which is not known here; name another run"
         )
+    if why := summary_fault(track, summary):
+        raise ConfigurationError(f"{file}: {why}. Repeat the command of that run: finished cells are read from the store")
     cells, lost = _cells(folder.resolve().parent, summary["cells"], tracks)
     n = len(summary["cells"])
     shown = f"The run has {n:,} cells; figures of single cells are those of the first {MOST_CELLS:,}." if n > MOST_CELLS else ""
     return StoredRun(folder, folder.resolve().parent, track, summary, names[0] == NAMES[0], cells, tuple(lost), shown)
+
+
+def summary_fault(track: Track, summary: Mapping[str, Any]) -> str:
+    """Which figure of a summary its metric cannot have (beyond its bounds, not a number), in words; empty if none is.
+
+    A difference may be negative, and so may the lower end of an interval: neither is looked at.
+    """
+    if (named := summary.get("primary_metric", track.metrics[0].name)) not in track.metric_names:
+        return f"primary_metric is {str(named)[:40]!r}; expected {either(track.metric_names)}"
+    primary = track.metric(named)
+
+    def wrong(metric: Metric, value: Any) -> str:
+        value = value.get("mean") if isinstance(value, Mapping) else value
+        return "" if value is None else metric.fault({metric.name: value})
+
+    waiting: list[Any] = [summary]
+    while waiting:
+        at = waiting.pop()
+        if isinstance(at, list):
+            waiting += at
+        elif isinstance(at, Mapping):
+            for name, value in at.items():
+                if name in track.metric_names:
+                    why = wrong(track.metric(name), value)
+                elif name == "score" and (not isinstance(value, Mapping) or "mean" in value):  # of a cell, or of a place of a map
+                    why = wrong(primary, value) if primary.higher_is_better or not isinstance(value, Mapping) else ""
+                else:
+                    why = ""
+                    if name not in DIFFERENCES:
+                        waiting.append(value)
+                if why:
+                    return why
+    return ""
 
 
 def _cells(results: Path, rows: list[Any], tracks: Tracks) -> tuple[dict[str, dict[str, Any]], list[str]]:
