@@ -5,6 +5,7 @@
     python -m benchmarks.harness sweep [options]
     python -m benchmarks.harness report [options]
     python -m benchmarks.harness strategies [options]
+    python -m benchmarks.harness cleaning [options]
 
 ``--help`` after the name says what is measured, on what, and which options there are. All data are made for the measurement: random
 images, random labels, cells that were never trained.
@@ -18,7 +19,7 @@ from importlib import import_module
 
 from evaluator.cli.parsing import Prose
 
-WHICH = ("worker", "isolation", "sweep", "report", "strategies")
+WHICH = ("worker", "isolation", "sweep", "report", "strategies", "cleaning")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -148,7 +148,7 @@ def test_anything_else_is_a_protocol_error(pair, text):
 
 def test_texts_of_a_worker_are_cut_and_cannot_steer_a_terminal(pair):
     host, worker = pair
-    said = {"error": "E" * 10_000, "message": "\x1b[2J\x07red\u202e\n\tä", "trace": "t" * 30_000, "full_trace": "\x1b" * 30_000}
+    said = {"error": "E" * 10_000, "message": "\x1b[2J\x07red\u202e\n\tä", "trace": "t" * 30_000, "full_trace": "\x1b" * 21_000}
     worker.sendall(encode({"t": "failed", **said}))
     got = host.receive(soon()).fields
     assert len(got["error"]) == 4_000
