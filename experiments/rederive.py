@@ -3,13 +3,18 @@
     python experiments/rederive.py                     # docs/results.md and experiments/cells/*.json
     python experiments/rederive.py --page P --cells A.json B.json
 
-It imports nothing of the kit, so that a mistake in ``evaluator/scoring`` is not made twice. It reads the page as a person does: a
-heading says the condition, a bold line what a table holds, the first row what its columns are. A figure counts as right if the
-derived number, rounded as the page rounds it, is the figure. It prints how many figures of each kind were derived, what it does not
-derive, and every disagreement; the exit status is 1 if there is one.
+It imports nothing of the kit, so that a mistake in ``evaluator/scoring`` is not made twice: its formulas are those of the papers
+and of ``docs/statistics.md``. It reads the page as a person does: a heading says the condition, a bold line what a table holds, the
+first row what its columns are. A figure counts as right if the derived number, rounded as the page rounds it, is the figure. It
+prints how many figures of each kind were derived, what it does not derive, and every disagreement; the exit status is 1 if there
+is one.
 
-Not derived: bounds of Kendall's tau-b, which come from one particular draw of a bootstrap. The brackets "on one other data set" are
-held against a draw of their own, within 3 % of their width.
+Some figures rest on random draws of the kit. They are held against draws of this script, as far as chance lets them differ:
+
+- the sign-flip test of more than 14 differences. Where its p is too near 0.05 for 9,999 flips to tell, a finding and "within noise"
+  both count as right, and the summary says how many of these there were;
+- Kendall's tau-b without noise: four standard errors of the quantiles of 2,000 draws;
+- the brackets "on one other data set": 3 % of their width.
 """
 
 from __future__ import annotations
@@ -22,10 +27,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -34,72 +39,211 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "results.md"
 CELLS = (ROOT / "experiments" / "cells" / "strategies-full.json", ROOT / "experiments" / "cells" / "strategies-proxy.json")
 ALPHA, POWER, WANTED = 0.05, 0.8, 0.01
+EXACT, FEWEST = 14, 6
+"""Largest number of differences of which all flips are tried, and the smallest of which a sign-flip test can be below 0.05."""
+KIT_FLIPS, FLIPS, KIT_DRAWS, DRAWS = 9_999, 20_000, 2_000, 100_000
+"""Flips and draws of the kit, and of this script."""
 HEADING = re.compile(
     r"### (clean labels|label quality ([\d.]+)), (\w+) split(?: \((\w[\w-]*), ([^)]+)\))?(?:, (\d+) data sets)?( \(proxy\))?$", re.I
 )
 NUMBER = r"[+-]?\d+(?:\.\d+)?"
-BRACKETS = re.compile(rf"({NUMBER})(%?)(?: \[({NUMBER})%?, ({NUMBER})%?\])?")
 Key = tuple[str, str, float, str, int]
 """Profile, pipeline, label quality, split, number of the data set."""
+Form = tuple[str, list[float]]
+"""How a cell of a table reads, with ``{}`` for each of the numbers."""
 NAN = float("nan")
+
+
+class Cell(NamedTuple):
+    """A stored cell. ``score``: NaN where it failed; ``content``: what it is an observation of, None where that is not known."""
+
+    score: float
+    content: tuple[Any, ...] | None
+    collapsed: bool
+    late: bool
+
+
+@dataclass(eq=False)
+class Series:
+    """Values (seeds,), NaN where nothing is known. ``keys``: equal for copies of one observation; ``failed``: if any is."""
+
+    values: np.ndarray
+    keys: list[tuple[Any, ...]]
+    fell: np.ndarray
+    failed: bool
+
+    def __sub__(self, other: Series) -> Series:
+        keys = [(one, two) for one, two in zip(self.keys, other.keys, strict=True)]
+        return Series(self.values - other.values, keys, self.fell | other.fell, self.failed or other.failed)
+
+    @cached_property
+    def observed(self) -> np.ndarray:
+        """The observations: the mean of all copies of each; none where a cell failed."""
+        found: dict[tuple[Any, ...], list[float]] = {}
+        for key, value in zip(self.keys, self.values, strict=True):
+            if not (self.failed or math.isnan(value)):
+                found.setdefault(key, []).append(float(value))
+        return np.array([np.mean(of) for of in found.values()])
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds have a value."""
+        return int((~np.isnan(self.values)).sum())
+
+    @property
+    def collapsed(self) -> tuple[int, float | None]:
+        """How many seeds rest on a collapsed cell, and the mean of the others; None where all do, or none."""
+        there = ~np.isnan(self.values)
+        fell, others = int(self.fell[there].sum()), self.values[there & ~self.fell]
+        return fell, float(others.mean()) if fell and len(others) else None
+
+
+def together(parts: Sequence[Series], values: np.ndarray) -> Series:
+    """Values that were computed of several series."""
+    keys = list(zip(*(of.keys for of in parts), strict=True))
+    return Series(values, keys, np.any([of.fell for of in parts], axis=0), any(of.failed for of in parts))
 
 
 @dataclass(eq=False)
 class Grid:
-    """The cells of one condition on one data set: scores by (strategy, pair, seed), NaN where a cell failed."""
+    """The cells of one condition on one data set."""
 
+    key: Key
     proxy: bool
     scale: float
-    scores: dict[tuple[str, str, int], float] = field(default_factory=dict)
-    whole: dict[str, dict[int, float]] = field(default_factory=dict)
-    """Of a strategy that bought the whole pool its score by seed."""
+    public: frozenset[str]
+    cells: dict[tuple[str, str, int], Cell] = field(default_factory=dict)
+    whole: dict[str, dict[int, Cell]] = field(default_factory=dict)
+    """Of a strategy that bought the whole pool its cells by seed."""
 
-    @property
+    @cached_property
     def ceiling(self) -> str | None:
-        """``full_pool``, where it bought everything."""
-        return "full_pool" if self.whole.get("full_pool") else None
+        """``full_pool``, where it bought everything and is not alone."""
+        return "full_pool" if self.whole.get("full_pool") and {name for name, _, _ in self.cells} != {"full_pool"} else None
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The strategies that are compared."""
-        return sorted({name for name, _, _ in self.scores} - {self.ceiling})
+        return sorted({name for name, _, _ in self.cells} - {self.ceiling})
 
-    @property
+    @cached_property
+    def others(self) -> list[str]:
+        """The strategies that are compared with random; none where it was not run."""
+        return [name for name in self.names if name != "random"] if "random" in self.names else []
+
+    @cached_property
     def pairs(self) -> list[str]:
         """The pairs that a compared strategy has, by labels and minutes."""
-        found = {pair for name, pair, _ in self.scores if name != self.ceiling}
-        return sorted(found, key=lambda pair: tuple(map(float, pair.split(":"))))
+        return sorted({pair for name, pair, _ in self.cells if name != self.ceiling}, key=labels_minutes)
 
-    @property
+    @cached_property
+    def main(self) -> list[str]:
+        """The pairs that means are taken over: those that every strategy has; if there are none, the set that covers most."""
+        held = [frozenset(pair for of, pair, _ in self.cells if of == name) for name in self.names]
+        common = frozenset.intersection(*held)
+
+        def worth(pairs: frozenset[str]) -> tuple[int, int, list[str]]:
+            n = sum(pairs <= own for own in held)
+            return n * len(pairs), n, sorted(pairs)
+
+        best = max({common, *held} - {frozenset()}, key=worth)
+        return [pair for pair in self.pairs if pair in best]
+
+    @cached_property
     def seeds(self) -> list[int]:
         """All seeds, also those of the ceiling alone."""
-        return sorted({seed for _, _, seed in self.scores})
+        return sorted({seed for _, _, seed in self.cells})
 
-    def of(self, name: str, pairs: Sequence[str]) -> np.ndarray:
-        """Scores (seeds,), mean over the pairs; NaN where one of them is missing or failed. The ceiling's count for every pair."""
+    def on(self, name: str, pair: str) -> Series:
+        """Scores on one pair. The ceiling's cells count for every pair."""
         if name == self.ceiling:
-            return np.array([self.whole[name].get(seed, NAN) for seed in self.seeds])
-        return np.array([[self.scores.get((name, pair, seed), NAN) for pair in pairs] for seed in self.seeds]).mean(axis=1)
+            found = [self.whole[name].get(seed) for seed in self.seeds]
+        else:
+            found = [self.cells.get((name, pair, seed)) for seed in self.seeds]
+        keys = [
+            ("unknown", seed) if cell is None or cell.content is None else cell.content
+            for seed, cell in zip(self.seeds, found, strict=True)
+        ]
+        failed = name != self.ceiling and any(cell is not None and math.isnan(cell.score) for cell in found)
+        fell = np.array([cell is not None and cell.collapsed for cell in found])
+        return Series(np.array([NAN if cell is None else cell.score for cell in found]), keys, fell, failed)
+
+    def of(self, name: str, pairs: Sequence[str]) -> Series:
+        """Means over pairs; NaN where one of them is missing or failed."""
+        parts = [self.on(name, pair) for pair in pairs]
+        return together(parts, np.mean([of.values for of in parts], axis=0))
+
+    def less(self, name: str) -> Series | None:
+        """Public minus hidden pairs; None where all are public, or all are hidden."""
+        public, hidden = ([pair for pair in self.pairs if (pair in self.public) == kind] for kind in (True, False))
+        return self.of(name, public) - self.of(name, hidden) if public and hidden else None
+
+    @cached_property
+    def curves(self) -> dict[str, list[str]]:
+        """The pairs of each curve: of every time with two budgets; if there is none, all pairs."""
+        times: dict[float, list[str]] = {}
+        for pair in self.main:
+            times.setdefault(labels_minutes(pair)[1], []).append(pair)
+        found = {f"pairs of {minutes:g} minutes": of for minutes, of in sorted(times.items()) if len(of) > 1}
+        if not found and len({labels_minutes(pair)[0] for pair in self.main}) > 1:
+            found = {"all pairs, whose times differ, too": self.main}
+        return found
+
+    def area(self, name: str, pairs: Sequence[str]) -> Series:
+        """Mean height of the curve of scores by labels, from the smallest budget to the largest."""
+        parts = {pair: self.on(name, pair) for pair in pairs}
+        labels = sorted({labels_minutes(pair)[0] for pair in pairs})
+        heights = np.array([np.mean([of.values for p, of in parts.items() if labels_minutes(p)[0] == x], axis=0) for x in labels])
+        area = ((heights[1:] + heights[:-1]) / 2 * np.diff(labels)[:, None]).sum(axis=0) / (labels[-1] - labels[0])
+        return together(list(parts.values()), area)
+
+    def count(self, name: str) -> tuple[int, int]:
+        """How many cells of a strategy collapsed, and how many have a score."""
+        own = [cell for (of, _, _), cell in self.cells.items() if of == name]
+        return sum(cell.collapsed for cell in own), sum(not math.isnan(cell.score) for cell in own)
+
+
+def labels_minutes(pair: str) -> tuple[float, ...]:
+    """The two numbers of a pair."""
+    return tuple(map(float, pair.split(":")))
 
 
 @dataclass
 class Found:
-    """What was held against the page. ``right``, ``left``: by kind; ``wrong``: a line each."""
+    """What was held against the page. ``right``, ``left``, ``near``: by kind; ``wrong``: a line each."""
 
     right: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
+    near: Counter[str] = field(default_factory=Counter)
+    """Findings that chance may turn: see the top of this file."""
     wrong: list[str] = field(default_factory=list)
 
     def number(self, kind: str, where: str, text: str, value: float | None, slack: float = 0.0) -> None:
         """Hold a figure against a number."""
-        text = text.strip().removesuffix("%")
-        decimals = len(text.partition(".")[2])
-        near = value is not None and abs(float(text) - value) <= 0.5 * 10**-decimals + 1e-9 + slack
-        self.said(kind, where, near, text, "nothing" if value is None else f"{value:.6g}")
+        self.between(kind, where, text, value, value, slack)
 
-    def words(self, kind: str, where: str, text: str, value: str) -> None:
-        """Hold words against words."""
-        self.said(kind, where, text == value, text, value)
+    def between(self, kind: str, where: str, text: str, low: float | None, high: float | None, slack: float = 0.0) -> None:
+        """Hold a figure against two bounds."""
+        text = text.strip().removesuffix("%")
+        room = 0.5 * 10 ** -len(text.partition(".")[2]) + 1e-9 + slack
+        near = low is not None and high is not None and low - room <= float(text) <= high + room
+        value = "nothing" if low is None else f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+        self.said(kind, where, near, text, value)
+
+    def words(self, kind: str, where: str, text: str, *values: str) -> None:
+        """Hold words against words; the first is most likely, and each counts as right."""
+        self.near[kind] += len(values) > 1
+        self.said(kind, where, text in values, text, " or ".join(values))
+
+    def form(self, kind: str, where: str, text: str, form: Form, slack: float = 0.0) -> None:
+        """Hold a text with numbers against how it should read."""
+        template, values = form
+        found = re.fullmatch(f"({NUMBER})".join(map(re.escape, template.split("{}"))), text)
+        if found is None or not values:
+            self.said(kind, where, found is not None, text, template.format(*(f"{value:.6g}" for value in values)))
+            return
+        for figure, value in zip(found.groups(), values, strict=True):
+            self.number(kind, where, figure, value, slack)
 
     def said(self, kind: str, where: str, right: bool, text: str, value: str) -> None:
         """Count a figure, and name it if it is wrong."""
@@ -120,12 +264,17 @@ def load(files: Sequence[Path]) -> dict[Key, Grid]:
             profile, pipeline = spec["profile"], spec["pipeline"]
             key = (profile["name"], pipeline["name"], spec["label_quality"], spec["score_split"], spec.get("data_set", 0))
             proxy = pipeline.get("trains") == "head" and pipeline["epochs"] == 100
-            grid = grids.setdefault(key, Grid(proxy, profile["budget_scale"]))
-            name, pair = content["submissions"][row["submission"]]["name"], content["pairs"][row["pair"]]
-            value = NAN if row["macro_f1"] is None else row["macro_f1"]
-            grid.scores[name, pair, row["seed"]] = value
-            if row["labels"] == setup["pool"] and not math.isnan(value):
-                grid.whole.setdefault(name, {})[row["seed"]] = value
+            public = frozenset(f"{pair['labels']:g}:{pair['minutes']:g}" for pair in profile["round"]["pairs"])
+            grid = grids.setdefault(key, Grid(key, proxy, profile["budget_scale"], public))
+            name, pair, score = content["submissions"][row["submission"]]["name"], content["pairs"][row["pair"]], row["macro_f1"]
+            drawn = any((profile.get("drawn") or {}).values())
+            bought = None if row.get("content") is None else (row["content"], row["seed"] if drawn else None)
+            late = score is not None and content["verdicts"][row["verdict"]] == "TIME_LIMIT"
+            collapsed = score is not None and score <= (row.get("constant") or 0.0) + 1e-9
+            cell = Cell(NAN if score is None else score, bought if score is not None else None, collapsed, late)
+            grid.cells[name, pair, row["seed"]] = cell
+            if row["labels"] == setup["pool"] and score is not None:
+                grid.whole.setdefault(name, {})[row["seed"]] = cell
     return grids
 
 
@@ -133,25 +282,112 @@ def load(files: Sequence[Path]) -> dict[Key, Grid]:
 
 
 def t_bounds(values: np.ndarray) -> tuple[float, float | None, float | None, int]:
-    """Mean, 95 % t interval and number of the values that are not NaN."""
-    values = values[~np.isnan(values)]
+    """Mean, 95 % t interval and number of values."""
     n = len(values)
-    if not n:
-        return NAN, None, None, 0
-    if n == 1:
-        return float(values[0]), None, None, 1
-    low, high = stats.t.interval(1 - ALPHA, n - 1, values.mean(), stats.sem(values)) if np.ptp(values) > 1e-12 else [values[0]] * 2
+    if n < 2:
+        return float(values[0]) if n else NAN, None, None, n
+    if np.ptp(values) <= 1e-12:
+        return (float(values[0]),) * 3 + (n,)
+    low, high = stats.t.interval(1 - ALPHA, n - 1, values.mean(), stats.sem(values))
     return float(values.mean()), float(low), float(high), n
 
 
-def t_p(values: np.ndarray) -> float:
-    """Two-sided p of the t-test of no difference; NaN below two values."""
-    values = values[~np.isnan(values)]
-    if len(values) < 2:
-        return NAN
-    if np.ptp(values) <= 1e-12:
-        return 1.0 if abs(values[0]) <= 1e-12 else 2.0 ** (1 - len(values))
-    return float(stats.ttest_1samp(values, 0.0).pvalue)
+def johnson_p(values: np.ndarray) -> float:
+    """Two-sided p of Johnson's t on the side of Student's: t + g / (6 sqrt(n)) + g t^2 / (3 sqrt(n)), with t^2 at most 36."""
+    n, error = len(values), stats.sem(values)
+    t, skewness = values.mean() / error, stats.kstat(values, 3) / (error * math.sqrt(n)) ** 3
+    corrected = t + skewness / (6 * math.sqrt(n)) + skewness * min(t * t, 36.0) / (3 * math.sqrt(n))
+    return float(min(1.0, 2 * stats.t.sf(math.copysign(1.0, t) * corrected, n - 1)))
+
+
+@lru_cache(maxsize=128)
+def flips(n: int) -> np.ndarray:
+    """Signs (flips, n): all of them up to ``EXACT``, else drawn."""
+    if n <= EXACT:
+        return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    return np.random.default_rng(n).choice([-1.0, 1.0], (FLIPS, n))
+
+
+@dataclass(eq=False)
+class Test:
+    """A difference and its tests. ``corrected``, ``family``: of the tree, once it is known."""
+
+    of: Series
+    corrected: float = NAN
+    family: int = 1
+
+    @cached_property
+    def bounds(self) -> tuple[float, float | None, float | None, int]:
+        """Mean, interval and observations; no interval where there is no spread."""
+        mean, low, high, n = t_bounds(self.of.observed)
+        return (mean, low, high, n) if self.spread else (mean, None, None, n)
+
+    @cached_property
+    def spread(self) -> bool:
+        """Whether a test is possible at all."""
+        return len(self.of.observed) > 1 and bool(np.ptp(self.of.observed) > 1e-12)
+
+    @cached_property
+    def p_t(self) -> float:
+        """Of Student's t; NaN without a test."""
+        return float(stats.ttest_1samp(self.of.observed, 0.0).pvalue) if self.spread else NAN
+
+    @cached_property
+    def p(self) -> float:
+        """The p that decides: the larger of Student's and Johnson's."""
+        return max(self.p_t, johnson_p(self.of.observed)) if self.spread and len(self.of.observed) > 2 else self.p_t
+
+    @cached_property
+    def p_flip(self) -> float:
+        """Of the sign-flip test."""
+        values = self.of.observed
+        signs = flips(len(values))
+        hits = int((np.abs(signs @ values) >= abs(values.sum()) - 1e-10 * np.abs(values).sum()).sum())
+        return hits / len(signs) if len(values) <= EXACT else (1 + hits) / (1 + len(signs))
+
+    @property
+    def open(self) -> bool:
+        """Whether other draws may put the sign-flip test on the other side of 0.05."""
+        error = math.sqrt(ALPHA * (1 - ALPHA) * (1 / KIT_FLIPS + 1 / FLIPS))
+        return len(self.of.observed) > EXACT and abs(self.p_flip - ALPHA) < 4 * error
+
+    def shown(self, corrected: float) -> list[str]:
+        """The finding with a corrected p; two where chance decides."""
+        mean, low, high, n = self.bounds
+        if self.of.failed:
+            return ["failed cells"]
+        if n < 2:
+            return ["no seed" if not n else "one observation" if self.of.seeds > 1 else "too few seeds"]
+        if not self.spread:
+            return ["no spread"]
+        if n < FEWEST:
+            return ["too few seeds"]
+        if low is None or high is None or low <= 0 <= high or not corrected < ALPHA:
+            return ["within noise"]
+        word = "better" if mean > 0 else "worse"
+        if self.open:
+            return [word, "within noise"]
+        return [word if self.p_flip < ALPHA else "within noise"]
+
+    @property
+    def findings(self) -> list[str]:
+        """As ``shown``, after the correction of the tree."""
+        return self.shown(self.corrected)
+
+    @property
+    def mark(self) -> str:
+        """Behind what rests on collapsed cells."""
+        return " !" if len(self.of.observed) and self.of.collapsed[0] else ""
+
+    @property
+    def marked(self) -> list[str]:
+        """The findings as tables show them, with their marks."""
+        found = []
+        for word in self.findings:
+            for other in (self.p_flip < ALPHA, *((self.p_flip >= ALPHA,) if self.open else ())) if self.spread else ():
+                differ = len({self.p < ALPHA, self.p_t < ALPHA, other}) > 1 and len(self.of.observed) >= FEWEST
+                found.append(word + (" ?" if differ else "") + self.mark)
+        return list(dict.fromkeys(found)) or [word + self.mark for word in self.findings]
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -164,51 +400,65 @@ def holm(p: Sequence[float]) -> list[float]:
     return found
 
 
-def verdict(low: float | None, high: float | None, mean: float, p: float) -> str:
-    """The finding of a difference."""
-    if low is None or high is None:
-        return "needs 2 seeds"
-    if low <= 0 <= high or not p < ALPHA:
-        return "within noise"
-    return "better" if mean > 0 else "worse"
+def inherit(branches: Sequence[tuple[Test, Sequence[Test]]]) -> None:
+    """Correct a tree of tests: (gate, the tests behind it) of every branch.
+
+    Goeman and Finos (2012): alpha is shared equally by the branches of which a test is left. A branch's share belongs to its gate;
+    once the gate is rejected, to the tests behind it that are left, in equal parts. The corrected p of a test is the smallest alpha
+    at which it is rejected: step by step the test is rejected whose p is the smallest multiple of its share.
+    """
+    left = [
+        ([gate] if not math.isnan(gate.p) else [], [test for test in tests if not math.isnan(test.p)]) for gate, tests in branches
+    ]
+    left = [branch for branch in left if branch[0] or branch[1]]
+    for gates, tests in left:
+        for test in gates:
+            test.family = len(left)
+        for test in tests:
+            test.family = len(left) * len(tests)
+    alpha = 0.0
+    while left:
+        ready = [(test, len(gates or tests), (gates, tests)) for gates, tests in left for test in gates or tests]
+        test, parts, branch = min(ready, key=lambda of: of[0].p * of[1])
+        alpha = test.corrected = max(alpha, min(1.0, test.p * parts * len(left)))
+        (branch[0] or branch[1]).remove(test)
+        left = [of for of in left if of[0] or of[1]]
 
 
-def differences(grid: Grid, pairs: Sequence[str]) -> dict[str, np.ndarray]:
-    """Every strategy less random, by seed."""
-    base = grid.of("random", pairs)
-    return {name: grid.of(name, pairs) - base for name in grid.names if name != "random"}
+class Share(NamedTuple):
+    """Share of the gap. ``bounds``: value and interval, or None; ``gap``: interval of the gap, and observations."""
+
+    bounds: tuple[float, float, float] | None
+    gap: tuple[float, float | None, float | None, int]
+    fell: int
+
+    @property
+    def form(self) -> Form:
+        """As tables show it."""
+        mark = " !" if self.fell else ""
+        if self.bounds is not None:
+            return f"{{}}% [{{}}%, {{}}%]{mark}", [100 * value for value in self.bounds]
+        _, low, high, n = self.gap
+        unknown = n > 1 and low is not None and high is not None and low <= 0 <= high
+        return ("not bounded" if unknown else "-") + mark, []
 
 
-def tested(values: dict[str, np.ndarray]) -> dict[str, tuple[float, float | None, float | None, int, float, str]]:
-    """Mean, bounds, n, corrected p and finding of every strategy; the strategies are one family."""
-    p = dict(zip(values, holm([t_p(of) for of in values.values()]), strict=True))
-    found = {name: t_bounds(of) for name, of in values.items()}
-    return {name: (*b, p[name], verdict(b[1], b[2], b[0], p[name])) for name, b in found.items()}
-
-
-def share_of_gap(gain: np.ndarray, gap: np.ndarray) -> tuple[float, float, float] | None:
+def share_of_gap(own: Series, base: Series, top: Series) -> Share:
     """Ratio of means and Fieller's interval: all r for which mean(gain - r gap) is within its t interval of 0."""
-    both = ~np.isnan(gain) & ~np.isnan(gap)
-    a, b = gain[both], gap[both]
+    gain, gap = own - base, top - base
+    both = gain - gap  # its seeds and observations are those that all three have
+    a, b = (
+        Series(np.where(np.isnan(both.values), NAN, of.values), both.keys, both.fell, both.failed).observed for of in (gain, gap)
+    )
+    fell, found = int((own.fell | base.fell | top.fell).sum()), t_bounds(b)
     n = len(a)
-    if n < 2 or (t_bounds(b)[1] or 0.0) <= 0:
-        return None
+    if n < 2 or found[1] is None or found[1] <= 0:
+        return Share(None, found, fell)
     t = stats.t.ppf(1 - ALPHA / 2, n - 1)
     c = np.cov(a, b) / n
     quadratic = [b.mean() ** 2 - t**2 * c[1, 1], -2 * (a.mean() * b.mean() - t**2 * c[0, 1]), a.mean() ** 2 - t**2 * c[0, 0]]
     low, high = sorted(np.roots(quadratic).real)
-    return float(a.mean() / b.mean()), float(low), float(high)
-
-
-def area(grid: Grid, name: str) -> np.ndarray:
-    """Mean height of the curve of scores by labels, from the smallest budget to the largest, by seed."""
-    at: dict[float, list[str]] = {}
-    for pair in grid.pairs:
-        at.setdefault(float(pair.split(":")[0]), []).append(pair)
-    labels = sorted(at)
-    heights = np.array([np.mean([grid.of(name, [pair]) for pair in at[x]], axis=0) for x in labels])
-    widths = np.diff(labels)[:, None]
-    return ((heights[1:] + heights[:-1]) / 2 * widths).sum(axis=0) / (labels[-1] - labels[0])
+    return Share((float(a.mean() / b.mean()), float(low), float(high)), found, fell)
 
 
 def chance(effect: float, n: int, alpha: float) -> float:
@@ -226,8 +476,8 @@ def scales(n: int) -> np.ndarray:
 
 @lru_cache(maxsize=1024)
 def smallest_effect(n: int, tests: int) -> float:
-    """The difference that n seeds show with a power of 0.8 in the worst case of Holm's correction, in standard deviations."""
-    return float(optimize.brentq(lambda effect: chance(effect, n, ALPHA / tests) - POWER, 0.0, 60.0))
+    """The difference that n seeds show with a power of 0.8 in the worst case of the correction, in standard deviations."""
+    return float(optimize.brentq(lambda effect: chance(effect, n, ALPHA / tests) - POWER, 0.0, 1e6))
 
 
 def enough_seeds(deviation: float, tests: int) -> int:
@@ -260,7 +510,7 @@ def anova(values: np.ndarray) -> dict[str, float]:
     return {
         "mean": mean,
         "half": mean - (mean if low is None else low),
-        "p": t_p(means),
+        "p": float(stats.ttest_1samp(means, 0.0).pvalue) if np.ptp(means) > 1e-12 else NAN,
         "other": float(np.quantile(np.abs(draw.normal(size=200_000)) * np.sqrt(spread), 1 - ALPHA)),
         "sd of data sets": math.sqrt(own),
         "sd of seeds": math.sqrt(within),
@@ -270,11 +520,162 @@ def anova(values: np.ndarray) -> dict[str, float]:
     }
 
 
+@dataclass(frozen=True)
+class Tau:
+    """Kendall's tau-b of two pipelines: as measured, and without noise where other draws may put (low, value, high), if told."""
+
+    measured: float
+    bands: tuple[tuple[float, float], ...] | None
+    strategies: int
+    pairs: int
+    seeds: int
+
+    @property
+    def value(self) -> tuple[float, float]:
+        """The band of the value."""
+        assert self.bands is not None
+        return self.bands[1]
+
+
+def tau(mine: Grid, theirs: Grid) -> Tau | None:
+    """Agreement of two pipelines on the strategies, pairs and seeds that both have; None without any.
+
+    What tau-b says of the correlation of the noisy means is its confidence distribution for normal scores: Greiner's relation,
+    Esscher's variance, half a step of tau for continuity. The part of noise in the variance of the means, estimated from what is
+    left after the mean of each strategy and of each seed, follows F; Spearman's correction for attenuation takes it out.
+    """
+    pairs = [pair for pair in mine.main if pair in theirs.pairs]
+    shared = sorted(set(mine.seeds) & set(theirs.seeds))
+    scores = {}
+    for name in [name for name in mine.names if name in theirs.names]:
+        both = [grid.of(name, pairs) for grid in (mine, theirs)]
+        rows = np.array(
+            [[dict(zip(g.seeds, of.values, strict=True))[s] for s in shared] for g, of in zip((mine, theirs), both, strict=True)]
+        )
+        if not any(of.failed for of in both) and not np.isnan(rows).any(axis=0).all():
+            scores[name] = rows
+    values = np.array(list(scores.values()))  # (strategies, pipelines, seeds)
+    if not len(values):
+        return None
+    values = values[:, :, ~np.isnan(values).any(axis=(0, 1))]
+    n, _, seeds = values.shape
+    means = values.mean(axis=2).round(12) if seeds else values.sum(axis=2)
+    measured = float(stats.kendalltau(means[:, 0], means[:, 1]).statistic)
+    told = n > 2 and seeds > 1 and not math.isnan(measured)
+    return Tau(measured, without_noise(values, measured) if told else None, n, len(pairs), seeds)
+
+
+def without_noise(values: np.ndarray, measured: float) -> tuple[tuple[float, float], ...] | None:
+    """Bands of (low, value, high), four standard errors of the kit's quantiles to each side; None where noise is all there is."""
+    n, _, seeds = values.shape
+    left = (
+        values - values.mean(axis=2, keepdims=True) - values.mean(axis=0, keepdims=True) + values.mean(axis=(0, 2), keepdims=True)
+    )
+    freedom = (n - 1) * (seeds - 1)
+    noise = sum(left[:, :, s].T @ left[:, :, s] for s in range(seeds)) / freedom / seeds
+    ratio = np.diag(noise) / values.mean(axis=2).var(axis=0, ddof=1)
+    common = float(np.nan_to_num(noise[0, 1] / math.sqrt(noise[0, 0] * noise[1, 1]))) if noise.diagonal().all() else 0.0
+    draw = np.random.default_rng(3)
+    part = ratio[:, None] * draw.chisquare(n - 1, DRAWS) / (n - 1) * freedom / draw.chisquare(freedom, (2, DRAWS))
+    seen = (part < 1).all(axis=0)
+    if seen.mean() <= 0.5:
+        return None
+    where = draw.random(DRAWS)
+    rho = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 2_001)[1:-1])
+    greiner, half = 2 / np.pi * np.arcsin(rho), 2 / np.pi * np.arcsin(rho / 2)
+    variance = 2 / (n * (n - 1)) * (1 - greiner**2 + 2 * (n - 2) * (1 / 9 - half**2))
+    found = []
+    for step, quantile, blind in ((-1, ALPHA / 2, -1.0), (0, 0.5, None), (1, 1 - ALPHA / 2, 1.0)):
+        below = special.ndtr((greiner - measured - step * 2 / (n * (n - 1))) / np.sqrt(variance))
+        drawn = np.interp(where, np.maximum.accumulate(below), rho, left=-1, right=1)
+        with np.errstate(invalid="ignore"):
+            clean = (drawn - common * np.sqrt(part.prod(axis=0))) / np.sqrt((1 - part).prod(axis=0))
+        clean = np.clip(clean, -1, 1)[seen] if blind is None else np.where(seen, np.clip(clean, -1, 1), blind)
+        room = 4 * math.sqrt(quantile * (1 - quantile) / KIT_DRAWS * len(seen) / len(clean))
+        ends = np.quantile(clean, np.clip([quantile - room, quantile + room], 0, 1))
+        found.append((float(2 / np.pi * np.arcsin(ends[0])), float(2 / np.pi * np.arcsin(ends[1]))))
+    return tuple(found)
+
+
+# -- how a cell of a table reads
+
+
+def score_form(of: Series) -> Form:
+    """A mean with its interval, or how many of its seeds collapsed."""
+    mean, low, high, n = t_bounds(of.observed)
+    fell, without = of.collapsed
+    if not n:
+        return "-", []
+    if fell and without is None:
+        return ("{}! (collapsed)", [mean]) if n == 1 else ("{}! (all {} collapsed)", [mean, n])
+    if fell and without is not None:
+        return "{}! ({} of {} collapsed; {} without)", [mean, fell, n, without]
+    return bounds_form((mean, low, high))
+
+
+def difference_form(test: Test) -> Form:
+    """A difference with its interval, or how many of its seeds rest on a collapsed cell."""
+    mean, low, high, n = test.bounds
+    fell, without = test.of.collapsed
+    if not n:
+        return "-", []
+    if fell and without is not None:
+        return "{}! ({} of {} with a collapse; {} without)", [mean, fell, n, without]
+    return ("{}! ({} of {} with a collapse)", [mean, fell, n]) if fell else bounds_form((mean, low, high))
+
+
+def bounds_form(bounds: Sequence[float | None]) -> Form:
+    """A value with its interval, if there is one."""
+    known = [value for value in bounds if value is not None]
+    return ("{} [{}, {}]", known) if len(known) == 3 else ("{}", known[:1])
+
+
 # -- the page
 
 
+@dataclass(eq=False)
+class Derived:
+    """Everything of one condition on one data set. Tests are those of differences to random, by strategy."""
+
+    grid: Grid
+    over: dict[str, Test]
+    single: dict[tuple[str, str], Test]
+    areas: dict[tuple[str, str], Test]
+    hidden: dict[str, Test]
+
+    @classmethod
+    def from_grid(cls, grid: Grid) -> Derived:
+        """Before the correction."""
+
+        def test(series: Any, *args: Any) -> dict[str, Test]:
+            return {name: Test(series(name, *args) - series("random", *args)) for name in grid.others}
+
+        over = test(grid.of, grid.main)
+        single = {(name, pair): found for pair in grid.pairs for name, found in test(grid.on, pair).items()}
+        if len(grid.main) == 1:  # one test, which is not counted twice
+            single |= {(name, grid.main[0]): found for name, found in over.items()}
+        areas = {(name, of): found for of, pairs in grid.curves.items() for name, found in test(grid.area, pairs).items()}
+        hidden = {} if not grid.names or grid.less(grid.names[0]) is None else test(grid.less)
+        return cls(grid, over, single, areas, hidden)
+
+    @property
+    def branches(self) -> list[tuple[Test, list[Test]]]:
+        """Of every strategy the test over the pairs, and those behind it."""
+        found = []
+        for name, gate in self.over.items():
+            behind = [test for (of, _), test in [*self.single.items(), *self.areas.items()] if of == name and test is not gate]
+            found.append((gate, behind + ([self.hidden[name]] if name in self.hidden else [])))
+        return found
+
+    def at(self, pairs: Sequence[str]) -> dict[str, Test]:
+        """The tests over some pairs: all that means are taken over, or one."""
+        if list(pairs) == self.grid.main:
+            return self.over
+        return {name: test for (name, pair), test in self.single.items() if [pair] == list(pairs)}
+
+
 def sections(text: str) -> Iterator[tuple[str, str, str, list[list[str]]]]:
-    """(part, heading of the condition, title, rows with the header first) of every table of the page."""
+    """(part, heading of the condition, title, rows with the header first) of every table of the page; a note is one row."""
     part = heading = title = ""
     rows: list[list[str]] = []
     for line in [*text.splitlines(), ""]:
@@ -288,190 +689,305 @@ def sections(text: str) -> Iterator[tuple[str, str, str, list[list[str]]]]:
             part, heading, title = line[3:], "", ""
         elif line.startswith("### "):
             heading, title = line, ""
+        elif line.startswith("- "):
+            yield part, heading, "note", [[line[2:]]]
         elif found := re.match(r"\*\*(.+?)\.\*\*", line):
             title = found[1]
+            if mark := re.search(r"\*Proxy; (tau-b with .*)\.\*$", line):
+                yield part, heading, "mark", [[mark[1]]]
 
 
 class Page:
     """Holds the tables of a page against the grids."""
 
-    def __init__(self, text: str, grids: dict[Key, Grid]) -> None:
-        self._text, self._grids, self.found = text, grids, Found()
+    def __init__(self, text: str, grids: dict[Key, Grid], stored: dict[str, tuple[int, int]]) -> None:
+        self._text, self._stored, self.found = text, stored, Found()
+        self._derived = {key: Derived.from_grid(grid) for key, grid in sorted(grids.items())}
+        inherit([branch for derived in self._derived.values() for branch in derived.branches])
+        self._taus: dict[tuple[Key, Key], Tau | None] = {}
+        self._scores_of: dict[Key, tuple[Counter[tuple[str, str, int]], Counter[tuple[str, str]]]] = {}
 
     def check(self) -> Found:
         """Look at every table."""
         for part, heading, title, rows in sections(self._text):
             proxy = part.startswith("The proxy")
-            if "over data sets" in part:
+            if part == "What was run":
+                self._what_was_run(rows)
+            elif "over data sets" in part:
                 self._over_data_sets(proxy, heading, title, rows)
             elif part in ("Full training", "The proxy"):
                 self._one_data_set(proxy, heading, title, rows)
         self._headline()
+        self._where()
+        self._collapsed()
         self._headline_over_data_sets()
         return self.found
 
-    def _chosen(self, proxy: bool, heading: str, several: bool = False) -> list[Grid]:
-        """The grids of a heading, by data set. ``several``: of those with several, even if the heading does not count them."""
+    def _what_was_run(self, rows: list[list[str]]) -> None:
+        for row in rows[1:]:
+            asked, stored = self._stored.get(row[0], (0, 0))
+            self.found.words("cells stored", row[0], row[-1], f"{stored:,} of {asked:,}")
+
+    def _chosen(self, proxy: bool, heading: str, several: bool = False) -> list[Derived]:
+        """What belongs to a heading, by data set. ``several``: of several data sets, even if the heading does not count them."""
         found = HEADING.match(heading.split(" (proxy)")[0])
         if found is None:
             return []
         quality = 1.0 if found[1].lower() == "clean labels" else float(found[2])
         several = several or found[6] is not None
         return [
-            grid
-            for key, grid in sorted(self._grids.items())
-            if grid.proxy == proxy
+            derived
+            for key, derived in self._derived.items()
+            if derived.grid.proxy == proxy
             and key[2:4] == (quality, found[3])
             and (found[4] is None or key[:2] == (found[4], found[5]))
             and self._in_levels(key) == several
         ]
 
     def _in_levels(self, key: Key) -> bool:
-        return sum(other[:4] == key[:4] for other in self._grids) > 1
+        return sum(other[:4] == key[:4] for other in self._derived) > 1
+
+    def _of_one(self, proxy: bool) -> list[Derived]:
+        """What stands in tables of one data set."""
+        return [derived for key, derived in self._derived.items() if derived.grid.proxy == proxy and not self._in_levels(key)]
+
+    def _agreement(self, mine: Grid) -> dict[str, Tau | None]:
+        """The agreement of a proxy with every full training of its condition."""
+        found = {}
+        for key, theirs in self._derived.items():
+            if not theirs.grid.proxy and (key[0], *key[2:]) == (mine.key[0], *mine.key[2:]):
+                if (mine.key, key) not in self._taus:
+                    self._taus[mine.key, key] = tau(mine, theirs.grid)
+                found[key[1]] = self._taus[mine.key, key]
+        return found
 
     def _one_data_set(self, proxy: bool, heading: str, title: str, rows: list[list[str]]) -> None:
         header = rows[0]
         if title.startswith("Difference to random over the pairs"):
             for place, text in enumerate(header[1:], 1):
-                (grid,) = self._chosen(proxy, f"### {text}") or [None]
-                self._column(grid, None, f"overview, {text}", rows, place)
+                (derived,) = self._chosen(proxy, f"### {text}") or [None]
+                self._column(derived.over if derived else None, f"overview, {text}", rows, place)
             return
         if heading == "### The proxy against full training":
-            self._tau(rows)
+            self._tau_table(rows)
             return
         chosen = self._chosen(proxy, heading)
         if len(chosen) != 1:
             self.found.left[f"table {title}"] += 1
             return
-        grid, where = chosen[0], f"{heading[4:]}, {title}"
-        if title.startswith("Macro F1"):
-            self._scores(grid, where, title, rows)
+        derived, where = chosen[0], f"{heading[4:]}, {title}"
+        if title == "note":
+            self._note(derived, where, header[0])
+        elif title == "mark":
+            for text in header[0].split("; "):
+                pipeline, _, said = text.removeprefix("tau-b with `").partition("` ")
+                self._tau_text(where, said, self._agreement(derived.grid).get(pipeline))
+        elif title.startswith("Macro F1"):
+            self._scores(derived, where, title, rows)
         elif title.startswith("Difference to random, pair by pair"):
             for place, text in enumerate(header[1:], 1):
                 pair = text.split()[0]
-                budget = round(float(pair.split(":")[0]) * grid.scale)
-                self.found.words("budgets", where, text, f"{pair} ({budget} labels)")
-                self._column(grid, [pair], where, rows, place)
+                budget = round(labels_minutes(pair)[0] * derived.grid.scale)
+                self.found.words("budgets", where, text, f"{pair} ({budget} label{'s' * (budget != 1)})")
+                self._column(derived.at([pair]), where, rows, place)
         elif title.startswith("Area under the curve"):
-            self._areas(grid, where, rows)
+            self._areas(derived, where, title.partition(": ")[2], rows)
         elif title.startswith("Wins-ties-losses"):
-            self._matrix(grid, where, rows)
+            self._matrix(derived.grid, where, rows)
         elif title.startswith("What these seeds can show"):
-            self._power(grid, where, rows)
+            self._power(derived, where, rows)
         elif title.startswith("Public minus hidden"):
-            self.found.left["public minus hidden"] += len(rows) - 1
+            for row in rows[1:]:
+                less = derived.grid.less(row[0])
+                own = np.array([]) if less is None else less.observed
+                self.found.form("public minus hidden", f"{where}, {row[0]}", row[1], bounds_form(t_bounds(own)))
+                self.found.words("n", f"{where}, {row[0]}", row[2], str(len(own)))
         else:
             self.found.left[f"table {title}"] += 1
 
-    def _column(self, grid: Grid | None, pairs: Sequence[str] | None, where: str, rows: list[list[str]], place: int) -> None:
+    def _column(self, tests: dict[str, Test] | None, where: str, rows: list[list[str]], place: int) -> None:
         """``**+0.105 [+0.080, +0.131] better** (n 10)``."""
-        if grid is None:
+        if tests is None:
             self.found.left["overview"] += len(rows) - 1
             return
-        derived = tested(differences(grid, pairs or grid.pairs))
         for row in rows[1:]:
-            text = row[place].replace("**", "")
-            if row[0] not in derived:
-                self.found.words("not run", f"{where}, {row[0]}", text, "not run")
+            here, text = f"{where}, {row[0]}", row[place]
+            test = tests.get(row[0])
+            if test is None or not len(test.of.observed):
+                self.found.words("not run", here, text, "failed cells" if test is not None and test.of.failed else "not run")
                 continue
-            mean, low, high, n, _, finding = derived[row[0]]
-            self._bounds("differences", f"{where}, {row[0]}", text, (mean, low, high))
-            said = re.search(r"\] (.*?)(?: \?)? \(n (\d+)\)$", text)
-            shown = {"within noise": "noise"}.get(finding, finding)
-            self.found.words("findings", f"{where}, {row[0]}", said[1] if said else text, shown)
-            self.found.words("n", f"{where}, {row[0]}", said[2] if said else text, str(n))
+            said = re.fullmatch(rf"(\**)({NUMBER}!?(?: [\[(][^\])]*[\])])?) (.+?)(\**) \(n (\d+)\)", text)
+            shown = ["noise" if word in ("within noise", "within noise ?") else word for word in test.marked]
+            if said is None:
+                self.found.said("findings", here, False, text, shown[0])
+                continue
+            self.found.form("differences", here, said[2], difference_form(test))
+            self.found.words("findings", here, said[3], *dict.fromkeys(shown))
+            self.found.words("bold", here, said[1] + said[4], "****" if said[3].startswith(("better", "worse")) else "")
+            self.found.words("n", here, said[5], str(len(test.of.observed)))
 
     def _bounds(self, kind: str, where: str, text: str, derived: Sequence[float | None], slack: float = 0.0) -> None:
-        found = BRACKETS.match(text)
-        factor = 100.0 if found and found[2] else 1.0
-        for figure, value in zip((found[1], found[3], found[4]) if found else (), derived, strict=False):
-            if figure is not None:
-                self.found.number(kind, where, figure, None if value is None else factor * value, slack)
-        if found is None:
-            self.found.said(kind, where, False, text, "a figure")
+        self.found.form(kind, where, text, bounds_form(derived), slack)
 
-    def _scores(self, grid: Grid, where: str, title: str, rows: list[list[str]]) -> None:
+    def _scores(self, derived: Derived, where: str, title: str, rows: list[list[str]]) -> None:
+        grid = derived.grid
         pairs = re.search(r"\((\d+:.*)\)$", title)
         at = pairs[1].split(", ") if pairs and "mean over" in title else [title.split(" at ")[1].split()[0]]
-        derived = tested(differences(grid, at))
+        self.found.words("pairs", where, ", ".join(at), ", ".join(grid.main))
+        tests = derived.at(at)
+        names = [*grid.names, *([grid.ceiling] if grid.ceiling else [])]
+        self.found.words("strategies", where, ", ".join(sorted(row[0] for row in rows[1:])), ", ".join(sorted(names)))
+        shares = {}
+        if grid.ceiling and grid.others:
+            shares = {row[0]: share_of_gap(*(grid.of(name, at) for name in (row[0], "random", grid.ceiling))) for row in rows[1:]}
+            known = any(share.bounds for share in shares.values())
+            self.found.words("shares of the gap", where, str("share of gap" in rows[0]), str(known))
         for row in rows[1:]:
-            here = f"{where}, {row[0]}"
-            named = dict(zip(rows[0], row, strict=True))
-            own = grid.of(row[0], at)
-            bounds = t_bounds(own)
-            self._bounds("scores", here, named["score"], bounds)
-            self.found.words("n", here, named["n"], str(bounds[3]))
-            if row[0] in derived and "to random" in named:
-                mean, low, high, _, p, finding = derived[row[0]]
-                self._bounds("differences", here, named["to random"], (mean, low, high))
-                self._p(here, named["p Holm"], p)
-                self.found.words("findings", here, named["finding"].removesuffix(" ?"), finding)
-            if named.get("share of gap", "-") != "-" and grid.ceiling:
-                base = grid.of("random", at)
-                gap = share_of_gap(own - base, grid.of(grid.ceiling, at) - base)
-                self._bounds("shares of the gap", here, named["share of gap"], gap or (None, None, None))
+            here, named, own = f"{where}, {row[0]}", dict(zip(rows[0], row, strict=True)), grid.of(row[0], at)
+            self.found.form("scores", here, named["score"], score_form(own))
+            self.found.words("n", here, named["n"], self._observed(grid, row[0], at, own))
+            self._against(here, tests.get(row[0]), named)
+            if "share of gap" in named:
+                self.found.form("shares of the gap", here, named["share of gap"], shares[row[0]].form)
+
+    def _against(self, where: str, test: Test | None, named: dict[str, str], marks: bool = True) -> None:
+        """The three columns of a difference. ``marks``: whether the test that decided is told, and doubtful findings are marked."""
+        if "to random" not in named:
+            return
+        if test is None:
+            self.found.words(
+                "not compared", where, " ".join(named[column] for column in ("to random", "p corr.", "finding")), "- - -"
+            )
+            return
+        self.found.form("differences", where, named["to random"], difference_form(test))
+        p, _, second = named["p corr."].partition(" ")
+        self._p(where, p, test.corrected)
+        if marks:
+            self.found.words("deciding test", where, second, "s" if test.p > test.p_t else "")
+        self.found.words(
+            "findings", where, named["finding"], *(test.marked if marks else [word + test.mark for word in test.findings])
+        )
+
+    def _observed(self, grid: Grid, name: str, pairs: Sequence[str], own: Series) -> str:
+        """``10``, ``1 of 7``, ``10, 2 late``, ``3 failed``."""
+        of = [cell for (strategy, pair, _), cell in grid.cells.items() if strategy == name and pair in pairs]
+        failed, late = sum(math.isnan(cell.score) for cell in of), sum(cell.late for cell in of)
+        marks = [f"{count} {word}" for count, word in ((failed, "failed"), (late, "late")) if count]
+        n = len(own.observed)
+        return ", ".join(([f"{n} of {own.seeds}" if 0 < n < own.seeds else str(n)] if n or not marks else []) + marks)
 
     def _p(self, where: str, text: str, value: float) -> None:
-        if text.startswith("<"):
+        if math.isnan(value) or text == "-":
+            self.found.words("p", where, text, "-" if math.isnan(value) else f"{value:.3f}")
+        elif text.startswith("<"):
             self.found.said("p", where, value < float(text[1:]), text, f"{value:.4f}")
-        elif text != "-":
+        else:
             self.found.number("p", where, text, value)
 
-    def _areas(self, grid: Grid, where: str, rows: list[list[str]]) -> None:
-        values = {name: area(grid, name) for name in grid.names}
-        derived = tested({name: of - values["random"] for name, of in values.items() if name != "random"})
+    def _areas(self, derived: Derived, where: str, curve: str, rows: list[list[str]]) -> None:
+        pairs = derived.grid.curves.get(curve)
+        if pairs is None:
+            self.found.said("areas", where, False, curve, " or ".join(derived.grid.curves) or "no curve")
+            return
         for row in rows[1:]:
             here = f"{where}, {row[0]}"
-            self._bounds("areas", here, row[1], t_bounds(values[row[0]]))
-            if row[0] in derived:
-                mean, low, high, _, p, finding = derived[row[0]]
-                self._bounds("areas", here, row[2], (mean, low, high))
-                self._p(here, row[3], p)
-                self.found.words("findings", here, row[4].removesuffix(" ?"), finding)
+            self.found.form("areas", here, row[1], score_form(derived.grid.area(row[0], pairs)))
+            self._against(here, derived.areas.get((row[0], curve)), dict(zip(rows[0], row, strict=True)), marks=False)
+
+    def _note(self, derived: Derived, where: str, text: str) -> None:
+        """Counts of collapsed cells, and gaps of which there is no share."""
+        grid = derived.grid
+        counts = {name: grid.count(name) for name in [*grid.names, *([grid.ceiling] if grid.ceiling else [])]}
+        if text.startswith("!: "):
+            total = [float(sum(count[at] for count in counts.values())) for at in (0, 1)]
+            self.found.form("collapsed cells", where, text.partition(" scored")[0], ("!: {} of {}", total))
+        elif text.startswith("collapsed cells: "):
+            named = ", ".join(f"{name} {fell}" for name, (fell, _) in sorted(counts.items()) if fell)
+            self.found.words("collapsed cells", where, text.partition(". ")[0], f"collapsed cells: {named}")
+        elif (said := re.search(rf"is within noise \(({NUMBER}) to ({NUMBER}), n=(\d+)\)(.*)$", text)) and grid.ceiling:
+            gaps = []
+            for pairs in {tuple(grid.main), *((pair,) for pair in grid.pairs)}:
+                share = share_of_gap(*(grid.of(name, pairs) for name in (grid.ceiling, "random", grid.ceiling)))
+                fell = re.search(r"; (\d+) of the seeds ha", said[4])
+                _, low, high, n = share.gap
+                same = (n, share.fell) == (int(said[3]), int(fell[1]) if fell else 0) and low is not None and high is not None
+                gaps.append(
+                    same and all(f"{of:.3g}" == of_page for of, of_page in zip((low, high), said.groups()[:2], strict=True))
+                )
+            self.found.said("gaps", where, any(gaps), text, "another gap")
 
     def _matrix(self, grid: Grid, where: str, rows: list[list[str]]) -> None:
-        """Wins, ties and losses; Holm's correction covers all pairings of a pair."""
-        score: Counter[tuple[str, str, int]] = Counter()
-        for pair in grid.pairs:
-            both = list(combinations(grid.names, 2))
-            values = [grid.of(one, [pair]) - grid.of(other, [pair]) for one, other in both]
-            for (one, other), of, p in zip(both, values, holm([t_p(of) for of in values]), strict=True):
-                mean, low, high, n = t_bounds(of)
-                if n < 2:
-                    continue
-                won = {"better": 1, "worse": -1}.get(verdict(low, high, mean, p), 0)
-                score[one, other, won] += 1
-                score[other, one, -won] += 1
+        """Wins, ties and losses; Holm's correction covers all pairings of a pair. Of a tie by chance nothing is known for sure."""
+        if grid.key not in self._scores_of:
+            self._scores_of[grid.key] = self._wins(grid)
+        score, unsure = self._scores_of[grid.key]
+
+        def held(here: str, text: str, pairings: list[tuple[str, str]]) -> None:
+            derived = [sum(score[one, other, word] for one, other in pairings) for word in (1, 0, -1)]
+            room = 2 * sum(unsure[pairing] for pairing in pairings)
+            self.found.near["wins"] += room > 0
+            near = len(text.split("-")) == 3 and sum(abs(int(a) - b) for a, b in zip(text.split("-"), derived, strict=True)) <= room
+            self.found.said("wins", here, near, text, "-".join(map(str, derived)))
+
         for row in rows[1:]:
             number, name = row[0].split(" ", 1)
             for text, head in zip(row[1:-1], rows[0][1:-1], strict=True):
                 if head != number:
-                    other = grid.names[int(head) - 1]
-                    self.found.words("wins", f"{where}, {name}", text, "-".join(str(score[name, other, w]) for w in (1, 0, -1)))
-            total = [sum(n for (one, _, won), n in score.items() if one == name and won == w) for w in (1, 0, -1)]
-            self.found.words("wins", f"{where}, {name}", row[-1], "-".join(map(str, total)))
+                    held(f"{where}, {name}", text, [(name, grid.names[int(head) - 1])])
+            held(f"{where}, {name}", row[-1], [(name, other) for other in grid.names if other != name])
 
-    def _power(self, grid: Grid, where: str, rows: list[list[str]]) -> None:
-        values = differences(grid, grid.pairs)
-        for row in rows[1:]:
-            here = f"{where}, {row[0]}"
-            of = values[row[0]][~np.isnan(values[row[0]])]
-            n, deviation = len(of), float(np.std(of, ddof=1))
-            tails = stats.chi2.ppf([1 - ALPHA / 2, ALPHA / 2], n - 1)
-            spread = [deviation, *(deviation * math.sqrt((n - 1) / tail) for tail in tails)]
-            self.found.words("n", here, row[1], str(n))
-            self.found.number("deviations", here, row[2], deviation)
-            self._bounds("smallest differences", here, row[3], [d * smallest_effect(n, len(values)) for d in spread], slack=2e-5)
-            self._bounds("needed seeds", here, row[4], [enough_seeds(d, len(values)) for d in spread], slack=1.0)
+    def _wins(self, grid: Grid) -> tuple[Counter[tuple[str, str, int]], Counter[tuple[str, str]]]:
+        score: Counter[tuple[str, str, int]] = Counter()
+        unsure: Counter[tuple[str, str]] = Counter()
+        for pair in grid.pairs:
+            of = {name: grid.on(name, pair) for name in grid.names}
+            both = [(one, other, Test(of[one] - of[other])) for one, other in combinations(grid.names, 2)]
+            for (one, other, test), p in zip(both, holm([test.p for *_, test in both]), strict=True):
+                if len(test.of.observed) < FEWEST or not (test.spread or abs(test.bounds[0]) <= 1e-12):
+                    continue
+                word, *more = test.shown(p)
+                won = {"better": 1, "worse": -1}.get(word, 0)
+                score[one, other, won] += 1
+                score[other, one, -won] += 1
+                unsure[one, other] += len(more)
+                unsure[other, one] += len(more)
+        return score, unsure
 
-    def _tau(self, rows: list[list[str]]) -> None:
+    def _power(self, derived: Derived, where: str, rows: list[list[str]]) -> None:
         for row in rows[1:]:
-            mine, theirs = (self._chosen(proxy, f"### {row[0]}") for proxy in (True, False))
-            if len(mine) != 1 or len(theirs) != 1 or row[2].startswith("not measured"):
-                self.found.left["tau-b"] += 1
-                continue
-            self._bounds("tau-b", row[0], row[2].split(" ")[0], [tau(mine[0], theirs[0])])
-            self.found.left["bounds of tau-b"] += 2
+            here, test = f"{where}, {row[0]}", derived.over[row[0]]
+            self.found.words("n", here, row[1], str(len(test.of.observed)))
+            self.found.number("deviations", here, row[2], float(np.std(test.of.observed, ddof=1)))
+            spread = deviations(test)
+            self._bounds("smallest differences", here, row[3], [smallest(test, d) for d in spread], slack=2e-5)
+            needed = [enough_seeds(d, test.family) for d in spread]
+            if any(of > 100_000 for of in needed):
+                template = "{} [{}, {}]".format(*("> 100000" if of > 100_000 else "{}" for of in needed))
+                self.found.form("needed seeds", here, row[4], (template, [of for of in needed if of <= 100_000]), slack=1.0)
+            else:
+                self._bounds("needed seeds", here, row[4], needed, slack=1.0)
+
+    def _tau_table(self, rows: list[list[str]]) -> None:
+        for row in rows[1:]:
+            for derived in self._chosen(True, f"### {row[0]}"):
+                found = self._agreement(derived.grid).get(row[1])
+                self._tau_text(row[0], row[2], found)
+                if found is not None:
+                    counts = f"{found.strategies} {found.pairs} {found.seeds}"
+                    self.found.words("tau-b", row[0], " ".join(row[3:6]), counts)
+
+    def _tau_text(self, where: str, text: str, found: Tau | None) -> None:
+        """``0.76 [0.04, 1.00], 0.71 as measured``."""
+        if found is None or found.bands is None:
+            self.found.words("tau-b", where, text.partition(" (")[0], "not measured")
+            return
+        said = re.fullmatch(rf"({NUMBER}) \[({NUMBER}), ({NUMBER})\], ({NUMBER}) as measured", text)
+        if said is None:
+            self.found.said("tau-b", where, False, text, "a coefficient")
+            return
+        self.found.number("tau-b", where, said[4], found.measured)
+        for figure, band in zip((said[2], said[1], said[3]), found.bands, strict=True):
+            self.found.between("tau-b without noise", where, figure, *band)
 
     def _over_data_sets(self, proxy: bool, heading: str, title: str, rows: list[list[str]]) -> None:
         if title.startswith("Difference to random over the pairs"):
@@ -481,32 +997,35 @@ class Page:
                     self._overview(f"overview, {text}, {row[0]}", row[place].replace("**", ""), derived.get(row[0]))
             return
         if heading.startswith("### The proxy against full training"):
-            self._taus(rows)
+            self._taus_over_data_sets(rows)
+            return
+        if title == "note":
             return
         if not title.startswith(("Macro F1", "Difference to random, ", "What more", "Difference to random on each")):
             self.found.left[f"{title or heading[4:]} (over data sets)"] += len(rows) - 1
             return
-        grids = self._chosen(proxy, heading)
-        pairs = shared_pairs(grids)
+        chosen = self._chosen(proxy, heading)
         if title.startswith("Macro F1"):
-            for name, text, _ in rows[1:]:
-                values = matrix(grids, name)
-                if np.isnan(values).any():
-                    self.found.words("failed", f"{heading[4:]}, {name}", text, "-")
+            for name, text, count in rows[1:]:
+                values, failed = matrix(chosen, name)
+                here = f"{heading[4:]}, {name}"
+                self.found.words("n", here, count, "failed cells" if failed else str(values.shape[1]))
+                if failed or not values.shape[1]:
+                    self.found.words("scores over data sets", here, text, "-")
                     continue
                 own = anova(values)
-                self._bounds("scores over data sets", f"{heading[4:]}, {name}", text, _around(own["mean"], own["half"]))
+                self._bounds("scores over data sets", here, text, _around(own["mean"], own["half"]))
             return
         if title.startswith("Difference to random on each"):
             for row in rows[1:]:
-                for grid, text in zip(grids, row[1:], strict=True):
-                    values = differences(grid, pairs)[row[0]]
-                    self._bounds("differences", f"{heading[4:]}, {row[0]}", text, t_bounds(values))
+                for derived, text in zip(chosen, row[1:], strict=True):
+                    self.found.form("differences", f"{heading[4:]}, {row[0]}", text, difference_form(derived.over[row[0]]))
             return
-        derived = over_data_sets(grids)
+        found = over_data_sets(chosen)
         for row in rows[1:]:
             here = f"{heading[4:]}, {row[0]}"
-            if (own := derived.get(row[0])) is None:
+            own = found.get(row[0])
+            if own is None:
                 self.found.words("failed", here, " ".join(row[1:]), "- - failed cells -")
                 continue
             if title.startswith("What more"):
@@ -518,41 +1037,44 @@ class Page:
                 else:
                     self.found.number("needed data sets", here, row[6], own["enough"])
                 continue
-            low, high = _around(own["mean"], own["half"])[1:]
-            self._bounds("differences over data sets", here, row[1], (own["mean"], low, high))
+            self._bounds("differences over data sets", here, row[1], _around(own["mean"], own["half"]))
             self._p(here, row[2], own["p Holm"])
-            self.found.words("findings", here, row[3], verdict(low, high, own["mean"], own["p Holm"]))
+            self.found.words("findings", here, row[3], over_sets_verdict(own))
             self._bounds("one other data set", here, row[4], _around(own["mean"], own["other"]), slack=0.03 * own["other"])
 
     def _overview(self, where: str, text: str, own: dict[str, float] | None) -> None:
         if own is None:
-            self.found.words("not run", where, text, "not run")
+            self.found.said("not run", where, text in ("not run", "failed cells"), text, "not run, or failed cells")
             return
-        around = _around(own["mean"], own["half"])
-        self._bounds("differences over data sets", where, text, around)
-        shown = {"within noise": "noise"}.get(found := verdict(around[1], around[2], own["mean"], own["p Holm"]), found)
-        self.found.words("findings", where, text.partition("] ")[2], f"{shown} (n {own['data sets']:g})")
+        figures, _, rest = text.partition("] ")
+        self._bounds("differences over data sets", where, f"{figures}]", _around(own["mean"], own["half"]))
+        word = over_sets_verdict(own)
+        self.found.words("findings", where, rest, f"{'noise' if word == 'within noise' else word} (n {own['data sets']:g})")
 
-    def _taus(self, rows: list[list[str]]) -> None:
+    def _taus_over_data_sets(self, rows: list[list[str]]) -> None:
+        """The mean over data sets of the values without noise; it and its bounds may move by the bands of these values."""
         for row in rows[1:]:
-            mine, theirs = (self._chosen(proxy, f"### {row[0]}", True) for proxy in (True, False))
-            if len(mine) != len(theirs) or row[2] == "not measured":
-                self.found.left["tau-b over data sets"] += 1
+            taus = [self._agreement(derived.grid).get(row[1]) for derived in self._chosen(True, f"### {row[0]}", True)]
+            bands = np.array([found.value for found in taus if found is not None and found.bands is not None])
+            if not len(bands):
+                self.found.words("tau-b", row[0], " ".join(row[2:5]), "not measured - 0")
                 continue
-            values = np.array([tau(*both) for both in zip(mine, theirs, strict=True)])
-            mean, low, high, n = t_bounds(values)
-            self._bounds("tau-b", row[0], row[2], (mean, low, None if high is None else min(high, 1.0)))
-            self.found.words("tau-b", row[0], row[3], f"{values.min():.2f} to {values.max():.2f}")
+            mean, low, high, n = t_bounds(bands.mean(axis=1))
+            room = float(np.ptp(bands, axis=1).max())
+            of_sd = 0.0 if n < 2 else room * float(stats.t.ppf(1 - ALPHA / 2, n - 1)) / math.sqrt(n - 1)
+            self._bounds("tau-b", row[0], row[2], (mean, low, None if high is None else min(high, 1.0)), slack=room + of_sd)
+            for figure, ends in zip(row[3].split(" to "), (bands.min(axis=0), bands.max(axis=0)), strict=True):
+                self.found.between("tau-b", row[0], figure, *ends)
             self.found.words("tau-b", row[0], row[4], str(n))
 
     def _headline_over_data_sets(self) -> None:
         """``name`` in k of m (a to b over all m); Holm's correction covers all tests of the paragraph."""
         for proxy, mark in ((False, "**Full training, over data sets.**"), (True, "**The proxy, over data sets.**")):
             line = next((line for line in self._text.splitlines() if line.startswith(mark)), "")
-            kinds: dict[Any, list[Grid]] = {}
-            for key, grid in sorted(self._grids.items()):
-                if grid.proxy == proxy and self._in_levels(key):
-                    kinds.setdefault(key[:4], []).append(grid)
+            kinds: dict[Any, list[Derived]] = {}
+            for key, of in self._derived.items():
+                if of.grid.proxy == proxy and self._in_levels(key):
+                    kinds.setdefault(key[:4], []).append(of)
             derived = [over_data_sets(grids) for grids in kinds.values()]
             tests = [own for of in derived for own in of.values()]
             for own, value in zip(tests, holm([own["p"] for own in tests]), strict=True):
@@ -567,31 +1089,60 @@ class Page:
                     self.found.number("headline", here, high, max(one["mean"] for one in own))
 
     def _headline(self) -> None:
-        """``name`` in k of m (a to b): how often it is better (or worse), and over which differences."""
+        """``name`` in k of m (a to b, all conditions): in how many it is better (or worse) on every split, and by what."""
         for proxy, mark in ((False, "**Full training.**"), (True, "**Proxy**")):
             line = next((line for line in self._text.splitlines() if line.startswith(mark)), "")
-            grids = [grid for key, grid in self._grids.items() if grid.proxy == proxy and not self._in_levels(key)]
-            derived = [tested(differences(grid, grid.pairs)) for grid in grids]
-            for finding, text in zip(("better", "worse"), line.split("Worse than `random`:"), strict=False):
-                for name, count, of, low, high in re.findall(
-                    rf"`(\w+)` in (\d+) of (\d+) \(({NUMBER})(?: to ({NUMBER}))?[^)]*\)", text
+            chosen = [derived for derived in self._of_one(proxy) if derived.over]
+            if not line or not chosen:
+                continue
+            rows: dict[str, list[tuple[Any, Test]]] = {}
+            for derived in chosen:
+                for name, test in derived.over.items():
+                    rows.setdefault(name, []).append((derived.grid.key[:3], test))
+            better, _, worse = line.partition("Worse than `random`:")
+            counted = re.search(r"(\d+|\*\*none\*\*) of (\d+) strateg", better)
+            if counted is not None:
+                self.found.words("headline", "headline, strategies", counted[2], str(len(rows)))
+                named = len(re.findall(r"`\w+`(?: in \d+ of \d+)? \(", better))
+                self.found.words("headline", "headline, strategies", counted[1], str(named or "**none**"))
+            for word, text in (("better", better), ("worse", worse)):
+                self._named(word, text, rows)
+            plans = [smallest(test, deviations(test)[0]) for of in rows.values() for _, test in of if test.spread]
+            if said := re.search(rf"seeds can show is ({NUMBER})(?: to ({NUMBER}))?", line):
+                self.found.number("headline", "headline, smallest difference", said[1], min(plans), slack=2e-5)
+                self.found.number("headline", "headline, smallest difference", said[2] or said[1], max(plans), slack=2e-5)
+            if said := re.search(rf"tau-b of ({NUMBER})(?: to ({NUMBER}))? \(the lowest interval begins at ({NUMBER})\)", line):
+                taus = [found for derived in chosen for found in self._agreement(derived.grid).values() if found and found.bands]
+                bands = np.array([found.bands for found in taus])
+                for figure, ends in zip(
+                    (said[1], said[2] or said[1], said[3]),
+                    (bands[:, 1].min(axis=0), bands[:, 1].max(axis=0), bands[:, 0].min(axis=0)),
+                    strict=True,
                 ):
-                    here = f"headline, {name}"
-                    shown = [found[name] for found in derived if name in found]
-                    significant = [found[0] for found in shown if found[5] == finding]
-                    self.found.words("headline", here, f"{count} of {of}", f"{len(significant)} of {len(shown)}")
-                    whole = significant if len(significant) == int(count) else [found[0] for found in shown]
-                    self.found.number("headline", here, low, min(whole))
-                    self.found.number("headline", here, high or low, max(whole))
-            if (said := re.search(rf"seeds can show is ({NUMBER})(?: to ({NUMBER}))?", line)) and grids:
-                shown = []
-                for grid in grids:
-                    values = differences(grid, grid.pairs)
-                    for of in (of[~np.isnan(of)] for of in values.values()):
-                        shown.append(smallest_effect(len(of), len(values)) * float(np.std(of, ddof=1)))
-                self.found.number("headline", "headline, smallest difference", said[1], min(shown))
-                self.found.number("headline", "headline, smallest difference", said[2] or said[1], max(shown))
-        self._where()
+                    self.found.between("headline", "headline, tau-b", figure, *ends)
+
+    def _named(self, word: str, text: str, rows: dict[str, list[tuple[Any, Test]]]) -> None:
+        """The strategies of a paragraph with a finding."""
+        form = rf"`(\w+)`(?: in (\d+) of (\d+))? \(({NUMBER})(?: to ({NUMBER}))?(?:, all conditions)?\)"
+        said = {found[0]: found[1:] for found in re.findall(form, text)}
+        for name, of in rows.items():
+            models: dict[Any, list[Test]] = {}
+            for model, test in of:
+                models.setdefault(model, []).append(test)
+            least = sum(all(test.findings == [word] for test in tests) for tests in models.values())
+            most = sum(all(word in test.findings for test in tests) for tests in models.values())
+            here = f"headline, {name}"
+            if name not in said:
+                self.found.said("headline", here, least == 0, f"nothing of {word}", f"{word} in {least}")
+                continue
+            count, total, low, high = said[name]
+            self.found.said("headline", here, least <= int(count or 1) <= most, count or "1", f"{least} to {most}")
+            self.found.words("headline", here, total or "1", str(len(models)))
+            means = [test.bounds[0] for _, test in of if len(test.of.observed)]
+            self.found.number("headline", here, low, min(means))
+            self.found.number("headline", here, high or low, max(means))
+        for name in said.keys() - rows.keys():
+            self.found.said("headline", f"headline, {name}", False, name, "no such strategy")
 
     def _where(self) -> None:
         """Comparisons on single pairs: how many are better and worse, and better by condition, split and pair."""
@@ -601,59 +1152,95 @@ class Page:
         )
         if said is None:
             return
-        proxy = not any(not grid.proxy and not self._in_levels(key) for key, grid in self._grids.items())
         counts: dict[str, Counter[str]] = {}
-        for key, grid in self._grids.items():
-            if grid.proxy != proxy or self._in_levels(key):
-                continue
-            for pair in grid.pairs:
-                for found in tested(differences(grid, [pair])).values():
-                    labels = "clean labels" if key[2] == 1 else "noisy labels"
-                    for place in ("all", labels, f"{key[3]} split", pair):
-                        counts.setdefault(place, Counter())[found[5]] += 1
+        for derived in self._of_one(False) or self._of_one(True):
+            _, _, quality, split, _ = derived.grid.key
+            for (_, pair), test in derived.single.items():
+                for place in (
+                    ("all", "clean labels" if quality == 1 else "noisy labels", f"{split} split", pair) if test.spread else ()
+                ):
+                    counts.setdefault(place, Counter())[test.findings[0]] += 1
+                    counts[place]["unsure"] += len(test.findings) > 1
         total = counts["all"]
-        for text, value in zip(said.groups(), (sum(total.values()), total["better"], total["worse"]), strict=True):
-            self.found.words("headline", "where", text, str(value))
+        tests = sum(total.values()) - total["unsure"]
+        self.found.words("headline", "where", said[1], str(tests))
+        for text, word in ((said[2], "better"), (said[3], "worse")):
+            self.found.between("headline", "where", text, total[word] - total["unsure"], total[word] + total["unsure"])
         for place, better, of in re.findall(r"([\w:.]+(?: \w+)?) (\d+) of (\d+)", line.partition("by condition: ")[2]):
             own = counts.get(place, Counter())
-            self.found.words("headline", f"where, {place}", f"{better} of {of}", f"{own['better']} of {sum(own.values())}")
+            here = f"where, {place}"
+            self.found.between("headline", here, better, own["better"] - own["unsure"], own["better"] + own["unsure"])
+            self.found.words("headline", here, of, str(sum(own.values()) - own["unsure"]))
+
+    def _collapsed(self) -> None:
+        """How many cells are no better than the best constant answer."""
+        counts: dict[str, list[int]] = {}
+        for derived in [*self._of_one(False), *self._of_one(True)]:
+            grid = derived.grid
+            for name in {name for name, _, _ in grid.cells}:
+                both = counts.setdefault(name, [0, 0])
+                both[:] = [a + b for a, b in zip(both, grid.count(name), strict=True)]
+        fell, scored = (sum(both[at] for both in counts.values()) for at in (0, 1))
+        named = ", ".join(f"`{name}` {both[0]}" for name, both in sorted(counts.items()) if both[0])
+        line = next((line for line in self._text.splitlines() if line.startswith("**Collapsed.** ")), "")
+        said = re.match(r"\*\*Collapsed.\*\* (\S+ of \S+) scored cells .* \((.*?)\)", line)
+        derived_text = f"{fell:,} of {scored:,}" if fell else ""
+        self.found.words("collapsed cells", "headline", said[1] if said else "", derived_text)
+        self.found.words("collapsed cells", "headline", said[2] if said else "", named)
 
 
-def shared_pairs(grids: Sequence[Grid]) -> list[str]:
-    """The pairs that every data set has."""
-    return [pair for pair in grids[0].pairs if all(pair in grid.pairs for grid in grids)] if grids else []
+def deviations(test: Test) -> list[float]:
+    """The standard deviation of the differences, and its interval for normal differences."""
+    n, deviation = len(test.of.observed), float(np.std(test.of.observed, ddof=1))
+    tails = stats.chi2.ppf([1 - ALPHA / 2, ALPHA / 2], n - 1)
+    return [deviation, *(deviation * math.sqrt((n - 1) / tail) for tail in tails)]
 
 
-def matrix(grids: Sequence[Grid], name: str) -> np.ndarray:
-    """Scores (data sets, seeds) of a strategy, over the seeds that all data sets have; NaN where a cell failed."""
-    pairs = shared_pairs(grids)
+def smallest(test: Test, deviation: float) -> float:
+    """The smallest difference that as many seeds show, if the deviation is this."""
+    return deviation * smallest_effect(max(len(test.of.observed), FEWEST), test.family)
+
+
+def matrix(chosen: Sequence[Derived], name: str) -> tuple[np.ndarray, bool]:
+    """Scores (data sets, seeds) of a strategy over the pairs and seeds that all data sets have, and whether a cell failed."""
+    grids = [derived.grid for derived in chosen]
+    pairs = [pair for pair in grids[0].main if all(pair in grid.pairs for grid in grids)]
     seeds = sorted(set.intersection(*(set(grid.seeds) for grid in grids)))
-    return np.array([[dict(zip(grid.seeds, grid.of(name, pairs), strict=True))[seed] for seed in seeds] for grid in grids])
+    parts = [grid.of(name, pairs) for grid in grids]
+    values = np.array([[dict(zip(g.seeds, of.values, strict=True))[s] for s in seeds] for g, of in zip(grids, parts, strict=True)])
+    failed = any(
+        math.isnan(cell.score)
+        for grid in grids
+        for (of, pair, seed), cell in grid.cells.items()
+        if of == name and pair in pairs and seed in seeds
+    )
+    return values if failed else values[:, ~np.isnan(values).any(axis=0)], failed
 
 
-def over_data_sets(grids: Sequence[Grid]) -> dict[str, dict[str, float]]:
+def over_data_sets(chosen: Sequence[Derived]) -> dict[str, dict[str, float]]:
     """What every strategy's difference to random is over data sets; a strategy with a failed cell is left out."""
-    if not grids:
+    if not chosen:
         return {}
-    base = matrix(grids, "random")
-    names = sorted(set.intersection(*(set(grid.names) for grid in grids)) - {"random"})
-    values = {name: matrix(grids, name) - base for name in names}
-    found = {name: anova(of) | {"data sets": len(grids)} for name, of in values.items() if not np.isnan(of).any()}
+    base, fell = matrix(chosen, "random")
+    names = sorted(set.intersection(*(set(derived.grid.names) for derived in chosen)) - {"random"})
+    values = {name: matrix(chosen, name) for name in names}
+    found = {
+        name: anova(of - base) | {"data sets": len(chosen)}
+        for name, (of, failed) in values.items()
+        if not (failed or fell) and of.shape == base.shape and of.shape[1]
+    }
     for own, p in zip(found.values(), holm([own["p"] for own in found.values()]), strict=True):
         own["p Holm"] = p
     return found
 
 
-def tau(mine: Grid, theirs: Grid) -> float:
-    """Kendall's tau-b of the means over the seeds and pairs that both have."""
-    pairs = [pair for pair in mine.pairs if pair in theirs.pairs]
-    names = [name for name in mine.names if name in theirs.names]
-    shared = set(mine.seeds) & set(theirs.seeds)
-    means = []
-    for grid in (mine, theirs):
-        keep = [seed in shared for seed in grid.seeds]
-        means.append([round(float(grid.of(name, pairs)[keep].mean()), 12) for name in names])
-    return float(stats.kendalltau(*means).statistic)
+def over_sets_verdict(own: dict[str, float]) -> str:
+    """The finding over data sets."""
+    if math.isnan(own["p Holm"]):
+        return "no spread"
+    if abs(own["mean"]) <= own["half"] or own["p Holm"] >= ALPHA:
+        return "within noise"
+    return "better" if own["mean"] > 0 else "worse"
 
 
 def _around(mean: float, half: float) -> tuple[float, float, float]:
@@ -662,7 +1249,12 @@ def _around(mean: float, half: float) -> tuple[float, float, float]:
 
 def rederive(page: str, files: Sequence[Path]) -> Found:
     """Hold a page against files of cells."""
-    return Page(page, load(files)).check()
+    stored = {}
+    for content in (json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()):
+        there = Counter(content["columns"]["experiment"])
+        for place, experiment in enumerate(content["experiments"]):
+            stored[experiment["name"]] = (experiment["cells"], there[place])
+    return Page(page, load(files), stored).check()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -675,6 +1267,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for kind, n in sorted(found.right.items()):
         print(f"{n:6,} {kind}")
     print(f"{sum(found.right.values()):6,} figures are as derived")
+    for kind, n in sorted(found.near.items()):
+        if n:
+            print(f"decided by the draws of a sign-flip test: {n} x {kind}")
     for kind, n in sorted(found.left.items()):
         print(f"not derived: {n} x {kind}")
     for line in found.wrong:
