@@ -626,7 +626,7 @@ def difference_form(test: Test) -> Form:
 
 def bounds_form(bounds: Sequence[float | None]) -> Form:
     """A value with its interval, if there is one."""
-    known = [value for value in bounds if value is not None]
+    known = [value for value in bounds[:3] if value is not None]
     return ("{} [{}, {}]", known) if len(known) == 3 else ("{}", known[:1])
 
 
@@ -779,6 +779,9 @@ class Page:
         if title == "note":
             self._note(derived, where, header[0])
         elif title == "mark":
+            if header[0] == "tau-b with a full training not measured":
+                self.found.words("tau-b", where, header[0], *(() if self._agreement(derived.grid) else (header[0],)))
+                return
             for text in header[0].split("; "):
                 pipeline, _, said = text.removeprefix("tau-b with `").partition("` ")
                 self._tau_text(where, said, self._agreement(derived.grid).get(pipeline))
@@ -1019,7 +1022,8 @@ class Page:
         if title.startswith("Difference to random on each"):
             for row in rows[1:]:
                 for derived, text in zip(chosen, row[1:], strict=True):
-                    self.found.form("differences", f"{heading[4:]}, {row[0]}", text, difference_form(derived.over[row[0]]))
+                    test = derived.over.get(row[0])
+                    self.found.form("differences", f"{heading[4:]}, {row[0]}", text, difference_form(test) if test else ("-", []))
             return
         found = over_data_sets(chosen)
         for row in rows[1:]:
