@@ -2,8 +2,8 @@
 
 A file has a row per cell (a submission, pair, seed and pipeline, scored on one split). Its ``columns`` are lists of equal length:
 numbers as they are, and names as positions in the lists beside them (``submissions``, ``pairs``, ``verdicts``, ``experiments``). A
-``setup`` is what many cells share: everything of their spec but submission, pair and seed, the versions that computed them, and the
-size of the pool. So
+``setup`` is what many cells share: everything of their spec but submission, pair and seed, the versions that computed them, the
+size of the pool, and, where it was stored, the macro F1 of the best constant answer, which tells collapsed cells. So
 
     pandas.DataFrame(json.load(open(path))["columns"])
 
@@ -27,6 +27,7 @@ from evaluator.purchase.track import PURCHASE
 
 SCHEMA = 2
 FIGURES = tuple(metric.name for metric in METRICS)
+CONSTANT = "best_constant_macro_f1"
 DECIMALS = 5
 """Decimals of the metrics: a hundredth of the smallest difference that matters."""
 HASH = 12
@@ -58,10 +59,13 @@ def pack(cells: Iterable[tuple[str, Mapping[str, Any]]], experiments: Sequence[M
         if not cell["scored"]:
             reasons[str(len(rows))] = cell["reason"].split("\n")[0]
         seconds = purchase.get("seconds")
+        setup = {"pool": pool, "spec": shared, "versions": cell["versions"]}
+        if cell["scored"] and CONSTANT in cell["metrics"]:
+            setup["constant"] = round(cell["metrics"][CONSTANT], DECIMALS)
         rows.append(
             {
                 "experiment": names.index(experiment),
-                "setup": place("setups", {"pool": pool, "spec": shared, "versions": cell["versions"]}),
+                "setup": place("setups", setup),
                 "submission": place("submissions", {"name": spec["submission"], "digest": spec["submission_digest"]}),
                 "pair": place("pairs", spec["task"]),
                 "seed": spec["seed"],
@@ -95,6 +99,7 @@ def unpack(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
         row = dict(zip(columns, values, strict=True))
         setup, submission = stored["setups"][row["setup"]], stored["submissions"][row["submission"]]
         scored = row["macro_f1"] is not None
+        constant = {CONSTANT: setup["constant"]} if "constant" in setup else {}
         spec = {"submission": submission["name"], "submission_digest": submission["digest"]}
         spec |= {"pair" if old else "task": stored["pairs"][row["pair"]], "seed": row["seed"]}
         purchase = {"bought": row["labels"], "seconds": row["seconds"]} | ({"content": row["content"]} if "content" in row else {})
@@ -104,7 +109,7 @@ def unpack(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
             "verdict": stored["verdicts"][row["verdict"]],
             "reason": stored["reasons"].get(str(n), ""),
             "scored": scored,
-            "metrics": {name: row[name] for name in FIGURES} if scored else None,
+            "metrics": {name: row[name] for name in FIGURES} | constant if scored else None,
             "purchase": purchase | {"file": None} if old else purchase,
             "data": {"counts": {"unlabelled": setup["pool"]}},
             "versions": {"kit": setup["spec"]["kit"]} if old else setup["versions"],

@@ -270,7 +270,7 @@ def load(files: Sequence[Path]) -> dict[Key, Grid]:
             drawn = any((profile.get("drawn") or {}).values())
             bought = None if row.get("content") is None else (row["content"], row["seed"] if drawn else None)
             late = score is not None and content["verdicts"][row["verdict"]] == "TIME_LIMIT"
-            collapsed = score is not None and score <= (row.get("constant") or 0.0) + 1e-9
+            collapsed = score is not None and score <= setup.get("constant", 0.0) + 1e-9
             cell = Cell(NAN if score is None else score, bought if score is not None else None, collapsed, late)
             grid.cells[name, pair, row["seed"]] = cell
             if row["labels"] == setup["pool"] and score is not None:

@@ -234,7 +234,8 @@ def _mark_collapsed(
 
 def _levels(kind: Kind, asked: Asked) -> dict[str, Any]:
     metric, reference = _metric(kind.first, asked).name, _resolved(asked.reference or REFERENCE, kind.first)
-    return level_table(kind, metric, reference, asked.wanted, asked.alpha, asked.root)
+    ceiling = _resolved(asked.ceiling or CEILING, kind.first)
+    return level_table(kind, metric, reference, ceiling, asked.wanted, asked.alpha, asked.root)
 
 
 def _lacking(condition: Condition, metric: str) -> list[str]:

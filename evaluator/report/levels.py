@@ -58,6 +58,20 @@ class Kind:
             failed.append([any(cell is not None and not cell["scored"] for cell in of) for of in cells])
         return np.array(scores), failed
 
+    def whole(self, digest: str, metric: str) -> np.ndarray | None:
+        """Scores (data sets, seeds) of a submission that got everything it could get, whatever the task (``Condition.whole``).
+
+        NaN for a seed without such a cell; None where a data set has none.
+        """
+        rows = []
+        for condition in self.members:
+            name = next((name for name in condition.strategies if condition.digests[name] == digest), None)
+            found = None if name is None else condition.whole(name, metric)
+            if found is None:
+                return None
+            rows.append([found[0][condition.seeds.index(seed)] for seed in self.seeds])
+        return np.array(rows)
+
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds that every data set has."""
@@ -77,17 +91,25 @@ def kinds(conditions: Sequence[Condition]) -> list[Kind]:
     return [Kind(tuple(sorted(group, key=lambda c: c.rules[DATA_SET]))) for group in groups if len(group) > 1]
 
 
-def level_table(kind: Kind, metric: str, reference: str | None, wanted: float, alpha: float, root: int) -> dict[str, Any]:
+def level_table(
+    kind: Kind, metric: str, reference: str | None, ceiling: str | None, wanted: float, alpha: float, root: int
+) -> dict[str, Any]:
     """The figures of conditions that differ only in their data sets, JSON-able.
 
     Args:
         reference: name of the reference in the first condition; None if there is none.
+        ceiling: the same of the ceiling. Where it got everything on every data set it has a mean, whatever its task, and is in no
+            test.
         wanted: half-width for which the needed data sets are computed.
     """
     first, seeds = kind.first, kind.seeds
     held = [name for name in first.strategies if all(first.digests[name] in c.digests.values() for c in kind.members)]
-    tasks = [t for t in over(first, held or first.strategies, first.tasks) if all(t in c.tasks for c in kind.members)]
-    grids = {name: kind.grid(first.digests[name], metric, tasks) for name in held}
+    everything = None if ceiling in (None, reference) else kind.whole(first.digests[str(ceiling)], metric)
+    compared = [name for name in held if everything is None or name != ceiling]
+    tasks = [t for t in over(first, compared or first.strategies, first.tasks) if all(t in c.tasks for c in kind.members)]
+    grids = {name: kind.grid(first.digests[name], metric, tasks) for name in compared}
+    if everything is not None:
+        grids[str(ceiling)] = everything, []
 
     def row(name: str, base: str | None) -> dict[str, Any]:
         values, failed = grids[name]
@@ -99,7 +121,7 @@ def level_table(kind: Kind, metric: str, reference: str | None, wanted: float, a
         left_out = [seed for seed, there in zip(seeds, whole, strict=True) if not there]
         return {"strategy": name, "levels": _row(found), "failed": failures, "left_out": left_out}
 
-    others = [row(name, reference) for name in held if name != reference] if reference in held else []
+    others = [row(name, reference) for name in compared if name != reference] if reference in compared else []
     p = np.array([row["levels"]["p"] if row["levels"] and row["levels"]["p"] is not None else np.nan for row in others])
     adjusted = holm(p) if len(p) else p
     for found, value in zip(others, adjusted, strict=True):
@@ -119,7 +141,7 @@ def level_table(kind: Kind, metric: str, reference: str | None, wanted: float, a
         "seeds": list(seeds),
         "over_pairs": list(tasks),
         "items": "",
-        "means": [row(name, None) for name in held],
+        "means": [row(name, None) for name in grids],
         "differences": others,
     }
 
@@ -156,8 +178,8 @@ def add_items(kind: Kind, table: dict[str, Any], root: Path, tracks: Tracks, pla
     for row in (*table["means"], *table["differences"]):
         levels = row["levels"]
         base = table["reference"] if "finding" in row else None
-        if levels is None:
-            continue
+        if levels is None or (kind.first.digests[row["strategy"]], table["data_sets"][0]) not in drawn:
+            continue  # a ceiling has its cells at other tasks
         variances = []
         for number in table["data_sets"]:
             own, other = (drawn[kind.first.digests[name], number] if name else {} for name in (row["strategy"], base))

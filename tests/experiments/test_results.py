@@ -442,6 +442,50 @@ def test_the_script_finds_what_is_wrong_and_knows_nothing_of_the_kit(of_page):
     assert rederived(text, planted() + ceiling(0.2)).wrong == []
 
 
+def hard(kind: str) -> list[dict]:
+    """Cells of which something is to be said."""
+    n = {"few seeds": 4, "drawn flips": 16}.get(kind, 7)
+    cells = planted(n=n) + ceiling(0.2, n)
+    if kind == "failed cells":
+        cells[3 * n] = cell("good", None, PAIRS[1], 0)
+    elif kind == "one observation":
+        for found in cells:
+            if found["spec"]["submission"] in ("random", "good"):
+                found["purchase"]["content"] = "the same"
+    elif kind == "collapse":
+        for found in (cells[0], cells[2 * n + 1], cells[-1]):
+            found["metrics"] |= {"macro_f1": 0.09, "best_constant_macro_f1": 0.1}
+    elif kind == "late":
+        cells[2]["verdict"] = "TIME_LIMIT"
+    elif kind == "hidden":
+        cells += planted({**PLANTED, "good": 0.0}, n, (Pair(987, 42),))
+    elif kind == "never run":
+        del cells[2 * n : 2 * n + 2]
+    return cells
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("few seeds", "too few seeds"),
+        ("drawn flips", "(n 16)"),
+        ("failed cells", "1 failed"),
+        ("one observation", "1 of 7"),
+        ("collapse", "with a collapse"),
+        ("late", "7, 1 late"),
+        ("hidden", "Public minus hidden"),
+        ("never run", "(n 5)"),
+    ],
+)
+def test_the_script_derives_what_is_no_plain_figure(kind, said):
+    cells = hard(kind)
+    text = told(stored(cells))
+    assert said in text
+    found = rederived(text, cells)
+    assert found.wrong == []
+    assert found.left == {}
+
+
 def rederived(text: str, *files: list[dict]) -> rederive.Found:
     with tempfile.TemporaryDirectory() as name:
         paths = [Path(name) / f"{i}.json" for i in range(len(files))]
@@ -453,18 +497,20 @@ def rederived(text: str, *files: list[dict]) -> rederive.Found:
 # -- several data sets, and seeds for tuning
 
 
-def on_data_sets(count: int = 5, spread: float = 0.01, n: int = 3, effects=PLANTED, **changes) -> list[dict]:
+def on_data_sets(count=5, spread=0.01, n=3, effects=PLANTED, with_ceiling=False, **changes) -> list[dict]:
     """Strategies differ from random by more or less on each data set."""
     found = []
     for number in range(1, count + 1):
         data = {split: f"{number} {split}" for split in ("training", "unlabelled", "validation")}
         moved = {name: effect + spread * generator(5, number, name).normal() for name, effect in effects.items()}
         found += planted(moved, n, PAIRS, data_set=number, data=data, **changes)
+        found += ceiling(0.2, n, data_set=number, data=data, **changes) if with_ceiling else []
     return found
 
 
 def test_a_page_over_data_sets_has_both_levels_and_says_nothing_of_one_data_set(tmp_path):
-    results = Results.of([stored(on_data_sets()), stored(on_data_sets(pipeline=PROXY), name="proxy")])
+    full, quick = on_data_sets(with_ceiling=True), on_data_sets(pipeline=PROXY)
+    results = Results.of([stored(full), stored(quick, name="proxy")])
     text = page(results)
     assert "**One data set.**" not in text
     assert "it is the same for all seeds" not in text
@@ -473,7 +519,11 @@ def test_a_page_over_data_sets_has_both_levels_and_says_nothing_of_one_data_set(
         r"\*\*Full training, over data sets\.\*\* Over 1 condition \(5 data sets nobody tuned on, 3 seeds on each", head
     )
     assert "1 of 3 strategies are better than `random`: `good` in 1 of 1" in head
-    assert "corrected over all 3 tests of this paragraph" in head
+    assert "corrected over all 3 tests of this paragraph" in head, "the ceiling is no competitor"
+    assert re.search(
+        r"\| 0\.6\d\d \[0\.\d+, 0\.\d+\] \| 3 \|", row(text, "Macro F1, mean over 2 pairs, over 5 data sets", "full_pool")
+    )
+    assert text.count("| full_pool |") == 1, "a mean and no difference"
     assert "## What was tried" in text
     (table,) = [table for table, _ in results.levels(False)]
     good = next(row for row in table["differences"] if row["strategy"] == "good")
@@ -485,13 +535,13 @@ def test_a_page_over_data_sets_has_both_levels_and_says_nothing_of_one_data_set(
     proxy = text.split("## The proxy, over data sets")[1]
     assert "What the proxy shares with the strategies" in proxy.split("###")[0]
     assert re.search(r"\| clean labels, validation split[^|]*\| quick \| 1\.00 ", proxy.split("over data sets\n")[-1])
-    again = rederived(text, on_data_sets(), on_data_sets(pipeline=PROXY))
+    again = rederived(text, full, quick)
     assert again.wrong == []
     assert again.left == {}, "every figure is derived"
     assert again.right["one other data set"] == 18
     assert again.right["headline"] >= 6
     changed = text.replace(shown, shown.replace("better", "worse"))
-    assert "findings" in "".join(rederived(changed, on_data_sets(), on_data_sets(pipeline=PROXY)).wrong)
+    assert "findings" in "".join(rederived(changed, full, quick).wrong)
     names = {path.name for path in draw(results, tmp_path, "")}
     assert names == {PICTURES[False, "levels"], PICTURES[True, "levels"]}
     assert set(re.findall(r"images/([\w-]+\.svg)", text)) == names
