@@ -9,6 +9,7 @@ import numpy as np
 
 from evaluator.report.comparison_tables import overall_pair
 from evaluator.report.format import signed
+from evaluator.report.levels import mark
 from evaluator.scoring.intervals import t_interval
 from evaluator.scoring.paired import holm
 from evaluator.tables import Block
@@ -21,8 +22,10 @@ def plain(table: Table) -> Table:
     for row in table["differences"]:
         levels = row["levels"]
         found = None if levels is None else {name: levels[name] for name in ("mean", "low", "high")} | {"n": levels["data_sets"]}
-        rows.append({"strategy": row["strategy"], "pair": overall_pair(table), "difference": found, "finding": row["finding"]})
-        rows[-1] |= {"p_holm": row["p_holm"], "plan": None, "doubtful": False}
+        rows.append(
+            {"strategy": row["strategy"], "pair": overall_pair(table), "difference": found, "finding": row["finding"] + mark(row)}
+        )
+        rows[-1] |= {"finding": row["finding"] + mark(row), "p_holm": row["p_holm"], "plan": None, "doubtful": False}
     return table | {"differences": rows}
 
 

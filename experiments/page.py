@@ -17,7 +17,7 @@ from evaluator.tables import Block
 from evaluator.training.recipes import PIPELINES
 from experiments.columns import unpack
 from experiments.levels import beaten, by_data_set, order_kept, plain
-from experiments.summary import Table, overall, sentences, titles
+from experiments.summary import Table, collapsed, overall, sentences, titles
 from experiments.tables import agreement, by_pair, glance, public_less_hidden, tau_text
 from experiments.tried import ONE_DATA_SET, SAME_IMAGES, SHARED, TRIED
 from experiments.tuning import refuse
@@ -134,6 +134,8 @@ def page(results: Results) -> str:
         lines += [ONE_DATA_SET, ""]
         for sentence in sentences(results.report | {"tables": of_one}):
             lines += [sentence, ""]
+    for sentence in collapsed(results.report["tables"]):
+        lines += [sentence, ""]
     lines += _asked(results)
     for proxy, both in of_sets:
         if both:

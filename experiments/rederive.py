@@ -560,7 +560,7 @@ def tau(mine: Grid, theirs: Grid) -> Tau | None:
     values = values[:, :, ~np.isnan(values).any(axis=(0, 1))]
     n, _, seeds = values.shape
     means = values.mean(axis=2).round(12) if seeds else values.sum(axis=2)
-    measured = float(stats.kendalltau(means[:, 0], means[:, 1]).statistic)
+    measured = float(stats.kendalltau(means[:, 0], means[:, 1]).statistic) if n > 1 else NAN
     told = n > 2 and seeds > 1 and not math.isnan(measured)
     return Tau(measured, without_noise(values, measured) if told else None, n, len(pairs), seeds)
 
@@ -1010,14 +1010,10 @@ class Page:
         chosen = self._chosen(proxy, heading)
         if title.startswith("Macro F1"):
             for name, text, count in rows[1:]:
-                values, failed = matrix(chosen, name)
-                here = f"{heading[4:]}, {name}"
-                self.found.words("n", here, count, "failed cells" if failed else str(values.shape[1]))
-                if failed or not values.shape[1]:
-                    self.found.words("scores over data sets", here, text, "-")
-                    continue
-                own = anova(values)
-                self._bounds("scores over data sets", here, text, _around(own["mean"], own["half"]))
+                values, fell, failed = matrix(chosen, name)
+                here, own = f"{heading[4:]}, {name}", {} if failed else on_sets(values, fell)
+                self.found.words("n", here, count, "failed cells" if failed else str(own.get("seeds", 0)))
+                self.found.form("scores over data sets", here, text, over_sets_form(own, "collapsed") if own else ("-", []))
             return
         if title.startswith("Difference to random on each"):
             for row in rows[1:]:
@@ -1041,19 +1037,18 @@ class Page:
                 else:
                     self.found.number("needed data sets", here, row[6], own["enough"])
                 continue
-            self._bounds("differences over data sets", here, row[1], _around(own["mean"], own["half"]))
+            self.found.form("differences over data sets", here, row[1], over_sets_form(own, "with a collapse"))
             self._p(here, row[2], own["p Holm"])
             self.found.words("findings", here, row[3], over_sets_verdict(own))
             self._bounds("one other data set", here, row[4], _around(own["mean"], own["other"]), slack=0.03 * own["other"])
 
-    def _overview(self, where: str, text: str, own: dict[str, float] | None) -> None:
+    def _overview(self, where: str, text: str, own: dict[str, Any] | None) -> None:
         if own is None:
             self.found.said("not run", where, text in ("not run", "failed cells"), text, "not run, or failed cells")
             return
         figures, _, rest = text.partition("] ")
         self._bounds("differences over data sets", where, f"{figures}]", _around(own["mean"], own["half"]))
-        word = over_sets_verdict(own)
-        self.found.words("findings", where, rest, f"{'noise' if word == 'within noise' else word} (n {own['data sets']:g})")
+        self.found.words("findings", where, rest, f"{over_sets_verdict(own, 'noise')} (n {own['data sets']})")
 
     def _taus_over_data_sets(self, rows: list[list[str]]) -> None:
         """The mean over data sets of the values without noise; it and its bounds may move by the bands of these values."""
@@ -1088,7 +1083,8 @@ class Page:
                     own = [found[name] for found in derived if name in found]
                     here = f"headline over data sets, {name}"
                     shown = sum(one["shown"] == sign for one in own)
-                    self.found.words("headline", here, f"{count} of {of}", f"{shown} of {len(own)}")
+                    total = sum(all(name in derived.grid.names for derived in grids) for grids in kinds.values())
+                    self.found.words("headline", here, f"{count} of {of}", f"{shown} of {total}")
                     self.found.number("headline", here, low, min(one["mean"] for one in own))
                     self.found.number("headline", here, high, max(one["mean"] for one in own))
 
@@ -1179,8 +1175,7 @@ class Page:
     def _collapsed(self) -> None:
         """How many cells are no better than the best constant answer."""
         counts: dict[str, list[int]] = {}
-        for derived in [*self._of_one(False), *self._of_one(True)]:
-            grid = derived.grid
+        for grid in [derived.grid for derived in self._derived.values()]:
             for name in {name for name, _, _ in grid.cells}:
                 both = counts.setdefault(name, [0, 0])
                 both[:] = [a + b for a, b in zip(both, grid.count(name), strict=True)]
@@ -1205,46 +1200,72 @@ def smallest(test: Test, deviation: float) -> float:
     return deviation * smallest_effect(max(len(test.of.observed), FEWEST), test.family)
 
 
-def matrix(chosen: Sequence[Derived], name: str) -> tuple[np.ndarray, bool]:
-    """Scores (data sets, seeds) of a strategy over the pairs and seeds that all data sets have, and whether a cell failed."""
+def matrix(chosen: Sequence[Derived], name: str) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Scores (data sets, seeds) of a strategy over the pairs and seeds that all data sets have, NaN where one is missing; which of
+    them rest on a collapsed cell; and whether a cell failed."""
     grids = [derived.grid for derived in chosen]
     pairs = [pair for pair in grids[0].main if all(pair in grid.pairs for grid in grids)]
     seeds = sorted(set.intersection(*(set(grid.seeds) for grid in grids)))
     parts = [grid.of(name, pairs) for grid in grids]
-    values = np.array([[dict(zip(g.seeds, of.values, strict=True))[s] for s in seeds] for g, of in zip(grids, parts, strict=True)])
+    places = [[grid.seeds.index(seed) for seed in seeds] for grid in grids]
+    values, fell = (np.array([getattr(of, what)[at] for of, at in zip(parts, places, strict=True)]) for what in ("values", "fell"))
     failed = any(
         math.isnan(cell.score)
         for grid in grids
         for (of, pair, seed), cell in grid.cells.items()
         if of == name and pair in pairs and seed in seeds
     )
-    return values if failed else values[:, ~np.isnan(values).any(axis=0)], failed
+    return values, fell, failed
 
 
-def over_data_sets(chosen: Sequence[Derived]) -> dict[str, dict[str, float]]:
+def on_sets(values: np.ndarray, fell: np.ndarray) -> dict[str, Any]:
+    """The analysis of variance of the seeds that every data set has, and the collapsed cells among them; empty without a seed."""
+    there = ~np.isnan(values).any(axis=0)
+    if not there.any():
+        return {}
+    own: dict[str, Any] = anova(values[:, there])
+    others = values[:, there][~fell[:, there]]
+    own |= {"data sets": len(values), "seeds": int(there.sum()), "n": int(there.sum()) * len(values)}
+    own["collapsed"] = int(fell[:, there].sum())
+    return own | {"without": float(others.mean()) if own["collapsed"] and len(others) else None}
+
+
+def over_data_sets(chosen: Sequence[Derived]) -> dict[str, dict[str, Any]]:
     """What every strategy's difference to random is over data sets; a strategy with a failed cell is left out."""
     if not chosen:
         return {}
-    base, fell = matrix(chosen, "random")
     names = sorted(set.intersection(*(set(derived.grid.names) for derived in chosen)) - {"random"})
-    values = {name: matrix(chosen, name) for name in names}
-    found = {
-        name: anova(of - base) | {"data sets": len(chosen)}
-        for name, (of, failed) in values.items()
-        if not (failed or fell) and of.shape == base.shape and of.shape[1]
-    }
+    base, base_fell, base_failed = matrix(chosen, "random")
+    found = {}
+    for name in names:
+        values, fell, failed = matrix(chosen, name)
+        own = {} if failed or base_failed else on_sets(values - base, fell | base_fell)
+        found |= {name: own} if own else {}
     for own, p in zip(found.values(), holm([own["p"] for own in found.values()]), strict=True):
         own["p Holm"] = p
     return found
 
 
-def over_sets_verdict(own: dict[str, float]) -> str:
-    """The finding over data sets."""
+def over_sets_form(own: dict[str, Any], words: str) -> Form:
+    """A mean over data sets with its interval, or how many of its cells collapsed."""
+    if not own["collapsed"]:
+        return bounds_form(_around(own["mean"], own["half"]))
+    figures = [own["mean"], own["collapsed"], own["n"]]
+    if own["without"] is not None:
+        return f"{{}}! ({{}} of {{}} {words}; {{}} without)", [*figures, own["without"]]
+    return (
+        ("{}! (all {} collapsed)", [own["mean"], own["n"]]) if words == "collapsed" else (f"{{}}! ({{}} of {{}} {words})", figures)
+    )
+
+
+def over_sets_verdict(own: dict[str, Any], noise: str = "within noise") -> str:
+    """The finding over data sets, marked where it rests on collapsed cells. ``noise``: in overviews, where nothing is marked."""
+    mark = " !" if own["collapsed"] else ""
     if math.isnan(own["p Holm"]):
-        return "no spread"
+        return f"no spread{mark}"
     if abs(own["mean"]) <= own["half"] or own["p Holm"] >= ALPHA:
-        return "within noise"
-    return "better" if own["mean"] > 0 else "worse"
+        return f"within noise{mark}" if mark else noise
+    return ("better" if own["mean"] > 0 else "worse") + mark
 
 
 def _around(mean: float, half: float) -> tuple[float, float, float]:

@@ -20,11 +20,10 @@ def sentences(report: dict[str, Any]) -> list[str]:
         f"**Full training.** {_beaten(full)}",
         f"**Proxy** (a linear head on frozen embeddings; do not compare its scores with others). {_beaten(proxy)}{_trust(proxy)}",
         f"**Where.** {_where(full or proxy)}",
-        *_collapsed([*full, *proxy]),
     ]
 
 
-def _collapsed(tables: Sequence[Table]) -> list[str]:
+def collapsed(tables: Sequence[Table]) -> list[str]:
     """A paragraph on the cells whose score needs no learning; none where there are no such cells."""
     by: Counter[str] = Counter()
     for table in tables:

@@ -14,7 +14,8 @@ from evaluator.history.groups import Condition, of_one_kind, over
 from evaluator.history.predictions import read_predictions
 from evaluator.history.reading import read_cells
 from evaluator.records import DATA_SET
-from evaluator.report.format import figure, signed
+from evaluator.report.format import MARK, figure, signed
+from evaluator.scoring.collapse import counts
 from evaluator.scoring.levels import Levels, t_quantile, two_levels
 from evaluator.scoring.paired import holm
 from evaluator.tables import Block, Metric
@@ -34,6 +35,23 @@ ITEM_DRAWS = 400
 
 
 @dataclass(frozen=True, eq=False)
+class OnSets:
+    """A submission, or its difference to another, on several data sets: arrays (data sets, seeds).
+
+    Attributes:
+        values: NaN where a task is missing or failed.
+        failed, collapsed: whether any cell behind a value failed, or collapsed.
+    """
+
+    values: np.ndarray
+    failed: np.ndarray
+    collapsed: np.ndarray
+
+    def __sub__(self, other: OnSets) -> OnSets:
+        return OnSets(self.values - other.values, self.failed | other.failed, self.collapsed | other.collapsed)
+
+
+@dataclass(frozen=True, eq=False)
 class Kind:
     """Conditions that differ only in their data sets: two or more, by the number of the data set."""
 
@@ -44,33 +62,32 @@ class Kind:
         """The condition of the first data set, whose names stand for all."""
         return self.members[0]
 
-    def grid(self, digest: str, metric: str, tasks: Sequence[str]) -> tuple[np.ndarray, list[list[bool]]]:
-        """Scores (data sets, seeds) of the submission of a digest, mean over the tasks, NaN where a task is missing or failed.
-
-        The second is, for every data set, whether each seed has a cell that failed. The seeds are those of ``seeds``.
-        """
-        scores, failed = [], []
+    def grid(self, digest: str, metric: str, tasks: Sequence[str]) -> OnSets:
+        """The submission of a digest, mean over the tasks. The seeds are those of ``seeds``."""
+        scores, failed, collapsed = [], [], []
         for condition in self.members:
             name = next((name for name in condition.strategies if condition.digests[name] == digest), "")
             values = [[condition.value((name, task, seed), metric) for task in tasks] for seed in self.seeds]
             cells = [[condition.cells.get((name, task, seed)) for task in tasks] for seed in self.seeds]
             scores.append(np.array(values).mean(axis=1))
             failed.append([any(cell is not None and not cell["scored"] for cell in of) for of in cells])
-        return np.array(scores), failed
+            collapsed.append([any(cell is not None and _collapsed(condition, cell) for cell in of) for of in cells])
+        return OnSets(np.array(scores), np.array(failed), np.array(collapsed))
 
-    def whole(self, digest: str, metric: str) -> np.ndarray | None:
-        """Scores (data sets, seeds) of a submission that got everything it could get, whatever the task (``Condition.whole``).
-
-        NaN for a seed without such a cell; None where a data set has none.
-        """
-        rows = []
+    def whole(self, digest: str, metric: str) -> OnSets | None:
+        """A submission that got everything it could get, whatever the task (``Condition.whole``); None where a data set has no
+        such cell."""
+        scores, collapsed = [], []
         for condition in self.members:
             name = next((name for name in condition.strategies if condition.digests[name] == digest), None)
             found = None if name is None else condition.whole(name, metric)
             if found is None:
                 return None
-            rows.append([found[0][condition.seeds.index(seed)] for seed in self.seeds])
-        return np.array(rows)
+            own = [(seed, cell) for (of, _, seed), cell in condition.cells.items() if of == name and condition.track.whole(cell)]
+            fell = {seed for seed, cell in own if _collapsed(condition, cell)}
+            scores.append([found[0][condition.seeds.index(seed)] for seed in self.seeds])
+            collapsed.append([seed in fell for seed in self.seeds])
+        return OnSets(np.array(scores), np.zeros_like(scores, dtype=bool), np.array(collapsed))
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -109,17 +126,16 @@ def level_table(
     tasks = [t for t in over(first, compared or first.strategies, first.tasks) if all(t in c.tasks for c in kind.members)]
     grids = {name: kind.grid(first.digests[name], metric, tasks) for name in compared}
     if everything is not None:
-        grids[str(ceiling)] = everything, []
+        grids[str(ceiling)] = everything
 
     def row(name: str, base: str | None) -> dict[str, Any]:
-        values, failed = grids[name]
-        if base is not None:
-            values, failed = values - grids[base][0], [*failed, *grids[base][1]]
-        whole = ~np.isnan(values).any(axis=0)
-        failures = sum(map(sum, failed))
-        found = two_levels(values[:, whole], 1 - alpha, wanted, root) if whole.any() and not failures else None
+        of = grids[name] if base is None else grids[name] - grids[base]
+        whole = ~np.isnan(of.values).any(axis=0)
+        failures = int(grids[name].failed.sum()) + (0 if base is None else int(grids[base].failed.sum()))
+        found = two_levels(of.values[:, whole], 1 - alpha, wanted, root) if whole.any() and not failures else None
         left_out = [seed for seed, there in zip(seeds, whole, strict=True) if not there]
-        return {"strategy": name, "levels": _row(found), "failed": failures, "left_out": left_out}
+        fell = counts(list(zip(of.values[:, whole].ravel().tolist(), of.collapsed[:, whole].ravel().tolist(), strict=True)))
+        return {"strategy": name, "levels": _row(found, fell), "failed": failures, "left_out": left_out}
 
     others = [row(name, reference) for name in compared if name != reference] if reference in compared else []
     p = np.array([row["levels"]["p"] if row["levels"] and row["levels"]["p"] is not None else np.nan for row in others])
@@ -193,8 +209,17 @@ def add_items(kind: Kind, table: dict[str, Any], root: Path, tracks: Tracks, pla
     return ""
 
 
-def _row(found: Levels | None) -> dict[str, Any] | None:
-    return None if found is None else asdict(found) | {"item_deviation": None, "item_share": None}
+def _row(found: Levels | None, fell: dict[str, Any]) -> dict[str, Any] | None:
+    return None if found is None else asdict(found) | fell | {"item_deviation": None, "item_share": None}
+
+
+def _collapsed(condition: Condition, cell: dict[str, Any]) -> bool:
+    return bool(cell["scored"]) and condition.track.collapsed(cell["metrics"])
+
+
+def mark(row: dict[str, Any]) -> str:
+    """A sign behind a finding that rests on collapsed cells."""
+    return f" {MARK}" if row["levels"] and row["levels"]["collapsed"] else ""
 
 
 def _finding(row: dict[str, Any], alpha: float) -> str:
@@ -231,7 +256,7 @@ def level_blocks(table: dict[str, Any], metric: Metric, wanted: float) -> Iterat
             row["strategy"],
             signed(_bounds(row["levels"]), metric.decimals),
             "-" if row["p_holm"] is None else "<0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}",
-            row["finding"],
+            row["finding"] + mark(row),
             signed(_bounds(row["levels"], "other_"), metric.decimals),
         )
         for row in others
@@ -289,13 +314,20 @@ def level_notes(table: dict[str, Any], alpha: float) -> list[str]:
     failed = [row["strategy"] for row in table["differences"] if row["failed"]]
     if failed:
         found.append(f"{', '.join(failed)}: no mean and no finding, because cells failed there or in the reference.")
+    if any(row["levels"] and row["levels"]["collapsed"] for row in table["means"]):
+        found.append(
+            f"{MARK}: so many of the data sets and seeds have a collapsed cell, whose score needs no learning; "
+            '"without" is the mean over the others. A finding with the mark rests on them.'
+        )
     return found
 
 
 def _bounds(levels: dict[str, Any] | None, which: str = "") -> dict[str, Any] | None:
     if levels is None:
         return None
-    return {"mean": levels["mean"], "low": levels[f"{which}low"], "high": levels[f"{which}high"], "n": levels["seeds"]}
+    found = {"mean": levels["mean"], "low": levels[f"{which}low"], "high": levels[f"{which}high"]}
+    found["n"] = levels["data_sets"] * levels["seeds"]
+    return found if which else found | {name: levels[name] for name in ("collapsed", "without")}
 
 
 def _count(row: dict[str, Any]) -> str:

@@ -510,6 +510,8 @@ def on_data_sets(count=5, spread=0.01, n=3, effects=PLANTED, with_ceiling=False,
 
 def test_a_page_over_data_sets_has_both_levels_and_says_nothing_of_one_data_set(tmp_path):
     full, quick = on_data_sets(with_ceiling=True), on_data_sets(pipeline=PROXY)
+    fallen = next(c for c in full if c["spec"]["submission"] == "alike")
+    fallen["metrics"]["best_constant_macro_f1"] = 0.99  # as if a constant answer were as good
     results = Results.of([stored(full), stored(quick, name="proxy")])
     text = page(results)
     assert "**One data set.**" not in text
@@ -524,6 +526,11 @@ def test_a_page_over_data_sets_has_both_levels_and_says_nothing_of_one_data_set(
         r"\| 0\.6\d\d \[0\.\d+, 0\.\d+\] \| 3 \|", row(text, "Macro F1, mean over 2 pairs, over 5 data sets", "full_pool")
     )
     assert text.count("| full_pool |") == 1, "a mean and no difference"
+    assert "1 of 255 scored cells are no better than the best constant answer (`alike` 1)" in head
+    assert "! (1 of 15 collapsed; " in row(text, "Macro F1, mean over 2 pairs, over 5 data sets", "alike")
+    assert re.search(
+        r"! \(1 of 15 with a collapse; .* within noise ! \|", row(text, "Difference to random, mean over 2 pairs, over 5", "alike")
+    )
     assert "## What was tried" in text
     (table,) = [table for table, _ in results.levels(False)]
     good = next(row for row in table["differences"] if row["strategy"] == "good")
