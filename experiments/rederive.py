@@ -932,11 +932,15 @@ class Page:
             near = len(text.split("-")) == 3 and sum(abs(int(a) - b) for a, b in zip(text.split("-"), derived, strict=True)) <= room
             self.found.said("wins", here, near, text, "-".join(map(str, derived)))
 
+        numbered = {str(place): name for place, name in enumerate(grid.names, 1)}
         for row in rows[1:]:
             number, name = row[0].split(" ", 1)
+            self.found.words("wins", where, name, numbered.get(number, "nobody"))
             for text, head in zip(row[1:-1], rows[0][1:-1], strict=True):
-                if head != number:
-                    held(f"{where}, {name}", text, [(name, grid.names[int(head) - 1])])
+                if head not in numbered:
+                    self.found.said("wins", where, False, head, f"a number from 1 to {len(numbered)}")
+                elif head != number:
+                    held(f"{where}, {name}", text, [(name, numbered[head])])
             held(f"{where}, {name}", row[-1], [(name, other) for other in grid.names if other != name])
 
     def _wins(self, grid: Grid) -> tuple[Counter[tuple[str, str, int]], Counter[tuple[str, str]]]:
@@ -958,7 +962,10 @@ class Page:
 
     def _power(self, derived: Derived, where: str, rows: list[list[str]]) -> None:
         for row in rows[1:]:
-            here, test = f"{where}, {row[0]}", derived.over[row[0]]
+            here, test = f"{where}, {row[0]}", derived.over.get(row[0])
+            if test is None or not test.spread:
+                self.found.said("needed seeds", here, False, row[0], "no such test")
+                continue
             self.found.words("n", here, row[1], str(len(test.of.observed)))
             self.found.number("deviations", here, row[2], float(np.std(test.of.observed, ddof=1)))
             spread = deviations(test)
