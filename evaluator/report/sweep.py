@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from evaluator.records import DATA_SET
 from evaluator.report.collapsed import summary_note
 from evaluator.report.comparison_tables import heading
 from evaluator.report.console import hanging, label, line, titled
@@ -196,7 +197,8 @@ def _look_notes(summary: dict[str, Any]) -> list[str]:
         "any false finding is below 0.05; further seeds after this run would make it larger."
     ]
     for row in looks[-1]["comparisons"]:
-        own = [str(value) for name, value in row.items() if name not in ("submission", "difference", "p", "finding")]
+        hidden = ("submission", "difference", "p", "finding", *(() if row.get(DATA_SET) else (DATA_SET,)))
+        own = [str(value) for name, value in row.items() if name not in hidden]
         p = "" if row["p"] is None else f", p {row['p']:.2g}"
         gap = "" if row["difference"] is None else f" ({row['difference']:+.3f}{p})"
         found.append(f"  {row['submission']}, {', '.join(own)}: {row['finding']}{gap}")

@@ -60,7 +60,7 @@ def test_it_ends_at_the_look_that_decides_everything_and_says_what_it_saw(ready)
     assert {row["submission"]: row["finding"] for row in summary["looks"][-1]["comparisons"]} == {"good": "better", "bad": "worse"}
     assert [look["level"] for look in summary["looks"]] == pytest.approx(nominal_levels([0.25, 0.5, 0.75, 1], 0.025)[: len(seen)])
     assert [*summary["looks"][0]] == ["seeds", "level", "comparisons"]
-    own = ("submission", "pipeline", "hint", "score_split", "difference", "p", "finding")
+    own = ("submission", "pipeline", "hint", "data_set", "score_split", "difference", "p", "finding")
     assert {tuple(row) for look in summary["looks"] for row in look["comparisons"]} == {own}
     assert "looked after every 10 of at most 40 seeds" in shown
     assert "good, near, 0, all: better" in shown

@@ -48,4 +48,4 @@ def test_the_training_that_collapsed_at_twice_the_rate_learns(tmp_path):
     losses = [epoch["loss"] for epoch in found.history]
     assert not collapsed({"macro_f1": macro_f1, "best_constant_macro_f1": best_constant(scored.labels)})
     assert macro_f1 > 0.5
-    assert losses[-1] == min(losses)
+    assert losses[-1] < 1.05 * min(losses), "it falls, and does not rise again"
