@@ -116,9 +116,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     files.add_argument("--fresh", action="store_true", help="repeat finished cells and purchases, too")
     files.add_argument("--mixed-versions", action="store_true", help="reuse stored cells of other library versions, too")
     shown = "pair" if own else "cell"
-    files.add_argument(
-        "--debug", action="store_true", help=f"one {shown} in the foreground: breakpoint(), prints; no limits, no score"
-    )
+    files.add_argument("--debug", action="store_true", help=f"one {shown} in the foreground; no limits, no score")
     files.add_argument("--full-traceback", action="store_true", help="show all frames of a traceback, the kit's own, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
     files.add_argument("--no-pictures", action="store_true", help="report.html without single images and their labels")
