@@ -448,6 +448,7 @@ def test_a_heat_map_is_of_the_metric_that_was_asked_for(stored, planted):
     assert heat["submissions"][0]["cells"][0]["score"]["mean"] == pytest.approx(values.mean())
 
 
+@pytest.mark.endurance
 def test_the_verb_shows_and_draws_the_heat_map(stored, planted, capsys, monkeypatch, tmp_path):
     planted(pairs=CROSSED, n=2)
     planted(pairs=CROSSED, n=2, label_quality=0.9)
