@@ -44,8 +44,9 @@ def beaten(tables: Sequence[Table]) -> str:
     shown = {id(row): sign_of.get(row["finding"], 0) for of in rows.values() for row in of}
     sets, seeds = (sorted({len(table[name]) for table in tables}) for name in ("data_sets", "seeds"))
     counts = f"{_span(sets)} data sets nobody tuned on, {_span(seeds)} seeds on each"
+    shared = max(row["family"] for of in rows.values() for row in of)
     conditions = f"{len(tables)} condition{'s' * (len(tables) > 1)}"
-    head = f"Over {conditions} ({counts}; corrected together with all tests of this page)"
+    head = f"Over {conditions} ({counts}; corrected together with all tests of this page: {shared} strategies under all conditions)"
     parts = []
     for sign, words in ((1, "better than"), (-1, "worse than")):
         found = [
