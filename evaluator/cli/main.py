@@ -16,9 +16,23 @@ from evaluator.track import Track
 
 def verbs() -> dict[str, ModuleType]:
     """The module of every verb, by its name."""
-    from evaluator.cli import cleaning, compare, data, doctor, package, panel, replay, report, results, sweep, validate, weights
+    from evaluator.cli import (
+        cleaning,
+        compare,
+        data,
+        doctor,
+        package,
+        panel,
+        replay,
+        report,
+        results,
+        submit,
+        sweep,
+        validate,
+        weights,
+    )
 
-    modules = (validate, package, data, weights, replay, panel, sweep, compare, report, results, cleaning, doctor)
+    modules = (validate, package, submit, data, weights, replay, panel, sweep, compare, report, results, cleaning, doctor)
     return {module.__name__.rpartition(".")[2]: module for module in modules}
 
 

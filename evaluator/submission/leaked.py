@@ -34,7 +34,7 @@ def leaked(root: Path, names: Iterable[str]) -> Iterator[Finding]:
     Raises:
         ImportError: detect-secrets is not installed.
     """
-    from detect_secrets import SecretsCollection
+    from detect_secrets.core.secrets_collection import SecretsCollection
     from detect_secrets.settings import default_settings
 
     found: list[tuple[str, int, str]] = []

@@ -382,8 +382,8 @@ def _entry(submission: Submission) -> str:
                 "Make a folder with a run.py"
             )
         return name
-    top = {item.name: item for item in submission.items if len(item.place) == 1}
-    return entry_name(top, submission.name, lambda: submission.tree.content(top["__init__.py"]))
+    items = {item.name: item for item in submission.items if len(item.place) == 1}
+    return entry_name(items, submission.name, lambda: submission.tree.content(items["__init__.py"]))
 
 
 def _beside(path: Path) -> dict[str, bytes]:
