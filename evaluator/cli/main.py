@@ -21,6 +21,7 @@ def verbs() -> dict[str, ModuleType]:
         compare,
         data,
         doctor,
+        judge,
         package,
         panel,
         replay,
@@ -32,7 +33,7 @@ def verbs() -> dict[str, ModuleType]:
         weights,
     )
 
-    modules = (validate, package, submit, data, weights, replay, panel, sweep, compare, report, results, cleaning, doctor)
+    modules = (validate, package, submit, data, weights, replay, panel, sweep, compare, report, results, cleaning, judge, doctor)
     return {module.__name__.rpartition(".")[2]: module for module in modules}
 
 

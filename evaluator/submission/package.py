@@ -227,6 +227,20 @@ def unpacked(archive: Path) -> Iterator[tuple[Package, Path]]:
         yield package, scratch / package.name
 
 
+def read_package(archive: Path) -> Package:
+    """What the manifest of an archive says; the files are not looked at.
+
+    Raises:
+        PackageError: it is no package.
+        OSError: it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            return _manifest(archive.name, file)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, KeyError) as error:
+        raise _no_package(archive, error) from None
+
+
 def unpack(archive: Path, folder: Path) -> Package:
     """Write the files of an archive below ``folder``, which exists, and hold each against the manifest.
 
@@ -243,10 +257,21 @@ def unpack(archive: Path, folder: Path) -> Package:
         with zipfile.ZipFile(archive) as file:
             return _unpacked(archive.name, file, folder)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, KeyError) as error:
-        if isinstance(error, BoundsError):
-            raise PackageError(f"{archive.name}: {error}") from None
-        why = "it is no zip archive, or it is damaged"
-        raise PackageError(f"{archive}: {why}; a package was expected. Make one with python -m evaluator package PATH") from None
+        raise _no_package(archive, error) from None
+
+
+def _no_package(archive: Path, error: Exception) -> PackageError:
+    if isinstance(error, BoundsError):
+        return PackageError(f"{archive.name}: {error}")
+    why = "it is no zip archive, or it is damaged"
+    return PackageError(f"{archive}: {why}; a package was expected. Make one with python -m evaluator package PATH")
+
+
+def _manifest(name: str, file: zipfile.ZipFile) -> Package:
+    info = next((info for info in file.infolist() if info.filename == FILE), None)
+    if info is None:
+        raise PackageError(f"{name} holds no {FILE}, so it is no package. Make one with python -m evaluator package PATH")
+    return Package.from_dict(parse_json(_read(file, info, LIMITS.size, name), f"{FILE} in {name}", LIMITS), name)
 
 
 def _unpacked(name: str, file: zipfile.ZipFile, folder: Path) -> Package:
@@ -256,9 +281,7 @@ def _unpacked(name: str, file: zipfile.ZipFile, folder: Path) -> Package:
     named = {info.filename: info for info in infos}
     if len(named) != len(infos):
         raise PackageError(f"{name} names a file twice; every file once was expected. Make it anew")
-    if FILE not in named:
-        raise PackageError(f"{name} holds no {FILE}, so it is no package. Make one with python -m evaluator package PATH")
-    package = Package.from_dict(parse_json(_read(file, named[FILE], LIMITS.size, name), f"{FILE} in {name}", LIMITS), name)
+    package = _manifest(name, file)
     _check_names(package, named, name)
     total = 0
     for member in package.files:
