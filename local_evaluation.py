@@ -47,15 +47,18 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     parser = Parser(
         usage="%(prog)s [option ...]",
         path_option="--submission",
-        description=__doc__,
+        description=__doc__ if own else track.front_help,
         add_help=False,
     )
     what = parser.add_argument_group("what is judged")
     add_track(what, track)
     what.add_argument("--submission", type=given_path, default=ROOT / "my_submission", metavar="PATH", help="folder or .py file")
     what.add_argument("--label", metavar="TEXT", help="its name in tables (default: that of its folder)")
-    profiles = f"{', '.join(PROFILES)}, or a TOML file (default: quick)" if own else "default: quick"
-    what.add_argument("--profile", metavar="NAME|FILE", help=profiles)
+    if own:
+        profiles = f"{', '.join(PROFILES)}, or a TOML file (default: quick)"
+    else:
+        profiles = f"default: {track.default_profile({name: option.default for name, option in track.options.items()})}"
+    what.add_argument("--profile", metavar="NAME|FILE" if own else "NAME", help=profiles)
     if own:
         what.add_argument("--round", metavar="NAME|FILE", help="another round than the profile's (docs/files.md)")
         what.add_argument(
@@ -110,10 +113,10 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     training.add_argument("--workers", type=int, metavar="N", help="trainings side by side (default: cores / threads)")
     add_splits(training, track, many=False)
     files = parser.add_argument_group("files and output")
-    files.add_argument("--data", type=given_path, metavar="DIR", help="folder of the splits (default: the profile's, below data/)")
+    files.add_argument("--data", type=given_path, metavar="DIR", help=track.data_help)
     files.add_argument("--cache", type=given_path, metavar="DIR", help="made data and caches (default: data/; or DCK_CACHE)")
     files.add_argument("--out", type=given_path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
-    files.add_argument("--fresh", action="store_true", help="repeat finished cells and purchases, too")
+    files.add_argument("--fresh", action="store_true", help=f"repeat finished cells and {'purchases' if own else 'answers'}, too")
     files.add_argument("--mixed-versions", action="store_true", help="reuse stored cells of other library versions, too")
     shown = "pair" if own else "cell"
     files.add_argument("--debug", action="store_true", help=f"one {shown} in the foreground; no limits, no score")
@@ -139,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser(track).parse_args(words)
         return debug(args, track) if args.debug else evaluate(args, track)
 
-    return status_of(run, "interrupted; finished cells and purchases are stored and will be reused")
+    return status_of(run, "interrupted; finished cells and answers are stored and will be reused")
 
 
 def sweep_options(args: argparse.Namespace, track: Track = DEFAULT) -> dict[str, Any]:

@@ -71,6 +71,13 @@ class Metric:
             return self.label
         return f"negative {self.label}" if self.high is None else f"{self.high:g} - {self.label}"
 
+    @property
+    def turned(self) -> str:
+        """What a comparison says of a score that is not the value itself, a sentence; empty if it is."""
+        if self.higher_is_better:
+            return ""
+        return f"{self.score_label}: {self.label} turned round, because in comparisons higher is better"
+
     def text(self, value: float) -> str:
         """A value, or a score, as tables write it."""
         return f"{value:.{self.decimals}f}"
@@ -102,11 +109,13 @@ class Remark:
     Attributes:
         what: equal in all cells that it is said of; they are told in one line.
         detail: of this cell; ``advice``: what to do, a sentence.
+        of_task: whether it is said of the task, whatever the submission: one line for all of them.
     """
 
     what: str
     detail: str
     advice: str
+    of_task: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,7 +175,8 @@ class Tables:
         metrics: what its cells are scored by, in the order of the tables. The first is the primary metric, which ranks, unless the
             round of a profile names another of them (``primary``).
         score_splits: the splits that a person can choose to score; empty if there is nothing to choose.
-        task_word: what a person calls a task; the key of a task in tables and summaries.
+        task_word: what a person calls a task; the key of a task in tables and summaries. ``item_word``: what an item of its data is
+            called.
         columns: the columns that the track adds to the table of a run.
         collapsed_text: what ``collapsed`` finds, the rest of a sentence that begins with "the score is".
         unscored: what a ranking says of failed cells that it leaves out: "12 cells" and these words.
@@ -176,6 +186,7 @@ class Tables:
     metrics: ClassVar[tuple[Metric, ...]]
     score_splits: ClassVar[tuple[str, ...]] = ()
     task_word: ClassVar[str] = "task"
+    item_word: ClassVar[str] = "item"
     unscored: ClassVar[str] = "without a score"
     collapsed_text: ClassVar[str] = "no better than without any learning"
     map_help: ClassVar[str] = ""
@@ -330,6 +341,22 @@ class Tables:
     def heading(self, condition: Mapping[str, Any]) -> str:
         """The values of ``Track.conditions`` in words, for the heading of a table; may be empty."""
         return ", ".join(f"{name.replace('_', ' ')} {self.condition_text(name, value)}" for name, value in condition.items())
+
+    def unusual(self, condition: Mapping[str, Any]) -> str:
+        """What a title must say of a condition even where no other stands beside it, in words; empty for the usual condition.
+
+        Args:
+            condition: the values of ``Track.conditions``, as far as they are stored, among other members.
+        """
+        return ""
+
+    def repeat_command(self, specs: Sequence[Mapping[str, Any]], tasks: Sequence[str], seeds: int) -> list[list[str]] | None:
+        """The command that runs these cells again, as lines of words, where it is one of the track's own; None for the usual ones.
+
+        Args:
+            specs: of the stored cells, one or more.
+        """
+        return None
 
     def pipeline_text(self, pipeline: Mapping[str, Any]) -> str:
         """What a line before a run says of a pipeline (``Recipe.as_dict``), after its name; may be empty."""

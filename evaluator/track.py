@@ -109,6 +109,7 @@ class Track(Tables, ABC):
         circumstances: the track's fields of a spec that may differ within a table; the table then says so.
         several_data_sets: whether it makes several data sets of a profile (``Choices.data_sets``).
         options: the track's options on the command line, by name; ``examples``: command lines for the help of ``sweep``.
+        front_help: what ``local_evaluation.py --help`` says first: what it does, and command lines. ``data_help``: of ``--data``.
     """
 
     spec_type: ClassVar[type[CellSpec]]
@@ -118,6 +119,8 @@ class Track(Tables, ABC):
     several_data_sets: ClassVar[bool] = False
     options: ClassVar[Mapping[str, Option]] = {}
     examples: ClassVar[tuple[str, ...]] = ()
+    front_help: ClassVar[str] = "Evaluate a submission here, the way the round does."
+    data_help: ClassVar[str] = "folder of the splits (default: the profile's, below data/)"
     old_members: ClassVar[frozenset[str]] = frozenset()
     """Members of a stored cell of an older schema that ``upgraded`` reads, in addition to ``schema`` and ``spec``."""
     old_folders: ClassVar[frozenset[str]] = frozenset()
@@ -347,6 +350,7 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
         "items": training.get("n_items"),
         "versions": computed_by(cell["versions"]),
         "figures": track.figures(cell),
+        "condition": track.unusual(spec),
         "observation": track.observation(cell) if cell["scored"] else None,
         "attempts": sum(row["count"] for row in cell.get("attempts") or ()),
     }

@@ -24,6 +24,7 @@ from evaluator.bounded import BoundsError, read_bytes
 from evaluator.cleaning.tasks import MOST_CLASSES, MOST_ROWS, MOST_WIDTH, CleaningTask, Kind, Part
 from evaluator.errors import ConfigurationError
 from evaluator.text import one_line
+from evaluator.words import meant
 
 TRAIN = re.compile(r"(?P<id>.+)_train_(?P<noise>[^_]+)_(?P<n>[0-9]+)\.(?P<kind>parquet|npz)", re.DOTALL)
 MOST_BYTES = 8 << 30
@@ -59,9 +60,9 @@ def read_task(name: str, embeddings: Path, groundtruth: Path) -> CleaningTask:
     tables = _training_tables(embeddings)
     if name not in tables:
         raise ConfigurationError(
-            f"{embeddings}: there is no table {name}_train_NOISE_ROWS.parquet; expected one. Name another task"
+            f"{embeddings}: there is no table {name}_train_NOISE_ROWS.parquet{meant(name, tables)}; expected one. Name another task"
         )
-    train = _read(tables[name])
+    train = _read(_one_of(tables[name]))
     validation, test = (_read(_only(embeddings, name, split)) for split in ("val", "test"))
     true = read_true_labels(groundtruth / f"dataset_{name}_train.csv", train.filename, train.label)
     kind, classes = _kind([train.label, true, validation.label, test.label])
@@ -102,8 +103,8 @@ def read_true_labels(path: Path, names: Sequence[str], given: np.ndarray) -> np.
         raise BoundsError(f"{path}, line {reader.line_num}: {error}; expected CSV. Mend the line") from None
     if absent := [name for name in names if name not in found]:
         raise BoundsError(
-            f"{path}: it has no row for {len(absent):,} of {len(names):,} training images, first {one_line(absent[0], 40)!r}; "
-            "expected every image of the training table. Add them"
+            f"{path}: it has no line for {len(absent):,} of {len(names):,} training rows, first {one_line(absent[0], 40)!r}; "
+            "expected every row of the training table. Add them"
         )
     try:
         true = np.array([found[name] for name in names], np.int64)
@@ -116,7 +117,7 @@ def read_true_labels(path: Path, names: Sequence[str], given: np.ndarray) -> np.
     return true
 
 
-def _training_tables(embeddings: Path) -> dict[str, Path]:
+def _training_tables(embeddings: Path) -> dict[str, list[Path]]:
     if not embeddings.is_dir():
         raise ConfigurationError(
             f"{embeddings}: there is no such folder; expected tables ID_train_NOISE_ROWS.parquet in it. Name another"
@@ -129,7 +130,7 @@ def _training_tables(embeddings: Path) -> dict[str, Path]:
         raise ConfigurationError(
             f"{embeddings}: it holds no table ID_train_NOISE_ROWS.parquet (or .npz); expected one. Put it there"
         )
-    return {name: _one_of(paths) for name, paths in tables.items()}
+    return tables
 
 
 def _only(embeddings: Path, name: str, split: str) -> Path:

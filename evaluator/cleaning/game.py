@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,9 +29,9 @@ class Course:
     Attributes:
         checks: numbers of checks at which the model was trained, increasing, from 0; between two of them the labels do not change,
             unless ``points`` thinned them. ``accuracies``: on the test set after so many checks.
-        hits: numbers of checks, 1 to n, by which one more wrong label is found; as many as there are wrong labels.
+        hits: numbers of checks, 1 to n, by which one more wrong label is found.
         target: the accuracy that counts as reached; ``clean``: of the training on true labels.
-        rows: n.
+        rows: n. ``wrong``: rows with a wrong label; None for as many as ``hits``, which a ranking of all rows finds.
     """
 
     checks: tuple[int, ...]
@@ -40,6 +40,12 @@ class Course:
     target: float
     clean: float
     rows: int
+    wrong: int | None = None
+
+    @property
+    def many(self) -> int:
+        """How many rows have a wrong label."""
+        return len(self.hits) if self.wrong is None else self.wrong
 
     @property
     def first_reach(self) -> float:
@@ -61,16 +67,16 @@ class Course:
     @property
     def discovery(self) -> float:
         """Mean share of the wrong labels found, over all numbers of checks, 0 to 1. By chance it is 0.5."""
-        return float(np.mean(self.rows + 1 - np.array(self.hits))) / (self.rows + 1)
+        return float(np.sum(self.rows + 1 - np.array(self.hits, np.int64))) / self.many / (self.rows + 1)
 
     @property
     def found_early(self) -> float:
         """Share of the wrong labels found by as many checks as there are wrong labels, 0 to 1."""
-        return self.found(len(self.hits))
+        return self.found(self.many)
 
     def found(self, checks: int) -> float:
         """Share of the wrong labels found by so many checks, 0 to 1."""
-        return float(np.searchsorted(self.hits, checks, side="right")) / len(self.hits)
+        return float(np.searchsorted(self.hits, checks, side="right")) / self.many
 
     def accuracy(self, checks: int) -> float:
         """Accuracy after so many checks."""
@@ -117,6 +123,44 @@ def play(
         found = tuple(int(hit) + 1 for hit in hits)
         courses.append(Course(checks, tuple(next(fits).accuracy for _ in numbers), found, enough * best, best, len(order)))
     return courses
+
+
+def play_edits(
+    task: CleaningTask,
+    edits: Sequence[tuple[int, Any]],
+    *,
+    points: int | None = None,
+    exact: bool = False,
+    seed: int = SEED,
+    enough: float = ENOUGH,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    refits: Refits | None = None,
+) -> Course:
+    """The course of a table of edits: the model is trained after each edit, on the labels as the table then has them.
+
+    No expert looks at them, so that a wrong edit stays wrong. An edit finds a wrong label if the row's was wrong and the row then
+    has its true label, or is dropped.
+
+    Args:
+        edits: rows with their new label (as a row of ``tasks.Part.labels``), or None for a row that is dropped; each row once.
+        points, exact, seed, enough, progress, refits: as of ``play``.
+    """
+    refits = refits or Refits(task, "strict", exact=exact, seed=seed, progress=progress)
+    labels, kept, wrong = task.train.labels.copy(), np.ones(len(task.train), bool), task.wrong
+    numbers = set(_thinned(len(edits), points))
+    wanted, hits = [Labelling(task.true), Labelling(task.train.labels)], []
+    for number, (row, label) in enumerate(edits, 1):
+        if label is None:
+            kept[row] = False
+        else:
+            labels[row] = label
+        if wrong[row] and (label is None or np.array_equal(labels[row], task.true[row])):
+            hits.append(number)
+        if number in numbers:
+            wanted.append(Labelling(labels.copy(), None if kept.all() else kept.copy()))
+    best, *accuracies = (fit.accuracy for fit in refits.of(wanted))
+    checks = tuple(sorted(numbers))
+    return Course(checks, tuple(accuracies), tuple(hits), enough * best, best, len(task.train), int(wrong.sum()))
 
 
 def _after(task: CleaningTask, checked: np.ndarray, action: Action) -> Labelling:

@@ -1,15 +1,13 @@
-"""The open division: rankings as files, written by the baselines and judged, with the four steps of DataPerf's own programs.
+"""The open division: tasks and baselines' rankings as files, for the first two of the four steps of DataPerf's own programs.
 
-``write_tasks`` stands in for the original's download, ``create_baselines`` for its program of that name, ``evaluate`` for its main
-program. What they read and write has the original's names and forms (https://github.com/DS3Lab/dataperf-vision-debugging).
+``write_tasks`` stands in for the original's download, ``create_baselines`` for its program of that name. What they read and write
+has the original's names and forms (https://github.com/DS3Lab/dataperf-vision-debugging). ``open_division`` judges.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +17,7 @@ import numpy as np
 
 from evaluator.cleaning.embedded import Embedded
 from evaluator.cleaning.folder import read_task, task_names
-from evaluator.cleaning.original import Original, evaluate_original
-from evaluator.cleaning.rankings import TIME, Refused, read_rankings
+from evaluator.cleaning.rankings import TIME, Refused
 from evaluator.cleaning.tasks import Part
 from evaluator.errors import ConfigurationError
 from evaluator.files import replaced, write_text
@@ -29,6 +26,8 @@ from evaluator.strategies.valuation.methods import METHODS
 from evaluator.words import meant
 
 EVALUATION = "_evaluation.json"
+LISTED = 12
+"""Tasks that an error names."""
 Said = Callable[[str], None]
 
 
@@ -86,8 +85,8 @@ def write_tasks(
 
 def create_baselines(
     folders: Folders, tasks: Sequence[str], methods: Sequence[str], seed: int, seconds: float, said: Said = lambda text: None
-) -> int:
-    """Rank every task by every method, and write the rankings and their times. A method that fails does not stop the others.
+) -> tuple[int, list[Refused]]:
+    """Rank every task by every method, and write the rankings and their times. What fails does not stop the others.
 
     Args:
         tasks: names; empty for all of the folder.
@@ -95,19 +94,25 @@ def create_baselines(
         seed: that every method's draws follow from; ``seconds``: that a method may take, for those that look at it.
 
     Returns:
-        The number of rankings that were written.
+        The number of rankings that were written, and what failed: tables that are not good, methods that raised something.
 
     Raises:
-        ConfigurationError: a task or method is not there, or a table is not good.
+        ConfigurationError: a named task or method is not there.
         OSError: a file cannot be written.
     """
     for name in methods:
         if name not in METHODS:
             raise ConfigurationError(f"--methods: there is no method {name!r}{meant(name, METHODS)}; known: {', '.join(METHODS)}")
+    known = task_names(folders.embeddings)
+    require_tasks(tasks, known)
     folders.submissions.mkdir(parents=True, exist_ok=True)
-    written = 0
-    for name in tasks or task_names(folders.embeddings):
-        task = read_task(name, folders.embeddings, folders.groundtruth)
+    written, failed = 0, []
+    for name in tasks or known:
+        try:
+            task = read_task(name, folders.embeddings, folders.groundtruth)
+        except ConfigurationError as error:
+            failed.append(Refused("", str(error)))
+            continue
         given = task.train.rows, task.train.labels, task.validation.rows, task.validation.labels
         for method in methods or METHODS:
             own = derive(seed, "cleaning", name, method) % 2**31
@@ -117,44 +122,27 @@ def create_baselines(
             except ImportError as error:
                 said(f"{name}: {method} is left out: {error}")
                 continue
+            except Exception as error:  # one method, on data that it was not made for, must not cost the others
+                failed.append(Refused(method, f"{name}: {method} failed: {type(error).__name__}: {error}"))
+                continue
             used = time.perf_counter() - began
             write_text(folders.submissions / f"{name}_{method}.txt", "".join(f"{row}\n" for row in ranking.tolist()))
             write_text(folders.submissions / f"{TIME}{name}_{method}.txt", f"{used}\n")
             said(f"{name}: {method} in {used:.2f} s")
             written += 1
-    return written
+    return written, failed
 
 
-def evaluate_as_original(
-    folders: Folders, tasks: Sequence[str], *, exact: bool, processes: int, said: Said = lambda text: None
-) -> tuple[dict[str, Original], list[Refused]]:
-    """Judge the rankings of tasks as the original does, and write ``{data_id}_evaluation.json`` for each.
-
-    Returns:
-        The figures by task, and the files that were refused.
+def require_tasks(names: Sequence[str], known: Sequence[str]) -> None:
+    """Check that every named task is there.
 
     Raises:
-        ConfigurationError: a table is not good, or a task has no ranking.
-        OSError: a file cannot be written.
+        ConfigurationError: one is not.
     """
-    folders.results.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Original] = {}
-    refused: list[Refused] = []
-    for name in tasks or task_names(folders.embeddings):
-        task = read_task(name, folders.embeddings, folders.groundtruth)
-        rankings, bad = read_rankings(folders.submissions, name, len(task.train), strict=False)
-        refused += bad
-        if not rankings:
-            continue
-        said(f"{name}: {len(rankings)} rankings")
-        found[name] = evaluate_original(task, rankings, exact=exact, processes=processes)
-        write_text(folders.results / f"{name}{EVALUATION}", json.dumps(found[name].as_json(), indent=1) + "\n")
-    return found, refused
-
-
-def digest_of_file(path: Path) -> str:
-    """SHA-256 over the bytes of a ranking, the first 32 hex digits: what names it in a spec."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+    for name in names:
+        if name not in known:
+            listed = ", ".join(known[:LISTED]) + (f" and {len(known) - LISTED} more" if len(known) > LISTED else "")
+            raise ConfigurationError(f"--tasks: there is no task {name!r}{meant(name, known)}; there are {listed}")
 
 
 def _write_table(path: Path, ids: Sequence[str], part: Part) -> None:

@@ -1,64 +1,126 @@
-"""Rankings that came as files, as cells of the house: stored, typed, compared and listed like any other.
+"""Rankings and tables of edits that came as files, as cells of the house: stored, typed, compared and listed like any other.
 
-There is no submission to run. The answer of a cell is the ranking in its file (tier ``file``), and the judge is the track's own;
-scored as the original does, the figures are those of ``original.py``.
+There is no submission to run. A competitor is a method: all files of its name in the folder of submissions, over all tasks. Their
+digest is that of the competitor, so that its cells on every task and seed are of one row, and a changed file makes a new edition
+of it. The answer of a cell is what the file of its task holds (tier ``file``), and the judge is the track's own; scored as the
+original does, the figures are those of ``original.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
+from evaluator.cleaning.cells import EDITS, FILE, Action, CleaningResult, CleaningSpec, CurvePoint, RankingAnswer
+from evaluator.cleaning.edit_tables import read_edits
 from evaluator.cleaning.folder import task_names
-from evaluator.cleaning.game import Action
-from evaluator.cleaning.offline import Folders, digest_of_file, evaluate_as_original
-from evaluator.cleaning.original import Original
-from evaluator.cleaning.rankings import Refused, read_rankings
-from evaluator.cleaning.rules import ORIGINAL, PROFILES, RECIPES, CleaningRecipe
-from evaluator.cleaning.track import CleaningResult, CleaningSets, CleaningSpec, CleaningTrack, CurvePoint, RankingAnswer
-from evaluator.errors import Verdict
-from evaluator.history.store import Store
-from evaluator.records import CellSpec, IsolationRow
-from evaluator.runner.cells import run_cells
-from evaluator.runner.workers import Workers
+from evaluator.cleaning.offline import EVALUATION, Folders, require_tasks
+from evaluator.cleaning.original import Original, evaluate_original
+from evaluator.cleaning.rankings import RANKING, Key, Listed, Ranking, Refused, listed, read_ranking, read_seconds
+from evaluator.cleaning.rules import ORIGINAL, PROFILES, CleaningRecipe, recipe_named
+from evaluator.cleaning.tasks import CleaningTask
+from evaluator.cleaning.track import CleaningSets, CleaningTrack
+from evaluator.errors import ConfigurationError, Verdict
+from evaluator.files import write_text
+from evaluator.plans import Plan, Task
+from evaluator.records import IsolationRow
+from evaluator.submission.source import Source
 from evaluator.track import CellInputs, Judged, Progress
+from evaluator.words import counted
 
-TIER = "file"
-"""Stands in the place of an isolation tier: nothing was run."""
+Scoring = Literal["strict", "dataperf"]
+Said = Callable[[str], None]
+SEEDS = 5
+"""Starts of the model in strict scoring, if nothing else is asked for."""
 
 
 @dataclass(frozen=True)
-class Method:
-    """The figures of a method on a task: of every seed one result, in order. ``seconds``: that it says it took."""
+class Asked:
+    """What a person asked for.
 
-    task: str
-    name: str
-    seconds: float | None
-    results: tuple[CleaningResult, ...]
+    Attributes:
+        tasks: names; empty for all of the folder.
+        seeds: starts of the model that each file is judged with; ``root``: that they are drawn from.
+        recipes, actions: every ranking is judged by each of them.
+        exact: train always in the original's order of operations (``dataperf``).
+    """
+
+    tasks: tuple[str, ...]
+    scoring: Scoring
+    seeds: int
+    root: int
+    recipes: tuple[CleaningRecipe, ...]
+    actions: tuple[Action, ...]
+    exact: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        scoring: Scoring,
+        root: int,
+        *,
+        tasks: Sequence[str] = (),
+        seeds: int | None = None,
+        recipes: Sequence[str] | None = None,
+        actions: Sequence[Action] | None = None,
+        exact: bool = False,
+    ) -> Self:
+        """Check the options of a command line; None where an option was not given.
+
+        Raises:
+            ConfigurationError: an option makes no sense, or belongs to the other way of scoring.
+        """
+        for option, names in (("--tasks", tasks), ("--pipelines", recipes), ("--action", actions)):
+            if names and len(set(names)) != len(names):
+                raise ConfigurationError(f"{option}: {', '.join(names)} were given; name each once")
+        if scoring == "dataperf":
+            fixed = {"--seeds": "one start of the model", "--pipelines": "one recipe", "--action": "an expert who corrects labels"}
+            for (option, what), given in zip(fixed.items(), (seeds, recipes, actions), strict=True):
+                if given is not None:
+                    raise ConfigurationError(f"{option}: --scoring dataperf has {what}. Leave it out, or use --scoring strict")
+            return cls(tuple(tasks), scoring, 1, 0, (ORIGINAL,), ("fix",), exact)
+        if exact:
+            raise ConfigurationError("--exact: it belongs to --scoring dataperf. Leave it out, or name --pipelines exact")
+        if seeds is not None and not 1 <= seeds <= 10_000:
+            raise ConfigurationError(f"--seeds is {seeds}; expected 1 to 10,000")
+        named = tuple(recipe_named(name) for name in recipes or ("linear",))
+        return cls(tuple(tasks), scoring, SEEDS if seeds is None else seeds, root, named, tuple(actions or ("fix",)))
 
 
-@dataclass
+@dataclass(eq=False)
 class OpenTrack(CleaningTrack):
     """The track, whose answers are given. It is one object per evaluation.
 
     Attributes:
-        rankings: by task and method; ``originals``: the figures by task, where they are scored as the original does.
+        rankings, edits: what the files of a task and method hold; an edit is a row, and its label or None for a row to drop.
+        faults: by task, method and whether it is a table of edits: why the file is no answer.
+        originals: the figures by task, where they are scored as the original does.
     """
 
-    rankings: Mapping[tuple[str, str], Sequence[int]] = field(default_factory=dict)
-    originals: Mapping[str, Original] = field(default_factory=dict)
+    rankings: dict[Key, tuple[int, ...]] = field(default_factory=dict)
+    edits: dict[Key, tuple[tuple[int, Any], ...]] = field(default_factory=dict)
+    faults: dict[tuple[str, str, bool], str] = field(default_factory=dict)
+    originals: dict[str, Original] = field(default_factory=dict)
 
     def obtain(self, spec: CleaningSpec, inputs: CellInputs, progress: Progress) -> RankingAnswer:
-        """The ranking of the spec's file."""
+        """What the spec's file holds."""
+        key, edited = (spec.data_id, spec.submission), spec.action == EDITS
+        content: dict[str, Any] = {"ranking": None, "guarded": True, "limited_by": ""}
+        named: dict[str, Any] = {"digest": spec.answer_digest(), "spec": spec.answer_dict()}
+        if fault := self.faults.get((*key, edited)):
+            return RankingAnswer(**named, content=content, verdict=str(Verdict.INVALID_OUTPUT), reason=fault)
+        if edited:
+            return RankingAnswer(**named, content=content | {"edits": [list(edit) for edit in self.edits[key]]})
         short = {"as_original": True} if spec.pipeline == ORIGINAL else {}
-        content = {"ranking": list(self.rankings[spec.data_id, spec.submission]), "guarded": True, "limited_by": "", **short}
-        return RankingAnswer(digest=spec.answer_digest(), spec=spec.answer_dict(), content=content)
+        return RankingAnswer(**named, content=content | {"ranking": list(self.rankings[key]), **short})
 
     def judge(self, spec: CleaningSpec, data: CleaningSets, answer: RankingAnswer, progress: Progress, **how: Any) -> Judged:
         """See ``CleaningTrack.judge``."""
-        if spec.data_id not in self.originals:
+        if spec.pipeline != ORIGINAL or answer.verdict != Verdict.OK:
             return super().judge(spec, data, answer, progress, **how)
         original = self.originals[spec.data_id]
         curve = next(curve for curve in original.curves if curve.method == spec.submission)
@@ -87,117 +149,202 @@ class OpenTrack(CleaningTrack):
                 curve=[CurvePoint(checks=n, accuracy=a) for n, a in enumerate(points)],
                 hits=hits,
                 rows=rows,
+                wrong=many,
                 target=0.95 * curve.accuracies[-1],
                 reached=True,
-                isolation=IsolationRow(tier=TIER, guarded=True),
+                isolation=IsolationRow(tier=FILE, guarded=True),
             )
         )
 
 
-def evaluate_original_cells(
-    folders: Folders, tasks: Sequence[str], *, exact: bool, processes: int, said: Callable[[str], None]
-) -> tuple[list[Method], list[Refused]]:
-    """Judge as the original does, write its JSON files and the kit's cells into the folder of results.
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What a folder of submissions holds of the tasks that are asked for, read and planned.
+
+    Attributes:
+        sources: the methods, each with the digest over its files.
+        refused: files and tasks that are not judged; ``missing``: tasks and methods that have no file, a sentence for each task.
+        seconds: that a method says it took.
+    """
+
+    track: OpenTrack
+    plan: Plan
+    sources: tuple[Source, ...]
+    refused: tuple[Refused, ...]
+    missing: tuple[str, ...]
+    seconds: Mapping[Key, float | None]
+
+
+def opened(folders: Folders, asked: Asked) -> Opened:
+    """Read all files of the tasks. What is bad is refused by itself; only where nothing is left to judge is it an error.
 
     Raises:
-        ConfigurationError: a table is not good, or a task has no ranking.
-        OSError: a file cannot be written.
+        ConfigurationError: a folder or a named task is not there, or nothing can be judged.
     """
-    found, refused = evaluate_as_original(folders, tasks, exact=exact, processes=processes, said=said)
-    rankings, seconds = _read(folders, list(found), strict=False)[:2]
-    track = OpenTrack(rankings, found)
-    return _run(track, folders, list(found), ORIGINAL, range(1), 0, "fix", seconds, None), refused
+    known = task_names(folders.embeddings)
+    require_tasks(asked.tasks, known)
+    sets = CleaningSets(PROFILES["dataperf"], asked.root, folders.embeddings, folders.groundtruth)
+    refused: list[Refused] = []
+    tasks = _tasks(sets, asked.tasks or known, asked.scoring, refused)
+    files = listed(folders.submissions, known)
+    refused += files.lost
+    there = {name: task for name, task in tasks.items() if any(key[0] == name for key in (*files.rankings, *files.tables))}
+    for name in tasks.keys() - there.keys():
+        why = f"{folders.submissions}: it holds no file {name}_METHOD.txt; expected one for every method. Put them there"
+        refused.append(Refused("", why))
+    if not there:
+        raise ConfigurationError("\n".join(["nothing can be judged:", *(file.why for file in refused)]))
+    track = OpenTrack()
+    missing = _read(track, files, there, asked.scoring, refused)
+    digests = method_digests(files)
+    plan = _plan(track, sets, asked, there, digests)
+    sources = tuple(Source(folders.submissions / name, name, digest) for name, digest in digests.items() if name in _named(plan))
+    seconds = {key: read_seconds(path) for key, path in files.times.items()}
+    return Opened(track, plan, sources, tuple(refused), tuple(missing), seconds)
 
 
-def evaluate_strict_cells(
-    folders: Folders,
-    tasks: Sequence[str],
-    *,
-    seeds: int,
-    root: int,
-    recipe: str,
-    action: Action,
-    processes: int,
-    said: Callable[[str], None],
-) -> tuple[list[Method], list[Refused]]:
-    """Judge by the game without holes, and write the kit's cells into the folder of results.
-
-    Args:
-        seeds: starting weights of the model that each ranking is judged with; ``root``: that they are drawn from.
-        recipe: a name in ``RECIPES``; ``processes``: trainings at a time.
+def score_as_original(found: Opened, folders: Folders, asked: Asked, processes: int, said: Said = lambda text: None) -> None:
+    """Train as the original does, and write ``{data_id}_evaluation.json`` for every task of ``dataperf`` scoring.
 
     Raises:
-        ConfigurationError: a table is not good, or a task has no ranking.
         OSError: a file cannot be written.
     """
-    names = list(tasks) or task_names(folders.embeddings)
-    rankings, seconds, refused = _read(folders, names, strict=True)
-    track = OpenTrack(rankings)
+    folders.results.mkdir(parents=True, exist_ok=True)
+    sets: CleaningSets = found.plan.data["test"]
+    for task in found.plan.tasks:
+        own = [Ranking(method, rows) for (name, method), rows in sorted(found.track.rankings.items()) if name == task.name]
+        if not own:
+            continue
+        said(f"{task.name}: {counted(len(own), 'ranking')}")
+        made = evaluate_original(sets.task(task.name, 0), own, exact=asked.exact, processes=processes)
+        found.track.originals[task.name] = made
+        write_text(folders.results / f"{task.name}{EVALUATION}", json.dumps(made.as_json(), indent=1) + "\n")
+
+
+def method_digests(files: Listed) -> dict[str, str]:
+    """By method, SHA-256 (32 hex digits) over the names and bytes of all its files but those of times; sorted by name."""
+    made: dict[str, Any] = {}
+    for (_, method), path in sorted((*files.rankings.items(), *files.tables.items()), key=lambda item: item[1].name):
+        own = made.setdefault(method, hashlib.sha256())
+        own.update(len(path.name.encode("utf-8", "surrogateescape")).to_bytes(4, "big"))
+        own.update(path.name.encode("utf-8", "surrogateescape"))
+        try:
+            with open(path, "rb") as file:
+                own.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            own.update(f"cannot be read: {error.strerror}".encode())
+    return {method: made[method].hexdigest()[:32] for method in sorted(made)}
+
+
+def _tasks(sets: CleaningSets, names: Sequence[str], scoring: Scoring, refused: list[Refused]) -> dict[str, CleaningTask]:
+    found: dict[str, CleaningTask] = {}
     for name in names:
-        said(f"{name}: {sum(task == name for task, _ in rankings)} rankings, {seeds} starts of the model")
-    with Workers(processes) as workers:
-        found = _run(
-            track, folders, names, RECIPES[recipe], range(seeds), root, action, seconds, workers if processes > 1 else None
-        )
-    return found, refused
+        try:
+            task = sets.task(name, 0)
+        except ConfigurationError as error:
+            refused.append(Refused("", f"{name}: {error}" if name not in str(error) else str(error)))
+            continue
+        if scoring == "dataperf" and task.kind != "binary":
+            why = f"{name}: its labels are {task.kind}; --scoring dataperf takes binary labels. Use --scoring strict for it"
+            refused.append(Refused("", why))
+            continue
+        found[name] = task
+    return found
 
 
 def _read(
-    folders: Folders, names: Sequence[str], *, strict: bool
-) -> tuple[dict[tuple[str, str], Sequence[int]], dict[tuple[str, str], float | None], list[Refused]]:
-    rankings: dict[tuple[str, str], Sequence[int]] = {}
-    seconds: dict[tuple[str, str], float | None] = {}
-    refused: list[Refused] = []
-    sets = CleaningSets(PROFILES["dataperf"], 0, folders.embeddings, folders.groundtruth)
-    for name in names:
-        good, bad = read_rankings(folders.submissions, name, len(sets.task(name, 0).train), strict=strict)
-        refused += bad
-        for ranking in good:
-            rankings[name, ranking.method] = ranking.indices
-            seconds[name, ranking.method] = ranking.seconds
-    return rankings, seconds, refused
+    track: OpenTrack, files: Listed, tasks: Mapping[str, CleaningTask], scoring: Scoring, refused: list[Refused]
+) -> list[str]:
+    """Read the files of the tasks into the track. Returns a sentence for every task that methods have no file of."""
+    missing: dict[str, list[str]] = {}
+    kinds = [(False, files.rankings), (True, files.tables)]
+    if scoring == "dataperf":  # a table counts as a ranking
+        for key in files.tables.keys() & files.rankings.keys():
+            why = f"{files.tables[key]}: a ranking of the same method is there, and --scoring dataperf takes a table as one"
+            refused.append(Refused(key[1], f"{why}. The ranking is judged; remove either"))
+        kinds = [(False, {**files.tables, **files.rankings})]
+    for edited, where in kinds:
+        methods = sorted({method for task, method in where if task in tasks})
+        for name, task in tasks.items():
+            for method in methods:
+                path = where.get((name, method))
+                if path is None:
+                    fault = f"no file {name}_{method}{'.csv' if edited else '.txt'} was handed in; expected one for every task"
+                    missing.setdefault(name, []).append(method)
+                else:
+                    fault = _read_one(track, path, (name, method), task, scoring)
+                    refused += [Refused(method, fault)] if fault else []
+                if fault:
+                    track.faults[name, method, edited] = fault
+    return [f"{name}: no file of {', '.join(methods)}; a method that lacks a task has no mean" for name, methods in missing.items()]
 
 
-def _run(
-    track: OpenTrack,
-    folders: Folders,
-    names: Sequence[str],
-    recipe: CleaningRecipe,
-    seeds: range,
-    root: int,
-    action: Action,
-    seconds: Mapping[tuple[str, str], float | None],
-    workers: Workers | None,
-) -> list[Method]:
-    sets = CleaningSets(PROFILES["dataperf"], root, folders.embeddings, folders.groundtruth)
-    cells: list[CellSpec] = [
+def _read_one(track: OpenTrack, path: Path, key: Key, task: CleaningTask, scoring: Scoring) -> str:
+    """Read a file into the track. Returns why it is refused; empty if it is not."""
+    try:
+        if path.suffix == RANKING:
+            track.rankings[key] = read_ranking(path, len(task.train), strict=scoring == "strict")
+        elif scoring == "strict":
+            track.edits[key] = read_edits(path, task)
+        else:
+            track.rankings[key] = tuple(row for row, _ in read_edits(path, task))
+    except (ConfigurationError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _plan(
+    track: OpenTrack, sets: CleaningSets, asked: Asked, tasks: Mapping[str, CleaningTask], digests: Mapping[str, str]
+) -> Plan:
+    data = {"tasks": sets.digest()}
+    judged = {*((*key, False) for key in track.rankings), *((*key, True) for key in track.edits), *track.faults}
+    cells = tuple(
         CleaningSpec(
             submission=method,
-            submission_digest=digest_of_file(folders.submissions / f"{task}_{method}.txt"),
+            submission_digest=digests[method],
             profile=sets.profile,
             seed=seed,
-            root_seed=root,
+            root_seed=asked.root,
             pipeline=recipe,
             weights="none",
-            data={"tasks": sets.digest()},
+            data=data,
             score_split="test",
-            tier=TIER,
+            tier=FILE,
             device="cpu",
             threads=1,
-            data_id=task,
+            data_id=name,
             action=action,
         )
-        for seed in seeds
-        for task, method in track.rankings
-    ]
-    folders.results.mkdir(parents=True, exist_ok=True)
-    store = Store(folders.results)
+        for edited in (False, True)
+        for method in digests
+        for action in ((EDITS,) if edited else asked.actions)
+        for seed in range(asked.seeds)
+        for name in tasks
+        if (name, method, edited) in judged
+        for recipe in asked.recipes
+    )
+    if not cells:
+        raise ConfigurationError("nothing can be judged: the tasks have no rankings")
+    return Plan(
+        rules=sets.profile,
+        tasks=tuple(Task(name, "public") for name in tasks),
+        pipelines=asked.recipes,
+        cells=cells,
+        data={"test": sets},
+        digests={"test": data},
+        items=dict.fromkeys(tasks, 1),
+    )
 
-    def inputs(spec: CellSpec) -> CellInputs:
-        return CellInputs(Path(spec.submission), sets, None)  # type: ignore[arg-type]  # nothing is run, so there is no sandbox
 
-    found: dict[tuple[str, str], list[CleaningResult]] = {key: [] for key in track.rankings}
-    for cell in run_cells(track, cells, inputs, store, store.new_run("cleaning"), workers=workers):
-        assert isinstance(cell.result, CleaningResult)
-        found[cell.spec.task, cell.spec.submission].append(cell.result)
-    return [Method(*key, seconds.get(key), tuple(sorted(own, key=lambda r: r.spec.seed))) for key, own in sorted(found.items())]
+def _named(plan: Plan) -> set[str]:
+    return {spec.submission for spec in plan.cells}
+
+
+def methods_of(results: Iterable[CleaningResult]) -> dict[tuple[str, str, str, str], list[CleaningResult]]:
+    """Results by task, action, recipe and method, sorted; the seeds of each in order."""
+    found: dict[tuple[str, str, str, str], list[CleaningResult]] = {}
+    for result in sorted(results, key=lambda result: result.spec.seed):
+        spec = result.spec
+        assert isinstance(spec, CleaningSpec)
+        found.setdefault((spec.data_id, spec.action, spec.pipeline.name, spec.submission), []).append(result)
+    return dict(sorted(found.items()))

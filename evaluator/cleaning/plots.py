@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaluator.cleaning.offline import Folders
+from evaluator.cleaning.cells import ACTIONS, EDITS
+from evaluator.cleaning.offline import Folders, require_tasks
 from evaluator.cleaning.rankings import TIME, read_seconds
+from evaluator.cleaning.rules import ORIGINAL
 from evaluator.errors import ConfigurationError
 from evaluator.files import write_bytes
 from evaluator.history.reading import read_cells
@@ -28,14 +30,20 @@ STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^v<>Ph*X"
 
 
-def plot_results(folders: Folders, tracks: Tracks) -> list[Path]:
+def plot_results(folders: Folders, tracks: Tracks, tasks: Sequence[str] = ()) -> list[Path]:
     """Draw the newest evaluation of every task and method in the folder of results.
 
+    Cells of another recipe, or with another action, are in pictures of their own.
+
+    Args:
+        tasks: names; empty for all that are stored.
+
     Returns:
-        The pictures: ``{task}_{scoring}.png`` of every task and way of scoring, and ``score_and_time_{scoring}.png``.
+        The pictures: ``{task}_{recipe}.png`` for every task and recipe, and ``score_and_time_{recipe}.png``; where wrong rows are
+        removed ``{task}_{recipe}_remove.png``, and of tables of edits ``{task}_{recipe}_edits.png``.
 
     Raises:
-        ConfigurationError: there is no cell to draw, or matplotlib is not installed.
+        ConfigurationError: there is no cell to draw, a named task has none, or matplotlib is not installed.
         OSError: a picture cannot be written.
     """
     try:
@@ -44,43 +52,72 @@ def plot_results(folders: Folders, tracks: Tracks) -> list[Path]:
         raise ConfigurationError(
             "plots need matplotlib, which is not installed; run `pip install -r requirements-cleaning.txt`"
         ) from None
-    by_scoring = _cells(folders.results, tracks)
-    if not by_scoring:
+    by_kind = _cells(folders.results, tracks)
+    if not by_kind:
         raise ConfigurationError(f"{folders.results}: it holds no scored ranking; run `cleaning evaluate` first")
+    require_tasks(tasks, sorted({task for found in by_kind.values() for task in found}))
+    methods = sorted({method for of_kind in by_kind.values() for found in of_kind.values() for method in found})
+    colours = {method: COLOURS[n % len(COLOURS)] for n, method in enumerate(methods)}
+    styles = {method: STYLES[n // len(COLOURS) % len(STYLES)] for n, method in enumerate(methods)}
     written = []
-    for scoring, tasks in sorted(by_scoring.items()):
-        methods = sorted({method for found in tasks.values() for method in found})
-        colours = {method: COLOURS[n % len(COLOURS)] for n, method in enumerate(methods)}
-        styles = {method: STYLES[n // len(COLOURS) % len(STYLES)] for n, method in enumerate(methods)}
-        for task, found in sorted(tasks.items()):
+    for kind, of_kind in sorted(by_kind.items()):
+        shown = {task: found for task, found in sorted(of_kind.items()) if not tasks or task in tasks}
+        for task, found in shown.items():
             figure = Figure(figsize=(8, 5), layout="constrained")
-            _curves(figure.add_subplot(), task, found, colours, styles)
-            written.append(_written(figure, folders.results / f"{task}_{scoring}.png"))
+            _curves(figure.add_subplot(), task, kind, found, colours, styles)
+            written.append(_written(figure, folders.results / f"{task}_{kind.file}.png"))
         figure = Figure(figsize=(8, 5), layout="constrained")
-        if _scores(figure.add_subplot(), tasks, colours, folders.submissions):
-            written.append(_written(figure, folders.results / f"score_and_time_{scoring}.png"))
+        if _scores(figure.add_subplot(), kind, shown, colours, folders.submissions):
+            written.append(_written(figure, folders.results / f"score_and_time_{kind.file}.png"))
     return written
 
 
-def _cells(results: Path, tracks: Tracks) -> dict[str, dict[str, dict[str, list[dict[str, Any]]]]]:
-    """Scored cells of rankings by scoring, task and method; of one seed the newest."""
-    newest: dict[tuple[str, str, str, int], tuple[float, dict[str, Any]]] = {}
+class Kind(NamedTuple):
+    """What must be equal in one picture: the recipe, and what is done with a row that is checked."""
+
+    recipe: str
+    action: str
+
+    @property
+    def file(self) -> str:
+        """As a part of a file's name."""
+        return self.recipe if self.action == "fix" else f"{self.recipe}_{self.action}"
+
+    @property
+    def title(self) -> str:
+        """As a part of a picture's title."""
+        return f"{ACTIONS[self.action]}, {self.recipe}"
+
+    @property
+    def across(self) -> str:
+        """Name of the axis of checks."""
+        return "edits made" if self.action == EDITS else "labels checked"
+
+
+def _cells(results: Path, tracks: Tracks) -> dict[Kind, dict[str, dict[str, list[dict[str, Any]]]]]:
+    """Scored cells of files by kind, task and method; of one seed the newest."""
+    newest: dict[tuple[Kind, str, str, int], tuple[float, dict[str, Any]]] = {}
     for path, cell, _ in read_cells(results, tracks):
         if cell is None or cell["spec"]["track"] != "cleaning" or not cell["scored"]:
             continue
         spec = cell["spec"]
-        key = (spec["pipeline"]["name"], spec["task"], spec["submission"], spec["seed"])
+        key = (Kind(spec["pipeline"]["name"], spec["action"]), spec["task"], spec["submission"], spec["seed"])
         when = path.stat().st_mtime
         if key not in newest or when > newest[key][0]:
             newest[key] = when, cell
-    found: dict[str, dict[str, dict[str, list[dict[str, Any]]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for (scoring, task, method, _), (_, cell) in sorted(newest.items()):
-        found[scoring][task][method].append(cell)
+    found: dict[Kind, dict[str, dict[str, list[dict[str, Any]]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for (kind, task, method, _), (_, cell) in sorted(newest.items(), key=lambda item: item[0]):
+        found[kind][task][method].append(cell)
     return found
 
 
 def _curves(
-    axes: Any, task: str, found: Mapping[str, list[dict[str, Any]]], colours: Mapping[str, str], styles: Mapping[str, str]
+    axes: Any,
+    task: str,
+    kind: Kind,
+    found: Mapping[str, list[dict[str, Any]]],
+    colours: Mapping[str, str],
+    styles: Mapping[str, str],
 ) -> None:
     before = target = None
     for method, cells in found.items():
@@ -97,10 +134,12 @@ def _curves(
             **shown,
         )
         before, target = mean[0], np.mean([cell["target"] for cell in cells])
-    axes.axhline(before, color="black", linestyle=(0, (4, 3)), linewidth=1, label="before the first check")
-    axes.axhline(target, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label="target")
-    axes.set_title(f"Cleaning {shown_name(task)}".replace("$", r"\$"))
-    axes.set_xlabel("labels checked")
+    first = "before the first edit" if kind.action == EDITS else "before the first check"
+    axes.axhline(before, color="black", linestyle=(0, (4, 3)), linewidth=1, label=first)
+    if kind.recipe != ORIGINAL.name:  # the original's target is another for every method
+        axes.axhline(target, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label="target")
+    axes.set_title(f"Cleaning {shown_name(task)}: {kind.title}".replace("$", r"\$"))
+    axes.set_xlabel(kind.across)
     axes.set_ylabel("test accuracy")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.legend(fontsize=8, title="method (share fixed)", title_fontsize=8, loc="lower right")
@@ -114,7 +153,7 @@ def _stepped(cell: Mapping[str, Any], checks: np.ndarray) -> np.ndarray:
 
 
 def _scores(
-    axes: Any, tasks: Mapping[str, Mapping[str, list[dict[str, Any]]]], colours: Mapping[str, str], submissions: Path
+    axes: Any, kind: Kind, tasks: Mapping[str, Mapping[str, list[dict[str, Any]]]], colours: Mapping[str, str], submissions: Path
 ) -> bool:
     """Draw the score of every method and task against its time; False if no method says its time."""
     drawn = set()
@@ -133,7 +172,7 @@ def _scores(
     axes.set_xscale("log")
     axes.set_xlabel("seconds that the method took")
     axes.set_ylabel("share fixed (lower is better)")
-    axes.set_title("Score and time")
+    axes.set_title(f"Score and time: {kind.title}")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return bool(drawn)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from evaluator.cleaning.cells import ACTIONS, EDITS
+from evaluator.cleaning.rules import ORIGINAL
 from evaluator.scoring.intervals import t_interval
 from evaluator.sections import Cells, Curve, Curves, Section, Value
 
@@ -15,29 +17,32 @@ POINTS = 61
 
 
 def sections(cells: Cells) -> Iterator[Section]:
-    """A section per task, with the mean over seeds. Cells that hold no curve (those of a comparison) have none."""
-    tasks = dict.fromkeys(cell["spec"]["task"] for own in cells.values() for cell in own if cell.get("curve"))
-    for task in tasks:
-        of_task = {
-            name: [cell for cell in own if cell.get("curve") and cell["spec"]["task"] == task] for name, own in cells.items()
-        }
-        shown = {name: own for name, own in of_task.items() if own}
+    """A section per task, with the mean over seeds. Cells that hold no curve (those of a comparison) have none.
+
+    Cells of another recipe, or with another action, are in sections of their own.
+    """
+    found: dict[tuple[str, str, str], dict[str, list[Mapping[str, Any]]]] = {}
+    for name, own in cells.items():
+        for cell in own:
+            if cell.get("curve"):
+                spec = cell["spec"]
+                key = spec["task"], spec["action"], spec["pipeline"]["name"]
+                found.setdefault(key, {}).setdefault(name, []).append(cell)
+    recipes = {recipe for _, _, recipe in found}
+    for (task, action, recipe), shown in found.items():
         rows = next(iter(shown.values()))[0]["rows"]
         checks = np.unique(np.linspace(0, rows, min(POINTS, rows + 1)).round().astype(int))
-        target = np.mean([cell["target"] for own in shown.values() for cell in own])
         seeds = max(len(own) for own in shown.values())
-        caption = f"mean over {seeds} seeds; the target is {target:.3f}" if seeds > 1 else f"one seed; the target is {target:.3f}"
+        caption = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
+        if recipe != ORIGINAL.name:  # the original's target is another for every method
+            caption += f"; the target is {np.mean([cell['target'] for own in shown.values() for cell in own]):.3f}"
+        across = "edits made" if action == EDITS else "labels checked"
         parts = (
-            Curves("Accuracy on the test set", caption, "labels checked", "accuracy", tuple(_curves(shown, checks, _accuracy))),
-            Curves(
-                "Wrong labels found",
-                "share of all that are wrong",
-                "labels checked",
-                "share",
-                tuple(_curves(shown, checks, _found)),
-            ),
+            Curves("Accuracy on the test set", caption, across, "accuracy", tuple(_curves(shown, checks, _accuracy))),
+            Curves("Wrong labels found", "share of all that are wrong", across, "share", tuple(_curves(shown, checks, _found))),
         )
-        yield Section(f"Cleaning {task}", parts)
+        named = f", {recipe}" if len(recipes) > 1 else ""
+        yield Section(f"Cleaning {task}: {ACTIONS[action]}{named}", parts)
 
 
 def _curves(shown: Mapping[str, Sequence[Mapping[str, Any]]], checks: np.ndarray, values: Any) -> Iterator[Curve]:
@@ -56,4 +61,5 @@ def _accuracy(cell: Mapping[str, Any], checks: np.ndarray) -> np.ndarray:
 
 
 def _found(cell: Mapping[str, Any], checks: np.ndarray) -> np.ndarray:
-    return np.searchsorted(cell["hits"], checks, side="right") / max(1, len(cell["hits"]))
+    wrong = cell.get("wrong") or len(cell["hits"])
+    return np.searchsorted(cell["hits"], checks, side="right") / max(1, wrong)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from evaluator.cleaning.cells import ACTIONS, EDITS, FILE, CleaningResult, CleaningSpec, CurvePoint, RankingAnswer
 from evaluator.cleaning.embedded import Embedded, embedded_digest
 from evaluator.cleaning.folder import read_task, task_names
-from evaluator.cleaning.rules import CleaningProfile, CleaningRecipe, profile_named, recipe_named
+from evaluator.cleaning.rules import ORIGINAL, CleaningProfile, profile_named, recipe_named
 from evaluator.cleaning.session import SessionSpec as Session
-from evaluator.cleaning.session import not_a_permutation, run_session
+from evaluator.cleaning.session import run_session
 from evaluator.cleaning.tasks import CleaningTask
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.machine import cores
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import CellResult, CellSpec, DataRow, IsolationRow, PhaseRow, PlainAnswer, count, doc, share
+from evaluator.records import CellResult, DataRow, IsolationRow, PhaseRow
 from evaluator.sections import Cells, Material, Section
 from evaluator.seeds import derive
 from evaluator.tables import Column, Metric, Remark
@@ -28,100 +29,6 @@ from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
 
 if TYPE_CHECKING:
     from evaluator.sandbox.tier import Sandbox
-
-VERSION = 1
-"""Version of the judging code. Raise it by hand when the figures of a cell change."""
-Action = Literal["fix", "remove"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CleaningSpec(CellSpec):
-    """What is run: see ``CellSpec``.
-
-    Attributes:
-        data_id: the task. ``action``: what the expert does with a wrong label.
-
-    Raises:
-        ConfigurationError: a field makes no sense.
-    """
-
-    track: ClassVar[str] = "cleaning"
-    version: ClassVar[int] = VERSION
-    conditions: ClassVar[tuple[str, ...]] = ("action",)
-
-    profile: Annotated[CleaningProfile, doc("the profile, complete (`evaluator/cleaning/rules.py`)")]
-    pipeline: Annotated[CleaningRecipe, doc("the recipe, complete (`evaluator/cleaning/rules.py`)")]
-    data_id: Annotated[str, doc("name of the task")]
-    action: Annotated[Action, doc("what the expert does with a wrong label: `fix` or `remove`")] = "fix"
-
-    def __post_init__(self) -> None:
-        if self.action not in ("fix", "remove"):
-            raise ConfigurationError(f"--action is {self.action!r}; it must be fix or remove")
-
-    @property
-    def task(self) -> str:
-        """The data id."""
-        return self.data_id
-
-    @property
-    def seconds_allowed(self) -> float:
-        """Limit of ``rank``."""
-        return self.profile.seconds
-
-    def answer_dict(self) -> dict[str, Any]:
-        """The fields that decide the ranking: not what the expert does with it."""
-        seen = super().answer_dict()
-        del seen["action"]
-        return seen | {"profile": {name: value for name, value in seen["profile"].items() if name != "enough"}}
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurvePoint:
-    """The model after so many checks."""
-
-    checks: Annotated[int, count("labels that the expert has checked")]
-    accuracy: Annotated[float, share("accuracy on the test set")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CleaningResult(CellResult):
-    """The result of a cell of this track.
-
-    Attributes:
-        curve: accuracy by checks, wherever the labels changed; ``hits``: checks by which one more wrong label is found.
-        rows, clean_accuracy, target: of the task.
-    """
-
-    bulk: ClassVar[frozenset[str]] = CellResult.bulk | {"curve", "hits"}
-
-    curve: Annotated[list[CurvePoint], doc("accuracy after the checks at which the model was trained")] = field(
-        default_factory=list
-    )
-    hits: Annotated[list[int], doc("numbers of checks by which one more wrong label was found")] = field(default_factory=list)
-    rows: Annotated[int, count("training rows")] = 0
-    clean_accuracy: Annotated[float | None, doc("accuracy of the model on true labels; `null` without a score")] = None
-    target: Annotated[float | None, doc("accuracy that counts as reached; `null` without a score")] = None
-    reached: Annotated[bool | None, doc("whether the target was reached; `null` without a score")] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RankingAnswer(PlainAnswer):
-    """The answer of a submission: a permutation of the training rows in ``content["ranking"]``, worst first.
-
-    A file that is scored as the original does (``content["as_original"]``) may be short and name a row twice.
-    """
-
-    def fault(self, spec: CellSpec) -> str:
-        """See ``Answer.fault``."""
-        if self.verdict != Verdict.OK:
-            return ""
-        ranking = self.content.get("ranking") if isinstance(self.content, dict) else None
-        if not isinstance(ranking, list) or not all(type(row) is int and 0 <= row < 2**31 for row in ranking) or not ranking:
-            return "holds no ranking, a list of row numbers"
-        if self.content.get("as_original"):
-            return ""
-        why = not_a_permutation(np.array(ranking, np.int64), len(ranking))
-        return f"holds a ranking with {why}; expected a permutation" if why else ""
 
 
 @dataclass(frozen=True)
@@ -139,8 +46,8 @@ class CleaningSets:
     groundtruth: Path | None = None
 
     def task(self, name: str, seed: int) -> CleaningTask:
-        """A task at a seed; read or drawn once per process."""
-        return _task(self, name, seed)
+        """A task at a seed; read or drawn once per process. Those of a folder are the same for every seed."""
+        return _task(self, name, seed if self.embeddings is None else 0)
 
     def digest(self) -> str:
         """What decides all tasks, but for the seed and the secret: SHA-256 (hex) over the tables of the folder, or the digits."""
@@ -167,6 +74,16 @@ def _task(sets: CleaningSets, name: str, seed: int) -> CleaningTask:
     return read_task(name, sets.embeddings, sets.groundtruth)
 
 
+FRONT_HELP = """Evaluate a cleaning submission here: its rank orders the training labels of every task, an expert checks them in
+that order, and a fixed model is trained anew until it is nearly as good as with true labels.
+
+python local_evaluation.py --track cleaning --submission own/nearest.py                  the five tasks of profile digits
+python local_evaluation.py --track cleaning --submission own/nearest.py --seeds 5        five draws of each, with intervals
+python local_evaluation.py --track cleaning --submission own/nearest.py --profile debug  one small task, in seconds
+python local_evaluation.py --track cleaning --submission own/nearest.py --debug          in the foreground, without a score
+"""
+
+
 class CleaningTrack(Track):
     """See the module."""
 
@@ -174,6 +91,7 @@ class CleaningTrack(Track):
     result_type = CleaningResult
     spec_rules = ("action",)
     task_word = "task"
+    item_word = "row"
     metrics = (
         Metric(
             "fraction_fixed",
@@ -209,7 +127,9 @@ class CleaningTrack(Track):
             group="the grid",
         ),
     }
-    examples = ("python -m evaluator sweep --track cleaning --submissions baselines/cleaning --seeds 5",)
+    examples = ("python -m evaluator sweep --track cleaning --submissions baselines/cleaning/*.py --seeds 5",)
+    front_help = FRONT_HELP
+    data_help = "a folder in DataPerf's layout, with embeddings/ and data/ (docs/cleaning.md); for --profile dataperf"
 
     def default_profile(self, options: Mapping[str, Any]) -> str:
         """The embedded tasks."""
@@ -223,6 +143,8 @@ class CleaningTrack(Track):
         """See ``Track.plan``."""
         profile = profile_named(choices.profile)
         recipes = tuple(recipe_named(name) for name in choices.pipelines or ("linear",))
+        if choices.starting_weights is not None:
+            raise ConfigurationError("--starting-weights: the fixed model of cleaning has a start of its own. Leave the option out")
         if choices.score_splits:
             raise ConfigurationError("--score-split: a task of cleaning has one test set. Leave the option out")
         folder = choices.data
@@ -335,7 +257,7 @@ class CleaningTrack(Track):
         cache: dict[str, Any] | None = None,
     ) -> Judged:
         """Play the game with a ranking. Cells of one task and seed share their fits in ``cache``."""
-        from evaluator.cleaning.game import play
+        from evaluator.cleaning.game import play, play_edits
         from evaluator.cleaning.refits import Refits
 
         task = data.task(spec.data_id, spec.seed)
@@ -343,6 +265,7 @@ class CleaningTrack(Track):
             "phases": list(answer.phases),
             "busy": answer.busy,
             "rows": len(task.train),
+            "wrong": int(task.wrong.sum()),
             "isolation": IsolationRow(tier=spec.tier, guarded=answer.content["guarded"], limited_by=answer.content["limited_by"]),
             "data": DataRow(
                 folder="" if data.embeddings is None else data.embeddings.parent.name,
@@ -350,10 +273,10 @@ class CleaningTrack(Track):
                 digests=spec.data,
             ),
         }
-        ranking = answer.content["ranking"]
-        if not answer.scorable(spec) or ranking is None:
+        ranking, edits = answer.content["ranking"], answer.content.get("edits")
+        if not answer.scorable(spec) or (ranking is None and edits is None):
             return Judged(CleaningResult.of(spec, answer, Verdict(answer.verdict), reason=answer.reason, **common))
-        if len(ranking) != len(task.train):
+        if ranking is not None and len(ranking) != len(task.train):
             why = f"the ranking has {len(ranking)} rows; expected {len(task.train)}"
             return Judged(CleaningResult.of(spec, answer, Verdict.INVALID_OUTPUT, reason=why, **common))
         recipe = spec.pipeline
@@ -361,17 +284,18 @@ class CleaningTrack(Track):
         key = ("cleaning", task.digest(), start, recipe.exact)
         if cache is not None and cache.get("refits for") != key:
             cache.update({"refits for": key, "refits": Refits(task, "strict", exact=recipe.exact, seed=start)})
-        (course,) = play(
-            task,
-            [ranking],
-            action=spec.action,
-            points=recipe.points,
-            exact=recipe.exact,
-            seed=start,
-            enough=spec.profile.enough,
-            progress=lambda done, total: progress("trainings", done / max(1, total)),
-            refits=None if cache is None else cache["refits"],
-        )
+        how: dict[str, Any] = {
+            "points": recipe.points,
+            "exact": recipe.exact,
+            "seed": start,
+            "enough": spec.profile.enough,
+            "progress": lambda done, total: progress("trainings", done / max(1, total)),
+            "refits": None if cache is None else cache["refits"],
+        }
+        if edits is None:
+            (course,) = play(task, [ranking], action="remove" if spec.action == "remove" else "fix", **how)
+        else:
+            course = play_edits(task, [(row, label) for row, label in edits], **how)
         metrics = {
             "fraction_fixed": course.first_reach,
             "area": course.area,
@@ -403,6 +327,27 @@ class CleaningTrack(Track):
         """The tasks that the profile names."""
         return set(profile["tasks"])
 
+    def heading(self, condition: Mapping[str, Any]) -> str:
+        """What is done with a row that is checked."""
+        return ACTIONS.get(condition["action"], str(condition["action"]))
+
+    def unusual(self, condition: Mapping[str, Any]) -> str:
+        """What is done with a row that is checked, unless a wrong label is corrected."""
+        action = condition.get("action", "fix")
+        return "" if action == "fix" else ACTIONS.get(action, str(action))
+
+    def repeat_command(self, specs: Sequence[Mapping[str, Any]], tasks: Sequence[str], seeds: int) -> list[list[str]] | None:
+        """Of rankings that came as files: ``cleaning evaluate``."""
+        if any(spec["tier"] != FILE for spec in specs):
+            return None
+        recipes = list(dict.fromkeys(spec["pipeline"]["name"] for spec in specs))
+        command = ["python", "-m", "evaluator", "cleaning", "evaluate", "--folder", "cleaning"]
+        if recipes == [ORIGINAL.name]:
+            return [[*command, "--scoring", "dataperf"], ["--tasks", *tasks]]
+        actions = [action for action in dict.fromkeys(spec["action"] for spec in specs) if action != EDITS]
+        options = ["--seeds", str(seeds), "--root-seed", str(specs[0]["root_seed"]), "--pipelines", *recipes]
+        return [command, ["--tasks", *tasks], [*options, *(["--action", *actions] if actions else [])]]
+
     def figures(self, cell: Mapping[str, Any]) -> dict[str, Any]:
         """See ``Tables.figures``."""
         return {name: cell.get(name) for name in ("clean_accuracy", "target", "reached", "rows")}
@@ -413,12 +358,18 @@ class CleaningTrack(Track):
         return {"clean_accuracy": float(np.mean(clean)) if clean else None}
 
     def remarks(self, cell: Mapping[str, Any]) -> Iterable[Remark]:
-        """A task that is reached before the first check, and a ranking that is the order of the file."""
+        """A task whose target is reached before the first check, and a target that is never reached.
+
+        In the original's scoring a score of 0 is no property of the task: a short file has it anywhere.
+        """
+        if cell["spec"]["pipeline"]["name"] == ORIGINAL.name:
+            return
         if cell["metrics"] and cell["metrics"]["fraction_fixed"] == 0:
             yield Remark(
                 "the target is reached before a label is checked",
                 f"the labels as given reach {cell['target']:.3f}",
                 "Such a task tells nothing about a ranking by its share fixed; look at the areas.",
+                of_task=True,
             )
         if cell["metrics"] and cell.get("reached") is False:
             yield Remark("the target is never reached", f"the target is {cell['target']:.3f}", "Its share fixed counts as 1.")

@@ -34,5 +34,6 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json_text(report, indent=1))
     else:
-        show_agreement(terminal(), report, TRACKS.known[gathered.rules["track"]].metric(gathered.metric))
+        track = TRACKS.known[gathered.rules["track"]]
+        show_agreement(terminal(), report, track.metric(gathered.metric), track.task_word)
     return 0

@@ -1,4 +1,4 @@
-"""Check a submission before it is sent: its sources, class, signatures, imports and manifest; and a small run on ten images.
+"""Check a submission before it is sent: its sources, class, signatures, imports and manifest; and a small run on made-up data.
 
 Everything that is found is listed at once, as errors and warnings. The small run is made in the isolation tier at hand.
 """
@@ -90,7 +90,7 @@ def _run(args: argparse.Namespace, track: Any, found: Findings) -> tuple[Finding
 
     sandbox = choose(args.sandbox)
     more = [Finding("warning", "--sandbox auto", why)] if args.sandbox == "auto" and (why := passed_over(sandbox.name)) else []
-    say(f"running it on a few images in {sandbox.name}, for three minutes at most ...")
+    say(f"running it on a few {track.item_word}s in {sandbox.name}, for three minutes at most ...")
     with doing(terminal(stderr=True), "running it"):
         trial = track.trial(args.submission, sandbox, None if args.weights_dir is None else args.weights_dir.resolve())
     if trial is None:

@@ -60,7 +60,7 @@ def _whose(person: Person) -> dict[str, Any]:
 def _row(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
     spec, row = cell["spec"], row_of(track, cell)
     figures, metrics = row.pop("figures"), cell["metrics"] or {}
-    del row["metrics"], row["versions"]
+    del row["metrics"], row["versions"], row["condition"]  # every member of a condition has a column of its own
     own = {name: spec.get(name) for name in (*track.spec_rules, *track.circumstances, *SPEC)}
     flat = row | own | {f"{track.name}_{name}": value for name, value in figures.items()}
     flat |= {"fit_to_submit": cell["fit_to_submit"], "fingerprint": cell["fingerprint"], "busy": cell["busy"] or ""}

@@ -52,6 +52,7 @@ class PurchaseTrack(Track):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     score_splits: ClassVar[tuple[str, ...]] = SCORED_SPLITS
     task_word: ClassVar[str] = "pair"
+    item_word: ClassVar[str] = "image"
     unscored: ClassVar[str] = "without a score of a trained pipeline"
     collapsed_text: ClassVar[str] = "no better than that of the best constant answer (the same prediction for all images)"
     map_help: ClassVar[str] = "draw label budgets x times as .svg or .png"

@@ -51,11 +51,15 @@ def agreement_report(gathered: Gathered, seed: int) -> dict[str, Any]:
     }
 
 
-def show_agreement(console: Console, report: dict[str, Any], metric: Metric) -> None:
-    """Print the rankings, the matrix of tau, and notes on how reliable they are. ``metric``: of the scores in ``report``."""
+def show_agreement(console: Console, report: dict[str, Any], metric: Metric, word: str = "task") -> None:
+    """Print the rankings, the matrix of tau, and notes on how reliable they are.
+
+    Args:
+        metric: of the scores in ``report``; ``word``: what its track calls a task.
+    """
     names = [row["name"] for row in report["pipelines"]]
-    pairs, seeds = (f"{len(report[many])} {many if len(report[many]) > 1 else many[:-1]}" for many in ("pairs", "seeds"))
-    grid = f"profile {report['profile']}, {pairs}, {seeds} ({root_in_words(report['root_seed'], report['secret'])})"
+    tasks, seeds = counted(len(report["pairs"]), word), counted(len(report["seeds"]), "seed")
+    grid = f"profile {report['profile']}, {tasks}, {seeds} ({root_in_words(report['root_seed'], report['secret'])})"
     scored = metric.name if metric.higher_is_better else metric.score_label
     ranking = Table(box=None, pad_edge=False)
     for name in ("submission", *names, "mean rank"):
@@ -77,7 +81,7 @@ def show_agreement(console: Console, report: dict[str, Any], metric: Metric) -> 
         matrix.add_row(label(names[i]), *("" if i == j else coefficient(cell) for j, cell in enumerate(row)))
     titled(console, "Kendall's tau-b between pipelines, corrected for noise", matrix)
     console.print(f"mean tau {coefficient(report['mean_tau'])}; Kendall's W {coefficient(report['w'])}", markup=False)
-    for note in notes(report):
+    for note in [*([f"{metric.turned}."] if metric.turned else []), *notes(report)]:
         hanging(console, f"  {note}", "dim")
 
 

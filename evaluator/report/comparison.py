@@ -181,6 +181,7 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
         "proxy": condition.proxy,
         "track": track.name,
         "word": track.task_word,
+        "item": track.item_word,
         "score_split": condition.rules["score_split"],
         **{name: condition.rules[name] for name in track.spec_rules},
         "version": condition.rules["version"],
@@ -220,7 +221,13 @@ def _table(condition: Condition, found: Sequence[Condition], asked: Asked) -> di
     }
     _mark_collapsed(table, with_ceiling, collapsed, reference, ceiling)
     table["notes"] += comparison_note(table, track)
+    table["notes"] += _explained(track.metric(metric))
     return table
+
+
+def _explained(metric: Metric) -> list[str]:
+    """What is to be known of a score that is not the metric's own value."""
+    return [f"{metric.turned}{f'; {metric.note}' if metric.note else ''}."] if metric.turned else []
 
 
 def _mark_collapsed(

@@ -13,7 +13,7 @@ from evaluator.records import DATA_SET
 from evaluator.report.agreement import coefficient, too_wide
 from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.format import MARK, brief, figure, markdown_rows, signed
-from evaluator.report.levels import THESE_IMAGES, level_blocks, level_notes
+from evaluator.report.levels import level_blocks, level_notes, these_items
 from evaluator.scoring.comparisons import Decider
 from evaluator.scoring.gap import NOT_BOUNDED
 from evaluator.scoring.paired import fewest_seeds
@@ -156,7 +156,7 @@ def marks(table: dict[str, Any]) -> list[str]:
             ", ".join(
                 (
                     counted(len(row["strategies"]), "strategy", "strategies"),
-                    counted(len(row["pairs"]), "pair"),
+                    counted(len(row["pairs"]), table["word"]),
                     counted(len(row["seeds"]), "seed"),
                 )
             ),
@@ -212,7 +212,7 @@ def overall_pair(table: dict[str, Any]) -> str:
 def overall_block(table: dict[str, Any], metric: Metric) -> Block:
     """Mean over the pairs of every strategy, its difference to the reference, and its share of the gap."""
     over = table["over_pairs"]
-    of = f"mean over {len(over)} pairs ({', '.join(over)})" if len(over) > 1 else f"at {over[0]}"
+    of = f"mean over {counted(len(over), table['word'])} ({', '.join(over)})" if len(over) > 1 else f"at {over[0]}"
     return _scores(table, overall_pair(table), f"{metric.score_label}, {of}", metric)
 
 
@@ -241,7 +241,7 @@ def hidden_blocks(table: dict[str, Any], metric: Metric) -> Iterator[Block]:
         difference = against(others.get(row["strategy"]), metric.decimals)
         rows.append((row["strategy"], *means, signed(row["less"], metric.decimals), n, *difference))
     headers = ("strategy", "public", "hidden", "public - hidden", "n", f"to {table['reference']}", "p corr.", "finding")
-    title = f"public minus hidden pairs ({', '.join(found['public'])} minus {', '.join(found['hidden'])})"
+    title = f"public minus hidden {table['word']}s ({', '.join(found['public'])} minus {', '.join(found['hidden'])})"
     yield Block(title, headers if others else headers[:5], tuple(row if others else row[:5] for row in rows))
 
 
@@ -267,11 +267,11 @@ def plan_blocks(report: dict[str, Any], table: dict[str, Any], metric: Metric) -
 
 def notes(report: dict[str, Any], table: dict[str, Any], most: int = MATRIX) -> list[str]:
     """How the figures were computed, and what was left out; one line each. ``most``: as in ``matrix_blocks``."""
-    level = f"{100 * (1 - report['alpha']):g} %"
+    level, word = f"{100 * (1 - report['alpha']):g} %", table["word"]
     found = [
         f"{counted(len(table['seeds']), 'seed')} ({root_in_words(table['root_seed'], table['secret'])}), "
         f"training on {table['device']}. "
-        f"Brackets: {level} t intervals over seeds; differences are paired by seed. {THESE_IMAGES}."
+        f"Brackets: {level} t intervals over seeds; differences are paired by seed. {these_items(table['item'])}."
     ]
     if any(row["p_holm"] is not None for row in table["differences"]):
         found += _test_notes(report, table)
@@ -279,9 +279,9 @@ def notes(report: dict[str, Any], table: dict[str, Any], most: int = MATRIX) -> 
         found.append("no differences: no cell of the reference is stored for this condition.")
     if table["public_minus_hidden"]:
         found.append(
-            "public - hidden: mean over the public pairs minus mean over the hidden pairs, paired by seed. to "
-            f"{table['reference']}: that difference minus the same difference of {table['reference']}, because hidden pairs may be "
-            "harder for every strategy. These tests are one family."
+            f"public - hidden: mean over the public {word}s minus mean over the hidden {word}s, paired by seed. to "
+            f"{table['reference']}: that difference minus the same difference of {table['reference']}, because hidden {word}s may "
+            "be harder for every strategy. These tests are one family."
         )
     found += _gap_notes(table) + _matrix_notes(table, most) + _hidden_notes(table) + _cell_notes(table)
     failed = table["failed"]
@@ -303,21 +303,23 @@ def notes(report: dict[str, Any], table: dict[str, Any], most: int = MATRIX) -> 
         ]
         found += [f"  and {len(failed) - NAMED} more; --json names all."] if len(failed) > NAMED else []
     absent = [f"{row['name']} {row['absent']}" for row in table["strategies"] if row["absent"] and row["name"] != _whole(table)]
-    found += [f"cells that were never run: {', '.join(absent)}; a mean needs every pair of a seed."] if absent else []
+    found += [f"cells that were never run: {', '.join(absent)}; a mean needs every {word} of a seed."] if absent else []
     found += table["notes"]
     return found + [f"left out: {reason}" for reason in table["left_out"]]
 
 
 def _test_notes(report: dict[str, Any], table: dict[str, Any]) -> list[str]:
     """How differences are tested and corrected."""
-    alpha = f"{report['alpha']:g}"
+    alpha, word = f"{report['alpha']:g}", table["word"]
     fewest = fewest_seeds(report["alpha"])
     together = {
-        "pair": "Holm's correction over the strategies of one pair; areas and the mean over pairs are separate families of tests",
-        "table": "Holm's correction over all pairs and strategies; areas and the mean over pairs are separate families of tests",
+        "pair": f"Holm's correction over the strategies of one {word}; areas and the mean over {word}s are separate families of "
+        "tests",
+        "table": f"Holm's correction over all {word}s and strategies; areas and the mean over {word}s are separate families of "
+        "tests",
         "report": "one correction over everything in all tables of this report but wins and losses: alpha is divided among "
-        "strategies and conditions by the mean over pairs, and single pairs and areas of a strategy are tested only where its mean "
-        "is shown (inheritance procedure, Goeman and Finos 2012). The chance of any false finding is below " + alpha,
+        f"strategies and conditions by the mean over {word}s, and single {word}s and areas of a strategy are tested only where its "
+        "mean is shown (inheritance procedure, Goeman and Finos 2012). The chance of any false finding is below " + alpha,
     }[report["family"]]
     found = [
         f"p: the larger p of the paired t-test and of the t-test corrected for skewness (Johnson 1978); s: the second decided. "
@@ -428,7 +430,7 @@ def matrix_blocks(table: dict[str, Any], most: int = MATRIX) -> Iterator[Block]:
         for i in place:
             cells = ["" if i == j else f"{matrix['wins'][i][j]}-{matrix['ties'][i][j]}-{matrix['wins'][j][i]}" for j in columns]
             rows.append((f"{i + 1} {names[i]}", *cells, "-".join(map(str, matrix["totals"][i]))))
-        title = "wins-ties-losses of the row against the column, over pairs"
+        title = f"wins-ties-losses of the row against the column, over {table['word']}s"
         yield Block(title, ("", *(str(j + 1) for j in columns), "all"), tuple(rows))
 
 
@@ -465,13 +467,13 @@ def _gap_notes(table: dict[str, Any]) -> list[str]:
     ceiling = table["ceiling"]
     if ceiling is None or table["reference"] is None:
         return ["share of the gap: not measured (no cell of the ceiling or of the reference is stored)."]
-    name = ceiling["strategy"]
+    name, word = ceiling["strategy"], table["word"]
     if ceiling["everything"]:
         found = [
-            f"{name} got everything it could get: its score is the ceiling of every pair, and it is in no test and no ranking."
+            f"{name} got everything it could get: its score is the ceiling of every {word}, and it is in no test and no ranking."
         ]
     else:
-        found = [f"{name} never got everything it could get: its score at each pair is used as the ceiling of that pair."]
+        found = [f"{name} never got everything it could get: its score at each {word} is used as the ceiling of that {word}."]
     reasons = Counter(row["reason"] + _fell(row) for row in table["shares"] if row["reason"] and row["strategy"] == name)
     return found + [f"no share of the gap ({n} of the tables): {reason}." for reason, n in reasons.items()]
 

@@ -23,10 +23,10 @@ from evaluator.tables import Block, Metric
 from evaluator.track import Tracks
 from evaluator.words import counted
 
-THESE_IMAGES = (
-    "They speak of these images only: other images of the same kind may give another result, however many seeds there are"
-)
-"""What every interval over the seeds of one data set leaves out."""
+
+def these_items(noun: str) -> str:
+    """What every interval over the seeds of one data set leaves out. ``noun``: what an item is called (``Track.item_word``)."""
+    return f"They speak of these {noun}s only: other {noun}s of the same kind may give another result, however many seeds there are"
 
 
 ITEM_DRAWS = 400

@@ -43,6 +43,7 @@ def show_inventory(console: Console, things: Sequence[Thing], index: Index, entr
         owned.setdefault(person.digest, []).append(person)
     for row in index.cells.values():
         what = f"{row['track']}: {row['profile']}, {row['pipeline']}, {row['score_split']}"
+        what += f", {row['condition']}" if row["condition"] else ""
         for person in owned[row["submission_digest"]]:
             if person.has((row["submission"], row["submission_digest"])):
                 name = f"{person.label} ({person.digest[:8]})"

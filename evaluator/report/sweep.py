@@ -15,7 +15,7 @@ from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.faults import show_faults
 from evaluator.report.findings import show_remarks
 from evaluator.report.format import brief, figure, signed
-from evaluator.report.levels import THESE_IMAGES
+from evaluator.report.levels import these_items
 from evaluator.text import name as shown_name
 from evaluator.track import Track
 from evaluator.words import counted, was
@@ -40,7 +40,10 @@ def show_sweep_result(console: Console, summary: dict[str, Any], track: Track, *
     ]
     mark = "PROXY " if all(pipeline["proxy"] for pipeline in summary["pipelines"]) else ""
     ranked = metric.name if metric.higher_is_better else f"{metric.name} (lower is better)"
+    same = {name: value for name, value in summary["rows"][0].items() if name not in several} if summary["rows"] else {}
+    unusual = track.unusual(same)
     title = f"{mark}{ranked}: {summary['round']}, profile {summary['profile']}, isolation {summary['isolation']}"
+    title += f", {unusual}" if unusual else ""
     whole = _table(summary, track, several, shown, hidden)
     if not shown or _width(console, whole) <= console.width:
         titled(console, title, whole)
@@ -145,7 +148,9 @@ def _with_n(difference: dict[str, Any] | None, decimals: int) -> str:
 def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     seeds, word = summary["seeds"], f"{track.task_word}s"
     interval = (
-        f"brackets: 95 % t-interval over seeds. {THESE_IMAGES}" if seeds > 1 else "an interval needs 2 seeds or more: use --seeds 5"
+        f"brackets: 95 % t-interval over seeds. {these_items(track.item_word)}"
+        if seeds > 1
+        else "an interval needs 2 seeds or more: use --seeds 5"
     )
     found = [
         f"mean over {counted(len(summary[word]), track.task_word)}, then over {counted(seeds, 'seed')}; {interval}. A seed that "

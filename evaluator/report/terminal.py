@@ -76,7 +76,7 @@ def show_result(console: Console, summary: dict[str, Any], track: Track, *, full
     if score:
         figures = [figure(score.get(metric.name), metric.decimals) for metric in track.metrics]
     table.add_row("mean", line(summary["verdict"]), *("" for _ in track.columns), *figures, style=style)
-    titled(console, _title(summary), table)
+    titled(console, _title(summary, track), table)
     if summary["panel"]:
         titled(console, panel_title(summary, track), panel_table(summary, track))
     show_faults(console, summary.get("faults", ()), track, full=full, named=bool(summary["panel"]), root=root)
@@ -110,7 +110,7 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
     if summary["score"]:
         mean = f"mean over {counted(len(summary[f'{word}s']), word)} and {counted(seeds, 'seed')}; "
         mean += (
-            "brackets: 95 % t-interval over seeds, for these images only. "
+            f"brackets: 95 % t-interval over seeds, for these {track.item_word}s only. "
             if seeds > 1
             else "an interval needs 2 seeds or more: use --seeds 5. "
         )
@@ -158,10 +158,11 @@ def _longest(rows: Sequence[dict[str, Any]]) -> int:
     return max((len(word) for row in rows for word in verdicts(row["verdicts"]).split()), default=0)
 
 
-def _title(summary: dict[str, Any]) -> str:
+def _title(summary: dict[str, Any], track: Track) -> str:
     tier = summary["isolation"] + (f" (limits by {summary['limited_by']})" if summary["limited_by"] else "")
     trained = f"panel of {len(summary['panel'])}" if summary["panel"] else f"pipeline {summary['pipeline']['name']}"
     submission = summary["submission"]
     name = submission.get("label") or submission["name"]
     whose = f" of {submission['owner']}" if submission.get("owner") else ""
-    return f"{name}{whose}: {summary['round']}, profile {summary['profile']}, {trained}, isolation {tier}"
+    unusual = f", {said}" if (said := track.unusual(summary)) else ""
+    return f"{name}{whose}: {summary['round']}, profile {summary['profile']}, {trained}{unusual}, isolation {tier}"

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from evaluator.submission.findings import Finding
 from evaluator.submission.outlines import Class, Method, Outline
 from evaluator.worker.service import ALWAYS, track_named
+from evaluator.worker.tracks import TRACKS
 
 CHECKPOINTS = ("save_checkpoint", "load_checkpoint")
 NO_STRATEGY = frozenset({"Protocol", "typing.Protocol", "typing_extensions.Protocol"})
@@ -185,9 +186,31 @@ class Candidates:
         return [place for place in marked if (place.file, place.found.name) not in below]
 
 
+def track_of(sources: Sources, interface: Interface) -> str:
+    """The track that a submission was surely written for, where it is another than that of ``interface``; else empty.
+
+    Its class has the marker of that track, or the kit's base class of it, and not the marker of this one.
+    """
+    own = Candidates(sources, interface)
+    if any(own.own(place, interface.marker) for place in own.leaves()):
+        return ""
+    for name in TRACKS:
+        other = Interface.of(name)
+        if other is not None and other.marker != interface.marker:
+            candidates = Candidates(sources, other)
+            if candidates.certain and candidates.leaves():
+                return name
+    return ""
+
+
 def check_class(sources: Sources, interface: Interface) -> tuple[list[Finding], str]:
     """What is wrong with the class of a submission, and its name (empty where the text does not decide it)."""
     candidates = Candidates(sources, interface)
+    if name := track_of(sources, interface):
+        other = Interface.of(name)
+        assert other is not None
+        text = f"it is written for the track {name} (a class with {other.marker}); expected a class with {interface.marker}. "
+        return [Finding("error", sources.entry, f"{text}Did you mean --track {name}?")], ""
     leaves, marker, entry = candidates.leaves(), interface.marker, sources.entry
     if len(leaves) == 1:
         place = leaves[0]

@@ -136,20 +136,20 @@ def last_lines(log: Path, trace: str) -> list[str]:
 
 
 class Remarks:
-    """Collects warnings about what submissions did: one line per submission and kind, with the cells."""
+    """Collects warnings about what submissions did: a line per submission or task (``Remark.of_task``) and kind."""
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._first: dict[tuple[str, str], tuple[str, Remark]] = {}
-        self._cells: Counter[str] = Counter()
-        self._met: Counter[tuple[str, str]] = Counter()
+        self._first: dict[tuple[str, bool, str], tuple[str, Remark]] = {}
+        self._cells: Counter[tuple[str, bool]] = Counter()
+        self._met: Counter[tuple[str, bool, str]] = Counter()
 
     def add(self, cell: Finished) -> None:
         """Note a cell."""
         spec, label = cell.spec, self._experiment.label(cell.spec)
-        self._cells[label] += 1
+        self._cells.update([(label, False), (spec.task, True)])
         for remark in self._experiment.track.remarks(cell.result.as_dict()):
-            key = label, remark.what
+            key = spec.task if remark.of_task else label, remark.of_task, remark.what
             place = f"{spec.task} seed {spec.seed}"
             place += f" {spec.pipeline.name}" if len(self._experiment.plan.pipelines) > 1 else ""
             self._first.setdefault(key, (place, remark))
@@ -158,8 +158,8 @@ class Remarks:
     def said(self) -> list[str]:
         """The warnings, a sentence each."""
         found = []
-        for (label, what), (place, remark) in self._first.items():
-            n = self._met[label, what]
-            where = place if n == 1 else f"{n} of {self._cells[label]} cells, first {place}"
-            found.append(f"{label}: {what} ({where}: {remark.detail}). {remark.advice}")
+        for (name, of_task, what), (place, remark) in self._first.items():
+            n = self._met[name, of_task, what]
+            where = place if n == 1 else f"{n} of {self._cells[name, of_task]} cells, first {place}"
+            found.append(f"{name}: {what} ({where}: {remark.detail}). {remark.advice}")
         return found

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .images import map_embeddings
-from .indices import as_indices
+from .indices import as_index, as_indices
 from .phases import InvalidOutput, NotRun
+from .plain import kind_of
 from .service import Answer, Track
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -35,7 +37,7 @@ class LabelledRows:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        number = int(as_indices([index if index >= 0 else index + len(self)], len(self))[0])
+        number = as_index(index if index >= 0 else index + len(self), len(self), "rows")
         return {"idx": number, "encoding": self.rows[number], "label": self.labels[number]}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -76,8 +78,11 @@ class CleaningTrack(Track):
 def ranking_array(value: Any, rows: int) -> np.ndarray:
     """A ranking as int64 (n,): an array, a tensor, a list or an iterator of row indices, worst first.
 
+    What has no end, or is far longer than there are rows, is read no further than it is too long.
+
     Raises:
-        InvalidOutput: it is something else, or an index is none of a row. Length and repeats are the evaluator's to check.
+        InvalidOutput: it is something else, it is too long, or an index is none of a row. What is too short or repeats a row is the
+            evaluator's to find.
     """
     wanted = f"a permutation of the rows 0 to {rows - 1} was expected, worst first"
     if value is None:
@@ -85,9 +90,21 @@ def ranking_array(value: Any, rows: int) -> np.ndarray:
     try:
         if hasattr(value, "detach"):
             value = value.detach().cpu().numpy()
-        return as_indices(value, rows)
+        if isinstance(value, np.ndarray) and value.ndim == 1:
+            given: Any = value[: rows + 1]
+        else:
+            given = islice(iter(value), rows + 1) if _is_open(value) else value
+        found = as_indices(given, rows, "rows")
     except Exception as error:
-        raise InvalidOutput(f"rank returned a {type(value).__name__} that cannot be read ({error}); {wanted}") from error
+        raise InvalidOutput(f"rank returned {kind_of(value)} that cannot be read ({error}); {wanted}") from error
+    if len(found) > rows:
+        raise InvalidOutput(f"rank returned {kind_of(value)} of more than {rows} rows; {wanted}")
+    return found
+
+
+def _is_open(value: Any) -> bool:
+    """Whether a value can be gone through one by one, and is none of those that ``as_indices`` refuses as a whole."""
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, dict)) and getattr(value, "ndim", 1) != 0
 
 
 TRACK = CleaningTrack

@@ -11,10 +11,13 @@ import numpy as np
 from .plain import kind_of
 
 
-def as_index(value: Any, size: int) -> int:
+def as_index(value: Any, size: int, noun: str = "images") -> int:
     """``value`` as an index into ``size`` items: whatever ``operator.index`` takes, bools excepted, from 0 to size - 1.
 
     0-d NumPy arrays of an integer type count as integers.
+
+    Args:
+        noun: what the items are called, for the message.
 
     Raises:
         TypeError: not an integer (bool, float, NaN, text, an array of one dimension or more ...).
@@ -33,12 +36,15 @@ def as_index(value: Any, size: int) -> int:
         raise TypeError(f"the index {shown} is {kind_of(value)}; an integer from 0 to {size - 1} was expected") from None
     if not 0 <= number < size:
         shown = str(number) if abs(number) < 10**30 else "a number of more than 30 digits"
-        raise IndexError(f"the index {shown} is out of range; the data set has {size} images, 0 to {size - 1}")
+        raise IndexError(f"the index {shown} is out of range; the data set has {size} {noun}, 0 to {size - 1}")
     return number
 
 
-def as_indices(values: Any, size: int) -> np.ndarray:
+def as_indices(values: Any, size: int, noun: str = "images") -> np.ndarray:
     """Many indices as an int64 array of one dimension; each is checked by the rule of ``as_index``.
+
+    Args:
+        noun: as of ``as_index``.
 
     Raises:
         TypeError: not an iterable, nested, or an element that is no integer.
@@ -48,10 +54,10 @@ def as_indices(values: Any, size: int) -> np.ndarray:
         # The fast path for arrays: the same rule, without a Python call per element.
         bad = np.flatnonzero((values < 0) | (values >= size))
         if bad.size:
-            as_index(values[bad[0]], size)
+            as_index(values[bad[0]], size, noun)
         return values.astype(np.int64)
     if isinstance(values, (str, bytes, dict)) or not isinstance(values, Iterable):
         raise TypeError(f"indices came as {kind_of(values)}; a list or an array of integers was expected")
     if getattr(values, "ndim", 1) == 0:
         raise TypeError("indices came as an array without a dimension; a list or an array of one dimension was expected")
-    return np.fromiter((as_index(value, size) for value in values), dtype=np.int64)
+    return np.fromiter((as_index(value, size, noun) for value in values), dtype=np.int64)

@@ -90,7 +90,7 @@ def test_a_bad_table_is_named_with_its_row_and_value(columns, said, folders):
 LINES = [
     (lambda lines: lines[1:], "expected the columns ImageID and hv_label"),
     (lambda lines: [*lines, lines[-1]], "line 32: the row 'digits-4v9-uniform-0.2-000029' stands there twice"),
-    (lambda lines: lines[:-1], "no row for 1 of 30 training images"),
+    (lambda lines: lines[:-1], "no line for 1 of 30 training rows"),
     (lambda lines: [*lines[:5], lines[5].replace(",", ",x"), *lines[6:]], "line 6: hv_label is 'x"),
     (lambda lines: [*lines[:5], "alone", *lines[5:]], "line 6: 1 cells"),
 ]

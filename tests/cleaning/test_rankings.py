@@ -2,14 +2,20 @@
 
 import pytest
 
-from evaluator.cleaning.rankings import Refused, read_ranking, read_rankings, read_seconds
+from evaluator.cleaning.rankings import Refused, listed, read_ranking, read_rankings, read_seconds
 from evaluator.errors import ConfigurationError
 
 ROWS = 4
 BAD = [
     (b"", "the file is empty"),
     (b"\n", "line 1: the line is blank"),
-    (b"0\n1\n\n2\n3\n", "5 lines for 4"),
+    (b"0\n1\n\n2\n3\n", "line 3: the line is blank"),
+    (b"0\n1\n2\n3\n\n\n", "line 5: the line is blank"),
+    (b"index\n0\n1\n2\n3\n", "line 1: 'index'; expected a row index, a whole number in digits. A ranking has no header: remove"),
+    (b"\xef\xbb\xbfrow_id\r\n0\r\n", "line 1: 'row_id'"),
+    (b"0\n1\n2\n3\n0\n", "line 5: row 0 stands in line 1 already"),
+    (b"0\r1\r2\r3\r", "line 1: '0"),
+    (b"0\nTrue\n2\n3\n", "line 2: 'True'; expected a row index, a whole number in digits. Correct the line"),
     (b"0\n\n2\n3\n", "line 2: the line is blank"),
     (b"0\n1\n2\n4\n", "line 4: row 4; expected 0 to 3"),
     (b"0\n-1\n2\n3\n", "line 2: row -1; expected 0 to 3"),
@@ -46,6 +52,50 @@ def test_as_the_original_a_ranking_may_be_short_and_repeat(tmp_path):
     path = tmp_path / "t_m.txt"
     path.write_text("2\n2\n")
     assert read_ranking(path, ROWS, strict=False) == (2, 2)
+
+
+def test_as_the_original_a_ranking_is_no_longer_than_the_training_set(tmp_path):
+    path = tmp_path / "t_m.txt"
+    path.write_text("2\n2\n2\n2\n2\n")
+    with pytest.raises(ConfigurationError, match=r"line 5: 5 lines for 4 training rows; expected at most 4"):
+        read_ranking(path, ROWS, strict=False)
+
+
+def test_a_file_belongs_to_the_task_with_the_longest_name(tmp_path):
+    for name in ("a_b_c.txt", "a_c.txt", "time_a_b_c.txt", "a_b_c.csv", ".hidden.txt", "README.md", "notes"):
+        (tmp_path / name).write_text("0\n")
+    found = listed(tmp_path, ["a", "a_b"])
+    assert set(found.rankings) == {("a_b", "c"), ("a", "c")}
+    assert set(found.times) == set(found.tables) == {("a_b", "c")}
+    assert found.lost == ()
+
+
+LOST = [
+    (
+        "digits-pairs_random.txt",
+        "its name begins with no task; expected TASK_METHOD.txt. Did you mean digits-pairs-0.2_random.txt?",
+    ),
+    ("digits-pairs-0.2-random.txt", "Did you mean digits-pairs-0.2_random.txt?"),
+    ("Digits-Pairs-0.2_random.txt", "Did you mean digits-pairs-0.2_random.txt?"),
+    ("digits-pairs-0.2_random.TXT", "its name ends in .TXT; expected TASK_METHOD.txt; did you mean digits-pairs-0.2_random.txt?"),
+    ("digits-pairs-0.2_random", "did you mean digits-pairs-0.2_random.txt?"),
+    ("digits-pairs-0.2_.txt", "its name has no method after the task"),
+    ("random.txt", "its name begins with no task; expected TASK_METHOD.txt. Rename it"),
+    ("time_digits-pairs-0.2_own.txt", "a time without the ranking digits-pairs-0.2_own.txt beside it"),
+    ("time_digits-pairs-0.2_goood.txt", "did you mean time_digits-pairs-0.2_good.txt?"),
+    ("time_digit-pairs-0.2_good.txt", "expected time_TASK_METHOD.txt. Did you mean time_digits-pairs-0.2_good.txt?"),
+]
+
+
+@pytest.mark.parametrize(("name", "said"), LOST)
+def test_a_misnamed_file_is_told_with_what_was_meant(name, said, tmp_path):
+    (tmp_path / "digits-pairs-0.2_good.txt").write_text("0\n")
+    (tmp_path / name).write_text("0\n")
+    found = listed(tmp_path, ["digits-pairs-0.2", "digits-uniform-0.3"])
+    assert list(found.rankings) == [("digits-pairs-0.2", "good")]
+    (lost,) = found.lost
+    assert lost.why.startswith(f"{tmp_path / name}: ")
+    assert said in lost.why
 
 
 def test_one_bad_file_never_sinks_the_others(tmp_path):

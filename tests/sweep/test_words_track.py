@@ -112,7 +112,7 @@ def test_comparisons_turn_a_loss_round_and_take_a_text_condition(sweep, tmp_path
     assert more == {"good": True, "bad": False}, "less error is better"
     assert any("pipeline plain, language EN, long split" in line for line in report["left_out"])
     status, out, _ = verb(capsys, "compare", root, "--track", "words", "--language", "de", "--pipeline", "plain")
-    assert "negative words missed, mean over 2 pairs" in out
+    assert "negative words missed, mean over 2 texts" in out
     assert "language DE" in out
     rows = [line.split()[0] for line in out.splitlines() if line.startswith(("good", "bad", "random"))]
     assert rows[:3] == ["good", "random", "bad"], "the best is at the top"

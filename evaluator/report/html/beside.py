@@ -60,6 +60,7 @@ def beside(results: Path, tracks: Tracks, track: Track, own: Sequence[Cell]) -> 
     )
     notes = ["Only cells of the same data, rules, pipeline, versions of the libraries and draws are shown; compare has more."]
     notes += comparison_note(table, track)
+    notes += [f"{metric.turned}."] if metric.turned else []
     notes += [f"{more:,} further stored cells were not read."] if more else []
     notes += [f"{len(means) - len(rows)} further submissions are in the table only."] if len(means) > len(rows) else []
     return Tabled("Beside what is stored", (chart, overall_block(table, metric)), tuple(notes))

@@ -30,6 +30,10 @@ def repeat(run: StoredRun, private: bool = False) -> Facts:
     tasks = [row[word] for row in summary[f"{word}s"]]
     alone = run.one and not summary["panel"]
     head = ["python", "local_evaluation.py", "--submission"] if alone else ["python", "-m", "evaluator", "sweep", "--submissions"]
+    own = track.repeat_command(specs, tasks, summary["seeds"]) if specs else None
+    if own is not None:
+        text = " \\\n    ".join(shlex.join(str(part) for part in line) for line in own)
+        return Facts(TITLE, text, tuple(_rows(run, spec)), ("Finished cells are read from the store.",))
     names = [summary["submission"]["name"]] if run.one else [row["name"] for row in summary["submissions"]]
     rules, files = (["--profile", summary["profile"]], {}) if spec is None else track.repeat_rules(spec["profile"], private)
     lines = [[*head, *names], ["--track", track.name, *rules, "--seeds", str(summary["seeds"])]]

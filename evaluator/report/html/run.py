@@ -129,9 +129,12 @@ def _lead(run: StoredRun) -> str:
     names = names or [summary["pipeline"]["name"]]
     trained = f"pipeline {names[0]}" if len(names) == 1 else f"{len(names)} pipelines"
     split = summary["score_split"] if run.one else ", ".join(summary["score_splits"])
+    rows = [summary] if run.one else summary["rows"]
+    said = list(dict.fromkeys(run.track.unusual(row) for row in rows))
+    unusual = f", {said[0]}" if len(said) == 1 and said[0] else ""
     seeds = f"{counted(summary['seeds'], 'seed')} ({root_in_words(summary['root_seed'], summary['secret'])})"
     return (
-        f"{summary['round']}, profile {summary['profile']}, {trained}, scored on the {split} split; {seeds}; isolation "
+        f"{summary['round']}, profile {summary['profile']}, {trained}{unusual}, scored on the {split} split; {seeds}; isolation "
         f"{summary['isolation']}; track {run.track.name}"
     )
 
