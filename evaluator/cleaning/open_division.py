@@ -315,11 +315,11 @@ def _plan(
             data_id=name,
             action=action,
         )
+        for name in tasks  # methods of one task follow each other, for they share trainings
         for edited in (False, True)
         for method in digests
         for action in ((EDITS,) if edited else asked.actions)
         for seed in range(asked.seeds)
-        for name in tasks
         if (name, method, edited) in judged
         for recipe in asked.recipes
     )

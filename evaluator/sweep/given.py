@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from evaluator.errors import DeviceError, KitError
 from evaluator.history.entries import Entry, moment, place_text
 from evaluator.history.store import Store
 from evaluator.machine import Load, cores
 from evaluator.plans import Plan, in_order
 from evaluator.report.live import Live
 from evaluator.runner.cells import Finished
+from evaluator.runner.workers import Failure, Judging, Moved, Workers
 from evaluator.submission.source import Source
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.faults import Faults, Remarks
@@ -21,7 +24,7 @@ from evaluator.sweep.progress import SweepLine
 from evaluator.sweep.run import Outcome, run, stored_cells
 from evaluator.sweep.settings import Settings
 from evaluator.sweep.table import summarise_sweep
-from evaluator.track import Track
+from evaluator.track import Judged, Track
 
 
 @dataclass
@@ -46,6 +49,35 @@ class NoSandbox:
             OSError: always.
         """
         raise OSError("answers came as files; no worker is started")
+
+
+class Here(Workers):
+    """Trains in this process, one cell after the other: a process takes longer to start than a small model takes to train."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._cache: dict[str, Any] = {}
+
+    def train(
+        self, tasks: Iterable[Judging], started: Callable[[Judging], None] = lambda task: None
+    ) -> Iterator[tuple[Judging, Judged | Failure]]:
+        """See ``Workers.train``. An error of the evaluator in one cell does not end the others."""
+        for task in tasks:
+            started(task)
+            try:
+                outcome: Judged | Failure = task.track.judge(
+                    task.spec,
+                    task.data,
+                    task.answer,
+                    lambda what, share, task=task: self.moved(task, Moved(what, share)),
+                    checkpoint=task.checkpoint,
+                    cache=self._cache,
+                )
+            except (KitError, DeviceError):
+                raise
+            except Exception as error:
+                outcome = Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc())
+            yield task, outcome
 
 
 def experiment_of(track: Track, plan: Plan, sources: Sequence[Source], settings: Settings, tier: str) -> Experiment:
@@ -119,5 +151,6 @@ def judge_given(experiment: Experiment, name: str, line: Live) -> Judgement:
         store.write_run(outcome.folder, summary, "sweep")
 
     shown = SweepLine(line, experiment, expected)
-    outcome = run(experiment, store, name, finish, shown.moved, shown.finished)
+    workers = Here() if experiment.workers == 1 else None
+    outcome = run(experiment, store, name, finish, shown.moved, shown.finished, workers)
     return Judgement(summary, outcome.folder, cells, outcome.interrupted)

@@ -91,7 +91,7 @@ def ranking_array(value: Any, rows: int) -> np.ndarray:
         if hasattr(value, "detach"):
             value = value.detach().cpu().numpy()
         if isinstance(value, np.ndarray) and value.ndim == 1:
-            given: Any = value[: rows + 1]
+            given: Any = np.asarray(value)[: rows + 1]  # of a subclass as a plain array
         else:
             given = islice(iter(value), rows + 1) if _is_open(value) else value
         found = as_indices(given, rows, "rows")

@@ -67,6 +67,8 @@ def _private(descriptor: int, size: int) -> mmap.mmap:
 def map_embeddings(path: str | Path) -> np.ndarray:
     """Map a ``.npy`` file of embeddings without reading it: read-only float32 (n, d), in the order of the cache's rows.
 
+    As with images, what ignores the mark (a tensor that is changed in place) changes a private copy.
+
     Raises:
         ValueError: the file is no C-ordered float32 table.
     """
@@ -74,7 +76,12 @@ def map_embeddings(path: str | Path) -> np.ndarray:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
-        mapped = np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
+        place, order = file.tell(), "F" if fortran else "C"
+        try:
+            mapped = np.memmap(file, dtype, "c", place, shape, order)
+        except OSError:  # a machine that promises no more memory than it has
+            mapped = np.memmap(file, dtype, "r", place, shape, order)
+        mapped.flags.writeable = False
     if mapped.dtype != np.float32 or mapped.ndim != 2 or not mapped.flags.c_contiguous:
         raise ValueError(f"{path} holds {mapped.dtype} {mapped.shape}; a C-ordered float32 array (n, d) was expected")
     return mapped
