@@ -122,7 +122,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     files.add_argument("--debug", action="store_true", help=f"one {shown} in the foreground; no limits, no score")
     files.add_argument("--full-traceback", action="store_true", help="show all frames of a traceback, the kit's own, too")
     files.add_argument("--json", action="store_true", help="print result.json instead of the table")
-    files.add_argument("--no-pictures", action="store_true", help="report.html without single images and their labels")
+    files.add_argument("--no-pictures", action="store_true", help=f"report.html without single {track.item_word}s and their labels")
     files.add_argument("-h", "--help", action="help", help="show this and exit")
     take_negative(parser)
     return parser

@@ -30,6 +30,15 @@ STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^v<>Ph*X"
 
 
+def can_plot() -> bool:
+    """Whether matplotlib is installed."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def plot_results(folders: Folders, tracks: Tracks, tasks: Sequence[str] = ()) -> list[Path]:
     """Draw the newest evaluation of every task and method in the folder of results.
 
@@ -46,12 +55,10 @@ def plot_results(folders: Folders, tracks: Tracks, tasks: Sequence[str] = ()) ->
         ConfigurationError: there is no cell to draw, a named task has none, or matplotlib is not installed.
         OSError: a picture cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigurationError(
-            "plots need matplotlib, which is not installed; run `pip install -r requirements-cleaning.txt`"
-        ) from None
+    if not can_plot():
+        raise ConfigurationError("plots need matplotlib, which is not installed; run `pip install -r requirements-cleaning.txt`")
+    from matplotlib.figure import Figure
+
     by_kind = _cells(folders.results, tracks)
     if not by_kind:
         raise ConfigurationError(f"{folders.results}: it holds no scored ranking; run `cleaning evaluate` first")

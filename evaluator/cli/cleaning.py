@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,10 +36,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="rankings as files: make tasks, rank them, score and plot the rankings",
         description=__doc__,
     )
-    actions = verb.add_subparsers(dest="action", required=True)
+    actions = verb.add_subparsers(dest="action", required=True, metavar="STEP")
     every = {
         "download": add_action(actions, "download", "write the embedded tasks in DataPerf's layout", "--folder"),
-        "create-baselines": add_action(actions, "create-baselines", "rank every task by every baseline", "--folder"),
+        # The original's name of this step, by which MLCube starts it, has a low line.
+        "create-baselines": add_action(
+            actions, "create-baselines", "rank every task by every baseline", "--folder", ["create_baselines"]
+        ),
         "evaluate": add_action(actions, "evaluate", "score the rankings and tables of edits of a folder", "--folder"),
         "plot": add_action(actions, "plot", "draw the curves of every task, and score against time", "--folder"),
         "run": add_action(actions, "run", "all four steps, one after the other", "--folder"),
@@ -95,14 +97,17 @@ def main(args: argparse.Namespace) -> int:
     Returns:
         0 if everything was judged; 1 if a file or a task was not, which is said; 130 after Ctrl-C.
     """
+    args.action = args.action.replace("_", "-")
     if args.action in ("evaluate", "run"):
         _asked(args)  # what is wrong with the options is said before anything is written
     steps = {"download": _download, "create-baselines": _create, "evaluate": _evaluate, "plot": _plot}
     if args.action != "run":
         return steps[args.action](args)
+    from evaluator.cleaning.plots import can_plot
+
     status = 0
     for name, step in steps.items():
-        if name == "plot" and find_spec("matplotlib") is None:
+        if name == "plot" and not can_plot():
             say("warning: no pictures: matplotlib is not installed (requirements-cleaning.txt); the report has the same curves")
             break
         status = max(status, step(args))

@@ -109,13 +109,16 @@ def take_negative(parser: argparse.ArgumentParser) -> None:
     parser._negative_number_matcher = re.compile(r"-\.?\d.*")
 
 
-def add_action(actions: argparse._SubParsersAction, name: str, summary: str, path_option: str = "") -> argparse.ArgumentParser:
+def add_action(
+    actions: argparse._SubParsersAction, name: str, summary: str, path_option: str = "", aliases: Sequence[str] = ()
+) -> argparse.ArgumentParser:
     """Add a command below a verb, e.g. ``list`` of ``results``. ``summary`` stands in the help of the verb and in its own.
 
     Args:
-        path_option: as of ``Parser``.
+        path_option: as of ``Parser``; ``aliases``: further names of the command.
     """
-    made: argparse.ArgumentParser = actions.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    described = {"help": summary, "description": f"{summary[0].upper()}{summary[1:]}."}
+    made: argparse.ArgumentParser = actions.add_parser(name, aliases=aliases, **described)
     if isinstance(made, Parser):
         made.path_option = path_option
     return made

@@ -1,0 +1,138 @@
+"""The track on the command line: its own words in every help, the steps for MLCube, and the other track's submissions."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import local_evaluation
+from evaluator.cleaning.tasks import CleaningTask
+from evaluator.cleaning.track import CLEANING
+from evaluator.cleaning.trial import TASKS, small_task, try_out
+from evaluator.cli import main as verbs
+from evaluator.cli.main import build_parser
+from evaluator.report.levels import these_items
+from evaluator.sandbox.process import ProcessSandbox
+from evaluator.submission.validate import examine
+
+ROOT = Path(__file__).resolve().parents[2]
+MLCUBE = ROOT / "docs" / "mlcube"
+
+
+def test_every_step_of_the_mlcube_is_a_command_of_the_kit():
+    yaml = pytest.importorskip("yaml")
+    cube = yaml.safe_load((MLCUBE / "mlcube.yaml").read_text())
+    assert list(cube["tasks"]) == ["download", "create_baselines", "evaluate", "plot"], "the original's, in its order"
+    folders = {"embeddings": "embeddings/", "groundtruth": "data/", "submissions": "submissions/", "results": "results/"}
+    written: set[str] = set()
+    for task, described in cube["tasks"].items():
+        parameters = described["parameters"]
+        inputs, outputs = parameters.get("inputs", {}), parameters["outputs"]
+        assert {name: folders[name] for name in (*inputs, *outputs)} == inputs | outputs
+        assert set(inputs) <= written, f"{task} reads what no task before it writes"
+        written |= set(outputs)
+        words = ["cleaning", task, *(f"--{name}=/mlcube_io{n}" for n, name in enumerate((*inputs, *outputs)))]
+        args = build_parser().parse_args(words)
+        assert all(getattr(args, name) for name in (*inputs, *outputs))
+    entry = next(line for line in (MLCUBE / cube["docker"]["build_file"]).read_text().splitlines() if "ENTRYPOINT" in line)
+    assert json.loads(entry.removeprefix("ENTRYPOINT ")) == ["python", "-m", "evaluator", "cleaning"]
+
+
+def test_the_help_speaks_of_this_track_alone():
+    said = local_evaluation.build_parser(CLEANING).format_help()
+    for word in ("buy", "purchase", "pair ", "pairs ", "quick", "panel", "image"):
+        assert word not in said.replace("imagenet", "").replace("cleaning, purchase (default: purchase)", ""), word
+    assert "default: digits" in said
+    assert "DataPerf's layout" in " ".join(said.split())
+
+
+def test_tables_speak_of_rows_and_tasks():
+    assert (CLEANING.task_word, CLEANING.item_word) == ("task", "row")
+    assert these_items(CLEANING.item_word).startswith("They speak of these rows only: other rows")
+    fix, remove = ({"action": action} for action in ("fix", "remove"))
+    assert CLEANING.unusual(fix) == ""
+    assert CLEANING.unusual(remove) == CLEANING.heading(remove) == "rows with a wrong label are removed"
+
+
+SUBMISSIONS = {
+    "cleaning": ("from run import CleaningRun\nclass Mine(CleaningRun):\n    def rank(self, training_set):\n        return [0]\n"),
+    "purchase": (
+        "from run import ZEWDPCBaseRun\nclass Mine(ZEWDPCBaseRun):\n    def purchase_phase(self, unlabelled_dataset, budget):\n"
+        "        pass\n"
+    ),
+}
+
+
+@pytest.mark.parametrize(("written", "asked"), [("cleaning", "purchase"), ("purchase", "cleaning")])
+def test_a_submission_of_the_other_track_is_told_so(written, asked, tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(SUBMISSIONS[written])
+    assert not examine(path, written).errors
+    (error,) = examine(path, asked).errors
+    assert f"written for the track {written}" in error.text
+    assert f"Did you mean --track {written}?" in error.text
+    named = [] if asked == "purchase" else ["--track", asked]
+    assert verbs.main(["validate", str(path), "--no-run", *named]) == 1
+    assert f"Did you mean --track {written}?" in " ".join(capsys.readouterr().out.split())
+    path.write_text(SUBMISSIONS[written].replace("CleaningRun", "object").replace("ZEWDPCBaseRun", "object"))
+    assert f"--track {written}?" in examine(path, asked).errors[0].text, "a class without the kit's base is known by its hook"
+
+
+def test_a_class_with_a_method_rank_of_its_own_is_no_other_track(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(SUBMISSIONS["purchase"] + "    def rank(self, scores):\n        return scores\n")
+    assert not examine(path, "purchase").errors
+    path.write_text("from elsewhere import Base\nclass Mine(Base):\n    def rank(self, scores):\n        return scores\n")
+    assert not any("--track" in finding.text for finding in examine(path, "purchase").found), "its base may have the hook"
+
+
+def example() -> str:
+    """The class that docs/cleaning.md shows."""
+    page = (ROOT / "docs" / "cleaning.md").read_text(encoding="utf-8")
+    return page.split("```python\n", 1)[1].split("```", 1)[0]
+
+
+def test_the_example_of_the_page_ranks_every_kind_of_labels(tmp_path, monkeypatch):
+    """In this process: the three sessions of ``validate`` are tried by the test below."""
+    import numpy as np
+
+    from evaluator.worker.cleaning import LabelledRows, ranking_array
+
+    names: dict[str, type] = {}
+    exec(compile(example(), "docs/cleaning.md", "exec"), names)
+    for kind in TASKS.values():
+        task = small_task(kind)
+        assert isinstance(task, CleaningTask)
+        given = [LabelledRows(part.rows, part.labels, task.classes) for part in (task.train, task.validation)]
+        ranking = ranking_array(names["Nearest"]().rank(*given), len(task.train))
+        assert np.array_equal(np.sort(ranking), np.arange(40))
+        wrong = np.flatnonzero(task.wrong[ranking])
+        assert wrong.mean() < 19.5, "wrong labels come early"
+
+
+@pytest.mark.endurance
+def test_validate_warns_of_a_ranking_that_cannot_do_several_labels(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(example().replace(".reshape(len(y), -1)", ""))
+    tried = try_out(path, ProcessSandbox())
+    (finding,) = tried.found
+    assert (finding.kind, finding.place) == ("warning", "rank")
+    assert "with several labels a row" in finding.text
+    assert "No profile of the kit has such tasks" in finding.text
+
+
+def test_options_that_mean_nothing_here_are_refused(tmp_path, capsys):
+    options = ["--track", "cleaning", "--submission", str(tmp_path / "mine.py"), "--out", str(tmp_path / "out")]
+    (tmp_path / "mine.py").write_text(SUBMISSIONS["cleaning"])
+    assert local_evaluation.main([*options, "--starting-weights", "none", "--sandbox", "process", "--public-seeds"]) == 2
+    assert "--starting-weights: the fixed model of cleaning has a start of its own" in capsys.readouterr().err
+    folder = ["--folder", str(tmp_path / "cleaning")]
+    for more, said in (
+        (["--scoring", "dataperf", "--root-seed", "3"], "--root-seed: --scoring dataperf draws nothing"),
+        (["--processes", "0"], "--processes is 0"),
+        (["--root-seed", "-1"], "--root-seed is -1"),
+        (["--scoring", "dataperf", "--seeds", "3"], "--seeds: --scoring dataperf has one start"),
+    ):
+        assert verbs.main(["cleaning", "evaluate", *folder, *more]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "cleaning").exists(), "nothing was written"
