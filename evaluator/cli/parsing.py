@@ -117,8 +117,8 @@ def add_action(
     Args:
         path_option: as of ``Parser``; ``aliases``: further names of the command.
     """
-    described = {"help": summary, "description": f"{summary[0].upper()}{summary[1:]}."}
-    made: argparse.ArgumentParser = actions.add_parser(name, aliases=aliases, **described)
+    about = f"{summary[0].upper()}{summary[1:]}."
+    made: argparse.ArgumentParser = actions.add_parser(name, aliases=aliases, help=summary, description=about)
     if isinstance(made, Parser):
         made.path_option = path_option
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,7 +70,7 @@ class Here(Workers):
                     task.spec,
                     task.data,
                     task.answer,
-                    lambda what, share, task=task: self.moved(task, Moved(what, share)),
+                    partial(self._tell, task),
                     checkpoint=task.checkpoint,
                     cache=self._cache,
                 )
@@ -78,6 +79,9 @@ class Here(Workers):
             except Exception as error:
                 outcome = Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc())
             yield task, outcome
+
+    def _tell(self, task: Judging, what: str, share: float) -> None:
+        self.moved(task, Moved(what, share))
 
 
 def experiment_of(track: Track, plan: Plan, sources: Sequence[Source], settings: Settings, tier: str) -> Experiment:

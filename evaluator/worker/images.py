@@ -76,11 +76,11 @@ def map_embeddings(path: str | Path) -> np.ndarray:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(file)
-        place, order = file.tell(), "F" if fortran else "C"
+        place = file.tell()
         try:
-            mapped = np.memmap(file, dtype, "c", place, shape, order)
+            mapped = np.memmap(file, dtype, "c", place, shape, "F" if fortran else "C")
         except OSError:  # a machine that promises no more memory than it has
-            mapped = np.memmap(file, dtype, "r", place, shape, order)
+            mapped = np.memmap(file, dtype, "r", place, shape, "F" if fortran else "C")
         mapped.flags.writeable = False
     if mapped.dtype != np.float32 or mapped.ndim != 2 or not mapped.flags.c_contiguous:
         raise ValueError(f"{path} holds {mapped.dtype} {mapped.shape}; a C-ordered float32 array (n, d) was expected")
