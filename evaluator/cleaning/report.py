@@ -12,8 +12,12 @@ from evaluator.cleaning.rules import ORIGINAL
 from evaluator.scoring.intervals import t_interval
 from evaluator.sections import Cells, Curve, Curves, Section, Value
 
-POINTS = 61
-"""Numbers of checks at which a curve is drawn."""
+POINTS, FEW_POINTS = 61, 21
+"""Numbers of checks at which a curve is drawn: beside few others, and beside many."""
+FEW = 3
+"""Curves in one chart up to which their intervals are drawn."""
+MOST = 8
+"""Curves in one chart."""
 
 
 def sections(cells: Cells) -> Iterator[Section]:
@@ -29,11 +33,15 @@ def sections(cells: Cells) -> Iterator[Section]:
                 key = spec["task"], spec["action"], spec["pipeline"]["name"]
                 found.setdefault(key, {}).setdefault(name, []).append(cell)
     recipes = {recipe for _, _, recipe in found}
-    for (task, action, recipe), shown in found.items():
+    for (task, action, recipe), of_task in found.items():
+        beside = [own for key, own in found.items() if key[1:] == (action, recipe)]
+        shown = {name: of_task[name] for name in _chosen(beside) if name in of_task}
         rows = next(iter(shown.values()))[0]["rows"]
-        checks = np.unique(np.linspace(0, rows, min(POINTS, rows + 1)).round().astype(int))
+        points = POINTS if len(shown) <= FEW else FEW_POINTS
+        checks = np.unique(np.linspace(0, rows, min(points, rows + 1)).round().astype(int))
         seeds = max(len(own) for own in shown.values())
         caption = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
+        caption += ", without intervals" if seeds > 1 and len(shown) > FEW else ""
         if recipe != ORIGINAL.name:  # the original's target is another for every method
             caption += f"; the target is {np.mean([cell['target'] for own in shown.values() for cell in own]):.3f}"
         across = "edits made" if action == EDITS else "labels checked"
@@ -45,13 +53,26 @@ def sections(cells: Cells) -> Iterator[Section]:
         yield Section(f"Cleaning {task}: {ACTIONS[action]}{named}", parts)
 
 
+def _chosen(tasks: Sequence[Mapping[str, Sequence[Mapping[str, Any]]]]) -> list[str]:
+    """The submissions in the charts of all tasks, in one order: by their share fixed, best first.
+
+    Of many they are the best, and the worst, which often is chance.
+    """
+    values: dict[str, list[float]] = {}
+    for found in tasks:
+        for name, own in found.items():
+            values.setdefault(name, []).extend(cell["metrics"]["fraction_fixed"] for cell in own)
+    best = sorted(values, key=lambda name: (float(np.mean(values[name])), name))
+    return best if len(best) <= MOST else [*best[: MOST - 1], best[-1]]
+
+
 def _curves(shown: Mapping[str, Sequence[Mapping[str, Any]]], checks: np.ndarray, values: Any) -> Iterator[Curve]:
     for name, own in shown.items():
         table = np.stack([values(cell, checks) for cell in own])
         points = []
         for at, column in zip(checks, table.T, strict=True):
             found = t_interval(column.tolist())
-            points.append((float(at), Value(found.mean, found.low, found.high)))
+            points.append((float(at), Value(found.mean, found.low, found.high) if len(shown) <= FEW else Value(found.mean)))
         yield Curve(name, tuple(points))
 
 

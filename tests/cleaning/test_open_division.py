@@ -235,3 +235,22 @@ def test_one_ranking_read_by_two_rules_is_two_answers(folders):
     fixes = opened(folders, strict(tasks=[TWO], seeds=1, actions=["fix", "remove"]))
     assert len({cell.answer_digest() for cell in fixes.plan.cells}) == 2, "what the expert does is no part of the answer"
     assert np.all([cell.tier == "file" for cell in fixes.plan.cells])
+
+
+def test_many_curves_are_thinned_and_the_same_submissions_are_drawn_for_every_task():
+    from evaluator.cleaning.report import FEW_POINTS, MOST, sections
+
+    def cell(task, score):
+        spec = {"task": task, "action": "fix", "pipeline": {"name": "linear"}}
+        curve = [{"checks": n, "accuracy": 0.5 + n / 1_000} for n in range(101)]
+        return {"spec": spec, "curve": curve, "hits": [1, 2], "wrong": 4, "rows": 100, "target": 0.55, "metrics": score}
+
+    cells = {f"m{n}": [cell(task, {"fraction_fixed": n / 20}) for task in ("a", "b", "a")] for n in range(12)}
+    for found in sections(cells):
+        accuracy, share = found.parts
+        assert [curve.name for curve in accuracy.curves] == [*(f"m{n}" for n in range(MOST - 1)), "m11"]
+        assert all(len(curve.points) == FEW_POINTS for curve in accuracy.curves)
+        assert all(value.low is None for _, value in accuracy.curves[0].points)
+        assert share.curves[0].points[-1][1].mean == 0.5, "two of four wrong labels were found"
+    few = next(iter(sections({name: cells[name] for name in ("m0", "m1")})))
+    assert few.parts[0].curves[0].points[3][1].low is not None
