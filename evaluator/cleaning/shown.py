@@ -48,6 +48,7 @@ def show_methods(console: Console, results: Iterable[CleaningResult], seconds: M
             table.add_row(label(name), *figures, "-" if took is None else f"{took:.2f}")
         named = f", {recipe}" if len(recipes) > 1 else ""
         titled(console, f"{task}: {ACTIONS[action]}{named}", table)
+        console.print()
     hanging(console, NOTES["dataperf" if recipes == {ORIGINAL.name} else "strict"])
     if any(action == EDITS for _, action, _, _ in found):
         hanging(console, NOTES[EDITS])

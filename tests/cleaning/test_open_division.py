@@ -254,3 +254,19 @@ def test_many_curves_are_thinned_and_the_same_submissions_are_drawn_for_every_ta
         assert share.curves[0].points[-1][1].mean == 0.5, "two of four wrong labels were found"
     few = next(iter(sections({name: cells[name] for name in ("m0", "m1")})))
     assert few.parts[0].curves[0].points[3][1].low is not None
+
+
+def test_a_warning_about_a_task_is_one_line_for_all_methods():
+    from types import SimpleNamespace
+
+    from evaluator.sweep.faults import Remarks
+
+    plan = SimpleNamespace(pipelines=["linear"])
+    found = Remarks(SimpleNamespace(track=CLEANING, label=lambda spec: spec.submission, plan=plan))
+    for method, score in (("a", 0.0), ("b", 0.0), ("c", 1.0)):
+        cell = {"spec": {"pipeline": {"name": "linear"}}, "metrics": {"fraction_fixed": score}, "target": 0.8, "reached": score < 1}
+        spec = SimpleNamespace(submission=method, task="t", seed=0, pipeline=SimpleNamespace(name="linear"))
+        found.add(SimpleNamespace(spec=spec, result=SimpleNamespace(as_dict=lambda cell=cell: cell)))
+    early, never = found.said()
+    assert early.startswith("t: the target is reached before a label is checked (2 of 3 cells, first t seed 0: ")
+    assert never.startswith("c: the target is never reached (t seed 0: ")

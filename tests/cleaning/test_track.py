@@ -185,7 +185,8 @@ def test_a_name_of_no_task_is_refused(name):
 def test_validate_runs_it_on_a_few_rows(tmp_path):
     good = CLEANING.trial(written(tmp_path, SUBMISSION), ProcessSandbox())
     assert not good.found
-    assert "40 rows ranked; rank OK" in good.said
+    assert "40 rows to rank; labels of 0 and 1: rank OK" in good.said
+    assert "several labels a row: rank OK" in good.said
     bad = CLEANING.trial(written(tmp_path, "class Mine:\n    def rank(self):\n        return [1]\n"), ProcessSandbox())
     (finding,) = bad.found
     assert (finding.kind, finding.place) == ("error", "rank")
