@@ -16,8 +16,9 @@ from evaluator.cleaning.game import Action
 from evaluator.cleaning.offline import Folders, digest_of_file, evaluate_as_original
 from evaluator.cleaning.original import Original
 from evaluator.cleaning.rankings import Refused, read_rankings
-from evaluator.cleaning.rules import ORIGINAL, PROFILES, RECIPES, CleaningRecipe
-from evaluator.cleaning.track import CleaningResult, CleaningSets, CleaningSpec, CleaningTrack, CurvePoint, RankingAnswer
+from evaluator.cleaning.rules import ORIGINAL, PROFILES, RECIPES, VOTES, CleaningRecipe
+from evaluator.cleaning.sets import CleaningSets
+from evaluator.cleaning.track import CleaningResult, CleaningSpec, CleaningTrack, CurvePoint, RankingAnswer
 from evaluator.errors import Verdict
 from evaluator.history.store import Store
 from evaluator.records import CellSpec, IsolationRow
@@ -170,6 +171,8 @@ def _run(
     workers: Workers | None,
 ) -> list[Method]:
     sets = CleaningSets(PROFILES["dataperf"], root, folders.embeddings, folders.groundtruth)
+    known = {name: sets.task(name, 0).all_known for name in names}
+    digests = {"tasks": sets.digest(names)}
     cells: list[CellSpec] = [
         CleaningSpec(
             submission=method,
@@ -177,9 +180,10 @@ def _run(
             profile=sets.profile,
             seed=seed,
             root_seed=root,
-            pipeline=recipe,
+            # The recipe is for tasks whose labels are all known.
+            pipeline=recipe if known[task] else VOTES,
             weights="none",
-            data={"tasks": sets.digest()},
+            data=digests,
             score_split="test",
             tier=TIER,
             device="cpu",

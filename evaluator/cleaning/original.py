@@ -78,8 +78,13 @@ def evaluate_original(
         processes: trainings at a time; ``progress``: called with the trainings that are done and all.
 
     Raises:
-        ConfigurationError: the labels are not binary.
+        ConfigurationError: the labels are not binary, or an expert does something else than correct them.
     """
+    if task.removed is not None or task.known is not None:
+        raise ConfigurationError(
+            f"{task.name}: its expert removes rows, or does not know all labels; the original corrects labels alone. "
+            "Use --scoring strict"
+        )
     if task.kind != "binary":
         raise ConfigurationError(f"{task.name}: its labels are {task.kind}; the original takes binary labels. Use --scoring strict")
     refits = Refits(task, "dataperf", exact=exact, processes=processes, progress=progress)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluator.cli.parsing import add_action
-from evaluator.places import given_path
+from evaluator.places import CACHE_HELP, given_path
 from evaluator.text import one_line, say
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     actions = verb.add_subparsers(dest="action", required=True)
     every = {
-        "download": add_action(actions, "download", "write the embedded tasks in DataPerf's layout", "--folder"),
+        "download": add_action(actions, "download", "write tasks in DataPerf's layout", "--folder"),
         "create-baselines": add_action(actions, "create-baselines", "rank every task by every baseline", "--folder"),
         "evaluate": add_action(actions, "evaluate", "score the rankings of a folder", "--folder"),
         "plot": add_action(actions, "plot", "draw the curves of every task, and score against time", "--folder"),
@@ -50,6 +50,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
             ("results", "results"),
         ):
             places.add_argument(f"--{option}", type=given_path, metavar="DIR", help=f"default: {below} in --folder")
+        if name in ("download", "run"):
+            action.add_argument("--profile", default="digits", metavar="NAME", help="whose tasks are written (default: digits)")
+            action.add_argument("--data", type=given_path, metavar="PATH", help="what a profile without tasks of its own reads")
+            action.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
         if name != "plot":
             action.add_argument("--tasks", nargs="+", action="extend", metavar="TASK", help="default: all")
         if name in ("download", "create-baselines", "run", "evaluate"):
@@ -98,11 +102,13 @@ def _folders(args: argparse.Namespace) -> Folders:
 
 def _download(args: argparse.Namespace) -> int:
     from evaluator.cleaning.offline import write_tasks
-    from evaluator.cleaning.rules import DIGITS
+    from evaluator.cleaning.rules import profile_named
+    from evaluator.cleaning.sets import CleaningSets
+    from evaluator.places import data_place
 
     folders = _folders(args)
-    sizes = (DIGITS.train, DIGITS.validation, DIGITS.test)
-    write_tasks(args.tasks or DIGITS.tasks, folders, args.root_seed, sizes, _said)
+    sets = CleaningSets.chosen(profile_named(args.profile), args.root_seed, args.data, data_place(args.cache) / ".cache")
+    write_tasks(sets, args.tasks or (), folders, _said)
     _said(f"tasks: {folders.embeddings} and {folders.groundtruth}")
     return 0
 
