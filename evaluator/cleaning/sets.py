@@ -53,7 +53,7 @@ class CleaningSets:
         place = data.absolute()
         if profile.layout == "dataperf":
             return cls(profile, root, place / "embeddings", place / "data")
-        return cls(profile, root, folder=place, cache=cache)
+        return cls(profile, root, folder=place)
 
     def names(self) -> tuple[str, ...]:
         """The tasks of the profile, or all of the folder.
@@ -137,17 +137,15 @@ def _task(sets: CleaningSets, name: str, seed: int) -> CleaningTask:
         from evaluator.cleaning.votes import read_votes
 
         return read_votes(sets.folder).drawn(sets.root, seed, profile.train, profile.validation)
-    if sets.folder is None:
-        found = parsed(name)
-        if isinstance(found, Embedded):
-            return found.drawn(sets.root, seed, *sizes)
+    if sets.folder is not None:
+        from evaluator.cleaning.numerals import read_numerals
+
+        return read_numerals(sets.folder).drawn(sets.root, seed, *sizes)
+    found = parsed(name)
+    if isinstance(found, Embedded):
+        return found.drawn(sets.root, seed, *sizes)
     if sets.cache is None:
         raise ConfigurationError(
             f"{name}: its embeddings are computed, and there is no folder to keep them in. Name one with --cache"
         )
-    if sets.folder is None:
-        assert isinstance(found, Painted)
-        return found.drawn(sets.root, seed, *sizes, sets.cache)
-    from evaluator.cleaning.numerals import read_numerals
-
-    return read_numerals(sets.folder).drawn(sets.root, seed, *sizes, sets.cache)
+    return found.drawn(sets.root, seed, *sizes, sets.cache)

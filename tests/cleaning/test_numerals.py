@@ -2,16 +2,14 @@
 
 import io
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from evaluator.cleaning import numerals
 from evaluator.cleaning.game import play
-from evaluator.cleaning.numerals import CLASSES, read_numerals
+from evaluator.cleaning.numerals import CLASSES, SIDE, cut_to_ink, gradients, read_numerals
 from evaluator.cleaning.rules import profile_named
 from evaluator.cleaning.sets import CleaningSets
 from evaluator.errors import ConfigurationError, DataError
@@ -57,26 +55,18 @@ def packed(tmp_path):
     return archive(tmp_path / "roman-numerals.tar.gz", collection())
 
 
-@pytest.fixture
-def by_size(monkeypatch):
-    """Embeddings that cost nothing: pixels, three of them."""
-    monkeypatch.setattr(
-        numerals, "embeddings", lambda digest, count, gather, cache: gather(range(count))[:, 5:8, 5, 0].astype(np.float32)
-    )
-
-
 def test_an_archive_and_a_folder_of_the_same_files_are_read_alike(packed, tmp_path):
     found = read_numerals(packed)
     assert found.raw == {"kept": 115, "relabelled": 3, "removed": 4}, "of raw images whose pixels lie in hand_cleaned"
     assert (found.copies, found.book, found.unclear) == (2, 1, 1)
-    assert len(found.names) == len(set(found.names)) == len(found.images) == 118
+    assert len(found.names) == len(set(found.names)) == len(found.rows) == 118
     for name, content in collection().items():
         path = tmp_path / "unpacked" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     again = read_numerals(tmp_path / "unpacked")
     assert again.digest == found.digest
-    assert np.array_equal(again.images, found.images)
+    assert np.array_equal(again.rows, found.rows)
     assert again.names == found.names
     assert read_numerals(tmp_path).digest == found.digest, "a folder with the archive"
     assert {path.name for path in tmp_path.iterdir()} == {packed.name, "unpacked"}, "nothing is unpacked"
@@ -94,19 +84,32 @@ def test_what_an_expert_says_follows_from_the_pixels(packed):
     assert wrong.sum() == 7
 
 
-def test_no_image_is_in_two_parts_and_seeds_draw_others(packed, by_size, tmp_path):
+def test_a_numeral_has_one_row_wherever_it_stands_and_its_strokes_have_a_direction():
+    """A vertical stroke changes grey values from left to right: its gradients lie in the first and the last bin of directions."""
+    rows = []
+    for top, left in ((3, 5), (40, 60)):
+        image = np.full((90, 100), 255, np.uint8)
+        image[top : top + 40, left : left + 4] = 0
+        rows.append(gradients(cut_to_ink(image)[None])[0])
+    assert np.array_equal(*rows)
+    by_direction = np.square(rows[0]).reshape(-1, 8).sum(axis=0)
+    assert by_direction[[0, 7]].sum() > 0.9 * by_direction.sum()
+    assert cut_to_ink(np.full((20, 30), 255, np.uint8)).shape == (SIDE, SIDE)
+
+
+def test_no_image_is_in_two_parts_and_seeds_draw_others(packed):
     found = read_numerals(packed)
-    first, again, other = (found.drawn(5, seed, 60, 20, 30, tmp_path) for seed in (0, 0, 1))
+    first, again, other = (found.drawn(5, seed, 60, 20, 30) for seed in (0, 0, 1))
     assert first.digest() == again.digest() != other.digest()
     rows = [tuple(row) for part in (first.train, first.validation, first.test) for row in part.rows.round(5).tolist()]
     assert len(set(rows)) == len(rows) == 110
     assert first.wrong.sum() > 0
     with pytest.raises(ConfigurationError, match="118 different images"):
-        found.drawn(5, 0, 60, 20, 60, tmp_path)
+        found.drawn(5, 0, 60, 20, 60)
 
 
-def test_checking_a_row_that_shows_no_numeral_takes_it_out_whatever_the_action(packed, by_size, tmp_path):
-    task = replace(read_numerals(packed).drawn(5, 0, 100, 5, 5, tmp_path))
+def test_checking_a_row_that_shows_no_numeral_takes_it_out_whatever_the_action(packed):
+    task = read_numerals(packed).drawn(5, 0, 100, 5, 5)
     order = np.argsort(~task.wrong, kind="stable")
     fixed, removed = (play(task, [order], action=action, points=2)[0] for action in ("fix", "remove"))
     assert fixed.accuracies[-1] == fixed.clean, "all wrong labels corrected and all other rows taken out is the clean set"
