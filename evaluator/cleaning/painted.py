@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from evaluator.cleaning.frozen import SIDE, embeddings, network, scaled
+from evaluator.cleaning.frozen import SIDE, components, embeddings, network
 from evaluator.cleaning.tasks import CleaningTask, Part
 from evaluator.data.annotators import annotator_noise, flipped
 from evaluator.data.painted import CLASSES, Generator, size_pairs
@@ -81,7 +81,7 @@ class Painted:
             given = annotator_noise(true, self.rate, mistakes, size_pairs())
         else:
             given = flipped(true, self.rate, self.rate, mistakes)
-        parts = scaled(Part(first.rows, given.astype(np.int64)), second, third)
+        parts = components(Part(first.rows, given.astype(np.int64)), second, third)
         ids = tuple(f"sheet{number:05d}" for number in range(train))
         return CleaningTask(self.name, "multilabel", len(CLASSES), parts[0], true, parts[1], parts[2], ids)
 
