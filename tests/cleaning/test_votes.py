@@ -1,20 +1,25 @@
 """CIFAR-10's votes: what a verdict is, and that rows without one count neither as wrong nor as right."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from evaluator.cleaning import track
 from evaluator.cleaning.game import play
 from evaluator.cleaning.refits import Refits
 from evaluator.cleaning.rules import VOTES, profile_named, recipe_named
 from evaluator.cleaning.sets import CleaningSets
 from evaluator.cleaning.tasks import CleaningTask, Part
+from evaluator.cleaning.track import CLEANING, RankingAnswer
 from evaluator.cleaning.verdicts import course_by_verdicts, unjudged
 from evaluator.cleaning.votes import LABELS, PROBABILITIES, read_votes
 from evaluator.cleaning.votes import VOTES as FILE
 from evaluator.errors import ConfigurationError
+from evaluator.plans import Choices
+from evaluator.submission.source import Source
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10-label-errors"
 
@@ -168,3 +173,51 @@ def test_the_real_votes_have_the_known_numbers():
     assert len(task.train) == 5_000
     assert not task.all_known
     assert 80 < task.known.sum() < 170
+
+
+def choices(folder, **changed) -> Choices:
+    source = Source(folder / "run.py", "mine", "d" * 32)
+    given = {
+        "submissions": (source,),
+        "profile": "cifar10-votes",
+        "pipelines": (),
+        "seeds": range(2),
+        "root_seed": 1,
+        "secret": None,
+        "starting_weights": None,
+        "score_splits": (),
+        "tier": "process",
+        "device": "cpu",
+        "threads": 1,
+        "data": folder,
+        "folder": folder,
+        "weights_dir": None,
+        "options": {"tasks": None, "action": ("fix",)},
+    }
+    return Choices(**given | changed)
+
+
+def test_a_plan_judges_such_a_task_by_its_verdicts_and_a_cell_says_what_was_left_out(folder, monkeypatch):
+    small = replace(profile_named("cifar10-votes"), train=40, validation=12)
+    monkeypatch.setattr(track, "profile_named", lambda name: small)
+    plan = CLEANING.plan(choices(folder))
+    assert [(spec.task, spec.pipeline, spec.seed) for spec in plan.cells] == [
+        ("cifar10-votes", VOTES, 0),
+        ("cifar10-votes", VOTES, 1),
+    ]
+    with pytest.raises(ConfigurationError, match="only some labels are known; expected the recipe votes"):
+        CLEANING.plan(choices(folder, pipelines=("coarse",)))
+    spec = plan.cells[0]
+    sets = plan.data_of(spec)
+    task = sets.task(spec.task, 0)
+    ranking = np.argsort(task.known, kind="stable").tolist()  # rows without a verdict first
+    content = {"ranking": ranking, "guarded": True, "limited_by": ""}
+    answer = RankingAnswer(digest=spec.answer_digest(), spec=spec.answer_dict(), content=content)
+    cell = CLEANING.judge(spec, sets, answer, lambda what, share: None).result.as_dict()
+    assert CLEANING.fault(cell) == ""
+    known = int(task.known.sum())
+    assert (cell["rows"], cell["unjudged"], cell["early_unjudged"]) == (known, 40 - known, min(known, 40 - known))
+    assert cell["clean_accuracy"] == 1.0
+    remarks = [remark for remark in CLEANING.remarks(cell) if "verdict" in remark.what]
+    assert "neither as wrong nor as right" in remarks[0].advice
+    assert CLEANING.tasks({"tasks": None}, "cifar10-votes")[0].name == "cifar10-votes"
