@@ -27,8 +27,11 @@ def sections(cells: Cells) -> Iterator[Section]:
         target = np.mean([cell["target"] for own in shown.values() for cell in own])
         seeds = max(len(own) for own in shown.values())
         caption = f"mean over {seeds} seeds; the target is {target:.3f}" if seeds > 1 else f"one seed; the target is {target:.3f}"
+        left = max(cell.get("unjudged", 0) for own in shown.values() for cell in own)
+        what = "Share of right labels among the rows with a verdict" if left else "Accuracy on the test set"
+        caption += f"; {left:,} rows without a verdict are left out" if left else ""
         parts = (
-            Curves("Accuracy on the test set", caption, "labels checked", "accuracy", tuple(_curves(shown, checks, _accuracy))),
+            Curves(what, caption, "labels checked", "share" if left else "accuracy", tuple(_curves(shown, checks, _accuracy))),
             Curves(
                 "Wrong labels found",
                 "share of all that are wrong",

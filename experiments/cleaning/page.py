@@ -51,9 +51,10 @@ READING = f"""\
 - Baselines are compared with `{REFERENCE}` alone. That one baseline has a higher mean than another is no finding.
 - Seeds of roman numerals and of CIFAR-10 share their images, so that those intervals say how much the draw of rows matters and not
   how the baselines do on other images. They are narrower than intervals over new images would be.
-- Seconds are wall-clock times of one process while other programs ran; they rank orders of magnitude.
+- Seconds are processor time of one process and one thread. In pictures, courses are means without intervals, and axes need not
+  begin at 0.
 - [cleaning.md](cleaning.md) says what the figures and the baselines are. Rankings are made by the functions that the submissions in
-  `baselines/cleaning` call, in the process of the study; models are trained by the recipe `coarse`.
+  `baselines/cleaning` call, in the process of the study and without a clock; models are trained by the recipe `coarse`.
 - `{COMMAND} --run` runs what is missing, also after an interruption, and writes `{FIGURES}`, this page and its pictures; real data
   are looked for in `../shared/data` (`--real DIR`), and what is not there is left out. `{COMMAND} --check` says whether page and
   pictures are those of the committed figures."""
@@ -179,14 +180,14 @@ def _glance(study: Study, metric: str) -> list[str]:
         cells = []
         for data_set in sets:
             row = study.difference(data_set, name, metric)
-            cells.append("not run" if row is None or row["difference"] is None else _short(row))
+            cells.append("not run" if row is None or row["difference"] is None else _short(row, metric))
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return lines
 
 
-def _short(row: Mapping[str, Any]) -> str:
+def _short(row: Mapping[str, Any], metric: str) -> str:
     finding = {"within noise": "noise"}.get(str(row["finding"]), str(row["finding"]))
-    text = signed(row["difference"], 2)
+    text = signed(row["difference"], 3 if metric == "area" else 2)
     return f"**{text} {finding}**" if finding in ("better", "worse") else f"{text} {finding}"
 
 

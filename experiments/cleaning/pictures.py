@@ -91,7 +91,7 @@ def courses(study: Study, data_set: DataSet) -> Any:
             for name in [REFERENCE, *(name for name in by_name if name != REFERENCE)]:
                 mean = np.mean([row[column] for row in by_name[name]], axis=0)
                 (handles[name],) = place.plot(100 * SHARES, mean, label=name, **looks[name])
-            place.set_title(f"{task}: {title}, mean of {seeds} seeds" if len(tasks) > 1 else f"{title}, mean of {seeds} seeds")
+            place.set_title(f"{task}: {title}" if len(tasks) > 1 else f"{title}, mean of {seeds} seeds")
             place.set_xlim(0, 100)
             place.grid(color="#eeeeee", linewidth=0.8)
             place.tick_params(length=0)
@@ -136,6 +136,6 @@ def times(study: Study) -> Any:
         place.set_ylabel("found early")
         place.grid(color="#eeeeee", linewidth=0.8)
         place.tick_params(length=0)
-    axes[-1, 0].set_xlabel("seconds of a ranking, median (logarithmic)")
+    axes[-1, 0].set_xlabel("seconds of processor time of a ranking, median")
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
     return figure

@@ -220,4 +220,7 @@ def test_a_plan_judges_such_a_task_by_its_verdicts_and_a_cell_says_what_was_left
     assert cell["clean_accuracy"] == 1.0
     remarks = [remark for remark in CLEANING.remarks(cell) if "verdict" in remark.what]
     assert "neither as wrong nor as right" in remarks[0].advice
+    (section,) = CLEANING.report_sections({"mine": [cell]}, None)
+    assert section.parts[0].title == "Share of right labels among the rows with a verdict"
+    assert f"{40 - known} rows without a verdict are left out" in section.parts[0].caption
     assert CLEANING.tasks({"tasks": None}, "cifar10-votes")[0].name == "cifar10-votes"
