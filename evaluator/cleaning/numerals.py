@@ -97,7 +97,9 @@ class Numerals:
             )
         second, third = rest[:validation], rest[validation : validation + test]
         parts = components(
-            *(Part(self.rows[of], labels[of]) for of, labels in ((first, self.given), (second, self.true), (third, self.true)))
+            Part(self.rows[first], self.given[first]),
+            Part(self.rows[second], self.true[second]),
+            Part(self.rows[third], self.true[third]),
         )
         ids = tuple(self.names[number] for number in first)
         return CleaningTask(
