@@ -8,8 +8,6 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from test_cleaning_study import MADE
-from test_cleaning_study import cells as courses
 from test_recipe_findings import recipes
 from test_results import ceiling, planted
 
@@ -20,8 +18,6 @@ from benchmarks.scale.growth import Series
 from evaluator.errors import ConfigurationError
 from experiments import __main__ as command
 from experiments.check import check
-from experiments.cleaning import __main__ as cleaning_study
-from experiments.cleaning import cells as cleaning_cells
 from experiments.columns import pack
 from experiments.page import PICTURES
 from experiments.places import Places
@@ -107,6 +103,12 @@ def write_stability(places: Places, score: float = 0.5) -> None:
     file.write_text(json.dumps({"best_constant": 0.125, "cells": cells}))
 
 
+@pytest.fixture(autouse=True)
+def without_the_cleaning_study(monkeypatch):
+    """Its part has tests of its own (``test_cleaning_study.py``); its pictures would be drawn anew in every test here."""
+    monkeypatch.setattr("experiments.check.cleaning", lambda places: [])
+
+
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     places = Places(tmp_path_factory.mktemp("fresh"))
@@ -123,8 +125,6 @@ def fresh(tmp_path_factory):
     write_recipes(places)
     recipe_findings.main([], places.root)
     write_coverage(places)
-    places.cleaning_cells.write_text(cleaning_cells.pack(courses(3), MADE))
-    assert cleaning_study.main(["--page-only"], places) == 0
     return places
 
 
@@ -145,9 +145,8 @@ def content(places: Places) -> dict[str, bytes]:
 def test_fresh_pages_and_pictures_pass_and_nothing_is_written(places, capsys):
     before = content(places)
     assert command.main(["--check"], places) == 0
-    # The page and two pictures of full trainings, the page of benchmarks, the picture of scale, the page of statistics, the page
-    # and two pictures of the cleaning study.
-    assert capsys.readouterr().out == "9 pages and pictures are what their committed figures give\n"
+    # The page and two pictures of full trainings, the page of benchmarks, the picture of scale, and the page of statistics.
+    assert capsys.readouterr().out == "6 pages and pictures are what their committed figures give\n"
     assert content(places) == before
 
 
