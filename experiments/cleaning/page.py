@@ -55,9 +55,9 @@ READING = f"""\
   begin at 0.
 - [cleaning.md](cleaning.md) says what the figures and the baselines are. Rankings are made by the functions that the submissions in
   `baselines/cleaning` call, in the process of the study and without a clock; models are trained by the recipe `coarse`.
-- `{COMMAND} --run` runs what is missing, also after an interruption, and writes `{FIGURES}`, this page and its pictures; real data
-  are looked for in `../shared/data` (`--real DIR`), and what is not there is left out. `{COMMAND} --check` says whether page and
-  pictures are those of the committed figures."""
+- `{COMMAND} --run` runs what is missing, also after an interruption, and writes `{FIGURES}`, this page
+  and its pictures; real data are looked for in `../shared/data` (`--real DIR`), and what is not there is left out.
+  `{COMMAND} --check` says whether page and pictures are those of the committed figures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,8 +212,12 @@ def _section(study: Study, data_set: DataSet) -> list[str]:
     lines[-1] += f" The target of share fixed is {profile['enough']:.0%} of the accuracy with true labels."
     never = sum(not row["reached"] for row in first)
     at_once = sum(row["fraction_fixed"] == 0 for row in first)
-    if never or at_once:
-        lines[-1] += f" It was never reached in {never:,} of {len(first):,} cells, and before the first check in {at_once:,}."
+    if never:
+        lines[-1] += f" It is never reached in {never:,} of {len(first):,} cells, which count as 1."
+    if at_once:
+        lines[-1] += f" It is reached before the first check in {at_once:,} of {len(first):,} cells, which count as 0."
+    if at_once > len(first) / 4:
+        lines[-1] += " So the share fixed says little here; look at the other figures."
     lines += [
         "",
         f"| baseline | {' | '.join(metric.label for metric in CLEANING.metrics)} | seconds |",
@@ -248,6 +252,8 @@ def _figure(interval: Interval, decimals: int = 3) -> str:
 
 
 def _seconds(value: float) -> str:
+    if value < 0.001:
+        return "below 0.001"
     return f"{value:.3f}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 
