@@ -110,7 +110,7 @@ def play(
         )
     refits = refits or Refits(task, "strict", exact=exact, seed=seed, processes=processes, progress=progress)
     wrong = task.wrong
-    clean = Labelling(task.true, _without(task, task.removed))
+    clean = Labelling(task.true, _without(task.removed))
     steps, wanted = [], [clean]
     for ranking in rankings:
         order = np.asarray(ranking)
@@ -133,13 +133,13 @@ def _after(task: CleaningTask, checked: np.ndarray, action: Action) -> Labelling
     found = np.zeros(len(task.train), bool)
     found[checked] = True
     if action == "remove":
-        return Labelling(task.train.labels, _without(task, found))
+        return Labelling(task.train.labels, _without(found))
     labels = task.train.labels.copy()
     labels[checked] = task.true[checked]
-    return Labelling(labels, None if task.removed is None else _without(task, found & task.removed))
+    return Labelling(labels, None if task.removed is None else _without(found & task.removed))
 
 
-def _without(task: CleaningTask, rows: np.ndarray | None) -> np.ndarray | None:
+def _without(rows: np.ndarray | None) -> np.ndarray | None:
     """The rows that are kept if these are taken out: bool (n,); None where all are."""
     return None if rows is None or not rows.any() else ~rows
 
