@@ -98,13 +98,12 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     )
     training = parser.add_argument_group("training and score")
     which = training.add_mutually_exclusive_group()
-    which.add_argument("--pipeline", metavar="NAME|FILE", help="name, or your own .toml (default: the profile's)")
+    one = "name, or your own .toml (default: the profile's)" if own else "how answers are judged (default: the track's own)"
+    which.add_argument("--pipeline", metavar="NAME|FILE" if own else "NAME", help=one)
     if own:
         which.add_argument("--panel", action="store_true", help="all five pipelines of the panel, on the same purchases")
     else:
-        which.add_argument(
-            "--pipelines", nargs="+", action="extend", metavar="NAME|FILE", help="several, which judge the same answers"
-        )
+        which.add_argument("--pipelines", nargs="+", action="extend", metavar="NAME", help="several, which judge the same answers")
     training.add_argument(
         "--starting-weights", choices=("imagenet", "procedural", "none"), help="of the pipelines (default: the profile's)"
     )

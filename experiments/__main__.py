@@ -10,8 +10,9 @@
 ``--run`` may be interrupted, and continues where it stopped. With ``--keep`` it continues on another machine, too, from the
 committed files: at the first seed whose cells they do not all have. Files, page and pictures are written whole or not at all.
 
-``--check`` also looks at the parts of ``docs/benchmarks.md`` that a command writes. For each file that is not what its figures give
-it prints the command that writes it anew, and the exit status is 1.
+``--check`` also looks at the parts of ``docs/benchmarks.md`` that a command writes, and at the page of the cleaning track
+(``experiments/cleaning``). For each file that is not what its figures give it prints the command that writes it anew, and the exit
+status is 1.
 """
 
 from __future__ import annotations

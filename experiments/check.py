@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,10 +66,15 @@ def check(places: Places) -> Checked:
     Raises:
         ConfigurationError: figures are missing or cannot be read, or matplotlib is missing.
     """
+    return differences(places, (_results, _recipes, _stability, _sweep, _scale, _coverage, cleaning))
+
+
+def differences(places: Places, parts: Sequence[Callable[[Places], list[Wanted]]]) -> Checked:
+    """As ``check``, of some parts."""
     findings: list[Finding] = []
     notes: list[str] = []
     files = set()
-    for part in (_results, _recipes, _stability, _sweep, _scale, _coverage):
+    for part in parts:
         for path, command, made in part(places):
             files.add(path)
             seen, note = _difference(path, made)
@@ -170,6 +175,26 @@ def _coverage(places: Places) -> list[Wanted]:
         return coverage.REGION.replaced(now, text).encode()
 
     return [(places.root / coverage.PAGE, coverage.AGAIN, with_part)]
+
+
+def cleaning(places: Places) -> list[Wanted]:
+    """The page and the pictures of the study of the cleaning track."""
+    from experiments.cleaning.cells import read
+    from experiments.cleaning.page import COMMAND as STUDY
+    from experiments.cleaning.page import Study
+    from experiments.cleaning.page import page as text
+    from experiments.cleaning.pictures import draw, names
+
+    stored, source = read(places.cleaning_cells)
+    study = Study.of(stored)
+    drawn = _drawn(lambda folder: draw(study, folder, source))
+    wanted: list[Wanted] = [(places.cleaning_page, f"{STUDY} --page-only", text(study).encode())]
+    for path in (places.images / name for name in names()):
+        made = drawn.get(path.name)
+        if made is not None or path.exists():
+            command = f"{STUDY} --page-only" if made is not None else f"git rm {path.relative_to(places.root).as_posix()}"
+            wanted.append((path, command, made))
+    return wanted
 
 
 def _drawn(draw: Callable[[Path], None]) -> dict[str, bytes]:

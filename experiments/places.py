@@ -24,6 +24,16 @@ class Places:
         return self.root / "experiments" / "cells" / f"strategies-{'proxy' if proxy else 'full'}.json"
 
     @property
+    def cleaning_cells(self) -> Path:
+        """The file of cells of the study of the cleaning track."""
+        return self.root / "experiments" / "cells" / "cleaning.json"
+
+    @property
+    def cleaning_page(self) -> Path:
+        """Its page."""
+        return self.root / "docs" / "cleaning-results.md"
+
+    @property
     def page(self) -> Path:
         """The page of results."""
         return self.root / "docs" / "results.md"

@@ -89,6 +89,7 @@ class CleaningResult(CellResult):
     Attributes:
         curve: accuracy by checks, wherever the labels changed; ``hits``: checks by which one more wrong label is found.
         rows, wrong, clean_accuracy, target: of the task.
+        unjudged, early_unjudged: rows without a verdict, where a task has such rows.
     """
 
     bulk: ClassVar[frozenset[str]] = CellResult.bulk | {"curve", "hits"}
@@ -102,6 +103,10 @@ class CleaningResult(CellResult):
     clean_accuracy: Annotated[float | None, doc("accuracy of the model on true labels; `null` without a score")] = None
     target: Annotated[float | None, doc("accuracy that counts as reached; `null` without a score")] = None
     reached: Annotated[bool | None, doc("whether the target was reached; `null` without a score")] = None
+    unjudged: Annotated[
+        int, count("training rows without a verdict, which no figure counts; `rows` is then the number of the others")
+    ] = 0
+    early_unjudged: Annotated[int, count("of them among the first rows of the ranking: as many as `rows`")] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,9 @@
 ``encoding`` (a list of numbers) and ``label``; ``dataset_{id}_train.csv`` in a folder beside them has ``ImageID`` and ``hv_label``,
 what a human verified. The same columns may lie in ``.npz`` files instead, which need no pyarrow: ``filename`` as text, ``encoding``
 float32 or float64 (n, width), ``label`` integers (n,), or (n, classes) of 0 and 1.
+
+Beyond the original, ``hv_label`` may be ``removed`` where an expert takes the row out, ``unknown`` where nobody said anything, and
+numbers with spaces between them where rows have several labels.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ TRAIN = re.compile(r"(?P<id>.+)_train_(?P<noise>[^_]+)_(?P<n>[0-9]+)\.(?P<kind>p
 MOST_BYTES = 8 << 30
 MOST_CSV = 128 << 20
 COLUMNS = ("filename", "encoding", "label")
+REMOVED, UNKNOWN = "removed", "unknown"
+"""In the place of a true label: the row is taken out; nobody said anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +69,24 @@ def read_task(name: str, embeddings: Path, groundtruth: Path) -> CleaningTask:
         )
     train = _read(_one_of(tables[name]))
     validation, test = (_read(_only(embeddings, name, split)) for split in ("val", "test"))
-    true = read_true_labels(groundtruth / f"dataset_{name}_train.csv", train.filename, train.label)
+    said = read_true_labels(groundtruth / f"dataset_{name}_train.csv", train.filename, train.label)
+    true = said.true
     kind, classes = _kind([train.label, true, validation.label, test.label])
     parts = (Part(table.encoding, table.label) for table in (train, validation, test))
     first, second, third = parts
-    return CleaningTask(name, kind, classes, first, true, second, third, train.filename)
+    return CleaningTask(name, kind, classes, first, true, second, third, train.filename, said.removed, said.known)
 
 
-def read_true_labels(path: Path, names: Sequence[str], given: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What a table of true labels says of the training rows; fields as of ``CleaningTask``."""
+
+    true: np.ndarray
+    removed: np.ndarray | None
+    known: np.ndarray | None
+
+
+def read_true_labels(path: Path, names: Sequence[str], given: np.ndarray) -> Said:
     """The human-verified labels in a table, in the order of ``names``: int64, of the shape of ``given``.
 
     Raises:
@@ -106,15 +121,18 @@ def read_true_labels(path: Path, names: Sequence[str], given: np.ndarray) -> np.
             f"{path}: it has no line for {len(absent):,} of {len(names):,} training rows, first {one_line(absent[0], 40)!r}; "
             "expected every row of the training table. Add them"
         )
+    words = np.array([found[name] if isinstance(found[name], str) else "" for name in names])
+    removed, known = words == REMOVED, words != UNKNOWN
     try:
-        true = np.array([found[name] for name in names], np.int64)
+        own = [given[row] if words[row] else found[name] for row, name in enumerate(names)]
+        true = np.array(own, np.int64)
     except ValueError:
         true = np.zeros(0, np.int64)
     if true.shape != given.shape:
         raise BoundsError(
             f"{path}: labels of shape {true.shape}; expected {given.shape}, as in the training table. Correct the labels"
         )
-    return true
+    return Said(true, removed if removed.any() else None, None if known.all() else known)
 
 
 def _training_tables(embeddings: Path) -> dict[str, list[Path]]:
@@ -295,7 +313,12 @@ def _kind(labels: Sequence[np.ndarray]) -> tuple[Kind, int]:
 
 
 def _label(cell: str, where: str, many: bool) -> Any:
+    if cell.strip() in (REMOVED, UNKNOWN):
+        return cell.strip()
     words = cell.split() if many else [cell.strip()]
     if not words or any(not (word.isascii() and word.isdigit()) or len(word) > 6 for word in words):
-        raise BoundsError(f"{where}: hv_label is {one_line(repr(cell), 40)}; expected a whole number, 0 or more. Correct it")
+        raise BoundsError(
+            f"{where}: hv_label is {one_line(repr(cell), 40)}; expected a whole number, 0 or more (or {REMOVED}, {UNKNOWN}). "
+            "Correct it"
+        )
     return [int(word) for word in words] if many else int(words[0])

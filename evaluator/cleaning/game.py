@@ -1,8 +1,8 @@
 """The game, scored without holes: a ranking names every row once, and the target comes from a real run on true labels.
 
-An expert checks labels in the order of a ranking. After ``i`` checks the model is trained on the labels as they then are, and its
-accuracy on the test set is the curve at ``i``, from 0 (nothing checked) to n (everything). The target is a share (95 %) of the
-accuracy after a training on true labels alone.
+An expert checks labels in the order of a ranking, corrects a wrong label, and takes out a row that shows none of the classes. After
+``i`` checks the model is trained on the labels as they then are, and its accuracy on the test set is the curve at ``i``, from 0
+(nothing checked) to n (everything). The target is a share (95 %) of the accuracy after a training on true labels alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from evaluator.cleaning.refits import Labelling, Refits
 from evaluator.cleaning.rules import SEED
 from evaluator.cleaning.tasks import CleaningTask
+from evaluator.errors import ConfigurationError
 
 Action = Literal["fix", "remove"]
 """What the expert does with a wrong label: correct it, or remove the row."""
@@ -104,10 +105,18 @@ def play(
         exact, seed, processes, progress: as of ``Refits``.
         enough: the target as a share of the accuracy with true labels.
         refits: fits of the same task and choices, to share them; None: made here.
+
+    Raises:
+        ConfigurationError: of some rows it is not known what an expert says.
     """
+    if not task.all_known:
+        raise ConfigurationError(
+            f"{task.name}: of {int((~task.known).sum()):,} rows it is not known whether their labels are right; "  # type: ignore[operator]
+            "expected verdicts on all of them for a recipe that trains a model. Choose the recipe votes"
+        )
     refits = refits or Refits(task, "strict", exact=exact, seed=seed, processes=processes, progress=progress)
     wrong = task.wrong
-    clean = Labelling(task.true)
+    clean = Labelling(task.true, _without(task.removed))
     steps, wanted = [], [clean]
     for ranking in rankings:
         order = np.asarray(ranking)
@@ -139,7 +148,7 @@ def play_edits(
     """The course of a table of edits: the model is trained after each edit, on the labels as the table then has them.
 
     No expert looks at them, so that a wrong edit stays wrong. An edit finds a wrong label if the row's was wrong and the row then
-    has its true label, or is dropped.
+    has its true label, or is dropped. A row that shows none of the classes is found by dropping it.
 
     Args:
         edits: rows with their new label (as a row of ``tasks.Part.labels``), or None for a row that is dropped; each row once.
@@ -147,14 +156,15 @@ def play_edits(
     """
     refits = refits or Refits(task, "strict", exact=exact, seed=seed, progress=progress)
     labels, kept, wrong = task.train.labels.copy(), np.ones(len(task.train), bool), task.wrong
+    removed = np.zeros(len(task.train), bool) if task.removed is None else task.removed
     numbers = set(_thinned(len(edits), points))
-    wanted, hits = [Labelling(task.true), Labelling(task.train.labels)], []
+    wanted, hits = [Labelling(task.true, _without(task.removed)), Labelling(task.train.labels)], []
     for number, (row, label) in enumerate(edits, 1):
         if label is None:
             kept[row] = False
         else:
             labels[row] = label
-        if wrong[row] and (label is None or np.array_equal(labels[row], task.true[row])):
+        if wrong[row] and (label is None or (not removed[row] and np.array_equal(labels[row], task.true[row]))):
             hits.append(number)
         if number in numbers:
             wanted.append(Labelling(labels.copy(), None if kept.all() else kept.copy()))
@@ -165,13 +175,18 @@ def play_edits(
 
 def _after(task: CleaningTask, checked: np.ndarray, action: Action) -> Labelling:
     """What is trained on once the wrong labels of these rows were found."""
-    if action == "remove" and len(checked):
-        kept = np.ones(len(task.train), bool)
-        kept[checked] = False
-        return Labelling(task.train.labels, kept)
+    found = np.zeros(len(task.train), bool)
+    found[checked] = True
+    if action == "remove":
+        return Labelling(task.train.labels, _without(found))
     labels = task.train.labels.copy()
     labels[checked] = task.true[checked]
-    return Labelling(labels)
+    return Labelling(labels, None if task.removed is None else _without(found & task.removed))
+
+
+def _without(rows: np.ndarray | None) -> np.ndarray | None:
+    """The rows that are kept if these are taken out: bool (n,); None where all are."""
+    return None if rows is None or not rows.any() else ~rows
 
 
 def _thinned(wrong: int, points: int | None) -> list[int]:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluator.cleaning.embedded import Embedded
-from evaluator.cleaning.folder import read_task, task_names
+from evaluator.cleaning.folder import REMOVED, UNKNOWN, read_task, task_names
 from evaluator.cleaning.rankings import TIME, Refused
-from evaluator.cleaning.tasks import Part
+from evaluator.cleaning.sets import CleaningSets, parsed
+from evaluator.cleaning.tasks import CleaningTask, Part
 from evaluator.errors import ConfigurationError
 from evaluator.files import replaced, write_text
 from evaluator.seeds import derive
@@ -51,24 +51,23 @@ class Folders:
         return cls(folder / "embeddings", folder / "data", folder / "submissions", folder / "results")
 
 
-def write_tasks(
-    names: Sequence[str], folders: Folders, root: int, sizes: tuple[int, int, int], said: Said = lambda text: None
-) -> None:
-    """Write embedded tasks in DataPerf's layout, as ``.npz`` tables.
+def write_tasks(sets: CleaningSets, names: Sequence[str], folders: Folders, said: Said = lambda text: None) -> None:
+    """Write tasks in DataPerf's layout, as ``.npz`` tables: those of seed 0.
 
     Args:
-        names: as of ``embedded``; ``root``: that they are drawn from; ``sizes``: rows to clean, to validate on, to test on.
+        sets: where the tasks come from; ``names``: empty for all of them.
 
     Raises:
-        ConfigurationError: there is no such task.
+        KitError: there is no such task, or it cannot be made.
         OSError: a file cannot be written.
     """
-    tasks = [Embedded.parse(name).drawn(root, 0, *sizes) for name in names]
+    tasks = [sets.task(name, 0) for name in names or sets.names()]
     for folder in (folders.embeddings, folders.groundtruth):
         folder.mkdir(parents=True, exist_ok=True)
     for task in tasks:
-        rate = f"{Embedded.parse(task.name).rate:g}"
+        rate = "real" if sets.folder is not None else f"{parsed(task.name).rate:g}"
         start = len(task.train)
+        # Nobody looks at the test rows of a task whose judge trains no model.
         for split, part, first in (("val", task.validation, start), ("test", task.test, start + len(task.validation))):
             ids = [f"{task.name}-{number:06d}" for number in range(first, first + len(part))]
             _write_table(folders.embeddings / f"{task.name}_{split}_{len(part)}.npz", ids, part)
@@ -76,11 +75,20 @@ def write_tasks(
         with io.StringIO(newline="") as text:
             table = csv.writer(text, lineterminator="\n")
             table.writerow(["ImageID", "hv_label"])
-            table.writerows(zip(ids, task.true.tolist(), strict=True))
+            table.writerows(zip(ids, _said(task), strict=True))
             write_text(folders.groundtruth / f"dataset_{task.name}_train.csv", text.getvalue())
         # Last, because a task is there when its training table is.
         _write_table(folders.embeddings / f"{task.name}_train_{rate}_{start}.npz", ids, task.train)
         said(f"{task.name}: {start} rows to clean, {int(task.wrong.sum())} of them wrong")
+
+
+def _said(task: CleaningTask) -> list[str]:
+    """What an expert says of every training row, as the table of true labels writes it."""
+    said = [" ".join(map(str, row)) for row in task.true.reshape(len(task.train), -1).tolist()]
+    for word, rows in ((REMOVED, task.removed), (UNKNOWN, None if task.known is None else ~task.known)):
+        for row in np.flatnonzero(rows) if rows is not None else ():
+            said[row] = word
+    return said
 
 
 def create_baselines(

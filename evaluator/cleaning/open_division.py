@@ -19,11 +19,12 @@ from evaluator.cleaning.cells import EDITS, FILE, Action, CleaningResult, Cleani
 from evaluator.cleaning.edit_tables import read_edits
 from evaluator.cleaning.folder import task_names
 from evaluator.cleaning.offline import EVALUATION, Folders, require_tasks
-from evaluator.cleaning.original import Original, evaluate_original
+from evaluator.cleaning.original import Original, evaluate_original, not_taken
 from evaluator.cleaning.rankings import RANKING, Key, Listed, Ranking, Refused, listed, read_ranking, read_seconds
-from evaluator.cleaning.rules import ORIGINAL, PROFILES, CleaningRecipe, recipe_named
+from evaluator.cleaning.rules import ORIGINAL, PROFILES, VOTES, CleaningRecipe, recipe_named
+from evaluator.cleaning.sets import CleaningSets
 from evaluator.cleaning.tasks import CleaningTask
-from evaluator.cleaning.track import CleaningSets, CleaningTrack
+from evaluator.cleaning.track import CleaningTrack
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.files import write_text
 from evaluator.plans import Plan, Task
@@ -244,9 +245,8 @@ def _tasks(sets: CleaningSets, names: Sequence[str], scoring: Scoring, refused: 
         except ConfigurationError as error:
             refused.append(Refused("", f"{name}: {error}" if name not in str(error) else str(error)))
             continue
-        if scoring == "dataperf" and task.kind != "binary":
-            why = f"{name}: its labels are {task.kind}; --scoring dataperf takes binary labels. Use --scoring strict for it"
-            refused.append(Refused("", why))
+        if scoring == "dataperf" and (why := not_taken(task)):
+            refused.append(Refused("", f"{name}: {why}. Use --scoring strict for it"))
             continue
         found[name] = task
     return found
@@ -284,6 +284,8 @@ def _read_one(track: OpenTrack, path: Path, key: Key, task: CleaningTask, scorin
     try:
         if path.suffix == RANKING:
             track.rankings[key] = read_ranking(path, len(task.train), strict=scoring == "strict")
+        elif scoring == "strict" and not task.all_known:
+            return f"{path}: of {key[0]} only some labels are known, by which no model can be judged; expected a ranking"
         elif scoring == "strict":
             track.edits[key] = read_edits(path, task)
         else:
@@ -296,7 +298,7 @@ def _read_one(track: OpenTrack, path: Path, key: Key, task: CleaningTask, scorin
 def _plan(
     track: OpenTrack, sets: CleaningSets, asked: Asked, tasks: Mapping[str, CleaningTask], digests: Mapping[str, str]
 ) -> Plan:
-    data = {"tasks": sets.digest()}
+    data = {"tasks": sets.digest(tuple(tasks))}
     judged = {*((*key, False) for key in track.rankings), *((*key, True) for key in track.edits), *track.faults}
     cells = tuple(
         CleaningSpec(
@@ -321,14 +323,14 @@ def _plan(
         for action in ((EDITS,) if edited else asked.actions)
         for seed in range(asked.seeds)
         if (name, method, edited) in judged
-        for recipe in asked.recipes
+        for recipe in (asked.recipes if tasks[name].all_known else (VOTES,))
     )
     if not cells:
         raise ConfigurationError("nothing can be judged: the tasks have no rankings")
     return Plan(
         rules=sets.profile,
         tasks=tuple(Task(name, "public") for name in tasks),
-        pipelines=asked.recipes,
+        pipelines=tuple(dict.fromkeys(spec.pipeline for spec in cells)),
         cells=cells,
         data={"test": sets},
         digests={"test": data},

@@ -78,10 +78,10 @@ def evaluate_original(
         processes: trainings at a time; ``progress``: called with the trainings that are done and all.
 
     Raises:
-        ConfigurationError: the labels are not binary.
+        ConfigurationError: the labels are not binary, or an expert does something else than correct them.
     """
-    if task.kind != "binary":
-        raise ConfigurationError(f"{task.name}: its labels are {task.kind}; the original takes binary labels. Use --scoring strict")
+    if why := not_taken(task):
+        raise ConfigurationError(f"{task.name}: {why}. Use --scoring strict")
     refits = Refits(task, "dataperf", exact=exact, processes=processes, progress=progress)
     steps = [Labelling(task.train.labels)]
     for ranking in rankings:
@@ -94,6 +94,13 @@ def evaluate_original(
         fixes = tuple(min(step + 1, len(ranking.indices)) for step in range(rows))
         curves.append(Curve(ranking.method, own, fixes, score_of(own)))
     return Original(before, tuple(curves), refits.fitted, refits.exactly)
+
+
+def not_taken(task: CleaningTask) -> str:
+    """Why the original cannot judge a task, in words that follow its name; empty if it can."""
+    if task.removed is not None or task.known is not None:
+        return "its expert removes rows, or does not know all labels; --scoring dataperf corrects labels alone"
+    return "" if task.kind == "binary" else f"its labels are {task.kind}; --scoring dataperf takes binary labels"
 
 
 def score_of(accuracies: Sequence[float]) -> float:

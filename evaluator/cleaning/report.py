@@ -44,9 +44,12 @@ def sections(cells: Cells) -> Iterator[Section]:
         caption += ", without intervals" if seeds > 1 and len(shown) > FEW else ""
         if recipe != ORIGINAL.name:  # the original's target is another for every method
             caption += f"; the target is {np.mean([cell['target'] for own in shown.values() for cell in own]):.3f}"
+        left = max(cell.get("unjudged", 0) for own in shown.values() for cell in own)
+        what = "Share of right labels among the rows with a verdict" if left else "Accuracy on the test set"
+        caption += f"; {left:,} rows without a verdict are left out" if left else ""
         across = "edits made" if action == EDITS else "labels checked"
         parts = (
-            Curves("Accuracy on the test set", caption, across, "accuracy", tuple(_curves(shown, checks, _accuracy))),
+            Curves(what, caption, across, "share" if left else "accuracy", tuple(_curves(shown, checks, _accuracy))),
             Curves("Wrong labels found", "share of all that are wrong", across, "share", tuple(_curves(shown, checks, _found))),
         )
         named = f", {recipe}" if len(recipes) > 1 else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from evaluator.errors import ConfigurationError
 from evaluator.words import meant
@@ -15,6 +15,13 @@ SEED = 42
 MODEL = "two linear layers of 128, AdamW 0.01 with decay 0.9, 20 epochs, batches of 64"
 """The fixed model, in words; it stands in every stored cell."""
 MOST_SECONDS = 7 * 24 * 3600.0
+Layout = Literal["dataperf", "roman-numerals", "votes"]
+LAYOUTS: Mapping[Layout, str] = {
+    "dataperf": "a folder in DataPerf's layout",
+    "roman-numerals": "a folder or an archive with raw and hand_cleaned images of roman numerals",
+    "votes": "a folder with probabilities, labels and votes on them",
+}
+"""How data that a person names are laid out, in words."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class CleaningProfile:
         train, validation, test: rows of a task that is embedded; a folder has its own.
         seconds: limit of ``rank``; ``load_seconds``: for starting the worker and importing the submission.
         enough: share of the accuracy on true labels that counts as reached.
+        layout: of data that a person names (``LAYOUTS``).
 
     Raises:
         ConfigurationError: a field makes no sense.
@@ -41,8 +49,11 @@ class CleaningProfile:
     seconds: float = 60.0
     load_seconds: float = 60.0
     enough: float = 0.95
+    layout: Layout = "dataperf"
 
     def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ConfigurationError(f"profile {self.name!r}: layout is {self.layout!r}; expected one of {', '.join(LAYOUTS)}")
         for name in ("train", "validation", "test"):
             if getattr(self, name) < 10:
                 raise ConfigurationError(f"profile {self.name!r}: {name} is {getattr(self, name)}; expected 10 rows or more")
@@ -53,6 +64,11 @@ class CleaningProfile:
                 )
         if not 0 < self.enough <= 1:
             raise ConfigurationError(f"profile {self.name!r}: enough is {self.enough:g}; expected more than 0, up to 1")
+
+    @property
+    def layout_text(self) -> str:
+        """Its layout in words."""
+        return LAYOUTS[self.layout]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; the round has nothing but a name."""
@@ -112,10 +128,16 @@ PROFILES: Mapping[str, CleaningProfile] = {
     for profile in (
         DIGITS,
         replace(DIGITS, name="debug", tasks=("digits-4v9-uniform-0.2",), train=60, validation=30, test=100, seconds=30.0),
+        # Of six labels a row most are 0, so that 95 % of the accuracy is reached before a label is checked.
+        CleaningProfile("painted", ("painted-annotator-0.08", "painted-annotator-0.15"), enough=0.98),
         CleaningProfile("dataperf", seconds=600.0),
+        CleaningProfile("roman-numerals", train=800, validation=200, test=1_000, layout="roman-numerals"),
+        CleaningProfile("cifar10-votes", train=5_000, validation=100, test=10, enough=0.98, layout="votes"),
     )
 }
-"""``digits`` and ``debug`` are embedded; ``dataperf`` reads the tasks of a folder in DataPerf's layout (``--data``)."""
+"""``digits`` and ``debug`` are embedded, ``painted`` is generated; the others read data that a person names (``--data``)."""
+VOTES = CleaningRecipe("votes", model="none: the share of right labels among the rows with a verdict stands for the accuracy")
+"""The recipe for tasks of which only some labels are known (``verdicts.py``)."""
 RECIPES: Mapping[str, CleaningRecipe] = {
     recipe.name: recipe
     for recipe in (
@@ -123,6 +145,7 @@ RECIPES: Mapping[str, CleaningRecipe] = {
         CleaningRecipe("coarse", points=31),
         CleaningRecipe("exact", exact=True),
         CleaningRecipe("original_start", start=SEED),
+        VOTES,
     )
 }
 

@@ -41,6 +41,10 @@ class CleaningTask:
         train: the rows to clean, with the labels as given; ``true``: what an expert says of the same rows.
         validation: rows with true labels, which a participant sees; ``test``: rows which only the judge sees.
         ids: of the training rows.
+        removed: bool (n,), rows that show none of the classes: an expert takes them out. None: there are none. Their true label
+            has no meaning, and is the given one.
+        known: bool (n,), rows of which it is known what an expert says. None: of all. The true label of the others is the given
+            one, and no figure counts it as right (``verdicts.py``).
 
     Raises:
         ConfigurationError: the parts do not fit each other, or a value is not usable.
@@ -54,6 +58,8 @@ class CleaningTask:
     validation: Part
     test: Part
     ids: tuple[str, ...] = field(default=(), repr=False)
+    removed: np.ndarray | None = None
+    known: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name, part in (("training", self.train), ("validation", self.validation), ("test", self.test)):
@@ -69,6 +75,11 @@ class CleaningTask:
                 f"{self.name}: {len(set(self.ids))} different ids for {len(self.train)} rows; expected one each"
             )
 
+        for name, rows in (("removed", self.removed), ("known", self.known)):
+            if rows is not None and (rows.dtype != bool or rows.shape != (len(self.train),)):
+                raise ConfigurationError(
+                    f"{self.name}: {name} is {rows.dtype} of shape {rows.shape}; expected truth values ({len(self.train)},)"
+                )
         wrong = int(self.wrong.sum())
         if not 0 < wrong < len(self.train):
             raise ConfigurationError(
@@ -78,9 +89,18 @@ class CleaningTask:
 
     @property
     def wrong(self) -> np.ndarray:
-        """Which given labels are wrong, bool (n,). Of a multilabel row it is enough that one class is."""
+        """Which given labels are known to be wrong, bool (n,). Of a multilabel row it is enough that one class is; every label of a
+        row that an expert takes out is wrong."""
         differs = self.true != self.train.labels
-        return differs.any(axis=1) if differs.ndim == 2 else differs
+        wrong: np.ndarray = differs.any(axis=1) if differs.ndim == 2 else differs
+        if self.removed is not None:
+            wrong = wrong | self.removed
+        return wrong if self.known is None else wrong & self.known
+
+    @property
+    def all_known(self) -> bool:
+        """Whether it is known of every row what an expert says."""
+        return self.known is None or bool(self.known.all())
 
     def digest(self) -> str:
         """SHA-256 (hex) of everything that decides a score."""
@@ -88,6 +108,9 @@ class CleaningTask:
         for array in (self.train.rows, self.train.labels, self.true, *_both(self.validation), *_both(self.test)):
             made.update(f"{array.shape} {array.dtype.str}".encode())
             made.update(np.ascontiguousarray(array).tobytes())
+        for name, rows in (("removed", self.removed), ("known", self.known)):
+            if rows is not None:
+                made.update(name.encode() + rows.tobytes())
         return made.hexdigest()
 
     def _check(self, where: str, part: Part) -> None:

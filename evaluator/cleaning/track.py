@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from evaluator.cleaning.cells import ACTIONS, EDITS, FILE, CleaningResult, CleaningSpec, CurvePoint, RankingAnswer
-from evaluator.cleaning.embedded import Embedded, embedded_digest
-from evaluator.cleaning.folder import read_task, task_names
-from evaluator.cleaning.rules import ORIGINAL, CleaningProfile, profile_named, recipe_named
+from evaluator.cleaning.rules import ORIGINAL, VOTES, profile_named, recipe_named
 from evaluator.cleaning.session import SessionSpec as Session
 from evaluator.cleaning.session import run_session
-from evaluator.cleaning.tasks import CleaningTask
+from evaluator.cleaning.sets import OF_ONE_TASK, CleaningSets
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.machine import cores
 from evaluator.plans import Choices, Option, Plan, Step, Task
@@ -28,50 +23,9 @@ from evaluator.tables import Column, Metric, Remark
 from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
 
 if TYPE_CHECKING:
+    from evaluator.cleaning.game import Course
+    from evaluator.cleaning.tasks import CleaningTask
     from evaluator.sandbox.tier import Sandbox
-
-
-@dataclass(frozen=True)
-class CleaningSets:
-    """Where the tasks of a plan come from.
-
-    Attributes:
-        root: that embedded tasks are drawn from.
-        embeddings, groundtruth: folders of DataPerf's layout; None for embedded tasks.
-    """
-
-    profile: CleaningProfile
-    root: int
-    embeddings: Path | None = None
-    groundtruth: Path | None = None
-
-    def task(self, name: str, seed: int) -> CleaningTask:
-        """A task at a seed; read or drawn once per process. Those of a folder are the same for every seed."""
-        return _task(self, name, seed if self.embeddings is None else 0)
-
-    def digest(self) -> str:
-        """What decides all tasks, but for the seed and the secret: SHA-256 (hex) over the tables of the folder, or the digits."""
-        return _digest(self)
-
-
-@lru_cache(maxsize=4)
-def _digest(sets: CleaningSets) -> str:
-    if sets.embeddings is None or sets.groundtruth is None:
-        return embedded_digest()
-    made = hashlib.sha256()
-    for folder in (sets.embeddings, sets.groundtruth):
-        for path in sorted(path for path in folder.iterdir() if path.suffix in (".parquet", ".npz", ".csv") and path.is_file()):
-            with open(path, "rb") as file:
-                made.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return made.hexdigest()
-
-
-@lru_cache(maxsize=4)
-def _task(sets: CleaningSets, name: str, seed: int) -> CleaningTask:
-    profile = sets.profile
-    if sets.embeddings is None or sets.groundtruth is None:
-        return Embedded.parse(name).drawn(sets.root, seed, profile.train, profile.validation, profile.test)
-    return read_task(name, sets.embeddings, sets.groundtruth)
 
 
 FRONT_HELP = """Evaluate a cleaning submission here: its rank orders the training labels of every task, an expert checks them in
@@ -137,33 +91,33 @@ class CleaningTrack(Track):
 
     def tasks(self, options: Mapping[str, Any], profile: str) -> tuple[Task, ...]:
         """The tasks that are named, without reading data."""
-        return tuple(Task(name, "public") for name in options["tasks"] or profile_named(profile).tasks)
+        rules = profile_named(profile)
+        of_one = (OF_ONE_TASK[rules.layout],) if rules.layout in OF_ONE_TASK else ()
+        return tuple(Task(name, "public") for name in options["tasks"] or rules.tasks or of_one)
 
     def plan(self, choices: Choices, step: Step = lambda what, done, total: None) -> Plan:
         """See ``Track.plan``."""
         profile = profile_named(choices.profile)
-        recipes = tuple(recipe_named(name) for name in choices.pipelines or ("linear",))
         if choices.starting_weights is not None:
             raise ConfigurationError("--starting-weights: the fixed model of cleaning has a start of its own. Leave the option out")
         if choices.score_splits:
             raise ConfigurationError("--score-split: a task of cleaning has one test set. Leave the option out")
-        folder = choices.data
-        if folder is None and not profile.tasks:
-            raise ConfigurationError(
-                f"--data: the profile {profile.name!r} reads a folder in DataPerf's layout; name it with --data DIR"
-            )
-        names = tuple(choices.options["tasks"] or ()) or (
-            profile.tasks if folder is None else tuple(task_names(folder / "embeddings"))
-        )
+        asked = tuple(recipe_named(name) for name in choices.pipelines)
+        sets = CleaningSets.chosen(profile, choices.root, choices.data, choices.folder.absolute() / ".cache")
+        names = tuple(choices.options["tasks"] or ()) or sets.names()
         if len(set(names)) != len(names):
             raise ConfigurationError(f"--tasks: {', '.join(names)} were given; name each once")
-        sets = CleaningSets(profile, choices.root)
-        if folder is not None:
-            sets = CleaningSets(profile, choices.root, folder.absolute() / "embeddings", folder.absolute() / "data")
+        partly = []  # tasks of which only some labels are known
         for number, name in enumerate(names):  # what is wrong with a task is said before anything runs
             step("reading tasks", number, len(names))
-            sets.task(name, choices.seeds[0] if choices.seeds else 0)
-        digests = {"tasks": sets.digest()}
+            if not sets.task(name, choices.seeds[0] if choices.seeds else 0).all_known:
+                partly.append(name)
+        recipes = asked or (VOTES if partly else recipe_named("linear"),)
+        if partly and any(recipe != VOTES for recipe in recipes):
+            raise ConfigurationError(
+                f"--pipelines: of {partly[0]} only some labels are known; expected the recipe votes. Leave the option out"
+            )
+        digests = {"tasks": sets.digest(names)}
         shared: dict[str, Any] = {"profile": profile, "weights": "none", "score_split": "test", "worker_threads": min(3, cores())}
         cells = tuple(
             CleaningSpec(
@@ -187,8 +141,8 @@ class CleaningTrack(Track):
                 f"{profile.name}: {profile.train} rows to clean, {profile.validation} to validate on, {profile.test} to test",
             )
         ]
-        if folder is not None:
-            shown = [("tasks of", str(folder))]
+        if choices.data is not None:
+            shown = [("tasks of", str(choices.data))]
         shown += [("tasks", ", ".join(names)), ("clock", f"rank has {profile.seconds:g} s")]
         return Plan(
             rules=profile,
@@ -268,7 +222,7 @@ class CleaningTrack(Track):
             "wrong": int(task.wrong.sum()),
             "isolation": IsolationRow(tier=spec.tier, guarded=answer.content["guarded"], limited_by=answer.content["limited_by"]),
             "data": DataRow(
-                folder="" if data.embeddings is None else data.embeddings.parent.name,
+                folder=data.label,
                 counts={"training": len(task.train), "validation": len(task.validation), "test": len(task.test)},
                 digests=spec.data,
             ),
@@ -279,6 +233,8 @@ class CleaningTrack(Track):
         if ranking is not None and len(ranking) != len(task.train):
             why = f"the ranking has {len(ranking)} rows; expected {len(task.train)}"
             return Judged(CleaningResult.of(spec, answer, Verdict.INVALID_OUTPUT, reason=why, **common))
+        if spec.pipeline == VOTES:
+            return self._by_verdicts(spec, answer, task, common)
         recipe = spec.pipeline
         start = derive(data.root, spec.seed, "cleaning", "weights") % 2**31 if recipe.start is None else recipe.start
         key = ("cleaning", task.digest(), start, recipe.exact)
@@ -296,6 +252,17 @@ class CleaningTrack(Track):
             (course,) = play(task, [ranking], action="remove" if spec.action == "remove" else "fix", **how)
         else:
             course = play_edits(task, [(row, label) for row, label in edits], **how)
+        return self._scored(spec, answer, course, common)
+
+    def _by_verdicts(self, spec: CleaningSpec, answer: RankingAnswer, task: CleaningTask, common: dict[str, Any]) -> Judged:
+        from evaluator.cleaning.verdicts import course_by_verdicts, unjudged
+
+        course = course_by_verdicts(task, answer.content["ranking"], enough=spec.profile.enough)
+        without, early = unjudged(task, answer.content["ranking"])
+        return self._scored(spec, answer, course, common | {"rows": course.rows, "unjudged": without, "early_unjudged": early})
+
+    @staticmethod
+    def _scored(spec: CleaningSpec, answer: RankingAnswer, course: Course, common: dict[str, Any]) -> Judged:
         metrics = {
             "fraction_fixed": course.first_reach,
             "area": course.area,
@@ -318,8 +285,8 @@ class CleaningTrack(Track):
         return Judged(result)
 
     def places(self, data: CleaningSets) -> list[Path]:
-        """The folders of the tasks."""
-        return [folder for folder in (data.embeddings, data.groundtruth) if folder is not None]
+        """The folders of the tasks and of their embeddings."""
+        return data.places()
 
     # -- tables
 
@@ -373,6 +340,13 @@ class CleaningTrack(Track):
             )
         if cell["metrics"] and cell.get("reached") is False:
             yield Remark("the target is never reached", f"the target is {cell['target']:.3f}", "Its share fixed counts as 1.")
+        if cell.get("unjudged"):
+            yield Remark(
+                "rows without a verdict are left out",
+                f"{cell['unjudged']:,} of {cell['unjudged'] + cell['rows']:,} rows, {cell['early_unjudged']:,} of them among the "
+                f"first {cell['rows']:,} of the ranking",
+                "They count neither as wrong nor as right: the figures speak of the rows that people voted on alone.",
+            )
 
     def report_sections(self, cells: Cells, material: Material) -> Iterable[Section]:
         """See ``report.sections``."""

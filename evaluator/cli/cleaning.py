@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluator.cli.parsing import add_action
-from evaluator.places import given_path
+from evaluator.places import CACHE_HELP, given_path
 from evaluator.text import one_line, say
 from evaluator.words import counted
 
@@ -38,7 +38,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     actions = verb.add_subparsers(dest="action", required=True, metavar="STEP")
     every = {
-        "download": add_action(actions, "download", "write the embedded tasks in DataPerf's layout", "--folder"),
+        "download": add_action(actions, "download", "write tasks in DataPerf's layout", "--folder"),
         # The original's name of this step, by which MLCube starts it, has a low line.
         "create-baselines": add_action(
             actions, "create-baselines", "rank every task by every baseline", "--folder", ["create_baselines"]
@@ -59,6 +59,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
             ("results", "results"),
         ):
             places.add_argument(f"--{option}", type=given_path, metavar="DIR", help=f"default: {below} in --folder")
+        if name in ("download", "run"):
+            action.add_argument("--profile", default="digits", metavar="NAME", help="whose tasks are written (default: digits)")
+            action.add_argument("--data", type=given_path, metavar="PATH", help="what a profile without tasks of its own reads")
+            action.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
         action.add_argument("--tasks", nargs="+", action="extend", metavar="TASK", help="default: all")
         if name != "plot":
             action.add_argument("--root-seed", type=int, metavar="N", help=f"draws follow from it (default: {ROOT_SEED})")
@@ -157,11 +161,13 @@ def _asked(args: argparse.Namespace) -> Asked:
 
 def _download(args: argparse.Namespace) -> int:
     from evaluator.cleaning.offline import write_tasks
-    from evaluator.cleaning.rules import DIGITS
+    from evaluator.cleaning.rules import profile_named
+    from evaluator.cleaning.sets import CleaningSets
+    from evaluator.places import data_place
 
     folders = _folders(args)
-    sizes = (DIGITS.train, DIGITS.validation, DIGITS.test)
-    write_tasks(args.tasks or DIGITS.tasks, folders, _root(args), sizes, _said)
+    sets = CleaningSets.chosen(profile_named(args.profile), _root(args), args.data, data_place(args.cache) / ".cache")
+    write_tasks(sets, args.tasks or (), folders, _said)
     _said(f"tasks: {folders.embeddings} and {folders.groundtruth}")
     return 0
 
@@ -208,7 +214,7 @@ def _judge(folders: Folders, asked: Asked, found: Opened, processes: int) -> int
         tuple(source.path for source in found.sources),
         options={"tasks": asked.tasks or None, "action": asked.actions},
         profile=found.plan.rules.name,
-        pipelines=tuple(recipe.name for recipe in asked.recipes),
+        pipelines=tuple(recipe.name for recipe in found.plan.pipelines),
         seeds=asked.seeds,
         root_seed=asked.root,
         public_seeds=True,

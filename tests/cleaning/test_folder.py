@@ -1,11 +1,16 @@
 """Tasks in DataPerf's layout: written and read back, in both formats, and what is refused by file, row and value."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from evaluator.cleaning.embedded import Embedded
 from evaluator.cleaning.folder import read_task, task_names
 from evaluator.cleaning.offline import Folders, write_tasks
+from evaluator.cleaning.original import evaluate_original
+from evaluator.cleaning.rules import DIGITS
+from evaluator.cleaning.sets import CleaningSets
 from evaluator.errors import ConfigurationError
 
 NAME = "digits-4v9-uniform-0.2"
@@ -15,7 +20,7 @@ SIZES = (30, 10, 20)
 @pytest.fixture
 def folders(tmp_path):
     made = Folders.below(tmp_path)
-    write_tasks([NAME], made, 7, SIZES)
+    write_tasks(CleaningSets(replace(DIGITS, train=30, validation=10, test=20), 7), [NAME], made)
     return made
 
 
@@ -131,3 +136,19 @@ def test_labels_that_are_all_right_are_no_task(folders):
     path.write_text("\n".join(["ImageID,hv_label", *rows]) + "\n")
     with pytest.raises(ConfigurationError, match="0 of 30 given labels are wrong"):
         read(folders)
+
+
+def test_rows_that_are_taken_out_and_rows_that_nobody_knows_are_read(folders):
+    path = folders.groundtruth / f"dataset_{NAME}_train.csv"
+    lines = path.read_text().splitlines()
+    for number, word in ((3, "removed"), (5, "unknown"), (6, " unknown ")):
+        lines[number] = lines[number].split(",")[0] + f",{word}"
+    path.write_text("\n".join(lines) + "\n")
+    before, found = Embedded.parse(NAME).drawn(7, 0, *SIZES), read(folders)
+    assert np.flatnonzero(found.removed).tolist() == [2]
+    assert np.flatnonzero(~found.known).tolist() == [4, 5]
+    assert np.array_equal(found.true[[2, 4, 5]], before.train.labels[[2, 4, 5]]), "no true label: the given label stands there"
+    assert found.wrong[2]
+    assert not found.wrong[[4, 5]].any()
+    with pytest.raises(ConfigurationError, match="Use --scoring strict"):
+        evaluate_original(found, [])

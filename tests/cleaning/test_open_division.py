@@ -1,6 +1,7 @@
 """The open division: what lies in a folder of submissions, as cells; one method is one competitor over tasks and seeds."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from evaluator.cleaning.cells import EDITS
 from evaluator.cleaning.offline import Folders, create_baselines, write_tasks
 from evaluator.cleaning.open_division import Asked, method_digests, opened
 from evaluator.cleaning.rankings import listed
+from evaluator.cleaning.rules import DIGITS
+from evaluator.cleaning.sets import CleaningSets
 from evaluator.cleaning.track import CLEANING
 from evaluator.cli import main as verbs
 from evaluator.errors import ConfigurationError
@@ -25,12 +28,17 @@ TRACKS = Tracks({CLEANING.name: CLEANING})
 @pytest.fixture
 def folders(tmp_path):
     made = Folders.below(tmp_path / "cleaning")
-    write_tasks([TWO, TEN], made, 7, SIZES)
+    tasks_written(made, TWO, TEN)
     made.submissions.mkdir()
     for task in (TWO, TEN):
         hand_in(made, task, "forward", range(24))
         hand_in(made, task, "backward", range(23, -1, -1))
     return made
+
+
+def tasks_written(folders, *names):
+    train, validation, test = SIZES
+    write_tasks(CleaningSets(replace(DIGITS, train=train, validation=validation, test=test), 7), names, folders)
 
 
 def hand_in(folders, task, method, rows):
@@ -75,7 +83,7 @@ def test_what_is_bad_or_missing_never_sinks_the_others(folders):
     hand_in(folders, TEN, "bad", range(24))
     (folders.submissions / f"{TEN}_forward.txt").unlink()
     (folders.submissions / "digits-pairs-0.3_lost.txt").write_text("0\n")
-    write_tasks(["digits-uniform-0.3", "digits-3v8-pairs-0.1"], folders, 7, SIZES)
+    tasks_written(folders, "digits-uniform-0.3", "digits-3v8-pairs-0.1")
     (folders.groundtruth / "dataset_digits-3v8-pairs-0.1_train.csv").unlink()
     found = opened(folders, strict(seeds=1))
     why = [refused.why for refused in found.refused]
@@ -92,7 +100,7 @@ def test_what_is_bad_or_missing_never_sinks_the_others(folders):
 
 def test_two_tables_of_one_task_are_no_fault_of_the_others(folders):
     (folders.embeddings / f"{TEN}_train_0.2_24.npz").rename(folders.embeddings / f"{TEN}_train_0.2_25.npz")
-    write_tasks([TEN], folders, 7, SIZES)
+    tasks_written(folders, TEN)
     found = opened(folders, strict(seeds=1))
     assert [task.name for task in found.plan.tasks] == [TWO]
     assert "expected one table" in found.refused[0].why

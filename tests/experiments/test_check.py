@@ -103,6 +103,12 @@ def write_stability(places: Places, score: float = 0.5) -> None:
     file.write_text(json.dumps({"best_constant": 0.125, "cells": cells}))
 
 
+@pytest.fixture(autouse=True)
+def without_the_cleaning_study(monkeypatch):
+    """Its part has tests of its own (``test_cleaning_study.py``); its pictures would be drawn anew in every test here."""
+    monkeypatch.setattr("experiments.check.cleaning", lambda places: [])
+
+
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     places = Places(tmp_path_factory.mktemp("fresh"))

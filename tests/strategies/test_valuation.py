@@ -1,8 +1,10 @@
 """Values of labelled rows: against sums over all coalitions, closed forms, and refits without a row."""
 
+import json
 from itertools import chain, combinations, permutations
 from math import comb
 
+import influence_by_dattri
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -102,6 +104,33 @@ def test_permutation_shapley_over_all_orders_is_the_definition():
     assert found == pytest.approx([1 / 6, 1 / 6, 2 / 3])
 
 
+def test_tmc_shapley_over_all_orders_is_the_sum_over_all_coalitions(monkeypatch):
+    """Of the accuracy of a ridge classifier, fitted anew for every coalition by its closed form."""
+    rng = np.random.default_rng(4)
+    x, v = rng.normal(size=(5, 3)).astype(np.float32), rng.normal(size=(6, 3)).astype(np.float32)
+    y, w = np.array([0, 1, 1, 0, 1]), np.array([0, 1, 0, 1, 1, 0])
+    own, asked = shapley._reduced(x, v, 32)
+    goals = 2.0 * np.eye(2)[y] - 1
+
+    def accuracy(rows):
+        if not rows:  # the class that is most frequent
+            return np.mean(w == 1)
+        part = own[list(rows)]
+        weights = np.linalg.solve(part.T @ part + shapley.RIDGE * np.eye(own.shape[1]), part.T @ goals[list(rows)])
+        return np.mean((asked @ weights).argmax(axis=1) == w)
+
+    orders = list(permutations(range(5)))
+
+    class Orders:
+        def permutation(self, n):
+            return np.array(orders.pop())
+
+    monkeypatch.setattr(shapley.np.random, "default_rng", lambda seed: Orders())
+    found = shapley.tmc_shapley(x, y, v, w, 0, permutations=120, tolerance=-1)
+    assert found == pytest.approx(exact_shapley(5, accuracy))
+    assert found.sum() == pytest.approx(accuracy(tuple(range(5))) - accuracy(()))
+
+
 def test_an_order_is_cut_off_near_the_whole_and_time_ends_the_orders():
     seen = []
 
@@ -150,6 +179,29 @@ def test_influence_is_the_slope_of_the_validation_loss_in_the_weight_of_a_row(cl
     assert influence.influence(x, y, v, w, 0.5)[::4] == pytest.approx(slopes, rel=0.01, abs=2e-5)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_influence_is_dattris(classes):
+    """``influence_by_dattri.py`` made the figures, with a Hessian by automatic differentiation."""
+    stored = json.loads(influence_by_dattri.FILE.read_text())
+    found = influence.influence(*influence_by_dattri.data(classes), stored["strength"])
+    assert found == pytest.approx(stored["influence"][str(classes)], rel=1e-5, abs=1e-8)
+    assert found[:4].mean() < 0 < found[4:].mean(), "rows with a wrong label do harm"
+
+
+def test_influence_of_one_column_by_hand():
+    """Two rows at -1 and 1: by symmetry the constant is 0 and the slope b solves b / C = 2 (1 - sigmoid(b))."""
+    x, y = np.array([[-1.0], [1.0]], np.float32), np.array([0, 1])
+    b = 0.0
+    for _ in range(200):
+        b = 0.5 * b + 0.5 * 2 * 0.5 / (1 + np.exp(b))  # C = 0.5
+    p = 1 / (1 + np.exp(-b))
+    hessian = 2 * p * (1 - p) + 2  # of slope and of constant alike, which do not touch each other
+    # One validation row at 1 of class 1: its gradient is (p - 1) in slope and constant; so is that of the row at 1.
+    right = 2 * (p - 1) ** 2 / hessian
+    # The row at -1 of class 0 has the gradient (p - 1) in the slope and (1 - p) in the constant: they cancel.
+    assert influence.influence(x, y, np.array([[1.0]], np.float32), np.array([1]), 0.5) == pytest.approx([0, right], abs=1e-7)
+
+
 def test_the_hessian_is_that_of_the_fitted_objective():
     """At the fitted weights the gradient of the penalised objective is zero, or influence would speak of another model."""
     x, y, v, _ = clouds(classes=2)
@@ -192,6 +244,40 @@ def test_margins_by_hand():
     scores = np.array([[1.0, 3.0, 2.0], [0.5, -1.0, 0.0]])
     assert trajectories.margins(scores, np.array([1, 2])).tolist() == [1.0, -0.5]
     assert trajectories.margins(scores, np.array([[0, 1, 1], [1, 0, 1]])).tolist() == [-1.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", ["classes", "several labels"])
+def test_the_area_under_the_margin_of_one_step_is_its_closed_form(kind):
+    """From weights of zero one step over all rows gives the scores x.W with W = -step * x'(guess - goal) / n."""
+    x, y, _, _ = clouds(rows=30, classes=3)
+    several = kind != "classes"
+    goals = np.eye(3)[y]
+    wide = np.column_stack([confidence.standardised(x), np.ones(30)])
+    step = trajectories.RATE / np.square(wide).sum(axis=1).mean() * 30
+    scores = -step * wide @ (wide.T @ ((0.5 if several else 1 / 3) - goals) / 30)
+    if several:
+        expected = np.where(goals == 1, scores, -scores).min(axis=1)
+    else:
+        expected = scores[goals == 1] - np.where(goals == 1, -np.inf, scores).max(axis=1)
+    labels = goals.astype(int) if several else y
+    assert trajectories.area_under_margin(x, labels, 0, epochs=1) == pytest.approx(expected)
+
+
+def test_self_confidence_by_hand():
+    given = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
+    assert confidence.self_confidence(given, np.array([0, 1])).tolist() == [0.7, 0.3]
+    assert confidence.self_confidence(given, np.array([[1, 0, 0], [0, 0, 1]])) == pytest.approx([0.7, 0.4])
+    assert confidence.self_confidence(given, np.array([[1, 0, 1], [0, 0, 1]])) == pytest.approx([0.1, 0.4])
+
+
+def test_the_order_of_cleanlab_by_hand():
+    """Thresholds are the mean probabilities of a label among rows that have it: 0.7 and 0.64. Rows 3 and 8 exceed the other's."""
+    pytest.importorskip("cleanlab", reason="pip install -r requirements-cleaning.txt")
+    of_class_0 = np.array([0.9, 0.95, 0.85, 0.1, 0.7, 0.2, 0.3, 0.25, 0.85, 0.2])
+    labels = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
+    found = confidence.cleanlab_order(np.column_stack([of_class_0, 1 - of_class_0]), labels)
+    # Row 3 has its label with 0.1, row 8 with 0.15; all others follow by the probability of their label, equal ones by their row.
+    assert found.tolist() == [3, 8, 4, 6, 7, 5, 9, 2, 0, 1]
 
 
 def test_out_of_sample_probabilities_never_saw_their_row():
