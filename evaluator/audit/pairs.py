@@ -1,0 +1,128 @@
+"""Two models on the same images: is the difference of their accuracies more than the choice of images would bring about?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+
+from evaluator.audit.ranks import pairs_of
+from evaluator.audit.views import View
+from evaluator.scoring.paired import holm
+
+
+@dataclass(frozen=True, eq=False)
+class PairTests:
+    """The tests of all pairs of m models in a view: arrays (pairs,), a pair as ``pairs_of`` has it.
+
+    Attributes:
+        gap: accuracy of the first model less that of the second; ``error``: its standard error.
+        low, high: interval of the gap, of the bootstrap over images; NaN without draws.
+        p: two-sided, before any correction. Where every value is 0 or 1, McNemar's exact test (McNemar 1947; the binomial test of
+            the images on which only one of the two is right). Where a value is a share, the normal test of the paired mean.
+        p_holm: after Holm's correction over the pairs of the view.
+    """
+
+    gap: np.ndarray
+    error: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p: np.ndarray
+    p_holm: np.ndarray
+
+
+def products(right: np.ndarray, view: View | None = None, base: np.ndarray | None = None) -> np.ndarray:
+    """float64 (m, m), the sums over images of the products of the values of two models.
+
+    Args:
+        right: bool (n, m), of ``all``; ``view``: another view, or None for ``all``.
+        base: the products of ``all``, where they are known.
+    """
+    if base is None:
+        whole = right.astype(np.float32)
+        base = (whole.T @ whole).astype(np.float64)
+    if view is None:
+        return base
+    before = right[view.touched].astype(np.float32)
+    return base - (before.T @ before) + view.values.T.astype(np.float64) @ view.values
+
+
+def pair_tests(
+    sums: np.ndarray, together: np.ndarray, n: int, *, shares: bool, drawn: np.ndarray | None = None, level: float = 0.95
+) -> PairTests:
+    """Test every pair of models in a view.
+
+    Args:
+        sums: (m,), how right each model is, summed; ``together``: of ``products``; ``n``: how many images count.
+        shares: whether values lie between 0 and 1.
+        drawn: (draws, m) accuracies of the bootstrap over images; NaN rows are left out.
+    """
+    first, second = pairs_of(len(sums))
+    square = np.diag(together)
+    gap = (sums[first] - sums[second]) / n
+    spread = np.maximum(square[first] + square[second] - 2 * together[first, second], 0)
+    error = np.sqrt(np.maximum(spread / n - gap**2, 0) / n)
+    if shares:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p = np.where(error > 0, 2 * scipy.special.ndtr(-np.abs(gap) / error), np.where(gap == 0, 1.0, 0.0))
+    else:
+        only_first, only_second = sums[first] - together[first, second], sums[second] - together[first, second]
+        p = mcnemar_p(only_first.round(), only_second.round())
+    low = high = np.full(len(gap), np.nan)
+    if drawn is not None:
+        low, high = _bounds(drawn, first, second, level)
+    return PairTests(gap, error, low, high, p, holm(p) if len(p) else p)
+
+
+def mcnemar_p(only_first: np.ndarray, only_second: np.ndarray) -> np.ndarray:
+    """Two-sided p of McNemar's exact test: of images on which only one of two models is right, each is as likely to be it.
+
+    Args:
+        only_first, only_second: how many images only the first, or only the second, has right.
+
+    Returns:
+        float64 in (0, 1]; 1 where there is no such image.
+    """
+    fewer, both = np.minimum(only_first, only_second), only_first + only_second
+    # The chance of so few or fewer of ``both`` tosses of a coin, doubled; the incomplete beta function is the binomial's.
+    tail = scipy.special.betainc(both - fewer, fewer + 1, 0.5)
+    return np.where(both == 0, 1.0, np.minimum(2 * tail, 1.0))
+
+
+def _bounds(drawn: np.ndarray, first: np.ndarray, second: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval of each pair's gap, in parts, so that a table of draws by pairs is never whole."""
+    drawn = drawn[np.isfinite(drawn).all(axis=1)]
+    low, high = np.full(len(first), np.nan), np.full(len(first), np.nan)
+    if not len(drawn):
+        return low, high
+    columns = np.ascontiguousarray(drawn.T)
+    step = max(1, 4_000_000 // len(drawn))
+    for begin in range(0, len(first), step):
+        part = slice(begin, begin + step)
+        gaps = columns[first[part]] - columns[second[part]]
+        low[part], high[part] = np.quantile(gaps, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    return low, high
+
+
+def reversal_p(before: PairTests, after: PairTests) -> np.ndarray:
+    """p (pairs,) of the claim that the order of a pair turns round: the larger of its two p's, 1 where the order does not turn.
+
+    The claim needs both orders, so both null hypotheses must be refused, each at the level of the whole: an intersection-union test
+    (Berger 1982). It is never called more often than the weaker of the two tests.
+    """
+    turned = np.sign(before.gap) * np.sign(after.gap) == -1
+    return np.where(turned, np.maximum(before.p, after.p), 1.0)
+
+
+def possible_ranks(gap: np.ndarray, p: np.ndarray, m: int, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """The ranks that the tests leave possible for each model: (best, worst), int (m,).
+
+    A model is below those that are shown to be better, and above those that are shown to be worse. With p corrected over all pairs
+    the ranks of all models lie within their bounds with a chance of 1 - alpha or more (Mogstad, Romano, Shaikh & Wilhelm 2024).
+    """
+    first, second = pairs_of(m)
+    shown = p < alpha
+    better = np.zeros((m, m), bool)
+    better[first, second], better[second, first] = shown & (gap > 0), shown & (gap < 0)
+    return 1 + better.sum(axis=0), m - better.sum(axis=1)
