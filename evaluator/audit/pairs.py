@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import scipy
 
 from evaluator.audit.ranks import pairs_of
 from evaluator.audit.views import View
+from evaluator.scoring.families import inherited
 from evaluator.scoring.paired import holm
 
 
@@ -105,14 +107,19 @@ def _bounds(drawn: np.ndarray, first: np.ndarray, second: np.ndarray, level: flo
     return low, high
 
 
-def reversal_p(before: PairTests, after: PairTests) -> np.ndarray:
-    """p (pairs,) of the claim that the order of a pair turns round: the larger of its two p's, 1 where the order does not turn.
+def reversal_p(before: PairTests, after: Sequence[PairTests]) -> np.ndarray:
+    """p of every claim that the order of a pair turns round in a view, corrected over all pairs and views: (views, pairs).
 
-    The claim needs both orders, so both null hypotheses must be refused, each at the level of the whole: an intersection-union test
-    (Berger 1982). It is never called more often than the weaker of the two tests.
+    A claim needs both orders: that with labels as given, and the opposite order in the view. So the tests are a tree, corrected by
+        the
+    inheritance procedure (Goeman & Finos 2012; ``scoring/families.py``): the gate of a pair is the test of its order with labels as
+    given, and behind it stands its test in every view, 1 where the order does not turn. The chance of one or more false claims in
+    the whole audit stays below alpha, whatever the tests' dependence.
     """
-    turned = np.sign(before.gap) * np.sign(after.gap) == -1
-    return np.where(turned, np.maximum(before.p, after.p), 1.0)
+    turned = [np.sign(before.gap) * np.sign(tests.gap) == -1 for tests in after]
+    claims = np.array([np.where(turn, tests.p, 1.0) for turn, tests in zip(turned, after, strict=True)]).reshape(len(after), -1)
+    _, corrected, _ = inherited(before.p.tolist(), claims.T.tolist())
+    return np.array(corrected, np.float64).reshape(-1, len(after)).T
 
 
 def possible_ranks(gap: np.ndarray, p: np.ndarray, m: int, alpha: float) -> tuple[np.ndarray, np.ndarray]:

@@ -22,8 +22,8 @@ from evaluator.audit.views import TITLES, Name, Table, View
 from evaluator.audit.where import Condition
 from evaluator.errors import ConfigurationError
 from evaluator.scoring.intervals import wilson_interval
-from evaluator.scoring.paired import holm
 from evaluator.text import one_line
+from evaluator.words import counted
 
 DECIMALS = 4
 """Of sums of shares, so that rounding never breaks a tie; other sums are whole numbers."""
@@ -53,15 +53,15 @@ def audit(
         ConfigurationError: no model, or what ``planned`` raises.
     """
     settings = settings or Settings()
+    said(f"reading the predictions of {counted(models, 'model')}")
     table = Table.planned(benchmark, planned(benchmark, sources, conditions, leaks), models)
-    for number, found in enumerate(predictions, 1):
+    for found in predictions:
         if found.model in table.models:
             raise ConfigurationError(
                 f"--predictions: there are two models {one_line(found.model, 60)!r}; expected a name "
                 f"for each. Rename one, e.g. NAME=FILE"
             )
         table.add(found)
-        said(f"model {number} of {models}: {one_line(found.model, 60)}")
     if not table.models:
         raise ConfigurationError("--predictions: there is none; expected a file for each model. Name them")
     views, notes = table.views()
@@ -81,9 +81,7 @@ def _audited(
     said(f"{settings.draws:,} draws of {len(benchmark):,} images, {m} models, {len(views) + 1} views")
     drawn = resampled(right, views, settings.draws, settings.seed)
     stages = _stages(right, views, drawn, settings)
-    claims = [reversal_p(stages[0].tests, stage.tests) for stage in stages[1:]]
-    reversal = np.stack(claims) if claims else np.empty((0, m * (m - 1) // 2))
-    corrected = holm(reversal.ravel()).reshape(reversal.shape) if reversal.size else reversal
+    corrected = reversal_p(stages[0].tests, [stage.tests for stage in stages[1:]])
     said("exclusions at random")
     controls = _controls(right, stages, settings)
     asked = _asked(benchmark, table, sources, settings, notes, said)
@@ -102,7 +100,7 @@ def _audited(
         summaries,
         tuple(agreements(sources)),
         tuple(results),
-        int(reversal.size),
+        corrected.size,
         settings,
         tuple(notes),
         table.first,
@@ -162,10 +160,13 @@ def _result(
     accuracies = drawn.accuracies[number]
     accuracies = accuracies[np.isfinite(accuracies).all(axis=1)]
     ranks = ranks_of(stage.sums)
-    rank_low, rank_high = np.quantile(ranks_of(accuracies), ends, axis=0)
+    rank_low, rank_high = np.quantile(ranks_of(accuracies), ends, axis=0, method="nearest")
     low, high = np.quantile(accuracies, ends, axis=0)
     best, worst = possible_ranks(stage.tests.gap, stage.tests.p_holm, m, settings.alpha)
-    asked = None if raters is None else np.vstack([np.quantile(raters, ends, axis=0), np.quantile(ranks_of(raters), ends, axis=0)])
+    asked = None
+    if raters is not None:
+        people_ranks = np.quantile(ranks_of(raters), ends, axis=0, method="nearest")
+        asked = np.vstack([np.quantile(raters, ends, axis=0), people_ranks])
     rows = []
     for place, model in enumerate(models):
         value = float(stage.sums[place])

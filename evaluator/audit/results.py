@@ -107,7 +107,7 @@ class Reversal:
     Attributes:
         ahead, behind: the models; ``ahead`` leads with all images and labels as given.
         before, after: the difference there and in the view.
-        p: of the claim that the order turns round, after Holm's correction over all pairs, views and sources of the audit.
+        p: of the claim that the order turns round, corrected over all pairs, views and sources (``pairs.reversal_p``).
         shown: whether p is below alpha.
         images: ids that move the difference towards ``behind``; ``against``: how many move it the other way.
         asked: share of draws of raters and images in which ``behind`` leads; None without raw answers.

@@ -14,13 +14,15 @@ from evaluator.tables import Block
 from evaluator.text import name as shown_name
 from evaluator.words import counted
 
+MOST_SWAPS = 20
+"""Pairs that change places in the terminal."""
 FIRST_IDS = 3
 """Ids of a swap that a table names; JSON has all."""
 
 
 def show_audit(console: Console, audit: Audit) -> None:
     """Print an audit: tables, the verdict, and how the figures were obtained."""
-    for block in blocks(audit):
+    for block in blocks(audit, most=MOST_SWAPS):
         table = Table(box=None, pad_edge=False)
         for place, head in enumerate(block.headers):
             table.add_column(head, justify="left" if place == 0 else "right")
@@ -37,8 +39,8 @@ def show_audit(console: Console, audit: Audit) -> None:
         hanging(console, f"  {sentence}")
 
 
-def blocks(audit: Audit) -> list[Block]:
-    """All tables, in order."""
+def blocks(audit: Audit, most: int | None = None) -> list[Block]:
+    """All tables, in order. ``most``: pairs in that of swaps."""
     found = [sources_block(audit)] if audit.sources else []
     found += [agreement_block(audit)] if audit.agreements else []
     for source in sources_of(audit):
@@ -48,7 +50,7 @@ def blocks(audit: Audit) -> list[Block]:
     if len(audit.models) > 1 and len(audit.views) > 1:
         found.append(views_block(audit))
         if any(view.swaps for view in audit.views):
-            found.append(swaps_block(audit))
+            found.append(swaps_block(audit, most))
     return found
 
 
@@ -106,8 +108,8 @@ def views_block(audit: Audit) -> Block:
         shown = sum(swap.shown for swap in view.swaps)
         rows.append(
             (
-                view.name,
                 view.source or "-",
+                view.name,
                 f"{view.n:,}",
                 _figure(view.tau),
                 _figure(view.spearman),
@@ -118,7 +120,7 @@ def views_block(audit: Audit) -> Block:
                 "-" if view.asked is None else f"{view.asked[0]:.3f} [{view.asked[1]:.3f}, {view.asked[2]:.3f}]",
             )
         )
-    heads = ("view", "source", "n", "tau-b", "Spearman", "swaps", "beyond noise", "random", "matched", "raters")
+    heads = ("source", "view", "n", "tau-b", "Spearman", "swaps", "beyond noise", "random", "matched", "raters")
     asked = any(view.asked is not None for view in audit.views)
     most = len(heads) if asked else len(heads) - 1
     return Block("the ranking against that of all images", heads[:most], tuple(row[:most] for row in rows))
@@ -134,11 +136,13 @@ def _control(control: Control | None) -> str:
     )
 
 
-def swaps_block(audit: Audit) -> Block:
-    """The pairs that change places."""
-    rows = [_swap(view, swap) for view in audit.views for swap in view.swaps]
+def swaps_block(audit: Audit, most: int | None = None) -> Block:
+    """The pairs that change places, those beyond noise first. ``most``: as many; the title says how many there are."""
+    every = [(view, swap) for view in audit.views for swap in view.swaps]
+    every.sort(key=lambda each: not each[1].shown)
     heads = ("ahead, then behind", "view", "gap before", "gap in the view", "p", "images", "first of them")
-    return Block("pairs that change places", heads, tuple(rows))
+    cut = f", {most} of {len(every)}; --json and --html have all" if most is not None and most < len(every) else ""
+    return Block(f"pairs that change places{cut}", heads, tuple(_swap(view, swap) for view, swap in every[:most]))
 
 
 def _swap(view: ViewResult, swap: Reversal) -> tuple[str, ...]:
@@ -220,9 +224,8 @@ def notes(audit: Audit) -> list[str]:
     ]
     if audit.family:
         found.append(
-            f"beyond noise: the order is shown before and in the view; p is corrected by Holm's method over "
-            f"{audit.family:,} claims (all "
-            "pairs, views and sources of this audit)."
+            "beyond noise: the order is shown with labels as given, and the opposite order in the view; p is corrected over "
+            f"{audit.family:,} claims, all pairs, views and sources of this audit (inheritance procedure of Goeman and Finos)."
         )
     if any(view.matched for view in audit.views):
         found.append(

@@ -14,6 +14,8 @@ from evaluator.words import counted
 
 MOST = 12
 """Pairs that are told of in words; the tables have all."""
+MOST_NAMED = 4
+"""Views that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _pair(pair: _Turned, views: Sequence[ViewResult], alpha: float) -> str:
         text += f"{_p(weakest)}{' or less' if len(pair.shown) > 1 else ''})."
         rest = [(view, swap) for view, swap in pair.views if not swap.shown]
         if rest:
-            text += f" In {_named(rest)} the order turns, too, but within noise."
+            text += f" The order turns within noise in {_named(rest)}."
     else:
         _, strongest = min(pair.views, key=lambda each: each[1].p)
         before, after = strongest.before, strongest.after
@@ -126,14 +128,16 @@ def _pair(pair: _Turned, views: Sequence[ViewResult], alpha: float) -> str:
 
 
 def _named(found: Sequence[tuple[ViewResult, Reversal | None]]) -> str:
-    """Views in words, those of a source together."""
+    """Views in words, those of a source together; many of one source are counted."""
     by_source: dict[str, list[str]] = {}
     for view, _ in found:
         by_source.setdefault(view.source, []).append(view.name)
-    return "; ".join(
-        _list([shown_name(name) for name in names]) + (f" ({shown_name(source)})" if source else "")
-        for source, names in by_source.items()
-    )
+    few = len(found) <= MOST_NAMED
+    parts = []
+    for source, names in by_source.items():
+        own = _list([shown_name(name) for name in names]) if few or len(names) == 1 else f"{len(names)} views"
+        parts.append(f"{own} by {shown_name(source)}" if source else own)
+    return _list(parts)
 
 
 def _list(words: Sequence[str]) -> str:
