@@ -110,14 +110,15 @@ def _bounds(drawn: np.ndarray, first: np.ndarray, second: np.ndarray, level: flo
 def reversal_p(before: PairTests, after: Sequence[PairTests]) -> np.ndarray:
     """p of every claim that the order of a pair turns round in a view, corrected over all pairs and views: (views, pairs).
 
-    A claim needs both orders: that with labels as given, and the opposite order in the view. So the tests are a tree, corrected by
-        the
-    inheritance procedure (Goeman & Finos 2012; ``scoring/families.py``): the gate of a pair is the test of its order with labels as
-    given, and behind it stands its test in every view, 1 where the order does not turn. The chance of one or more false claims in
-    the whole audit stays below alpha, whatever the tests' dependence.
+    A claim needs both orders: that with labels as given, and the opposite order in the view. So the tests are a tree, corrected
+    by the inheritance procedure (Goeman & Finos 2012; ``scoring/families.py``): the gate of a pair is the test of its order with
+    labels as given, and behind it stands its test in every view, 1 where the order does not turn. The chance of one or more false
+    claims in the whole audit stays below alpha, whatever the tests' dependence.
     """
+    if not len(after) or not len(before.p):
+        return np.ones((len(after), len(before.p)))
     turned = [np.sign(before.gap) * np.sign(tests.gap) == -1 for tests in after]
-    claims = np.array([np.where(turn, tests.p, 1.0) for turn, tests in zip(turned, after, strict=True)]).reshape(len(after), -1)
+    claims = np.array([np.where(turn, tests.p, 1.0) for turn, tests in zip(turned, after, strict=True)])
     _, corrected, _ = inherited(before.p.tolist(), claims.T.tolist())
     return np.array(corrected, np.float64).reshape(-1, len(after)).T
 
