@@ -21,8 +21,8 @@ class Made:
     predictions: list[Predictions]
 
 
-def made(n=400, classes=5, models=4, *, seed=0, sources=2, depth=None):
-    """Labels of a class per image, sources that flag a fifth of them in three kinds, models that are right on most."""
+def made(n=400, classes=5, models=4, *, seed=0, sources=2, depth=None, step=0.2):
+    """Labels of a class per image, sources that flag a fifth of them in three kinds, models that are right on most, each more often by ``step``."""
     rng = np.random.default_rng(seed)
     ids = tuple(f"im{number:04d}" for number in rng.permutation(n))
     labels = rng.integers(0, classes, n)
@@ -38,7 +38,7 @@ def made(n=400, classes=5, models=4, *, seed=0, sources=2, depth=None):
     predictions = []
     for number in range(models):
         scores = rng.normal(size=(n, classes))
-        scores[np.arange(n), labels] += 1.5 + 0.2 * number
+        scores[np.arange(n), labels] += 1.5 + step * number
         top = np.argsort(-scores, axis=1)[:, : depth or classes]
         predictions.append(Predictions(f"model {number}", ids, top))
     return Made(benchmark, found, predictions)

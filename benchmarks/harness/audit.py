@@ -5,8 +5,8 @@
 
 The labels, models and corrections are made here: models that are right on 70 to 85 % of the images, of which every flagged image is
 harder; a source that flags 28 % of the images in the shares of ImageNet's reassessed labels, and another that disagrees in a fifth
-of them. *Whole audit* is of both sources, what they say together (20 views), with the draws of the command's defaults, from arrays in
-memory. One process, one thread; peak memory is that of the process after each step.
+of them. *Whole audit* is of both sources, what they say together (20 views), with the draws of the command's defaults, from arrays
+in memory. One process, one thread; peak memory is that of the process after each step.
 """
 
 from __future__ import annotations

@@ -220,10 +220,10 @@ def _numbered(header: Sequence[str], stem: str, first: int) -> list[int]:
 
 def _lists(path: Path) -> tuple[list[str], np.ndarray, str] | None:
     """The ids, and the lists of numbers of equal length that a table of Parquet holds; None if it has no such column."""
+    table = parquet(path)
     import pyarrow
     import pyarrow.compute
 
-    table = parquet(path)
     for name in ("scores", "top"):
         if name not in table.column_names or "id" not in table.column_names:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,6 +94,9 @@ class Request:
         _check_names("--corrections", self.corrections, (INTERSECTION, UNION))
         if not 0 <= self.agree < 1:
             raise ConfigurationError(f"--agree is {self.agree}; expected 0 or more and below 1, e.g. 0.5 for more than half")
+        digests = self._digests()
+        if not math.isfinite(self.benchmark.threshold):
+            raise ConfigurationError(f"--threshold is {self.benchmark.threshold}; expected a number, e.g. 0.5")
         benchmark, how = self.benchmark.read()
         sources = [read_corrections(path, how, name, self.agree).aligned(benchmark) for name, path in self.corrections]
         leaks = None if self.duplicates is None else read_ids(self.duplicates, how)
@@ -106,7 +110,7 @@ class Request:
             settings=self.settings,
             said=said,
         )
-        return found, self._digests()
+        return found, digests
 
     def _predictions(self, benchmark: Benchmark, how: Reading) -> Iterator[Predictions]:
         for name, path in self.predictions:
@@ -122,10 +126,15 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file.
 
     Raises:
-        OSError: it cannot be read.
+        ConfigurationError: it is not there, or cannot be read.
     """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        if not path.is_file():
+            raise ConfigurationError(f"{path}: there is no such file; expected one. Name another")
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: it cannot be read ({error.strerror}); expected a file. Name another") from None
 
 
 def _check_names(option: str, files: Sequence[Named], taken: Sequence[str] = ()) -> None:

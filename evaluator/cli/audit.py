@@ -144,8 +144,8 @@ def _rank(args: argparse.Namespace) -> int:
 
     request = Request(
         benchmark_files(args),
-        [named_path(text) for text in args.predictions],
-        [named_path(text) for text in args.corrections],
+        args.predictions,
+        args.corrections,
         agree=args.agree,
         where=args.where,
         duplicates=args.duplicates,

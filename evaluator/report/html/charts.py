@@ -182,7 +182,9 @@ def flow(of: Flow) -> Markup:
         if place is not None:
             parts += [mark(place, x, y, 3.2) for x, y in points[1:]]
         parts.append(words(EDGE, down(row + 1) + 4, of.rows[row], most=names - EDGE))
-        parts.append(words(right + 8, down(ranks[-1]) + 4, f"{ranks[-1]:g}", "figure"))
+    # Rows that share a rank share its number.
+    for rank in sorted({of.ranks[row][-1] for row in rows}):
+        parts.append(words(right + 8, down(rank) + 4, f"{rank:g}", "figure"))
     said = "; ".join(f"{of.rows[row]}: " + ", ".join(f"{rank:g}" for rank in of.ranks[row]) for row in rows)
     return picture(down(max(deepest, len(rows))) + 14, f"{of.title}. {said}", parts)
 
