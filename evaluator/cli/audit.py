@@ -73,6 +73,7 @@ def _rank_options(action: argparse.ArgumentParser) -> None:
     given = action.add_argument_group("models and corrections")
     given.add_argument(
         "--predictions",
+        type=named_path,
         nargs="+",
         action="extend",
         required=True,
@@ -81,6 +82,7 @@ def _rank_options(action: argparse.ArgumentParser) -> None:
     )
     given.add_argument(
         "--corrections",
+        type=named_path,
         nargs="+",
         action="extend",
         default=[],
