@@ -22,7 +22,8 @@ class Made:
 
 
 def made(n=400, classes=5, models=4, *, seed=0, sources=2, depth=None, step=0.2):
-    """Labels of a class per image, sources that flag a fifth of them in three kinds, models that are right on most, each more often by ``step``."""
+    """Labels of a class per image, sources that flag a fifth of them in three kinds, models that are right on most, each more
+    often by ``step``."""
     rng = np.random.default_rng(seed)
     ids = tuple(f"im{number:04d}" for number in rng.permutation(n))
     labels = rng.integers(0, classes, n)

@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluator.audit.benchmark import Benchmark, IdsError, doubles, ids_message
 from evaluator.audit.predictions import THRESHOLD
-from evaluator.audit.tables import MOST_CSV, arrays, read_file, shown, text_table, whole_number
+from evaluator.audit.tables import MOST_CSV, arrays, read_file, shown, text_table, texts, whole_number
 from evaluator.bounded import BoundsError, Limits, parse_json
 from evaluator.errors import ConfigurationError
 from evaluator.text import one_line
@@ -121,24 +121,21 @@ def read_ids(path: Path, how: Reading | None = None) -> tuple[str, ...]:
     how = how or Reading()
     ending = path.suffix.lower()
     if ending == ".npy":
-        array = arrays(path)[""]
-        if array.dtype.kind not in "US" or array.ndim != 1:
-            raise BoundsError(f"{path}: {array.dtype} of shape {array.shape}; expected texts (n,). Write the ids as texts")
-        texts = [str(text) for text in array.astype(str)]
+        found = texts(path, arrays(path)[""], "the array")
     elif ending == ".json":
         value = parse_json(read_file(path, LISTS.size), str(path), LISTS)
         if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
             raise BoundsError(f"{path}: it holds something else than a list of texts; expected the ids. Write them as a list")
-        texts = value
+        found = value
     else:
         try:
             lines = read_file(path, MOST_CSV).decode("utf-8-sig").split("\n")
         except UnicodeDecodeError as error:
             raise BoundsError(f"{path}: byte {error.start} is not UTF-8; expected an id a line. Write it as plain text") from None
-        texts = [line.strip() for line in (lines[:-1] if lines[-1].strip() == "" else lines)]
-    if not texts:
+        found = [line.strip() for line in (lines[:-1] if lines[-1].strip() == "" else lines)]
+    if not found:
         raise BoundsError(f"{path}: it names no id; expected those of the images. Write them into it")
-    ids = how.keys(texts, str(path))
+    ids = how.keys(found, str(path))
     if repeated := doubles(ids):
         raise IdsError(ids_message(str(path), doubled=repeated))
     return ids
@@ -209,15 +206,15 @@ def _label_table(path: Path, how: Reading) -> tuple[tuple[str, ...], np.ndarray,
             f"{path}: the columns are {shown(table.header)}; expected one of {shown(LABEL_COLUMNS)} among them. Name it so"
         )
     label_at = table.header.index(named[0])
-    texts, rows = [], []
+    keys, rows = [], []
     labels: list[tuple[int, ...]] = []
     for where, cells in table.rows:
-        texts.append(cells[at])
+        keys.append(cells[at])
         labels.append(how.label_set(cells[label_at], where) if how.multi else (how.label(cells[label_at], where),))
         rows.append(cells)
     if not rows:
         raise BoundsError(f"{path}: it has no row; expected a row for each image. Write them into it")
-    ids = how.keys(texts, str(path))
+    ids = how.keys(keys, str(path))
     columns = {
         name: tuple(row[place] for row in rows) for place, name in enumerate(table.header) if place not in (at, label_at) and name
     }
@@ -246,7 +243,7 @@ def _label_arrays(path: Path, how: Reading) -> tuple[tuple[str, ...], np.ndarray
     ids = ids_of_arrays(path, found, len(labels) if labels.ndim else 0, how)
     labels = label_array(path, labels, ids, how)
     columns = {
-        name: tuple(map(str, array.astype(str)))
+        name: tuple(texts(path, array, one_line(repr(name), 40)))
         for name, array in found.items()
         if name not in ("labels", "ids", "") and array.ndim == 1 and len(array) == len(ids) and array.dtype.kind in "USbiuf"
     }
@@ -262,11 +259,10 @@ def ids_of_arrays(path: Path, found: Mapping[str, np.ndarray], rows: int, how: R
     own = found.get("ids")
     if own is None:
         return how.ids_of(rows, str(path))
-    if own.dtype.kind not in "USiu" or own.ndim != 1:
-        raise BoundsError(f"{path}: ids is {own.dtype} of shape {own.shape}; expected texts (n,). Correct it")
+    own_texts = texts(path, own, "ids")
     if len(own) != rows:
         raise BoundsError(f"{path}: {len(own):,} ids and {rows:,} rows; expected the same number. Correct one")
-    return how.keys([str(text) for text in own.astype(str)], str(path))
+    return how.keys(own_texts, str(path))
 
 
 def label_array(path: Path, labels: np.ndarray, ids: Sequence[str], how: Reading) -> np.ndarray:
