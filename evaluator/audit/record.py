@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +19,9 @@ from evaluator.machine import versions
 SCHEMA, VERSION = "audit-rank", 1
 MOST_PAIRS = 1_000
 """Pairs of models whose tests are all written; of more those of neighbours in the ranking and those that change places."""
+
+MOST_IDS = 2_000_000
+"""Ids of images behind swaps that are written in all; of more every swap has as many of its first."""
 
 
 def as_dict(audit: Audit, files: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -43,13 +46,19 @@ def as_dict(audit: Audit, files: Mapping[str, str] | None = None) -> dict[str, A
         "kinds": [names[kind] for kind in names],
         "agreement": [asdict(found) | {"jaccard": found.jaccard} for found in audit.agreements],
         "family": audit.family,
-        "views": [_view(audit, view) for view in audit.views],
+        "views": [_view(audit, view, _most_ids(audit)) for view in audit.views],
         "verdict": {"headline": verdict.headline, "changed": verdict.changed, "sentences": list(verdict.sentences)},
         "notes": list(audit.notes),
     }
 
 
-def _view(audit: Audit, view: ViewResult) -> dict[str, Any]:
+def _most_ids(audit: Audit) -> int | None:
+    """How many ids each swap may have; None for all."""
+    swaps = [swap for view in audit.views for swap in view.swaps]
+    return None if sum(len(swap.images) for swap in swaps) <= MOST_IDS else max(MOST_IDS // len(swaps), 1)
+
+
+def _view(audit: Audit, view: ViewResult, most_ids: int | None) -> dict[str, Any]:
     spread = ("median", "low", "high")
     found: dict[str, Any] = {
         "view": view.name,
@@ -65,7 +74,7 @@ def _view(audit: Audit, view: ViewResult) -> dict[str, Any]:
         "asked_tau": dict(zip(spread, view.asked, strict=True)) if view.asked else None,
         "random_exclusion": asdict(view.random) if view.random else None,
         "matched_exclusion": asdict(view.matched) if view.matched else None,
-        "swaps": [_swap(swap) for swap in view.swaps],
+        "swaps": [_swap(swap, most_ids) for swap in view.swaps],
     }
     return found | _pairs(audit, view)
 
@@ -77,12 +86,11 @@ def _row(row: Row) -> dict[str, Any]:
     return found | {"asked": dict(zip(names, asked, strict=True)) if asked else None}
 
 
-def _swap(swap: Reversal) -> dict[str, Any]:
-    return asdict(swap) | {
-        "before": {name: number(value) for name, value in asdict(swap.before).items()},
-        "after": {name: number(value) for name, value in asdict(swap.after).items()},
-        "images": list(swap.images),
-    }
+def _swap(swap: Reversal, most_ids: int | None) -> dict[str, Any]:
+    found = asdict(replace(swap, images=()))
+    for order in ("before", "after"):
+        found[order] = {name: number(value) for name, value in found[order].items()}
+    return found | {"towards": len(swap.images), "images": list(swap.images[:most_ids])}
 
 
 def _pairs(audit: Audit, view: ViewResult) -> dict[str, Any]:

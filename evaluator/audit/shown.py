@@ -222,6 +222,12 @@ def notes(audit: Audit) -> list[str]:
         f"images. Ranks in "
         f"round brackets: what the tests of all pairs leave possible (McNemar's, Holm's correction, {percent(s.alpha)})."
     ]
+    part = [source for source in audit.sources if source.reviewed < len(audit.benchmark)]
+    found += [
+        f"{shown_name(source.name)} looked at {source.reviewed:,} images; in its views the others keep their label, which "
+        f"may be wrong."
+        for source in part
+    ]
     if audit.family:
         found.append(
             "beyond noise: the order is shown with labels as given, and the opposite order in the view; p is corrected over "

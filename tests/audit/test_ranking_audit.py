@@ -2,18 +2,22 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from audits import made, source
 
 from evaluator.audit.benchmark import Benchmark
+from evaluator.audit.corrections import Corrections
 from evaluator.audit.page import audit_page
 from evaluator.audit.pairs import pair_tests, products, reversal_p
 from evaluator.audit.predictions import Predictions
 from evaluator.audit.rank import audit
 from evaluator.audit.record import as_dict
 from evaluator.audit.results import Settings
+from evaluator.audit.sets import LabelSets
+from evaluator.audit.shown import notes
 from evaluator.audit.verdict import verdict_of
 from evaluator.audit.views import Name, View
 from evaluator.cli.main import main
@@ -302,3 +306,45 @@ def test_nothing_is_computed_or_written_where_an_input_is_bad(files, capsys, mon
 def test_a_folder_of_images_must_be_there(files, capsys):
     assert main(command(files, "--html", str(files / "p.html"), "--images", str(files / "nowhere"))) == 2
     assert "there is no such folder" in capsys.readouterr().err
+
+
+def test_sets_of_labels_are_audited_by_the_command(tmp_path, capsys):
+    rng = np.random.default_rng(4)
+    labels = rng.random((150, 4)) < 0.4
+    ids = np.array([f"i{number}" for number in range(150)])
+    np.savez(tmp_path / "labels.npz", ids=ids, labels=labels)
+    for number in range(2):
+        np.savez(tmp_path / f"m{number}.npz", ids=ids, scores=labels * 0.6 + rng.random((150, 4)) * (0.5 + 0.1 * number))
+    truth = labels ^ (rng.random((150, 4)) < 0.05)
+    rows = [f'{id_},"{",".join(map(str, np.flatnonzero(row))) or -1}"' for id_, row in zip(ids, truth, strict=True)]
+    (tmp_path / "truth.csv").write_text("\n".join(["id,labels", *rows]))
+    files = [str(tmp_path / name) for name in ("labels.npz", "m0.npz", "m1.npz", "truth.csv")]
+    options = ["--labels", files[0], "--predictions", *files[1:3], "--corrections", files[3], "--multi-label", "--threshold", "0.6"]
+    assert main(["audit", "rank", *options, *DRAWS, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["benchmark"]["labels"] == "sets"
+    views = {view["view"]: view for view in found["views"]}
+    predicted = np.load(files[1])["scores"] >= 0.6
+    assert views["all"]["models"][0]["right"] == (predicted == labels).all(axis=1).sum()
+    assert views["corrected"]["models"][0]["right"] == (predicted == truth).all(axis=1).sum()
+    assert views["clean"]["n"] == (labels == truth).all(axis=1).sum()
+    assert found["sources"][0]["kinds"]["incomplete"] > 0
+    assert main(["audit", "rank", *options[:-1], "nan", *DRAWS]) == 2
+    assert "--threshold is nan" in capsys.readouterr().err
+
+
+def test_a_record_of_very_many_ids_has_the_first_of_each_swap(of_planted, monkeypatch):
+    whole = [swap for view in as_dict(of_planted)["views"] for swap in view["swaps"]]
+    assert all(len(swap["images"]) == swap["towards"] for swap in whole)
+    monkeypatch.setattr("evaluator.audit.record.MOST_IDS", 3 * len(whole))
+    short = [swap for view in as_dict(of_planted)["views"] for swap in view["swaps"]]
+    assert [swap["images"] for swap in short] == [swap["images"][:3] for swap in whole]
+    assert [swap["towards"] for swap in short] == [swap["towards"] for swap in whole]
+
+
+def test_a_source_that_looked_at_a_part_is_said_to_have():
+    all_of_it = made(sources=1)
+    benchmark, part = all_of_it.benchmark, all_of_it.benchmark.ids[:50]
+    some = Corrections("some", part, LabelSets.of([[0]] * 50), whole=False).aligned(benchmark)
+    found = audited(replace(all_of_it, sources=[some]))
+    assert "some looked at 50 images; in its views the others keep their label, which may be wrong." in notes(found)
