@@ -14,6 +14,7 @@ from evaluator.audit.shown import (
     by,
     confusion_blocks,
     notes,
+    p_text,
     rank_block,
     sources_block,
     sources_of,
@@ -174,7 +175,7 @@ def _galleries(audit: Audit, found: Mapping[str, Path] | None, folder: Path | No
             lines = tuple(_lines(audit, view, swap, id_))
             pictures.append(Picture(pixels, lines, f"{id_}: {'; '.join(lines[1:])}"))
         title = f"{shown_name(swap.ahead)} and {shown_name(swap.behind)} in {view.name}{by(view.source)}"
-        state = f"beyond noise, p={swap.p:.3f}" if swap.shown else "within noise"
+        state = f"beyond noise, p {p_text(swap.p)}" if swap.shown else "within noise"
         caption = f"{state}; {len(swap.images):,} images move the difference, {swap.against:,} the other way; the first of them"
         parts.append(Gallery(title, caption, tuple(pictures), SIDE))
     left = []

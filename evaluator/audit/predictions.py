@@ -134,12 +134,15 @@ def best(scores: np.ndarray, k: int) -> np.ndarray:
     """
     found = np.empty((len(scores), k), np.int64)
     for begin in range(0, len(scores), 4_096):
-        part = scores[begin : begin + 4_096]
-        if k < part.shape[1] // 2:
-            # The k-th highest score of a row; among its equals the smaller columns are taken, so a stable order is needed.
-            edge = -np.partition(-part, k - 1, axis=1)[:, k - 1 : k]
-            masked = np.where(part >= edge, part, -np.inf)
-        else:
-            masked = part
-        found[begin : begin + 4_096] = np.argsort(-masked, axis=1, kind="stable")[:, :k]
+        part = -np.asarray(scores[begin : begin + 4_096], np.promote_types(scores.dtype, np.float32))
+        if k >= part.shape[1] // 2:
+            found[begin : begin + 4_096] = np.argsort(part, axis=1, kind="stable")[:, :k]
+            continue
+        chosen = np.argpartition(part, k - 1, axis=1)[:, :k]
+        values = np.take_along_axis(part, chosen, axis=1)
+        rows = np.take_along_axis(chosen, np.lexsort((chosen, values), axis=1), axis=1)
+        # Where more columns than k reach the k-th score, which of them was chosen is chance.
+        tied = np.flatnonzero((part <= values.max(axis=1)[:, None]).sum(axis=1) > k)
+        rows[tied] = np.argsort(part[tied], axis=1, kind="stable")[:, :k]
+        found[begin : begin + 4_096] = rows
     return found

@@ -20,7 +20,6 @@ from rich.table import Table
 from evaluator.audit.ranks import ranks_of, signs_of, spearman_of, swapped, tau_of
 from evaluator.bounded import SMALL, BoundsError, read_json
 from evaluator.report.console import hanging, label, line, titled
-from evaluator.text import name as shown_name
 from evaluator.text import one_line
 
 
@@ -155,11 +154,12 @@ def show_published(console: Console, found: Published) -> None:
     titled(console, f"{len(found.models)} models, the ranking of each column against that of the first", table)
     if found.swaps:
         table = Table(box=None, pad_edge=False)
-        for head in ("ahead, then behind", "column", "gap before", "s.e.", "gap after", "s.e.", "beyond noise"):
-            table.add_column(head, justify="left" if head.startswith("ahead") else "right")
+        for head in ("ahead", "then behind", "column", "gap before", "s.e.", "gap after", "s.e.", "beyond noise"):
+            table.add_column(head, justify="left" if head == "ahead" else "right")
         for swap in found.swaps:
             table.add_row(
-                label(f"{shown_name(swap.ahead)}, {shown_name(swap.behind)}"),
+                label(swap.ahead),
+                label(swap.behind),
                 str(swap.column + 1),
                 line(_points(swap.before)),
                 line(_between(swap.errors_before)),

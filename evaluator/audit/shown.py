@@ -126,6 +126,11 @@ def views_block(audit: Audit) -> Block:
     return Block("the ranking against that of all images", heads[:most], tuple(row[:most] for row in rows))
 
 
+def p_text(p: float) -> str:
+    """A p of a table: ``0.012``, ``<0.001``."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
@@ -140,7 +145,7 @@ def swaps_block(audit: Audit, most: int | None = None) -> Block:
     """The pairs that change places, those beyond noise first. ``most``: as many; the title says how many there are."""
     every = [(view, swap) for view in audit.views for swap in view.swaps]
     every.sort(key=lambda each: not each[1].shown)
-    heads = ("ahead, then behind", "view", "gap before", "gap in the view", "p", "images", "first of them")
+    heads = ("ahead", "then behind", "view", "gap before", "gap in the view", "p", "images", "first of them")
     cut = f", {most} of {len(every)}; --json and --html have all" if most is not None and most < len(every) else ""
     return Block(f"pairs that change places{cut}", heads, tuple(_swap(view, swap) for view, swap in every[:most]))
 
@@ -148,11 +153,12 @@ def swaps_block(audit: Audit, most: int | None = None) -> Block:
 def _swap(view: ViewResult, swap: Reversal) -> tuple[str, ...]:
     first = ", ".join(shown_name(id_, 40) for id_ in swap.images[:FIRST_IDS])
     return (
-        f"{shown_name(swap.ahead)}, {shown_name(swap.behind)}",
+        swap.ahead,
+        swap.behind,
         f"{view.name}{by(view.source)}",
         f"{100 * swap.before.gap:+.3f} [{100 * swap.before.low:+.3f}, {100 * swap.before.high:+.3f}]",
         f"{100 * swap.after.gap:+.3f} [{100 * swap.after.low:+.3f}, {100 * swap.after.high:+.3f}]",
-        f"{swap.p:.3f}{'' if swap.shown else ', noise'}",
+        f"{p_text(swap.p)}{'' if swap.shown else ', noise'}",
         f"{len(swap.images):,} for, {swap.against:,} against",
         first + (", ..." if len(swap.images) > FIRST_IDS else ""),
     )

@@ -92,10 +92,9 @@ def _pair(pair: _Turned, views: Sequence[ViewResult], alpha: float) -> str:
     ahead, behind = shown_name(pair.ahead), shown_name(pair.behind)
     if pair.shown:
         weakest = max(swap.p for _, swap in pair.shown)
-        text = (
-            f"{ahead} is ahead of {behind} with labels as given, and behind it beyond noise in {_named(pair.shown)} (corrected p "
-        )
-        text += f"{_p(weakest)}{' or less' if len(pair.shown) > 1 else ''})."
+        p = "below 0.001" if weakest < 0.001 else f"{weakest:.3f}{' or less' if len(pair.shown) > 1 else ''}"
+        text = f"{ahead} is ahead of {behind} with labels as given, and behind it beyond noise in {_named(pair.shown)} "
+        f"(corrected p {p})."
         rest = [(view, swap) for view, swap in pair.views if not swap.shown]
         if rest:
             text += f" The order turns within noise in {_named(rest)}."
@@ -120,6 +119,8 @@ def _pair(pair: _Turned, views: Sequence[ViewResult], alpha: float) -> str:
             text += " Neither of the two orders is shown."
         elif weak:
             text += f" Of the two orders {weak[0]} is not shown."
+        else:
+            text += " Each order is shown in its own view, but not both after the correction over the whole audit."
     sources = {view.source for view in views if view.source}
     without = sorted(sources - {view.source for view, _ in pair.views if view.source})
     if without and len(sources) > 1:
@@ -146,10 +147,6 @@ def _list(words: Sequence[str]) -> str:
 
 def _points(share: float) -> str:
     return f"{100 * share:.3f} points"
-
-
-def _p(value: float) -> str:
-    return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _controls(views: Sequence[ViewResult], alpha: float) -> list[str]:
