@@ -70,7 +70,7 @@ def verdict_of(audit: Audit) -> Verdict:
             "change is more than noise."
         )
     else:
-        headline = f"No pair of models changes places in any of {where}."
+        headline = f"No pair of models changes places in any view ({where})."
     sentences = [_pair(pair, views, audit.settings.alpha) for pair in sorted(turned, key=lambda pair: not pair.shown)[:MOST]]
     if len(turned) > MOST:
         sentences.append(f"{len(turned) - MOST} more pairs change places; the tables have them.")

@@ -11,7 +11,7 @@ from audits import made, source
 from evaluator.audit.benchmark import Benchmark
 from evaluator.audit.corrections import Corrections
 from evaluator.audit.page import audit_page
-from evaluator.audit.pairs import pair_tests, products, reversal_p
+from evaluator.audit.pairs import pair_tests, possible_ranks, products, reversal_p
 from evaluator.audit.predictions import Predictions
 from evaluator.audit.rank import audit
 from evaluator.audit.record import as_dict
@@ -139,6 +139,18 @@ def test_orders_of_equal_models_are_shown_at_the_stated_rate_at_most(runs):
         turned += bool((p < 0.05).any())
     assert shown <= 0.05 * runs + 3 * (0.05 * runs) ** 0.5
     assert turned <= 0.01 * runs + 3
+
+
+def test_the_ranks_that_tests_leave_possible_hold_the_true_ranks_of_nearly_equal_models():
+    runs, models, held = 200, 8, 0
+    for seed in range(runs):
+        rng = np.random.default_rng([seed, 4])
+        right = rng.random((1_000, models)) < 0.75 - 0.002 * np.arange(models) + 0.5 * (rng.random((1_000, 1)) - 0.5)
+        tests = pair_tests(right.sum(axis=0).astype(float), products(right), 1_000, shares=False)
+        best, worst = possible_ranks(tests.gap, tests.p_holm, models, 0.05)
+        true = np.arange(1, models + 1)
+        held += bool(((best <= true) & (true <= worst)).all())
+    assert held >= 0.95 * runs - 3 * (0.05 * 0.95 * runs) ** 0.5
 
 
 def test_a_planted_reversal_is_shown_in_most_draws():
