@@ -54,12 +54,17 @@ class Answers:
             weights: (raters,), how often each counts; by default once. A question whose raters all count 0 keeps what everybody's
                 answers say of it.
         """
+        if weights is None:
+            return self._everybody
         _, _, question = self.questions
-        each = np.ones(len(self.rater)) if weights is None else weights[self.rater]
-        asked = np.bincount(question, each)
-        yes = np.bincount(question, each * self.yes)
-        found = yes > self.threshold * asked
-        return found if weights is None else np.where(asked > 0, found, self.accepted())
+        each = np.asarray(weights, np.float64)[self.rater]
+        asked, yes = np.bincount(question, each), np.bincount(question, each * self.yes)
+        return np.where(asked > 0, yes > self.threshold * asked, self._everybody)
+
+    @cached_property
+    def _everybody(self) -> np.ndarray:
+        _, _, question = self.questions
+        return np.bincount(question, self.yes) > self.threshold * np.bincount(question)
 
     def sets(self, accepted: np.ndarray | None = None) -> LabelSets:
         """The labels that are accepted for each of ``ids``."""

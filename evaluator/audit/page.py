@@ -11,6 +11,7 @@ from evaluator.audit.results import Audit, Reversal, ViewResult
 from evaluator.audit.shown import (
     accuracy_block,
     agreement_block,
+    asked_block,
     by,
     confusion_blocks,
     notes,
@@ -112,7 +113,8 @@ def _source(audit: Audit, source: str) -> Tabled | None:
             tuple(Series(view.name, tuple(_value(view, m) for m in shown)) for view in views),
         )
     )
-    tables = (accuracy_block(audit, source), rank_block(audit, source))
+    asked = asked_block(audit, source)
+    tables = (accuracy_block(audit, source), rank_block(audit, source), *((asked,) if asked is not None else ()))
     title = f"By {shown_name(source)}" if source else "By conditions" if len(views) > 1 else "Accuracy"
     return Tabled(title, (*parts, *tables))
 

@@ -44,9 +44,9 @@ def blocks(audit: Audit, most: int | None = None) -> list[Block]:
     found = [sources_block(audit)] if audit.sources else []
     found += [agreement_block(audit)] if audit.agreements else []
     for source in sources_of(audit):
-        found += (
-            [accuracy_block(audit, source), rank_block(audit, source)] if len(audit.models) > 1 else [accuracy_block(audit, source)]
-        )
+        found.append(accuracy_block(audit, source))
+        found += [rank_block(audit, source)] if len(audit.models) > 1 else []
+        found += [asked] if (asked := asked_block(audit, source)) is not None else []
     if len(audit.models) > 1 and len(audit.views) > 1:
         found.append(views_block(audit))
         if any(view.swaps for view in audit.views):
@@ -99,6 +99,22 @@ def rank_block(audit: Audit, source: str) -> Block:
         for m in order
     )
     return Block(f"rank{by(source)}", ("model", *(view.name for view in views)), rows)
+
+
+def asked_block(audit: Audit, source: str) -> Block | None:
+    """Intervals of accuracies and ranks that include who was asked; None where a source has no raw answers."""
+    views = [view for view in views_of(audit, source)[1:] if view.rows[0].asked is not None]
+    if not views:
+        return None
+    order = sorted(range(len(audit.models)), key=lambda m: (audit.views[0].rows[m].rank, audit.models[m]))
+    rows = tuple((audit.models[m], *(_asked(view, m) for view in views)) for m in order)
+    title = f"accuracy, % and rank, raters and images drawn anew{by(source)}"
+    return Block(title, ("model", *(view.name for view in views)), rows)
+
+
+def _asked(view: ViewResult, model: int) -> str:
+    low, high, first, last = view.rows[model].asked or (0.0, 0.0, 0.0, 0.0)
+    return f"[{100 * low:.2f}, {100 * high:.2f}] rank [{first:g}, {last:g}]"
 
 
 def views_block(audit: Audit) -> Block:

@@ -13,6 +13,7 @@ from evaluator.audit.rank import audit
 from evaluator.audit.raters import VIEWS, redrawn
 from evaluator.audit.results import Settings
 from evaluator.audit.sets import LabelSets
+from evaluator.audit.shown import asked_block
 from evaluator.audit.sources import agreement_of, agreements
 from evaluator.audit.views import Name
 
@@ -100,6 +101,11 @@ def test_raters_who_differ_make_the_interval_wider():
     assert found.images[VIEWS.index(Name.REAL)].std() > 1.2 * np.sqrt(N * 0.9 * 0.1)
     assert real.asked is not None
     assert real.rows[0].asked[0] < real.rows[0].accuracy < real.rows[0].asked[1]
+    shown = asked_block(result, "people")
+    assert shown.headers == ("model", *VIEWS)
+    low, high = (100 * bound for bound in real.rows[0].asked[:2])
+    assert shown.rows[0][1 + VIEWS.index(Name.REAL)].startswith(f"[{low:.2f}, {high:.2f}] rank [")
+    assert asked_block(result, "") is None
 
 
 def test_a_draw_is_what_the_drawn_answers_say():
