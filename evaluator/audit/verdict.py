@@ -93,8 +93,8 @@ def _pair(pair: _Turned, views: Sequence[ViewResult], alpha: float) -> str:
     if pair.shown:
         weakest = max(swap.p for _, swap in pair.shown)
         p = "below 0.001" if weakest < 0.001 else f"{weakest:.3f}{' or less' if len(pair.shown) > 1 else ''}"
-        text = f"{ahead} is ahead of {behind} with labels as given, and behind it beyond noise in {_named(pair.shown)} "
-        f"(corrected p {p})."
+        text = f"{ahead} is ahead of {behind} with labels as given, and behind it beyond noise in {_named(pair.shown)}"
+        text += f" (corrected p {p})."
         rest = [(view, swap) for view, swap in pair.views if not swap.shown]
         if rest:
             text += f" The order turns within noise in {_named(rest)}."

@@ -61,7 +61,11 @@ def of_planted():
 def test_a_planted_reversal_is_found_with_the_images_that_make_it(of_planted):
     verdict = verdict_of(of_planted)
     assert verdict.changed
-    assert verdict.sentences[0].startswith("memo is ahead of honest with labels as given, and behind it beyond noise in ")
+    assert verdict.headline == "3 of 6 pairs of models change places beyond noise."
+    assert verdict.sentences[0] == (
+        "memo is ahead of honest with labels as given, and behind it beyond noise in 5 views by truth (corrected p below 0.001)."
+    )
+    assert all(sentence.endswith(".") and "  " not in sentence for sentence in verdict.sentences)
     views = {view.name: view for view in of_planted.views}
     assert views[Name.ALL].n == 1_200
     assert views[Name.CLEAN].n == 1_000
