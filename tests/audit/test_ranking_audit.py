@@ -63,7 +63,7 @@ def test_a_planted_reversal_is_found_with_the_images_that_make_it(of_planted):
     assert verdict.changed
     assert verdict.headline == "3 of 6 pairs of models change places beyond noise."
     assert verdict.sentences[0] == (
-        "memo is ahead of honest with labels as given, and behind it beyond noise in 5 views by truth (corrected p below 0.001)."
+        "memo is ahead of honest with labels as given, and behind it beyond noise in 5 views by truth (corrected p 0.004 or less)."
     )
     assert all(sentence.endswith(".") and "  " not in sentence for sentence in verdict.sentences)
     views = {view.name: view for view in of_planted.views}
