@@ -29,11 +29,10 @@ class Drawn:
     sums: np.ndarray
     images: np.ndarray
 
-    @property
-    def accuracies(self) -> np.ndarray:
-        """float32 (views, draws, m); NaN where no image of a view was drawn."""
+    def accuracies(self, view: int) -> np.ndarray:
+        """Accuracies in the draws of a view: float32 (draws, m); NaN where no image of it was drawn."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self.sums / self.images[:, :, None]
+            return np.asarray(self.sums[view] / self.images[view][:, None])
 
 
 def resampled(right: np.ndarray, views: Sequence[View], draws: int, seed: int) -> Drawn:

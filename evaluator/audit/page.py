@@ -38,6 +38,8 @@ MOST_ROWS = 40
 """Models in a chart; the tables hold all."""
 MOST_SWAPS, MOST_PICTURES = 12, 12
 """Pairs with a gallery, and images in each."""
+MOST_LISTED = 200
+"""Pairs that change places in the page's table."""
 MOST_FILES = 2_000_000
 SIDE = 96
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -57,7 +59,7 @@ def audit_page(audit: Audit, images: Path | None = None) -> str:
     sections = [Tabled("Verdict", (), (verdict.headline, *verdict.sentences))]
     sections += [section for source in sources_of(audit) if (section := _source(audit, source)) is not None]
     if len(audit.models) > 1 and len(audit.views) > 1:
-        swaps = (swaps_block(audit),) if any(view.swaps for view in audit.views) else ()
+        swaps = (swaps_block(audit, MOST_LISTED),) if any(view.swaps for view in audit.views) else ()
         sections.append(Tabled("The ranking in every view", (views_block(audit), *swaps)))
     sections += _galleries(audit, found, images)
     if audit.sources:

@@ -133,13 +133,12 @@ class _Stage:
 def _stages(right: np.ndarray, views: Sequence[View], drawn: Drawn, settings: Settings) -> list[_Stage]:
     base, joint = right.sum(axis=0).astype(np.float64), products(right)
     n = len(right)
-    accuracies = drawn.accuracies
-    tests = pair_tests(base, joint, n, shares=False, drawn=accuracies[0], level=settings.level)
+    tests = pair_tests(base, joint, n, shares=False, drawn=drawn.accuracies(0), level=settings.level)
     found = [_Stage(None, base, n, tests)]
     for number, view in enumerate(views, 1):
         sums = (base + view.change(right).sum(axis=0, dtype=np.float64)).round(DECIMALS)
         own = products(right, view, joint)
-        tests = pair_tests(sums, own, view.n, shares=view.shares, drawn=accuracies[number], level=settings.level)
+        tests = pair_tests(sums, own, view.n, shares=view.shares, drawn=drawn.accuracies(number), level=settings.level)
         found.append(_Stage(view, sums, view.n, tests))
     return found
 
@@ -157,7 +156,7 @@ def _result(
     """The table of a view. ``raters``: accuracies (draws, m) over raters and images."""
     m = len(models)
     ends = [(1 - settings.level) / 2, (1 + settings.level) / 2]
-    accuracies = drawn.accuracies[number]
+    accuracies = drawn.accuracies(number)
     accuracies = accuracies[np.isfinite(accuracies).all(axis=1)]
     ranks = ranks_of(stage.sums)
     rank_low, rank_high = np.quantile(ranks_of(accuracies), ends, axis=0, method="nearest")
@@ -323,7 +322,8 @@ def _asked(
             continue
         said(f"{settings.rater_draws:,} draws of {len(source.answers.raters):,} raters of {one_line(source.name, 60)}")
         drawn = redrawn(benchmark, source, table.right, table.first, settings.rater_draws, settings.seed)
-        for name, accuracies in zip(VIEWS, drawn.accuracies, strict=True):
+        for place, name in enumerate(VIEWS):
+            accuracies = drawn.accuracies(place)
             whole = accuracies[np.isfinite(accuracies).all(axis=1)]
             if len(whole):
                 found[source.name, name] = whole

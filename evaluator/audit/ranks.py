@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import scipy  # its modules are loaded when they are first used: stats takes half a second
 
@@ -42,24 +40,6 @@ def spearman_of(first: np.ndarray, second: np.ndarray) -> float:
     a, b = first - first.mean(), second - second.mean()
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / scale if scale > 0 else float("nan")
-
-
-@dataclass(frozen=True)
-class Swap:
-    """A pair of models that changes places: ``ahead`` leads with all images and labels as given, ``behind`` leads in the view.
-
-    Attributes:
-        ahead, behind: numbers of the models.
-        towards: numbers of the images that move the difference towards ``behind``, those that move it most first.
-        against: how many images move it the other way.
-        tied: whether the two are tied in the view, so that the order ends and does not turn.
-    """
-
-    ahead: int
-    behind: int
-    towards: tuple[int, ...]
-    against: int
-    tied: bool = False
 
 
 def swapped(before: np.ndarray, after: np.ndarray) -> list[tuple[int, int]]:

@@ -152,9 +152,7 @@ def _figure(value: float | None) -> str:
 
 
 def _control(control: Control | None) -> str:
-    return (
-        "-" if control is None else f"{control.median:.3f} [{control.low:.3f}, {control.high:.3f}], {percent(control.below)} below"
-    )
+    return "-" if control is None else f"{control.median:.3f} [{control.low:.3f}, {control.high:.3f}], {percent(control.below)}"
 
 
 def swaps_block(audit: Audit, most: int | None = None) -> Block:
@@ -162,7 +160,7 @@ def swaps_block(audit: Audit, most: int | None = None) -> Block:
     every = [(view, swap) for view in audit.views for swap in view.swaps]
     every.sort(key=lambda each: not each[1].shown)
     heads = ("ahead", "then behind", "view", "gap before", "gap in the view", "p", "images", "first of them")
-    cut = f", {most} of {len(every)}; --json and --html have all" if most is not None and most < len(every) else ""
+    cut = f", the first {most} of {len(every)}; --json has all" if most is not None and most < len(every) else ""
     return Block(f"pairs that change places{cut}", heads, tuple(_swap(view, swap) for view, swap in every[:most]))
 
 
@@ -259,7 +257,7 @@ def notes(audit: Audit) -> list[str]:
         found.append(
             f"random, matched: tau-b when as many images are left out at random, or at random but as hard "
             f"({s.control_draws:,} draws); "
-            "below: share of them with a tau as low as the view's. Views that change labels have no such control."
+            "behind it: the share of them with a tau as low as the view's. Views that change labels have no such control."
         )
     if first.redrawn is not None:
         found.append(

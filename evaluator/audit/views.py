@@ -40,8 +40,6 @@ TITLES = {
     Name.TOP_K: "top-k, k = number of valid labels",
     Name.WITHOUT_LEAKS: "without images of the training set",
 }
-RELABELLED = (Name.CORRECTED, Name.REAL, Name.TOP_K)
-"""Views in which labels change, and not only which images count."""
 
 
 @dataclass(frozen=True, eq=False)

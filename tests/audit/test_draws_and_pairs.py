@@ -114,7 +114,7 @@ def test_drawn_sums_are_those_of_the_drawn_images():
     assert (found.images[0] == N).all()
     # The spread over draws is the standard error of a share.
     share = RIGHT.mean(axis=0)
-    assert np.allclose(found.accuracies[0].std(axis=0), np.sqrt(share * (1 - share) / N), rtol=0.15)
+    assert np.allclose(found.accuracies(0).std(axis=0), np.sqrt(share * (1 - share) / N), rtol=0.15)
 
 
 def test_equal_seeds_draw_equal_images():

@@ -82,7 +82,7 @@ def test_raters_who_never_differ_leave_the_interval_of_the_images_alone(whole):
     for place, name in enumerate(VIEWS):
         view = next(view for view in result.views if view.name == name)
         for model, row in enumerate(view.rows):
-            drawn = found.accuracies[place][:, model]
+            drawn = found.accuracies(place)[:, model]
             error = np.sqrt(row.accuracy * (1 - row.accuracy) / row.n)
             assert drawn.mean() == pytest.approx(row.accuracy, abs=4 * error / 20), name
             assert drawn.std() == pytest.approx(error, rel=0.2), name
@@ -96,7 +96,7 @@ def test_raters_who_differ_make_the_interval_wider():
     result = audit(benchmark, models, 2, [people], settings=Settings(400, 100, 100))
     real = next(view for view in result.views if view.name == Name.REAL)
     alone = np.sqrt(real.rows[0].accuracy * (1 - real.rows[0].accuracy) / real.n)
-    assert found.accuracies[VIEWS.index(Name.REAL)][:, 0].std() > 1.15 * alone
+    assert found.accuracies(VIEWS.index(Name.REAL))[:, 0].std() > 1.15 * alone
     # How many images have a valid label depends on who was asked, and not only on which images were drawn.
     assert found.images[VIEWS.index(Name.REAL)].std() > 1.2 * np.sqrt(N * 0.9 * 0.1)
     assert real.asked is not None
