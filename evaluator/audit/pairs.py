@@ -22,7 +22,9 @@ class PairTests:
         gap: accuracy of the first model less that of the second; ``error``: its standard error.
         low, high: interval of the gap, of the bootstrap over images; NaN without draws.
         p: two-sided, before any correction. Where every value is 0 or 1, McNemar's exact test (McNemar 1947; the binomial test of
-            the images on which only one of the two is right). Where a value is a share, the normal test of the paired mean.
+            the images on which only one of the two is right). Where a value is a share, the larger of two: the normal test of the
+            paired mean, and the same exact test of the images on which one of the two is ahead, since a normal test of a few images
+            is not to be trusted.
         p_holm: after Holm's correction over the pairs of the view.
     """
 
@@ -50,14 +52,33 @@ def products(right: np.ndarray, view: View | None = None, base: np.ndarray | Non
     return base - (before.T @ before) + view.values.T.astype(np.float64) @ view.values
 
 
+def ahead_counts(right: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """On how many images of a view the first, and on how many the second model of each pair is ahead: int64 (pairs,) each."""
+    first, second = pairs_of(right.shape[1])
+    untouched = np.full(len(right), True)
+    untouched[view.touched] = False
+    whole = right[untouched].astype(np.float32)
+    alone = whole.sum(axis=0, dtype=np.float64)[:, None] - (whole.T @ whole).astype(np.float64)
+    values = np.ascontiguousarray(view.values.T)
+    for model, own in enumerate(values):
+        alone[model] += (own > values).sum(axis=1)
+    return alone[first, second].round().astype(np.int64), alone[second, first].round().astype(np.int64)
+
+
 def pair_tests(
-    sums: np.ndarray, together: np.ndarray, n: int, *, shares: bool, drawn: np.ndarray | None = None, level: float = 0.95
+    sums: np.ndarray,
+    together: np.ndarray,
+    n: int,
+    *,
+    ahead: tuple[np.ndarray, np.ndarray] | None = None,
+    drawn: np.ndarray | None = None,
+    level: float = 0.95,
 ) -> PairTests:
     """Test every pair of models in a view.
 
     Args:
         sums: (m,), how right each model is, summed; ``together``: of ``products``; ``n``: how many images count.
-        shares: whether values lie between 0 and 1.
+        ahead: of ``ahead_counts``, where values may lie between 0 and 1; else they follow from the sums.
         drawn: (draws, m) accuracies of the bootstrap over images; NaN rows are left out.
     """
     first, second = pairs_of(len(sums))
@@ -65,12 +86,12 @@ def pair_tests(
     gap = (sums[first] - sums[second]) / n
     spread = np.maximum(square[first] + square[second] - 2 * together[first, second], 0)
     error = np.sqrt(np.maximum(spread / n - gap**2, 0) / n)
-    if shares:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            p = np.where(error > 0, 2 * scipy.special.ndtr(-np.abs(gap) / error), np.where(gap == 0, 1.0, 0.0))
+    if ahead is None:
+        p = mcnemar_p((sums[first] - together[first, second]).round(), (sums[second] - together[first, second]).round())
     else:
-        only_first, only_second = sums[first] - together[first, second], sums[second] - together[first, second]
-        p = mcnemar_p(only_first.round(), only_second.round())
+        with np.errstate(invalid="ignore", divide="ignore"):
+            normal = np.where(error > 0, 2 * scipy.special.ndtr(-np.abs(gap) / error), np.where(gap == 0, 1.0, 0.0))
+        p = np.maximum(normal, mcnemar_p(*ahead))
     low = high = np.full(len(gap), np.nan)
     if drawn is not None:
         low, high = _bounds(drawn, first, second, level)

@@ -11,7 +11,7 @@ from evaluator.audit.benchmark import Benchmark
 from evaluator.audit.corrections import Source
 from evaluator.audit.draws import Drawn, excluded, resampled
 from evaluator.audit.kinds import MULTI_NAMES, NAMES, Kind, counts_of
-from evaluator.audit.pairs import PairTests, pair_tests, possible_ranks, products, reversal_p
+from evaluator.audit.pairs import PairTests, ahead_counts, pair_tests, possible_ranks, products, reversal_p
 from evaluator.audit.plan import planned
 from evaluator.audit.predictions import Predictions
 from evaluator.audit.ranks import images_of, pairs_of, ranks_of, signs_of, spearman_of, swapped, tau_of
@@ -133,12 +133,13 @@ class _Stage:
 def _stages(right: np.ndarray, views: Sequence[View], drawn: Drawn, settings: Settings) -> list[_Stage]:
     base, joint = right.sum(axis=0).astype(np.float64), products(right)
     n = len(right)
-    tests = pair_tests(base, joint, n, shares=False, drawn=drawn.accuracies(0), level=settings.level)
+    tests = pair_tests(base, joint, n, drawn=drawn.accuracies(0), level=settings.level)
     found = [_Stage(None, base, n, tests)]
     for number, view in enumerate(views, 1):
         sums = (base + view.change(right).sum(axis=0, dtype=np.float64)).round(DECIMALS)
         own = products(right, view, joint)
-        tests = pair_tests(sums, own, view.n, shares=view.shares, drawn=drawn.accuracies(number), level=settings.level)
+        ahead = ahead_counts(right, view) if view.shares else None
+        tests = pair_tests(sums, own, view.n, ahead=ahead, drawn=drawn.accuracies(number), level=settings.level)
         found.append(_Stage(view, sums, view.n, tests))
     return found
 
