@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -88,8 +89,21 @@ class Benchmark:
         absent = sorted(self.ids[place] for place in set(range(len(self.ids))) - set(found)) if all_of_them else []
         repeated = doubles(ids)
         if unknown or absent or repeated:
-            raise IdsError(ids_message(where, missing=absent, doubled=repeated, unknown=unknown))
+            hint = stems_hint(unknown, self.ids)
+            raise IdsError(ids_message(where, missing=absent, doubled=repeated, unknown=unknown, hint=hint))
         return np.array(found, np.int64)
+
+
+def stem(text: str) -> str:
+    """The name of a file without its folder and its ending."""
+    return PurePosixPath(text.replace("\\", "/")).stem
+
+
+def stems_hint(unknown: Sequence[str], known: Sequence[str]) -> str:
+    """What to do where unknown ids differ from those of the benchmark by folders and endings alone; empty where none does."""
+    if unknown and {stem(id_) for id_ in unknown} & {stem(id_) for id_ in known}:
+        return "Some differ by a folder or an ending only: add --stems, and such ids are compared by the file's name alone"
+    return ""
 
 
 def doubles(ids: Sequence[str]) -> list[str]:
@@ -112,7 +126,8 @@ def ids_message(
         for what, ids in (("missing", missing), ("doubled", doubled), ("unknown", unknown))
         if ids
     ]
-    return f"{where}: {'; '.join(said)}; expected each image of the benchmark once. {hint or 'Correct the ids'}"
+    wanted = "each image of the benchmark once" if missing else "ids of the benchmark, each once"
+    return f"{where}: {'; '.join(said)}; expected {wanted}. {hint or 'Correct the ids'}"
 
 
 def _some(ids: Sequence[str]) -> str:

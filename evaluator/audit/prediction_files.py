@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.audit.benchmark import Benchmark, IdsError, ids_message
+from evaluator.audit.benchmark import Benchmark
 from evaluator.audit.predictions import Predictions
-from evaluator.audit.reading import Reading, ids_of_arrays, stems_hint
+from evaluator.audit.reading import Reading, ids_of_arrays
 from evaluator.audit.tables import ENDINGS, arrays, parquet, shown, text_table
 from evaluator.bounded import BoundsError
 from evaluator.errors import ConfigurationError
@@ -52,16 +52,7 @@ def read_predictions(path: Path, benchmark: Benchmark, how: Reading, name: str =
         found = _made(path, *lists, benchmark, how)
     else:
         found = _from_table(path, benchmark, how)
-    made = Predictions(name or path.stem, found.ids, found.top, str(path))
-    try:
-        return made.aligned(benchmark)
-    except IdsError:
-        named, known = set(made.ids), benchmark.index
-        absent = [id_ for id_ in benchmark.ids if id_ not in named]
-        unknown = [id_ for id_ in made.ids if id_ not in known]
-        if hint := stems_hint(absent, unknown):
-            raise IdsError(ids_message(str(path), missing=absent, unknown=unknown, hint=hint)) from None
-        raise
+    return Predictions(name or path.stem, found.ids, found.top, str(path)).aligned(benchmark)
 
 
 def _from_arrays(path: Path, benchmark: Benchmark, how: Reading) -> Predictions:

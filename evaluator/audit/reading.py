@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
-from evaluator.audit.benchmark import Benchmark, IdsError, doubles, ids_message
+from evaluator.audit.benchmark import Benchmark, IdsError, doubles, ids_message, stem, stems_hint
 from evaluator.audit.predictions import THRESHOLD
 from evaluator.audit.tables import MOST_CSV, arrays, read_file, shown, text_table, texts, whole_number
 from evaluator.bounded import BoundsError, Limits, parse_json
@@ -50,7 +50,7 @@ class Reading:
 
     def key(self, text: str) -> str:
         """The id that a text of a file stands for."""
-        return PurePosixPath(text.replace("\\", "/")).stem if self.stems else text
+        return stem(text) if self.stems else text
 
     def keys(self, texts: Sequence[str], where: str) -> tuple[str, ...]:
         """The ids of a file.
@@ -171,7 +171,7 @@ def read_benchmark(path: Path, how: Reading, revision: str = "", metadata: Seque
     if how.ids is not None and set(how.ids) != set(ids):
         named, had = set(how.ids), set(ids)
         absent, unknown = [id_ for id_ in how.ids if id_ not in had], [id_ for id_ in ids if id_ not in named]
-        raise IdsError(ids_message(f"{path}, against --ids", missing=absent, unknown=unknown, hint=stems_hint(absent, unknown)))
+        raise IdsError(ids_message(f"{path}, against --ids", missing=absent, unknown=unknown, hint=stems_hint(unknown, how.ids)))
     classes = how.classes
     if classes is None:
         classes = tuple(map(str, range(labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1)))
@@ -185,14 +185,6 @@ def read_benchmark(path: Path, how: Reading, revision: str = "", metadata: Seque
                 )
             further[name] = values
     return Benchmark(ids, labels, classes, revision, further) if metadata else benchmark
-
-
-def stems_hint(absent: Sequence[str], unknown: Sequence[str]) -> str:
-    """What to do where ids differ by folders and endings alone; empty where that is not so."""
-    short = Reading(stems=True)
-    if absent and unknown and {short.key(id_) for id_ in unknown} & {short.key(id_) for id_ in absent}:
-        return "Some differ by a folder or an ending only: add --stems, and such ids are compared by the file's name alone"
-    return ""
 
 
 def _label_table(path: Path, how: Reading) -> tuple[tuple[str, ...], np.ndarray, dict[str, tuple[str, ...]]]:

@@ -332,6 +332,11 @@ def test_ids_may_be_paths(tmp_path):
     assert "1 id doubled (a)" in refused(lambda: read_ids(twice, Reading(stems=True)), twice)
     predicted = written(tmp_path, "p.csv", "id,class\nv/a.png,0\nv/b.png,0\nv/c.png,0\nv/d.png,0\n")
     assert "add --stems" in refused(lambda: read_predictions(predicted, BENCHMARK, HOW), predicted)
+    fixes = written(tmp_path, "x.csv", "id,originalLabel,correction\nv/a.png,0,1\n")
+    assert "add --stems" in refused(lambda: read_corrections(fixes, HOW).aligned(BENCHMARK), fixes)
+    labels = written(tmp_path, "l.csv", "id,label\nv/a.png,0\nb,1\nc,2\nd,3\n")
+    assert "add --stems" in refused(lambda: read_benchmark(labels, Reading(ids=IDS)), labels)
+    assert read_corrections(fixes, Reading(stems=True)).aligned(BENCHMARK).kinds[0] == Kind.MISLABELLED
 
 
 def test_foreign_names_cannot_forge_a_line_of_a_message(tmp_path):
