@@ -109,6 +109,23 @@ class Curves:
     curves: tuple[Curve, ...]
 
 
+@dataclass(frozen=True)
+class Flow:
+    """Ranks over several stages, a line for each row, so that it is seen which rows change places and where.
+
+    Attributes:
+        rows: their names, in the order of the first stage.
+        stages: what each stage is, in words.
+        ranks: of each row, one for each stage; 1 is drawn on top, and rows that share a rank meet there.
+    """
+
+    title: str
+    caption: str
+    rows: tuple[str, ...]
+    stages: tuple[str, ...]
+    ranks: tuple[tuple[float, ...], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """One picture.
@@ -155,7 +172,7 @@ class Section:
     """A part of the page with a heading. ``notes``: sentences below its figures, e.g. why something is not shown."""
 
     title: str
-    parts: tuple[Bars | Dots | Curves | Gallery | Cloud, ...] = ()
+    parts: tuple[Bars | Dots | Curves | Flow | Gallery | Cloud, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -17,6 +17,7 @@ from evaluator.track import Track
 def verbs() -> dict[str, ModuleType]:
     """The module of every verb, by its name."""
     from evaluator.cli import (
+        audit,
         cleaning,
         compare,
         data,
@@ -33,7 +34,23 @@ def verbs() -> dict[str, ModuleType]:
         weights,
     )
 
-    modules = (validate, package, submit, data, weights, replay, panel, sweep, compare, report, results, cleaning, judge, doctor)
+    modules = (
+        validate,
+        package,
+        submit,
+        data,
+        weights,
+        replay,
+        panel,
+        sweep,
+        compare,
+        report,
+        results,
+        cleaning,
+        audit,
+        judge,
+        doctor,
+    )
     return {module.__name__.rpartition(".")[2]: module for module in modules}
 
 

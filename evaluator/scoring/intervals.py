@@ -62,3 +62,21 @@ def t_interval(values: Iterable[float], level: float = 0.95) -> Interval:
         return Interval(mean, None, None, n, level)
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * float(given.std(ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n, level)
+
+
+def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Wilson's (1927) score interval of a share: it lies within 0 and 1 and holds its level for few items and extreme shares too.
+
+    Raises:
+        ValueError: no items, successes outside 0 to n, or a level outside (0, 1).
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes of {n}; expected 1 or more items and 0 to n successes")
+    if not 0 < level < 1:
+        raise ValueError(f"the level is {level}; it must lie between 0 and 1, e.g. 0.95")
+    z, share = float(special.ndtri((1 + level) / 2)), successes / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low = 0.0 if successes == 0 else middle - half
+    high = 1.0 if successes == n else middle + half
+    return Interval(share, low, high, n, level)

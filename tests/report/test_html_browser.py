@@ -1,11 +1,17 @@
 """Reports in a browser: nothing is fetched, nothing is said on the console, nothing is wider than the screen, text is legible."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
+from audits import made
 from conftest import TINY
+from PIL import Image
 from stored_run import write_other, write_run
 
+from evaluator.audit.page import audit_page
+from evaluator.audit.rank import audit
+from evaluator.audit.results import Settings as Audited
 from evaluator.cli.main import main as cli
 from evaluator.cli.tracks import TRACKS
 from evaluator.purchase import profiles
@@ -73,11 +79,25 @@ def pages(tmp_path_factory, data_folder):
         folder = write_run(experiment)
     (root / "run.html").write_text(run_report(folder, TRACKS, folder=data_folder, places=root / "data"))
     assert cli(["compare", str(root / "results"), "--html", str(root / "compare.html")]) == 0
+    (root / "audit.html").write_text(audited(root / "pictures"))
     return root
 
 
+def audited(pictures):
+    """The page of an audit with long names, equal models, two sources and pictures."""
+    all_of_it, settings = made(models=9, step=0.02), Audited(draws=100, control_draws=100, rater_draws=100)
+    models = [*all_of_it.predictions[:7], replace(all_of_it.predictions[6], model=LONG)]
+    models += [replace(all_of_it.predictions[8], model="数据中心的竞赛" * 12)]
+    pictures.mkdir()
+    for id_ in all_of_it.benchmark.ids:
+        Image.new("RGB", (30, 20), "teal").save(pictures / f"{id_}.png")
+    found = audit(all_of_it.benchmark, models, len(models), all_of_it.sources, settings=settings)
+    assert any(view.swaps for view in found.views)
+    return audit_page(found, pictures)
+
+
 @pytest.mark.endurance
-@pytest.mark.parametrize("name", ["run.html", "compare.html"])
+@pytest.mark.parametrize("name", ["run.html", "compare.html", "audit.html"])
 @pytest.mark.parametrize("width", [390, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_page_fits_and_is_silent(browser, pages, name, width, scheme):

@@ -1,4 +1,4 @@
-"""Charts of ``evaluator.sections`` as SVG: bars, dots with intervals, curves, clouds of points.
+"""Charts of ``evaluator.sections`` as SVG: bars, dots with intervals, curves, flows of ranks, clouds of points.
 
 In bars and dots every row has its name and its figure on a line of their own above what is drawn, so that long names overlap
 nothing. A chart is ``svg.WIDTH`` units wide.
@@ -26,7 +26,7 @@ from evaluator.report.html.svg import (
     width_of,
     words,
 )
-from evaluator.sections import Bars, Cloud, Curves, Dots, Value
+from evaluator.sections import Bars, Cloud, Curves, Dots, Flow, Value
 
 EDGE = 8.0
 """Units between the edge of a picture and what is drawn."""
@@ -145,6 +145,48 @@ def curves(of: Curves) -> Markup:
             parts.append(mark(place, across(x), up(value.mean)))
     said = "; ".join(f"{c.name}: " + ", ".join(f"{v.mean:.3f} at {x:g}" for x, v in c.points) for c in shown)
     return picture(bottom + 44, f"{of.title}. {said}", parts)
+
+
+def numbered(stages: Sequence[str]) -> list[str]:
+    """The stages of a flow in words, with the number that stands above each in the picture."""
+    return [f"{number}: {stage}" for number, stage in enumerate(stages, 1)]
+
+
+def flow(of: Flow) -> Markup:
+    """Lines from rank to rank. Rows that keep their rank are pale; the others have colours, and a mark at every stage.
+
+    The names stand at the left in the order of the first stage, and a row that shares a rank there is led to it.
+    """
+    step, top = 19.0, 26.0
+    rows = range(min(len(of.rows), MOST_ROWS))
+    deepest = max((rank for row in rows for rank in of.ranks[row]), default=1.0)
+    names, left, right = 112.0, 138.0, WIDTH - EDGE - 26
+
+    def across(stage: int) -> float:
+        return left + stage / max(len(of.stages) - 1, 1) * (right - left)
+
+    def down(rank: float) -> float:
+        return top + (rank - 0.5) * step
+
+    parts: list[Markup] = []
+    for stage in range(len(of.stages)):
+        parts.append(words(across(stage), 13, str(stage + 1), "axis", "middle"))
+        parts.append(line(across(stage), 19, across(stage), down(deepest) + 6, "rule"))
+    moved = [row for row in rows if len(set(of.ranks[row])) > 1]
+    for row in sorted(rows, key=lambda row: row in moved):
+        ranks, place = of.ranks[row], moved.index(row) % SERIES if row in moved else None
+        points = [(names + 6, down(row + 1)), *((across(stage), down(rank)) for stage, rank in enumerate(ranks))]
+        path = "L".join(f"{number(x)} {number(y)}" for x, y in points)
+        kind = "still" if place is None else f"curve l{place} d{place}"
+        parts.append(element("path", {"d": Markup(f"M{path}"), "class": kind}))
+        if place is not None:
+            parts += [mark(place, x, y, 3.2) for x, y in points[1:]]
+        parts.append(words(EDGE, down(row + 1) + 4, of.rows[row], most=names - EDGE))
+    # Rows that share a rank share its number.
+    for rank in sorted({of.ranks[row][-1] for row in rows}):
+        parts.append(words(right + 8, down(rank) + 4, f"{rank:g}", "figure"))
+    said = "; ".join(f"{of.rows[row]}: " + ", ".join(f"{rank:g}" for rank in of.ranks[row]) for row in rows)
+    return picture(down(max(deepest, len(rows))) + 14, f"{of.title}. {said}", parts)
 
 
 def cloud(of: Cloud) -> Markup:

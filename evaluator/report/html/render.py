@@ -16,7 +16,7 @@ from PIL import Image
 
 from evaluator.report.html import charts
 from evaluator.report.html.svg import SERIES, element, swatch
-from evaluator.sections import Bars, Cloud, Curves, Dots, Gallery, Picture, Section
+from evaluator.sections import Bars, Cloud, Curves, Dots, Flow, Gallery, Picture, Section
 from evaluator.tables import Block
 from evaluator.text import LINE_WIDTH, one_line
 
@@ -47,7 +47,7 @@ class Tabled:
     """A section of figures and of tables."""
 
     title: str
-    parts: tuple[Bars | Dots | Curves | Gallery | Cloud | Block, ...] = ()
+    parts: tuple[Bars | Dots | Curves | Flow | Gallery | Cloud | Block, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -123,7 +123,7 @@ def _section(section: Section | Tabled | Facts, room: _Room) -> dict[str, Any]:
     return head | {"figures": [_figure(part, room) for part in section.parts]}
 
 
-def _figure(part: Bars | Dots | Curves | Gallery | Cloud | Block, room: _Room) -> dict[str, Any]:
+def _figure(part: Bars | Dots | Curves | Flow | Gallery | Cloud | Block, room: _Room) -> dict[str, Any]:
     title = part.title[:1].upper() + part.title[1:]
     head: dict[str, Any] = {"title": title, "caption": "" if isinstance(part, Block) else part.caption, "width": "", "legend": ()}
     head |= {"drawn": "", "pictures": (), "side": 0, "block": None}
@@ -138,6 +138,8 @@ def _figure(part: Bars | Dots | Curves | Gallery | Cloud | Block, room: _Room) -
     if isinstance(part, Dots):
         names = [series.name for series in part.series]
         return head | {"drawn": charts.dots(part), "legend": _legend(names) if len(names) > 1 else ()}
+    if isinstance(part, Flow):
+        return head | {"drawn": charts.flow(part), "legend": [(Markup(""), text) for text in charts.numbered(part.stages)]}
     if isinstance(part, Curves):
         names = [curve.name for curve in part.curves]
         return head | {"drawn": charts.curves(part), "legend": _legend(names)}
