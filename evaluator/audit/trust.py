@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from evaluator.audit.voters import wilson
 from evaluator.audit.votes import Decision
+from evaluator.scoring.intervals import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,12 @@ class Share:
     @property
     def interval(self) -> tuple[float, float] | None:
         """Its bounds."""
-        return wilson(self.hits, self.n) if self.n else None
+        if not self.n:
+            return None
+        found = wilson_interval(self.hits, self.n)
+        assert found.low is not None
+        assert found.high is not None
+        return found.low, found.high
 
 
 @dataclass(frozen=True)

@@ -112,21 +112,3 @@ def _with_interval(value: np.ndarray, resampled: np.ndarray) -> Coefficient:
         return Coefficient(float(value[0]), None, None)
     low, high = np.quantile(kept, [0.025, 0.975])
     return Coefficient(float(value[0]), float(low), float(high))
-
-
-def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's (1927) score interval of a share ``hits / n``.
-
-    Raises:
-        ValueError: n is below 1, or hits are not from 0 to n.
-    """
-    if n < 1 or not 0 <= hits <= n:
-        raise ValueError(f"{hits} of {n}: a share needs 1 image or more, and no more hits than images")
-    from scipy.special import ndtri
-
-    z = float(ndtri((1 + level) / 2))
-    share = hits / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
-    # Rounding leaves the bounds of 0 and n of n a little off the ends.
-    return (0.0 if hits == 0 else middle - half), (1.0 if hits == n else middle + half)

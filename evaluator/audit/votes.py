@@ -18,8 +18,9 @@ from typing import Literal
 
 import numpy as np
 
-from evaluator.audit.voters import VoterAgreement, agreement, wilson
+from evaluator.audit.voters import VoterAgreement, agreement
 from evaluator.errors import ConfigurationError
+from evaluator.scoring.intervals import wilson_interval
 from evaluator.words import counted
 
 Labels = frozenset[int]
@@ -224,10 +225,11 @@ def by_voter(ballot: Ballot, rule: Rule) -> tuple[Voter, ...]:
             if majority is not None:
                 compared[vote.voter] += 1
                 agrees[vote.voter] += majority == vote.labels
-    found_voters = [
-        Voter(name, many, compared[name], agrees[name], *(wilson(agrees[name], compared[name]) if compared[name] else (None, None)))
-        for name, many in votes.items()
-    ]
+    found_voters = []
+    for name, many in votes.items():
+        share = wilson_interval(agrees[name], compared[name]) if compared[name] else None
+        low, high = (None, None) if share is None else (share.low, share.high)
+        found_voters.append(Voter(name, many, compared[name], agrees[name], low, high))
     return tuple(sorted(found_voters, key=lambda voter: (-voter.votes, voter.name)))
 
 

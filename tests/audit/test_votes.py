@@ -11,7 +11,7 @@ from evaluator.audit.ballots import read_ballot
 from evaluator.audit.correction_files import read_corrections
 from evaluator.audit.data_files import outcomes, write_votes
 from evaluator.audit.reading import Reading
-from evaluator.audit.voters import agreement, wilson
+from evaluator.audit.voters import agreement
 from evaluator.audit.votes import Ballot, Rule, Vote, by_voter, correction_rows, decide, voters_agree
 from evaluator.errors import ConfigurationError
 
@@ -86,14 +86,6 @@ def test_an_interval_covers_the_agreement_of_the_population():
         found = agreement(table, seed, draws=300).pairwise
         held += found.low <= 0.8**2 + 0.2**2 <= found.high
     assert held >= 52, "95 % of 60 is 57"
-
-
-def test_wilson_is_the_published_interval():
-    assert wilson(22, 275) == pytest.approx((0.0534, 0.1183), abs=5e-4)
-    assert wilson(0, 10)[0] == 0
-    assert wilson(10, 10)[1] == 1
-    with pytest.raises(ValueError, match="no more hits"):
-        wilson(3, 2)
 
 
 # -- decisions

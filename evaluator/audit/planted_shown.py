@@ -1,0 +1,89 @@
+"""What is printed of an audit whose errors were planted: the ranking before and after, against the truth; and rates of nulls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from evaluator.audit.nulls import NullRates
+from evaluator.audit.planted import Found, Planted
+from evaluator.audit.results import Audit
+from evaluator.report.console import hanging, label, titled
+from evaluator.words import counted
+
+SHOWN = ("all", "without-mislabelled", "clean", "corrected", "real")
+"""Views whose ranks stand beside the true rank."""
+MOST = 30
+"""Models that are printed."""
+
+
+def show_planted(console: Console, planted: Planted, result: Audit, found: Sequence[Found]) -> None:
+    """Print true ranks beside those of each view, and how far each view's ranking is the true ranking."""
+    views = [view for view in result.views if view.name in SHOWN]
+    truth = dict(zip((model.model for model in planted.predictions), planted.truth.tolist(), strict=True))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model")
+    for name in ("accuracy", "rank", *(view.name for view in views)):
+        table.add_column(name, justify="right")
+    ranks = {name: 1 + sum(other > value + 1e-12 for other in truth.values()) for name, value in truth.items()}
+    order = sorted(range(len(result.models)), key=lambda place: (ranks[result.models[place]], result.models[place]))
+    for place in order[:MOST]:
+        name = result.models[place]
+        cells = [f"{view.rows[place].rank:g}" for view in views]
+        table.add_row(label(name), f"{truth[name]:.1%}", str(ranks[name]), *cells)
+    more = f", the best {MOST} of {len(order)}" if len(order) > MOST else ""
+    titled(console, f"true accuracy and rank, and the rank in each view{more}", table)
+    rows = Table(box=None, pad_edge=False)
+    rows.add_column("view")
+    for name in ("tau-b with the truth", "found", "of", "false"):
+        rows.add_column(name, justify="right")
+    for row in found:
+        tau = "-" if row.tau is None else f"{row.tau:.2f}"
+        first = row.view == "all"
+        rows.add_row(row.view, tau, *(("-", f"{row.real}", "-") if first else (f"{row.shown}", f"{row.real}", f"{row.false}")))
+    titled(console, "against the truth", rows)
+    before, best = found[0], max(found[1:], key=lambda row: row.tau if row.tau is not None else -2, default=None)
+    if best is not None and before.tau is not None and best.tau is not None:
+        hanging(
+            console,
+            f"With the labels as given the ranking has tau-b {before.tau:.2f} with the true ranking (1 is the same order, -1 the "
+            f"reverse); after the audit {best.tau:.2f} ({best.view}). {counted(before.real, 'pair')} of models stand in the wrong "
+            "order with the labels as given. found: those of which the audit says that they change places beyond noise. false: pairs "
+            "of which it says so, and that stand in the right order.",
+        )
+
+
+def show_nulls(console: Console, rates: Sequence[NullRates]) -> None:
+    """Print how often pairs whose order does not change are said to change places."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("pairs")
+    for name in ("audits", "with a false change", "95 % interval", "stated", "order turned", "called real"):
+        table.add_column(name, justify="right")
+    for row in rates:
+        low, high = row.rate.low or 0.0, row.rate.high or 0.0
+        share = f"{row.audits:,} ({row.rate.mean:.1%})"
+        turned = f"{row.swapped:,} of {row.repetitions * row.pairs:,}"
+        table.add_row(
+            row.null, f"{row.repetitions:,}", share, f"{low:.1%} to {high:.1%}", f"{row.alpha:.0%}", turned, f"{row.changes:,}"
+        )
+    titled(console, "pairs without a change of places", table)
+    hanging(
+        console,
+        "twins: both models are as good on every image. favoured: one of them says what the annotator said of the mislabelled "
+        "images; without those both are equal. order turned: pairs whose order turned in a view where they are equal, by chance.",
+    )
+
+
+def planted_as_dict(planted: Planted, found: Sequence[Found]) -> dict[str, Any]:
+    """The truth, and what the audit made of it."""
+    truth = dict(zip((model.model for model in planted.predictions), planted.truth.tolist(), strict=True))
+    return {"truth": truth, "against_the_truth": [asdict(row) for row in found]}
+
+
+def nulls_as_dict(rates: Sequence[NullRates]) -> list[dict[str, Any]]:
+    """The rates of planted nulls."""
+    return [asdict(row) | {"rate": row.rate.mean, "low": row.rate.low, "high": row.rate.high} for row in rates]
