@@ -51,7 +51,7 @@ class Board:
         models: names of the submissions.
         probabilities: float16 (models, images, classes); ``thresholds``: (models, classes), from which on a class is predicted.
         files: of the images; ``labels``: true, uint8 (images, classes); ``classes``: their names.
-        title: which board it is, in words.
+        title: which board it is, in words; ``folder``: of its images.
         left_out: what is not on it and why, a line each.
     """
 
@@ -62,6 +62,7 @@ class Board:
     labels: np.ndarray
     classes: tuple[str, ...]
     title: str
+    folder: Path
     left_out: tuple[str, ...]
 
 
@@ -113,6 +114,7 @@ def read_board(
         labels=split.labels,
         classes=classes,
         title=f"{spec.profile.name}, {spec.task}, seed {spec.seed}, {spec.score_split}, pipeline {spec.pipeline.name}",
+        folder=split.folder,
         left_out=tuple(notes),
     )
 

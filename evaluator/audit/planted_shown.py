@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from evaluator.audit.benchmark import Benchmark
+from evaluator.audit.corrections import Source
 from evaluator.audit.nulls import NullRates
 from evaluator.audit.planted import Found, Planted
-from evaluator.audit.results import Audit
+from evaluator.audit.rank import summary_of
+from evaluator.audit.results import Audit, Settings
+from evaluator.audit.shown import agreement_block, confusion_blocks, sources_block
+from evaluator.audit.sources import agreements
 from evaluator.report.console import hanging, label, titled
 from evaluator.words import counted
 
@@ -52,8 +58,8 @@ def show_planted(console: Console, planted: Planted, result: Audit, found: Seque
             console,
             f"With the labels as given the ranking has tau-b {before.tau:.2f} with the true ranking (1 is the same order, -1 the "
             f"reverse); after the audit {best.tau:.2f} ({best.view}). {counted(before.real, 'pair')} of models stand in the wrong "
-            "order with the labels as given. found: those of which the audit says that they change places beyond noise. false: pairs "
-            "of which it says so, and that stand in the right order.",
+            "order with the labels as given. found: those of which the audit says that they change places beyond noise. false: "
+            "pairs of which it says so, and that stand in the right order.",
         )
 
 
@@ -87,3 +93,34 @@ def planted_as_dict(planted: Planted, found: Sequence[Found]) -> dict[str, Any]:
 def nulls_as_dict(rates: Sequence[NullRates]) -> list[dict[str, Any]]:
     """The rates of planted nulls."""
     return [asdict(row) | {"rate": row.rate.mean, "low": row.rate.low, "high": row.rate.high} for row in rates]
+
+
+def show_kinds(console: Console, benchmark: Benchmark, sources: Sequence[Source]) -> None:
+    """Print how many labels of each kind every source names, and how far sources agree."""
+    found = _unranked(benchmark, sources)
+    for block in (sources_block(found), *((agreement_block(found), *confusion_blocks(found)) if found.agreements else ())):
+        table = Table(box=None, pad_edge=False)
+        for place, head in enumerate(block.headers):
+            table.add_column(head, justify="left" if place == 0 else "right")
+        for row in block.rows:
+            table.add_row(label(row[0]), *row[1:])
+        titled(console, block.title, table)
+    hanging(console, f"{counted(len(benchmark), 'image')}; {benchmark.revision or 'no revision was named'}.")
+
+
+def kinds_as_dict(benchmark: Benchmark, sources: Sequence[Source]) -> dict[str, Any]:
+    """The same as a record."""
+    found = _unranked(benchmark, sources)
+    return {
+        "images": len(benchmark),
+        "revision": benchmark.revision,
+        "sources": [asdict(source) for source in found.sources],
+        "agreements": [asdict(pair) for pair in found.agreements],
+    }
+
+
+def _unranked(benchmark: Benchmark, sources: Sequence[Source]) -> Audit:
+    """An audit of labels alone: it has sources, and no model and no view."""
+    summaries = tuple(summary_of(benchmark, source) for source in sources)
+    nothing = np.empty((len(benchmark), 0), np.int32)
+    return Audit(benchmark, (), summaries, tuple(agreements(sources)), (), 0, Settings(), (), nothing, {})

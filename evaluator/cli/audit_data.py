@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
-from evaluator.text import one_line
+from evaluator.text import json_text, one_line, say
 
 if TYPE_CHECKING:
     from evaluator.audit.benchmark import Benchmark
@@ -19,16 +18,7 @@ if TYPE_CHECKING:
 OUT = Path("audit")
 
 
-def register_data(actions: argparse._SubParsersAction) -> None:
-    """Add the actions below the verb."""
-    _register_suspects(actions)
-    _register_sheet(actions)
-    _register_votes(actions)
-    _register_models(actions)
-
-
-def _register_suspects(actions: argparse._SubParsersAction) -> None:
-    action = add_action(actions, "suspects", "name the labels that are likely wrong, by confident learning", "--labels")
+def _suspects_options(action: argparse.ArgumentParser) -> None:
     _benchmark(action, needed=True)
     source = action.add_argument_group("probabilities").add_mutually_exclusive_group(required=True)
     source.add_argument("--probabilities", type=given_path, metavar="FILE", help="out of sample: npz, npy, CSV or Parquet")
@@ -42,10 +32,10 @@ def _register_suspects(actions: argparse._SubParsersAction) -> None:
     action.add_argument("--votes", nargs="+", action="extend", type=given_path, metavar="FILE", help="of people, on some of them")
     _rule(action)
     _common(action)
+    _json(action)
 
 
-def _register_sheet(actions: argparse._SubParsersAction) -> None:
-    action = add_action(actions, "sheet", "write the checking sheet of suspects for people who vote on them", "--suspects")
+def _sheet_options(action: argparse.ArgumentParser) -> None:
     action.add_argument(
         "--suspects", type=given_path, required=True, metavar="FILE", help="the suspects.csv that `audit suspects` wrote"
     )
@@ -58,8 +48,7 @@ def _register_sheet(actions: argparse._SubParsersAction) -> None:
     _common(action)
 
 
-def _register_votes(actions: argparse._SubParsersAction) -> None:
-    action = add_action(actions, "votes", "read votes back and derive corrections from them", "--votes")
+def _votes_options(action: argparse.ArgumentParser) -> None:
     action.add_argument(
         "--votes",
         nargs="+",
@@ -78,10 +67,10 @@ def _register_votes(actions: argparse._SubParsersAction) -> None:
         help="what 'neither' means: no label fits, or the right label is unknown",
     )
     _common(action)
+    _json(action)
 
 
-def _register_models(actions: argparse._SubParsersAction) -> None:
-    action = add_action(actions, "models", "predict a folder of ImageNet's validation images with published models", "--images")
+def _models_options(action: argparse.ArgumentParser) -> None:
     action.add_argument(
         "--images", type=given_path, required=True, metavar="DIR", help="images in it, or in a folder for each class"
     )
@@ -97,9 +86,13 @@ def _register_models(actions: argparse._SubParsersAction) -> None:
 def _benchmark(action: argparse.ArgumentParser, *, needed: bool) -> None:
     group = action.add_argument_group("benchmark")
     group.add_argument(
-        "--labels", required=needed, metavar="FILE", help="the labels as given: CSV, Parquet, npz or npy; or imagenet"
+        "--labels",
+        type=given_path,
+        required=needed,
+        metavar="FILE",
+        help="labels as given: .csv, .parquet, .npz, .npy, or imagenet",
     )
-    group.add_argument("--ids", type=given_path, metavar="FILE", help="of the rows of arrays (default: their numbers)")
+    group.add_argument("--ids", type=given_path, metavar="FILE", help="ids of arrays that have none (default: the rows' numbers)")
     group.add_argument("--stems", action="store_true", help="compare ids by the file's name alone, without folder and ending")
     group.add_argument("--classes", metavar="FILE", help="names of the classes, a line each, or their number")
     group.add_argument("--multi-label", action="store_true", help="an image may have any number of labels")
@@ -117,9 +110,12 @@ def _rule(action: argparse.ArgumentParser) -> None:
 
 
 def _common(action: argparse.ArgumentParser) -> None:
-    action.add_argument("--root-seed", type=int, default=2022, metavar="N", help="draws follow from it (default: 2022)")
+    action.add_argument("--seed", type=int, default=0, metavar="N", help="root of all draws (default: %(default)s)")
     action.add_argument("--out", type=given_path, default=OUT, metavar="DIR", help="folder of the files (default: audit)")
-    action.add_argument("--json", type=given_path, metavar="FILE", help="write the figures there, too")
+
+
+def _json(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def _suspects(args: argparse.Namespace) -> int:
@@ -137,8 +133,8 @@ def _suspects(args: argparse.Namespace) -> int:
 
     if args.filter not in FILTERS:
         raise ConfigurationError(f"--filter is {args.filter!r}; expected {', '.join(FILTERS)}")
-    rule, folds = _rule_of(args), Folds(args.model, args.folds, args.repeats, args.root_seed)
-    benchmark, how = _read_benchmark(args, args.features or args.probabilities)
+    rule, folds = _rule_of(args), Folds(args.model, args.folds, args.repeats, args.seed)
+    benchmark, how = _read_benchmark(args, args.probabilities)
     decisions = None
     if args.votes:
         ballot = read_ballot(args.votes, benchmark.classes, _given(benchmark), args.sheet or ())
@@ -147,7 +143,7 @@ def _suspects(args: argparse.Namespace) -> int:
     settings = {"filter": args.filter, "probabilities": str(args.probabilities or args.features)}
     if args.features:
         tables = cross_validated(read_features(args.features, benchmark, how), labels, len(benchmark.classes), folds)
-        settings |= {"model": args.model, "folds": args.folds, "repeats": args.repeats, "root_seed": args.root_seed}
+        settings |= {"model": args.model, "folds": args.folds, "repeats": args.repeats, "seed": args.seed}
     else:
         tables = read_probabilities(args.probabilities, benchmark, how)[None]
     probabilities = tables.mean(axis=0)
@@ -162,7 +158,8 @@ def _suspects(args: argparse.Namespace) -> int:
     content = suspects_as_dict(benchmark, found, settings | {"flagged_by_repeat": counts}, trusted)
     written.append(write_json(args.out / "suspects.json", content))
     if args.json:
-        written.append(write_json(args.json, content))
+        print(json_text(content, indent=1))
+        return 0
     show_suspects(terminal(), found, len(benchmark), trusted, counts)
     return _wrote(written)
 
@@ -174,7 +171,7 @@ def _sheet(args: argparse.Namespace) -> int:
     asked, flagged = read_suspects(args.suspects)
     most = flagged if args.most is None else args.most
     controls = -(-min(most, flagged) // 10) if args.controls is None else args.controls
-    shown = chosen(asked, flagged, most=args.most, controls=controls, root=args.root_seed)
+    shown = chosen(asked, flagged, most=args.most, controls=controls, root=args.seed)
     names = (
         read_classes(args.classes)
         if args.classes
@@ -204,12 +201,13 @@ def _votes(args: argparse.Namespace) -> int:
     ballot = read_ballot(args.votes, classes, None if benchmark is None else _given(benchmark), args.sheet or ())
     decisions = decide(ballot, rule)
     rows, left_out = correction_rows(decisions, neither=args.neither)
-    agreed, voters = voters_agree(ballot, args.root_seed), by_voter(ballot, rule)
+    agreed, voters = voters_agree(ballot, args.seed), by_voter(ballot, rule)
     written = write_votes(args.out, ballot, decisions, rows)
     content = votes_as_dict(ballot, rule, decisions, agreed, voters, left_out)
     written.append(write_json(args.out / "votes.json", content))
     if args.json:
-        written.append(write_json(args.json, content))
+        print(json_text(content, indent=1))
+        return 0
     show_votes(terminal(), rule, decisions, agreed, voters, left_out)
     return _wrote(written)
 
@@ -238,47 +236,34 @@ def _models(args: argparse.Namespace) -> int:
     return _wrote(written)
 
 
-RUN: Mapping[str, Callable[[argparse.Namespace], int]] = {
-    "suspects": _suspects,
-    "sheet": _sheet,
-    "votes": _votes,
-    "models": _models,
-}
-"""What runs each action."""
-
-
 def _read_benchmark(args: argparse.Namespace, beside: Path | None) -> tuple[Benchmark, Reading]:
     """The benchmark of the options. ``beside``: a file whose rows are its rows, where neither has ids."""
-    from evaluator.audit.imagenet import NAME, imagenet_benchmark
-    from evaluator.audit.reading import Reading, read_benchmark, read_classes, read_ids
+    from evaluator.audit.reading import Reading, read_benchmark, read_classes
+    from evaluator.audit.request import BenchmarkFiles
     from evaluator.audit.tables import arrays
 
-    classes = read_classes(args.classes) if args.classes else None
-    how = Reading(stems=args.stems, classes=classes, multi=args.multi_label)
-    ids = read_ids(args.ids, how) if args.ids else None
-    if args.labels == NAME:
-        benchmark = imagenet_benchmark()
-        return benchmark, Reading(ids=ids, stems=True, classes=benchmark.classes)
-    path = given_path(args.labels)
-    if ids is None and path.suffix.lower() == ".npy":
-        ids = tuple(map(str, range(len(arrays(path)[""]))))
-        _say(f"--ids was not given: rows of {path} are called by their numbers, 0 to {len(ids) - 1:,}")
-    if classes is None and beside is not None and not args.multi_label:
-        classes = _columns(beside, path)
+    files = BenchmarkFiles(
+        args.labels, args.ids, stems=args.stems, classes=args.classes or "", multi=args.multi_label, revision=args.revision
+    )
+    if args.ids is not None or args.labels.suffix.lower() != ".npy":
+        return files.read()
+    rows = arrays(args.labels)[""]
+    ids = tuple(map(str, range(len(rows)))) if rows.ndim else ()
+    say(f"--ids was not given: rows of {args.labels} are called by their numbers, 0 to {len(ids) - 1:,}")
+    classes = read_classes(args.classes) if args.classes else None if args.multi_label or beside is None else _columns(beside)
     how = Reading(ids=ids, stems=args.stems, classes=classes, multi=args.multi_label)
-    return read_benchmark(path, how, args.revision), how
+    return read_benchmark(args.labels, how, args.revision), how
 
 
-def _columns(beside: Path, labels: Path) -> tuple[str, ...] | None:
+def _columns(beside: Path) -> tuple[str, ...] | None:
     """Class numbers for as many columns as an array of probabilities has: labels may lack the last classes."""
     from evaluator.audit.tables import arrays
 
     if beside.suffix.lower() not in (".npy", ".npz"):
         return None
     found = arrays(beside)
-    table = found.get("probabilities", found.get("scores"))
-    table = found.get("") if table is None and labels.suffix.lower() == ".npy" else table
-    return tuple(map(str, range(table.shape[1]))) if table is not None and table.ndim == 2 and 1 < table.shape[1] < 10_000 else None
+    table = next((found[name] for name in ("probabilities", "scores", "") if name in found), None)
+    return tuple(map(str, range(table.shape[1]))) if table is not None and table.ndim == 2 and table.shape[1] > 1 else None
 
 
 def _given(benchmark: Benchmark) -> dict[str, frozenset[int]]:
@@ -299,3 +284,12 @@ def _wrote(written: Sequence[Path]) -> int:
 
 def _say(text: str) -> None:
     print(one_line(text, 5_000), flush=True)
+
+
+DATA_ACTIONS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]] = {
+    "suspects": ("name the labels that are likely wrong, by confident learning", _suspects_options, _suspects),
+    "sheet": ("write the checking sheet of suspects for people who vote on them", _sheet_options, _sheet),
+    "votes": ("read votes back, and derive corrections from them", _votes_options, _votes),
+    "models": ("predict a folder of ImageNet's validation images with published models", _models_options, _models),
+}
+"""Of each action: its line of help, what adds its options, and what runs it."""
