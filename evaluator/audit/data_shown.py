@@ -35,7 +35,10 @@ def show_suspects(console: Console, found: Suspects, images: int, trusted: Trust
         "from a model and not from people.",
     )
     if len(counts) > 1:
-        hanging(console, f"With the folds drawn {len(counts)} times the count was {min(counts):,} to {max(counts):,}.")
+        hanging(
+            console,
+            f"Probabilities are the mean of {len(counts)} cross-validations; each alone gives {min(counts):,} to {max(counts):,}.",
+        )
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
     for name in ("images", "suspect", "suggested elsewhere", "wrong", "lost"):

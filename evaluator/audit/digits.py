@@ -154,7 +154,7 @@ def _fitted(root: int, annotator: float) -> tuple[tuple[str, Any], ...]:
     learnt = (labels, annotated(pixels, labels, annotator, root, "training"))
     with threadpool_limits(1):
         return tuple(
-            (f"{name}, {source}", model.fit(pixels, target))
+            (f"{name} ({source})", model.fit(pixels, target))
             for source, target in zip(LEARNT_FROM, learnt, strict=True)
             for name, model in _models(short(root, "audit", "digits", "models") % 2**32)
         )

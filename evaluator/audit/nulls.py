@@ -80,7 +80,7 @@ def without_order(planted: Planted, null: Null, root: int, repetition: int) -> P
                 # The given class comes first, and the others keep their order.
                 one[row] = [given[row], *(label for label in one[row].tolist() if label != given[row])]
         for name, top in (("first", one), ("second", two)):
-            made.append(Predictions(f"pair {place // 2 + 1}, {name}", planted.benchmark.ids, top))
+            made.append(Predictions(f"pair {place // 2 + 1} ({name})", planted.benchmark.ids, top))
     return replace(planted, predictions=tuple(made), truth=np.full(len(made), np.nan))
 
 
@@ -126,8 +126,8 @@ def _false(found: Audit, views: tuple[str, ...] | None) -> tuple[int, int]:
         if views is not None and view.name not in views:
             continue
         for swap in view.swaps:
-            pair = swap.ahead.partition(",")[0]
-            if pair == swap.behind.partition(",")[0]:
+            pair = swap.ahead.partition(" (")[0]
+            if pair == swap.behind.partition(" (")[0]:
                 turned.add(pair)
                 if swap.shown:
                     shown.add(pair)
