@@ -113,7 +113,7 @@ def read_board(
         files=split.files,
         labels=split.labels,
         classes=classes,
-        title=f"{spec.profile.name}, {spec.task}, seed {spec.seed}, {spec.score_split}, pipeline {spec.pipeline.name}",
+        title=f"{spec.profile.name}, {spec.task}, seed {spec.seed}, {spec.pipeline.name}",
         folder=split.folder,
         left_out=tuple(notes),
     )
@@ -130,9 +130,7 @@ def plant_on(board: Board, rate: float, root: int) -> Planted:
     """
     truth = board.labels
     given = annotator_noise(truth, rate, derive(root, "audit", "board"), size_pairs(truth.shape[1]))
-    benchmark = Benchmark(
-        board.files, given.astype(bool), board.classes, f"{board.title}; annotator with {rate:g} wrong, seed {root}"
-    )
+    benchmark = Benchmark(board.files, given.astype(bool), board.classes, f"{board.title}; {rate:.0%} wrong")
     valid = LabelSets.where(truth.astype(bool))
     decided = board.probabilities.astype(np.float64) >= board.thresholds[:, None, :]
     return Planted(

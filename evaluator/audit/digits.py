@@ -28,8 +28,8 @@ from evaluator.seeds import generator, short
 
 CLASSES = 10
 TRAIN, TEST = 700, 1_000
-LEARNT_FROM = ("true", "annotator")
-"""Whose labels a classifier learnt."""
+LEARNT_FROM = ("true", "noisy")
+"""Labels that a classifier learnt: true labels, or those of the annotator."""
 
 
 @dataclass(frozen=True)

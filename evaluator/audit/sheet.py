@@ -30,13 +30,13 @@ from evaluator.text import one_line, spreadsheet
 from evaluator.words import counted
 
 CHOICES = {
-    "given": "the given label is right, the suggested label is not",
-    "suggested": "the suggested label is right, the given label is not",
+    "given": "the given label is right, the predicted label is not",
+    "predicted": "the predicted label is right, the given label is not",
     "both": "both are right",
     "neither": "neither is right",
     "unsure": "I cannot tell",
 }
-"""What a vote may be, and what it means."""
+"""What a vote may be, and what it means. The page calls predicted what tables call suggested."""
 SIDE = 160
 """Largest side of a picture in the page, in pixels."""
 STUDIO = """<View>
@@ -45,7 +45,7 @@ STUDIO = """<View>
   <Text name="labels" value="$question"/>
   <Choices name="answer" toName="image" choice="single" required="true">
     <Choice value="given"/>
-    <Choice value="suggested"/>
+    <Choice value="predicted"/>
     <Choice value="both"/>
     <Choice value="neither"/>
     <Choice value="unsure"/>
@@ -226,7 +226,7 @@ def _table(asked: Sequence[Asked]) -> str:
 
 def _task(row: Asked, pictures: Pictures | None, prefix: str) -> dict[str, object]:
     path = pictures.files.get(row.id) if pictures is not None else None
-    question = f"given: {one_line(row.given_name, 200)}  |  suggested: {one_line(row.suggested_name, 200)}"
+    question = f"given: {one_line(row.given_name, 200)}  |  predicted: {one_line(row.suggested_name, 200)}"
     shown = {"image": f"{prefix}{path if path is not None else row.id}", "question": question}
     return {"data": {"id": row.id, "given": row.given, "suggested": row.suggested} | shown}
 

@@ -193,7 +193,7 @@ def test_the_demo_prints_the_ranking_beside_the_truth(capsys, tmp_path):
     assert main(["audit", "demo", "--test", "200", "--draws", "100", "--html", str(tmp_path / "page.html")]) == 0
     shown = capsys.readouterr().out
     assert "tau-b with the truth" in shown
-    assert "svm (annotator)" in shown
+    assert "svm (noisy)" in shown
     page = (tmp_path / "page.html").read_text()
     assert page.count("data:image/jpeg") > 10, "the images behind the pairs are in the page"
 
