@@ -55,7 +55,7 @@ class BenchmarkFiles:
             ConfigurationError: a file is not what it should be.
         """
         how = Reading(
-            stems=self.stems,
+            stems=self.stems or is_named(self.labels, IMAGENET),
             classes=read_classes(self.classes) if self.classes else None,
             multi=self.multi,
             threshold=self.threshold,
@@ -64,7 +64,7 @@ class BenchmarkFiles:
             how = replace(how, ids=read_ids(self.ids, how))
         if is_named(self.labels, IMAGENET):
             benchmark = imagenet_benchmark()
-            return benchmark, replace(how, stems=True, classes=benchmark.classes)
+            return benchmark, replace(how, classes=benchmark.classes)
         benchmark = read_benchmark(self.labels, how, self.revision, self.metadata)
         return benchmark, replace(how, classes=benchmark.classes)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evaluator.cli.parsing import named_path
 from evaluator.places import CACHE_HELP, RESULTS, data_place, given_path
 from evaluator.text import json_text, one_line, say
 
@@ -63,7 +64,9 @@ def _kinds_options(action: argparse.ArgumentParser) -> None:
     action.add_argument("--stems", action="store_true", help="compare ids by the file's name alone")
     action.add_argument("--classes", metavar="N|FILE", help="number or names of the classes")
     action.add_argument("--multi-label", action="store_true", help="an image may have any number of labels")
-    action.add_argument("--corrections", nargs="+", action="extend", metavar="[NAME=]FILE", help="sources (default: real)")
+    action.add_argument(
+        "--corrections", type=named_path, nargs="+", action="extend", metavar="[NAME=]FILE", help="sources (default: real)"
+    )
     action.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -154,13 +157,12 @@ def _audited(args: argparse.Namespace, planted: Planted, settings: Settings, ima
 def _kinds(args: argparse.Namespace) -> int:
     from evaluator.audit.planted_shown import kinds_as_dict, show_kinds
     from evaluator.audit.request import BenchmarkFiles, read_sources
-    from evaluator.cli.parsing import named_path
     from evaluator.report.console import terminal
 
     benchmark, how = BenchmarkFiles(
         args.labels, args.ids, stems=args.stems, classes=args.classes or "", multi=args.multi_label
     ).read()
-    sources = read_sources([named_path(text) for text in args.corrections or ["real"]], benchmark, how)
+    sources = read_sources(args.corrections or [("", Path("real"))], benchmark, how)
     if args.json:
         print(json_text(kinds_as_dict(benchmark, sources), indent=1))
     else:

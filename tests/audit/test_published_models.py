@@ -8,8 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from evaluator.audit.ballots import read_ballot
 from evaluator.audit.benchmark import Benchmark
 from evaluator.audit.correction_files import read_corrections
+from evaluator.audit.data_files import write_votes
 from evaluator.audit.imagenet import (
     chosen_images,
     imagenet_benchmark,
@@ -22,6 +24,8 @@ from evaluator.audit.kinds import Kind, counts_of
 from evaluator.audit.models import LITE, PUBLISHED, Classifier, classifier, predict_folder, write_labels
 from evaluator.audit.prediction_files import read_predictions
 from evaluator.audit.reading import Reading, read_benchmark
+from evaluator.audit.votes import Rule, correction_rows, decide
+from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError, DataError, WeightsError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "imagenet-audit"
@@ -66,6 +70,45 @@ def test_the_packages_and_the_published_corrections_are_the_same(imagenet):
     ids, _ = read_list(SHARED / "index_to_filepath.json")
     labels = np.load(SHARED / "original_labels.npy")
     assert np.array_equal(imagenet.labels[imagenet.places(ids, "", all_of_them=True)], labels)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is not here")
+def test_an_owner_of_predictions_needs_nothing_else(imagenet, capsys):
+    """The names stand for the packages' files, and rows of an array are found by the paths of their images."""
+    command = ["audit", "rank", "--labels", "imagenet", "--corrections", "real", "--ids", str(SHARED / "index_to_filepath.json")]
+    command += [
+        "--predictions",
+        str(SHARED / "cross_validated_predictions.npy"),
+        "--draws",
+        "100",
+        "--control-draws",
+        "100",
+        "--json",
+    ]
+    assert main(command) == 0
+    content = json.loads(capsys.readouterr().out)
+    figures = {view["view"]: (view["n"], view["models"][0]["accuracy"]) for view in content["views"]}
+    assert figures["all"] == (50_000, pytest.approx(0.72732, abs=5e-6))
+    assert figures["without-mislabelled"] == (46_322, pytest.approx(0.75770, abs=5e-6))
+    assert figures["clean"] == (35_716, pytest.approx(0.85471, abs=5e-6))
+    assert figures["real"] == (46_837, pytest.approx(0.77614, abs=5e-6))
+    assert len(content["files"]) == 4, "every file has its digest, those of the packages, too"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is not here")
+def test_the_published_votes_become_a_source_like_any_other(imagenet, tmp_path):
+    """Of 1,721 images that the votes call wrong 64 % are wrong by the reassessed sets, of 2,524 that they keep 25 %."""
+    given = {name: frozenset(labels) for name, labels in zip(imagenet.ids, imagenet.given.lists(), strict=True)}
+    votes = read_ballot([SHARED / "human_votes.json.gz"], imagenet.classes, given)
+    decisions = decide(votes, Rule())
+    write_votes(tmp_path, votes, decisions, correction_rows(decisions)[0])
+    voters = read_corrections(tmp_path / "corrections.csv", Reading(classes=imagenet.classes)).aligned(imagenet)
+    real = real_label_sets().aligned(imagenet)
+    wrong = np.isin(voters.kinds, (Kind.MISLABELLED, Kind.NONE))
+    kept = voters.reviewed & (voters.kinds == Kind.KEPT)
+    assert (wrong.sum(), kept.sum()) == (1_721, 2_524)
+    shares = [np.isin(real.kinds[rows], (Kind.MISLABELLED, Kind.NONE)).mean() for rows in (wrong, kept)]
+    assert shares == pytest.approx([0.644, 0.255], abs=1e-3)
 
 
 # -- folders
@@ -255,3 +298,32 @@ def test_a_benchmark_of_the_folder_reads_back(flat, tmp_path):
     path = write_labels(tmp_path, chosen_images(flat, tmp_path / "val.txt"))
     found = read_benchmark(path, Reading(classes=tuple("0123456789")))
     assert found.labels.tolist() == [1, 2, 3]
+
+
+def test_models_by_the_command_line(monkeypatch, capsys, tiny, flat, tmp_path):
+    asked, network = tiny
+    monkeypatch.setattr("evaluator.audit.models.classifier", lambda name: Classifier(name, name, asked.load))
+    (tmp_path / "val.txt").write_text("".join(f"ILSVRC2012_val_0000000{n}.JPEG {n}\n" for n in (2, 3)))
+    command = [
+        "audit",
+        "models",
+        "--images",
+        str(flat),
+        "--list",
+        str(tmp_path / "val.txt"),
+        "--models",
+        "a",
+        "b",
+        "--device",
+        "cpu",
+    ]
+    command += ["--out", str(tmp_path / "audit" / "predictions")]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "2 images, 2 models" in shown
+    assert "b: 2 images computed, 0 were there" in shown
+    assert network.seen == 4
+    ranked = ["audit", "rank", "--labels", str(tmp_path / "audit" / "labels.csv"), "--classes", "10", "--json", "--draws", "100"]
+    files = [str(tmp_path / "audit" / "predictions" / f"{name}.npz") for name in "ab"]
+    assert main([*ranked, "--predictions", *files]) == 0
+    assert json.loads(capsys.readouterr().out)["views"][0]["n"] == 2
