@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from evaluator.audit.tables import text_table
+from evaluator.audit.reading import MOST_CLASSES
+from evaluator.audit.tables import text_table, whole_number
 from evaluator.audit.votes import NOBODY, Ballot, Labels, Vote
 from evaluator.bounded import Limits, parse_json, read_bytes
 from evaluator.errors import ConfigurationError
@@ -18,6 +19,8 @@ VOTES = Limits(size=2**28, values=2**24)
 """Of a file of votes: some million answers."""
 WORDS = ("given", "suggested", "predicted", "both", "neither", "none", "unsure")
 """Answers in words. ``predicted`` is ``suggested`` and ``none`` is ``neither``; no text is ``unsure``."""
+MOST_VOTES = 1_000
+"""Of one answer to one image, in a file of counts."""
 SHOWN = 10
 """Ids that a message names."""
 
@@ -120,7 +123,7 @@ class _Reader:
                 raise ConfigurationError(f"{where}: its data has no id; expected tasks that `audit sheet` wrote. Export them whole")
             shown = {column: data[column] for column in ("given", "suggested") if isinstance(data.get(column), str)}
             self._shown_with(data["id"], shown, where)
-            for annotation in task.get("annotations") or []:
+            for annotation in _list(task.get("annotations"), where):
                 if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
                     continue
                 self._vote(path, data["id"], _completed_by(annotation), _chosen(annotation, where), where)
@@ -133,6 +136,8 @@ class _Reader:
                 name = PurePosixPath(entry["url"]).stem if "url" in entry else str(entry["id"])
                 given, guessed = (frozenset([int(entry[f"{who}_label"])]) for who in ("given_original", "our_guessed"))
                 counts = {word: int(entry["mturk"][word]) for word in ("given", "guessed", "both", "neither")}
+                if not all(0 <= many <= MOST_VOTES for many in counts.values()) or min(*given, *guessed) < 0:
+                    raise ValueError(f"a number below 0, or more than {MOST_VOTES:,} votes")
             except (KeyError, TypeError, ValueError) as error:
                 raise ConfigurationError(
                     f"{where}: {type(error).__name__} {one_line(error, 80)}; expected id, given_original_label, our_guessed_label, "
@@ -186,8 +191,8 @@ class _Reader:
     def _label(self, text: str, where: str) -> int:
         if text in self.numbers:
             return self.numbers[text]
-        number = int(text) if text.isdecimal() and len(text) < 8 else -1
-        if number < 0 or (self.classes and number >= len(self.classes)):
+        number = whole_number(text)
+        if number is None or number >= (len(self.classes) or MOST_CLASSES):
             known = f"a class number below {len(self.classes)}, a class name" if self.classes else "a class number"
             raise ConfigurationError(
                 f"{where}: {one_line(text, 60)!r} is no label{meant(text, (*self.classes, *WORDS))}; expected {known}, or given, "
@@ -241,7 +246,7 @@ def _completed_by(annotation: Mapping[str, Any]) -> str:
 def _chosen(annotation: Mapping[str, Any], where: str) -> str:
     """The answer of a Label Studio annotation: another class in words if there is one, else the choice."""
     choice, other = "", ""
-    for result in annotation.get("result") or []:
+    for result in _list(annotation.get("result"), where):
         value = result.get("value") if isinstance(result, dict) else None
         if not isinstance(value, dict):
             continue
@@ -253,6 +258,13 @@ def _chosen(annotation: Mapping[str, Any], where: str) -> str:
     if choice == "other" and not other.strip():
         raise ConfigurationError(f"{where}: the answer is 'other' and no class is named; expected a class. Correct the annotation")
     return other if choice == "other" else choice
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    """A list of an export, or nothing where there is none."""
+    if value is not None and not isinstance(value, list):
+        raise ConfigurationError(f"{where}: {one_line(repr(value), 60)} was seen; expected a list. Export the project again")
+    return value or []
 
 
 def _listed(what: str, names: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from evaluator.audit.benchmark import Benchmark, doubles, ids_message
 from evaluator.audit.corrections import Corrections
 from evaluator.audit.sets import LabelSets
+from evaluator.audit.tables import whole_number
 from evaluator.bounded import Limits, read_bytes, read_json
 from evaluator.data.layout import IMAGE_SUFFIXES
 from evaluator.errors import ConfigurationError, DataError
@@ -196,11 +197,13 @@ def read_list(path: Path) -> tuple[tuple[str, ...], np.ndarray | None]:
         rows: list[list[str]] = [[name] for name in names]
     else:
         rows = [line.rsplit(maxsplit=1) for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]
-    labelled = [len(row) == 2 and row[1].isdecimal() for row in rows]
+    labelled = [len(row) == 2 and whole_number(row[1]) is not None for row in rows]
     if not rows or (any(labelled) and not all(labelled)):
         line = labelled.index(False) + 1 if rows else 1
         raise DataError(f"{path}, line {line}: expected a file name, and behind it a class number on all lines or on none")
     ids = tuple(Path(row[0] if ok else " ".join(row)).stem for row, ok in zip(rows, labelled, strict=True))
+    if "" in ids:
+        raise DataError(f"{path}, line {ids.index('') + 1}: it names no file; expected a file name on each. Remove it")
     if twice := doubles(ids):
         raise DataError(ids_message(str(path), doubled=twice, hint="Remove one line of each"))
     return ids, np.array([int(row[1]) for row in rows], np.int64) if all(labelled) else None

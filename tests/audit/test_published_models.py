@@ -158,7 +158,14 @@ def test_a_list_gives_order_and_classes(flat, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a.png 1\nb.png\n", "line 2"), ("a.png\na.jpg\n", "doubled"), ("", "line 1"), ("[1]", "JSON list of file names")],
+    [
+        ("a.png 1\nb.png\n", "line 2"),
+        ("a.png\na.jpg\n", "doubled"),
+        ("", "line 1"),
+        ("a.png 1\nb.png " + "9" * 5_000 + "\n", "line 2"),
+        ('[""]', "names no file"),
+        ("[1]", "JSON list of file names"),
+    ],
 )
 def test_a_list_that_is_not_understood_is_refused(tmp_path, text, message):
     (tmp_path / "list").write_text(text)

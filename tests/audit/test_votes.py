@@ -6,6 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis.strategies import data, lists, sampled_from
 
 from evaluator.audit.ballots import read_ballot
 from evaluator.audit.correction_files import read_corrections
@@ -20,11 +23,11 @@ def labels(*members):
     return frozenset(members)
 
 
-def ballot(answers, given=3, suggested=5):
+def ballot(answers, own=3, other=5):
     """Votes on images ``a``, ``b``, ...: a text of G, S, B (both), N (neither) and ? for each voter."""
-    meaning = {"G": labels(given), "S": labels(suggested), "B": labels(given, suggested), "N": labels(), "?": None}
+    meaning = {"G": labels(own), "S": labels(other), "B": labels(own, other), "N": labels(), "?": None}
     votes = [Vote(name, f"v{place}", meaning[letter]) for name, row in answers.items() for place, letter in enumerate(row)]
-    return Ballot(tuple(votes), dict.fromkeys(answers, labels(given)), dict.fromkeys(answers, labels(suggested)))
+    return Ballot(tuple(votes), dict.fromkeys(answers, labels(own)), dict.fromkeys(answers, labels(other)))
 
 
 # -- agreement
@@ -247,3 +250,78 @@ def test_what_is_written_is_what_an_audit_reads(tmp_path):
     assert raw.answers.raters == ("v0", "v1", "v2")
     assert dict(zip(raw.ids, raw.sets.lists(), strict=True)) == {"a": (3,), "b": (5,), "c": (), "d": (3, 5), "e": ()}
     assert outcomes(decisions)["tie"] == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"data": {"id": "a"}, "annotations": 3}, "3 was seen; expected a list"),
+        ({"data": {"id": "a"}, "annotations": [{"result": "x"}]}, "'x' was seen; expected a list"),
+        ({"data": [], "annotations": []}, "its data has no id"),
+        (
+            {"data": {"id": "a", "given": "0"}, "annotations": [{"result": [{"value": {"choices": ["other"]}}]}]},
+            "no class is named",
+        ),
+        (
+            {
+                "id": 1,
+                "given_original_label": 0,
+                "our_guessed_label": 1,
+                "mturk": {"given": 10**12, "guessed": 0, "both": 0, "neither": 0},
+            },
+            "votes",
+        ),
+        (
+            {
+                "id": 1,
+                "given_original_label": -1,
+                "our_guessed_label": 1,
+                "mturk": {"given": 1, "guessed": 0, "both": 0, "neither": 0},
+            },
+            "below 0",
+        ),
+        ({"id": 1, "url": 5, "mturk": {}}, "expected id, given_original_label"),
+        ({"id": 1, "mturk": None}, "expected id, given_original_label"),
+    ],
+)
+def test_a_json_file_of_another_shape_is_refused_and_takes_no_memory(tmp_path, entry, message):
+    with pytest.raises(ConfigurationError, match=message):
+        read_ballot([write(tmp_path / "votes.json", json.dumps([entry]))])
+
+
+@given(data())
+@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_file_of_votes_is_read_or_refused_in_words(tmp_path, drawn):
+    """Pieces of real files in any order: nothing ends in another error."""
+    pieces = [
+        "id",
+        "answer",
+        "vote",
+        "voter",
+        "given",
+        ",",
+        ";",
+        "\n",
+        '"',
+        "a",
+        "-1",
+        "3",
+        "[",
+        "{",
+        "}",
+        "]",
+        ":",
+        '"annotations"',
+        '"mturk"',
+    ]
+    pieces += ['"data"', '"id"', "null", "1e999", "\ufeff", "\0", "both", "neither", "9" * 30]
+    text = "".join(drawn.draw(lists(sampled_from(pieces), max_size=24)))
+    name = drawn.draw(sampled_from(["v.csv", "v.json", "v.txt"]))
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    said = str(path)
+    try:
+        read_ballot([path])
+    except ConfigurationError as error:
+        said = str(error)
+    assert str(path) in said or "--votes" in said
