@@ -135,7 +135,7 @@ def plant_on(board: Board, rate: float, root: int) -> Planted:
     decided = board.probabilities.astype(np.float64) >= board.thresholds[:, None, :]
     return Planted(
         benchmark,
-        Corrections("true labels", board.files, valid, whole=True),
+        Corrections("truth", board.files, valid, whole=True),
         kinds_of(benchmark.given, valid, multi=True),
         tuple(Predictions(name, board.files, row) for name, row in zip(board.models, decided, strict=True)),
         (decided == truth.astype(bool)).all(axis=2).mean(axis=1),

@@ -172,7 +172,7 @@ def _models(seed: int) -> Sequence[tuple[str, Any]]:
         ("svm", SVC(gamma="scale", decision_function_shape="ovr")),
         ("knn", KNeighborsClassifier(5)),
         ("forest", RandomForestClassifier(100, random_state=seed, n_jobs=1)),
-        ("logistic", LogisticRegression(C=1.0, max_iter=1000)),
+        ("logreg", LogisticRegression(C=1.0, max_iter=1000)),
         ("bayes", GaussianNB(var_smoothing=0.05)),
     )
 

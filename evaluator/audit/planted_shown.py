@@ -1,4 +1,4 @@
-"""What is printed of an audit whose errors were planted: the ranking before and after, against the truth; and rates of nulls."""
+"""What is shown of an audit whose errors were planted: the ranking before and after, against the truth; and rates of nulls."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from evaluator.audit.corrections import Source
 from evaluator.audit.nulls import NullRates
 from evaluator.audit.planted import Found, Planted
 from evaluator.audit.rank import summary_of
+from evaluator.audit.ranks import ranks_of
 from evaluator.audit.results import Audit, Settings
 from evaluator.audit.shown import agreement_block, confusion_blocks, sources_block
 from evaluator.audit.sources import agreements
+from evaluator.audit.views import Name
 from evaluator.report.console import hanging, label, titled
+from evaluator.report.html.render import Tabled
+from evaluator.tables import Block
 from evaluator.words import counted
 
-SHOWN = ("all", "without-mislabelled", "clean", "corrected", "real")
+SHOWN = (Name.ALL, Name.WITHOUT_MISLABELLED, Name.CLEAN, Name.CORRECTED, Name.REAL)
 """Views whose ranks stand beside the true rank."""
 MOST = 30
 """Models that are printed."""
@@ -29,38 +33,64 @@ MOST = 30
 
 def show_planted(console: Console, planted: Planted, result: Audit, found: Sequence[Found]) -> None:
     """Print true ranks beside those of each view, and how far each view's ranking is the true ranking."""
-    views = [view for view in result.views if view.name in SHOWN]
-    truth = dict(zip((model.model for model in planted.predictions), planted.truth.tolist(), strict=True))
+    for block in (_ranks_block(planted, result), _found_block(found)):
+        _show(console, block)
+    for sentence in _told(found):
+        hanging(console, sentence)
+
+
+def planted_section(planted: Planted, result: Audit, found: Sequence[Found]) -> Tabled:
+    """The same for a page."""
+    return Tabled("Against the truth", (_ranks_block(planted, result), _found_block(found)), tuple(_told(found)))
+
+
+def _show(console: Console, block: Block) -> None:
     table = Table(box=None, pad_edge=False)
-    table.add_column("model")
-    for name in ("accuracy", "rank", *(view.name for view in views)):
-        table.add_column(name, justify="right")
-    ranks = {name: 1 + sum(other > value + 1e-12 for other in truth.values()) for name, value in truth.items()}
+    for place, head in enumerate(block.headers):
+        table.add_column(head, justify="left" if place == 0 else "right")
+    for row in block.rows:
+        table.add_row(label(row[0]), *row[1:])
+    titled(console, block.title, table)
+
+
+def _ranks_block(planted: Planted, result: Audit) -> Block:
+    views = [view for view in result.views if view.name in SHOWN]
+    truth = {model.model: value for model, value in zip(planted.predictions, planted.truth.tolist(), strict=True)}
+    ranks = dict(zip(truth, ranks_of(np.round(list(truth.values()), 12)).tolist(), strict=True))
     order = sorted(range(len(result.models)), key=lambda place: (ranks[result.models[place]], result.models[place]))
+    rows = []
     for place in order[:MOST]:
         name = result.models[place]
-        cells = [f"{view.rows[place].rank:g}" for view in views]
-        table.add_row(label(name), f"{truth[name]:.1%}", str(ranks[name]), *cells)
+        rows.append((name, f"{truth[name]:.1%}", f"{ranks[name]:g}", *(f"{view.rows[place].rank:g}" for view in views)))
     more = f", the best {MOST} of {len(order)}" if len(order) > MOST else ""
-    titled(console, f"true accuracy and rank, and the rank in each view{more}", table)
-    rows = Table(box=None, pad_edge=False)
-    rows.add_column("view")
-    for name in ("tau-b with the truth", "found", "of", "false"):
-        rows.add_column(name, justify="right")
+    heads = ("model", "accuracy", "rank", *(view.name for view in views))
+    return Block(f"true accuracy and rank, and the rank in each view{more}", heads, tuple(rows))
+
+
+def _found_block(found: Sequence[Found]) -> Block:
+    rows = []
     for row in found:
         tau = "-" if row.tau is None else f"{row.tau:.2f}"
-        first = row.view == "all"
-        rows.add_row(row.view, tau, *(("-", f"{row.real}", "-") if first else (f"{row.shown}", f"{row.real}", f"{row.false}")))
-    titled(console, "against the truth", rows)
+        counts = ("-", f"{row.real}", "-") if row.view == Name.ALL else (f"{row.shown}", f"{row.real}", f"{row.false}")
+        rows.append((row.view, tau, *counts))
+    return Block("against the truth", ("view", "tau-b with the truth", "found", "of", "false"), tuple(rows))
+
+
+def _told(found: Sequence[Found]) -> list[str]:
+    """What the tables say, and how to read them."""
     before, best = found[0], max(found[1:], key=lambda row: row.tau if row.tau is not None else -2, default=None)
+    told = []
     if best is not None and before.tau is not None and best.tau is not None:
-        hanging(
-            console,
+        told.append(
             f"With the labels as given the ranking has tau-b {before.tau:.2f} with the true ranking (1 is the same order, -1 the "
-            f"reverse); after the audit {best.tau:.2f} ({best.view}). {counted(before.real, 'pair')} of models stand in the wrong "
-            "order with the labels as given. found: those of which the audit says that they change places beyond noise. false: "
-            "pairs of which it says so, and that stand in the right order.",
+            f"reverse); in the view that comes nearest to it, {best.view}, {best.tau:.2f}."
         )
+    stand = "pair of models stands" if before.real == 1 else "pairs of models stand"
+    told.append(
+        f"With the labels as given {before.real:,} {stand} in the wrong order. found: those of which the audit says that they "
+        "change places beyond noise. false: pairs of which it says so, and that stand in the right order."
+    )
+    return told
 
 
 def show_nulls(console: Console, rates: Sequence[NullRates]) -> None:
@@ -99,12 +129,7 @@ def show_kinds(console: Console, benchmark: Benchmark, sources: Sequence[Source]
     """Print how many labels of each kind every source names, and how far sources agree."""
     found = _unranked(benchmark, sources)
     for block in (sources_block(found), *((agreement_block(found), *confusion_blocks(found)) if found.agreements else ())):
-        table = Table(box=None, pad_edge=False)
-        for place, head in enumerate(block.headers):
-            table.add_column(head, justify="left" if place == 0 else "right")
-        for row in block.rows:
-            table.add_row(label(row[0]), *row[1:])
-        titled(console, block.title, table)
+        _show(console, block)
     hanging(console, f"{counted(len(benchmark), 'image')}; {benchmark.revision or 'no revision was named'}.")
 
 

@@ -125,7 +125,7 @@ def _audited(args: argparse.Namespace, planted: Planted, settings: Settings, ima
     """Audit a planted benchmark and show it. ``images``: a folder, into which those that are at hand are written first."""
     from evaluator.audit.page import audit_page
     from evaluator.audit.planted import audited, found_in
-    from evaluator.audit.planted_shown import planted_as_dict, show_kinds, show_planted
+    from evaluator.audit.planted_shown import planted_as_dict, planted_section, show_kinds, show_planted
     from evaluator.audit.record import as_dict
     from evaluator.audit.shown import show_audit
     from evaluator.audit.verdict import verdict_of
@@ -137,7 +137,7 @@ def _audited(args: argparse.Namespace, planted: Planted, settings: Settings, ima
     if args.html:
         if images is not None:
             planted.write_images(images)
-        write_page(args.html, audit_page(result, images), "--html")
+        write_page(args.html, audit_page(result, images, [planted_section(planted, result, found)]), "--html")
     if args.json:
         print(json_text(as_dict(result, {}) | planted_as_dict(planted, found), indent=1))
         return 0

@@ -195,6 +195,7 @@ def test_the_demo_prints_the_ranking_beside_the_truth(capsys, tmp_path):
     assert "tau-b with the truth" in shown
     assert "svm (noisy)" in shown
     page = (tmp_path / "page.html").read_text()
+    assert "Against the truth" in page
     assert page.count("data:image/jpeg") > 10, "the images behind the pairs are in the page"
 
 
