@@ -110,8 +110,15 @@ def _rule(action: argparse.ArgumentParser) -> None:
 
 
 def _common(action: argparse.ArgumentParser) -> None:
-    action.add_argument("--seed", type=int, default=0, metavar="N", help="root of all draws (default: %(default)s)")
+    action.add_argument("--seed", type=_seed, default=0, metavar="N", help="root of all draws (default: %(default)s)")
     action.add_argument("--out", type=given_path, default=OUT, metavar="DIR", help="folder of the files (default: audit)")
+
+
+def _seed(text: str) -> int:
+    """A root seed, for ``argparse``."""
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{one_line(repr(text), 40)} is no seed; give a whole number of 0 or more")
+    return int(text)
 
 
 def _json(action: argparse.ArgumentParser) -> None:

@@ -228,6 +228,9 @@ def test_suspects_a_sheet_and_votes_by_the_command_line(capsys, tmp_path, monkey
     assert first["flagged"] >= 4
     assert len(first["flagged_by_repeat"]) == 2
     assert main(["audit", "sheet", "--suspects", "audit/suspects.csv", "--controls", "2"]) == 0
+    with pytest.raises(SystemExit):
+        main(["audit", "sheet", "--suspects", "audit/suspects.csv", "--seed", "-3"])
+    capsys.readouterr()
     asked = [line.split(",")[0] for line in (tmp_path / "audit" / "sheet.csv").read_text().splitlines()[1:]]
     for voter in ("ann", "bo", "cy"):
         lines = [f"{name},{'suggested' if int(name) < 6 else 'given'},{voter}" for name in asked]
