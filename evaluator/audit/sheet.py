@@ -125,10 +125,11 @@ def chosen(asked: Sequence[Asked], flagged: int, *, most: int | None, controls: 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where the images of a sheet are: files by id, or arrays uint8 (h, w) or (h, w, 3) by id."""
+    """Where the images of a sheet are: files below a folder by id, or arrays uint8 (h, w) or (h, w, 3) by id."""
 
     files: Mapping[str, Path]
     arrays: Mapping[str, np.ndarray]
+    folder: Path = Path()
 
     def of(self, name: str) -> np.ndarray | None:
         """The pixels of an image, no side longer than ``SIDE``; None where there is no picture of this id."""
@@ -153,7 +154,7 @@ def find_pictures(place: Path) -> Pictures:
         ConfigurationError: there is no such folder or file, or the arrays are no pictures.
     """
     if place.is_dir():
-        return Pictures(_files(place), {})
+        return Pictures(_files(place), {}, place)
     if place.suffix.lower() != ".npz":
         raise ConfigurationError(f"--images: {place} is no folder and no .npz file; expected images. Name them")
     found = arrays(place)
@@ -189,7 +190,7 @@ def write_sheets(
     Args:
         out: folder; made where it is missing.
         pictures: None writes no page.
-        prefix: stands before the path of an image in the tasks of Label Studio, e.g. ``/data/local-files/?d=``.
+        prefix: stands before the path of an image in its folder in the tasks of Label Studio, e.g. ``/data/local-files/?d=``.
 
     Returns:
         The files.
@@ -203,15 +204,14 @@ def write_sheets(
             f"({', '.join(one_line(name, 60) for name in lacking[:8])}); expected files called by the ids. Name the right folder"
         )
     out.mkdir(parents=True, exist_ok=True)
-    table, tasks, config = out / "sheet.csv", out / "label-studio.json", out / "label-studio.xml"
+    page, table, tasks, config = (out / name for name in ("sheet.html", "sheet.csv", "label-studio.json", "label-studio.xml"))
+    written = [table, tasks, config]
+    if pictures is not None:  # first, since an image may turn out to be broken
+        _write_page(asked, classes, page, pictures, title)
+        written.insert(0, page)
     write_text(table, _table(asked))
     write_text(tasks, json.dumps([_task(row, pictures, prefix) for row in asked], indent=1) + "\n")
     write_text(config, STUDIO)
-    written = [table, tasks, config]
-    if pictures is not None:
-        page = out / "sheet.html"
-        _write_page(asked, classes, page, pictures, title)
-        written.insert(0, page)
     return written
 
 
@@ -226,8 +226,9 @@ def _table(asked: Sequence[Asked]) -> str:
 
 def _task(row: Asked, pictures: Pictures | None, prefix: str) -> dict[str, object]:
     path = pictures.files.get(row.id) if pictures is not None else None
+    inside = row.id if pictures is None or path is None else path.relative_to(pictures.folder).as_posix()
     question = f"given: {one_line(row.given_name, 200)}  |  predicted: {one_line(row.suggested_name, 200)}"
-    shown = {"image": f"{prefix}{path if path is not None else row.id}", "question": question}
+    shown = {"image": f"{prefix}{inside}", "question": question}
     return {"data": {"id": row.id, "given": row.given, "suggested": row.suggested} | shown}
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -167,6 +168,7 @@ def test_a_sheet_hides_which_images_are_suspect(asked):
     tasks = json.loads((folder / "sheet" / "label-studio.json").read_text())
     assert [task["data"]["id"] for task in tasks] == [row["id"] for row in table]
     config = (folder / "sheet" / "label-studio.xml").read_text()
+    assert {tag.get("toName", "image") for tag in ElementTree.fromstring(config)} == {"image"}
     assert all(f'<Choice value="{choice}"/>' in config for choice in CHOICES)
     assert {word for word in ("image", "question") if f"${word}" in config} == {"image", "question"}
 
@@ -209,6 +211,10 @@ def test_pictures_are_found_by_every_name_that_is_unique(tmp_path):
     with pytest.raises(DataError, match=r"1 image of the sheet has no picture \(same\)"):
         write_sheets(rows, ["x", "y"], tmp_path / "out", found, title="t")
     assert not (tmp_path / "out").exists(), "nothing is written before everything is there"
+    write_sheets(read_rows(["a"]), ["x", "y"], tmp_path / "out", found, title="t", prefix="/data/local-files/?d=")
+    tasks = json.loads((tmp_path / "out" / "label-studio.json").read_text())
+    assert tasks[0]["data"]["image"] == "/data/local-files/?d=one/a.png", "no place of this machine stands in the tasks"
+    assert "data:image/jpeg" in (tmp_path / "out" / "sheet.html").read_text()
     np.savez(tmp_path / "images.npz", ids=np.array(["a"]), images=np.zeros((1, 8, 8), np.uint8))
     assert find_pictures(tmp_path / "images.npz").of("a").shape == (8, 8)
 
