@@ -49,8 +49,12 @@ class Rates:
 
     def __post_init__(self) -> None:
         shares = (self.mislabelled, self.several, self.none)
-        if min(*shares, self.annotator) < 0 or sum(shares) > 0.9 or self.annotator > 0.9:
-            raise ConfigurationError(f"the rates are {shares} and {self.annotator}; expected 0 or more, and at most 0.9 together")
+        if not (all(0 <= share <= 0.9 for share in (*shares, self.annotator)) and sum(shares) <= 0.9):
+            given = ", ".join(f"{share:g}" for share in shares)
+            raise ConfigurationError(
+                f"--mislabelled, --several and --none are {given}, --annotator is {self.annotator:g}; expected shares of 0 or "
+                "more, together 0.9 at most. Lower them"
+            )
 
 
 def plant(root: int, rates: Rates | None = None, test: int = TEST) -> Planted:

@@ -123,8 +123,10 @@ def test_nulls_are_called_noise_at_the_stated_rate(null):
 
 
 def test_rates_that_make_no_sense_are_refused():
-    with pytest.raises(ConfigurationError, match="0 or more"):
+    with pytest.raises(ConfigurationError, match=r"together 0\.9 at most"):
         Rates(mislabelled=0.5, several=0.5)
+    with pytest.raises(ConfigurationError, match="nan"):
+        Rates(none=float("nan"))
     with pytest.raises(ConfigurationError, match="20 to 1000"):
         plant(0, SMALL, 5)
 
