@@ -45,18 +45,19 @@ SIDE = 96
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-def audit_page(audit: Audit, images: Path | None = None) -> str:
+def audit_page(audit: Audit, images: Path | None = None, further: Sequence[Tabled] = ()) -> str:
     """An audit as one HTML file.
 
     Args:
         images: a folder, in which an image is found by its id: a file of that name, with or without an ending, in any folder below.
+        further: sections that stand below the verdict.
 
     Raises:
         ConfigurationError: there is no such folder.
     """
     found = None if images is None else find_images(images, audit)
     verdict = verdict_of(audit)
-    sections = [Tabled("Verdict", (), (verdict.headline, *verdict.sentences))]
+    sections = [Tabled("Verdict", (), (verdict.headline, *verdict.sentences)), *further]
     sections += [section for source in sources_of(audit) if (section := _source(audit, source)) is not None]
     if len(audit.models) > 1 and len(audit.views) > 1:
         swaps = (swaps_block(audit, MOST_LISTED),) if any(view.swaps for view in audit.views) else ()

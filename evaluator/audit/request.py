@@ -11,6 +11,9 @@ from pathlib import Path
 from evaluator.audit.answers import MAJORITY
 from evaluator.audit.benchmark import Benchmark, doubles
 from evaluator.audit.correction_files import read_corrections
+from evaluator.audit.corrections import Source
+from evaluator.audit.imagenet import NAME as IMAGENET
+from evaluator.audit.imagenet import REAL, imagenet_benchmark, is_named, packaged_file, real_label_sets
 from evaluator.audit.prediction_files import read_predictions
 from evaluator.audit.predictions import THRESHOLD, Predictions
 from evaluator.audit.rank import audit
@@ -30,7 +33,7 @@ class BenchmarkFiles:
     """The files of a benchmark, as ``audit`` takes them.
 
     Attributes:
-        labels: as given; ``ids``: of arrays without ids; ``metadata``: further columns.
+        labels: as given, or ``imagenet``, those of the package; ``ids``: of arrays without ids; ``metadata``: further columns.
         stems: whether ids are paths of which only the file's name without its ending counts.
         classes: their number or the file of their names; empty to count them.
         multi: whether an image may have any number of labels; ``threshold``: of scores, where it may.
@@ -52,13 +55,16 @@ class BenchmarkFiles:
             ConfigurationError: a file is not what it should be.
         """
         how = Reading(
-            stems=self.stems,
+            stems=self.stems or is_named(self.labels, IMAGENET),
             classes=read_classes(self.classes) if self.classes else None,
             multi=self.multi,
             threshold=self.threshold,
         )
         if self.ids is not None:
             how = replace(how, ids=read_ids(self.ids, how))
+        if is_named(self.labels, IMAGENET):
+            benchmark = imagenet_benchmark()
+            return benchmark, replace(how, classes=benchmark.classes)
         benchmark = read_benchmark(self.labels, how, self.revision, self.metadata)
         return benchmark, replace(how, classes=benchmark.classes)
 
@@ -98,7 +104,7 @@ class Request:
         if not math.isfinite(self.benchmark.threshold):
             raise ConfigurationError(f"--threshold is {self.benchmark.threshold}; expected a number, e.g. 0.5")
         benchmark, how = self.benchmark.read()
-        sources = [read_corrections(path, how, name, self.agree).aligned(benchmark) for name, path in self.corrections]
+        sources = read_sources(self.corrections, benchmark, how, self.agree)
         leaks = None if self.duplicates is None else read_ids(self.duplicates, how)
         found = audit(
             benchmark,
@@ -119,7 +125,19 @@ class Request:
     def _digests(self) -> dict[str, str]:
         single = [self.benchmark.labels, self.benchmark.ids, self.duplicates, *self.benchmark.metadata]
         files = [*single, *(path for _, path in (*self.predictions, *self.corrections))]
-        return {str(path): digest_of(path) for path in files if path is not None}
+        return {str(path): digest_of(packaged_file(path) or path) for path in files if path is not None}
+
+
+def read_sources(corrections: Sequence[Named], benchmark: Benchmark, how: Reading, agree: float = MAJORITY) -> list[Source]:
+    """Sources of corrections in the order of a benchmark. ``real`` is what the package has of ImageNet; ``agree``: of ``Request``.
+
+    Raises:
+        ConfigurationError: a file is not what it should be, or does not fit the benchmark.
+    """
+    return [
+        (real_label_sets(name) if is_named(path, REAL) else read_corrections(path, how, name, agree)).aligned(benchmark)
+        for name, path in corrections
+    ]
 
 
 def digest_of(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 python -m evaluator audit rank --labels labels.csv --predictions a.csv b.csv --corrections fix.csv    the ranking in every view
 python -m evaluator audit bounds --table published.json --images 50000 46322 35716                    what a published table allows
+python -m evaluator audit demo                                                                        planted errors, and the truth
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluator.cli.parsing import add_action
+from evaluator.cli.audit_data import DATA_ACTIONS
+from evaluator.cli.audit_planted import PLANTED_ACTIONS
+from evaluator.cli.parsing import add_action, named_path
 from evaluator.places import given_path
 from evaluator.text import json_text, one_line, say
 
@@ -42,19 +44,11 @@ def main(args: argparse.Namespace) -> int:
     return ACTIONS[args.action].run(args)
 
 
-def named_path(text: str) -> tuple[str, Path]:
-    """``NAME=FILE`` or ``FILE``: the name, empty without one, and the path. A file whose own name holds ``=`` is found as it is."""
-    name, sign, rest = text.partition("=")
-    if sign and name and "/" not in name and not Path(text).exists():
-        return name, given_path(rest)
-    return "", given_path(text)
-
-
 def add_labels(action: argparse.ArgumentParser) -> None:
     """Add the options that say what the benchmark is; ``read_labels`` reads them."""
     files = action.add_argument_group("benchmark")
     files.add_argument(
-        "--labels", type=given_path, required=True, metavar="FILE", help="labels as given: .csv, .parquet, .npz, .npy"
+        "--labels", type=given_path, required=True, metavar="FILE", help="labels as given: .csv, .parquet, .npz, .npy, or imagenet"
     )
     files.add_argument("--ids", type=given_path, metavar="FILE", help="ids of arrays that have none: a line each, .json or .npy")
     files.add_argument("--stems", action="store_true", help="ids are paths: only the file's name without its ending counts")
@@ -190,4 +184,5 @@ def _bounds(args: argparse.Namespace) -> int:
 ACTIONS: Mapping[str, Action] = {
     "rank": Action("rank the models in every view of the labels, and say what is more than noise", _rank_options, _rank),
     "bounds": Action("say what a published table without predictions allows to conclude", _bounds_options, _bounds),
+    **{name: Action(*parts) for name, parts in (*DATA_ACTIONS.items(), *PLANTED_ACTIONS.items())},
 }

@@ -8,8 +8,10 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+from evaluator.places import given_path
 from evaluator.text import message, one_line
 from evaluator.words import meant
 
@@ -131,3 +133,11 @@ def below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
                 yield from below(command)
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """``NAME=FILE`` or ``FILE``: the name, empty without one, and the path. A file whose own name holds ``=`` is found as it is."""
+    name, sign, rest = text.partition("=")
+    if sign and name and "/" not in name and not Path(text).exists():
+        return name, given_path(rest)
+    return "", given_path(text)
