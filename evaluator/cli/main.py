@@ -16,9 +16,9 @@ from evaluator.track import Track
 
 def verbs() -> dict[str, ModuleType]:
     """The module of every verb, by its name."""
-    from evaluator.cli import cleaning, compare, data, doctor, panel, replay, report, results, sweep, validate, weights
+    from evaluator.cli import cleaning, compare, curation, data, doctor, panel, replay, report, results, sweep, validate, weights
 
-    modules = (validate, data, weights, replay, panel, sweep, compare, report, results, cleaning, doctor)
+    modules = (validate, data, weights, replay, panel, sweep, compare, report, results, cleaning, curation, doctor)
     return {module.__name__.rpartition(".")[2]: module for module in modules}
 
 

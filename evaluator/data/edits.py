@@ -118,7 +118,7 @@ class EditTable:
     """Edits, every item in one of them at most.
 
     Attributes:
-        source: the file's name for messages. It is not compared.
+        source: the file's name for messages; ``unit``: what its rows are counted as. Neither is compared.
 
     Raises:
         DataError: an item stands in two edits.
@@ -126,12 +126,13 @@ class EditTable:
 
     edits: tuple[Edit, ...]
     source: str = field(default="the table of edits", compare=False)
+    unit: str = field(default="line", compare=False)
 
     def __post_init__(self) -> None:
         seen: dict[str, Edit] = {}
         for edit in self.edits:
             if edit.id in seen:
-                before = f"in line {seen[edit.id].line} already" if seen[edit.id].line else "there twice"
+                before = f"in {self.unit} {seen[edit.id].line} already" if seen[edit.id].line else "there twice"
                 raise DataError(
                     f"{self._at(edit)}: the id {_quoted(edit.id)} stands {before}; expected one row an item. Remove one row, or "
                     "write relabel with label and split in one row"
@@ -186,7 +187,7 @@ class EditTable:
                 edits.append(Edit(**_cells_of(row), line=number))
             except DataError as error:
                 raise DataError(f"{source}, row {number}: {error}") from None
-        return cls(tuple(edits), source)
+        return cls(tuple(edits), source, "row")
 
     def check(self, labels: Sequence[str] | None, splits: Sequence[str] = SPLITS) -> None:
         """Refuse labels and splits that there are not.
@@ -287,7 +288,7 @@ class EditTable:
             )
 
     def _at(self, edit: Edit) -> str:
-        return f"{self.source}, line {edit.line}" if edit.line else self.source
+        return f"{self.source}, {self.unit} {edit.line}" if edit.line else self.source
 
 
 def beyond_folder(path: str) -> str:

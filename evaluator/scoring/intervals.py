@@ -62,3 +62,21 @@ def t_interval(values: Iterable[float], level: float = 0.95) -> Interval:
         return Interval(mean, None, None, n, level)
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * float(given.std(ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n, level)
+
+
+def wilson_interval(share: float, n: int, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a share of ``n`` independent items, e.g. of an accuracy over test images (Wilson 1927).
+
+    It stays within 0 and 1, and has a width where the share is 0 or 1, too. ``share`` need not be a whole number of items: that of
+    several models is the mean of theirs, which makes the interval a little wide.
+
+    Raises:
+        ValueError: a share beyond 0 to 1, no items, or a level outside (0, 1).
+    """
+    if not 0 <= share <= 1 or n < 1 or not 0 < level < 1:
+        raise ValueError(f"a share of {share} of {n} items at the level {level}; expected 0 to 1, 1 or more, and within (0, 1)")
+    z = float(special.ndtri((1 + level) / 2))
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # Rounding must not carry an end beyond the share itself.
+    return Interval(share, min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)), n, level)
