@@ -30,6 +30,8 @@ MOST_DISTANCE = 64
 """Distances that a calibration looks at."""
 ALLOWED = 1e-6
 """Share of the pairs of different images that may lie within a distance that a calibration chooses."""
+LARGEST = 32
+"""Largest distance that a calibration chooses, an eighth of the bits: few images have too few pairs to see a rare look-alike."""
 PLANTS = ("crop 1 px", "crop 5 %", "turn 1 degree", "turn 3 degrees", "brighter", "noise")
 """What a calibration does to an image to plant a near-duplicate."""
 
@@ -118,8 +120,8 @@ class Calibration:
     """Which distance tells copies from images that merely look alike, on given images.
 
     Attributes:
-        distance: the largest at which at most ``ALLOWED`` of all pairs of different images lie, and no more than one pair below a
-            million; -1 if not even distance 0 is as rare.
+        distance: the largest, up to ``LARGEST``, at which at most ``ALLOWED`` of all pairs of different images lie, and no more
+            than one pair below a million; -1 if not even distance 0 is as rare.
         images: how many were looked at; ``pairs``: of different images.
         found: by plant, the share of planted copies within each distance, float (MOST_DISTANCE + 1,).
         unrelated: number of pairs of different images within each distance, int64 (MOST_DISTANCE + 1,).
@@ -157,7 +159,7 @@ def calibrate(images: Sequence[np.ndarray], labels: np.ndarray, seed: int, most:
         copies = perceptual_hashes([planted(images[row], kind, generator(seed, kind, int(row))) for row in chosen])
         apart = (copies != hashes[chosen]).sum(axis=1)
         found[kind] = np.array([(apart <= distance).mean() for distance in range(MOST_DISTANCE + 1)])
-    distance = int(rare.sum()) - 1 if rare[0] else -1
+    distance = min(LARGEST, int(rare.sum()) - 1)
     return Calibration(distance, len(images), many, found, unrelated, other)
 
 

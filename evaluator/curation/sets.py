@@ -179,9 +179,12 @@ def sets_of(
 @lru_cache(maxsize=2)
 def _load(sets: CurationSets) -> CurationData:
     if sets.folder is None:
-        from evaluator.curation.embedded import embedded
+        from evaluator.curation.embedded import CLASSES, made
 
-        return embedded(sets.profile.data, derive(sets.root, "curation", "data"))
+        found = made(sets.profile.data, derive(sets.root, "curation", "data"))
+        seen = (*found.train.ids, *found.validation.ids)
+        truth = {name: CLASSES[found.truth[name].label] if found.truth[name].label >= 0 else None for name in seen}
+        return CurationData(sets.name, CLASSES, found.train, found.validation, found.label_book, found.test, truth)
     assert sets.book is not None
     assert sets.test is not None
     classes = class_names(sets.folder / TRAIN)

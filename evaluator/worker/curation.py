@@ -200,7 +200,9 @@ def pixels_of(image: Any, number: int) -> np.ndarray:
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
         raise InvalidOutput(f"the image of row {number} is {array.dtype} of shape {array.shape}; {wanted}")
     if array.size > MOST_PIXELS:  # a view may stand for more than there is memory
-        raise InvalidOutput(f"the image of row {number} has {array.size:,} bytes of pixels; at most {MOST_PIXELS:,} are read in all")
+        raise InvalidOutput(
+            f"the image of row {number} has {array.size:,} bytes of pixels; at most {MOST_PIXELS:,} are read in all"
+        )
     return np.ascontiguousarray(array)
 
 
