@@ -181,7 +181,7 @@ def test_a_run_from_the_front_door_to_the_comparison(tmp_path, capsys):
     options = ["--track", "curation", "--profile", "debug", "--out", str(out), "--sandbox", "process", "--public-seeds"]
     body = "class Mine:\n    def curate(self, dataset):\n        return [{'id': dataset.ids[0], 'action': 'drop'}]\n"
     path = written(tmp_path, body)
-    assert local_evaluation.main([*options, "--submission", str(path), "--seeds", "2"]) == 0
+    assert local_evaluation.main([*options, "--submission", str(path), "--seeds", "2", "--workers", "1"]) == 0
     (file,) = out.glob("*-mine/result.json")
     summary = json.loads(file.read_text())
     assert summary["verdict"] == "OK"
