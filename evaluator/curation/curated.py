@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import io
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -154,8 +155,12 @@ def decoded(raw: bytes, name: str, most_side: int) -> np.ndarray:
     if len(raw) > MOST_IMAGE_BYTES:
         raise DataError(f"{name} has {len(raw):,} bytes; an image has at most {MOST_IMAGE_BYTES:,}. Shrink it")
     try:
-        with Image.open(io.BytesIO(raw), formats=("PNG", "JPEG")) as image:
-            width, height = image.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's of large images: the bound below decides
+            with Image.open(io.BytesIO(raw), formats=("PNG", "JPEG")) as image:
+                width, height = image.size
+    except Image.DecompressionBombError:
+        raise DataError(f"{name} has millions of pixels; at most {most_side:,} a side are allowed. Shrink it") from None
     except Exception:
         width = height = 0  # decode says what it is
     if max(width, height) > most_side:
