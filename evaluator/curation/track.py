@@ -61,7 +61,7 @@ class CurationTrack(Track):
         ),
         "panel_rank": Option(str, "which score of a panel ranks", default="mean", choices=get_args(Rank), group="the grid"),
     }
-    examples = ("python -m evaluator sweep --track curation --submissions baselines/curation --profile quick --seeds 5",)
+    examples = ('python -m evaluator sweep --track curation --submissions "baselines/curation/*" --profile quick --seeds 5',)
 
     def default_profile(self, options: Mapping[str, Any]) -> str:
         """The embedded data."""
