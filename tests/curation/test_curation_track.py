@@ -2,9 +2,11 @@
 
 import json
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 import local_evaluation
 from evaluator.cli import main as verbs
@@ -15,6 +17,7 @@ from evaluator.curation.trial import made_up
 from evaluator.errors import Verdict
 from evaluator.sandbox.process import ProcessSandbox
 
+ROOT = Path(__file__).resolve().parents[2]
 SUBMISSION = """
 from run import CurationRun
 
@@ -189,7 +192,13 @@ def test_a_run_from_the_front_door_to_the_comparison(tmp_path, capsys):
     assert (file.parent / "classes.csv").read_text().count("\n") == 21
     cells = [json.loads(cell.read_text()) for cell in (out / "cells").glob("*.json")]
     assert {cell["spec"]["seed"] for cell in cells} == {0, 1}
+    schema = Draft202012Validator(json.loads((ROOT / "docs" / "schemas" / "curation_cell.json").read_text()))
+    data_schema = Draft202012Validator(json.loads((ROOT / "docs" / "schemas" / "curation_data.json").read_text()))
+    (stored, _) = [json.loads(path.read_text()) for path in (out / "answers").glob("*.json")]
+    assert [error.message for error in data_schema.iter_errors(stored["content"]["data"])] == []
     for cell in cells:
+        assert [error.message for error in schema.iter_errors(cell)] == []
+        assert set(cell) <= set(schema.schema["properties"])
         assert CURATION.fault(cell) == ""
         again = CURATION.result(cell)
         assert again.changes.dropped == 1
