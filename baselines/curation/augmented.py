@@ -7,7 +7,7 @@ from PIL import Image
 
 from run import CurationRun
 
-COPIES = 2
+COPIES = 1
 LIMIT = 10_000
 """Images that train and val may hold together."""
 SIDE = 48
@@ -15,7 +15,7 @@ SIDE = 48
 
 
 class Augmented(CurationRun):
-    """Two random copies of every image in train, as far as the limit allows."""
+    """Random copies of every image in train, as far as the limit allows."""
 
     def curate(self, dataset, label_book, time_available, register_progress, seed):
         draws = np.random.default_rng(seed)

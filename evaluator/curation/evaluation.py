@@ -16,6 +16,7 @@ from evaluator.curation.track import CURATION
 from evaluator.data.edits import EditTable
 from evaluator.history.store import Store
 from evaluator.machine import cores
+from evaluator.records import CellSpec
 from evaluator.runner.cells import log_name, plain, run_cells
 from evaluator.runner.workers import Workers
 from evaluator.sandbox.tier import Sandbox
@@ -58,7 +59,8 @@ def evaluate(
     out: Path,
     sandbox: Callable[[], Sandbox],
     workers: int,
-    progress: Callable[[str], None] = lambda text: None,
+    finished: Callable[[str], None] = lambda text: None,
+    moved: Callable[[str, float], None] = lambda what, share: None,
     weights: Path | None = None,
 ) -> list[Evaluated]:
     """Judge submissions of all three kinds, and write their cells into ``out``.
@@ -67,6 +69,8 @@ def evaluate(
         seeds: of the training; ``root``: that all draws follow from.
         sandbox: makes what a class runs in; it is not called where there is none.
         workers: trainings at a time.
+        finished: called with a line for every cell that is finished; ``moved``: with what is done now, and the share of all work
+            that is done.
 
     Raises:
         KitError: a submission cannot be read, or the data are not what was expected.
@@ -103,6 +107,13 @@ def evaluate(
     def inputs(spec: Any) -> CellInputs:
         return CellInputs(by_digest[spec.submission_digest].path, sets, room, weights)  # type: ignore[arg-type]
 
+    shares: dict[str, float] = {}
+
+    def part(spec: CellSpec, what: str, share: float) -> None:
+        # Before the training there is little: a folder is read, or a class runs for a while.
+        shares[spec.digest()] = 0.1 + 0.9 * share if what == "training" else 0.1 * share
+        moved(f"{spec.submission}, seed {spec.seed}: {what}", sum(shares.values()) / len(cells))
+
     found: dict[str, list[CurationResult]] = {digest: [] for digest in by_digest}
     with store.running("curation") as run, Workers(workers) as there:
         for cell in run_cells(
@@ -111,12 +122,15 @@ def evaluate(
             inputs,
             store,
             run,
+            progress=part,
             workers=there if workers > 1 else None,
             log=lambda spec: f"{plain(spec.submission)}-{log_name(spec)}",
         ):
             assert isinstance(cell.result, CurationResult)
             found[cell.spec.submission_digest].append(cell.result)
-            progress(f"{cell.spec.submission}, seed {cell.spec.seed}: {_said(cell.result)}")
+            shares[cell.spec.digest()] = 1.0
+            finished(f"{cell.spec.submission}, seed {cell.spec.seed}: {_said(cell.result)}")
+            moved("judged", sum(shares.values()) / len(cells))
     return [Evaluated(by_digest[d].name, tuple(sorted(own, key=lambda r: r.spec.seed))) for d, own in found.items()]
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 from rich.console import Console
 from rich.table import Table
 
 from evaluator.curation.evaluation import Evaluated
-from evaluator.curation.leaks import Calibration
-from evaluator.curation.records import CurationResult
+from evaluator.curation.leaks import Calibration, NearRow
+from evaluator.curation.records import Changes, CurationResult
 from evaluator.curation.track import METRICS
 from evaluator.report.console import hanging, label, show_failure, titled
 from evaluator.scoring.intervals import t_interval, wilson_interval
+from evaluator.text import one_line
 
 
 def show_evaluated(console: Console, found: Sequence[Evaluated]) -> None:
@@ -48,6 +50,24 @@ def show_evaluated(console: Console, found: Sequence[Evaluated]) -> None:
     for entry in found:
         for reason in dict.fromkeys(f"{r.verdict}: {r.reason}" for r in entry.results if r.metrics is None):
             show_failure(console, entry.name, reason)
+
+
+def show_checked(console: Console, changes: Changes, near: Sequence[NearRow], distance: int) -> None:
+    """Print what a data set within the rules has in it, and pairs that its sets have in common."""
+    table = Table(box=None, pad_edge=False)
+    for field in fields(Changes):
+        table.add_column(field.name.replace("_", " "), justify="right")
+    table.add_row(*(f"{getattr(changes, field.name):,}" for field in fields(Changes)))
+    titled(console, "Within the rules", table)
+    pairs = Table(box=None, pad_edge=False)
+    for number, title in enumerate(("between", "equal", "near", "with another label")):
+        pairs.add_column(title, justify="right" if number else "left")
+    for row in near:
+        pairs.add_row(row.between, f"{row.equal:,}", f"{row.near:,}", f"{row.other_label:,}")
+    titled(console, f"In common, or within {distance} of 256 bits", pairs)
+    for row in near:
+        for example in row.examples:
+            console.print(one_line(f"  {example}", 500), highlight=False, markup=False)
 
 
 def show_calibration(console: Console, found: Calibration, name: str) -> None:

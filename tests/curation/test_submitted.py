@@ -216,6 +216,17 @@ def test_the_verb_judges_folders_and_tables_and_names_what_is_wrong(folder, mine
     }
 
 
+def test_check_says_what_a_training_would_meet(folder, mine, tmp_path, capsys):
+    (mine / "val" / "i" / "copy.png").write_bytes((mine / "train" / "i" / "0.png").read_bytes())
+    assert verbs.main(["curation", "check", str(mine), "--data", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "train/i/0.png = val/i/copy.png" in said
+    assert verbs.main(["curation", "check", str(mine), "--data", str(folder), "--duplicates", "refuse"]) == 1
+    assert "Remove val/i/copy.png" in capsys.readouterr().err
+    (tmp_path / "a.py").write_text("")
+    assert verbs.main(["curation", "check", str(tmp_path / "a.py"), "--data", str(folder)]) == 2
+
+
 def test_a_folder_without_what_the_judge_needs_is_refused_before_work_starts(tmp_path, folder):
     for given, said in (
         ((tmp_path / "none", None, None), "it has no folder train"),

@@ -53,7 +53,9 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.errors import ConfigurationError
     from evaluator.machine import cores
     from evaluator.report.console import terminal
+    from evaluator.report.terminal import progress_line
     from evaluator.sandbox.tiers import choose
+    from evaluator.text import one_line
 
     if args.seeds < 1 or args.first_seed < 0 or (args.workers or 1) < 1:
         raise ConfigurationError(
@@ -63,23 +65,26 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigurationError("--recipe and --panel were both given; a panel judges alone. Leave one out")
     if not args.submissions and not args.references:
         raise ConfigurationError("there is nothing to judge; name a submission, or --references as_given")
-    sets = sets_in(args)
+    console, sets = terminal(), sets_in(args)
     judges = (
         Judges.panel(args.panel, args.panel_rank) if args.panel else Judges.of(chosen_recipe(args.recipe or sets.profile.pipeline))
     )
     with tempfile.TemporaryDirectory() as folder:
         references = write_references(list(dict.fromkeys(args.references)), sets, Path(folder))
-        found = evaluate(
-            [*args.submissions, *references],
-            sets,
-            judges,
-            seeds=range(args.first_seed, args.first_seed + args.seeds),
-            root=args.root_seed,
-            out=args.out,
-            sandbox=lambda: choose(args.sandbox),
-            workers=args.workers or cores(),
-            progress=said,
-        )
-    show_evaluated(terminal(), found)
+        with progress_line(console) as line:
+            work = line.add_task("judging", total=1.0)
+            found = evaluate(
+                [*args.submissions, *references],
+                sets,
+                judges,
+                seeds=range(args.first_seed, args.first_seed + args.seeds),
+                root=args.root_seed,
+                out=args.out,
+                sandbox=lambda: choose(args.sandbox),
+                workers=args.workers or cores(),
+                finished=lambda text: console.print(one_line(text, 5_000), highlight=False, markup=False, soft_wrap=True),
+                moved=lambda what, share: line.update(work, description=what, completed=share),
+            )
+    show_evaluated(console, found)
     said(f"results: {args.out}")
     return 0 if all(result.metrics is not None for entry in found for result in entry.results) else 1
