@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from evaluator.bounded import BoundsError, Limits, parse_json
-from evaluator.cleaning.session import Own
 from evaluator.curation.curated import Curated, collected, without_colour
 from evaluator.curation.images import LabelledImages
 from evaluator.curation.sets import CurationData
@@ -25,7 +24,7 @@ from evaluator.sandbox.limits import Limits as WorkerLimits
 from evaluator.sandbox.phases import Phase, SessionOutcome, run_phases
 from evaluator.sandbox.readonly import Content
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
-from evaluator.submission.staging import staged
+from evaluator.submission.staging import Own, staged
 from evaluator.text import one_line
 from evaluator.worker.curation import COLUMNS, LENGTH, MOST_PIXELS, MOST_ROWS, MOST_TEXT
 
