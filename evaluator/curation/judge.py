@@ -136,6 +136,7 @@ def train_and_score(
     names = ("accuracy", "macro_f1", "book_accuracy", "validation_accuracy")
     joined = min if judges.rank == "worst" else _mean
     metrics = {name: float(joined([getattr(member, name) for member in members])) for name in names}
+    metrics["best_constant_accuracy"] = float(np.bincount(data.test.labels).max() / len(data.test))
     interval = wilson_interval(metrics["accuracy"], len(data.test))
     assert interval.low is not None
     assert interval.high is not None

@@ -228,6 +228,11 @@ class CurationTrack(Track):
 
     # -- tables
 
+    def collapsed(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether the accuracy is no better than that of the most frequent class for every image."""
+        score = metrics.get("accuracy")
+        return score is not None and score <= metrics.get("best_constant_accuracy", 0.0) + 1e-9
+
     def public_tasks(self, profile: Mapping[str, Any]) -> set[str]:
         """The embedded data of the profile."""
         return {profile["data"]} if profile["data"] else set()

@@ -188,7 +188,10 @@ def test_a_run_from_the_front_door_to_the_comparison(tmp_path, capsys):
     (file,) = out.glob("*-mine/result.json")
     summary = json.loads(file.read_text())
     assert summary["verdict"] == "OK"
-    assert set(summary["cells"][0]["metrics"]) == {"accuracy", "macro_f1", "book_accuracy", "validation_accuracy"}
+    metrics = {"accuracy", "macro_f1", "book_accuracy", "validation_accuracy"}
+    assert set(summary["cells"][0]["metrics"]) == metrics | {"best_constant_accuracy"}
+    assert not CURATION.collapsed(summary["cells"][0]["metrics"])
+    assert CURATION.collapsed(dict.fromkeys(metrics, 0.1) | {"best_constant_accuracy": 0.1})
     assert (file.parent / "classes.csv").read_text().count("\n") == 21
     cells = [json.loads(cell.read_text()) for cell in (out / "cells").glob("*.json")]
     assert {cell["spec"]["seed"] for cell in cells} == {0, 1}
