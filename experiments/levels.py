@@ -11,7 +11,6 @@ from evaluator.report.comparison_tables import overall_pair
 from evaluator.report.format import signed
 from evaluator.report.levels import mark
 from evaluator.scoring.intervals import t_interval
-from evaluator.scoring.paired import holm
 from evaluator.tables import Block
 from experiments.summary import Table, titles
 
@@ -29,23 +28,25 @@ def plain(table: Table) -> Table:
     return table | {"differences": rows}
 
 
-def beaten(tables: Sequence[Table], alpha: float) -> str:
+def beaten(tables: Sequence[Table]) -> str:
     """Which strategies beat the reference over data sets, and in how many conditions.
 
-    A paragraph that names strategies of several conditions is one family of tests, so Holm's correction covers all of them.
+    Args:
+        tables: of a report whose tests were corrected together (``evaluator.report.families``), because the paragraph names
+            strategies of several conditions.
     """
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in (row for table in tables for row in table["differences"]):
         rows.setdefault(row["strategy"], []).append(row)
     if not rows:
         return "No cells are stored yet that could be compared."
-    tests = [row for of in rows.values() for row in of if row["levels"] and row["levels"]["p"] is not None]
-    p = holm(np.array([row["levels"]["p"] for row in tests])) if tests else []
-    shown = {id(row): np.sign(row["levels"]["mean"]) for row, value in zip(tests, p, strict=True) if value < alpha}
+    sign_of = {"better": 1, "worse": -1}
+    shown = {id(row): sign_of.get(row["finding"], 0) for of in rows.values() for row in of}
     sets, seeds = (sorted({len(table[name]) for table in tables}) for name in ("data_sets", "seeds"))
     counts = f"{_span(sets)} data sets nobody tuned on, {_span(seeds)} seeds on each"
+    shared = max(row["family"] for of in rows.values() for row in of)
     conditions = f"{len(tables)} condition{'s' * (len(tables) > 1)}"
-    head = f"Over {conditions} ({counts}; Holm-corrected over all {len(tests)} tests of this paragraph)"
+    head = f"Over {conditions} ({counts}; corrected together with all tests of this page: {shared} strategies under all conditions)"
     parts = []
     for sign, words in ((1, "better than"), (-1, "worse than")):
         found = [

@@ -129,7 +129,7 @@ def page(results: Results) -> str:
     of_sets = [(kind, results.levels(kind)) for kind in (False, True)]
     for proxy, both in of_sets:
         if both:
-            lines += [f"**{TITLES[proxy]}, over data sets.** {beaten([table for table, _ in both], results.report['alpha'])}", ""]
+            lines += [f"**{TITLES[proxy]}, over data sets.** {beaten([table for table, _ in both])}", ""]
     if of_one:
         lines += [ONE_DATA_SET, ""]
         for sentence in sentences(results.report | {"tables": of_one}):
@@ -159,7 +159,7 @@ def _over_data_sets(results: Results, proxy: bool, both: Sequence[tuple[Table, l
         metric = TRACKS.known[table["track"]].metric(table["metric"])
         for block in (*level_blocks(table, metric, results.report["wanted"]), by_data_set(table, each)):
             lines += _table(block, proxy, None)
-        lines += [*(f"- {note}" for note in level_notes(table, results.report["alpha"])), ""]
+        lines += [*(f"- {note}" for note in level_notes(table, results.report["alpha"], results.report["family"])), ""]
     if proxy:
         lines += ["### The proxy against full training, over data sets", "", *markdown_rows(order_kept(both)), ""]
     return lines

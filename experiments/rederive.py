@@ -400,7 +400,16 @@ def holm(p: Sequence[float]) -> list[float]:
     return found
 
 
-def inherit(branches: Sequence[tuple[Test, Sequence[Test]]]) -> None:
+@dataclass(eq=False)
+class Gate:
+    """A test over data sets. ``corrected``, ``family``: of the tree, once it is known."""
+
+    p: float
+    corrected: float = NAN
+    family: int = 1
+
+
+def inherit(branches: Sequence[tuple[Test | Gate, Sequence[Test]]]) -> None:
     """Correct a tree of tests: (gate, the tests behind it) of every branch.
 
     Goeman and Finos (2012): alpha is shared equally by the branches of which a test is left. A branch's share belongs to its gate;
@@ -659,12 +668,12 @@ class Derived:
         return cls(grid, over, single, areas, hidden)
 
     @property
-    def branches(self) -> list[tuple[Test, list[Test]]]:
-        """Of every strategy the test over the pairs, and those behind it."""
+    def named_branches(self) -> list[tuple[str, Test, list[Test]]]:
+        """Of every strategy its name, the test over the pairs, and those behind it."""
         found = []
         for name, gate in self.over.items():
             behind = [test for (of, _), test in [*self.single.items(), *self.areas.items()] if of == name and test is not gate]
-            found.append((gate, behind + ([self.hidden[name]] if name in self.hidden else [])))
+            found.append((name, gate, behind + ([self.hidden[name]] if name in self.hidden else [])))
         return found
 
     def at(self, pairs: Sequence[str]) -> dict[str, Test]:
@@ -703,7 +712,20 @@ class Page:
     def __init__(self, text: str, grids: dict[Key, Grid], stored: dict[str, tuple[int, int]]) -> None:
         self._text, self._stored, self.found = text, stored, Found()
         self._derived = {key: Derived.from_grid(grid) for key, grid in sorted(grids.items())}
-        inherit([branch for derived in self._derived.values() for branch in derived.branches])
+        kinds: dict[Key, list[Derived]] = {}
+        for key, derived in self._derived.items():
+            kinds.setdefault(key[:4], []).append(derived)
+        self._over_sets = {kind: over_data_sets(of) for kind, of in kinds.items() if len(of) > 1}
+        branches: list[tuple[Test | Gate, list[Test]]] = []
+        for kind, of in kinds.items():
+            single = [branch for derived in of for branch in derived.named_branches]
+            everywhere = set.intersection(*(set(derived.over) for derived in of)) if len(of) > 1 else set()
+            sets = self._over_sets.get(kind, {})
+            gates: dict[str, Gate] = {name: sets[name]["gate"] if name in sets else Gate(NAN) for name in sorted(everywhere)}
+            for name, gate in gates.items():
+                branches.append((gate, [test for other, first, then in single if other == name for test in (first, *then)]))
+            branches += [(first, then) for name, first, then in single if name not in gates]
+        inherit(branches)
         self._taus: dict[tuple[Key, Key], Tau | None] = {}
         self._scores_of: dict[Key, tuple[Counter[tuple[str, str, int]], Counter[tuple[str, str]]]] = {}
 
@@ -743,6 +765,10 @@ class Page:
             and (found[4] is None or key[:2] == (found[4], found[5]))
             and self._in_levels(key) == several
         ]
+
+    def _sets(self, chosen: Sequence[Derived]) -> dict[str, dict[str, Any]]:
+        """What every strategy's difference to random is over the data sets of the condition that was chosen."""
+        return self._over_sets.get(chosen[0].grid.key[:4], {}) if chosen else {}
 
     def _in_levels(self, key: Key) -> bool:
         return sum(other[:4] == key[:4] for other in self._derived) > 1
@@ -1002,7 +1028,7 @@ class Page:
     def _over_data_sets(self, proxy: bool, heading: str, title: str, rows: list[list[str]]) -> None:
         if title.startswith("Difference to random over the pairs"):
             for place, text in enumerate(rows[0][1:], 1):
-                derived = over_data_sets(self._chosen(proxy, f"### {text}", True))
+                derived = self._sets(self._chosen(proxy, f"### {text}", True))
                 for row in rows[1:]:
                     self._overview(f"overview, {text}, {row[0]}", row[place].replace("**", ""), derived.get(row[0]))
             return
@@ -1028,7 +1054,7 @@ class Page:
                     test = derived.over.get(row[0])
                     self.found.form("differences", f"{heading[4:]}, {row[0]}", text, difference_form(test) if test else ("-", []))
             return
-        found = over_data_sets(chosen)
+        found = self._sets(chosen)
         for row in rows[1:]:
             here = f"{heading[4:]}, {row[0]}"
             own = found.get(row[0])
@@ -1045,7 +1071,7 @@ class Page:
                     self.found.number("needed data sets", here, row[6], own["enough"])
                 continue
             self.found.form("differences over data sets", here, row[1], over_sets_form(own, "with a collapse"))
-            self._p(here, row[2], own["p Holm"])
+            self._p(here, row[2], own["gate"].corrected)
             self.found.words("findings", here, row[3], over_sets_verdict(own))
             self._bounds("one other data set", here, row[4], _around(own["mean"], own["other"]), slack=0.03 * own["other"])
 
@@ -1074,17 +1100,16 @@ class Page:
             self.found.words("tau-b", row[0], row[4], str(n))
 
     def _headline_over_data_sets(self) -> None:
-        """``name`` in k of m (a to b over all m); Holm's correction covers all tests of the paragraph."""
+        """``name`` in k of m (a to b over all m); as corrected with all tests of the page."""
         for proxy, mark in ((False, "**Full training, over data sets.**"), (True, "**The proxy, over data sets.**")):
             line = next((line for line in self._text.splitlines() if line.startswith(mark)), "")
             kinds: dict[Any, list[Derived]] = {}
             for key, of in self._derived.items():
                 if of.grid.proxy == proxy and self._in_levels(key):
                     kinds.setdefault(key[:4], []).append(of)
-            derived = [over_data_sets(grids) for grids in kinds.values()]
-            tests = [own for of in derived for own in of.values()]
-            for own, value in zip(tests, holm([own["p"] for own in tests]), strict=True):
-                own["shown"] = np.sign(own["mean"]) if value < ALPHA else 0.0
+            derived = [self._over_sets[kind] for kind in kinds]
+            for own in (own for of in derived for own in of.values()):
+                own["shown"] = np.sign(own["mean"]) if over_sets_verdict(own).startswith(("better", "worse")) else 0.0
             for sign, part in zip((1, -1), line.split("strategies are worse than"), strict=False):
                 for name, count, of, low, high in re.findall(rf"`(\w+)` in (\d+) of (\d+) \(({NUMBER}) to ({NUMBER}) over", part):
                     own = [found[name] for found in derived if name in found]
@@ -1248,8 +1273,8 @@ def over_data_sets(chosen: Sequence[Derived]) -> dict[str, dict[str, Any]]:
         values, fell, failed = matrix(chosen, name)
         own = {} if failed or base_failed else on_sets(values - base, fell | base_fell)
         found |= {name: own} if own else {}
-    for own, p in zip(found.values(), holm([own["p"] for own in found.values()]), strict=True):
-        own["p Holm"] = p
+    for own in found.values():
+        own["gate"] = Gate(own["p"])
     return found
 
 
@@ -1268,9 +1293,9 @@ def over_sets_form(own: dict[str, Any], words: str) -> Form:
 def over_sets_verdict(own: dict[str, Any], noise: str = "within noise") -> str:
     """The finding over data sets, marked where it rests on collapsed cells. ``noise``: in overviews, where nothing is marked."""
     mark = " !" if own["collapsed"] else ""
-    if math.isnan(own["p Holm"]):
+    if math.isnan(own["gate"].corrected):
         return f"no spread{mark}"
-    if abs(own["mean"]) <= own["half"] or own["p Holm"] >= ALPHA:
+    if abs(own["mean"]) <= own["half"] or own["gate"].corrected >= ALPHA:
         return f"within noise{mark}" if mark else noise
     return ("better" if own["mean"] > 0 else "worse") + mark
 

@@ -45,12 +45,18 @@ LONG = 15.0
 ON_THE_CHANNEL = ("buy_", "claim_", "frame_", "part_", "predict_")
 
 
+OF_A_KIND = 4
+"""Attacks of one kind, which have the first word of their names in common, that the tests of the product run in bubblewrap."""
+
+
 def in_the_product(attack: Attack, tier: str) -> bool:
-    """Whether the tests of the product run an attack in a tier: those that are short in bubblewrap, and in the portable
-    tier what comes over the channel. The rest are endurance tests."""
-    if tier == "process":
-        return attack.name.startswith(ON_THE_CHANNEL)
-    return tier == "bubblewrap" and attack.seconds < LONG
+    """Whether the tests of the product run an attack in a tier: what comes over the channel in the portable tier, and of every
+    other kind the first that are short in bubblewrap. The rest are endurance tests."""
+    if attack.name.startswith(ON_THE_CHANNEL) or tier != "bubblewrap":
+        return tier == "process" and attack.name.startswith(ON_THE_CHANNEL)
+    kind = attack.name.partition("_")[0]
+    short = [name for name, own in EVERY.items() if name.partition("_")[0] == kind and own.seconds < LONG]
+    return attack.name in short[:OF_A_KIND]
 
 
 def marks_of(attack: Attack, tier: str) -> list[pytest.MarkDecorator]:

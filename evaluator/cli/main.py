@@ -16,9 +16,41 @@ from evaluator.track import Track
 
 def verbs() -> dict[str, ModuleType]:
     """The module of every verb, by its name."""
-    from evaluator.cli import cleaning, compare, curation, data, doctor, panel, replay, report, results, sweep, validate, weights
+    from evaluator.cli import (
+        cleaning,
+        compare,
+        curation,
+        data,
+        doctor,
+        judge,
+        package,
+        panel,
+        replay,
+        report,
+        results,
+        submit,
+        sweep,
+        validate,
+        weights,
+    )
 
-    modules = (validate, data, weights, replay, panel, sweep, compare, report, results, cleaning, curation, doctor)
+    modules = (
+        validate,
+        package,
+        submit,
+        data,
+        weights,
+        replay,
+        panel,
+        sweep,
+        compare,
+        report,
+        results,
+        cleaning,
+        curation,
+        judge,
+        doctor,
+    )
     return {module.__name__.rpartition(".")[2]: module for module in modules}
 
 

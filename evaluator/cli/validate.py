@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from evaluator.cli.tracks import DEFAULT, add_track, named
+from evaluator.errors import ConfigurationError
 from evaluator.places import given_path
 from evaluator.submission.findings import Finding, Findings, in_order
 from evaluator.text import json_text, say
+from evaluator.words import counted
 
 SECONDS = 20.0
 """Largest duration of parsing the sources."""
@@ -23,7 +25,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb = subparsers.add_parser(
         "validate", help="is a submission fit to submit? everything that is wrong, at once", description=__doc__
     )
-    verb.add_argument("submission", type=given_path, metavar="PATH", help="folder or .py file")
+    verb.add_argument("submission", type=given_path, metavar="PATH", help="folder, .py file, or an archive made by package")
     add_track(verb.add_argument_group("the track"), DEFAULT)
     verb.add_argument(
         "--sandbox",
@@ -40,15 +42,36 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0 if the submission is fit to submit, else 1."""
+    from evaluator.submission.package import is_package, unpacked
+
+    if not is_package(args.submission):
+        return _validated(args)
+    with unpacked(args.submission) as (package, folder):
+        said = f"{args.submission}: the package of {package.name}"
+        if args.track != DEFAULT.name and args.track != package.track:
+            raise ConfigurationError(f"--track is {args.track}; {said} is made for {package.track}. Leave --track out")
+        if not args.json:
+            whose = f", by {package.owner}" if package.owner else ""
+            say(f"{said}{whose}: all {counted(len(package.files), 'file')} are what its manifest says")
+        args.submission, args.track = folder, package.track
+        return _validated(args, package.digest)
+
+
+def _validated(args: argparse.Namespace, digest: str = "") -> int:
+    """Run the verb on a folder or file. ``digest``: that a package names, if it is the folder of one."""
     from evaluator.report.console import terminal
     from evaluator.report.findings import show_validation
     from evaluator.report.traces import own_frames
+    from evaluator.submission.source import looked_at
     from evaluator.submission.validate import examine, unmet_requirements
 
     track = named(args.track)
     found = examine(args.submission, track.name, SECONDS)
     # A run says this among its own warnings.
     found = replace(found, found=in_order((*found.found, *unmet_requirements(args.submission))))
+    if digest and not found.unread and looked_at(args.submission).digest != digest:
+        text = "it was made with another version of the kit's strategies, so it may buy otherwise here. Make it anew with this kit"
+        found = replace(found, found=in_order((*found.found, Finding("warning", "submission.json", text))))
     tried = trace = full = ""
     if not args.no_run and not found.errors:  # what does not compile need not be run to know that
         found, tried, trace, full = _run(args, track, found)

@@ -16,7 +16,7 @@ from evaluator.errors import ConfigurationError, Verdict
 from evaluator.history.groups import Condition, over
 from evaluator.records import DATA_SET, SCHEMA
 from evaluator.report.collapsed import Behind, by_strategy, comparison_note, fallen
-from evaluator.report.families import LOSES, correct_together
+from evaluator.report.families import LOSES, OverSets, correct_together
 from evaluator.report.levels import Kind, kinds, level_table
 from evaluator.report.proxy_correlation import stand_in
 from evaluator.scoring.comparisons import Difference, Mean, compare, means
@@ -103,9 +103,14 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
             )
     several = kinds(shown)
     within = [condition for kind in several for condition in kind.members]
-    tables = [_table(condition, found, asked) for condition in shown if asked.each_data_set or condition not in within]
+    own = {id(c): _table(c, found, asked) for c in shown if asked.each_data_set or c not in within}
+    tables = list(own.values())
+    levels = [_levels(kind, asked) for kind in several]
     if asked.family == "report":
-        correct_together(tables, asked.alpha)
+        over_sets = [
+            OverSets(table, [own[id(c)] for c in kind.members if id(c) in own]) for table, kind in zip(levels, several, strict=True)
+        ]
+        correct_together(tables, over_sets, asked.alpha)
     for row in (row for table in tables for row in table["differences"]):
         row["plan"] = _plan(row, asked)
     return {
@@ -116,7 +121,7 @@ def comparison_report(found: Sequence[Condition], left_out: Sequence[str], asked
         "power": asked.power,
         "wanted": asked.wanted,
         "seed": asked.root,
-        "levels": [_levels(kind, asked) for kind in several],
+        "levels": levels,
         "tables": tables,
         "left_out": list(left_out),
     }

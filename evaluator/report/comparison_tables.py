@@ -50,7 +50,7 @@ def show_comparison(console: Console, report: dict[str, Any], tracks: Tracks) ->
             for number, part in enumerate(parts(block, console.width)):
                 titled(console, block.title if not number else f"{block.title} (continued)", _drawn(part))
                 console.print()
-        for note in level_notes(table, report["alpha"]):
+        for note in level_notes(table, report["alpha"], report["family"]):
             hanging(console, f"  {note}", "dim")
         console.print()
     for table in report["tables"]:
@@ -112,7 +112,7 @@ def markdown(report: dict[str, Any], tracks: Tracks) -> str:
         lines += [f"## {escaped(heading(track, table, several))}", ""]
         for block in level_blocks(table, track.metric(table["metric"]), report["wanted"]):
             lines += [f"### {escaped(block.title)}", "", *markdown_rows(block, escaped), ""]
-        lines += [*(f"- {escaped(note, NOTE_WIDTH)}" for note in level_notes(table, report["alpha"])), ""]
+        lines += [*(f"- {escaped(note, NOTE_WIDTH)}" for note in level_notes(table, report["alpha"], report["family"])), ""]
     for table in report["tables"]:
         track = _track(tracks, table)
         lines += [f"## {escaped(heading(track, table, several))}", ""]

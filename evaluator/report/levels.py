@@ -14,6 +14,7 @@ from evaluator.history.groups import Condition, of_one_kind, over
 from evaluator.history.predictions import read_predictions
 from evaluator.history.reading import read_cells
 from evaluator.records import DATA_SET
+from evaluator.report.families import FAILED, decide_over_sets
 from evaluator.report.format import MARK, figure, signed
 from evaluator.scoring.collapse import counts
 from evaluator.scoring.levels import Levels, t_quantile, two_levels
@@ -26,8 +27,6 @@ THESE_IMAGES = (
     "They speak of these images only: other images of the same kind may give another result, however many seeds there are"
 )
 """What every interval over the seeds of one data set leaves out."""
-FAILED = "failed cells"
-"""In the place of a finding: a strategy with failed cells has none, because it would be judged by what it survived."""
 
 
 ITEM_DRAWS = 400
@@ -118,6 +117,8 @@ def level_table(
         ceiling: the same of the ceiling. Where it got everything on every data set it has a mean, whatever its task, and is in no
             test.
         wanted: half-width for which the needed data sets are computed.
+
+    Its p values are corrected by Holm within the table; ``families.correct_together`` corrects them with those of other tables.
     """
     first, seeds = kind.first, kind.seeds
     held = [name for name in first.strategies if all(first.digests[name] in c.digests.values() for c in kind.members)]
@@ -141,8 +142,7 @@ def level_table(
     p = np.array([row["levels"]["p"] if row["levels"] and row["levels"]["p"] is not None else np.nan for row in others])
     adjusted = holm(p) if len(p) else p
     for found, value in zip(others, adjusted, strict=True):
-        found["p_holm"] = None if np.isnan(value) else float(value)
-        found["finding"] = _finding(found, alpha)
+        decide_over_sets(found, float(value), int((~np.isnan(p)).sum()), alpha)
     return {
         "track": first.track.name,
         "profile": first.rules["profile"]["name"],
@@ -222,18 +222,6 @@ def mark(row: dict[str, Any]) -> str:
     return f" {MARK}" if row["levels"] and row["levels"]["collapsed"] else ""
 
 
-def _finding(row: dict[str, Any], alpha: float) -> str:
-    levels = row["levels"]
-    if row["failed"]:
-        return FAILED
-    if levels is None:
-        return "no seed in common"
-    if row["p_holm"] is None:
-        return "no spread"
-    shown = row["p_holm"] < alpha and not levels["low"] <= 0 <= levels["high"]
-    return ("better" if levels["mean"] > 0 else "worse") if shown else "within noise"
-
-
 def level_blocks(table: dict[str, Any], metric: Metric, wanted: float) -> Iterator[Block]:
     """Tables of a comparison over data sets: scores, differences, and what more seeds and data sets would bring."""
     of = f"{counted(len(table['data_sets']), 'data set')} x {counted(len(table['seeds']), 'seed')}"
@@ -294,8 +282,8 @@ def level_blocks(table: dict[str, Any], metric: Metric, wanted: float) -> Iterat
         yield Block("what more seeds and more data sets would bring", columns, rows)
 
 
-def level_notes(table: dict[str, Any], alpha: float) -> list[str]:
-    """How the figures over data sets were computed, one line each."""
+def level_notes(table: dict[str, Any], alpha: float, family: str = "report") -> list[str]:
+    """How the figures over data sets were computed, one line each. ``family``: as ``compare --family``."""
     level = f"{100 * (1 - alpha):g} %"
     numbers = ", ".join(map(str, table["data_sets"]))
     found = [
@@ -305,7 +293,7 @@ def level_notes(table: dict[str, Any], alpha: float) -> list[str]:
     if table["differences"]:
         found += [
             "on one other data set: where the true difference on one more data set of this profile lies (generalised prediction "
-            "interval). p: of no difference over data sets, with Holm's correction over the strategies of this table.",
+            f"interval). p: of no difference over data sets, {_corrected(table, family)}.",
             "sd of data sets, sd of seeds: how far the difference moves from data set to data set, and from seed to seed on one. "
             "share of data sets: of the variance of the mean; more seeds cannot lower it. with any number of seeds: the half-width "
             "that more seeds come near to and never below, on these data sets.",
@@ -320,6 +308,13 @@ def level_notes(table: dict[str, Any], alpha: float) -> list[str]:
             '"without" is the mean over the others. A finding with the mark rests on them.'
         )
     return found
+
+
+def _corrected(table: dict[str, Any], family: str) -> str:
+    if family != "report":
+        return "with Holm's correction over the strategies of this table"
+    shared = max((row["family"] for row in table["differences"]), default=0)
+    return f"corrected together with all tests of this report ({counted(shared, 'strategy', 'strategies')} under all conditions)"
 
 
 def _bounds(levels: dict[str, Any] | None, which: str = "") -> dict[str, Any] | None:

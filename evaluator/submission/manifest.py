@@ -41,6 +41,7 @@ _KINDS: dict[str, tuple[type, str]] = {
     "description": (str, "a text"),
     "license": (str, "a text"),
     "gpu": (bool, "true or false"),
+    "submit_to": (str, "a text"),
 }
 
 
@@ -56,6 +57,7 @@ class Manifest:
         path: the file that was read.
         team: name of the team; ``authors``: its members, or the person who wrote it.
         gpu: the submission asks for a GPU. Shown only: the device of a run is its organiser's choice.
+        submit_to: where ``submit`` sends it, as its option ``--to``.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class Manifest:
     description: str = ""
     license: str = ""
     gpu: bool = False
+    submit_to: str = ""
 
     @property
     def owner(self) -> str:

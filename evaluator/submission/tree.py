@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.errors import SubmissionError, Verdict
-from evaluator.submission.travel import ENVIRONMENTS, kind, showable, stays
+from evaluator.submission import ignore
+from evaluator.submission.travel import ENVIRONMENTS, kind, secret, showable, stays
 
 MAX_FILES = 10_000
 """Files that may travel."""
@@ -77,6 +78,7 @@ class Tree:
         self.left: dict[str, str] = {}
         self._looks = self._files = self._folders = self._bytes = 0
         self._near: tuple[Parts, int] | None = None
+        self._ignore: tuple[ignore.Pattern, ...] = ()
         try:
             # The root itself may be a link: whoever names it vouches for it.
             self._fd = os.open(root, FOLDER & ~os.O_NOFOLLOW)
@@ -91,7 +93,8 @@ class Tree:
         os.close(self._fd)
 
     def everything(self) -> list[Item]:
-        """Every file that travels, sorted by path."""
+        """Every file that travels, sorted by path. What ``.submitignore`` at the top names stays behind."""
+        self._ignore = self._ignored()
         return self._walk(os.dup(self._fd), (), (), ())
 
     def below(self, place: Parts) -> list[Item]:
@@ -175,6 +178,19 @@ class Tree:
         """All bytes of a source."""
         return b"".join(self.read(item))
 
+    def _ignored(self) -> tuple[ignore.Pattern, ...]:
+        place = (ignore.FILE,)
+        try:
+            if not stat.S_ISREG(os.stat(ignore.FILE, dir_fd=self._fd, follow_symlinks=False).st_mode):
+                raise self._fault(place, "it is no regular file; a list of patterns was expected. Replace it or remove it")
+            with open(os.open(ignore.FILE, FILE, dir_fd=self._fd), "rb") as file:
+                raw = file.read(ignore.MAX_BYTES + 1)
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise self._unreadable(place, error) from None
+        return ignore.parse_ignore(raw, lambda text: self._fault(place, text))
+
     # -- walking
 
     def _walk(self, held: int, place: Parts, real: Parts, above: tuple[tuple[int, int], ...]) -> list[Item]:
@@ -205,11 +221,21 @@ class Tree:
         if stays(name, top=len(place) == 1):
             self._leave(place, "it does not decide what runs")
             return []
+        if secret(name):
+            self._leave(place, "a secret by its name, which never travels")
+            return []
         self._check_name(place)
         try:
             found = os.stat(name, dir_fd=held, follow_symlinks=False)
+            for pattern in self._ignore:
+                if pattern.matches(place, stat.S_ISDIR(found.st_mode)):
+                    self._leave(place, f"named in {ignore.FILE}, line {pattern.line}")
+                    return []
             if stat.S_ISLNK(found.st_mode):
                 real, found = self._resolved(real[:-1], (name,), place)
+                if any(map(secret, real)):
+                    self._leave(place, "a link to a secret, by its name, which never travels")
+                    return []
                 if stat.S_ISDIR(found.st_mode):
                     return self._walk(self._open_folder(real), place, real, above)
             if stat.S_ISDIR(found.st_mode):

@@ -129,6 +129,7 @@ def test_the_strategy_in_the_readme_is_ten_lines_and_buys_what_it_says(results, 
         assert row["bought"][0] > row["budget"] / 2, "one image per cluster, and hardly any cluster shares its nearest image"
 
 
+@pytest.mark.endurance
 def test_the_strategy_of_the_first_hour_spends_its_budget(run, tmp_path):
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "first-hour.md").read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "mine.py").write_text(block)
@@ -179,6 +180,7 @@ def test_the_documented_keys_of_a_run_are_those_of_its_file(results, tiny):
         assert [name for name in row if f"`{name}`" not in text] == []
 
 
+@pytest.mark.endurance
 def test_the_documented_keys_of_a_panel_are_those_of_its_file(panel, tiny):
     content = json.loads(only(panel, "*-example/result.json").read_text())
     assert content["pipeline"] is None

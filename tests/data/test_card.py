@@ -93,6 +93,7 @@ def test_a_class_that_no_image_has_is_said(small, tmp_path):
     assert [p.name for p in (tmp_path / "card").iterdir()] == ["red.png"]
 
 
+@pytest.mark.endurance
 def test_every_picture_of_a_generated_set_is_there_small_and_linked(painted, tmp_path):
     write_card(painted, ROUND2.classes, tmp_path / "README.md")
     text = (tmp_path / "README.md").read_text()
@@ -106,6 +107,7 @@ def test_every_picture_of_a_generated_set_is_there_small_and_linked(painted, tmp
     assert not [p for p in tmp_path.rglob("*") if "partial" in p.name]
 
 
+@pytest.mark.endurance
 def test_a_card_repeats_to_the_byte(painted, tmp_path):
     for name in ("one", "two"):
         write_card(painted, ROUND2.classes, tmp_path / name / "README.md")

@@ -521,7 +521,7 @@ def test_a_page_over_data_sets_has_both_levels_and_says_nothing_of_one_data_set(
         r"\*\*Full training, over data sets\.\*\* Over 1 condition \(5 data sets nobody tuned on, 3 seeds on each", head
     )
     assert "1 of 3 strategies are better than `random`: `good` in 1 of 1" in head
-    assert "corrected over all 3 tests of this paragraph" in head, "the ceiling is no competitor"
+    assert "all tests of this page: 6 strategies under" in head, "the ceiling is no competitor, on the proxy neither"
     assert re.search(
         r"\| 0\.6\d\d \[0\.\d+, 0\.\d+\] \| 3 \|", row(text, "Macro F1, mean over 2 pairs, over 5 data sets", "full_pool")
     )

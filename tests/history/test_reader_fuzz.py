@@ -150,6 +150,7 @@ def test_any_bytes_of_a_stored_file_are_read_or_named(count):
 
 
 @counts(40)
+@pytest.mark.endurance
 def test_any_results_are_compared_listed_exported_and_replayed_or_refused_in_words(count, tmp_path):
     root = tmp_path / "results"
     store = Store(root)

@@ -126,7 +126,7 @@ def test_the_panel_agrees_as_it_did_then(results, capsys):
         assert today[name]["measured"] == pytest.approx(then[name]["value"])
 
 
-@pytest.mark.parametrize("pipeline", ["milliseconds", pytest.param("debug", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pipeline", ["milliseconds", pytest.param("debug", marks=[pytest.mark.slow, pytest.mark.endurance])])
 def test_a_ledger_is_replayed_with_the_figures_that_it_gave_then(pipeline, debug_data):
     replayed = {row["cell"]: row for row in map(json.loads, (OLD / "replayed.jsonl").read_text().splitlines())}
     stored = {path: json.loads(path.read_text()) for path in CELLS}

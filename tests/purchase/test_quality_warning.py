@@ -222,6 +222,7 @@ def test_an_evaluation_says_it_once_on_stderr_and_keeps_it(call, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_sweep_says_it_once_on_stderr_and_keeps_it_and_so_does_its_dry_run(call, tmp_path):
     options = ("--pairs", "621:17", "--label-quality", 1.0, 0.9, "--seeds", 2, "--workers", 1, "--json")
     out, err = call(main, *options, "--dry-run")
@@ -237,6 +238,7 @@ def test_a_sweep_says_it_once_on_stderr_and_keeps_it_and_so_does_its_dry_run(cal
     assert said(err) == json.loads(out)["warnings"] == []
 
 
+@pytest.mark.endurance
 def test_the_warning_changes_no_cell_and_no_worker_hears_it(call, tmp_path, monkeypatch):
     options = ("--label-quality", 0.9, "--pair", "621:17", "--public-seeds")  # two folders of results have two secrets
     _, err = call(local_evaluation.main, *options, out="warned")

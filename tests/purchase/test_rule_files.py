@@ -251,6 +251,7 @@ def test_images_that_are_not_square_become_square_as_the_rules_say(tmp_path, res
 # -- from end to end
 
 
+@pytest.mark.endurance
 def test_own_classes_run_from_the_check_to_the_replay(tmp_path, capsys, monkeypatch):
     images, rules = make_pets(tmp_path / "images"), str(write(tmp_path, PETS + OWN))
     monkeypatch.setattr("evaluator.places.DATA", tmp_path / "kit-data")

@@ -448,6 +448,7 @@ def test_a_heat_map_is_of_the_metric_that_was_asked_for(stored, planted):
     assert heat["submissions"][0]["cells"][0]["score"]["mean"] == pytest.approx(values.mean())
 
 
+@pytest.mark.endurance
 def test_the_verb_shows_and_draws_the_heat_map(stored, planted, capsys, monkeypatch, tmp_path):
     planted(pairs=CROSSED, n=2)
     planted(pairs=CROSSED, n=2, label_quality=0.9)
@@ -824,8 +825,33 @@ def test_what_is_better_on_two_data_sets_is_not_better_on_data_sets(stored, plan
     on_data_sets(planted, 2, spread=0.03)
     (table,) = report(stored)["levels"]
     assert {row["finding"] for row in table["differences"]} == {"within noise"}
+    alone = report(stored, Asked(family="table", each_data_set=True))["tables"]
+    assert {finding(t, "good", PAIRS[0].name)["finding"] for t in alone} == {"better"}
+    # Behind a gate that is not passed nothing is found: neither data set is called by itself in a report over both.
     each = report(stored, Asked(each_data_set=True))["tables"]
-    assert {finding(t, "good", PAIRS[0].name)["finding"] for t in each} == {"better"}
+    assert {finding(t, "good", PAIRS[0].name)["finding"] for t in each} == {"within noise"}
+
+
+def test_tables_over_data_sets_are_corrected_with_all_tables_of_the_report(stored, planted):
+    on_data_sets(planted, 6, spread=0.01)
+    (alone,) = report(stored)["levels"]
+    on_data_sets(planted, 6, spread=0.01, label_quality=0.97)  # the same again, under another condition
+    planted(n=6, pairs=PAIRS[:1], label_quality=0.95)
+    found = report(stored)
+    assert len(found["levels"]) == 2
+    assert len(found["tables"]) == 1
+
+    def at(table, name):
+        return next(row for row in table["differences"] if row["strategy"] == name)
+
+    for table in found["levels"]:
+        for row in table["differences"]:
+            assert row["family"] == 9  # three strategies under three conditions
+            assert row["p_holm"] >= at(alone, row["strategy"])["p_holm"]
+    assert at(found["levels"][0], "good")["p_holm"] > at(alone, "good")["p_holm"]
+    by_table = report(stored, Asked(family="table"))["levels"][0]
+    assert at(by_table, "good")["p_holm"] == pytest.approx(at(alone, "good")["p_holm"])
+    assert "corrected together with all tests of this report (9 strategies under all conditions)" in markdown(found)
 
 
 def test_every_output_has_both_levels_in_words(stored, planted, capsys, tmp_path):

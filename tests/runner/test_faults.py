@@ -416,6 +416,7 @@ CACHE_DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", CACHE_DAMAGES)
+@pytest.mark.endurance
 def test_a_cache_damaged_between_two_runs_changes_no_result(evaluate, tmp_path, damage):
     status, first, _ = evaluate()
     assert status == 0
@@ -468,6 +469,7 @@ DAMAGES |= {of_an_older_kit: "carries no checksum"}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.endurance
 def test_a_damaged_result_is_named_set_aside_and_run_again(evaluate, tmp_path, damage):
     _, first, _ = evaluate()
     first = json.loads(first)["cells"]

@@ -94,6 +94,7 @@ def test_what_decides_no_figure_takes_nothing_from_the_store(stored, others):
 
 
 @pytest.mark.parametrize("others", [OTHER, {"python": "3.0.0"}, {"torch": "absent"}], ids=["numpy", "python", "torch"])
+@pytest.mark.endurance
 def test_a_cell_and_an_answer_of_other_versions_are_made_again_and_both_are_set_aside(stored, others):
     cell, expected, root = stored(others, others)
     assert (cell.cached, cell.reused) == (False, False)
@@ -160,6 +161,7 @@ def evaluate(monkeypatch, tmp_path, data_folder, capsys):
 
 
 @pytest.mark.parametrize(("others", "said"), [(OTHER, True), ({"processor": "Another"}, False)], ids=["numpy", "processor"])
+@pytest.mark.endurance
 def test_a_run_over_cells_of_several_versions_says_so(evaluate, tmp_path, others, said):
     evaluate("--pair", "621:17")
     all_made_by(tmp_path / "results", others, others)

@@ -187,6 +187,7 @@ def channel():
 
 
 @pytest.mark.parametrize("count", [100_000, pytest.param(1_000_000, marks=[pytest.mark.slow, pytest.mark.endurance])])
+@pytest.mark.endurance
 def test_a_million_frames_are_taken_or_refused_in_bounded_time_and_memory(channel, count):
     draw = random.Random(derive(3, "channel", count))
     source = Wire(draw)
@@ -431,6 +432,7 @@ def test_a_return_value_that_cannot_be_one_is_a_protocol_error_at_no_cost(raw_se
     assert time.thread_time() - started < 0.5
 
 
+@pytest.mark.endurance
 def test_random_answers_of_a_worker_never_break_a_session(raw_session):
     draw = random.Random(derive(3, "sessions"))
     verdicts = set()
@@ -460,6 +462,7 @@ FLOODS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("reads", [False, True], ids=["never reads", "reads"])
 @pytest.mark.parametrize("flood", FLOODS)
+@pytest.mark.endurance
 def test_a_flood_of_requests_ends_at_the_limit_and_the_clock_has_run_all_the_while(strategy, session, flood, reads):
     path = strategy(
         f"""

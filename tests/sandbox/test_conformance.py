@@ -196,6 +196,7 @@ def plays(request, tmp_path_factory):
         shutil.rmtree(house, ignore_errors=True)
 
 
+@pytest.mark.endurance
 def test_the_list_is_long_unambiguous_and_says_what_it_asks():
     checks = (*CHECKS, *SESSION_CHECKS)
     assert len(checks) >= 30
@@ -310,6 +311,7 @@ def an_open_core_limit():
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.endurance] if number % 6 else []) for number, name in enumerate(NAIVE_FAULTS)]
 )
+@pytest.mark.endurance
 def test_a_naive_tier_is_found_out(name, monkeypatch, request):
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -470,6 +472,7 @@ def test_the_doctor_says_which_tiers_work_and_how_to_get_the_others(fresh, capsy
     assert "auto uses" in out
 
 
+@pytest.mark.endurance
 def test_the_doctors_full_list_ends_with_one_where_a_check_fails(monkeypatch, capsys):
     from evaluator.purchase import conformance as sessions
     from evaluator.sandbox import conformance as rooms
@@ -517,7 +520,7 @@ def test_a_session_without_a_worker_says_that_nothing_held_it(session, strategy)
 @pytest.mark.parametrize(
     ("variant", "name"),
     [
-        pytest.param(variant, made.name, marks=[pytest.mark.endurance] if variant == "docker" else [])
+        pytest.param(variant, made.name, marks=[] if variant == "bubblewrap" else [pytest.mark.endurance])
         for variant, checks in PLAYS.items()
         for made in checks
     ],

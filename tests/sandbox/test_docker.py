@@ -98,6 +98,7 @@ def test_the_engine_that_docker_host_names_is_asked(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_without_an_image_the_error_says_how_to_build_it(docker):
     with pytest.raises(OSError, match=r"no image nowhere:1; .*docker build -t data-centric-kit \."):
         DockerSandbox(engine=docker.engine, image="nowhere:1")

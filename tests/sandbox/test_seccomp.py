@@ -77,6 +77,7 @@ tell(seen)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tier", [pytest.param("process", marks=pytest.mark.endurance), "bubblewrap"])
+@pytest.mark.endurance
 def test_libraries_of_strategies_work_under_the_filters(tier: str, tmp_path: Path) -> None:
     reason = tiers.state(tier).reason
     if reason:

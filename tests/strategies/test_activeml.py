@@ -377,6 +377,7 @@ def test_a_strategy_that_cannot_run_is_refused_before_a_label_is_bought(session,
 @installed
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["TypiClust", "UncertaintySampling", "DropQuery"])
+@pytest.mark.endurance
 def test_another_strategy_is_one_line_away(name, session, submission):
     path = submission(BASELINE.read_text().replace('"Falcun"', f'"{name}"'))
     result = session(path)
@@ -386,6 +387,7 @@ def test_another_strategy_is_one_line_away(name, session, submission):
 
 @installed
 @pytest.mark.slow
+@pytest.mark.endurance
 @pytest.mark.endurance
 def test_the_baseline_on_the_profile_debug(tmp_path, monkeypatch):
     monkeypatch.setattr(local_evaluation, "ROOT", tmp_path)

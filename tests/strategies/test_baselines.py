@@ -150,6 +150,7 @@ def test_the_starter_buys_what_it_can_whatever_the_budget(session, sets, budget)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SESSIONS)
+@pytest.mark.endurance
 def test_a_baseline_outlives_a_restart_between_phases(path, session):
     if not hasattr(class_of(path), "save_checkpoint"):
         pytest.skip("predicts nothing and keeps nothing")

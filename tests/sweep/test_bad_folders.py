@@ -108,6 +108,7 @@ def test_where_no_submission_can_be_read_each_is_named(ready, five):
     assert "di holds no .py file" in str(caught.value)
 
 
+@pytest.mark.endurance
 def test_the_command_shows_the_row_and_its_status_is_that_of_a_failed_cell(five, tmp_path, data_folder, tiny, monkeypatch, capsys):
     monkeypatch.setitem(profiles.PROFILES, "tiny", tiny)
     monkeypatch.setattr("evaluator.places.DATA", tmp_path / "data")

@@ -37,6 +37,7 @@ def stored(tmp_path: Path, folder: str) -> list[dict]:
     return [json.loads(path.read_text()) for path in (tmp_path / "results" / folder).glob("*.json")]
 
 
+@pytest.mark.endurance
 def test_a_busy_machine_is_warned_of_and_stands_in_every_file(evaluate, tmp_path):
     said, summary = evaluate(BUSY)
     assert "warning: busy machine: 1.8 of 2 cores are busy with other programs" in said
@@ -54,6 +55,7 @@ def test_a_quiet_machine_is_not(evaluate, tmp_path):
     assert [content["busy"] for content in stored(tmp_path, "cells")] == [""]
 
 
+@pytest.mark.endurance
 def test_a_stored_answer_keeps_what_was_so_when_the_submission_ran(evaluate, tmp_path):
     evaluate(BUSY)
     for path in (tmp_path / "results" / "cells").glob("*.json"):

@@ -313,6 +313,7 @@ def test_a_failed_pair_never_erases_the_others(evaluate, strategy):
 
 
 @pytest.mark.parametrize("half", ["session", "training"])
+@pytest.mark.endurance
 def test_a_fault_of_our_own_is_one_failed_cell_and_no_more(evaluate, monkeypatch, half):
     if half == "session":
         buy = evaluator.purchase.track.buy

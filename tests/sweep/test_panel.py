@@ -203,6 +203,7 @@ def test_a_failed_session_is_bought_again_next_time_and_once_within_a_panel(eval
 LATE = "def purchase_phase(self, unlabelled_dataset):\n    unlabelled_dataset.purchase_labels([1, 2])\n    time.sleep(600)\n"
 
 
+@pytest.mark.endurance
 def test_a_time_limit_that_was_kept_is_never_reused_where_it_fails(evaluate, bought, strategy, monkeypatch):
     monkeypatch.setitem(profiles.PROFILES, "tiny", replace(TINY, seconds_per_minute=0.05))
     path = strategy(LATE)
@@ -292,6 +293,7 @@ def senseless(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [edited, cut, renamed, senseless])
+@pytest.mark.endurance
 def test_a_purchase_that_was_damaged_or_edited_by_hand_is_named_and_made_again(evaluate, bought, damage):
     evaluate("--pipeline", "a")
     (path,) = purchases(evaluate.results)
@@ -612,6 +614,7 @@ def three(evaluate, tmp_path):
     return run
 
 
+@pytest.mark.endurance
 def test_the_agreement_of_stored_submissions(three, capsys):
     three()
     root = three.evaluate.results
@@ -652,6 +655,7 @@ def test_many_submissions_that_are_left_out_for_one_reason_are_one_line():
     assert unused_lines("outside", [*few, ("c (3)", 4), ("d (4)", 1_000)]) == ["4 submissions: 1,009 cells outside"]
 
 
+@pytest.mark.endurance
 def test_what_cannot_be_compared_is_left_out_by_name_and_reason(three, tmp_path):
     paths = three()
     evaluate, root = three.evaluate, three.evaluate.results
@@ -683,6 +687,7 @@ def test_what_cannot_be_compared_is_left_out_by_name_and_reason(three, tmp_path)
         assert part in said
 
 
+@pytest.mark.endurance
 def test_pipelines_that_were_trained_on_different_purchases_are_not_compared(three):
     paths = three()
     root = three.evaluate.results

@@ -324,6 +324,7 @@ def test_a_dry_run_makes_neither_folder_nor_secret(here, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_lost_secret_ends_the_run_and_no_cell_is_mixed_with_others(here, tmp_path):
     options = ("--submission", RANDOM, "--pair", "621:17", "--pipeline", "milliseconds")
     assert here(evaluate, *options)[0] == 0
@@ -431,6 +432,7 @@ def test_cleaning_never_removes_the_secret(mixed, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_cell_of_a_secret_is_replayed_with_it_and_not_without(here, tmp_path, data_folder, capsys, sets):
     options = ("--submission", RANDOM, "--pair", "621:17", "--pipeline", "milliseconds", "--label-quality", 0.9)
     assert here(evaluate, *options)[0] == 0

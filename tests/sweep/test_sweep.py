@@ -114,6 +114,7 @@ def test_a_device_lost_to_the_evaluator_itself_is_left_to_a_new_process(ready, b
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_several_splits_are_scored_by_one_training_and_as_if_by_their_own(ready, bought, tmp_path, data_folder):
     data = shutil.copytree(data_folder, tmp_path / "both")
     write_split(data / "test", 30, 99)
@@ -787,6 +788,7 @@ def test_a_sweep_from_the_command_line_with_a_submission_that_fails(sweep, strat
     assert [pair["kind"] for pair in summary["pairs"]] == ["public", "hidden"]
 
 
+@pytest.mark.endurance
 def test_a_sweep_says_which_submission_is_not_fit_to_submit_and_why(sweep, strategy, monkeypatch):
     """Both were scored and looked alike, and the status was 0."""
     buys = "def purchase_phase(self, unlabelled_dataset, budget):\n    unlabelled_dataset.purchase_labels(range(budget))\n"
@@ -839,6 +841,7 @@ def test_mistakes_are_said_before_anything_is_run(sweep, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_sweep_of_a_grid_draws_its_picture(sweep, strategy, tmp_path):
     picky = strategy("def purchase_phase(self, budget):\n    assert budget < 20, 'too many'")
     options = ("--submissions", RANDOM, picky, "--pairs", GRID, "--heat-map", "map.svg", "--workers", 1)

@@ -245,6 +245,7 @@ NETWORKS = {"efficientnet_b4": 64, "efficientnet_b0": 80, "linear": 16, "timm/re
         pytest.param(torch.float64, 1e-12, id="float64"),
     ],
 )
+@pytest.mark.endurance
 def test_a_twin_for_prediction_gives_the_models_values(architecture, quickened, dtype, tolerance):
     """Held against the model in float64. The model's own rounding in ``dtype`` depends on the processor; the twin's is never larger
     than the tolerance, or than the model's own."""

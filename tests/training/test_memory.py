@@ -61,6 +61,7 @@ def test_uneven_parts_weigh_by_their_items():
 
 @pytest.mark.parametrize("recipe", [RECIPE, NETWORK], ids=["linear", "network"])
 @pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.endurance
 def test_a_batch_that_does_not_fit_is_halved_whenever_memory_runs_out(recipe, after, small_device):
     images, labels = toy(16)
     by_hand = train(recipe, images, labels, seed=1, threads=1, micro_batch=4)

@@ -67,6 +67,7 @@ def test_an_outer_autocast_does_not_reach_float32():
 
 @pytest.mark.parametrize("name", ["bfloat16", "float16"])
 @pytest.mark.parametrize("recipe", [RECIPE, SMALL], ids=["linear", "network"])
+@pytest.mark.endurance
 def test_training_and_prediction_compute_in_the_format_and_come_out_near(name, recipe, forced, monkeypatch):
     images, labels = toy(32)
     plain = train(recipe, images, labels, seed=1, threads=1)

@@ -36,6 +36,7 @@ def test_pretraining_writes_weights_that_load_and_its_figures(tmp_path):
 
 
 @pytest.mark.parametrize("architecture", ["timm/resnet10t", "timm/vit_tiny_patch16_224"])
+@pytest.mark.endurance
 def test_weights_for_a_model_of_timm_start_it_at_another_size_too(tmp_path, architecture):
     out = tmp_path / "made.safetensors"
     result = pretrain(replace(TINY, architecture=architecture, images=32), out, progress=lambda line: None)
@@ -46,6 +47,7 @@ def test_weights_for_a_model_of_timm_start_it_at_another_size_too(tmp_path, arch
     assert torch.isfinite(model(torch.zeros(2, 3, 64, 64))).all()
 
 
+@pytest.mark.endurance
 def test_pretraining_repeats_to_the_bit_on_one_cpu(tmp_path):
     first, second = (pretrain(TINY, tmp_path / f"{name}.safetensors", progress=lambda line: None) for name in "ab")
     assert first.sha256 == second.sha256
@@ -67,6 +69,7 @@ def test_pretraining_lowers_the_loss():
     assert set(precision) == set(prevalence)
 
 
+@pytest.mark.endurance
 def test_a_limit_in_minutes_ends_the_run_and_the_schedule_with_it(monkeypatch):
     clock = iter(range(10_000))
     monkeypatch.setattr(pretrain_run.time, "monotonic", lambda: float(next(clock)))

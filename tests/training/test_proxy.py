@@ -209,6 +209,7 @@ def broken(path: Path, how: str) -> None:
     ],
     ids=["byte", "cut", "gone", "no JSON", "no object", "another index"],
 )
+@pytest.mark.endurance
 def test_damaged_embeddings_are_named_and_made_anew(images, capsys, suffix, how, said):
     first = np.array(images.embeddings())
     forget()

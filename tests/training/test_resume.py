@@ -77,6 +77,7 @@ def equal(one, other) -> bool:
 
 
 @pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.endurance
 def test_interrupted_in_every_epoch_it_ends_at_the_same_weights(name, path):
     recipe, (images, labels) = RECIPES[name], toy(24)
     whole = train(recipe, images, labels, seed=7, threads=1)
@@ -114,6 +115,7 @@ def test_a_head_on_embeddings_goes_on(path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_killed_process_is_gone_on_from(path):
     code = """
         import os, signal, sys

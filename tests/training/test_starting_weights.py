@@ -146,6 +146,7 @@ def test_an_evaluation_without_a_network_names_the_place_and_buys_nothing(evalua
     assert str(place) in said.replace("\n", "")
 
 
+@pytest.mark.endurance
 def test_a_file_put_into_the_cache_by_hand_is_trained_from_without_a_network(evaluate, offline):
     """The steps of docs/weights.md, from the file in its place to the hash in the result."""
     place = offline / "hub" / "models--timm--resnet10t.c3_in1k" / "snapshots" / "main" / "model.safetensors"
@@ -159,6 +160,7 @@ def test_a_file_put_into_the_cache_by_hand_is_trained_from_without_a_network(eva
 
 
 @pytest.mark.usefixtures("offline")
+@pytest.mark.endurance
 def test_random_weights_are_another_pipeline_and_another_cell(evaluate):
     status, (cell,), said = evaluate("--starting-weights", "none")
     assert (status, cell["training"]["weights"], cell["spec"]["pipeline"]["name"]) == (0, "none", "mine@32px-none"), said

@@ -195,6 +195,7 @@ def test_items_go_through_the_default_collation(torch, labelled):
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_loader_with_processes_of_its_own_sees_the_same(torch, pool, start):
     loader = torch.utils.data.DataLoader(pool.torch(), batch_size=4, num_workers=2, multiprocessing_context=start)
     images = torch.cat(list(loader))

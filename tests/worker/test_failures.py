@@ -83,6 +83,7 @@ SLOW = """
 
 
 @pytest.mark.parametrize("tier", [ProcessSandbox, BubblewrapSandbox])
+@pytest.mark.endurance
 def test_a_time_limit_shows_where_every_thread_was(tier, strategy, session):
     if state(tier.name).reason:
         pytest.skip(state(tier.name).reason)

@@ -55,6 +55,7 @@ class Mine(ZEWDPCBaseRun):
 
 
 @pytest.mark.parametrize("name", ["mine/run.py", "mine/own.py", "mine/my-own.py", "package/run.py", "numpy/run.py"])
+@pytest.mark.endurance
 def test_processes_and_pickles_find_what_an_entry_of_any_name_holds(name, tmp_path, session):
     folder, _, entry = name.partition("/")
     pickled = ("run", "__main__") if entry == "run.py" else ("__main__",)

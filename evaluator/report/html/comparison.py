@@ -41,7 +41,9 @@ def comparison_html(
         assert track is not None
         title = heading(track, dict(table), several)
         figures = tuple(level_blocks(dict(table), track.metric(table["metric"]), report["wanted"]))
-        sections.append(Tabled(title[:1].upper() + title[1:], figures, tuple(level_notes(dict(table), report["alpha"]))))
+        sections.append(
+            Tabled(title[:1].upper() + title[1:], figures, tuple(level_notes(dict(table), report["alpha"], report["family"])))
+        )
     for table in report["tables"]:
         track = tracks.of(table)
         assert track is not None  # the report was made of cells of known tracks

@@ -1,0 +1,153 @@
+"""Packages are taken from the inbox into the queue: read once, checked whole, and kept under their digest.
+
+A package that is not good is refused with the reason, and so is one that comes too late or too often. A judge that is killed while
+it takes a package in finds it again: it leaves the inbox last, and the same package of the same participant is taken once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluator.errors import KitError
+from evaluator.files import replaced, temporary_folder, write_text
+from evaluator.judging import feedback
+from evaluator.judging.place import Place
+from evaluator.judging.queue import Queue, Sent
+from evaluator.submission.package import Package, PackageError, file_digest, read_package, unpack
+from evaluator.submission.validate import examine
+from evaluator.text import name as harmless
+from evaluator.text import one_line
+
+SECONDS = 20.0
+"""Largest duration of parsing the sources of a submission."""
+MOST = 1_000
+"""Packages that are taken in at a time; the others wait."""
+SETTLED = 2.0
+"""Seconds for which a file must be left alone before it is taken in: it may be sent by a program that gives it its name at once."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A package that left the inbox. ``submission``: its number, 0 if it could not be kept; ``refused``: why, or empty."""
+
+    participant: str
+    package: str
+    submission: int
+    refused: str
+
+
+def waiting(place: Place, now: float) -> list[tuple[str, Path]]:
+    """Participant and file of every package that waits, the oldest first. Hidden names are files that are still being sent."""
+    found: list[tuple[float, str, Path]] = []
+    for folder in sorted(place.inbox.iterdir()):
+        if folder.is_symlink() or not folder.is_dir() or folder.name.startswith("."):
+            continue
+        if place.rules.participants and folder.name not in place.rules.participants:
+            continue
+        for path in sorted(folder.iterdir()):
+            status = path.lstat()
+            if not path.name.startswith(".") and stat.S_ISREG(status.st_mode) and not 0 <= now - status.st_mtime < SETTLED:
+                found.append((status.st_mtime, folder.name, path))
+    return [(participant, path) for _, participant, path in sorted(found)[:MOST]]
+
+
+def take_in(place: Place, queue: Queue, now: Callable[[], float]) -> Iterator[Taken]:
+    """Take every package that waits into the queue, and write a receipt for each into the outbox.
+
+    Raises:
+        OSError: this machine fails, e.g. no space is left; what was not taken in waits.
+    """
+    for participant, path in waiting(place, now()):
+        yield _taken(place, queue, participant, path, now())
+
+
+def _taken(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:
+    kept, digest, refused = _kept(place, path)
+    package: Package | None = None
+    findings: list[str] = []
+    if not refused:
+        try:
+            package = unpacked_once(place, kept, digest)
+        except PackageError as error:
+            refused = one_line(str(error).replace(str(kept), path.name).replace(kept.name, path.name), 1_000)
+    if package is not None and package.track != place.rules.track:
+        refused = f"it is made for the track {harmless(package.track)}; here {place.rules.track} is judged. Pack it with --track"
+    elif package is not None:
+        found = examine(place.submissions / digest / package.name, package.track, SECONDS)
+        findings = [finding.line for finding in found.found]
+        if found.errors:
+            refused = f"it is not fit to submit: {one_line(found.errors[0].line, 1_000)}"
+    sent = Sent(
+        sha256=digest,
+        participant=participant,
+        name=harmless(package.name if package else path.stem),
+        track=package.track if package else "",
+        digest=package.digest if package else "",
+        received=now,
+    )
+    number, refused = queue.receive(sent, place.rules.version, refused=refused, deadline=place.rules.deadline)
+    write_feedback(place, participant, f"{digest[:16]}-receipt", feedback.receipt(path.name, digest, now, refused, findings))
+    path.unlink(missing_ok=True)
+    return Taken(participant, harmless(path.name), number, refused)
+
+
+def _kept(place: Place, path: Path) -> tuple[Path, str, str]:
+    """A copy of a package that nobody else can change, its digest, and why it is not kept, or empty."""
+    size = path.lstat().st_size
+    if size > place.rules.largest:
+        why = f"it has {size:,} bytes; a package may have {place.rules.largest:,}. Leave out what no run needs"
+        return path, f"too large: {path.name}, {size}", why
+    copy = place.packages / f".incoming-{os.getpid()}.zip"
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        with open(descriptor, "rb") as file, replaced(copy, "wb", permissions=0o600) as out:
+            shutil.copyfileobj(file, out)
+        digest = file_digest(copy)
+        kept = place.packages / f"{digest}.zip"
+        os.replace(copy, kept)
+    finally:
+        copy.unlink(missing_ok=True)
+    return kept, digest, ""
+
+
+def unpacked_once(place: Place, archive: Path, digest: str) -> Package:
+    """The manifest of a package, whose files then lie in ``submissions/<digest>``, whole.
+
+    Raises:
+        PackageError: it is not what its manifest says.
+    """
+    folder = place.submissions / digest
+    if not folder.is_dir():
+        with temporary_folder(place.submissions, digest) as fresh:
+            unpack(archive, fresh)
+            try:
+                os.rename(fresh, folder)
+            except OSError:
+                if not folder.is_dir():  # another judge was faster
+                    raise
+    return read_package(archive)
+
+
+def write_feedback(place: Place, participant: str, name: str, content: dict) -> None:
+    """Write what goes back to a participant, whole or not at all."""
+    folder = place.outbox / participant
+    folder.mkdir(exist_ok=True)
+    write_text(folder / f"{name}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def unpack_again(place: Place, digest: str) -> Path:
+    """The folder of a submission that was taken in before; unpacked anew where it is gone.
+
+    Raises:
+        KitError: the package is gone, or not what it was.
+    """
+    archive = place.packages / f"{digest}.zip"
+    if not archive.is_file() or file_digest(archive) != digest:
+        raise KitError(f"{archive}: the package is gone, or not what it was; restore it from a backup")
+    return place.submissions / digest / unpacked_once(place, archive, digest).name

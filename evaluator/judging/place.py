@@ -1,0 +1,190 @@
+"""Where a judge works: a folder with ``judge.toml``, its inbox and outbox, the packages that it took in, results and the queue.
+
+```
+judge.toml            what is judged, by which rules
+public.toml           the public part: options of a sweep (docs/organisers.md)
+private.toml          the private part, if there is one
+inbox/<participant>/  packages that wait to be taken in
+outbox/<participant>/ what goes back
+packages/             every package that was taken in, by its SHA-256
+submissions/          the same, unpacked
+results/              cells and answers, a folder for each part
+runs/                 summary and log of every attempt
+queue.db              what is to be done, what was done, and when
+```
+
+``inbox`` and ``outbox`` are what participants reach; the rest is for the judge alone.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from evaluator.bounded import read_toml
+from evaluator.errors import ConfigurationError
+from evaluator.judging.queue import Part, Quota
+from evaluator.toml_keys import check_keys, place_of, place_of_value, typed
+from evaluator.words import meant
+
+FILE = "judge.toml"
+TIERS = ("bubblewrap", "docker", "process", "auto")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The content of ``judge.toml``.
+
+    Attributes:
+        name: of the competition; ``track``: what kind it is.
+        public, private: files of the parts, beside ``judge.toml``; ``private`` may be empty.
+        sandbox: the isolation tier; without one that hides files from strangers, a judge does not start.
+        deadline: seconds since 1970 after which packages are refused; None for none.
+        version: of the rules and the judging code; raise it and ``rescore`` to judge everything anew.
+        quota: see ``Quota``.
+        participants: who may send; empty for every folder of the inbox.
+        largest: bytes of a package.
+        hours: after which one attempt is given up as a fault of ours.
+
+    Raises:
+        ConfigurationError: a value makes no sense.
+    """
+
+    name: str
+    track: str = "purchase"
+    public: str = "public.toml"
+    private: str = ""
+    sandbox: str = "bubblewrap"
+    deadline: float | None = None
+    version: int = 1
+    quota: Quota = field(default_factory=Quota)
+    participants: tuple[str, ...] = ()
+    largest: int = 100 << 20
+    hours: float = 12.0
+
+    def __post_init__(self) -> None:
+        if self.sandbox not in TIERS:
+            raise ConfigurationError(
+                f"sandbox is {self.sandbox!r}{meant(self.sandbox, TIERS) or '; it must be ' + ', '.join(TIERS)}"
+            )
+        for name, value, least in (("version", self.version, 1), ("largest", self.largest, 1)):
+            if value < least:
+                raise ConfigurationError(f"{name} is {value}; expected {least} or more")
+        if not 0 < self.hours <= 24 * 30:
+            raise ConfigurationError(f"hours is {self.hours:g}; expected more than 0, and at most a month")
+        for name, file in (("public", self.public), ("private", self.private)):
+            if Path(file).name != file or (file and not file.endswith(".toml")):
+                raise ConfigurationError(f"{name} is {file!r}; expected the name of a TOML file beside {FILE}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A judge's folder. ``of(...)`` reads it; the folders below it are made where they are missing."""
+
+    root: Path
+    rules: Rules
+
+    @classmethod
+    def of(cls, root: Path) -> Place:
+        """The folder, with its rules read and checked.
+
+        Raises:
+            ConfigurationError: there is no ``judge.toml``, it is not good, or a part that it names is missing.
+        """
+        root = root.expanduser().absolute()
+        file = root / FILE
+        if not file.is_file():
+            raise ConfigurationError(f"{root}: there is no {FILE}; a judge's folder was expected. docs/organisers.md shows one")
+        rules = _read_rules(file)
+        for part in ("public", *(["private"] if rules.private else [])):
+            if not (root / getattr(rules, part)).is_file():
+                raise ConfigurationError(
+                    f"{place_of(file, part)}: {part} names {getattr(rules, part)}, which is not there. Write it"
+                )
+        made = cls(root, rules)
+        for folder in (made.inbox, made.outbox, made.packages, made.submissions, made.runs, made.results("public")):
+            folder.mkdir(parents=True, exist_ok=True)
+        for hidden in (made.packages, made.submissions, made.runs, root / "results"):
+            hidden.chmod(0o700)
+        return made
+
+    @property
+    def inbox(self) -> Path:
+        """Packages that wait, a folder for each participant."""
+        return self.root / "inbox"
+
+    @property
+    def outbox(self) -> Path:
+        """What goes back, a folder for each participant."""
+        return self.root / "outbox"
+
+    @property
+    def packages(self) -> Path:
+        """Every package that was taken in."""
+        return self.root / "packages"
+
+    @property
+    def submissions(self) -> Path:
+        """The packages, unpacked."""
+        return self.root / "submissions"
+
+    @property
+    def runs(self) -> Path:
+        """Summary and log of every attempt."""
+        return self.root / "runs"
+
+    @property
+    def queue(self) -> Path:
+        """The file of the queue."""
+        return self.root / "queue.db"
+
+    def results(self, part: Part) -> Path:
+        """Cells and answers of a part."""
+        return self.root / "results" / part
+
+    def sweep(self, part: Part) -> Path:
+        """The options of a part."""
+        return self.root / (self.rules.public if part == "public" else self.rules.private)
+
+
+_HINTS: dict[str, Any] = {
+    "name": str,
+    "track": str,
+    "public": str,
+    "private": str,
+    "sandbox": str,
+    "version": int,
+    "participants": tuple[str, ...],
+    "largest": int,
+    "hours": float,
+}
+_QUOTA_HINTS: dict[str, Any] = {"a-day": int, "chosen": int, "attempts": int, "pause": float}
+
+
+def _read_rules(file: Path) -> Rules:
+    plain = read_toml(file)
+    check_keys(file, plain, [name.name for name in fields(Rules)], "a judge")
+    given = typed(file, plain, _HINTS)
+    if "name" not in given:
+        raise ConfigurationError(f'{file}: it has no key name; write name = "..." with the name of the competition')
+    quota = given.pop("quota", {})
+    if not isinstance(quota, dict):
+        raise ConfigurationError(f"{place_of(file, 'quota')}: quota is no table; write [quota] and its keys below it")
+    check_keys(file, quota, _QUOTA_HINTS, "a quota", "quota")
+    limits = {name.replace("-", "_"): value for name, value in typed(file, quota, _QUOTA_HINTS, "quota").items()}
+    if "deadline" in given:
+        given["deadline"] = _instant(file, given["deadline"])
+    try:
+        return Rules(**given, quota=Quota(**limits))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place_of_value(file, plain, str(error))}: {error}") from None
+
+
+def _instant(file: Path, value: Any) -> float:
+    if not isinstance(value, datetime.datetime) or value.tzinfo is None:
+        raise ConfigurationError(
+            f"{place_of(file, 'deadline')}: deadline is no time with a time zone; write e.g. deadline = 2026-12-31T23:59:00Z"
+        )
+    return value.timestamp()

@@ -1,0 +1,372 @@
+"""Packages are taken in and judged once; what goes back is what may go back, key by key; our faults are no participant's."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evaluator.cli.main import main
+from evaluator.errors import ConfigurationError
+from evaluator.judging import feedback, work
+from evaluator.judging.inbox import take_in, waiting
+from evaluator.judging.place import Place
+from evaluator.judging.queue import Queue
+from evaluator.submission.package import write_package
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = """from run import ZEWDPCBaseRun
+
+
+class Mine(ZEWDPCBaseRun):
+    def purchase_phase(self, unlabelled_dataset, budget):
+        pass
+"""
+INTERVAL = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 3, "level": 0.95, "collapsed": 0, "without": None}
+SECRETS = ("hidden-7:77", "0123fingerprint", "label-of-image-3", "/srv/judge", "other_team", "purchases", "deadbeef")
+
+
+def summary(verdict="OK", trace="", printed=(), task="10:5") -> dict:
+    """A summary as a sweep writes it, with what must never go back in every place where something could stand."""
+    fault = {
+        "submission": "x",
+        "scored": False,
+        "verdict": verdict,
+        "reason": "ValueError in /srv/judge/submissions/abc/mine/run.py: bad",
+        "trace": trace,
+        "full_trace": "label-of-image-3",
+        "printed": list(printed),
+        "log": "/srv/judge/log",
+        "count": 1,
+        "cells": [{"task": task, "seed": 0, "pipeline": "proxy"}],
+    }
+    cell = {"cell": "deadbeef", "submission": "other_team", "pair": "10:5", "seed": 0, "pipeline": "proxy", "label_quality": 1.0}
+    cell |= {
+        "score_split": "validation",
+        "verdict": verdict,
+        "reason": "why",
+        "fit_to_submit": True,
+        "collapsed": False,
+        "score": 0.5,
+    }
+    row = {"submission": "other_team", "pipeline": "proxy", "score_split": "validation", "verdicts": {verdict: 1}, "collapsed": 0}
+    row |= {"score": {"macro_f1": INTERVAL}, "purchases": ["label-of-image-3"]}
+    row["pairs"] = [
+        {"pair": "10:5", "metrics": {"macro_f1": INTERVAL}, "bought": 9, "budget": 10, "seconds": 1.0, "indices": [3]},
+        {"pair": "hidden-7:77", "metrics": {"macro_f1": INTERVAL}, "bought": 9, "budget": 10, "seconds": 1.0},
+    ]
+    return {
+        "primary_metric": "macro_f1",
+        "pairs": [{"pair": "10:5", "kind": "public"}, {"pair": "hidden-7:77", "kind": "hidden"}],
+        "rows": [row],
+        "cells": [cell, cell | {"pair": "hidden-7:77"}],
+        "faults": [fault] if verdict != "OK" else [],
+        "remarks": ["bought nothing in /srv/judge/submissions/abc/mine/run.py"],
+        "warnings": ["other_team"],
+        "data": {"validation": "digest"},
+        "seeds": 1,
+        "secret": "0123fingerprint",
+        "seconds": 1.0,
+        "root_seed": 2022,
+        "submissions": [{"folder": "/srv/judge"}],
+    }
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A judge's folder without a private part."""
+    root = tmp_path / "judge"
+    root.mkdir()
+    (root / "judge.toml").write_text('name = "Labels"\nsandbox = "process"\n[quota]\na-day = 2\nattempts = 2\npause = 0\n')
+    (root / "public.toml").write_text('profile = "debug"\n')
+    return Place.of(root)
+
+
+@pytest.fixture
+def queue(place):
+    made = Queue(place.queue, place.rules.quota)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def send(place, tmp_path):
+    """Put a package into the inbox; returns where."""
+
+    def put(participant="foxes", text=RUN, track="purchase", name="mine", settled=True) -> Path:
+        folder = tmp_path / "sources" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.py").write_text(text)
+        (place.inbox / participant).mkdir(exist_ok=True)
+        target = place.inbox / participant / f"{name}-{len(text)}.zip"
+        write_package(folder, track, target)
+        if settled:
+            os.utime(target, (time.time() - 60,) * 2)
+        return target
+
+    return put
+
+
+@pytest.fixture
+def swept(monkeypatch):
+    """What the sweep prints, and its exit status, instead of a real sweep."""
+
+    def prints(content, status=0, before=""):
+        text = f"import sys, time\n{before}\nsys.stdout.write({json.dumps(content)!r})\nsys.exit({status})"
+        monkeypatch.setattr(work, "sweep_command", lambda *_: [sys.executable, "-c", text])
+        monkeypatch.setattr(work, "POLL", 0.02)
+
+    return prints
+
+
+def taken(place, queue):
+    return list(take_in(place, queue, time.time))
+
+
+def returned(place, participant="foxes") -> dict[str, dict]:
+    found = {path.name: json.loads(path.read_text()) for path in (place.outbox / participant).glob("*.json")}
+    return {name.split("-", 1)[1].removesuffix(".json"): content for name, content in found.items()}
+
+
+def test_a_package_is_taken_in_once_with_a_receipt(place, queue, send):
+    sent = send()
+    content = sent.read_bytes()
+    assert [row.refused for row in taken(place, queue)] == [""]
+    assert not sent.exists()
+    assert [path.read_bytes() for path in place.packages.iterdir()] == [content]
+    assert returned(place)["receipt"]["accepted"]
+    send()
+    assert [row.submission for row in taken(place, queue)] == [1], "the same again is the same submission"
+    assert queue.counts() == {"waiting": 1}
+
+
+def test_a_file_that_is_still_being_sent_waits(place, queue, send):
+    send(settled=False)
+    (place.inbox / "foxes" / ".half.zip").write_bytes(b"PK")
+    (place.inbox / "foxes" / "link.zip").symlink_to("/etc/passwd")
+    assert waiting(place, time.time()) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"text": "class Mine(:"}, "not fit to submit"),
+        ({"track": "cleaning"}, "made for the track cleaning"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_with_the_reason(place, queue, send, how, said):
+    send(**how)
+    (row,) = taken(place, queue)
+    assert said in row.refused
+    receipt = returned(place)["receipt"]
+    assert not receipt["accepted"]
+    assert said in receipt["reason"]
+    assert str(place.root) not in json.dumps(receipt)
+    assert queue.claim("a", time.time(), 60) is None
+
+
+@pytest.mark.parametrize("content", [b"no zip at all", b""])
+def test_what_is_no_package_is_refused(place, queue, content):
+    (place.inbox / "foxes").mkdir()
+    (place.inbox / "foxes" / "x.zip").write_bytes(content)
+    os.utime(place.inbox / "foxes" / "x.zip", (1, 1))
+    (row,) = taken(place, queue)
+    assert "no zip archive" in row.refused
+    assert str(place.root) not in row.refused
+
+
+def test_the_quota_of_a_day_is_said_in_the_receipt(place, queue, send):
+    for number in range(3):
+        send(text=RUN + f"# {'x' * number}\n")
+    refused = [row.refused for row in taken(place, queue)]
+    assert [bool(why) for why in refused] == [False, False, True]
+    assert "2 a day are allowed" in refused[2]
+
+
+def test_a_job_is_judged_and_what_goes_back_holds_nothing_hidden(place, queue, send, swept):
+    send()
+    taken(place, queue)
+    swept(summary())
+    done = work.work(place, queue, queue.claim("a", time.time(), 60), "pair")
+    assert done.verdict == "OK"
+    told = returned(place)["public-v1"]
+    text = json.dumps(told)
+    assert [name for name in SECRETS if name in text] == []
+    assert set(told) == {"schema", "kind", "version", "metric", "rows", "cells", "faults", "warnings"}
+    assert told["rows"] == [
+        {
+            "pipeline": "proxy",
+            "score": {"macro_f1": {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 3, "level": 0.95}},
+            "tasks": [
+                {
+                    "pair": "10:5",
+                    "score": {"macro_f1": {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 3, "level": 0.95}},
+                    "bought": 9,
+                    "budget": 10,
+                    "seconds": 1.0,
+                }
+            ],
+        }
+    ]
+    assert told["cells"] == [{"pair": "10:5", "seed": 0, "verdict": "OK", "score": 0.5}]
+    (row,) = queue.results("public")
+    assert row["result"]["cells"][0]["score"] == 0.5
+
+
+def test_a_failure_goes_back_with_the_own_traceback_and_without_paths(place, queue, send, swept):
+    send()
+    taken(place, queue)
+    own = next(place.submissions.iterdir()) / "mine"
+    trace = f'  File "{own}/run.py", line 5\n    x\nValueError: bad\n  File "/srv/judge/kit/evaluator/x.py", line 1'
+    swept(summary("RUNTIME_ERROR", trace, [f"opened {own}/a.txt", "hello"]), status=1)
+    assert work.work(place, queue, queue.claim("a", time.time(), 60), "pair").verdict == "RUNTIME_ERROR"
+    (fault,) = returned(place)["public-v1"]["faults"]
+    assert './run.py", line 5' in fault["traceback"]
+    assert "hello" in fault["printed"]
+    assert "/srv/judge" not in json.dumps(fault)
+    assert str(place.root) not in json.dumps(fault)
+    assert queue.counts() == {"done": 1}, "a submission that fails is judged"
+
+
+def test_a_fault_at_a_hidden_task_stays_here():
+    told = feedback.public(summary("RUNTIME_ERROR", "label-of-image-3", task="hidden-7:77"), "pair", "", 1)
+    assert told["faults"] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "said"),
+    [
+        (summary("INFRASTRUCTURE"), 1, "INFRASTRUCTURE"),
+        (summary() | {"cells": [summary()["cells"][0] | {"verdict": None}]}, 130, "status 130"),
+        (summary(), 2, "status 2"),
+        ({}, 0, "no summary"),
+        ("text", 0, "no summary"),
+    ],
+    ids=["a cell of ours", "interrupted", "options", "empty", "no object"],
+)
+def test_our_own_faults_are_tried_again_and_then_said_to_be_ours(place, queue, send, swept, content, status, said):
+    send()
+    taken(place, queue)
+    swept(content, status)
+    first = work.work(place, queue, queue.claim("a", time.time(), 60), "pair")
+    assert (first.verdict, said in first.why) == ("INFRASTRUCTURE", True)
+    assert "public-v1" not in returned(place)
+    work.work(place, queue, queue.claim("a", time.time(), 60), "pair")
+    assert queue.counts() == {"failed": 1}
+    assert "not your fault" in returned(place)["public-v1"]["reason"]
+    assert queue.used("foxes", time.time()) == 0
+
+
+def test_a_run_that_takes_too_long_is_ended(place, queue, send, swept, monkeypatch):
+    send()
+    taken(place, queue)
+    swept(summary(), before="time.sleep(600)")
+    job = queue.claim("a", time.time(), 60)
+    start = time.time()
+    clock = iter([start, start, *([start + 13 * 3600] * 50)])
+    done = work.work(place, queue, job, "pair", lambda: next(clock))
+    assert "took more than 12 hours" in done.why
+
+
+def test_a_job_that_was_given_away_is_not_counted(place, queue, send, swept):
+    send()
+    taken(place, queue)
+    swept(summary())
+    job = queue.claim("a", time.time(), 60)
+    assert queue.claim("b", time.time() + 61, 60).attempt == 2
+    assert work.work(place, queue, job, "pair").verdict == ""
+    assert "public-v1" not in returned(place)
+    assert queue.counts() == {"running": 1}
+
+
+def test_a_package_that_was_changed_on_the_judge_is_our_fault(place, queue, send, swept):
+    send()
+    taken(place, queue)
+    (kept,) = place.packages.iterdir()
+    kept.write_bytes(kept.read_bytes()[:-1])
+    swept(summary())
+    assert "not what it was" in work.work(place, queue, queue.claim("a", time.time(), 60), "pair").why
+
+
+def test_the_sweep_ends_with_the_judge_that_started_it(place, tmp_path):
+    """A judge that is killed leaves no run behind that would take time from the next run's clock."""
+    script = (
+        f"import sys, time; sys.path.insert(0, {str(ROOT)!r}); from evaluator.judging.work import _started; "
+        "p = _started([sys.executable, '-c', 'import time; time.sleep(300)'], sys.stderr.buffer, sys.stderr.buffer); "
+        "print(p.pid, flush=True); time.sleep(300)"
+    )
+    judge = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    child = int(judge.stdout.readline())
+    judge.kill()
+    judge.wait()
+    end = time.monotonic() + 20
+    while time.monotonic() < end and Path(f"/proc/{child}").exists() and " Z " not in Path(f"/proc/{child}/stat").read_text():
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists() or " Z " in Path(f"/proc/{child}/stat").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no key name"),
+        ('name = "x"\nsandbx = "docker"', "did you mean"),
+        ('name = "x"\nsandbox = "none"', "sandbox is 'none'"),
+        ('name = "x"\ndeadline = "tomorrow"', "no time with a time zone"),
+        ('name = "x"\npublic = "../other.toml"', "beside judge.toml"),
+        ('name = "x"\nprivate = "private.toml"', "which is not there"),
+        ('name = "x"\n[quota]\na-day = 0', "a_day is 0"),
+        ('name = "x"\n[quota]\nday = 1', "has no key"),
+    ],
+)
+def test_a_slip_in_the_rules_is_named(place, text, said):
+    (place.root / "judge.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=said):
+        Place.of(place.root)
+
+
+def test_the_verbs_of_an_organiser(place, send, swept, capsys):
+    send()
+    swept(summary())
+    folder = str(place.root)
+    assert main(["judge", "run", folder, "--once"]) == 0
+    assert "foxes, submission 1, public part: OK" in capsys.readouterr().out
+    assert main(["judge", "pause", folder]) == main(["judge", "status", folder]) == 0
+    assert "(paused)" in capsys.readouterr().out
+    assert main(["judge", "resume", folder]) == 0
+    assert main(["judge", "finish", folder]) == 2
+    (place.root / "private.toml").write_text("")
+    rules = (place.root / "judge.toml").read_text()
+    (place.root / "judge.toml").write_text('private = "private.toml"\nversion = 2\n' + rules)
+    assert (
+        main(["judge", "choose", folder, "foxes", "1"])
+        == main(["judge", "finish", folder])
+        == main(["judge", "rescore", folder])
+        == 0
+    )
+    assert main(["judge", "run", folder, "--once"]) == 0
+    told = returned(place)
+    assert told["private-v2"] == {"schema": 1, "kind": "private", "version": 2, "judged": True}
+    assert told["public-v2"]["rows"] == told["public-v1"]["rows"]
+    capsys.readouterr()
+    assert main(["judge", "trail", folder]) == 0
+    shown = capsys.readouterr().out
+    assert [word in shown for word in ("received", "claimed", "done", "chosen")] == [True] * 4
+    assert main(["judge", "status", folder, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["jobs"] == {"done": 3}
+
+
+@pytest.mark.endurance
+def test_a_real_submission_is_judged_from_the_inbox_to_the_outbox(place, send, tmp_path):
+    text = RUN.replace("pass", "unlabelled_dataset.purchase_labels(range(budget))\n        raise KeyError('mine')")
+    cache = f'cache = "{tmp_path / "cache"}"'
+    (place.root / "public.toml").write_text(f'profile = "debug"\npipelines = ["proxy"]\npairs = "621:17"\n{cache}\n')
+    send(text=text)
+    send("owls", text=text.replace("\n        raise KeyError('mine')", ""))
+    assert main(["judge", "run", str(place.root), "--once"]) == 0
+    assert returned(place)["public-v1"]["cells"][0]["verdict"] == "RUNTIME_ERROR"
+    assert "KeyError" in returned(place)["public-v1"]["faults"][0]["traceback"]
+    (cell,) = returned(place, "owls")["public-v1"]["cells"]
+    assert (cell["verdict"], 0 <= cell["score"] <= 1) == ("OK", True)
