@@ -88,8 +88,8 @@ def show_calibration(console: Console, found: Calibration, name: str) -> None:
     titled(console, f"{name}: planted copies that are found, and pairs of different images that are taken for copies", table)
     hanging(
         console,
-        f"{found.images:,} images with different pixels, {found.pairs:,} pairs. *: the distance that is used, the largest up to 32 at "
-        "which no more than one pair in a million (or one pair in all) of different images is taken for a copy.",
+        f"{found.images:,} images with different pixels, {found.pairs:,} pairs. *: the distance that is used, the largest up to 32 "
+        "at which no more than one pair in a million (or one pair in all) of different images is taken for a copy.",
     )
 
 
