@@ -7,6 +7,7 @@ python -m evaluator judge pause FOLDER             give no more jobs; resume giv
 python -m evaluator judge choose FOLDER foxes 3 7  which submissions are judged on the private part at the end
 python -m evaluator judge finish FOLDER            add the private part of what was chosen
 python -m evaluator judge rescore FOLDER           judge everything anew under the version of judge.toml
+python -m evaluator judge board FOLDER             write the leaderboard as a site, into FOLDER/site
 python -m evaluator judge trail FOLDER             everything that happened, oldest first
 """
 
@@ -28,7 +29,7 @@ from evaluator.words import counted
 
 if TYPE_CHECKING:
     from evaluator.judging.place import Place
-    from evaluator.judging.queue import Queue
+    from evaluator.judging.queue import Part, Queue
 
 IDLE = 2.0
 """Seconds between two looks at an empty inbox."""
@@ -46,6 +47,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "choose": add_action(actions, "choose", "choose submissions of a participant for the private part"),
         "finish": add_action(actions, "finish", "add the private part of what was chosen"),
         "rescore": add_action(actions, "rescore", "judge everything anew under the version of judge.toml"),
+        "board": add_action(actions, "board", "write the leaderboard as a site of plain files"),
         "trail": add_action(actions, "trail", "show everything that happened"),
     }
     for action in every.values():
@@ -53,6 +55,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     every["run"].add_argument("--once", action="store_true", help="end when nothing waits")
     every["choose"].add_argument("participant", metavar="NAME", help="as its folder in the inbox")
     every["choose"].add_argument("numbers", nargs="+", type=int, metavar="N", help="numbers of submissions")
+    every["board"].add_argument("--out", type=given_path, metavar="DIR", help="default: site in the judge's folder")
+    every["board"].add_argument("--private", action="store_true", help="show the private part, too: the round is over")
     for name in ("status", "trail"):
         every[name].add_argument("--json", action="store_true", help="print it as JSON")
 
@@ -65,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     place = Place.of(args.folder)
     queue = Queue(place.queue, place.rules.quota)
     try:
-        acts = {"run": _run, "status": _status, "choose": _choose, "trail": _trail}
+        acts = {"run": _run, "status": _status, "choose": _choose, "board": _board, "trail": _trail}
         if args.action in acts:
             return acts[args.action](args, place, queue)
         now = time.time()
@@ -108,6 +112,7 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
         about = f"{job.participant}, submission {job.submission}, {job.part} part"
         print(one_line(f"{_time()} {about}: attempt {job.attempt}", 1_000), flush=True)
         done = work(place, queue, job, word)
+        write_board(place, queue, place.root / "site", private=False)
         failed = failed or done.verdict == "INFRASTRUCTURE"
         why = f" ({done.why})" if done.why else ""
         print(one_line(f"{_time()} {about}: {done.verdict or 'lost'}{why}", 2_000), flush=True)
@@ -142,6 +147,29 @@ def _choose(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     queue.choose(args.participant, args.numbers, time.time())
     print(one_line(f"{args.participant}: {', '.join(map(str, args.numbers))} will be judged on the private part"))
     return 0
+
+
+def _board(args: argparse.Namespace, place: Place, queue: Queue) -> int:
+    folder = args.out or place.root / "site"
+    print(one_line(f"{counted(write_board(place, queue, folder, args.private), 'page')}: {folder / 'index.html'}", 1_000))
+    return 0
+
+
+def write_board(place: Place, queue: Queue, folder: Path, private: bool) -> int:
+    """Write the site of a judge. ``private``: with the private part. Returns the number of pages."""
+    from evaluator.cli.tracks import named
+    from evaluator.judging.board import Scored, scored
+    from evaluator.judging.site import write_site
+
+    track = named(place.rules.track, f"{place.root}/judge.toml: track")
+    shown: tuple[Part, ...] = ("public", "private") if private else ("public",)
+    rows = {part: queue.results(part) for part in shown}
+    known = [row["result"]["metric"] for of in rows.values() for row in of if row["result"]]
+    metric = track.metric(known[-1]) if known else track.metrics[0]
+    parts: dict[str, list[Scored]] = {
+        part: [scored(row, metric, track.task_word) for row in of if row["state"] == "done"] for part, of in rows.items()
+    }
+    return write_site(folder, place.rules.name, parts, metric, track.task_word, time.time())
 
 
 def _trail(args: argparse.Namespace, place: Place, queue: Queue) -> int:
