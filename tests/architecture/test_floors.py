@@ -40,6 +40,7 @@ FLOORS = {
     "evaluator.runner": 11,
     "evaluator.purchase": 12,
     "evaluator.cleaning": 12,
+    "evaluator.curation": 12,
     "evaluator.sweep": 13,
     "evaluator.judging": 14,
     "evaluator.cli": 14,
