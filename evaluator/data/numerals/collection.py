@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from evaluator.data.numerals.junk import junk
-from evaluator.data.numerals.page import photographed
+from evaluator.data.numerals.page import scanned
 from evaluator.data.numerals.strokes import NUMERALS, written
 from evaluator.data.numerals.writers import Writer
 from evaluator.data.painted.exact import Draws
@@ -120,7 +120,9 @@ class Collection:
         hand, page = self._writer(split, draws).varied(draws)
         if kind == "junk":
             return Drawn(split, number, junk(hand, page, draws), label, -1, "junk")
-        pixels = photographed(written(NUMERALS[label], hand, draws), page, draws)
+        strokes = written(NUMERALS[label], hand, draws)
+        beside = written(NUMERALS[draws.integer(10)], hand, draws) if draws.random() < page.crowded else ()
+        pixels = scanned(strokes, page, draws, beside)
         return Drawn(split, number, pixels, _mistaken(label, draws) if kind == "wrong" else label, label, kind)
 
     def _kind(self, split: str, number: int) -> tuple[Kind, int]:

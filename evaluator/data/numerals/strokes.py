@@ -43,6 +43,7 @@ class Hand:
         bend: how far a stroke's middle leaves the straight line, as a share of its length. ``round``: of V's lower corner.
         wobble: deviation of every point from where it should be. ``uneven``: of sizes and places of letters.
         serif: half of a serif's length; 0 for none. ``joined``: whether one bar runs over the whole numeral above and below.
+        boxed: chance that joined bars are closed to a box at an end.
         radius: half of a line's width. ``taper``: by how much of it a stroke ends thinner than it begins.
     """
 
@@ -59,6 +60,7 @@ class Hand:
     uneven: float
     serif: float
     joined: bool
+    boxed: float
     radius: float
     taper: float
 
@@ -72,8 +74,11 @@ def written(numeral: str, hand: Hand, draws: Draws) -> list[Stroke]:
             x += hand.gap * (1 + hand.uneven * draws.normal())
         x += pen.letter(letter, x)
     if hand.serif and hand.joined:
-        pen.bar(-hand.serif, x + hand.serif, 0.0)
-        pen.bar(-hand.serif, x + hand.serif, 1.0)
+        for y in (0.0, 1.0):
+            pen.bar(-hand.serif, x + hand.serif, y)
+        for end in (-hand.serif, x + hand.serif):
+            if draws.random() < hand.boxed:
+                pen.line((end, 0.0), (end, 1.0))
     return [_placed(stroke, hand) for stroke in pen.strokes]
 
 
