@@ -17,16 +17,19 @@ loss are in float32. ``network.py`` is the plain form; ``tests/curation/test_ste
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.adam import adam
 
 from evaluator.curation.inputs import centred
-from evaluator.curation.network import EPSILON, MOMENTUM, WIDE, FixedNetwork
+from evaluator.curation.network import EPSILON, MOMENTUM, WIDE, Block, FixedNetwork, Unit
 from evaluator.curation.recipes import Precision
 from evaluator.training.cpu.pointwise import TURNED_FROM, times_transposed
 
@@ -150,9 +153,8 @@ class Stepper:
         self._dense, self._bias = parts[0][-2].view(self._classes, WIDE), parts[0][-1]
         self._dense_gradient, self._bias_gradient = parts[1][-2].view(self._classes, WIDE), parts[1][-1]
         self._read(network)
-        weights = nn.Parameter(self._weights)
-        weights.grad = self._changes
-        self._optimizer = torch.optim.Adam([weights], rate, eps=ADAM_EPSILON, fused=True)
+        self._rate, self._count = rate, torch.tensor(0.0)
+        self._momentum, self._squares = torch.zeros(total), torch.zeros(total)
 
     @torch.no_grad()
     def step(self, images: Tensor, labels: Tensor) -> float:
@@ -185,7 +187,7 @@ class Stepper:
             _map(_rectified(below, largest), n), mapped, *POOLING, [1, 1], False, places
         )
         self._units[0].backward(_matrix(spread), stem, n, further=False)
-        self._optimizer.step()
+        self._adam()
         return float(loss)
 
     @torch.inference_mode()
@@ -234,6 +236,23 @@ class Stepper:
         self._dense.copy_(network.dense.weight)
         self._bias.copy_(network.dense.bias)
 
+    def _adam(self) -> None:
+        """One step of the optimizer, by the function behind ``torch.optim.Adam``; the class costs as much again in Python."""
+        constants: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "lr": self._rate, "eps": ADAM_EPSILON, "weight_decay": 0.0}
+        adam(
+            [self._weights],
+            [self._changes],
+            [self._momentum],
+            [self._squares],
+            [],
+            [self._count],
+            **constants,
+            fused=True,
+            foreach=False,
+            amsgrad=False,
+            maximize=False,
+        )
+
     def _centred(self, images: Tensor) -> Tensor:
         return centred(images).to(self._format)
 
@@ -277,8 +296,8 @@ _BLOCKS = (1, 5, 8)
 
 def _layers(network: FixedNetwork) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     found = [(network.stem, network.norm)]
-    for block in network.blocks:
-        units = [*block.units, *([block.around] if block.around is not None else [])]
+    for block in cast("Iterable[Block]", network.blocks):
+        units = [*cast("Iterable[Unit]", block.units), *([] if block.around is None else [block.around])]
         found += [(unit.conv, unit.norm) for unit in units]
     return found
 
