@@ -54,6 +54,7 @@ COMMAND = "python -m benchmarks.harness curation"
 FIGURES, PAGE = "benchmarks/results/curation.json", "docs/benchmarks.md"
 REGION = Region("curation", COMMAND)
 COUNT, BATCH, SIZE, RATE = 40, 8, 32, 1e-4
+DATA = "quick"
 EPOCHS, TRAIN, VALIDATION = 100, 2_067, 813
 """Of a training of the competition's size."""
 
@@ -140,8 +141,8 @@ def ways(folder: Path, images: LabelledImages) -> dict[str, Callable[[], Any]]:
 def measure(repeats: int, whole: int) -> dict[str, Any]:
     """All figures. ``whole``: epochs of the trainings that run two at a time; 0 for none."""
     before = processor_seconds()
-    data = made("quick", 0)
-    drawn = (processor_seconds() - before) / sum(SIZES["quick"].values()) * 1e3
+    data = made(DATA, 0)
+    drawn = (processor_seconds() - before) / sum(SIZES[DATA].values()) * 1e3
     found: dict[str, Any] = {"images": COUNT, "repeats": repeats, "drawn": round(drawn, 3)}
     with tempfile.TemporaryDirectory() as folder, threads(1), kept_memory():
         works = ways(Path(folder), data.train.take(np.random.default_rng(0).permutation(len(data.train))[:COUNT]))

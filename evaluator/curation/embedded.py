@@ -16,7 +16,7 @@ CLASSES = NUMERALS
 SIZES: Mapping[str, Mapping[str, int]] = {
     "numerals": {"train": 2_067, "val": 813, "label_book": 52, "test": 2_000},
     "quick": {"train": 600, "val": 240, "label_book": 20, "test": 600},
-    "debug": {"train": 120, "val": 60, "label_book": 10, "test": 100},
+    "debug": {"train": 160, "val": 60, "label_book": 10, "test": 100},
 }
 """Images of each split by profile. ``numerals`` has the sizes of the competition's data."""
 

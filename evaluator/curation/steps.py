@@ -307,8 +307,8 @@ def _norm_tensors(norm: nn.BatchNorm2d) -> tuple[Tensor, ...]:
 
 
 def _rectified(above: Tensor, made: Tensor) -> Tensor:
-    """The gradient in front of a rectifier, whose output or input is ``made``."""
-    return torch.ops.aten.threshold_backward(above, made, 0)
+    """The gradient in front of a rectifier, whose output or input is ``made``; it takes the place of ``above``."""
+    return torch.ops.aten.threshold_backward.grad_input(above, made, 0, grad_input=above)
 
 
 def _map(x: Tensor, n: int) -> Tensor:

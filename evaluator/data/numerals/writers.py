@@ -40,14 +40,14 @@ class Writer:
             small=small,
             middle=draws.uniform(0.25, 0.45),
             dot=0.95 if draws.random() < 0.85 else 0.1,
-            spread=draws.uniform(0.4, 0.95),
-            gap=draws.uniform(0.2, 0.5),
-            slant=draws.normal(0.05, 0.12),
-            turn=draws.normal(0.0, 0.05),
-            bend=draws.uniform(0.01, 0.08),
+            spread=draws.uniform(0.4, 0.8),
+            gap=draws.uniform(0.2, 0.4),
+            slant=draws.normal(0.04, 0.08),
+            turn=draws.normal(0.0, 0.03),
+            bend=draws.uniform(0.01, 0.06),
             round=draws.uniform(0.2, 0.7) if draws.random() < 0.25 else 0.0,
-            wobble=draws.uniform(0.01, 0.045),
-            uneven=draws.uniform(0.04, 0.2),
+            wobble=draws.uniform(0.008, 0.035),
+            uneven=draws.uniform(0.03, 0.15),
             serif=serif,
             joined=draws.random() < 0.7,
             boxed=0.5 if draws.random() < 0.25 else 0.0,
@@ -55,21 +55,21 @@ class Writer:
             taper=draws.uniform(0.0, 0.6),
         )
         lines: Lines = "none"
-        if draws.random() < 0.16:
+        if draws.random() < 0.1:
             lines = "grid" if draws.random() < 0.4 else "columns"
         page = Page(
             rows=int(draws.uniform(88, 128)),
             columns=0,
-            filled=draws.uniform(0.2, 0.75),
+            filled=draws.uniform(0.28, 0.7),
             centre=(draws.normal(0.49, 0.05), draws.normal(0.5, 0.06)),
             ink=PENCIL if pencil else MARKER,
-            worn=draws.uniform(0.3, 1.0) if pencil and draws.random() < 0.5 else 0.0,
+            worn=draws.uniform(0.2, 0.8) if pencil and draws.random() < 0.4 else 0.0,
             lines=lines,
             broken=draws.uniform(0.1, 0.8),
             crowded=0.25 if draws.random() < 0.3 else 0.0,
-            specks=draws.uniform(0, 3),
+            specks=draws.uniform(0, 2),
         )
-        return cls(hand, page, draws.uniform(0.01, 0.032), 0.1, draws.uniform(0.6, 1.6))
+        return cls(hand, page, draws.uniform(0.014, 0.034), 0.1, draws.uniform(0.5, 1.2))
 
     def varied(self, draws: Draws) -> tuple[Hand, Page]:
         """The hand and the page of one image."""
