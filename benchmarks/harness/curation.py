@@ -1,15 +1,15 @@
 """What the curation track costs: steps and predictions of its fixed model, a plain port's beside them, and embedded data.
 
-    python -m benchmarks.harness curation [--repeats 30] [--json FILE] [--page FILE]
+    python -m benchmarks.harness curation [--folder DIR] [--repeats 30] [--json FILE] [--page FILE]
     python -m benchmarks.harness curation --stored FILE --page FILE
 
 Everything is measured in turns, in one process on one thread, in processor time. *Plain port* is the competition's program in
 torch's own words: a data loader that opens, resizes and centres the files of each batch in every epoch (TensorFlow's
 ``image_dataset_from_directory`` does the same), batches of 8 with the channels outermost, automatic differentiation, Adam, and a
 validation of the whole network. *Plain steps* is its part without the files. *Channels last* is the usual advice on top of that:
-channels innermost, Adam as one call. *Kit* is ``evaluator/curation/steps.py``. Each measurement is of 40 images; the images are the
-first of the embedded numerals. From the medians a training of the competition's size is projected: 100 epochs of 2,067 images and
-813 validation images. ``--whole`` runs such trainings as well, of some epochs, two at a time in two processes.
+channels innermost, Adam as one call. *Kit* is ``evaluator/curation/steps.py``. Each measurement is of 40 images, of the embedded
+numerals or of a folder ``<class>/*.png``. From the medians a training of the competition's size is projected: 100 epochs of 2,067
+images and 813 validation images. ``--whole`` runs such trainings as well, of some epochs, two at a time in two processes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from benchmarks.stopwatch.machine import described
 from benchmarks.stopwatch.processor import processor_seconds
 from evaluator.cli.parsing import Prose
 from evaluator.curation.embedded import SIZES, made
-from evaluator.curation.images import LabelledImages
+from evaluator.curation.images import LabelledImages, read_images
 from evaluator.curation.inputs import MEANS, centred, resized
 from evaluator.curation.network import build_network
 from evaluator.curation.recipes import RECIPES
@@ -60,12 +60,14 @@ EPOCHS, TRAIN, VALIDATION = 100, 2_067, 813
 
 
 class Files(Dataset[tuple[Tensor, int]]):
-    """The plain port's images: files, opened and resized each time."""
+    """The plain port's images: files, opened and resized each time. Those that ``folder`` lacks are written there."""
 
     def __init__(self, folder: Path, images: LabelledImages) -> None:
-        self.paths, self.labels = [folder / f"{row}.png" for row in range(len(images))], images.labels.tolist()
+        self.paths, self.labels = [folder / name for name in images.ids], images.labels.tolist()
         for path, pixels in zip(self.paths, images.pixels, strict=True):
-            path.write_bytes(stored_png(pixels))
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(stored_png(pixels))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -138,14 +140,17 @@ def ways(folder: Path, images: LabelledImages) -> dict[str, Callable[[], Any]]:
     }
 
 
-def measure(repeats: int, whole: int) -> dict[str, Any]:
+def measure(folder: Path | None, repeats: int, whole: int) -> dict[str, Any]:
     """All figures. ``whole``: epochs of the trainings that run two at a time; 0 for none."""
     before = processor_seconds()
-    data = made(DATA, 0)
+    images = made(DATA, 0).train
     drawn = (processor_seconds() - before) / sum(SIZES[DATA].values()) * 1e3
-    found: dict[str, Any] = {"images": COUNT, "repeats": repeats, "drawn": round(drawn, 3)}
-    with tempfile.TemporaryDirectory() as folder, threads(1), kept_memory():
-        works = ways(Path(folder), data.train.take(np.random.default_rng(0).permutation(len(data.train))[:COUNT]))
+    found: dict[str, Any] = {"images": COUNT, "repeats": repeats, "drawn": round(drawn, 3), "embedded": folder is None}
+    if folder is not None:
+        images = read_images(folder)
+    chosen = images.take(np.random.default_rng(0).permutation(len(images))[:COUNT])
+    with tempfile.TemporaryDirectory() as place, threads(1), kept_memory():
+        works = ways(Path(place) if folder is None else folder, chosen)
         times: dict[str, list[float]] = {name: [] for name in works}
         for turn in range(repeats + 1):
             for name, work in works.items():
@@ -197,7 +202,8 @@ def page_text(stored: Mapping[str, Any]) -> str:
         f"`{where['command']}`; figures in `{FIGURES}`. {where['cores']} cores, {where['processor']}, {where['memory_gib']} GiB; "
         f"{where['system']}, Python {where['python']}, numpy {where['numpy']}, torch {where['torch']}; load average "
         f"{where['load'][0]} at the end. One process, one thread, processor time per image; medians, n = {stored['repeats']}, in "
-        f"turns. An embedded image is drawn in {stored['drawn']:.1f} ms (n = 1).",
+        f"turns; images: {'embedded' if stored['embedded'] else 'of the folder'}. An embedded image is drawn in "
+        f"{stored['drawn']:.1f} ms (n = 1).",
         "",
     ]
     named = {
@@ -237,6 +243,7 @@ def _whole_lines(stored: Mapping[str, Any]) -> list[str]:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and store."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__, formatter_class=Prose)
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="<class>/*.png to measure on (default: embedded numerals)")
     parser.add_argument("--repeats", type=int, default=30, help="measurements of each way (default: %(default)s)")
     parser.add_argument("--whole", type=int, default=0, metavar="EPOCHS", help="run trainings of so many epochs as well")
     parser.add_argument("--train", metavar="RECIPE", help="run one training alone, and print what it took")
@@ -252,7 +259,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.stored:
         figures = json.loads(args.stored.read_text(encoding="utf-8"))
     else:
-        figures = measure(args.repeats, args.whole) | {"machine": described("numpy", "torch")}
+        figures = measure(args.folder, args.repeats, args.whole) | {"machine": described("numpy", "torch")}
     print(json.dumps(figures, indent=1))
     if args.json:
         write_json(args.json, figures)

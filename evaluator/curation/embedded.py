@@ -9,6 +9,7 @@ import numpy as np
 
 from evaluator.curation.images import LabelledImages
 from evaluator.data.numerals import NUMERALS, Collection, Drawn
+from evaluator.data.numerals.collection import JUNK, WRONG
 from evaluator.errors import ConfigurationError
 from evaluator.words import meant
 
@@ -19,6 +20,8 @@ SIZES: Mapping[str, Mapping[str, int]] = {
     "debug": {"train": 160, "val": 60, "label_book": 10, "test": 100},
 }
 """Images of each split by profile. ``numerals`` has the sizes of the competition's data."""
+RATES: Mapping[str, tuple[float, float]] = {"numerals": (WRONG, JUNK), "quick": (0.16, 0.1), "debug": (0.16, 0.1)}
+"""Shares of wrong labels and of junk. The small sets have more than the competition's: few images would not show what they cost."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def made(profile: str, seed: int, progress: Callable[[int, int], None] | None = 
         raise ConfigurationError(
             f"--profile: there are no embedded data {profile!r}{meant(profile, SIZES)}; known: {', '.join(SIZES)}"
         )
-    collection, total, parts = Collection(seed, SIZES[profile]), sum(SIZES[profile].values()), {}
+    collection, total, parts = Collection(seed, SIZES[profile], *RATES[profile]), sum(SIZES[profile].values()), {}
     truth: dict[str, Truth] = {}
     done = 0
     for split in SIZES[profile]:

@@ -15,7 +15,7 @@ from evaluator.places import ROOT
 def some(n):
     rng = np.random.default_rng(0)
     pixels = tuple(rng.integers(0, 256, (40 + row, 50), dtype=np.uint8) for row in range(n))
-    return LabelledImages(tuple(map(str, range(n))), pixels, np.arange(n) % 10)
+    return LabelledImages(tuple(f"i/{row}.png" for row in range(n)), pixels, np.arange(n) % 10)
 
 
 def test_the_plain_port_sees_what_the_kit_sees(tmp_path):

@@ -84,6 +84,14 @@ def test_shares_of_wrong_labels_junk_and_copies_are_the_promised(splits):
         assert set(Counter(image.label for image in splits[split]).values()) == {SIZES[split] // 10}
 
 
+def test_other_shares_are_drawn_and_impossible_ones_refused():
+    kinds = Counter(image.kind for image in Collection(0, SIZES, 0.3, 0.1).split("val"))
+    assert (kinds["wrong"], kinds["junk"]) == (30, 10)
+    for wrong, junk in ((-0.1, 0.1), (0.3, 0.2), (float("nan"), 0.1)):
+        with pytest.raises(ConfigurationError, match="together less than"):
+            Collection(0, SIZES, wrong, junk)
+
+
 def test_what_is_true_of_an_image_fits_its_kind(splits):
     for image in (image for split in splits.values() for image in split):
         assert (image.true == -1) == (image.kind == "junk" or image.true < 0)

@@ -26,7 +26,7 @@ from evaluator.seeds import derive
 VERSION = 1
 """Of the drawing. Raise it when an image or a label of a seed changes."""
 WRONG, JUNK, COPIED = 0.037, 0.079, 0.06
-"""Shares: wrong labels and junk of what is seen, and of validation images that are copies of training images."""
+"""Shares of wrong labels and of junk in what is seen, by default; and of validation images that are copies of training images."""
 WRITERS, STRANGERS = 60, 60
 """Writers of what is seen, and of what is hidden; a third of the latter are among the former."""
 SHARES = (0.126, 0.076, 0.09, 0.136, 0.095, 0.088, 0.093, 0.096, 0.087, 0.113)
@@ -79,13 +79,16 @@ class Collection:
     Attributes:
         seed: 0 or more. Who knows it knows every label, so an organiser's needs at least 128 random bits.
         sizes: images of each of ``SPLITS``.
+        wrong, junk: shares of wrong labels and of junk in what is seen; together less than a half.
 
     Raises:
-        ConfigurationError: a negative seed, another split, or a size that makes no sense.
+        ConfigurationError: a negative seed, another split, or a size or a share that makes no sense.
     """
 
     seed: int
     sizes: Mapping[str, int]
+    wrong: float = WRONG
+    junk: float = JUNK
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -94,6 +97,10 @@ class Collection:
             size = self.sizes.get(split, 0)
             if isinstance(size, bool) or not isinstance(size, int) or not 10 <= size <= 100_000:
                 raise ConfigurationError(f"the size of {split} is {size!r}; expected a whole number, 10 to 100,000")
+        if not (self.wrong >= 0 and self.junk >= 0 and self.wrong + self.junk < 0.5):
+            raise ConfigurationError(
+                f"the shares of wrong labels and junk are {self.wrong} and {self.junk}; expected 0 or more, together less than 0.5"
+            )
         if set(self.sizes) != set(SPLITS):
             raise ConfigurationError(f"the sizes are of {', '.join(self.sizes)}; expected {', '.join(SPLITS)}")
 
@@ -131,12 +138,12 @@ class Collection:
             return "right", -1
         size = self.sizes[split]
         place = int(self._order(split)[number])
-        wrong, bad = round(WRONG * size), round((WRONG + JUNK) * size)
+        wrong, bad = round(self.wrong * size), round((self.wrong + self.junk) * size)
         if place < bad:
             return ("wrong" if place < wrong else "junk"), -1
         copies = min(round(COPIED * size), self.sizes["train"] // 4) if split == "val" else 0
         if place < bad + copies:
-            right = np.flatnonzero(self._order("train") >= round((WRONG + JUNK) * self.sizes["train"]))
+            right = np.flatnonzero(self._order("train") >= round((self.wrong + self.junk) * self.sizes["train"]))
             return "copy", int(right[(place - bad) * len(right) // copies])
         return "right", -1
 
