@@ -10,7 +10,7 @@ from evaluator.curation.submitted import apply_edits
 from evaluator.data.edits import EditTable
 
 FIGURES = {
-    1: {"accuracy": 0.18, "macro_f1": 0.156, "book_accuracy": 0.2, "validation_accuracy": 0.367, "best_constant_accuracy": 0.1},
+    1: {"accuracy": 0.18, "macro_f1": 0.147, "book_accuracy": 0.2, "validation_accuracy": 0.35, "best_constant_accuracy": 0.1},
 }
 """Of the profile ``debug`` with root seed 2022 as given, by the recipe ``linear``, by version of the judging code."""
 CLOSE = 0.021
