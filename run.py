@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.append(str(Path(__file__).resolve().parent))
 
 from evaluator.worker.cleaning import LabelledRows
+from evaluator.worker.curation import CurationDataset
 from evaluator.worker.datasets import ImageDataset
 from evaluator.worker.purchase import MarketClosedError, OutOfBudgetError, PoolDataset
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CleaningRun",
+    "CurationDataset",
+    "CurationRun",
     "ImageDataset",
     "LabelledRows",
     "MarketClosedError",
@@ -105,6 +108,30 @@ class CleaningRun:
             A permutation of 0 to n - 1: an array, a list or a tensor.
         """
         raise NotImplementedError("override rank: it returns the rows in the order in which their labels are to be checked")
+
+
+class CurationRun:
+    """The base class of the curation track: subclass this and override ``curate``."""
+
+    def curate(
+        self,
+        dataset: CurationDataset,
+        label_book: CurationDataset,
+        time_available: float,
+        register_progress: Callable[[float], None],
+    ) -> Any:
+        """Say what is changed in the data on which a fixed model will be trained.
+
+        Args:
+            dataset: train and val as given: a sequence of ``{"id", "image", "label", "split"}``; ``images``, ``labels``, ``ids``,
+                ``splits``, ``classes``.
+            label_book: a few images with right labels, the same way; training on them is refused.
+
+        Returns:
+            A list of edits, dicts with the keys ``id``, ``action`` (``drop``, ``relabel``, ``move`` or ``add``), ``label`` and
+            ``split``; an ``add`` also has ``image``, a uint8 array (h, w) or (h, w, 3). An empty list changes nothing.
+        """
+        raise NotImplementedError("override curate: it returns a list of edits of the data")
 
 
 def practice(profile: str = "quick", pair: str | None = None, seed: int = 0, **options: Any) -> Practice:

@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from evaluator.cli.parsing import Prose
+from evaluator.curation.records import CurationResult, CurationSpec
 from evaluator.files import write_text
 from evaluator.history.entries import Entry
 from evaluator.purchase.purchased import PurchaseFile
@@ -34,6 +35,7 @@ COMMAND = "python -m docs.make_format"
 REGION = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 OBJECT = {"type": "object"}
+HEAD = ("schema", "cell", "checksum", "scored")
 WHOLE = ("profile", "pipeline")
 """Members of a spec that are described by their own classes."""
 CHECKSUM = "SHA-256 over the other keys, as JSON with sorted keys and without spaces; a file that was changed does not fit it"
@@ -69,6 +71,34 @@ def answer_schema() -> dict[str, Any]:
     found = _object(PurchaseFile)
     found["properties"]["checksum"] = {"type": "string", "description": CHECKSUM}
     return _titled("An answer of the purchase track", found)
+
+
+def curation_cell_schema() -> dict[str, Any]:
+    """JSON Schema of ``cells/<hash>.json`` of the curation track."""
+    found = _object(CurationResult, skip=("spec",))
+    spec = _object(CurationSpec, whole=WHOLE)
+    spec["properties"] = {
+        "schema": {"type": "integer", "description": f"version of this format: {SCHEMA}"},
+        "track": {"type": "string", "description": "`curation`"},
+        "version": {"type": "integer", "description": "version of the track's judging code; raised when figures change"},
+        "task": {"type": "string", "description": "name of the data"},
+    } | spec["properties"]
+    plain = cell_schema()["properties"]
+    found["properties"] = {name: plain[name] for name in HEAD} | {"spec": spec} | found["properties"]
+    found["required"] = [*HEAD, "spec", *found["required"]]
+    return _titled("A cell of the curation track", found)
+
+
+def curation_data_schema() -> dict[str, Any]:
+    """JSON Schema of a data set of the curation track: ``content.data`` of its ``answers/<hash>.json``."""
+    row = {"type": "array", "items": {"type": "string"}, "minItems": 4, "maxItems": 4}
+    images = "a list for every image: its name, the SHA-256 of its pixels, its class, and `train` or `val`"
+    new = "by the SHA-256 of its pixels, the PNG (base64) of every image that is not in the given data"
+    properties = {
+        "images": {"type": "array", "items": row, "description": images},
+        "new": {"type": "object", "additionalProperties": {"type": "string"}, "description": new},
+    }
+    return _titled("A data set", {"type": "object", "properties": properties, "required": ["images", "new"]})
 
 
 def entry_schema() -> dict[str, Any]:
@@ -186,13 +216,22 @@ def _open(schema: Mapping[str, Any]) -> bool:
     return schema.get("type") == "object" or "anyOf" in schema
 
 
-SOURCES = {"cell": cell_schema, "answer": answer_schema, "entry": entry_schema, "run": run_schema, "panel": panel_schema}
+SOURCES = {
+    "cell": cell_schema,
+    "answer": answer_schema,
+    "entry": entry_schema,
+    "run": run_schema,
+    "panel": panel_schema,
+    "curation_cell": curation_cell_schema,
+    "curation_data": curation_data_schema,
+}
 
 
 def table(name: str) -> str:
-    """The Markdown table of a record."""
+    """The Markdown table of a record. Of another track's cell it holds what the first table does not have."""
     lines = ["| key | what it is |", "|---|---|"]
-    lines += [f"| `{path}` | {in_cell(said)} |" for path, said in rows(SOURCES[name]())]
+    known = {path for path, _ in rows(cell_schema())} if name == "curation_cell" else set()
+    lines += [f"| `{path}` | {in_cell(said)} |" for path, said in rows(SOURCES[name]()) if path not in known]
     return "\n".join(lines) + "\n"
 
 

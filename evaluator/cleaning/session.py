@@ -20,7 +20,7 @@ from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.phases import Phase, SessionOutcome, run_phases
 from evaluator.sandbox.readonly import Content
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
-from evaluator.submission.staging import staged
+from evaluator.submission.staging import Own, staged
 
 SCHEMA = Schema(optional={"done": {"n": int}})
 """``done`` after ``rank``: how many indices it returned; its binary part holds them, uint32."""
@@ -49,18 +49,6 @@ class SessionSpec:
     submission_digest: str = ""
     limits: Limits = field(default_factory=Limits)
     printed: Callable[[str], None] = lambda text: None
-
-
-@dataclass(frozen=True)
-class Own:
-    """A submission that runs where it lies, in the place of a ``Staged`` copy."""
-
-    path: Path
-
-    @staticmethod
-    def named(text: str) -> str:
-        """The text as it is: it names the submission's own files."""
-        return text
 
 
 @dataclass(frozen=True)

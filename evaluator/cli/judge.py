@@ -38,7 +38,7 @@ IDLE = 2.0
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``judge`` to the command line."""
     verb = subparsers.add_parser("judge", help="judge the packages of an inbox", description=__doc__)
-    actions = verb.add_subparsers(dest="action", required=True)
+    actions = verb.add_subparsers(dest="action", required=True, metavar="ACTION")
     every = {
         "run": add_action(actions, "run", "take packages in and judge them"),
         "status": add_action(actions, "status", "what waits, runs and is done"),

@@ -20,6 +20,7 @@ def verbs() -> dict[str, ModuleType]:
         audit,
         cleaning,
         compare,
+        curation,
         data,
         doctor,
         judge,
@@ -48,6 +49,7 @@ def verbs() -> dict[str, ModuleType]:
         results,
         cleaning,
         audit,
+        curation,
         judge,
         doctor,
     )

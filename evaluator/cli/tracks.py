@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluator.cleaning.track import CLEANING
+from evaluator.curation.track import CURATION
 from evaluator.errors import ConfigurationError
 from evaluator.places import given_path
 from evaluator.plans import Option
@@ -16,7 +17,7 @@ from evaluator.track import Track, Tracks
 
 DEFAULT: Track = PURCHASE
 """The track of a command that names none."""
-TRACKS = Tracks({track.name: track for track in (DEFAULT, CLEANING)})
+TRACKS = Tracks({track.name: track for track in (DEFAULT, CLEANING, CURATION)})
 """Every track, by name. A track that is listed here works with every verb."""
 
 

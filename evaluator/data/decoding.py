@@ -42,7 +42,9 @@ _POOL_FROM = 400
 _PNG_END = b"IEND\xaeB`\x82"
 
 
-def decode(raw: bytes, name: str, size: int | None, resize: str = "") -> tuple[np.ndarray, tuple[int, int]]:
+def decode(
+    raw: bytes, name: str, size: int | None, resize: str = "", any_shape: bool = False
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode one PNG or JPEG: uint8 (size, size, 3), and the (width, height) it was stored with.
 
     Args:
@@ -51,6 +53,7 @@ def decode(raw: bytes, name: str, size: int | None, resize: str = "") -> tuple[n
         size: side in pixels of the answer; None keeps the size it was stored with, or that of the square made of it.
         resize: how an image that is not square becomes square: ``pad`` (black borders of equal width), ``crop`` (the middle) or
             ``stretch``; empty refuses it.
+        any_shape: an image that is not square stays as it is, uint8 (h, w, 3); ``size`` is then None.
 
     Raises:
         DataError: not a whole PNG or JPEG, an animation, not square, longer than :data:`MAX_SIDE`, larger than
@@ -70,7 +73,7 @@ def decode(raw: bytes, name: str, size: int | None, resize: str = "") -> tuple[n
                     raise DataError(
                         f"{name} has {width} x {height} pixels; the longest side allowed is {MAX_SIDE}. Shrink the image"
                     )
-                if width != height and not resize:
+                if width != height and not resize and not any_shape:
                     raise DataError(
                         f"{name} has the wrong size, {width} x {height} pixels; expected a square image. Crop or pad it, or let "
                         'the rules do it: resize = "pad", "crop" or "stretch" in a file for --round or --profile'
@@ -90,7 +93,8 @@ def decode(raw: bytes, name: str, size: int | None, resize: str = "") -> tuple[n
                     )
                 if ImageFile.LOAD_TRUNCATED_IMAGES:
                     raise DataError("Pillow is set to accept cut images (LOAD_TRUNCATED_IMAGES); leave that setting alone")
-                upright = _square(_rgb(ImageOps.exif_transpose(image)), resize)
+                upright = _rgb(ImageOps.exif_transpose(image))
+                upright = upright if any_shape else _square(upright, resize)
                 if size is not None and upright.size != (size, size):
                     upright = upright.resize((size, size), Image.Resampling.BICUBIC)
                 return np.asarray(upright, np.uint8), (width, height)

@@ -15,9 +15,10 @@ _BLOCK = 65_535  # most bytes of a stored block (RFC 1951, 3.2.4)
 
 
 def stored_png(image: np.ndarray) -> bytes:
-    """The PNG file of an image, uint8 (h, w, 3), with rows as they are, in stored blocks."""
-    height, width, _ = image.shape
-    rows = np.zeros((height, 1 + 3 * width), np.uint8)  # every row begins with its filter; 0: none
+    """The PNG file of an image, uint8 (h, w, 3) RGB or (h, w) gray, with rows as they are, in stored blocks."""
+    height, width = image.shape[:2]
+    colours = 3 if image.ndim == 3 else 1
+    rows = np.zeros((height, 1 + colours * width), np.uint8)  # every row begins with its filter; 0: none
     rows[:, 1:] = image.reshape(height, -1)
     raw = rows.tobytes()
     blocks = [raw[start : start + _BLOCK] for start in range(0, len(raw), _BLOCK)]
@@ -25,7 +26,7 @@ def stored_png(image: np.ndarray) -> bytes:
         struct.pack("<BHH", number == len(blocks), len(block), len(block) ^ 0xFFFF) + block
         for number, block in enumerate(blocks, 1)
     )
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB, not interlaced
+    header = struct.pack(">IIBBBBB", width, height, 8, 2 if colours == 3 else 0, 0, 0, 0)  # 8 bits, RGB or gray, not interlaced
     content = b"\x78\x01" + stored + struct.pack(">I", zlib.adler32(raw))
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", content) + _chunk(b"IEND", b"")
 

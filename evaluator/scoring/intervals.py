@@ -72,11 +72,22 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     """
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} successes of {n}; expected 1 or more items and 0 to n successes")
-    if not 0 < level < 1:
-        raise ValueError(f"the level is {level}; it must lie between 0 and 1, e.g. 0.95")
-    z, share = float(special.ndtri((1 + level) / 2)), successes / n
+    return wilson_of_share(successes / n, n, level)
+
+
+def wilson_of_share(share: float, n: int, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a share of ``n`` independent items, e.g. of an accuracy over test images (Wilson 1927).
+
+    It stays within 0 and 1, and has a width where the share is 0 or 1, too. ``share`` need not be a whole number of items: that of
+    several models is the mean of theirs, which makes the interval a little wide.
+
+    Raises:
+        ValueError: a share beyond 0 to 1, no items, or a level outside (0, 1).
+    """
+    if not 0 <= share <= 1 or n < 1 or not 0 < level < 1:
+        raise ValueError(f"a share of {share} of {n} items at the level {level}; expected 0 to 1, 1 or more, and within (0, 1)")
+    z = float(special.ndtri((1 + level) / 2))
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low = 0.0 if successes == 0 else middle - half
-    high = 1.0 if successes == n else middle + half
-    return Interval(share, low, high, n, level)
+    # Rounding must not carry an end beyond the share itself.
+    return Interval(share, min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)), n, level)

@@ -72,6 +72,18 @@ class Staged:
         return f"{reason}; {advice}"
 
 
+@dataclass(frozen=True)
+class Own:
+    """A submission that runs where it lies, in the place of a ``Staged`` copy."""
+
+    path: Path
+
+    @staticmethod
+    def named(text: str) -> str:
+        """The text as it is: it names the submission's own files."""
+        return text
+
+
 @contextmanager
 def staged(path: Path, digest: str = "") -> Iterator[Staged]:
     """A copy of the submission at ``path``, read-only, as a folder of the submission's own name; removed at the end.

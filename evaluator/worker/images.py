@@ -55,6 +55,15 @@ def map_images(path: str | Path) -> np.ndarray:
     return images
 
 
+def map_bytes(path: str | Path) -> np.ndarray:
+    """Map a file of plain bytes without reading it: read-only uint8 (n,)."""
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        found = np.frombuffer(_private(file.fileno(), size), np.uint8, count=size) if size else np.zeros(0, np.uint8)
+    found.setflags(write=False)
+    return found
+
+
 def _private(descriptor: int, size: int) -> mmap.mmap:
     """Map a file so that what this process writes is its own. No memory is set aside for it: hardly anything is ever written."""
     flags = getattr(mmap, "MAP_PRIVATE", 2) | (MAP_NORESERVE if sys.platform.startswith("linux") else 0)

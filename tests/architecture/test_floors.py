@@ -41,6 +41,7 @@ FLOORS = {
     "evaluator.purchase": 12,
     "evaluator.cleaning": 12,
     "evaluator.audit": 12,
+    "evaluator.curation": 12,
     "evaluator.sweep": 13,
     "evaluator.judging": 14,
     "evaluator.cli": 14,

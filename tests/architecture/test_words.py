@@ -18,7 +18,12 @@ GENERAL = (
 )
 """Rooms that every track uses."""
 
-OF_THE_TRACK = ("evaluator/worker/purchase.py", "evaluator/worker/cleaning.py", "evaluator/worker/tracks.py")
+OF_THE_TRACK = (
+    "evaluator/worker/purchase.py",
+    "evaluator/worker/cleaning.py",
+    "evaluator/worker/curation.py",
+    "evaluator/worker/tracks.py",
+)
 """Files in them that are a track's own: the hooks of each in the worker, and the table that names them."""
 
 

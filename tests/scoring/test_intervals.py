@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.intervals import t_interval, wilson_of_share
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
@@ -42,3 +42,20 @@ def test_refuses_values_without_a_mean(values):
 def test_refuses_a_level_outside_zero_to_one(level):
     with pytest.raises(ValueError, match="level"):
         t_interval([1.0, 2.0], level)
+
+
+@given(st.integers(1, 5_000), st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_wilsons_interval_equals_scipy(n, part, level):
+    hits = round(part * n)
+    found, theirs = wilson_of_share(hits / n, n, level), stats.binomtest(hits, n).proportion_ci(level, "wilson")
+    assert found.low == pytest.approx(theirs.low, abs=1e-9)
+    assert found.high == pytest.approx(theirs.high, abs=1e-9)
+    assert 0 <= found.low <= hits / n <= found.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("share", "n", "level"), [(-0.1, 5, 0.95), (1.1, 5, 0.95), (0.5, 0, 0.95), (0.5, 5, 1.0), (float("nan"), 5, 0.95)]
+)
+def test_wilson_refuses_what_is_no_share(share, n, level):
+    with pytest.raises(ValueError, match="expected"):
+        wilson_of_share(share, n, level)

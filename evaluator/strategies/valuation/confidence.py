@@ -71,6 +71,24 @@ def self_confidence(given: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.where(y == 1, given, 1 - given).min(axis=1)
 
 
+def confident_issues(given: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Rows whose label is probably another: bool (n,), by the confident joint of Northcutt, Jiang and Chuang (2021).
+
+    A class counts for a row if its probability is at least the mean probability that rows of the class have of it. A row is an
+    issue if the most probable of the classes that count is not its own.
+
+    Args:
+        given: probabilities (n, classes), out of sample; ``labels``: int (n,).
+    """
+    p, y = np.asarray(given, np.float64), np.asarray(labels)
+    rows = np.arange(len(y))
+    held = [p[y == label, label] for label in range(p.shape[1])]
+    thresholds = np.array([own.mean() if len(own) else np.inf for own in held])
+    counts = np.where(p >= thresholds - 1e-6, p, -1.0)
+    best = counts.argmax(axis=1)
+    return (counts[rows, best] >= 0) & (best != y)
+
+
 def own_loss(rows: np.ndarray, labels: np.ndarray, strength: float = STRENGTH) -> np.ndarray:
     """Minus the loss of each row under a model that was fitted with it, float64 (n,)."""
     x, y = as_rows(rows, labels)

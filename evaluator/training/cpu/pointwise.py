@@ -50,7 +50,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _map(_times_transposed(_matrix(x), weight.flatten(1), bias), x)
+        return _map(times_transposed(_matrix(x), weight.flatten(1), bias), x)
 
     @staticmethod
     @once_differentiable
@@ -59,13 +59,13 @@ class _Product(torch.autograd.Function):
         kernel, above = weight.flatten(1), _matrix(gradient)
         for_x = for_weight = for_bias = None
         if ctx.needs_input_grad[0]:
-            for_x = _map(_times_transposed(above, kernel.t()), x)
+            for_x = _map(times_transposed(above, kernel.t()), x)
         if ctx.needs_input_grad[1]:
             below = _matrix(x)
             if len(below) >= TURNED_FROM and kernel.shape[0] > kernel.shape[1]:
-                for_weight = _times_transposed(below.t(), above.t()).t().reshape(weight.shape)
+                for_weight = times_transposed(below.t(), above.t()).t().reshape(weight.shape)
             else:
-                for_weight = _times_transposed(above.t(), below.t()).view(weight.shape)
+                for_weight = times_transposed(above.t(), below.t()).view(weight.shape)
         if ctx.needs_input_grad[2]:
             for_bias = above.sum(dim=0)
         return for_x, for_weight, for_bias
@@ -87,7 +87,7 @@ def _map(matrix: Tensor, like: Tensor) -> Tensor:
     return matrix.new_empty(0).set_(matrix.untyped_storage(), matrix.storage_offset(), (n, channels, height, width), strides)
 
 
-def _times_transposed(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+def times_transposed(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """``a`` (m, k) times the transpose of ``b`` (n, k), plus ``bias`` (n,)."""
     if a.dtype == torch.float32 and _ONEDNN is not None:
         return _ONEDNN(a, b, bias, "none", [], "")

@@ -1,0 +1,215 @@
+"""One session: a submission's ``curate`` in a worker, under a clock. It is given data and label book, and nothing hidden."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluator.bounded import BoundsError, Limits, parse_json
+from evaluator.curation.curated import Curated, collected, without_colour
+from evaluator.curation.images import LabelledImages
+from evaluator.curation.sets import CurationData
+from evaluator.data.edits import EditTable
+from evaluator.errors import DataError, SubmissionError, Verdict
+from evaluator.sandbox.channel import Message, Schema
+from evaluator.sandbox.clock import Clock
+from evaluator.sandbox.conversation import Order, Progress, Stopped, Terms
+from evaluator.sandbox.limits import Limits as WorkerLimits
+from evaluator.sandbox.phases import Phase, SessionOutcome, run_phases
+from evaluator.sandbox.readonly import Content
+from evaluator.sandbox.tier import Sandbox, WorkerSpec
+from evaluator.submission.staging import Own, staged
+from evaluator.text import one_line
+from evaluator.worker.curation import COLUMNS, LENGTH, MOST_PIXELS, MOST_ROWS, MOST_TEXT
+
+SCHEMA = Schema(optional={"done": {"rows": int, "added": int}})
+"""``done`` after ``curate``: how many edits it returned, and how many of them add an image; its binary part holds both."""
+PHASE = "curate"
+RETURNED = "what curate returned"
+_TEXT = Limits(size=MOST_TEXT, depth=2, digits=12, values=8 * MOST_ROWS)
+
+
+@dataclass(frozen=True)
+class SessionSpec:
+    """Everything that a session needs.
+
+    Attributes:
+        submission: folder or file; ``submission_digest``: that it had when it was read, empty if it was not read.
+        data: train, val and the label book go to the worker.
+        seconds: limit of ``curate``; ``load_seconds``: for starting the worker and importing the submission.
+        most_side: longest side of an added image.
+        seed: given to the participant; ``threads``: CPU threads that the worker is told to use.
+        limits: of memory, processes and disk; ``printed``: called with what the submission prints, as it comes.
+    """
+
+    submission: Path
+    data: CurationData
+    seconds: float
+    load_seconds: float
+    seed: int
+    most_side: int = 1_024
+    threads: int = 1
+    weights: Path | None = None
+    submission_digest: str = ""
+    limits: WorkerLimits = field(default_factory=WorkerLimits)
+    printed: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True)
+class SessionResult(SessionOutcome):
+    """The outcome of a session. ``curated``: the data set that came of it; None without one. ``edits``: what was returned."""
+
+    curated: Curated | None
+    edits: EditTable | None = None
+
+
+def run_session(
+    spec: SessionSpec,
+    sandbox: Sandbox,
+    progress: Progress = lambda phase, fraction: None,
+    clock: type[Clock] = Clock,
+    *,
+    copied: bool = True,
+) -> SessionResult:
+    """Run a submission's ``curate``. Never raises for what the submission does; a result says so.
+
+    Args:
+        clock: kind of its clock; a ``ShownClock`` does not end anything.
+        copied: whether the worker gets a copy of the submission; if not, tracebacks and debuggers name its own files.
+
+    Raises:
+        OSError: no folder for the session can be made.
+    """
+    with ExitStack() as stack:
+        try:
+            submission = stack.enter_context(staged(spec.submission, spec.submission_digest)) if copied else Own(spec.submission)
+        except SubmissionError as error:
+            return SessionResult(error.verdict, str(error), (), 0.0, None, None, True, "", "", "", None)
+        taken: list[tuple[Curated, EditTable]] = []
+        terms = Terms(
+            track="curation",
+            worker=WorkerSpec(submission.path, weights=spec.weights, seed=spec.seed, threads=spec.threads, limits=spec.limits),
+            load_seconds=spec.load_seconds,
+            schema=SCHEMA,
+            printed=lambda text: spec.printed(submission.named(text)),
+            advice=lambda what: f"curate has {spec.seconds:g} s: look at time_available",
+        )
+        take = lambda answer: taken.append(curated_in(answer, spec.data, spec.most_side))  # noqa: E731
+        phase = Phase(PHASE, order_of(spec), clock(spec.seconds), take)
+        outcome = run_phases(terms, (phase,), sandbox, progress)
+        named = submission.named
+        phases = tuple(replace(report, reason=named(report.reason)) for report in outcome.phases)
+        texts = {name: named(getattr(outcome, name)) for name in ("reason", "trace", "log")}
+        whole = vars(outcome) | texts | {"phases": phases}
+        curated, edits = taken[0] if taken else (None, None)
+        return SessionResult(**whole, curated=curated, edits=edits)
+
+
+def order_of(spec: SessionSpec) -> Order:
+    """The order to curate: both sets as files in memory, which the worker maps. Images that nobody trains on are not among them."""
+    data = spec.data
+    shown = np.array([name not in data.left_out for name in data.given.ids])
+    splits = [item.split for item, keep in zip(data.items, shown, strict=True) if keep]
+    order: dict[str, Any] = {"seed": spec.seed}
+    order |= _files("dataset", data.given.take(shown), splits, data.classes)
+    order |= _files("label_book", data.book, [""] * len(data.book), data.classes)
+    return order, b""
+
+
+def curated_in(answer: Message, data: CurationData, most_side: int) -> tuple[Curated, EditTable]:
+    """The data set that an answer makes, checked.
+
+    Raises:
+        Stopped: INVALID_OUTPUT if the edits make no sense; PROTOCOL_ERROR if the bytes are not what the message says.
+    """
+    rows, pixels = _unpacked(answer)
+    wrong = Verdict.INVALID_OUTPUT
+    try:
+        images = _images(rows, pixels, most_side)
+        table = EditTable.of([dict(zip(COLUMNS, row[:4], strict=True)) for row in rows], RETURNED)
+        if bare := next((edit for edit in table if edit.action == "add" and edit.id not in images), None):
+            raise DataError(f"{RETURNED}, row {bare.line}: an add without an image; expected pixels under the key 'image'")
+        if astray := next((edit for edit in table if edit.id in images and edit.action != "add"), None):
+            raise DataError(f"{RETURNED}, row {astray.line}: {astray.action} with an image; expected it in add alone")
+        table.check(data.classes)
+        given = [*data.items, *((name, "", "") for name in images)]
+        applied = table.apply(data.items, given)
+        sources = {name: data.digests[name] for name in data.digests} | images
+        kept = ((item.id, sources[item.id], item.label, item.split) for item in applied.items if item.id not in data.left_out)
+        return collected(kept, set(data.digests.values())), table
+    except DataError as error:
+        raise Stopped(wrong, str(error)) from None
+
+
+def _unpacked(answer: Message) -> tuple[list[list[Any]], memoryview]:
+    blob = memoryview(answer.blob)
+
+    def broken(what: str) -> Stopped:
+        return Stopped(Verdict.PROTOCOL_ERROR, f"{RETURNED} {what}")
+
+    if len(blob) < LENGTH.size:
+        raise broken("came without its rows")
+    (size,) = LENGTH.unpack(blob[: LENGTH.size])
+    if size > MOST_TEXT or LENGTH.size + size > len(blob):
+        raise broken(f"announces {size} bytes of rows; {len(blob) - LENGTH.size} came")
+    try:
+        rows = parse_json(bytes(blob[LENGTH.size : LENGTH.size + size]), RETURNED, _TEXT)
+    except BoundsError as error:
+        raise broken(one_line(str(error), 200)) from None
+    if not isinstance(rows, list) or len(rows) > MOST_ROWS or len(rows) != answer.fields.get("rows"):
+        raise broken("is no list of as many rows as were announced")
+    for row in rows:
+        texts = isinstance(row, list) and len(row) in (4, 7) and all(isinstance(cell, str) for cell in row[:4])
+        if not texts or not all(type(cell) is int and 0 < cell <= 2**16 for cell in row[4:]):
+            raise broken("has a row that is none")
+    return rows, blob[LENGTH.size + size :]
+
+
+def _images(rows: list[list[Any]], pixels: memoryview, most_side: int) -> dict[str, np.ndarray]:
+    """Pixels of the added images by the id of their row.
+
+    Raises:
+        DataError: an image is too large. Stopped: the bytes are not those of the images.
+    """
+    found: dict[str, np.ndarray] = {}
+    place = 0
+    for number, row in enumerate(rows, 1):
+        if len(row) == 4:
+            continue
+        height, width, channels = row[4:]
+        if channels not in (1, 3):
+            raise Stopped(Verdict.PROTOCOL_ERROR, f"{RETURNED} has an image of {channels} channels")
+        if max(height, width) > most_side:
+            raise DataError(
+                f"{RETURNED}, row {number}: an image of {width} x {height} pixels; at most {most_side} a side are allowed"
+            )
+        size = height * width * channels
+        if place + size > len(pixels):
+            raise Stopped(Verdict.PROTOCOL_ERROR, f"{RETURNED} has fewer bytes of pixels than its rows say")
+        shape = (height, width) if channels == 1 else (height, width, channels)
+        found[row[0]] = without_colour(np.frombuffer(pixels[place : place + size], np.uint8).reshape(shape))
+        place += size
+    if place != len(pixels) or place > MOST_PIXELS:
+        raise Stopped(Verdict.PROTOCOL_ERROR, f"{RETURNED} has {len(pixels)} bytes of pixels; its rows say {place}")
+    return found
+
+
+def _files(name: str, part: LabelledImages, splits: list[str], classes: tuple[str, ...]) -> dict[str, Content]:
+    table = np.zeros((len(part), 5), np.int64)
+    place = 0
+    for number, pixels in enumerate(part.pixels):
+        table[number] = place, *pixels.shape[:2], 1 if pixels.ndim == 2 else 3, part.labels[number]
+        place += pixels.size
+    names = json.dumps({"ids": part.ids, "classes": classes, "splits": splits})
+    whole = b"".join(np.ascontiguousarray(pixels).tobytes() for pixels in part.pixels)
+    return {
+        f"{name}_pixels": Content(whole),
+        f"{name}_table": Content(table.tobytes()),
+        f"{name}_names": Content(names.encode()),
+    }

@@ -1,0 +1,241 @@
+"""Data sets that come as files: folders, tables of edits; what is refused of them, and folders that edits are applied to."""
+
+import io
+import json
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluator.cli import main as verbs
+from evaluator.curation.curated import as_png, pixel_digest
+from evaluator.curation.folders import apply_to_folder, take_back, write_data
+from evaluator.curation.images import read_images
+from evaluator.curation.judge import changes_of, checked
+from evaluator.curation.rules import PROFILES
+from evaluator.curation.sets import sets_of
+from evaluator.curation.submitted import kind_of, read_submitted, source_of
+from evaluator.curation.trial import made_up
+from evaluator.data.edits import Edit, EditTable
+from evaluator.errors import ConfigurationError, DataError, SubmissionError
+
+DEBUG = PROFILES["debug"]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return made_up()
+
+
+@pytest.fixture
+def folder(tmp_path, data):
+    write_data(data, tmp_path / "given")
+    return tmp_path / "given"
+
+
+@pytest.fixture
+def mine(folder, tmp_path):
+    """A folder with train and val alone, as a participant hands it in."""
+    apply_to_folder(EditTable(()), folder, folder, tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+def test_a_folder_that_was_written_is_read_as_the_same_data(folder, mine, data):
+    sets = sets_of(PROFILES["roman"], 0, folder, None, None)
+    again = sets.load()
+    assert again.classes == data.classes
+    assert sorted(again.digests.items()) == sorted(data.digests.items())
+    assert again.test.digest() == read_images(folder / "test", data.classes, prefix="test/").digest()
+    curated = read_submitted(mine, data, 1_024)
+    assert not curated.new
+    assert changes_of(curated.rows, data).kept == 60
+    assert kind_of(mine) == "folder"
+
+
+def png(width: int, height: int, body: bytes) -> bytes:
+    """A PNG that says it has so many gray pixels, whatever its body holds."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def saved(image: Image.Image, kind: str, **how) -> bytes:
+    with io.BytesIO() as file:
+        image.save(file, kind, **how)
+        return file.getvalue()
+
+
+GRAY = Image.fromarray(np.zeros((5, 5), np.uint8))
+HOSTILE = [
+    ("bomb.png", lambda: png(60_000, 60_000, zlib.compress(bytes(1_000_000))), "has millions of pixels; at most 1,024 a side"),
+    ("huge.png", lambda: png(2**31 - 1, 1, b""), "has millions of pixels"),
+    ("wide.png", lambda: png(9_000, 9_000, zlib.compress(bytes(1_000))), "has 9,000 x 9,000 pixels; at most 1,024"),
+    ("wide.png", lambda: as_png(np.zeros((2, 1_025), np.uint8)), "1,025 x 2 pixels"),
+    (
+        "cut.png",
+        lambda: as_png(np.random.default_rng(0).integers(0, 255, (50, 50), np.uint8))[:900],
+        "is cut short",
+    ),
+    ("empty.png", lambda: b"", "0 bytes"),
+    ("gif.png", lambda: saved(GRAY, "GIF"), "no image that can be decoded"),
+    (
+        "film.png",
+        lambda: saved(GRAY, "PNG", save_all=True, append_images=[Image.fromarray(np.ones((5, 5), np.uint8))]),
+        "animation",
+    ),
+    ("note.txt", lambda: b"hello", "expected .png"),
+    ("large.png", lambda: b"\0" * (8 * 2**20 + 1), "at most 8,388,608"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "said"), HOSTILE)
+def test_a_file_that_is_no_image_is_refused_by_its_name(name, content, said, mine, data):
+    (mine / "train" / "i" / name).write_bytes(content())
+    with pytest.raises(DataError) as caught:
+        read_submitted(mine, data, 1_024)
+    assert f"train/i/{name}" in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_flat_images_of_many_pixels_are_refused_before_memory_is_full(mine, data, monkeypatch):
+    monkeypatch.setattr("evaluator.curation.curated.MOST_PIXELS", 3_000_000)
+    for number in range(3):
+        (mine / "train" / "i" / f"flat{number}.png").write_bytes(as_png(np.full((1_024, 1_024), number, np.uint8)))
+    with pytest.raises(DataError, match=r"flat2\.png: with it the new images have more than 3,000,000 bytes of pixels"):
+        read_submitted(mine, data, 1_024)
+
+
+def test_paths_that_leave_the_folder_and_folders_that_are_no_class_are_refused(mine, data, tmp_path):
+    (tmp_path / "secret.png").write_bytes(as_png(data.test.pixels[0]))
+    link = mine / "train" / "i" / "link.png"
+    link.symlink_to(tmp_path / "secret.png")
+    with pytest.raises(SubmissionError, match=r"link\.png"):
+        read_submitted(mine, data, 1_024)
+    link.unlink()
+    os.mkfifo(link)  # is not waited for
+    assert len(read_submitted(mine, data, 1_024).rows) == 60
+    link.unlink()
+    (mine / "train" / "xi").mkdir()
+    (mine / "train" / "xi" / "a.png").write_bytes(as_png(np.zeros((5, 5), np.uint8)))
+    with pytest.raises(DataError, match=r"train/xi/a\.png: the folder 'xi' is none of the classes"):
+        read_submitted(mine, data, 1_024)
+
+
+def test_too_many_images_are_refused(mine, data, monkeypatch):
+    with pytest.raises(DataError, match="60 files; at most 59 images"):
+        read_submitted(mine, data, 1_024, most=59)
+    monkeypatch.setattr("evaluator.submission.tree.MAX_FILES", 50)
+    with pytest.raises(SubmissionError, match="more than 50 files"):
+        read_submitted(mine, data, 1_024)
+    rows = read_rows(data, 10_001)
+    with pytest.raises(DataError, match=r"9,981 \+ 20 images; at most 10,000"):
+        checked(rows, data, PROFILES["numerals"])
+
+
+def read_rows(data, many):
+    from evaluator.curation.curated import Curated, Row
+
+    given = [Row(item.id, data.digests[item.id], item.label, item.split) for item in data.items]
+    more = [given[0]._replace(id=f"train/i/more{number}.png") for number in range(many - len(given))]
+    return Curated((*given, *more), {})
+
+
+def test_a_table_of_edits_is_a_submission(tmp_path, data):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "new.png").write_bytes(as_png(np.full((9, 9), 3, np.uint8)))
+    table = EditTable(
+        (
+            Edit("train/i/0.png", "relabel", "ii"),
+            Edit("train/i/1.png", "drop"),
+            Edit("val/i/0.png", "move", split="train"),
+            Edit("train/x/new.png", "add", "x", "train", "pictures/new.png"),
+        )
+    )
+    table.write(tmp_path / "edits.csv")
+    before = source_of(tmp_path / "edits.csv").digest
+    curated = read_submitted(tmp_path / "edits.csv", data, 1_024)
+    found = checked(curated, data, DEBUG)
+    assert (found.changes.relabelled, found.changes.dropped, found.changes.moved, found.changes.added) == (1, 1, 1, 1)
+    assert list(curated.new) == [pixel_digest(np.full((9, 9), 3, np.uint8))]
+    (tmp_path / "pictures" / "new.png").write_bytes(as_png(np.full((9, 9), 4, np.uint8)))
+    assert source_of(tmp_path / "edits.csv").digest != before, "what a table adds is a part of the submission"
+    (tmp_path / "pictures" / "new.png").unlink()
+    (tmp_path / "pictures" / "new.png").symlink_to("/etc/hostname")
+    with pytest.raises(SubmissionError):
+        read_submitted(tmp_path / "edits.csv", data, 1_024)
+
+
+def test_edits_in_a_folder_are_taken_back(folder, tmp_path, data, capsys):
+    (tmp_path / "new.png").write_bytes(as_png(np.full((9, 9), 3, np.uint8)))
+    EditTable(
+        (
+            Edit("train/i/0.png", "relabel", "ii"),  # there is a train/ii/0.png already
+            Edit("train/i/1.png", "drop"),
+            Edit("val/i/0.png", "move", split="train"),  # into the place of train/i/0.png
+            Edit("val/x/1.png", "relabel", "v", "train"),
+            Edit("train/x/new.png", "add", "x", "train", "new.png"),
+        )
+    ).write(tmp_path / "edits.csv")
+    assert (
+        verbs.main(["curation", "apply", str(tmp_path / "edits.csv"), "--data", str(folder), "--out", str(tmp_path / "out")]) == 0
+    )
+    assert "1 drop, 2 relabel, 1 move, 1 add: 60 images" in capsys.readouterr().out
+    changed = changes_of(read_submitted(tmp_path / "out", data, 1_024).rows, data)
+    assert (changed.relabelled, changed.moved, changed.dropped, changed.added) == (2, 2, 1, 1)
+    assert verbs.main(["curation", "take-back", str(tmp_path / "out"), "--out", str(tmp_path / "back")]) == 0
+    again = changes_of(read_submitted(tmp_path / "back", data, 1_024).rows, data)
+    assert (again.kept, again.added, again.dropped) == (60, 0, 0)
+    with pytest.raises(ConfigurationError, match="exists; expected a new folder"):
+        take_back(tmp_path / "out", tmp_path / "back")
+    with pytest.raises(DataError, match="there is no item"):
+        apply_to_folder(EditTable((Edit("train/i/77.png", "drop"),)), folder, folder, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_the_verb_judges_folders_and_tables_and_names_what_is_wrong(folder, mine, tmp_path, capsys):
+    (mine / "train" / "i" / "leak.png").write_bytes((folder / "test" / "i" / "0.png").read_bytes())
+    EditTable((Edit("train/i/0.png", "drop"),)).write(tmp_path / "few.csv")
+    options = ["--data", str(folder), "--recipe", "linear", "--workers", "1", "--out", str(tmp_path / "results")]
+    assert verbs.main(["curation", "evaluate", str(mine), str(tmp_path / "few.csv"), *options]) == 1
+    said = capsys.readouterr().out
+    assert "few" in said
+    assert "INVALID_OUTPUT" in said
+    assert "leak.png" in said
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "results" / "cells").glob("*.json")]
+    assert {cell["spec"]["submission"]: cell["verdict"] for cell in cells} == {
+        "mine": "INVALID_OUTPUT",
+        "few": "OK",
+        "as_given": "OK",
+    }
+
+
+def test_check_says_what_a_training_would_meet(folder, mine, tmp_path, capsys):
+    (mine / "val" / "i" / "copy.png").write_bytes((mine / "train" / "i" / "0.png").read_bytes())
+    assert verbs.main(["curation", "check", str(mine), "--data", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "train/i/0.png = val/i/copy.png" in said
+    assert verbs.main(["curation", "check", str(mine), "--data", str(folder), "--duplicates", "refuse"]) == 1
+    assert "Remove val/i/copy.png" in capsys.readouterr().err
+    (tmp_path / "a.py").write_text("")
+    assert verbs.main(["curation", "check", str(tmp_path / "a.py"), "--data", str(folder)]) == 2
+
+
+def test_a_folder_without_what_the_judge_needs_is_refused_before_work_starts(tmp_path, folder):
+    for given, said in (
+        ((tmp_path / "none", None, None), "it has no folder train"),
+        ((folder, tmp_path / "none", None), "--label-book: there is no folder"),
+        ((folder, None, tmp_path / "none"), "--test: there is no folder"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            sets_of(PROFILES["roman"], 0, *given)
+    with pytest.raises(ConfigurationError, match="--data: the profile 'roman' reads a folder"):
+        sets_of(PROFILES["roman"], 0, None, None, None)
+    with pytest.raises(ConfigurationError, match="have their own"):
+        sets_of(PROFILES["quick"], 0, None, folder / "label_book", None)
