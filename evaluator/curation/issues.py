@@ -2,7 +2,7 @@
 
 Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", 2021, as cleanlab computes it (an
 extra). How many labels it flags depends on how good the probabilities are: on 2,880 handwritten numerals, of which one person's
-cleaning changed 333, frozen features flag 987 at 32 pixels and 376 at 112. So the count is a proposal and no estimate of the
+cleaning changed 333, frozen features flag 974 at 32 pixels and 367 at 112. So the count is a proposal and no estimate of the
 errors; ``trust`` estimates from a hand-checked sample how many of the flagged labels are wrong.
 """
 

@@ -101,8 +101,8 @@ class Profile:
             raise ConfigurationError(f"profile {self.name}: resize is {self.resize!r}; expected pad, crop or stretch, or nothing")
         if self.embeddings_by and not (self.embeddings and self.embeddings_by in PROXIES):
             raise ConfigurationError(
-                f"profile {self.name}: embeddings_by is {self.embeddings_by!r}, embeddings {str(self.embeddings).lower()}; expected "
-                f"{' or '.join(PROXIES)}, and embeddings = true"
+                f"profile {self.name}: embeddings_by is {self.embeddings_by!r}, embeddings {str(self.embeddings).lower()}; "
+                f"expected {' or '.join(PROXIES)}, and embeddings = true"
             )
         if self.weights not in WEIGHTS:
             raise ConfigurationError(f"profile {self.name}: weights is {self.weights!r}; expected {', '.join(WEIGHTS)}")
