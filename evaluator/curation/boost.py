@@ -23,7 +23,7 @@ import numpy as np
 
 from evaluator.curation.folds import grouped_folds
 from evaluator.curation.neighbours import NearestInStream, capped
-from evaluator.curation.pool import Pool
+from evaluator.curation.pool import Pool, PoolFeatures
 from evaluator.errors import ConfigurationError
 from evaluator.words import counted
 
@@ -109,6 +109,7 @@ def boost(
     rules: BoostRules,
     *,
     barred: np.ndarray | None = None,
+    vectors: Embed | None = None,
     said: Said = lambda text: None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Boosted:
@@ -120,6 +121,7 @@ def boost(
         pool: of the training images.
         fit, embed: the model, and the features by which images are alike.
         barred: bool (train,), training images whose children do not join, e.g. since their label is in doubt.
+        vectors: features of the pool's images by their numbers, float (m, d); None makes them by ``embed``.
         said: called with a line for each round; ``progress``: with the share of a search that is done.
 
     Raises:
@@ -133,6 +135,7 @@ def boost(
             f"--limit is {rules.limit:,}, and training and validation hold {len(images) + len(asked):,} images; nothing can join. "
             "Raise it, or drop images"
         )
+    vectors = vectors or PoolFeatures(pool, embed)
     judge, drive = parts(answers, groups, rules.judge, pool.seed)
     chosen = np.zeros(0, np.int64)
     rounds: list[Round] = []
@@ -146,7 +149,7 @@ def boost(
             wanted = min(room - len(chosen), len(missed) * rules.neighbours) if number < rules.rounds else 0
             added = np.zeros(0, np.int64)
             if wanted and len(missed):
-                found = search(pool, embed, asked[missed], answers[missed], labels, rules, barred, progress)
+                found = search(pool, vectors, embed(asked[missed]), answers[missed], labels, rules, chosen, barred, progress)
                 added = joining(found, pool, chosen, wanted, rules)
             rounds.append(Round(len(with_extra[0]), len(missed), len(drive), judged, len(added)))
             said(
@@ -179,34 +182,39 @@ def parts(labels: np.ndarray, groups: np.ndarray, share: float, seed: int) -> tu
 
 def search(
     pool: Pool,
-    embed: Embed,
-    wrong: np.ndarray,
+    vectors: Embed,
+    queries: np.ndarray,
     answers: np.ndarray,
     labels: np.ndarray,
     rules: BoostRules,
+    chosen: np.ndarray,
     barred: np.ndarray | None,
     progress: Callable[[float], None],
 ) -> list[NearestInStream]:
     """The nearest augmentations of the images that were predicted wrongly; a search for each class where it must agree, else one.
 
     Args:
-        wrong: uint8 (q, S, S, channels), with their labels ``answers`` (q,). ``labels``: of the parents.
+        vectors: features of the pool's images by their numbers.
+        queries: features (q, d) of images with the labels ``answers`` (q,). ``labels``: of the parents.
+        chosen: numbers that joined before: an image that stays wrong is given its next neighbours, and not the same again.
     """
-    queries = embed(wrong)
-    asks = [np.flatnonzero(answers == c) for c in np.unique(answers)] if rules.same_class else [np.arange(len(wrong))]
+    asks = [np.flatnonzero(answers == c) for c in np.unique(answers)] if rules.same_class else [np.arange(len(queries))]
     searches = [NearestInStream(queries[rows], rules.neighbours, rules.per_query) for rows in asks]
     for block in pool.blocks():
+        done = (int(block[-1]) + 1) / pool.size
         parents = pool.parent(block)
-        allowed = np.ones(len(block), bool) if barred is None else ~barred[parents]
+        allowed = ~np.isin(block, chosen)
+        if barred is not None:
+            allowed &= ~barred[parents]
         if rules.same_class:
             allowed &= np.isin(labels[parents], answers)
+        found = vectors(block)[allowed]
         block, parents = block[allowed], parents[allowed]
-        if len(block):
-            vectors = embed(pool.images(block))
-            for rows, one in zip(asks, searches, strict=True):
-                own = labels[parents] == answers[rows[0]] if rules.same_class else slice(None)
-                one.add(vectors[own], block[own], parents[own])
-        progress(min(1.0, (int(block[-1]) + 1) / pool.size) if len(block) else 0.0)
+        for rows, one in zip(asks, searches, strict=True):
+            own = labels[parents] == answers[rows[0]] if rules.same_class else np.ones(len(block), bool)
+            if own.any():
+                one.add(found[own], block[own], parents[own])
+        progress(done)
     return searches
 
 

@@ -7,8 +7,11 @@ repeats the border. Nothing is mirrored, because a mirrored numeral or letter is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
@@ -86,6 +89,49 @@ class Pool:
             noise = [generator(self.seed, "pool noise", int(number)) for number in numbers[here]] if self.rules.noise else None
             made[here] = augmented(self.parents[self.parent(numbers[here])], self.rules, draws, noise)
         return made
+
+
+class PoolFeatures:
+    """Features of a pool's images by their numbers, kept on disk after they were computed, so that later rounds only read.
+
+    They lie as float16 in a file without a name, which is gone when the process ends. Where the disk has no room for them, they are
+    computed anew each time.
+
+    Args:
+        embed: features float (m, d) of images uint8 (m, S, S, channels).
+        folder: for the file; None keeps nothing.
+    """
+
+    def __init__(self, pool: Pool, embed: Callable[[np.ndarray], np.ndarray], folder: Path | None = None) -> None:
+        self._pool, self._embed, self._folder = pool, embed, folder
+        self._kept: np.ndarray | None = None
+        self._there = np.zeros(-(-pool.size // BLOCK), bool)
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        """Features float32 (m, d) of a block of ``Pool.blocks``."""
+        place = int(block[0]) // BLOCK
+        if self._there[place] and self._kept is not None:
+            return np.asarray(self._kept[block[0] : block[-1] + 1], np.float32)
+        found = np.asarray(self._embed(self._pool.images(block)), np.float32)
+        if self._folder is not None and self._kept is None and not self._there.any():
+            self._kept = self._opened(found.shape[1])
+        if self._kept is None:
+            return found
+        # Rounded at once, so that every round sees the same.
+        self._kept[block[0] : block[-1] + 1] = found
+        self._there[place] = True
+        return np.asarray(self._kept[block[0] : block[-1] + 1], np.float32)
+
+    def _opened(self, width: int) -> np.ndarray | None:
+        assert self._folder is not None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        needed = 2 * self._pool.size * width
+        if shutil.disk_usage(self._folder).free < 2 * needed:
+            self._folder = None
+            return None
+        with tempfile.TemporaryFile(dir=self._folder) as file:
+            file.truncate(needed)
+            return np.memmap(file, np.float16, "r+", shape=(self._pool.size, width))
 
 
 def check_size(size: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from evaluator.curation import pool as pools
 from evaluator.curation.boost import BoostRules, boost, joining, parts
 from evaluator.curation.neighbours import NearestInStream, capped, unit
-from evaluator.curation.pool import Pool, PoolRules
+from evaluator.curation.pool import Pool, PoolFeatures, PoolRules
 from evaluator.errors import ConfigurationError
 
 NOTHING = PoolRules(turn=0, shear=0, zoom=0, shift=0, brightness=0, contrast=0, blur=0, noise=0)
@@ -31,6 +31,27 @@ def test_an_image_of_the_pool_follows_from_its_number_alone(parents, monkeypatch
     assert not np.array_equal(Pool(parents, 100, seed=6).images(some), whole[some])
     assert np.bincount(pool.parent(np.arange(100))).tolist() == [15, 15, 14, 14, 14, 14, 14]
     assert len({image.tobytes() for image in whole}) == 100
+
+
+def test_features_of_a_pool_are_computed_once_and_leave_no_file(parents, tmp_path, monkeypatch):
+    monkeypatch.setattr(pools, "BLOCK", 16)
+    pool, calls = Pool(parents, 40, 0), []
+
+    def counted(images):
+        calls.append(len(images))
+        return embed(images)
+
+    kept, anew = PoolFeatures(pool, counted, tmp_path), PoolFeatures(pool, embed)
+    for _ in range(2):
+        for block in pool.blocks():
+            np.testing.assert_allclose(kept(block), anew(block), rtol=1e-3, atol=0.1)
+    assert calls == [16, 16, 8]
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(pools.shutil, "disk_usage", lambda folder: type("Full", (), {"free": 0}))
+    full = PoolFeatures(pool, counted, tmp_path)
+    for _ in range(2):
+        assert np.array_equal(full(np.arange(16)), anew(np.arange(16)))
+    assert calls[3:] == [16, 16], "without room it is computed anew"
 
 
 def test_a_pool_that_changes_nothing_is_its_parents(parents):
@@ -135,7 +156,7 @@ def test_boosting_adds_what_looks_like_the_mistakes_and_never_asks_the_judge(par
     assert len(said) == len(found.rounds)
     assert np.bincount(found.parents).max() <= 6
     assert len(set(found.numbers)) == len(found.numbers) > 0
-    again = boost(train, val, np.arange(120), pool, fit, embed, rules)
+    again = boost(train, val, np.arange(120), pool, fit, embed, rules, vectors=PoolFeatures(pool, embed))
     assert np.array_equal(again.numbers, found.numbers)
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.cli.curation.common import said
-from evaluator.cli.curation.tools import add_folder, network_of, shown_progress
+from evaluator.cli.curation.tools import add_folder, cache_of, network_of, shown_progress
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 
@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.curation.boosting import EDITS, Remembered, linear_fit, recipe_fit, write_boosted
     from evaluator.curation.features import embedder
     from evaluator.curation.held_out import STRENGTH
-    from evaluator.curation.pool import Pool, check_size
+    from evaluator.curation.pool import Pool, PoolFeatures, check_size
     from evaluator.curation.recipes import recipe_named
     from evaluator.curation.toolset import read_toolset, squared
     from evaluator.errors import ConfigurationError
@@ -83,6 +83,7 @@ def main(args: argparse.Namespace) -> int:
             embed,
             rules,
             barred=barred,
+            vectors=PoolFeatures(pool, embed, cache_of(args)),
             said=said,
             progress=lambda share: progress("searching the pool", share),
         )
