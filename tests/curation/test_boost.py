@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluator.curation import pool as pools
-from evaluator.curation.boost import BoostRules, boost, joining, parts
+from evaluator.curation.boost import BoostRules, boost, joining, parts, search
 from evaluator.curation.neighbours import NearestInStream, capped, unit
 from evaluator.curation.pool import Pool, PoolFeatures, PoolRules
 from evaluator.errors import ConfigurationError
@@ -168,6 +168,17 @@ def test_children_of_doubtful_parents_do_not_join_and_classes_may_have_to_agree(
     found = boost(train, val, np.arange(120), Pool(train[0], 2000, 1), fit, embed, rules, barred=barred)
     assert len(found.numbers)
     assert not barred[found.parents].any()
+
+
+def test_what_joined_before_makes_room_for_the_next_neighbours():
+    train, val = game()
+    pool = Pool(train[0], 500, 1)
+    asked, answers, barred = embed(val[0][60:63]), val[1][60:63], None
+    how = (pool, lambda numbers: embed(pool.images(numbers)), asked, answers, train[1], BoostRules(neighbours=5))
+    (first,) = search(*how, np.zeros(0, np.int64), barred, lambda share: None)
+    (second,) = search(*how, first.numbers.ravel(), barred, lambda share: None)
+    assert not set(first.numbers.ravel()) & set(second.numbers.ravel())
+    assert (second.similarity[:, 0] <= first.similarity[:, 0]).all()
 
 
 def test_an_interruption_keeps_what_had_joined():

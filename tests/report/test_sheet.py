@@ -254,3 +254,12 @@ def test_votes_have_a_voter_and_the_choices_of_the_caller(opened, tmp_path):
         {"id": rows()[1].id, "vote": "no", "voter": "Zoë, 2nd"},
     ]
     assert said == []
+
+
+@pytest.mark.endurance
+def test_filters_that_would_choose_nothing_are_not_there(opened, tmp_path):
+    write_sheet([SheetRow("a", None, "i"), SheetRow("b", None, "ii")], CLASSES, tmp_path / "plain.html")
+    page, said = opened(path=tmp_path / "plain.html")
+    shown = [name for name in ("label", "predicted", "split", "flag") if page.is_visible(f"#by-{name}")]
+    assert shown == ["label"]
+    assert said == []

@@ -6,6 +6,8 @@ is kept in the browser (localStorage) and saved as a CSV file:
 
 - mode ``edits``: ``id,action,label,split`` with the actions ``drop``, ``relabel``, ``move``;
 - mode ``votes``: ``id,vote,voter``.
+
+A cell that a spreadsheet would compute has an apostrophe before it, which reading must remove (``evaluator.data.edits`` does).
 """
 
 from __future__ import annotations
