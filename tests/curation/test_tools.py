@@ -140,6 +140,17 @@ def test_boosting_writes_edits_with_their_images(folder, cache, here, capsys):
     assert "it exists; expected a new folder" in capsys.readouterr().err
 
 
+def test_a_recipe_may_take_the_place_of_frozen_features(folder, cache, here, capsys):
+    pytest.importorskip("cleanlab", reason="pip install -r requirements-cleaning.txt")
+    assert run(folder, cache, "issues", "--recipe", "linear", "--folds", "3", network=False) == 0
+    assert "recipe linear, 3 folds" in capsys.readouterr().out.replace("\n    ", " ")
+    assert len(table_of(here / "issues.csv")) == 100
+    more = ("--recipe", "linear", "--pool", "200", "--rounds", "1", "--side", "32", "--limit", "120")
+    assert run(folder, cache, "boost", *more) == 0
+    assert "accuracy on the judge's part" in capsys.readouterr().out
+    assert (here / "boosted" / "edits.csv").exists()
+
+
 def test_tasks_for_label_studio(folder, cache, here, capsys):
     assert run(folder, cache, "label-studio", "--without-predictions", "--most", "5", network=False) == 0
     tasks = json.loads((here / "tasks.json").read_text())
