@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from evaluator.curation.issues import LabelIssues
 
 
+CHECK = Path("check.csv")
+
+
 def register(actions: argparse._SubParsersAction) -> None:
     """Add the action."""
     action = add_action(actions, "issues", "find labels that are probably wrong by confident learning (cleanlab)", "--data")
@@ -27,7 +30,7 @@ def register(actions: argparse._SubParsersAction) -> None:
     drop = out.add_mutually_exclusive_group()
     drop.add_argument("--drop", type=int, metavar="N", help="write edits that drop the N most doubtful images")
     drop.add_argument("--drop-below", type=float, metavar="Q", help="write edits that drop images of a quality score below Q")
-    out.add_argument("--edits", type=given_path, default=Path("edits.csv"), metavar="FILE", help="of --drop (default: edits.csv)")
+    out.add_argument("--edits", type=given_path, default=Path("drop.csv"), metavar="FILE", help="of --drop (default: drop.csv)")
     trust = action.add_argument_group("how far the list may be trusted")
     trust.add_argument("--check", type=int, metavar="N", help="draw N listed labels to be checked by hand, into check.csv")
     trust.add_argument(
@@ -44,9 +47,14 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.curation.toolset import read_toolset
     from evaluator.curation.trust import precision, read_verdicts, write_sample
     from evaluator.data.edits import Edit, EditTable
+    from evaluator.errors import ConfigurationError
 
     check_installed()
     how = held_out_of(args)
+    if args.check is not None and CHECK.exists():
+        raise ConfigurationError(
+            f"--check: {CHECK} exists, and may hold verdicts; expected none. Rename it, or read it with --checked"
+        )
     verdicts = read_verdicts(args.checked) if args.checked else None
     data = read_toolset(args.data)
     with shown_progress("reading") as progress:
@@ -63,9 +71,8 @@ def main(args: argparse.Namespace) -> int:
         EditTable(tuple(Edit(issues.ids[i], "drop") for i in dropped)).write(args.edits)
         said(f"edits that drop {len(dropped):,} images: {args.edits}; apply them with `curation apply`")
     if args.check is not None:
-        path = Path("check.csv")
-        drawn = write_sample(issues, listed, path, args.check, args.seed)
-        said(f"{drawn} of {len(listed):,} listed labels to check: {path}; write wrong, right or unclear into its column verdict")
+        drawn = write_sample(issues, listed, CHECK, args.check, args.seed)
+        said(f"{drawn} of {len(listed):,} listed labels to check: {CHECK}; write wrong, right or unclear into its column verdict")
     what = f"the {len(listed):,} most doubtful labels" if dropped is not None else f"the {len(listed):,} flagged labels"
     if found is None:
         said(f"precision of {what}: not known. The count is no estimate of the errors: --check 60 draws a sample to check by hand")

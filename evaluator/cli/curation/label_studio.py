@@ -30,7 +30,11 @@ def register(actions: argparse._SubParsersAction) -> None:
     back = action.add_argument_group("annotations")
     back.add_argument("--read", type=given_path, metavar="FILE", help="an export of Label Studio (JSON) to read instead")
     back.add_argument(
-        "--edits", type=given_path, default=Path("edits.csv"), metavar="FILE", help="what --read writes (default: edits.csv)"
+        "--edits",
+        type=given_path,
+        default=Path("annotated.csv"),
+        metavar="FILE",
+        help="what --read writes (default: annotated.csv)",
     )
 
 

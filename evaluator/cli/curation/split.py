@@ -19,7 +19,7 @@ def register(actions: argparse._SubParsersAction) -> None:
     add_folder(action)
     out = action.add_argument_group("the new split")
     out.add_argument("--share", type=float, metavar="S", help="of all images in validation (default: as it is)")
-    out.add_argument("--edits", type=given_path, default=Path("edits.csv"), metavar="FILE", help="default: edits.csv")
+    out.add_argument("--edits", type=given_path, default=Path("moves.csv"), metavar="FILE", help="default: moves.csv")
 
 
 def main(args: argparse.Namespace) -> int:
