@@ -17,9 +17,12 @@ from evaluator.data.layout import MAX_SIDE, RESIZE, SPLITS
 from evaluator.data.painted.shift import SHIFTS
 from evaluator.errors import ConfigurationError
 from evaluator.purchase.rounds import ROUND1, ROUND2, Pair, Round
+from evaluator.training.recipes import PIPELINES
 from evaluator.words import counted, meant, number
 
 WEIGHTS = ("imagenet", "procedural", "none")
+PROXIES = tuple(name for name, pipeline in PIPELINES.items() if pipeline.proxy)
+"""Pipelines whose frozen features submissions may be given."""
 MOST = 1_000_000
 """Largest scale of budgets and times."""
 
@@ -48,6 +51,7 @@ class Profile:
             more. Seeds then differ in their data, too, so an interval over seeds covers different training sets and pools. What
             is scored is never drawn: kept predictions of all seeds are of the same images, as on an organiser's test split.
         embeddings: whether the submission gets embeddings of the images, made by the pipelines' starting weights.
+        embeddings_by: the proxy pipeline whose frozen features they are, e.g. ``proxy-lite0``; empty: ``proxy``, with ``weights``.
         load_seconds: time limit for starting the worker and importing the submission; no clock counts this time.
         resize: how images that are not square become square: ``pad`` (black borders), ``crop`` (the middle) or ``stretch``. Empty
             refuses such images, and images of different sizes in one split.
@@ -77,6 +81,7 @@ class Profile:
     shifted: dict[str, str] = field(default_factory=dict)
     drawn: dict[str, int] = field(default_factory=dict)
     embeddings: bool = False
+    embeddings_by: str = ""
     resize: Literal["", "pad", "crop", "stretch"] = ""
     data_place: str = field(default="", compare=False)
     pipeline_file: str = field(default="", compare=False)
@@ -94,6 +99,11 @@ class Profile:
                 )
         if self.resize not in RESIZE:
             raise ConfigurationError(f"profile {self.name}: resize is {self.resize!r}; expected pad, crop or stretch, or nothing")
+        if self.embeddings_by and not (self.embeddings and self.embeddings_by in PROXIES):
+            raise ConfigurationError(
+                f"profile {self.name}: embeddings_by is {self.embeddings_by!r}, embeddings {str(self.embeddings).lower()}; "
+                f"expected {' or '.join(PROXIES)}, and embeddings = true"
+            )
         if self.weights not in WEIGHTS:
             raise ConfigurationError(f"profile {self.name}: weights is {self.weights!r}; expected {', '.join(WEIGHTS)}")
         for split in self.shifted:
@@ -152,7 +162,12 @@ class Profile:
     def _plain(self) -> dict[str, Any]:
         plain = asdict(self)
         # What decides no result has no part in a spec's hash, and a key that is younger than published results must not change it.
-        for name in ("data_place", "pipeline_file", "file", *(() if self.resize else ("resize",))):
+        for name in (
+            "data_place",
+            "pipeline_file",
+            "file",
+            *(name for name in ("resize", "embeddings_by") if not getattr(self, name)),
+        ):
             del plain[name]
         for name in ("opens", "closes"):
             del plain["round"][name]

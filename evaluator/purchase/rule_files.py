@@ -44,7 +44,7 @@ ROUND_DEFAULTS: dict[str, Any] = {
 ROUND_NEEDED = ("name", "classes", "pairs")
 SCALE = (
     *("image_size", "budget_scale", "seconds_per_minute", "pipeline", "pipeline_file", "weights"),
-    *("prediction_seconds", "load_seconds", "embeddings"),
+    *("prediction_seconds", "load_seconds", "embeddings", "embeddings_by"),
 )
 """What a profile named by ``--profile`` gives to the round of ``--round``, whose data are its own."""
 PAIRS = list[str]

@@ -192,6 +192,7 @@ def read_sets(
                 splits[name].digest,
                 images[name],
                 profile.weights,
+                profile.embeddings_by,
                 progress=partial(_in_percent, step, f"embedding {name}"),
             )
     return RoundSets(folder, splits, images, secret)

