@@ -11,7 +11,7 @@ from evaluator.curation.recipes import RECIPES, CurationRecipe, recipe_named
 from evaluator.curation.training import _Course, train_and_predict
 from evaluator.errors import ConfigurationError, DataError, TrainingError
 
-SHORT = CurationRecipe("short", epochs=6, batch_size=4, learning_rate=3e-3)
+SHORT = CurationRecipe("short", image_size=16, epochs=10, batch_size=3, learning_rate=1e-3)
 
 
 def bars(n, seed=0, classes=3):
@@ -75,7 +75,7 @@ def test_colours_are_turned_and_centred():
 @pytest.mark.parametrize("network", ["resnet50_stage1", "linear"])
 def test_a_training_repeats_to_the_bit_and_learns(network):
     recipe = SHORT if network != "linear" else RECIPES["linear"]
-    train, validation, test = bars(45, 1), bars(15, 2), bars(30, 3)
+    train, validation, test = bars(60, 1), bars(15, 2), bars(30, 3)
     torch.manual_seed(9)
     before, shares = torch.get_rng_state(), []
     one = train_and_predict(train, validation, {"test": test, "none": test.take([])}, recipe, 4, 11, shares.append)
