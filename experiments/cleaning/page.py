@@ -32,7 +32,7 @@ TITLES = {
 }
 WHAT = {
     "digits": "Embedded handwritten digits with planted mistakes: five tasks, ten classes or two. Every seed draws rows and "
-    "mistakes anew.",
+    "mistakes anew, from the same 1,797 images.",
     "painted sheets": "Painted sheets, six damages each, labelled by a simulated annotator. Every seed draws its own sheets.",
     "roman numerals": "Handwritten roman numerals with real mistakes: one person's cleaning says which labels are wrong, and which "
     "images an expert takes out. All seeds draw their rows from the same images.",
@@ -49,8 +49,9 @@ READING = f"""\
   the t-test corrected for skewness is below 0.05 after Holm's correction over all comparisons of that figure on this page, and so
   is the p of the sign-flip test without correction. Anything else is **noise**, which does not mean "equal".
 - Baselines are compared with `{REFERENCE}` alone. That one baseline has a higher mean than another is no finding.
-- Seeds of roman numerals and of CIFAR-10 share their images, so that those intervals say how much the draw of rows matters and not
-  how the baselines do on other images. They are narrower than intervals over new images would be.
+- Seeds of digits, roman numerals and CIFAR-10 draw rows from the same images each, so that their intervals say how much the draw
+  matters and not how the baselines do on other images. They are narrower than intervals over new images would be. Painted sheets
+  are new in every seed.
 - Seconds are processor time of one process and one thread. In pictures, courses are means without intervals, and axes need not
   begin at 0.
 - [cleaning.md](cleaning.md) says what the figures and the baselines are. Rankings are made by the functions that the submissions in
