@@ -12,10 +12,12 @@ is near zero; ``docs/cleaning.md`` says how often that shows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import nn
 
 from evaluator.cleaning.rules import SEED
@@ -24,6 +26,10 @@ from evaluator.cleaning.tasks import Kind
 HIDDEN = 128
 EPOCHS, BATCH = 20, 64
 RATE, DECAY, BETAS, EPS = 0.01, 0.9, (0.9, 0.999), 1e-8
+LINE = 16
+"""Numbers in a line of the cache; rows of a whole number of lines are read faster."""
+BLOCK = 32
+"""Rows of the first layer at a time: with a width of 2,048 a block, its gradient and its moments take 1 MiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,61 +80,116 @@ class Fitted:
         return (torch.softmax(scores, 1) if self.kind == "multiclass" else torch.sigmoid(scores)).numpy()
 
 
-def fit(rows: torch.Tensor, labels: torch.Tensor, kind: Kind, start: Start) -> Fitted:
-    """Train on the rows and their labels; by the gradient written out.
+class Training:
+    """Trainings on the same rows from the same start, one after the other; by the gradient written out.
+
+    The optimizer touches every weight in every step, and that is half of the cost. After each such pass over megabytes a call finds
+    its own code gone from the cache, so the rest is kept to few calls. The biases are columns of the layers: every row ends in a 1,
+    and the first layer has one more output, not trained, that hands this 1 on. So every product, forward and back, is one call.
 
     Args:
         rows: float32 (n, width), in the order of the file.
-        labels: float32 (n, outputs), as ``targets`` makes them.
         kind: of the labels.
+        start: the weights before every training.
+    """
+
+    def __init__(self, rows: torch.Tensor, kind: Kind, start: Start) -> None:
+        self._kind, self._width = kind, start.width
+        breadth = (start.width + LINE) // LINE * LINE  # the columns, one of 1, and some of 0, whose weights stay 0
+        with torch.inference_mode():
+            wide = torch.zeros(len(rows), breadth)
+            wide[:, : start.width], wide[:, start.width] = rows, 1
+            first, first_bias, second, second_bias = start.parts(start.flat)
+            self._first = torch.zeros(HIDDEN + 1, breadth)
+            self._first[:HIDDEN, : start.width], self._first[:HIDDEN, start.width] = first, first_bias
+            self._first[HIDDEN, start.width] = 1
+            self._second = torch.cat([second, second_bias.unsqueeze(1)], 1)
+            self._layers = self._first.clone(), self._second.clone()
+            self._gradients, self._means, self._squares = (
+                [torch.zeros(HIDDEN, breadth), torch.zeros_like(self._second)] for _ in range(3)
+            )
+            self._whole, self._thin = (torch.empty(start.outputs, breadth) for _ in range(2))
+            self._batches = [
+                (part, torch.empty(len(part), start.outputs), 1 / (len(part) * _terms(kind, start))) for part in wide.split(BATCH)
+            ]
+
+    @torch.inference_mode()
+    def fit(self, labels: torch.Tensor) -> Fitted:
+        """Train on labels, float32 (n, outputs), as ``targets`` makes them. A training before this leaves no trace."""
+        first, second = self._layers
+        first.copy_(self._first)
+        second.copy_(self._second)
+        for moment in (*self._means, *self._squares):
+            moment.zero_()
+        trained, (to_first, to_second) = [first[:HIDDEN], second], self._gradients
+        whole, thin, spread = self._whole, self._thin, second[:, :HIDDEN].T
+        step = torch.zeros(())
+        steps, taken = [step, step], step.numpy()
+        batches = [(*batch, goal.numpy()) for batch, goal in zip(self._batches, labels.split(BATCH), strict=True)]
+        torch.mm(second, first, out=whole)
+        for _ in range(EPOCHS):
+            for part, scores, share, goal in batches:
+                # All of this from the weights before the step; ``pull`` is the gradient of the scores, (rows, outputs), but for
+                # ``share``. On so few numbers numpy's calls are lighter than torch's.
+                torch.mm(part, whole.T, out=scores)
+                pull = torch.softmax(scores, 1) if self._kind == "multiclass" else scores
+                probabilities = pull.numpy()
+                if pull is scores:
+                    expit(probabilities, out=probabilities)
+                np.subtract(probabilities, goal, out=probabilities)
+                torch.addmm(thin, pull.T, part, beta=0, alpha=share, out=thin)
+                torch.mm(thin, first.T, out=to_second)
+                if len(thin) == 1:
+                    torch.mul(spread, thin, out=to_first)
+                else:
+                    torch.mm(spread, thin, out=to_first)
+                np.add(taken, 1, out=taken)
+                # The kernel of ``torch.optim.AdamW(fused=True)``, which by itself spends as long on its checks.
+                torch._fused_adamw_(
+                    trained, self._gradients, self._means, self._squares, [], steps,
+                    lr=RATE, beta1=BETAS[0], beta2=BETAS[1], weight_decay=DECAY, eps=EPS, amsgrad=False, maximize=False,
+                )  # fmt: skip
+                torch.mm(second, first, out=whole)
+        return Fitted(whole[:, : self._width].clone(), whole[:, self._width].clone(), self._kind)
+
+
+def fit(rows: torch.Tensor, labels: torch.Tensor, kind: Kind, start: Start) -> Fitted:
+    """One ``Training`` on rows and their labels, float32 (n, width) and (n, outputs)."""
+    return Training(rows, kind, start).fit(labels)
+
+
+@torch.no_grad()
+def fit_exactly(rows: torch.Tensor, labels: torch.Tensor, kind: Kind, start: Start) -> nn.Sequential:
+    """Train on rows and their labels in the order of operations of automatic differentiation and of ``torch.optim.AdamW``.
+
+    It is the same calls on the same numbers, so that the weights are equal to the last bit. What is saved is memory: a gradient
+    has a place of its own, and the optimizer's eight passes go over ``BLOCK`` rows of the first layer at a time, which stay in the
+    cache.
+
+    Args: as of ``fit``. Returns the two layers; ``exact_probabilities`` reads them.
     """
     flat = start.flat.clone()
     gradient, mean, square = torch.empty_like(flat), torch.zeros_like(flat), torch.zeros_like(flat)
     first, first_bias, second, second_bias = start.parts(flat)
     to_first, to_first_bias, to_second, to_second_bias = start.parts(gradient)
-    batches = [
-        (part, goal, 1 / (len(part) * _terms(kind, start)))
-        for part, goal in zip(rows.split(BATCH), labels.split(BATCH), strict=True)
-    ]
-    steps = [torch.zeros(())]
-    single = start.outputs == 1
-    with torch.no_grad():
-        for _ in range(EPOCHS):
-            for part, goal, share in batches:
-                # All of this from the weights before the step; ``pull`` is the gradient of the scores, (rows, outputs).
-                whole = second @ first
-                scores = torch.addmm(torch.addmv(second_bias, second, first_bias), part, whole.T)
-                guess = torch.softmax(scores, 1) if kind == "multiclass" else torch.sigmoid_(scores)
-                pull = guess.sub_(goal).mul_(share)
-                thin = pull.T @ part
-                torch.sum(pull, 0, out=to_second_bias)
-                if single:
-                    torch.mul(second[0].unsqueeze(1), thin, out=to_first)
-                else:
-                    torch.mm(second.T, thin, out=to_first)
-                torch.mv(second.T, to_second_bias, out=to_first_bias)
-                torch.mm(thin, first.T, out=to_second)
-                to_second.addr_(to_second_bias, first_bias)
-                _adamw(flat, gradient, mean, square, steps)
-        return Fitted(second @ first, torch.addmv(second_bias, second, first_bias), kind)
-
-
-def fit_exactly(rows: torch.Tensor, labels: torch.Tensor, kind: Kind, start: Start) -> nn.Sequential:
-    """Train on the rows and their labels, by automatic differentiation and in its order of operations.
-
-    Args: as of ``fit``. Returns the two layers; ``exact_probabilities`` reads them.
-    """
-    model = nn.Sequential(nn.Linear(start.width, HIDDEN), nn.Linear(HIDDEN, start.outputs))
-    with torch.no_grad():
-        for own, drawn in zip(model.parameters(), start.parts(start.flat), strict=True):
-            own.copy_(drawn)
+    blocks = [*zip(*(_blocks(array, start) for array in (flat, gradient, mean, square, torch.empty_like(flat))), strict=True)]
     loss_of = nn.BCEWithLogitsLoss() if kind != "multiclass" else nn.CrossEntropyLoss()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY, betas=BETAS, eps=EPS, foreach=False)
-    for _ in range(EPOCHS):
-        for part, goal in zip(rows.split(BATCH), labels.split(BATCH), strict=True):
-            optimizer.zero_grad()
-            loss_of(model(part), goal).backward()
-            optimizer.step()
+    batches = [*zip(rows.split(BATCH), labels.split(BATCH), strict=True)]
+    for step in range(EPOCHS * len(batches)):
+        part, goal = batches[step % len(batches)]
+        hidden = torch.addmm(first_bias, part, first.T)
+        with torch.enable_grad():
+            scores = torch.addmm(second_bias, hidden, second.T).requires_grad_()
+            (pull,) = torch.autograd.grad(loss_of(scores, goal), scores)
+        back = torch.mm(pull, second)
+        torch.mm(pull.T, hidden, out=to_second)
+        torch.sum(pull, 0, out=to_second_bias)
+        torch.mm(back.T, part, out=to_first)
+        torch.sum(back, 0, out=to_first_bias)
+        _adamw(blocks, step + 1)
+    model = nn.Sequential(*(nn.utils.skip_init(nn.Linear, *size) for size in ((start.width, HIDDEN), (HIDDEN, start.outputs))))
+    for own, trained in zip(model.parameters(), start.parts(flat), strict=True):
+        own.copy_(trained)
     return model
 
 
@@ -162,10 +223,25 @@ def _terms(kind: Kind, start: Start) -> int:
     return 1 if kind == "multiclass" else start.outputs
 
 
-def _adamw(flat: torch.Tensor, gradient: torch.Tensor, mean: torch.Tensor, square: torch.Tensor, steps: list[torch.Tensor]) -> None:
-    """One step of all weights in one pass: the kernel of ``torch.optim.AdamW(fused=True)``, which spends as long on its checks."""
-    steps[0] += 1
-    torch._fused_adamw_(
-        [flat], [gradient], [mean], [square], [], steps,
-        lr=RATE, beta1=BETAS[0], beta2=BETAS[1], weight_decay=DECAY, eps=EPS, amsgrad=False, maximize=False,
-    )  # fmt: skip
+def _blocks(flat: torch.Tensor, start: Start) -> list[torch.Tensor]:
+    """A vector like ``Start.flat`` in pieces: the first layer by ``BLOCK`` rows, its bias with the second layer, the last bias.
+
+    All but the last have a multiple of 32 numbers: so many take vector instructions at a time, and what is left rounds otherwise.
+    """
+    first = HIDDEN * start.width
+    return [*flat[:first].split(BLOCK * start.width), flat[first : -start.outputs], flat[-start.outputs :]]
+
+
+def _adamw(blocks: Sequence[tuple[torch.Tensor, ...]], step: int) -> None:
+    """Take a step, counted from 1, as ``torch.optim.AdamW(foreach=False)`` does.
+
+    Args:
+        blocks: weights, their gradients, the two moments, and a place for what is computed on the way; all alike in shape.
+    """
+    rate, root = RATE / (1 - BETAS[0] ** step), (1 - BETAS[1] ** step) ** 0.5
+    for weights, gradient, mean, square, spare in blocks:
+        weights.mul_(1 - RATE * DECAY)
+        mean.lerp_(gradient, 1 - BETAS[0])
+        square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        torch.sqrt(square, out=spare).div_(root).add_(EPS)
+        weights.addcdiv_(mean, spare, value=-rate)

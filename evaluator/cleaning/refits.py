@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from evaluator.cleaning import measures
-from evaluator.cleaning.linear import Start, exact_probabilities, fit, fit_exactly, outputs_of, targets
+from evaluator.cleaning.linear import Start, Training, exact_probabilities, fit_exactly, outputs_of, targets
 from evaluator.cleaning.rules import SEED
 from evaluator.cleaning.tasks import CleaningTask
 from evaluator.data.processes import Processes
@@ -122,20 +122,29 @@ def fit_all(task: CleaningTask, scoring: Scoring, exact: bool, seed: int, wanted
     try:
         rows, test = torch.from_numpy(task.train.rows), torch.from_numpy(task.test.rows)
         start = Start.drawn(rows.shape[1], outputs_of(task.kind, task.classes), seed)
-        return [_fit(task, scoring, exact, start, rows, test, labelling) for labelling in wanted]
+        whole = Training(rows, task.kind, start)
+        return [_fit(task, scoring, exact, start, rows, test, whole, labelling) for labelling in wanted]
     finally:
         torch.set_num_threads(threads)
 
 
 def _fit(
-    task: CleaningTask, scoring: Scoring, exact: bool, start: Start, rows: torch.Tensor, test: torch.Tensor, labelling: Labelling
+    task: CleaningTask,
+    scoring: Scoring,
+    exact: bool,
+    start: Start,
+    rows: torch.Tensor,
+    test: torch.Tensor,
+    training: Training,
+    labelling: Labelling,
 ) -> Fit:
     labels = labelling.labels
     if labelling.kept is not None:
         rows, labels = rows[torch.from_numpy(labelling.kept)], labels[labelling.kept]
+        training = Training(rows, task.kind, start)
     goal = targets(labels, task.kind, task.classes)
     if not exact:
-        model = fit(rows, goal, task.kind, start)
+        model = training.fit(goal)
         found = model.probabilities(rows), model.probabilities(test)
         if scoring == "strict":
             return Fit(measures.accuracy(task.kind, *found, labels, task.test.labels), False)
