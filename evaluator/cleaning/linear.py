@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,8 +29,6 @@ EPOCHS, BATCH = 20, 64
 RATE, DECAY, BETAS, EPS = 0.01, 0.9, (0.9, 0.999), 1e-8
 LINE = 16
 """Numbers in a line of the cache; rows of a whole number of lines are read faster."""
-BLOCK = 32
-"""Rows of the first layer at a time: with a width of 2,048 a block, its gradient and its moments take 1 MiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +108,7 @@ class Training:
                 [torch.zeros(HIDDEN, breadth), torch.zeros_like(self._second)] for _ in range(3)
             )
             self._whole, self._thin = (torch.empty(start.outputs, breadth) for _ in range(2))
-            self._batches = [
-                (part, torch.empty(len(part), start.outputs), 1 / (len(part) * _terms(kind, start))) for part in wide.split(BATCH)
-            ]
+            self._batches = [_Batch.of(part, start.outputs, 1 / (len(part) * _terms(kind, start))) for part in wide.split(BATCH)]
 
     @torch.inference_mode()
     def fit(self, labels: torch.Tensor) -> Fitted:
@@ -122,28 +119,28 @@ class Training:
         for moment in (*self._means, *self._squares):
             moment.zero_()
         trained, (to_first, to_second) = [first[:HIDDEN], second], self._gradients
-        whole, thin, spread = self._whole, self._thin, second[:, :HIDDEN].T
+        whole, thin = self._whole, self._thin
+        # Views are made once: the loop below makes no object that it can do without.
+        whole_turned, first_turned, spread = whole.T, first.T, second[:, :HIDDEN].T
         step = torch.zeros(())
         steps, taken = [step, step], step.numpy()
-        batches = [(*batch, goal.numpy()) for batch, goal in zip(self._batches, labels.split(BATCH), strict=True)]
+        goals = [goal.numpy() for goal in labels.split(BATCH)]
+        several = self._kind == "multiclass"
         torch.mm(second, first, out=whole)
         for _ in range(EPOCHS):
-            for part, scores, share, goal in batches:
-                # All of this from the weights before the step; ``pull`` is the gradient of the scores, (rows, outputs), but for
-                # ``share``. On so few numbers numpy's calls are lighter than torch's.
-                torch.mm(part, whole.T, out=scores)
-                pull = torch.softmax(scores, 1) if self._kind == "multiclass" else scores
-                probabilities = pull.numpy()
-                if pull is scores:
-                    expit(probabilities, out=probabilities)
-                np.subtract(probabilities, goal, out=probabilities)
-                torch.addmm(thin, pull.T, part, beta=0, alpha=share, out=thin)
-                torch.mm(thin, first.T, out=to_second)
-                if len(thin) == 1:
-                    torch.mul(spread, thin, out=to_first)
+            for batch, goal in zip(self._batches, goals, strict=True):
+                # All of this from the weights before the step. ``pull``, the gradient of the scores but for ``share``, is what is
+                # guessed less the goal. On so few numbers numpy's calls are lighter than torch's.
+                torch.mm(batch.rows, whole_turned, out=batch.scores)
+                if several:
+                    torch.softmax(batch.scores, 1, out=batch.pull)
                 else:
-                    torch.mm(spread, thin, out=to_first)
-                np.add(taken, 1, out=taken)
+                    expit(batch.scores_array, batch.pull_array)
+                np.subtract(batch.pull_array, goal, batch.pull_array)
+                thin.addmm_(batch.pull_turned, batch.rows, beta=0, alpha=batch.share)
+                torch.mm(thin, first_turned, out=to_second)
+                torch.mm(spread, thin, out=to_first)
+                np.add(taken, 1, taken)
                 # The kernel of ``torch.optim.AdamW(fused=True)``, which by itself spends as long on its checks.
                 torch._fused_adamw_(
                     trained, self._gradients, self._means, self._squares, [], steps,
@@ -151,6 +148,23 @@ class Training:
                 )  # fmt: skip
                 torch.mm(second, first, out=whole)
         return Fitted(whole[:, : self._width].clone(), whole[:, self._width].clone(), self._kind)
+
+
+class _Batch(NamedTuple):
+    """Rows of a batch, and places for what is computed of them; ``_turned`` is transposed, ``_array`` the same memory in numpy."""
+
+    rows: torch.Tensor
+    scores: torch.Tensor
+    scores_array: np.ndarray
+    pull: torch.Tensor
+    pull_array: np.ndarray
+    pull_turned: torch.Tensor
+    share: float
+
+    @classmethod
+    def of(cls, rows: torch.Tensor, outputs: int, share: float) -> _Batch:
+        scores, pull = (torch.empty(len(rows), outputs) for _ in range(2))
+        return cls(rows, scores, scores.numpy(), pull, pull.numpy(), pull.T, share)
 
 
 def fit(rows: torch.Tensor, labels: torch.Tensor, kind: Kind, start: Start) -> Fitted:
@@ -162,25 +176,21 @@ def fit(rows: torch.Tensor, labels: torch.Tensor, kind: Kind, start: Start) -> F
 def fit_exactly(rows: torch.Tensor, labels: torch.Tensor, kind: Kind, start: Start) -> nn.Sequential:
     """Train on rows and their labels in the order of operations of automatic differentiation and of ``torch.optim.AdamW``.
 
-    It is the same calls on the same numbers, so that the weights are equal to the last bit. What is saved is memory: a gradient
-    has a place of its own, and the optimizer's eight passes go over ``BLOCK`` rows of the first layer at a time, which stay in the
-    cache.
+    It is the same calls on the same numbers, so that the weights are equal to the last bit. What is saved is memory that is taken
+    and given back in every step, and the way through the graph.
 
     Args: as of ``fit``. Returns the two layers; ``exact_probabilities`` reads them.
     """
     flat = start.flat.clone()
-    gradient, mean, square = torch.empty_like(flat), torch.zeros_like(flat), torch.zeros_like(flat)
+    gradient, mean, square, spare = (torch.zeros_like(flat) for _ in range(4))
     first, first_bias, second, second_bias = start.parts(flat)
     to_first, to_first_bias, to_second, to_second_bias = start.parts(gradient)
-    blocks = [*zip(*(_blocks(array, start) for array in (flat, gradient, mean, square, torch.empty_like(flat))), strict=True)]
-    loss_of = nn.BCEWithLogitsLoss() if kind != "multiclass" else nn.CrossEntropyLoss()
+    blocks = [*zip(*(_blocks(array, start) for array in (flat, gradient, mean, square, spare)), strict=True)]
     batches = [*zip(rows.split(BATCH), labels.split(BATCH), strict=True)]
     for step in range(EPOCHS * len(batches)):
         part, goal = batches[step % len(batches)]
         hidden = torch.addmm(first_bias, part, first.T)
-        with torch.enable_grad():
-            scores = torch.addmm(second_bias, hidden, second.T).requires_grad_()
-            (pull,) = torch.autograd.grad(loss_of(scores, goal), scores)
+        pull = _pull(torch.addmm(second_bias, hidden, second.T), goal, kind)
         back = torch.mm(pull, second)
         torch.mm(pull.T, hidden, out=to_second)
         torch.sum(pull, 0, out=to_second_bias)
@@ -223,13 +233,21 @@ def _terms(kind: Kind, start: Start) -> int:
     return 1 if kind == "multiclass" else start.outputs
 
 
-def _blocks(flat: torch.Tensor, start: Start) -> list[torch.Tensor]:
-    """A vector like ``Start.flat`` in pieces: the first layer by ``BLOCK`` rows, its bias with the second layer, the last bias.
+def _pull(scores: torch.Tensor, goal: torch.Tensor, kind: Kind) -> torch.Tensor:
+    """The gradient of the mean loss by the scores, as automatic differentiation gives it: (rows, outputs)."""
+    if kind != "multiclass":
+        return torch.sigmoid(scores).sub_(goal).div_(scores.numel())
+    with torch.enable_grad():
+        asked = scores.requires_grad_()
+        return torch.autograd.grad(nn.functional.cross_entropy(asked, goal), asked)[0]
 
-    All but the last have a multiple of 32 numbers: so many take vector instructions at a time, and what is left rounds otherwise.
+
+def _blocks(flat: torch.Tensor, start: Start) -> list[torch.Tensor]:
+    """A vector like ``Start.flat`` in two pieces: the last bias, and all before it.
+
+    These are a multiple of 32 numbers: so many take vector instructions at a time, and what is left over rounds otherwise.
     """
-    first = HIDDEN * start.width
-    return [*flat[:first].split(BLOCK * start.width), flat[first : -start.outputs], flat[-start.outputs :]]
+    return [flat[: -start.outputs], flat[-start.outputs :]]
 
 
 def _adamw(blocks: Sequence[tuple[torch.Tensor, ...]], step: int) -> None:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from evaluator.cleaning.game import Course, play
+from evaluator.cleaning.linear import Training
 from evaluator.cleaning.original import evaluate_original, score_of
 from evaluator.cleaning.rankings import Ranking
 from evaluator.cleaning.refits import Labelling, Refits
@@ -77,6 +79,36 @@ def test_equal_labels_are_fitted_once(clouds):
     play(clouds, [order, order, order[::-1]], points=3, refits=refits)
     # The labels as given, the true labels, and a set with half of the fixes for each of two different orders.
     assert refits.fitted == 4
+
+
+def test_trainings_are_as_many_as_distinct_labels_and_run_on_one_thread(clouds, monkeypatch):
+    """Thirty rankings of one order cost as much as that order; the same wrong labels found in another order cost other labels."""
+    threads = []
+
+    def counted(self, labels, train=Training.fit):
+        threads.append(torch.get_num_threads())
+        return train(self, labels)
+
+    monkeypatch.setattr(Training, "fit", counted)
+    before = torch.get_num_threads()
+    wrong, right = np.flatnonzero(clouds.wrong), np.flatnonzero(~clouds.wrong)
+    late = np.concatenate([right, wrong])
+    play(clouds, [np.concatenate([wrong, right]), *[late] * 30])
+    assert len(threads) == len(wrong) + 1, "the labels as given, and one more set after each wrong label that is found"
+    play(clouds, [late, np.concatenate([right, wrong[::-1]])])
+    # Both orders begin and end with the same labels; between them every step has labels of its own.
+    assert len(threads) == (len(wrong) + 1) + (2 * len(wrong))
+    assert set(threads) == {1}
+    assert torch.get_num_threads() == before
+
+
+def test_the_original_trains_no_label_vector_twice(clouds, monkeypatch):
+    trained = []
+    monkeypatch.setattr(Training, "fit", lambda self, labels, train=Training.fit: trained.append(labels) or train(self, labels))
+    orders = [tuple(range(60)), tuple(range(60)), (0,) * 60, (5,)]
+    found = evaluate_original(clouds, [Ranking(f"{number}", order) for number, order in enumerate(orders)])
+    assert len(trained) == len({labels.numpy().tobytes() for labels in trained}) == found.fits == 22
+    assert sum(len(curve.accuracies) for curve in found.curves) == 240
 
 
 @pytest.mark.endurance

@@ -4,7 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from evaluator.cleaning.linear import EPOCHS, Start, exact_probabilities, fit, fit_exactly, outputs_of, targets
+from evaluator.cleaning.linear import (
+    BATCH,
+    BETAS,
+    DECAY,
+    EPOCHS,
+    EPS,
+    RATE,
+    Start,
+    Training,
+    exact_probabilities,
+    fit,
+    fit_exactly,
+    outputs_of,
+    targets,
+)
 
 KINDS = [("binary", 2), ("multiclass", 4), ("multilabel", 3)]
 
@@ -47,3 +61,55 @@ def test_the_last_batch_counts_by_its_own_size():
     slow = exact_probabilities(fit_exactly(rows, goal, "binary", start), rows, "binary")
     assert np.abs(fast - slow).max() < 2e-3
     assert EPOCHS == 20
+
+
+def by_autograd(rows, goal, kind, start):
+    """The same training as a person would write it."""
+    model = torch.nn.Sequential(torch.nn.Linear(start.width, 128), torch.nn.Linear(128, start.outputs))
+    with torch.no_grad():
+        for own, drawn in zip(model.parameters(), start.parts(start.flat), strict=True):
+            own.copy_(drawn)
+    loss_of = torch.nn.CrossEntropyLoss() if kind == "multiclass" else torch.nn.BCEWithLogitsLoss()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY, betas=BETAS, eps=EPS, foreach=False)
+    for _ in range(EPOCHS):
+        for part, labels in zip(rows.split(BATCH), goal.split(BATCH), strict=True):
+            optimizer.zero_grad()
+            loss_of(model(part), labels).backward()
+            optimizer.step()
+    return model
+
+
+@pytest.mark.parametrize(("rows", "width"), [(150, 12), (65, 37), (20, 3), (1, 5)])
+@pytest.mark.parametrize(("kind", "classes"), KINDS)
+def test_the_exact_way_gives_the_weights_of_automatic_differentiation_to_the_last_bit(kind, classes, rows, width):
+    given = task(kind, classes, rows, width)
+    start = Start.drawn(width, outputs_of(kind, classes))
+    ours, theirs = fit_exactly(*given, kind, start), by_autograd(*given, kind, start)
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+
+
+def test_both_ways_agree_at_the_width_and_length_of_the_originals_tasks():
+    rows, goal = task("binary", 2, 300, 2_048)
+    start = Start.drawn(2_048, 1)
+    fast = fit(rows, goal, "binary", start).probabilities(rows)
+    assert np.abs(fast - exact_probabilities(fit_exactly(rows, goal, "binary", start), rows, "binary")).max() < 2e-3
+
+
+@pytest.mark.parametrize(("kind", "classes"), KINDS)
+def test_a_training_leaves_no_trace_in_the_next(kind, classes):
+    rows, goal = task(kind, classes)
+    training = Training(rows, kind, Start.drawn(rows.shape[1], outputs_of(kind, classes)))
+    first = training.fit(goal)
+    other = training.fit(goal.flip(0))
+    again = training.fit(goal)
+    assert torch.equal(first.weight, again.weight)
+    assert torch.equal(first.bias, again.bias)
+    assert not torch.equal(first.weight, other.weight), "each training has weights of its own"
+
+
+@pytest.mark.parametrize("rows", [1, 64, 65])
+def test_batches_of_one_row_and_whole_batches_are_trained(rows):
+    given = task("binary", 2, rows)
+    start = Start.drawn(12, 1)
+    fast = fit(*given, "binary", start).probabilities(given[0])
+    assert np.abs(fast - exact_probabilities(fit_exactly(*given, "binary", start), given[0], "binary")).max() < 2e-3
