@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from evaluator.strategies.valuation import confidence, influence, neighbours, shapley, trajectories
+from evaluator.strategies.valuation.components import FEW, principal_axes
 from evaluator.strategies.valuation.methods import METHODS
 from evaluator.strategies.valuation.ranks import as_rows, worst_first
 
@@ -156,6 +157,30 @@ def test_the_hessian_is_that_of_the_fitted_objective():
     weights = influence.fitted(own, y, 0.1, 2)
     gradient = own.T @ (1 / (1 + np.exp(-own @ weights[:, 0])) - y) + weights[:, 0] / 0.1
     assert np.abs(gradient).max() < 1e-4
+
+
+@pytest.mark.parametrize("size", [(FEW + 40, FEW + 80), (FEW + 80, FEW + 40), (20, 400)])
+@pytest.mark.parametrize("width", [5, FEW + 30, 10_000])
+def test_principal_axes_are_those_of_the_decomposition(size, width):
+    n, d = size
+    rows = np.random.default_rng(1).normal(size=size) * np.linspace(1, 9, d)
+    rows -= rows.mean(axis=0)
+    expected = np.linalg.svd(rows, full_matrices=False)[2][:width]
+    found = principal_axes(rows, width)
+    assert found.shape == expected.shape == (min(width, n, d), d)
+    # Centred rows vary in n - 1 directions at most; the sign of a direction is free.
+    varying = min(len(found), n - 1, d)
+    assert np.allclose(np.abs((found * expected).sum(axis=1))[:varying], 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(300, 400), (400, 300)])
+def test_directions_without_variation_are_zeros(size):
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(size[0], 3)) @ rng.normal(size=(3, size[1]))
+    found = principal_axes(rows, 10)
+    assert np.allclose(found @ found.T, np.diag([1.0] * 3 + [0.0] * 7), atol=1e-8)
+    assert np.allclose(rows @ found.T @ found, rows, atol=1e-8)
+    assert not principal_axes(np.zeros(size), 4).any()
 
 
 def test_forgetting_events_by_hand():

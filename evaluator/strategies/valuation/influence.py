@@ -11,6 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
+from evaluator.strategies.valuation.components import principal_axes
 from evaluator.strategies.valuation.ranks import as_rows
 
 STRENGTH = 0.1
@@ -94,6 +95,6 @@ def _projected(x: np.ndarray, v: np.ndarray, width: int) -> tuple[np.ndarray, np
     spread[spread < 1e-12] = 1
     own, asked = (x - centre) / spread, (v - centre) / spread
     if own.shape[1] > width:
-        axes = np.linalg.svd(own, full_matrices=False)[2][:width]
+        axes = principal_axes(own, width)
         own, asked = own @ axes.T, asked @ axes.T
     return np.column_stack([own, np.ones(len(own))]), np.column_stack([asked, np.ones(len(asked))])

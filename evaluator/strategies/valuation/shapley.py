@@ -12,6 +12,7 @@ from time import monotonic
 
 import numpy as np
 
+from evaluator.strategies.valuation.components import principal_axes
 from evaluator.strategies.valuation.ranks import as_rows
 
 WIDTH = 32
@@ -129,7 +130,7 @@ def _reduced(x: np.ndarray, v: np.ndarray, width: int) -> tuple[np.ndarray, np.n
     """The first principal components of the training rows, scaled to a mean square of 1 in all, with a constant column."""
     centre = x.mean(axis=0)
     own = (x - centre).astype(np.float64)
-    axes = np.linalg.svd(own, full_matrices=False)[2][:width]
+    axes = principal_axes(own, width)
     made = own @ axes.T
     scale = np.sqrt(np.square(made).mean()) or 1.0
     return tuple(np.column_stack([part / scale, np.ones(len(part))]) for part in (made, (v - centre) @ axes.T))  # type: ignore[return-value]
