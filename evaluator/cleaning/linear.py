@@ -4,10 +4,10 @@ The model, its loss, its optimizer and its schedule are those of DataPerf's trai
 (https://github.com/DS3Lab/dataperf-vision-debugging): ``Linear(width, 128)``, ``Linear(128, outputs)``, binary cross-entropy with
 logits, AdamW with learning rate 0.01 and weight decay 0.9, 20 epochs, batches of 64 rows in the order of the file.
 
-There are two ways to the same weights. ``fit_exactly`` keeps the order of operations of automatic differentiation. ``fit`` uses
-that without an activation the gradient of the first layer is a product of two thin matrices (``outputs`` columns): it is written
-out, and no batch ever passes through the hidden layer. The two differ by rounding alone, which AdamW enlarges where a gradient
-is near zero; ``docs/cleaning.md`` says how often that shows.
+There are two ways to the same weights. ``fit_exactly`` keeps the order of operations of automatic differentiation. ``Training``
+uses that without an activation the gradient of the first layer is a product of two thin matrices (``outputs`` columns): it is
+written out, and no batch ever passes through the hidden layer. The two differ by rounding alone, which AdamW enlarges where a
+gradient is near zero; ``docs/cleaning.md`` says how often that shows.
 """
 
 from __future__ import annotations
@@ -167,11 +167,6 @@ class _Batch(NamedTuple):
         return cls(rows, scores, scores.numpy(), pull, pull.numpy(), pull.T, share)
 
 
-def fit(rows: torch.Tensor, labels: torch.Tensor, kind: Kind, start: Start) -> Fitted:
-    """One ``Training`` on rows and their labels, float32 (n, width) and (n, outputs)."""
-    return Training(rows, kind, start).fit(labels)
-
-
 @torch.no_grad()
 def fit_exactly(rows: torch.Tensor, labels: torch.Tensor, kind: Kind, start: Start) -> nn.Sequential:
     """Train on rows and their labels in the order of operations of automatic differentiation and of ``torch.optim.AdamW``.
@@ -179,7 +174,12 @@ def fit_exactly(rows: torch.Tensor, labels: torch.Tensor, kind: Kind, start: Sta
     It is the same calls on the same numbers, so that the weights are equal to the last bit. What is saved is memory that is taken
     and given back in every step, and the way through the graph.
 
-    Args: as of ``fit``. Returns the two layers; ``exact_probabilities`` reads them.
+    Args:
+        rows, labels: float32 (n, width) and (n, outputs), in the order of the file; ``targets`` makes the labels.
+        kind: of the labels; ``start``: the weights before the training.
+
+    Returns:
+        The two layers; ``exact_probabilities`` reads them.
     """
     flat = start.flat.clone()
     gradient, mean, square, spare = (torch.zeros_like(flat) for _ in range(4))

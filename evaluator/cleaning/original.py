@@ -74,7 +74,7 @@ def evaluate_original(
     """The curves and scores of all methods on a task with binary labels.
 
     Args:
-        exact: train always in the original's order of operations, about six times as slow.
+        exact: train always in the original's order of operations, three to six times as slow.
         processes: trainings at a time; ``progress``: called with the trainings that are done and all.
 
     Raises:

@@ -71,7 +71,7 @@ class CleaningRecipe:
 
     Attributes:
         points: the largest number of trainings of a course; None: after every wrong label that is found.
-        exact: train in the order of operations of automatic differentiation, about six times as slow.
+        exact: train in the order of operations of automatic differentiation, three to six times as slow.
         model: in words.
         start: seed of the starting weights; None: another for every seed of the cell.
 

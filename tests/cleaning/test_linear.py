@@ -14,7 +14,6 @@ from evaluator.cleaning.linear import (
     Start,
     Training,
     exact_probabilities,
-    fit,
     fit_exactly,
     outputs_of,
     targets,
@@ -28,6 +27,10 @@ def task(kind: str, classes: int, rows: int = 150, width: int = 12):
     x = rng.normal(size=(rows, width)).astype(np.float32)
     labels = rng.integers(0, 2, (rows, classes)) if kind == "multilabel" else rng.integers(0, classes, rows)
     return torch.from_numpy(x), targets(labels.astype(np.int64), kind, classes)
+
+
+def fit(rows, goal, kind, start):
+    return Training(rows, kind, start).fit(goal)
 
 
 @pytest.mark.parametrize(("kind", "classes"), KINDS)
