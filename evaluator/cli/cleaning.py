@@ -71,7 +71,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                 "--recipe", default="linear", metavar="NAME", help="strict: linear, coarse or exact (default: linear)"
             )
             action.add_argument(
-                "--exact", action="store_true", help="dataperf: train in the original's order of operations, six times as slow"
+                "--exact", action="store_true", help="dataperf: train in the original's order of operations, three times as slow"
             )
             action.add_argument("--processes", type=int, metavar="N", help="trainings at a time (default: the cores)")
 
