@@ -121,7 +121,7 @@ def play(
 
 def _after(task: CleaningTask, checked: np.ndarray, action: Action) -> Labelling:
     """What is trained on once the wrong labels of these rows were found."""
-    if action == "remove" and len(checked):
+    if action == "remove":
         kept = np.ones(len(task.train), bool)
         kept[checked] = False
         return Labelling(task.train.labels, kept)
