@@ -34,7 +34,7 @@ class Action:
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``audit`` to the command line."""
     verb = subparsers.add_parser("audit", help="check a benchmark's labels, and the ranking of models by them", description=__doc__)
-    actions = verb.add_subparsers(dest="action", required=True)
+    actions = verb.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, action in ACTIONS.items():
         action.options(add_action(actions, name, action.summary))
 
