@@ -7,6 +7,7 @@ from typing import Any
 
 from evaluator.scoring.intervals import t_interval, wilson_of_share
 from evaluator.sections import Bar, Bars, Cells, Dots, Section, Series, Value
+from evaluator.words import counted
 
 CHANGES = ("kept", "relabelled", "moved", "dropped", "added")
 
@@ -32,8 +33,8 @@ def _parts(shown: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Dots | 
     over_images = {name: wilson_of_share(found.mean, images) for name, found in over_seeds.items()}
     yield Dots(
         "Accuracy on the hidden test set",
-        f"two intervals of 95 %: over {seeds} seeds of the training (Student's t), and over the {images:,} test images (Wilson's); "
-        "a difference must be beyond both",
+        f"two intervals of 95 %: over {counted(seeds, 'seed')} of the training (Student's t), and over the {images:,} test images "
+        "(Wilson's); a difference must be beyond both",
         names,
         tuple(f"{over_seeds[name].mean:.3f}" for name in names),
         (
@@ -48,7 +49,9 @@ def _parts(shown: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Dots | 
         columns = zip(*([row["right"] for row in cell["by_class"]] for cell in own), strict=True)
         series.append(Series(name, tuple(_value(t_interval(list(column))) for column in columns)))
     texts = tuple(f"{row['images']:,} images" for row in next(iter(shown.values()))[0]["by_class"])
-    yield Dots("By class", f"share classified right; mean over {seeds} seeds", labels, texts, tuple(series), ends=(0.0, 1.0))
+    yield Dots(
+        "By class", f"share classified right; mean over {counted(seeds, 'seed')}", labels, texts, tuple(series), ends=(0.0, 1.0)
+    )
     for name, own in shown.items():
         changes = own[0].get("changes")
         if changes:
@@ -63,7 +66,7 @@ def _parts(shown: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Dots | 
         for name, own in members.items():
             columns = zip(*([row["accuracy"] for row in cell["members"]] for cell in own), strict=True)
             found.append(Series(name, tuple(_value(t_interval(list(column))) for column in columns)))
-        caption = f"the models of the panel are not named; mean over {seeds} seeds"
+        caption = f"the models of the panel are not named; mean over {counted(seeds, 'seed')}"
         yield Dots("By model of the panel", caption, rows, ("",) * len(rows), tuple(found), decimals=3)
 
 

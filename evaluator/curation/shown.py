@@ -15,6 +15,7 @@ from evaluator.curation.track import METRICS
 from evaluator.report.console import hanging, label, show_failure, titled
 from evaluator.scoring.intervals import t_interval, wilson_of_share
 from evaluator.text import one_line
+from evaluator.words import counted
 
 
 def show_evaluated(console: Console, found: Sequence[Evaluated]) -> None:
@@ -41,8 +42,8 @@ def show_evaluated(console: Console, found: Sequence[Evaluated]) -> None:
         titled(console, f"{first.spec.task}, judged by {first.spec.pipeline.name}", table)
         hanging(
             console,
-            f"accuracy on {first.test_images:,} hidden test images; means over {len(_scored(scored[0]))} seeds of the training. "
-            "Over seeds: Student's t interval, 95 %; over test images: Wilson's. A difference must be beyond both.",
+            f"accuracy on {first.test_images:,} hidden test images; means over {counted(len(_scored(scored[0])), 'seed')} of the "
+            "training. Over seeds: Student's t interval, 95 %; over test images: Wilson's. A difference must be beyond both.",
         )
         titled(console, "By class, share classified right", _classes(scored))
         titled(console, "What was changed", _changes(scored))
