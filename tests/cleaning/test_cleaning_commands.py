@@ -41,7 +41,7 @@ def test_every_step_of_the_mlcube_is_a_command_of_the_kit():
 def test_the_help_speaks_of_this_track_alone():
     said = local_evaluation.build_parser(CLEANING).format_help()
     for word in ("buy", "purchase", "pair ", "pairs ", "quick", "panel", "image"):
-        assert word not in said.replace("imagenet", "").replace("cleaning, purchase (default: purchase)", ""), word
+        assert word not in said.replace("imagenet", "").replace("cleaning, curation, purchase (default: purchase)", ""), word
     assert "default: digits" in said
     assert "DataPerf's layout" in " ".join(said.split())
 

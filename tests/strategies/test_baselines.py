@@ -25,7 +25,9 @@ from evaluator.worker.purchase import TRACK, PoolDataset
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ROUND2.classes
 BASELINES = sorted(
-    path for path in (ROOT / "baselines").iterdir() if path.name[0] not in "_." and path.name not in ("README.md", "cleaning")
+    path
+    for path in (ROOT / "baselines").iterdir()
+    if path.name[0] not in "_." and path.name not in ("README.md", "cleaning", "curation")
 )
 NAMES = [
     "adaptive",

@@ -96,7 +96,9 @@ def test_its_own_options_and_splits_are_those_of_the_command_line(sweep, capsys)
     assert "--heat-map" not in shown
     assert sweep("--score-split", "short", "long")[0] == 0
     assert "--score-split is 'test'; it must be short or long" in sweep("--score-split", "test")[2]
-    assert "--track: there is no track 'wrods'; known are cleaning, purchase, words" in sweep(named=("--track", "wrods"))[2]
+    assert (
+        "--track: there is no track 'wrods'; known are cleaning, curation, purchase, words" in sweep(named=("--track", "wrods"))[2]
+    )
     with pytest.raises(ConfigurationError, match="the track guess has no choice of splits"):
         read_settings({"submissions": [Path(__file__)], "score_split": ["all"]}, GUESS)
 

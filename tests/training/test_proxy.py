@@ -279,7 +279,7 @@ def test_a_pipeline_whose_embeddings_change_is_no_proxy(images, change):
 
 
 def test_the_kits_proxies_are_those_that_train_a_head_without_augmentation():
-    assert {name for name, pipeline in PIPELINES.items() if pipeline.proxy} == {"proxy", "panel-b4-frozen"}
+    assert {name for name, pipeline in PIPELINES.items() if pipeline.proxy} == {"proxy", "proxy-lite0", "panel-b4-frozen"}
     assert is_proxy(json.loads(json.dumps(PIPELINES["proxy"].as_dict())))
 
 
