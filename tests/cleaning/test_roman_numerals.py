@@ -157,6 +157,7 @@ def test_a_profile_without_its_data_says_what_it_reads(tmp_path):
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is not here")
+@pytest.mark.endurance
 def test_the_real_images_have_the_known_numbers():
     found = read_numerals(SHARED)
     assert found.raw == {"kept": 2_547, "relabelled": 106, "removed": 227}

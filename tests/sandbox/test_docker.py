@@ -105,6 +105,7 @@ def test_without_an_image_the_error_says_how_to_build_it(docker):
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_an_image_of_another_version_is_refused(docker, monkeypatch):
     docker_engine.build(docker.engine, "old:1", text=f'FROM {docker.image}\nLABEL {VERSION_LABEL}="0.0.9"\n')
     monkeypatch.setenv("DATA_CENTRIC_KIT_IMAGE", "old:1")

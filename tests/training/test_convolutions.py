@@ -207,7 +207,7 @@ def test_the_mean_over_a_map_keeps_the_layout_of_its_gradient():
     assert seen[0].stride(1) == 1, "channels innermost"
 
 
-@pytest.mark.parametrize("side", [32, 64, 75, 160])
+@pytest.mark.parametrize("side", [32, 64, *(pytest.param(side, marks=pytest.mark.endurance) for side in (75, 160))])
 def test_a_quickened_network_computes_what_the_plain_one_computes(side):
     plain, quick = lively("efficientnet_b0", side), build_network("efficientnet_b0", 3, seed=0)
     quick.load_state_dict(plain.state_dict())

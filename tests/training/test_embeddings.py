@@ -70,6 +70,7 @@ def embedded(monkeypatch):
     return passes
 
 
+@pytest.mark.endurance
 def test_as_many_views_as_epochs_are_the_training_without_embeddings(embedded):
     images, labels = toy(40)
     recipe = replace(FROZEN, **STEADY)

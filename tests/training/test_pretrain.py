@@ -91,6 +91,7 @@ def test_the_rate_rises_then_falls_to_nothing():
     assert falling == sorted(falling, reverse=True)
 
 
+@pytest.mark.endurance
 def test_a_network_that_cannot_be_compiled_is_trained_as_it_is(monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no compiler here")
@@ -129,6 +130,7 @@ def test_a_spec_checks_itself(change):
         PretrainSpec(**change)
 
 
+@pytest.mark.endurance
 def test_the_verb_hands_its_options_on(tmp_path, capsys):
     parser = argparse.ArgumentParser()
     verb.register(parser.add_subparsers())
