@@ -197,6 +197,11 @@ class Tables:
     # -- metrics
 
     @property
+    def one_seed_text(self) -> str:
+        """Why there is no interval beside a mean of one seed, and what to do about it."""
+        return "an interval needs 2 seeds or more: use --seeds 5"
+
+    @property
     def metric_names(self) -> tuple[str, ...]:
         """The names of its metrics, in order."""
         return tuple(metric.name for metric in self.metrics)

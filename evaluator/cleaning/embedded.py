@@ -58,7 +58,8 @@ class Embedded:
         rate, classes = float(made[4]), len(digits) or 10
         if not 0 < rate < 1 - 1 / classes or (made[3] == "pairs" and rate >= 0.5):
             raise ConfigurationError(
-                f"the task {name!r} has the rate {rate:g}; a label must be right more often than wrong. Lower it"
+                f"the task {name!r} has the rate {rate:g}; expected one above 0 at which labels are more often right than wrong. "
+                "Name such a task"
             )
         return cls(name, digits, made[3], rate)  # type: ignore[arg-type]
 

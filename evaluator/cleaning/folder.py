@@ -182,7 +182,7 @@ def _read(path: Path) -> _Columns:
     if (bad := np.argwhere(~np.isfinite(made.encoding))).size:
         row, column = bad[0]
         raise BoundsError(
-            f"{path}, row {row}: number {column} of its encoding is {made.encoding[row, column]}; expected a finite one"
+            f"{path}, row {row}: number {column} of its encoding is {made.encoding[row, column]} as float32; expected a finite one"
         )
     return made
 
@@ -191,6 +191,8 @@ def _read_npz(path: Path) -> _Columns:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise BoundsError(f"{path}: {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read. Make it smaller")
+        if not zipfile.is_zipfile(path):  # numpy would advise to load it as pickled objects
+            raise BoundsError(f"{path}: it is no zip file, or a part of one; expected a NumPy archive. Write it anew")
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in COLUMNS if name not in archive.files]
             if missing:
@@ -296,13 +298,17 @@ def _columns(path: Path, filename: tuple[str, ...], encoding: np.ndarray, label:
         raise BoundsError(
             f"{path}: label is {label.dtype} of shape {label.shape}; expected whole numbers (n,) or (n, classes). Correct it"
         )
-    if not len(filename) == len(encoding) == len(label) > 0:
+    if not len(filename):
+        raise BoundsError(f"{path}: it has no rows; expected one or more. Write it anew")
+    if not len(filename) == len(encoding) == len(label):
         raise BoundsError(
             f"{path}: {len(filename)} file names, {len(encoding)} encodings, {len(label)} labels; expected the same number"
         )
     if (bad := np.argwhere((label < 0) | (label >= MOST_CLASSES))).size:
         raise BoundsError(f"{path}, row {bad[0][0]}: label is {label[tuple(bad[0])]}; expected 0 to {MOST_CLASSES - 1}")
-    return _Columns(path, filename, np.ascontiguousarray(encoding, np.float32), label.astype(np.int64))
+    with np.errstate(over="ignore"):  # what is too large for float32 is refused with its row
+        rows = np.ascontiguousarray(encoding, np.float32)
+    return _Columns(path, filename, rows, label.astype(np.int64))
 
 
 def _kind(labels: Sequence[np.ndarray]) -> tuple[Kind, int]:

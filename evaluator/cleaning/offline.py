@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ def write_tasks(sets: CleaningSets, names: Sequence[str], folders: Folders, said
         OSError: a file cannot be written.
     """
     tasks = [sets.task(name, 0) for name in names or sets.names()]
+    for task in tasks:
+        _require_no_other(folders.embeddings, task)
     for folder in (folders.embeddings, folders.groundtruth):
         folder.mkdir(parents=True, exist_ok=True)
     for task in tasks:
@@ -80,6 +83,19 @@ def write_tasks(sets: CleaningSets, names: Sequence[str], folders: Folders, said
         # Last, because a task is there when its training table is.
         _write_table(folders.embeddings / f"{task.name}_train_{rate}_{start}.npz", ids, task.train)
         said(f"{task.name}: {start} rows to clean, {int(task.wrong.sum())} of them wrong")
+
+
+def _require_no_other(embeddings: Path, task: CleaningTask) -> None:
+    """Check that the tables of a task replace those that are there, for beside others nobody can tell which are meant."""
+    parts = {"train": len(task.train), "val": len(task.validation), "test": len(task.test)}
+    wanted = re.compile(rf"{re.escape(task.name)}_(train_[^_]+|val|test)_([0-9]+)\.(parquet|npz)")
+    for path in sorted(embeddings.iterdir()) if embeddings.is_dir() else ():
+        found = wanted.fullmatch(path.name)
+        if found and (int(found[2]) != parts[found[1].split("_")[0]] or found[3] != "npz"):
+            raise ConfigurationError(
+                f"{path}: another table of the task {task.name}; expected none beside the new ones. Remove it, or name another "
+                "folder"
+            )
 
 
 def _said(task: CleaningTask) -> list[str]:
@@ -108,6 +124,8 @@ def create_baselines(
         ConfigurationError: a named task or method is not there.
         OSError: a file cannot be written.
     """
+    if not seconds > 0:
+        raise ConfigurationError(f"--seconds is {seconds:g}; expected a number above 0")
     for name in methods:
         if name not in METHODS:
             raise ConfigurationError(f"--methods: there is no method {name!r}{meant(name, METHODS)}; known: {', '.join(METHODS)}")

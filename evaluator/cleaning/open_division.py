@@ -8,6 +8,7 @@ original does, the figures are those of ``original.py``.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,6 +108,11 @@ class OpenTrack(CleaningTrack):
     faults: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     originals: dict[str, Original] = field(default_factory=dict)
 
+    @property
+    def one_seed_text(self) -> str:
+        """As the tables', but for the original's scoring, which takes no seeds."""
+        return "the original has one start of the model, so that there is no interval" if self.originals else super().one_seed_text
+
     def obtain(self, spec: CleaningSpec, inputs: CellInputs, progress: Progress) -> RankingAnswer:
         """What the spec's file holds."""
         key, edited = (spec.data_id, spec.submission), spec.action == EDITS
@@ -201,6 +207,11 @@ def opened(folders: Folders, asked: Asked) -> Opened:
     plan = _plan(track, sets, asked, there, digests)
     sources = tuple(Source(folders.submissions / name, name, digest) for name, digest in digests.items() if name in _named(plan))
     seconds = {key: read_seconds(path) for key, path in files.times.items()}
+    missing += [
+        f"{files.times[key]}: it does not begin with a number of seconds, 0 or more; the time of {key[1]} is not shown"
+        for key, found in seconds.items()
+        if found is None and key[0] in there
+    ]
     return Opened(track, plan, sources, tuple(refused), tuple(missing), seconds)
 
 
@@ -230,6 +241,8 @@ def method_digests(files: Listed) -> dict[str, str]:
         own.update(len(path.name.encode("utf-8", "surrogateescape")).to_bytes(4, "big"))
         own.update(path.name.encode("utf-8", "surrogateescape"))
         try:
+            if not path.is_file():  # a pipe would be waited for, and a device read for ever
+                raise OSError(errno.EINVAL, "no regular file")
             with open(path, "rb") as file:
                 own.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:

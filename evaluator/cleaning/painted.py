@@ -55,7 +55,8 @@ class Painted:
         rate = float(made[2])
         if not 0 < rate < 0.5:
             raise ConfigurationError(
-                f"the task {name!r} has the rate {rate:g}; a label must be right more often than wrong. Lower it"
+                f"the task {name!r} has the rate {rate:g}; expected one above 0 at which labels are more often right than wrong. "
+                "Name such a task"
             )
         return cls(name, made[1], rate)  # type: ignore[arg-type]
 

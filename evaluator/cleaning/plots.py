@@ -17,7 +17,7 @@ import numpy as np
 from evaluator.cleaning.cells import ACTIONS, EDITS
 from evaluator.cleaning.offline import Folders, require_tasks
 from evaluator.cleaning.rankings import TIME, read_seconds
-from evaluator.cleaning.rules import ORIGINAL
+from evaluator.cleaning.rules import ORIGINAL, VOTES
 from evaluator.errors import ConfigurationError
 from evaluator.files import write_bytes
 from evaluator.history.reading import read_cells
@@ -59,7 +59,7 @@ def plot_results(folders: Folders, tracks: Tracks, tasks: Sequence[str] = ()) ->
         raise ConfigurationError("plots need matplotlib, which is not installed; run `pip install -r requirements-cleaning.txt`")
     from matplotlib.figure import Figure
 
-    by_kind = _cells(folders.results, tracks)
+    by_kind = _cells(folders.results, tracks) if (folders.results / "cells").is_dir() else {}
     if not by_kind:
         raise ConfigurationError(f"{folders.results}: it holds no scored ranking; run `cleaning evaluate` first")
     require_tasks(tasks, sorted({task for found in by_kind.values() for task in found}))
@@ -147,9 +147,9 @@ def _curves(
         axes.axhline(target, color="#888888", linestyle=(0, (1, 2)), linewidth=1, label="target")
     axes.set_title(f"Cleaning {shown_name(task)}: {kind.title}".replace("$", r"\$"))
     axes.set_xlabel(kind.across)
-    axes.set_ylabel("test accuracy")
+    axes.set_ylabel("share of right labels" if kind.recipe == VOTES.name else "test accuracy")
     axes.grid(color="#dddddd", linewidth=0.6)
-    axes.legend(fontsize=8, title="method (share fixed)", title_fontsize=8, loc="lower right")
+    axes.legend(fontsize=7, title="method (share fixed)", title_fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
 
 
 def _stepped(cell: Mapping[str, Any], checks: np.ndarray) -> np.ndarray:

@@ -41,6 +41,8 @@ def sections(cells: Cells) -> Iterator[Section]:
         checks = np.unique(np.linspace(0, rows, min(points, rows + 1)).round().astype(int))
         seeds = max(len(own) for own in shown.values())
         caption = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
+        left_out = len(of_task) - len(shown)
+        caption += f" of {len(shown)} of {len(of_task)} submissions, the best and the worst" if left_out else ""
         caption += ", without intervals" if seeds > 1 and len(shown) > FEW else ""
         if recipe != ORIGINAL.name:  # the original's target is another for every method
             caption += f"; the target is {np.mean([cell['target'] for own in shown.values() for cell in own]):.3f}"

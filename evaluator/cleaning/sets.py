@@ -44,12 +44,17 @@ class CleaningSets:
         """The sets of a profile and the folder that a person named, if any.
 
         Raises:
-            ConfigurationError: the profile needs a folder, and none was named.
+            ConfigurationError: the profile needs a folder, and none was named; or it reads none, and one was.
         """
         if data is None:
             if profile.tasks:
                 return cls(profile, root, cache=cache)
             raise ConfigurationError(f"--data: the profile {profile.name!r} reads {profile.layout_text}; name it with --data DIR")
+        if profile.tasks:
+            raise ConfigurationError(
+                f"--data: the profile {profile.name!r} has tasks of its own and reads no folder. Leave the option out, or name the "
+                "profile of the data, such as --profile dataperf"
+            )
         place = data.absolute()
         if profile.layout == "dataperf":
             return cls(profile, root, place / "embeddings", place / "data")

@@ -69,7 +69,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         if name in ("create-baselines", "run"):
             action.add_argument("--methods", nargs="+", action="extend", metavar="NAME", help="default: all that can run here")
             action.add_argument(
-                "--seconds", type=float, default=60.0, help="that a method may take, if it looks at it (default: 60)"
+                "--seconds", type=float, default=60.0, metavar="S", help="that a method may take, if it looks at it (default: 60)"
             )
         if name in ("evaluate", "run"):
             action.add_argument("--scoring", choices=("strict", "dataperf"), default="strict", help="default: strict")
@@ -87,7 +87,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
                 nargs="+",
                 action="extend",
                 metavar="NAME",
-                help="strict: linear, coarse, exact or original_start; of several, each has tables of its own (default: linear)",
+                help="strict: linear, coarse, exact, original_start or votes; of several, each has tables of its own "
+                "(default: linear; votes where nobody knows some labels)",
             )
             action.add_argument(
                 "--exact", action="store_true", help="dataperf: train in the original's order of operations, three times as slow"
@@ -104,6 +105,16 @@ def main(args: argparse.Namespace) -> int:
     args.action = args.action.replace("_", "-")
     if args.action in ("evaluate", "run"):
         _asked(args)  # what is wrong with the options is said before anything is written
+    try:
+        return _steps(args)
+    except OSError as error:
+        from evaluator.errors import ConfigurationError
+
+        what = f"{error.filename or args.folder}: it cannot be read or written ({error.strerror or error})"
+        raise ConfigurationError(f"{what}; expected a place to write to. Name another with --folder") from None
+
+
+def _steps(args: argparse.Namespace) -> int:
     steps = {"download": _download, "create-baselines": _create, "evaluate": _evaluate, "plot": _plot}
     if args.action != "run":
         return steps[args.action](args)
@@ -190,6 +201,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     found = opened(folders, asked)
     for line in found.missing:
         say(f"warning: {line}")
+    folders.results.mkdir(parents=True, exist_ok=True)
     if asked.scoring == "dataperf":
         score_as_original(found, folders, asked, processes, _said)
     status = _judge(folders, asked, found, processes)

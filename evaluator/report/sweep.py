@@ -147,11 +147,7 @@ def _with_n(difference: dict[str, Any] | None, decimals: int) -> str:
 
 def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     seeds, word = summary["seeds"], f"{track.task_word}s"
-    interval = (
-        f"brackets: 95 % t-interval over seeds. {these_items(track.item_word)}"
-        if seeds > 1
-        else "an interval needs 2 seeds or more: use --seeds 5"
-    )
+    interval = f"brackets: 95 % t-interval over seeds. {these_items(track.item_word)}" if seeds > 1 else track.one_seed_text
     found = [
         f"mean over {counted(len(summary[word]), track.task_word)}, then over {counted(seeds, 'seed')}; {interval}. A seed that "
         f"lacks a cell is not counted, and where a cell failed there is no mean. Scored on {', '.join(summary['score_splits'])}; "

@@ -78,6 +78,8 @@ BAD = [
     ({"filename": np.arange(30)}, "filename is int64"),
     ({"filename": np.array([{}] * 30)}, "filename is object of shape (30,)"),
     ({"encoding": np.zeros((30, 32), np.float32)}, "width"),
+    ({"encoding": np.full((30, 64), 1e300)}, "row 0: number 0 of its encoding is inf as float32; expected a finite one"),
+    ({"filename": np.array([], str), "encoding": ROWS[:0], "label": np.zeros(0, int)}, "it has no rows; expected one or more"),
 ]
 
 
@@ -116,6 +118,15 @@ def test_line_ends_of_windows_and_a_mark_change_nothing(folders):
     before = read(folders).digest()
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert read(folders).digest() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04cut"])
+def test_what_is_no_archive_is_said_to_be_none(content, folders):
+    training(folders).write_bytes(content)
+    with pytest.raises(
+        ConfigurationError, match=r"train_0\.2_30\.npz: it is no zip file, or a part of one; expected a NumPy archive"
+    ):
+        read(folders)
 
 
 def test_missing_and_ambiguous_tables_are_named(folders):

@@ -1,6 +1,8 @@
 """The open division: what lies in a folder of submissions, as cells; one method is one competitor over tasks and seeds."""
 
 import json
+import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ from evaluator.cleaning.cells import EDITS
 from evaluator.cleaning.offline import Folders, create_baselines, write_tasks
 from evaluator.cleaning.open_division import Asked, method_digests, opened
 from evaluator.cleaning.rankings import listed
+from evaluator.cleaning.report import sections
 from evaluator.cleaning.rules import DIGITS
 from evaluator.cleaning.sets import CleaningSets
 from evaluator.cleaning.track import CLEANING
@@ -99,11 +102,67 @@ def test_what_is_bad_or_missing_never_sinks_the_others(folders):
 
 
 def test_two_tables_of_one_task_are_no_fault_of_the_others(folders):
-    (folders.embeddings / f"{TEN}_train_0.2_24.npz").rename(folders.embeddings / f"{TEN}_train_0.2_25.npz")
-    tasks_written(folders, TEN)
+    shutil.copy(folders.embeddings / f"{TEN}_train_0.2_24.npz", folders.embeddings / f"{TEN}_train_0.2_25.npz")
     found = opened(folders, strict(seeds=1))
     assert [task.name for task in found.plan.tasks] == [TWO]
     assert "expected one table" in found.refused[0].why
+
+
+@pytest.mark.parametrize("other", [f"{TEN}_train_0.3_99.npz", f"{TEN}_val_9.npz", f"{TEN}_train_0.2_24.parquet"])
+def test_a_task_is_not_written_beside_other_tables_of_its_name(other, folders):
+    (folders.embeddings / other).touch()
+    tasks_written(folders, TWO)
+    with pytest.raises(ConfigurationError, match=f"{other}: another table of the task {TEN}; expected none beside the new ones"):
+        tasks_written(folders, TEN)
+
+
+def test_a_pipe_is_not_waited_for(folders):
+    os.mkfifo(folders.submissions / f"{TWO}_pipe.txt")
+    assert "is not a regular file" in opened(folders, strict(seeds=1)).track.faults[TWO, "pipe", False]
+
+
+@pytest.mark.parametrize("text", ["", "soon", "nan", "-1"])
+def test_a_time_that_is_none_is_said(text, folders):
+    (folders.submissions / f"time_{TWO}_forward.txt").write_text(text)
+    (folders.submissions / f"time_{TWO}_backward.txt").write_text("0.5")
+    (said,) = opened(folders, strict(seeds=1)).missing
+    assert said.endswith("forward.txt: it does not begin with a number of seconds, 0 or more; the time of forward is not shown")
+
+
+def test_the_originals_scoring_advises_no_seeds_which_it_refuses(folders, capsys):
+    assert evaluate(folders, "--scoring", "dataperf", "--tasks", TWO) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the original has one start of the model" in said
+    assert "--seeds" not in said
+
+
+@pytest.mark.parametrize("step", ["download", "create-baselines", "evaluate"])
+def test_a_folder_that_cannot_be_written_is_named(step, folders, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    place = {"download": "embeddings", "create-baselines": "submissions", "evaluate": "results"}[step]
+    words = ["cleaning", step, "--folder", str(folders.results.parent), f"--{place}", str(tmp_path / "file" / "x")]
+    assert verbs.main(words) == 2
+    said = capsys.readouterr().err
+    assert "file/x: it cannot be read or written (Not a directory); expected a place to write to" in said
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
+def test_seconds_that_are_none_are_refused(seconds, folders, capsys):
+    words = ["cleaning", "create-baselines", "--folder", str(folders.results.parent), "--methods", "random"]
+    assert verbs.main([*words, f"--seconds={seconds}"]) == 2
+    assert f"--seconds is {seconds}; expected a number above 0" in capsys.readouterr().err
+
+
+def test_a_plot_of_nothing_says_what_to_run(folders, capsys):
+    pytest.importorskip("matplotlib")
+    assert verbs.main(["cleaning", "plot", "--folder", str(folders.results.parent)]) == 2
+    assert "it holds no scored ranking; run `cleaning evaluate` first" in capsys.readouterr().err
+
+
+def test_a_profile_with_tasks_of_its_own_takes_no_data(folders, tmp_path, capsys):
+    words = ["cleaning", "download", "--folder", str(tmp_path / "new"), "--data", str(folders.results.parent)]
+    assert verbs.main(words) == 2
+    assert "--data: the profile 'digits' has tasks of its own" in capsys.readouterr().err
 
 
 def test_dataperf_names_the_task_that_is_not_binary_and_goes_on(folders):
@@ -278,3 +337,16 @@ def test_a_warning_about_a_task_is_one_line_for_all_methods():
     early, never = found.said()
     assert early.startswith("t: the target is reached before a label is checked (2 of 3 cells, first t seed 0: ")
     assert never.startswith("c: the target is never reached (t seed 0: ")
+
+
+def test_a_chart_that_leaves_submissions_out_says_so():
+    spec = {"task": TWO, "action": "fix", "pipeline": {"name": "linear"}}
+    curve = [{"checks": 0, "accuracy": 0.5}, {"checks": 9, "accuracy": 1.0}]
+    same = {"spec": spec, "curve": curve, "rows": 9, "hits": [1], "target": 0.9}
+    cells = {f"method{n}": [same | {"metrics": {"fraction_fixed": n / 10}}] for n in range(10)}
+    (section,) = sections(cells)
+    chart = section.parts[0]
+    assert chart.caption == "one seed of 8 of 10 submissions, the best and the worst; the target is 0.900"
+    assert [curve.name for curve in chart.curves] == [*(f"method{n}" for n in range(7)), "method9"]
+    (section,) = sections({name: cells[name] for name in list(cells)[:8]})
+    assert section.parts[0].caption == "one seed; the target is 0.900"
