@@ -69,8 +69,13 @@ def read_task(name: str, embeddings: Path, groundtruth: Path) -> CleaningTask:
         )
     train = _read(_one_of(tables[name]))
     validation, test = (_read(_only(embeddings, name, split)) for split in ("val", "test"))
-    said = read_true_labels(groundtruth / f"dataset_{name}_train.csv", train.filename, train.label)
+    expert = groundtruth / f"dataset_{name}_train.csv"
+    said = read_true_labels(expert, train.filename, train.label)
     true = said.true
+    most = max(int(table.label.max()) for table in (train, validation, test))
+    if (bad := np.argwhere(true > most)).size:  # a slip of the hand would make a class of its own, and another model
+        named, wrong = one_line(repr(train.filename[bad[0][0]]), 80), true[tuple(bad[0])]
+        raise BoundsError(f"{expert}: hv_label of {named} is {wrong}; expected 0 to {most}, as in the tables. Correct it")
     kind, classes = _kind([train.label, true, validation.label, test.label])
     parts = (Part(table.encoding, table.label) for table in (train, validation, test))
     first, second, third = parts

@@ -100,6 +100,7 @@ LINES = [
     (lambda lines: lines[:-1], "no line for 1 of 30 training rows"),
     (lambda lines: [*lines[:5], lines[5].replace(",", ",x"), *lines[6:]], "line 6: hv_label is 'x"),
     (lambda lines: [*lines[:5], "alone", *lines[5:]], "line 6: 1 cells"),
+    (lambda lines: [*lines[:5], f"{NAME}-000004,9", *lines[6:]], f"hv_label of '{NAME}-000004' is 9; expected 0 to 1"),
 ]
 
 
