@@ -50,7 +50,7 @@ def label_of(text: str, task: CleaningTask) -> Label:
     """
     if task.kind != "multilabel":
         if not (text.isascii() and text.isdigit()) or len(text) > 6 or int(text) >= task.classes:
-            raise ValueError(f"expected 0 to {task.classes - 1}")
+            raise ValueError(f"expected a whole number, 0 to {task.classes - 1}")
         return int(text)
     words = text.split()
     if len(words) != task.classes or not set(words) <= {"0", "1"}:

@@ -48,7 +48,7 @@ BAD = [
     (HEAD, "it holds no edit"),
     ("row0.png,drop,,\n", "line 1: the column 'row0.png' is unknown"),
     (f"{HEAD}row9.png,drop,,\n", "line 2: there is no training row 'row9.png'; did you mean"),
-    (f"{HEAD}row0.png,relabel,2,\n", "line 2: label is '2'; expected 0 to 1"),
+    (f"{HEAD}row0.png,relabel,2,\n", "line 2: label is '2'; expected a whole number, 0 to 1"),
     (f"{HEAD}row0.png,relabel,1.0,\n", "line 2: label is '1.0'"),
     (f"{HEAD}row0.png,relabel,,\n", "line 2: label is empty"),
     (f"{HEAD}row0.png,drop,1,\n", "line 2: label is '1'; drop has none"),
