@@ -105,6 +105,8 @@ class Reading:
         words = [word.strip() for word in inner.split(",")]
         if words == ["-1"] or (text.strip() == "[]"):
             return ()
+        if "-1" in words:
+            raise BoundsError(f"{where}: '-1' stands beside other labels; expected it alone, where no label fits. Correct it")
         found = [self.label(word, where) for word in words]
         if len(set(found)) < len(found):
             twice = next(label for label in found if found.count(label) > 1)
