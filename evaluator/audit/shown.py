@@ -144,8 +144,8 @@ def views_blocks(audit: Audit) -> list[Block]:
     found = [Block("the ranking against that of all images", heads, tuple(rows))]
     if chance:
         most = 5 if any(view.asked is not None for view in audit.views) else 4
-        heads = ("source", "view", "random", "matched", "raters")[:most]
-        found.append(Block("tau-b by chance alone", heads, tuple(row[:most] for row in chance)))
+        further = ("source", "view", "random", "matched", "raters")[:most]
+        found.append(Block("tau-b by chance alone", further, tuple(row[:most] for row in chance)))
     return found
 
 
