@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evaluator.places import given_path
 from evaluator.text import json_text, one_line, say
+from evaluator.words import counted
 
 if TYPE_CHECKING:
     from evaluator.audit.benchmark import Benchmark
@@ -235,7 +236,7 @@ def _models(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"--batch is {args.batch}; expected 1 image or more")
     asked = [classifier(name) for name in dict.fromkeys(args.models or PUBLISHED)]
     images = chosen_images(args.images, args.list_)
-    _say(f"{len(images):,} images, {len(asked)} models")
+    _say(f"{counted(len(images), 'image')}, {counted(len(asked), 'model')}")
     written = [path] if (path := write_labels(args.out.parent, images)) else []
     for model in asked:
         with doing(terminal(stderr=True), model.name) as progress:

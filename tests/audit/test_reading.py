@@ -270,7 +270,7 @@ HEAD = "id,originalLabel,correction\n"
         ("f.csv", HEAD + "a,0,0\n", "line 2: the correction 0 is the original label"),
         ("f.csv", HEAD + "a,0,2\nb,2,3\n", "line 3: b has the original label 2 there, and 1 in the labels"),
         ("f.csv", HEAD + "a,0,4\n", "line 2: class 4; expected 0 to 3"),
-        ("f.csv", HEAD + "a,0,-2\n", "line 2: '-2'"),
+        ("f.csv", HEAD + "a,0,-2\n", "line 2: '-2'; expected the number of a class, or a name of --classes. Correct it"),
         ("f.csv", HEAD + 'a,0,"2,-1"\n', "line 2: '-1' stands beside other labels"),
         ("f.csv", HEAD + 'a,0,"2,2"\n', "line 2: label 2 stands there twice"),
         ("f.csv", HEAD + "a,0,nan\n", "line 2: 'nan'"),
