@@ -12,7 +12,9 @@ import os
 import re
 import stat
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +78,21 @@ def read_bytes(path: Path, most: int) -> bytes:
         raise BoundsError(f"{path} has {status.st_size} bytes or more; at most {most} are read. Make it shorter, or name another")
 
 
-def read_json(path: Path, limits: Limits = RECORD) -> Any:
-    """The value of a JSON file.
+def read_json(path: Path, limits: Limits = RECORD, *, once: bool = False) -> Any:
+    """The value of a JSON file. ``once``: as of ``parse_json``.
 
     Raises:
         BoundsError: it is no regular file, not JSON in UTF-8 (``NotJsonError``), or beyond ``limits``; the message names the file.
         OSError: it cannot be read.
     """
-    return parse_json(read_bytes(path, limits.size), str(path), limits)
+    return parse_json(read_bytes(path, limits.size), str(path), limits, once=once)
 
 
-def parse_json(text: bytes | str, name: str = "the text", limits: Limits = RECORD) -> Any:
+def parse_json(text: bytes | str, name: str = "the text", limits: Limits = RECORD, *, once: bool = False) -> Any:
     """The value of a JSON text. ``name``: what errors call it.
 
-    NaN, infinities and numbers that become infinite (1e999) are refused; of two members of one name the last counts.
+    NaN, infinities and numbers that become infinite (1e999) are refused; of two members of one name the last counts, or with
+    ``once`` both are refused.
 
     Raises:
         BoundsError: the text is not JSON in UTF-8, or beyond ``limits``.
@@ -102,7 +105,10 @@ def parse_json(text: bytes | str, name: str = "the text", limits: Limits = RECOR
         raise _refused(name, why)
     try:
         found = json.loads(
-            raw.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite if _EXPONENT.search(raw) else None
+            raw.decode("utf-8-sig"),
+            parse_constant=_no_number,
+            parse_float=_finite if _EXPONENT.search(raw) else None,
+            object_pairs_hook=partial(_each_once, name) if once else None,
         )
     except RecursionError:
         raise _refused(name, f"is nested more than {limits.depth} deep") from None
@@ -110,6 +116,14 @@ def parse_json(text: bytes | str, name: str = "the text", limits: Limits = RECOR
         raise _no_json(name, str(error)) from None
     if too_deep(found, limits.depth):
         raise _refused(name, f"is nested more than {limits.depth} deep")
+    return found
+
+
+def _each_once(name: str, members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        twice = Counter(name for name, _ in members).most_common(1)[0][0]
+        raise BoundsError(f"{name}: {repr(twice)[:60]} stands there twice; expected it once. Remove one")
     return found
 
 

@@ -64,6 +64,8 @@ class _Reader:
         raw = b"" if path.suffix.lower() in (".csv", ".parquet") else content_of(path)
         if raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
             content = parse_json(raw, str(path), VOTES)
+            if content == []:
+                return
             if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
                 raise _refused(path, "a JSON value that is no list of objects was seen")
             if any("annotations" in entry for entry in content):
@@ -91,6 +93,8 @@ class _Reader:
                 self._keep(kept, name, self._labels(cells[column], where), column, where)
 
     def ballot(self) -> Ballot:
+        if not self.votes:
+            raise ConfigurationError("--votes: the files hold no vote; expected an answer of somebody about an image. Name others")
         ids = {vote.id for vote in self.votes}
         if self.known is not None:
             _listed("the benchmark does not have", sorted(ids - self.known.keys()))

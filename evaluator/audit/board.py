@@ -91,7 +91,7 @@ def read_board(
         there = "; ".join(f"{name}: {counted(many, 'submission')}" for name, many in sorted(seen.items())[:8]) or "none"
         raise ConfigurationError(
             f"{results}: no {counted(FEWEST_MODELS, 'submission')} with kept predictions{asked}; there are {there}. Run more "
-            "submissions into it with `python -m evaluator sweep`, or name another --task or --seed"
+            "submissions into it with `python -m evaluator sweep`, or name another --task or --run-seed"
         )
     key, chosen = min(boards.items(), key=lambda item: (-len(item[1]), str(item[0])))
     names = sorted(chosen)

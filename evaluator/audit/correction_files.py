@@ -111,7 +111,7 @@ def _label_sets(table: TextTable, how: Reading, source: str) -> Corrections:
 
 
 def _label_sets_of_json(path: Path, how: Reading, source: str) -> Corrections:
-    value = parse_json(read_file(path, LISTS.size), str(path), LISTS)
+    value = parse_json(read_file(path, LISTS.size), str(path), LISTS, once=True)
     if isinstance(value, Mapping):
         texts, members = list(value), list(value.values())
     elif isinstance(value, list):

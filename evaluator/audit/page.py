@@ -20,7 +20,7 @@ from evaluator.audit.shown import (
     sources_block,
     sources_of,
     swaps_block,
-    views_block,
+    views_blocks,
     views_of,
 )
 from evaluator.audit.verdict import verdict_of
@@ -61,7 +61,7 @@ def audit_page(audit: Audit, images: Path | None = None, further: Sequence[Table
     sections += [section for source in sources_of(audit) if (section := _source(audit, source)) is not None]
     if len(audit.models) > 1 and len(audit.views) > 1:
         swaps = (swaps_block(audit, MOST_LISTED),) if any(view.swaps for view in audit.views) else ()
-        sections.append(Tabled("The ranking in every view", (views_block(audit), *swaps)))
+        sections.append(Tabled("The ranking in every view", (*views_blocks(audit), *swaps)))
     sections += _galleries(audit, found, images)
     if audit.sources:
         agreement = (agreement_block(audit), *confusion_blocks(audit)) if audit.agreements else ()

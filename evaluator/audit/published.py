@@ -22,6 +22,9 @@ from evaluator.bounded import SMALL, BoundsError, read_json
 from evaluator.report.console import hanging, label, line, titled
 from evaluator.text import one_line
 
+WIDEST_NAME = 24
+"""Columns of a model's name in the terminal; a longer one is folded."""
+
 
 @dataclass(frozen=True)
 class PublishedSwap:
@@ -69,7 +72,7 @@ def read_table(path: Path) -> dict[str, tuple[float, ...]]:
         ConfigurationError: it is no such object; the message names the model and the value.
     """
     try:
-        value = read_json(path, SMALL)
+        value = read_json(path, SMALL, once=True)
     except OSError as error:
         raise BoundsError(f"{path}: it cannot be read ({error.strerror}); expected a JSON object. Name another file") from None
     if not isinstance(value, Mapping) or len(value) < 2:
@@ -87,6 +90,8 @@ def read_table(path: Path) -> dict[str, tuple[float, ...]]:
         for accuracy in row:
             if isinstance(accuracy, bool) or not isinstance(accuracy, (int, float)) or not 0 <= accuracy <= 100:
                 raise BoundsError(f"{where}: {one_line(repr(accuracy), 60)}; expected a percentage, 0 to 100. Correct it")
+    if 0 < max(max(row) for row in value.values()) <= 1:
+        raise BoundsError(f"{path}: no accuracy is above 1; expected percentages, such as 84.4. Multiply shares by 100")
     return {model: tuple(row) for model, row in value.items()}
 
 
@@ -106,6 +111,11 @@ def analysed(table: Mapping[str, Sequence[float]], images: Sequence[int]) -> Pub
             f"--images names {len(images)} numbers, {', '.join(map(str, images[:8]))}; expected {values.shape[1]} of 1 or "
             f"more, one for each "
             "column. Correct them"
+        )
+    if max(images) > images[0]:
+        raise BoundsError(
+            f"--images begins with {images[0]}, and a column has {max(images)}; expected all images first. Give the numbers in "
+            "the order of the columns"
         )
     reference = signs_of(values[:, 0])
     taus = [float(tau_of(signs_of(column), reference)) for column in values.T]
@@ -154,8 +164,9 @@ def show_published(console: Console, found: Published) -> None:
     titled(console, f"{len(found.models)} models, the ranking of each column against that of the first", table)
     if found.swaps:
         table = Table(box=None, pad_edge=False)
-        for head in ("ahead", "then behind", "column", "gap before", "s.e.", "gap after", "s.e.", "beyond noise"):
-            table.add_column(head, justify="left" if head == "ahead" else "right")
+        table.add_column("ahead", min_width=min(max(len(swap.ahead) for swap in found.swaps), WIDEST_NAME))
+        for head in ("then behind", "column", "gap before", "s.e.", "gap after", "s.e.", "beyond noise"):
+            table.add_column(head, justify="right")
         for swap in found.swaps:
             table.add_row(
                 label(swap.ahead),

@@ -87,9 +87,10 @@ class Reading:
         if number is None:
             number = self.class_index.get(text)
         if number is None:
-            near = meant(text, self.class_index) if self.classes and len(text) < 200 else ""
+            likely = self.classes and len(text) < 200 and not text.lstrip("+-").isdigit()
+            near = meant(text, self.class_index) if likely else ""
             named = "or a name of --classes" if self.classes else "0 or more"
-            raise BoundsError(f"{where}: {one_line(repr(text), 60)}; expected the number of a class, {named}{near}. Correct it")
+            raise BoundsError(f"{where}: {one_line(repr(text), 60)}; expected the number of a class, {named}. Correct it{near}")
         if number >= (len(self.classes) if self.classes else MOST_CLASSES):
             most = len(self.classes) if self.classes else MOST_CLASSES
             raise BoundsError(f"{where}: class {number}; expected 0 to {most - 1}. Correct it, or --classes")
@@ -105,6 +106,8 @@ class Reading:
         words = [word.strip() for word in inner.split(",")]
         if words == ["-1"] or (text.strip() == "[]"):
             return ()
+        if "-1" in words:
+            raise BoundsError(f"{where}: '-1' stands beside other labels; expected it alone, where no label fits. Correct it")
         found = [self.label(word, where) for word in words]
         if len(set(found)) < len(found):
             twice = next(label for label in found if found.count(label) > 1)

@@ -32,16 +32,15 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.draws, self.control_draws, self.rater_draws) < 100:
-            raise ConfigurationError(
-                f"--draws is {self.draws}, --control-draws {self.control_draws}, --rater-draws {self.rater_draws}; expected 100 or "
-                "more. An interval of fewer draws says little"
-            )
-        if not (0 < self.level < 1 and 0 < self.alpha < 1 and self.seed >= 0):
-            raise ConfigurationError(
-                f"the level is {self.level}, alpha {self.alpha}, the seed {self.seed}; expected shares between 0 and 1, a "
-                f"seed of 0 or more"
-            )
+        for option in ("draws", "control_draws", "rater_draws"):
+            if (many := getattr(self, option)) < 100:
+                raise ConfigurationError(
+                    f"--{option.replace('_', '-')} is {many}; expected 100 or more. An interval of fewer draws says little"
+                )
+        if self.seed < 0:
+            raise ConfigurationError(f"--seed is {self.seed}; expected 0 or more")
+        if not (0 < self.level < 1 and 0 < self.alpha < 1):
+            raise ConfigurationError(f"the level is {self.level}, alpha {self.alpha}; expected shares between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def blocks(audit: Audit, most: int | None = None) -> list[Block]:
         found += [rank_block(audit, source)] if len(audit.models) > 1 else []
         found += [asked] if (asked := asked_block(audit, source)) is not None else []
     if len(audit.models) > 1 and len(audit.views) > 1:
-        found.append(views_block(audit))
+        found += views_blocks(audit)
         if any(view.swaps for view in audit.views):
             found.append(swaps_block(audit, most))
     return found
@@ -117,9 +117,13 @@ def _asked(view: ViewResult, model: int) -> str:
     return f"[{100 * low:.2f}, {100 * high:.2f}] rank [{first:g}, {last:g}]"
 
 
-def views_block(audit: Audit) -> Block:
-    """How far each ranking is that of all images, beside what chance does."""
+def views_blocks(audit: Audit) -> list[Block]:
+    """How far each ranking is that of all images; and what chance does, of the views that have such a figure.
+
+    Two tables, each narrow enough for the usual terminal: a row that is continued further down would name its source alone.
+    """
     rows: list[tuple[str, ...]] = []
+    chance: list[tuple[str, ...]] = []
     for view in audit.views[1:]:
         shown = sum(swap.shown for swap in view.swaps)
         rows.append(
@@ -131,15 +135,18 @@ def views_block(audit: Audit) -> Block:
                 _figure(view.spearman),
                 f"{len(view.swaps)}",
                 f"{shown}",
-                _control(view.random),
-                _control(view.matched),
-                "-" if view.asked is None else f"{view.asked[0]:.3f} [{view.asked[1]:.3f}, {view.asked[2]:.3f}]",
             )
         )
-    heads = ("source", "view", "n", "tau-b", "Spearman", "swaps", "beyond noise", "random", "matched", "raters")
-    asked = any(view.asked is not None for view in audit.views)
-    most = len(heads) if asked else len(heads) - 1
-    return Block("the ranking against that of all images", heads[:most], tuple(row[:most] for row in rows))
+        asked = "-" if view.asked is None else f"{view.asked[0]:.3f} [{view.asked[1]:.3f}, {view.asked[2]:.3f}]"
+        if view.random is not None or view.matched is not None or view.asked is not None:
+            chance.append((view.source or "-", view.name, _control(view.random), _control(view.matched), asked))
+    heads = ("source", "view", "n", "tau-b", "Spearman", "swaps", "beyond noise")
+    found = [Block("the ranking against that of all images", heads, tuple(rows))]
+    if chance:
+        most = 5 if any(view.asked is not None for view in audit.views) else 4
+        further = ("source", "view", "random", "matched", "raters")[:most]
+        found.append(Block("tau-b by chance alone", further, tuple(row[:most] for row in chance)))
+    return found
 
 
 def p_text(p: float) -> str:
@@ -200,9 +207,11 @@ def agreement_block(audit: Audit) -> Block:
     """How far each pair of sources agrees."""
     rows = tuple(
         (
-            f"{shown_name(found.first)}, {shown_name(found.second)}",
+            shown_name(found.first),
+            shown_name(found.second),
             f"{found.n:,}",
-            f"{found.equal:,} ({percent(found.equal / found.n)})" if found.n else "-",
+            f"{found.equal:,}",
+            f"{percent(found.equal / found.n)}" if found.n else "-",
             f"{found.flagged:,}",
             f"{found.only_first:,}",
             f"{found.only_second:,}",
@@ -212,7 +221,7 @@ def agreement_block(audit: Audit) -> Block:
     )
     return Block(
         "agreement of sources",
-        ("sources", "both looked at", "equal labels", "both flag", "only the first", "only the second", "kappa"),
+        ("first", "second", "both looked at", "equal labels", "share", "both flag", "only the first", "only the second", "kappa"),
         rows,
     )
 
@@ -255,7 +264,7 @@ def notes(audit: Audit) -> list[str]:
         )
     if any(view.matched for view in audit.views):
         found.append(
-            f"random, matched: tau-b when as many images are left out at random, or at random but as hard "
+            f"random, matched: tau-b by chance alone, when as many images are left out at random, or at random but as hard "
             f"({s.control_draws:,} draws); "
             "behind it: the share of them with a tau as low as the view's. Views that change labels have no such control."
         )

@@ -73,7 +73,11 @@ def verdict_of(audit: Audit) -> Verdict:
         headline = f"No pair of models changes places in any view ({where})."
     sentences = [_pair(pair, views, audit.settings.alpha) for pair in sorted(turned, key=lambda pair: not pair.shown)[:MOST]]
     if len(turned) > MOST:
-        sentences.append(f"{len(turned) - MOST} more pairs change places; the tables have them.")
+        more, beyond = len(turned) - MOST, max(len(shown) - MOST, 0)
+        sentences.append(
+            f"{counted(more, 'more pair')} change{'s' if more == 1 else ''} places, {beyond or 'none'} of them beyond noise; the "
+            "tables have them."
+        )
     sentences += _controls(views, audit.settings.alpha)
     sentences.append(_limits(audit, pairs))
     return Verdict(headline, bool(shown), tuple(sentences))
@@ -177,7 +181,8 @@ def _limits(audit: Audit, pairs: int) -> str:
         f"With labels as given the order of {decided} of {counted(pairs, 'pair')} is shown on these {len(audit.benchmark):,} images"
     )
     text += (
-        f"; the other {open_pairs} are too close to be told apart, so that their ranks mean little in any view."
+        f"; the other {f'{open_pairs} are' if open_pairs > 1 else 'one is'} too close to be told apart, so that their ranks mean "
+        "little in any view."
         if open_pairs
         else "."
     )

@@ -135,9 +135,13 @@ def _rank(args: argparse.Namespace) -> int:
     from evaluator.audit.request import Request
     from evaluator.audit.results import Settings
     from evaluator.audit.shown import show_audit
+    from evaluator.errors import ConfigurationError
     from evaluator.report.console import terminal
-    from evaluator.report.page import write_page
+    from evaluator.report.page import check_page, write_page
 
+    check_page(args.html)
+    if args.images is not None and args.html is None:
+        raise ConfigurationError("--images is given without --html; expected both, since only a page shows images. Add --html FILE")
     request = Request(
         benchmark_files(args),
         args.predictions,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evaluator.places import given_path
 from evaluator.text import json_text, one_line, say
+from evaluator.words import counted
 
 if TYPE_CHECKING:
     from evaluator.audit.benchmark import Benchmark
@@ -138,6 +139,7 @@ def _suspects(args: argparse.Namespace) -> int:
     from evaluator.errors import ConfigurationError
     from evaluator.report.console import terminal
 
+    _check_out(args.out)
     if args.filter not in FILTERS:
         raise ConfigurationError(f"--filter is {args.filter!r}; expected {', '.join(FILTERS)}")
     rule, folds = _rule_of(args), Folds(args.model, args.folds, args.repeats, args.seed)
@@ -175,6 +177,7 @@ def _sheet(args: argparse.Namespace) -> int:
     from evaluator.audit.reading import read_classes
     from evaluator.audit.sheet import chosen, find_pictures, read_suspects, write_sheets
 
+    _check_out(args.out)
     asked, flagged = read_suspects(args.suspects)
     most = flagged if args.most is None else args.most
     controls = -(-min(most, flagged) // 10) if args.controls is None else args.controls
@@ -202,6 +205,7 @@ def _votes(args: argparse.Namespace) -> int:
     from evaluator.audit.votes import by_voter, correction_rows, decide, voters_agree
     from evaluator.report.console import terminal
 
+    _check_out(args.out)
     rule = _rule_of(args)
     benchmark = _read_benchmark(args, None)[0] if args.labels else None
     classes = benchmark.classes if benchmark is not None else read_classes(args.classes) if args.classes else ()
@@ -227,11 +231,12 @@ def _models(args: argparse.Namespace) -> int:
     from evaluator.report.console import terminal
     from evaluator.report.live import doing
 
+    _check_out(args.out)
     if args.batch < 1:
         raise ConfigurationError(f"--batch is {args.batch}; expected 1 image or more")
     asked = [classifier(name) for name in dict.fromkeys(args.models or PUBLISHED)]
     images = chosen_images(args.images, args.list_)
-    _say(f"{len(images):,} images, {len(asked)} models")
+    _say(f"{counted(len(images), 'image')}, {counted(len(asked), 'model')}")
     written = [path] if (path := write_labels(args.out.parent, images)) else []
     for model in asked:
         with doing(terminal(stderr=True), model.name) as progress:
@@ -281,6 +286,15 @@ def _rule_of(args: argparse.Namespace) -> Rule:
     from evaluator.audit.votes import Rule
 
     return Rule.parse(args.majority, args.fewest, args.by)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a folder that cannot be one, before anything is computed for it."""
+    from evaluator.errors import ConfigurationError
+
+    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not above.is_dir():
+        raise ConfigurationError(f"--out is {one_line(out, 200)}, and {one_line(above, 200)} is a file; name a folder")
 
 
 def _wrote(written: Sequence[Path]) -> int:

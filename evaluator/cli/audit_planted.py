@@ -48,12 +48,19 @@ def _board_options(action: argparse.ArgumentParser) -> None:
 
 
 def _shared(action: argparse.ArgumentParser) -> None:
-    action.add_argument("--check", type=int, metavar="N", help="only the N most suspect images are reviewed (default: all)")
+    action.add_argument("--check", type=_checked, metavar="N", help="only the N most suspect images are reviewed (default: all)")
     action.add_argument("--seed", type=int, default=0, metavar="N", help="root of all draws (default: %(default)s)")
     action.add_argument("--draws", type=int, default=2_000, metavar="N", help="of images (default: %(default)s)")
     action.add_argument("--tables", action="store_true", help="print all tables of the audit, too")
     action.add_argument("--json", action="store_true", help="print the figures as JSON")
     action.add_argument("--html", type=given_path, metavar="FILE", help="write a page with pictures of the figures")
+
+
+def _checked(text: str) -> int:
+    """A number of images that are reviewed, for ``argparse``."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{one_line(repr(text), 40)} images; give one or more that somebody looks at")
+    return int(text)
 
 
 def _kinds_options(action: argparse.ArgumentParser) -> None:
@@ -77,7 +84,9 @@ def _demo(args: argparse.Namespace) -> int:
     from evaluator.audit.results import Settings
     from evaluator.report.console import terminal
     from evaluator.report.live import doing
+    from evaluator.report.page import check_page
 
+    check_page(args.html)
     rates, settings = Rates(args.mislabelled, args.several, args.none, args.annotator), Settings(draws=args.draws, seed=args.seed)
     if args.nulls:
         found = []
@@ -103,7 +112,9 @@ def _board(args: argparse.Namespace) -> int:
     from evaluator.data.annotators import QUALITIES
     from evaluator.data.layout import IMAGES
     from evaluator.errors import ConfigurationError
+    from evaluator.report.page import check_page
 
+    check_page(args.html)
     try:
         rate = QUALITIES[args.quality] if args.quality in QUALITIES else float(args.quality)
     except ValueError:

@@ -201,6 +201,24 @@ def test_the_demo_prints_the_ranking_beside_the_truth(capsys, tmp_path):
     assert page.count("data:image/jpeg") > 10, "the images behind the pairs are in the page"
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--check", "-5"], "'-5' images; give one or more"),
+        (["--html", "absent/page.html"], "absent/page.html cannot be written (its folder does not exist)"),
+        (["--html", "."], "it is a folder"),
+    ],
+)
+def test_a_demo_that_could_not_be_kept_is_not_computed(capsys, tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("evaluator.audit.digits.plant", lambda *_: pytest.fail("it was computed"))
+    try:
+        status = main(["audit", "demo", *options])
+    except SystemExit as ended:
+        status = ended.code
+    assert (status, said in capsys.readouterr().err) == (2, True)
+
+
 def test_the_board_by_the_command_line(capsys, results, data_folder, tmp_path):
     command = ["audit", "board", str(results), "--data", str(data_folder), "--cache", str(tmp_path), "--draws", "100", "--json"]
     assert main(command) == 0

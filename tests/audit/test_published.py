@@ -1,6 +1,7 @@
 """Published tables without predictions: what they allow, said as bounds."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -43,6 +44,16 @@ def test_the_command_says_bounds(tmp_path, capsys):
     assert (found["schema"], found["swaps"][0]["beyond_noise"]) == ("audit-bounds", None)
     assert main(["audit", "bounds", "--table", str(path), "--images", "5000"]) == 2
     assert "expected 2 of 1 or more" in capsys.readouterr().err
+    assert main(["audit", "bounds", "--table", str(path), "--images", "4000", "5000"]) == 2
+    assert "expected all images first" in capsys.readouterr().err
+
+
+def test_a_models_name_is_not_broken(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"convnext_small": [80.5, 79], "efficientnet_b4": [80, 80]}))
+    assert main(["audit", "bounds", "--table", str(path), "--images", "5000", "4000"]) == 0
+    assert re.search(r"^convnext_small +efficientnet_b4 ", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +66,8 @@ def test_the_command_says_bounds(tmp_path, capsys):
         ('{"a": [1, 2], "b": [1, true]}', "True; expected a percentage"),
         ('{"a": [1, 2], "b": 3}', "expected a list"),
         ('{"a": [1, NaN], "b": [1, 2]}', "NaN"),
+        ('{"a": [0.8, 0.7], "b": [0.7, 1]}', "no accuracy is above 1; expected percentages"),
+        ('{"a": [80, 70], "a": [70, 80], "b": [1, 2]}', "'a' stands there twice"),
     ],
 )
 def test_a_table_that_is_none_is_refused(tmp_path, text, said):

@@ -17,7 +17,7 @@ from evaluator.audit.rank import audit
 from evaluator.audit.record import as_dict
 from evaluator.audit.results import Settings
 from evaluator.audit.sets import LabelSets
-from evaluator.audit.shown import notes
+from evaluator.audit.shown import notes, views_blocks
 from evaluator.audit.verdict import verdict_of
 from evaluator.audit.views import Name, View
 from evaluator.cli.main import main
@@ -81,6 +81,19 @@ def test_a_planted_reversal_is_found_with_the_images_that_make_it(of_planted):
     assert rows["honest"].rank == 1
     assert (rows["honest"].best, rows["honest"].worst) == (1, 1)
     assert rows["honest"].right == of_planted.views[0].n * rows["honest"].accuracy
+
+
+def test_pairs_that_are_not_told_of_are_counted_by_what_they_are(of_planted, monkeypatch):
+    monkeypatch.setattr("evaluator.audit.verdict.MOST", 1)
+    said = verdict_of(of_planted).sentences[1]
+    assert re.fullmatch(r"\d+ more pairs? changes? places, 1 of them beyond noise; the tables have them\.", said)
+
+
+def test_every_row_of_a_view_names_the_view(of_planted):
+    ranking, chance = views_blocks(of_planted)
+    assert [row[:2] for row in ranking.rows] == [(view.source, view.name) for view in of_planted.views[1:]]
+    assert [row[:2] for row in chance.rows] == [("truth", "without-mislabelled"), ("truth", "clean")]
+    assert chance.headers == ("source", "view", "random", "matched")
 
 
 def test_twins_are_noise_whatever_order_they_stand_in(of_planted):

@@ -16,6 +16,7 @@ from evaluator.audit.data_files import outcomes, write_votes
 from evaluator.audit.reading import Reading
 from evaluator.audit.voters import agreement
 from evaluator.audit.votes import Ballot, Rule, Vote, by_voter, correction_rows, decide, voters_agree
+from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
 
 
@@ -325,3 +326,19 @@ def test_any_file_of_votes_is_read_or_refused_in_words(tmp_path, drawn):
     except ConfigurationError as error:
         said = str(error)
     assert str(path) in said or "--votes" in said
+
+
+@pytest.mark.parametrize(("name", "text"), [("ann.csv", "id,vote,voter\n"), ("export.json", "[]")])
+def test_files_without_a_vote_are_refused_and_nothing_is_written(tmp_path, capsys, name, text):
+    path = write(tmp_path / name, text)
+    assert main(["audit", "votes", "--votes", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert "the files hold no vote; expected an answer" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_folder_that_is_a_file_is_refused_before_anything_is_read(tmp_path, capsys, below):
+    path = write(tmp_path / "ann.csv", "id,vote,voter\n")
+    for action in (["votes", "--votes"], ["sheet", "--suspects"], ["suspects", "--probabilities", "p.npz", "--labels"]):
+        assert main(["audit", *action, str(path), "--out", f"{path}{below}"]) == 2
+        assert "ann.csv is a file; name a folder" in capsys.readouterr().err
