@@ -100,9 +100,17 @@ def scored(row: Mapping[str, Any], metric: Metric, word: str) -> Scored:
         value=t_interval(values.values(), LEVEL) if values else None,
         verdict=row["verdict"],
         version=row["version"],
-        data=result.get("data", {}),
+        data=_flat(result.get("data", {})),
         detail=result,
     )
+
+
+def _flat(digests: Mapping[str, Any]) -> dict[str, str]:
+    """Digests by split, of those that a sweep stores for every split that is scored."""
+    found: dict[str, str] = {}
+    for split, of in digests.items():
+        found |= {str(name): str(digest) for name, digest in (of.items() if isinstance(of, Mapping) else [(split, of)])}
+    return found
 
 
 def newest_version(found: Sequence[Scored]) -> list[Scored]:

@@ -122,6 +122,14 @@ def test_a_score_is_the_mean_of_a_seed_over_everything_or_there_is_none():
     assert (loss.scores, loss.value.mean) == ({0: 0.75}, 0.25), "ranked as a score, shown as it is"
 
 
+def test_the_data_are_told_whichever_way_a_sweep_stores_their_digests():
+    plain, nested = row(cells({("a", 0): 0.5})), row(cells({("a", 0): 0.5}))
+    plain["result"]["data"] = {"test": "abc"}
+    nested["result"]["data"] = {"validation": {"training": "abc", "validation": "def"}}
+    assert scored(plain, F1, "pair").data == {"test": "abc"}
+    assert scored(nested, F1, "pair").data == {"training": "abc", "validation": "def"}
+
+
 def test_figures_of_two_versions_are_never_on_one_board():
     old, new = sent([0.9, 0.9], "a", 1), sent([0.5, 0.5], "b", 2, version=2)
     assert [line.participant for line in board([old, new])] == ["b"]

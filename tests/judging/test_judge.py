@@ -66,7 +66,7 @@ def summary(verdict="OK", trace="", printed=(), task="10:5") -> dict:
         "faults": [fault] if verdict != "OK" else [],
         "remarks": ["bought nothing in /srv/judge/submissions/abc/mine/run.py"],
         "warnings": ["other_team"],
-        "data": {"validation": "digest"},
+        "data": {"validation": {"training": "digest", "validation": "digest"}},
         "seeds": 1,
         "secret": "0123fingerprint",
         "seconds": 1.0,
