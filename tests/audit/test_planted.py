@@ -118,7 +118,7 @@ def test_nulls_are_called_noise(null):
 @pytest.mark.endurance
 @pytest.mark.parametrize("null", ["twins", "favoured"])
 def test_nulls_are_called_noise_at_the_stated_rate(null):
-    found = null_rates(null, 400, 11, settings=FAST)
+    found = null_rates(null, 120, 11, settings=FAST)
     assert found.rate.low <= found.alpha, f"{found}"
 
 
