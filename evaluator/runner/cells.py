@@ -3,7 +3,8 @@
 Submissions run one at a time, and the run does no other work at that time, because the clock is part of the rules: a submission
 that shared its cores with another submission or with a training would have less time than it was given. Trainings have no clock.
 Without workers, each cell is trained in this process right after its answer. With workers, the answers of a seed are obtained
-first, and then its trainings run, several at a time. Both ways give the same results, to the bit.
+first, and then its trainings run, several at a time; seeds without any clock follow as one, so that the trainings of a single
+submission run side by side, too. Both ways give the same results, to the bit.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def run_cells(
         log: gives the name of the log of a cell's answer; None for ``log_name``.
 
     Yields:
-        The cells in order; with workers, the cells of one seed in the order in which they end.
+        The cells in order; with workers, the cells of one seed (of all seeds, where no clock runs) in the order in which they end.
 
     Raises:
         KitError: an error that every other cell would meet, too (weights that cannot be loaded, a full disk).
@@ -91,8 +92,8 @@ def run_cells(
             for step in runner.answered(cells, fresh):
                 yield step if isinstance(step, Finished) else runner.train(step, spare)
         return
-    for _, of_seed in itertools.groupby(cells, lambda spec: spec.seed):
-        batch, waiting = list(of_seed), []
+    for batch in _batches(cells):
+        waiting = []
         if isinstance(workers, ClusterWorkers):
             runner.obtain_there(batch, workers, fresh)
         for step in runner.answered(batch, fresh):
@@ -105,6 +106,19 @@ def run_cells(
         # The longest first, so that no worker is left alone with a long training at the end. Cells of one answer stay neighbours.
         waiting.sort(key=lambda task: -task.answer.size)
         yield from runner.train_there(waiting, workers)
+
+
+def _batches(cells: Iterable[CellSpec]) -> Iterator[list[CellSpec]]:
+    """Cells whose answers are obtained before their trainings run: those of a seed, joined by the next seed where no clock runs."""
+    batch: list[CellSpec] = []
+    for _, of_seed in itertools.groupby(cells, lambda spec: spec.seed):
+        following = list(of_seed)
+        if batch and any(spec.seconds_allowed > 0 for spec in (*batch, *following)):
+            yield batch
+            batch = []
+        batch += following
+    if batch:
+        yield batch
 
 
 @dataclass(frozen=True, eq=False)
