@@ -284,7 +284,7 @@ def test_links_lead_to_files_that_are_there(page):
 
 
 def test_the_documented_keywords_are_those_that_phases_are_given():
-    text = (ROOT / "docs" / "participants.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "write-a-strategy.md").read_text(encoding="utf-8")
     section = text.split("\n## What a phase is given", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", section, re.MULTILINE)
     assert {name: (name, *re.findall(r"`(\w+)`", aliases)) for name, aliases in rows} == ALIASES
@@ -308,7 +308,7 @@ def test_the_documented_limits_are_those_of_the_sandbox():
         assert words in text
 
 
-@pytest.mark.parametrize("page", ["docs/participants.md", "docs/organisers.md"])
+@pytest.mark.parametrize("page", ["docs/participants.md", "docs/write-a-strategy.md", "docs/time-and-budget.md", "docs/organisers.md"])
 def test_the_documented_options_exist(page):
     options = set(local_evaluation.build_parser()._option_string_actions)
     for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
