@@ -12,6 +12,8 @@ WORKERS ?= 2
 # Further options, for local_evaluation.py or pytest.
 ARGS ?=
 
+# The environment that builds the documentation site.
+DOCS := build/docs
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 NEEDED := $(if $(filter yes,$(LOCK)),requirements.lock,requirements.txt)
 PIP := $(PY) -m pip install --disable-pip-version-check --quiet --progress-bar off
@@ -29,7 +31,7 @@ PRODUCT := --ignore=tests/benchmarks --ignore=tests/experiments -m "not enduranc
 PYTEST = OMP_NUM_THREADS=1 COVERAGE_CORE=$$($(PY) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
   $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: help evaluate debug validate test test-all fresh coverage durations attacks lint format data card picture lock clean \
+.PHONY: help evaluate debug validate test test-all fresh coverage durations attacks lint format data card picture docs docs-serve lock clean \
   environment development agree
 .DEFAULT_GOAL := help
 
@@ -48,6 +50,8 @@ help:
 	@echo "make data          make the data of the profile quick, where it is not there"
 	@echo "make card          write data/README.md with counts, frequencies and contact sheets"
 	@echo "make picture       draw the newest result into docs/images/result.svg; ARGS=--again draws the same run anew"
+	@echo "make docs          build the documentation site into build/site/html, and check its links"
+	@echo "make docs-serve    the same, then show it at http://127.0.0.1:8000"
 	@echo "make lock          write the lock files anew from requirements.txt and requirements-dev.txt"
 	@echo "make clean         remove the environment and caches; data/ and results/ stay"
 	@echo
@@ -103,6 +107,19 @@ card: data
 
 picture: environment
 	$(PY) -m docs.make_picture $(ARGS)
+
+# The site is built in an environment of its own: it needs no torch, and the kit nothing of it.
+docs: $(DOCS)/.installed
+	$(DOCS)/bin/python -m docs.make_site
+
+docs-serve: docs
+	$(DOCS)/bin/python -m http.server --bind 127.0.0.1 --directory build/site/html 8000
+
+$(DOCS)/.installed: requirements-docs.txt | $(PY)
+	@echo "installing what builds the documentation site into $(DOCS), once."
+	@$(PY) -m venv --clear $(DOCS)
+	@$(DOCS)/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off --only-binary :all: -r $<
+	@touch $@
 
 # -- environment -----------------------------------------------------------------------------------------------------------
 

@@ -308,7 +308,9 @@ def test_the_documented_limits_are_those_of_the_sandbox():
         assert words in text
 
 
-@pytest.mark.parametrize("page", ["docs/participants.md", "docs/write-a-strategy.md", "docs/time-and-budget.md", "docs/organisers.md"])
+@pytest.mark.parametrize(
+    "page", ["docs/participants.md", "docs/write-a-strategy.md", "docs/time-and-budget.md", "docs/organisers.md"]
+)
 def test_the_documented_options_exist(page):
     options = set(local_evaluation.build_parser()._option_string_actions)
     for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
