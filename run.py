@@ -3,11 +3,9 @@
 A phase is given only the keywords that its signature accepts, so leave out what you do not need. On offer, beside the data sets
 named below:
 
-=====================  =======================================================================================
-``time_available``     seconds left on the phase's clock when it starts (also as ``compute_budget``)
-``register_progress``  ``register_progress(fraction)`` with 0 to 1 moves the progress line of the evaluation
-``seed``               an int drawn for this run; use it, and your results repeat
-=====================  =======================================================================================
+- ``time_available``: seconds left on the phase's clock when it starts (also as ``compute_budget``)
+- ``register_progress``: ``register_progress(fraction)`` with 0 to 1 moves the progress line of the evaluation
+- ``seed``: an int drawn for this run; use it, and your results repeat
 
 A data set is a sequence of ``{"idx": int, "image": uint8 array (H, W, 3), "label": int array (classes,)}`` (no label where it is
 not known), with all images as ``.images``, all labels as ``.labels``, what the scored network makes of them as ``.embeddings``

@@ -38,8 +38,8 @@ ELSEWHERE = {
     "security.md": "SECURITY.md",
 }
 """Pages of the site that do not lie in ``docs/``, and where they lie."""
-LINK = re.compile(r"(?<!\\)(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
-"""A link or a picture: mark of a picture, text, target."""
+LINK = re.compile(r"`[^`]*`|(?<!\\)(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
+"""Code within a line; or a link or a picture: mark of a picture, text, target."""
 FENCE = re.compile(r"^ *```")
 ITEM = re.compile(r"^( *)([-*]|[0-9]+\.) ")
 _SAID = re.compile(r"\b(warning|error)\b", re.IGNORECASE)
@@ -123,7 +123,7 @@ def laid_out(text: str, source: str, page: str) -> tuple[str, dict[str, str], li
 
     def link(found: re.Match[str]) -> str:
         picture, words, target = found.groups()
-        if re.match(r"[a-z]+:|#|/", target):
+        if target is None or re.match(r"[a-z]+:|#|/", target):
             return found[0]
         path, sign, anchor = target.partition("#")
         there = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
@@ -155,7 +155,7 @@ def outside_code(text: str, change: object) -> list[str]:
 
 
 def lists_apart(lines: list[str]) -> list[str]:
-    """Lists as Python-Markdown reads them: an empty line before a list, and four columns for each level."""
+    """Lists as Python-Markdown reads them: an empty line before a list, and items below an item begin in the fifth column."""
     found: list[str] = []
     code = within = False
     for line in lines:
@@ -164,13 +164,9 @@ def lists_apart(lines: list[str]) -> list[str]:
         item = None if code else ITEM.match(line)
         if item and not within and found and found[-1].strip():
             found.append("")
-        if item:
-            within = True
-        elif not line.strip() or not line.startswith(" "):
-            within = within and not line.strip() and not code
-        if within and not code and (indent := len(line) - len(line.lstrip(" "))) in (2, 3):
-            # Below `1. ` and `- ` stand a list of the next level, and the further lines of an item, by two or three columns.
-            line = " " * (2 * indent if item and indent == 2 else 4) + line.lstrip(" ")
+        if item and len(item[1]) in (2, 3):
+            line = "    " + line.lstrip(" ")
+        within = bool(item) or (within and not code and (not line.strip() or line.startswith(" ")))
         found.append(line)
     return found
 

@@ -66,6 +66,17 @@ def blocks(page: str, text: str | None = None) -> Iterator[Block]:
     assert begun is None, f"{page}:{begun[0] if begun else 0}: a block that does not end"
 
 
+def inline(page: str) -> list[str]:
+    """Code within the sentences of a page, line breaks as blanks."""
+    lines, code = [], False
+    for line in text_of(page).split("\n"):
+        if _FENCE.match(line):
+            code = not code
+        elif not code:
+            lines.append(line)
+    return [" ".join(found.split()) for found in re.findall(r"(?<!`)`([^`]+)`(?!`)", "\n".join(lines))]
+
+
 def prose(text: str) -> str:
     """A page without its blocks of code and without code in lines."""
     lines, code = [], False

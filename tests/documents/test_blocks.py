@@ -1,11 +1,12 @@
 """Every block of code in a page is looked at: the kit has its commands, Python compiles, and whatever is not run says why."""
 
+import re
 from collections import Counter
 
 import pytest
 
 from tests.documents.commands import OTHER, commands, fault, is_shell
-from tests.documents.markdown import PAGES, Block, blocks
+from tests.documents.markdown import PAGES, Block, blocks, inline
 
 REASONS = {
     "takes minutes": "with real sizes; the verbs are run small elsewhere",
@@ -37,6 +38,18 @@ def test_the_blocks_of_a_page_are_such_that_the_kit_has(page):
             compile(block.text, block.where, "exec")
         elif block.page == page:
             found += [f"{command.where}: {command.text}\n    {why}" for command in commands(block) if (why := fault(command))]
+    assert found == [], "\n".join(found)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_within_sentences_are_such_that_the_kit_has(page):
+    found = []
+    for text in inline(page):
+        if re.match(r"(python -m [a-z]|python local_evaluation\.py|local_evaluation\.py --|dck |make [a-z])", text):
+            words = text if text.startswith(("python", "dck", "make")) else f"python {text}"
+            (command,) = commands(Block(page, 0, "bash", f"{words}\n", {}))
+            if (why := fault(command)) and "arguments are required" not in why and "expected at least one argument" not in why:
+                found.append(f"{text}\n    {why}")
     assert found == [], "\n".join(found)
 
 
