@@ -21,6 +21,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from docs import docstrings
 from docs.check_site import faults
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -175,8 +176,10 @@ def build(site: Path = SITE) -> None:
     """Stage, build and check the whole site.
 
     Raises:
-        SiteError: something was said to be wrong, in staging, by Zensical, or in what came out.
+        SiteError: something is wrong: with a docstring, in staging, in what Zensical says, or in what came out.
     """
+    if found := docstrings.faults():
+        raise SiteError("\n".join(found))
     site.mkdir(parents=True, exist_ok=True)
     stage(site / "pages")
     settings = CONFIG.read_text(encoding="utf-8").replace('"../.."', f'"{ROOT}"')

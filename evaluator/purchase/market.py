@@ -59,7 +59,7 @@ class Market:
         return self.purchase_labels([as_index(index, len(self))])[0]
 
     def purchase_labels(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Buy the labels of ``indices``: all of them or none.
+        """Buy the labels of ``indices``: all of them or none. If it raises, nothing was bought.
 
         A label that was bought before is free, also within one batch.
 
@@ -70,8 +70,6 @@ class Market:
             TypeError, IndexError: an index is not an integer, or is not in the pool.
             OutOfBudgetError: the batch has more new labels than the remaining budget.
             MarketClosedError: the purchase phase is over.
-
-        If it raises, nothing was bought.
         """
         numbers = as_indices(indices, len(self))
         with self._lock:
