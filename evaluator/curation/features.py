@@ -98,7 +98,7 @@ def embedder(network: str, size: int) -> Callable[[np.ndarray], np.ndarray]:
     """The same network as a function from uint8 (n, S, S, 3) to float32 (n, d), for images that are made on the way.
 
     Raises:
-        As ``frozen_features``.
+        ConfigurationError, WeightsError: as ``frozen_features``.
     """
     import torch
 

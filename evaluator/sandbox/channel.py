@@ -156,7 +156,9 @@ class HostChannel:
             deadline: ``time.monotonic()`` moment after which waiting ends.
 
         Raises:
-            ChannelTimeout, ChannelEnded, ProtocolError.
+            ChannelTimeout: the deadline passed.
+            ChannelEnded: the worker's end is closed.
+            ProtocolError: what came is no frame, or does not follow the schema.
         """
         try:
             while (frame := self._reader.next()) is None:
@@ -181,7 +183,8 @@ class HostChannel:
             descriptors: the worker gets copies of these, with the first byte of the frame.
 
         Raises:
-            ChannelTimeout, ChannelEnded.
+            ChannelTimeout: the deadline passed.
+            ChannelEnded: the worker's end is closed.
         """
         rest = memoryview(encode(message, blob))
         unsent = list(descriptors)

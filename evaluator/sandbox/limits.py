@@ -16,8 +16,11 @@ class Limits:
 
     Attributes:
         memory: bytes of memory that is the tree's own (anonymous, shared and temporary files in memory; not the mapped image
-        cache). processes: processes and threads. disk: bytes in the scratch folder; ``files``: files and folders in it. cpus:
-        processors, where the tier can bind to them.
+            cache).
+        processes: processes and threads.
+        disk: bytes in the scratch folder.
+        files: files and folders in the scratch folder.
+        cpus: processors, where the tier can bind to them.
     """
 
     memory: int = 16 * GIB

@@ -208,7 +208,7 @@ class Service:
         Raises:
             SignatureMismatch: it needs something that is not on offer.
             NotRun: it is a generator or a coroutine.
-            Whatever the participant's code raises goes through.
+            Exception: whatever the participant's code raises goes through.
         """
         assert self.track is not None
         offered |= {"time_available": order["seconds"], "register_progress": self._progress, "seed": order["seed"]}

@@ -15,9 +15,8 @@ def test_the_docstrings_of_the_kit_parse():
 
 
 def test_a_docstring_that_does_not_parse_is_found(tmp_path):
-    (tmp_path / "made.py").write_text(
-        'def f(a: int) -> int:\n    """Do.\n\n    Args:\n        b: no such argument.\n\n    Raises:\n        no pair here\n    """\n'
-    )
+    words = "Do.\n\n    Args:\n        b: no such argument.\n\n    Raises:\n        no pair here\n    "
+    (tmp_path / "made.py").write_text(f'def f(a: int) -> int:\n    """{words}"""\n')
     found = faults(("made",), tmp_path)
     assert len(found) == 2
     assert all(line.startswith("made.py:") for line in found)
