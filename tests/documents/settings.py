@@ -68,6 +68,8 @@ def a_run(folder: Path) -> None:
 
     mine(folder)
     assert local_evaluation.main(["--submission", "own/mine.py", "--pair", "621:17"]) in (0, 1)
+    (folder / "inbox").mkdir()
+    (folder / "own" / "aicrowd.json").write_text(json.dumps({"submit_to": str(folder / "inbox")}))
     (folder / "sweep.toml").write_text('submissions = ["baselines/random", "own/mine.py"]\nprofile = "debug"\n')
 
 
