@@ -27,7 +27,7 @@ from docs.check_site import faults
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "build" / "site"
 CONFIG = ROOT / "docs" / "zensical.toml"
-ASSETS = {"assets/site.css": "docs/site.css"}
+ASSETS = {"assets/site.css": "docs/site.css", "assets/iframe-worker.js": "docs/iframe-worker.js"}
 """Files of the site, and where they lie in the project."""
 ELSEWHERE = {
     "baselines.md": "baselines/README.md",

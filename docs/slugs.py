@@ -12,5 +12,9 @@ def slug(shown: str) -> str:
 
 
 def maker() -> Callable[[str, str], str]:
-    """For the option ``slugify`` of Python-Markdown's ``toc``, which hands in a separator as well."""
-    return lambda shown, separator: slug(shown)
+    """The option ``slugify`` of Python-Markdown's ``toc``, as Zensical asks for it."""
+    return _slug_of
+
+
+def _slug_of(shown: str, separator: str) -> str:
+    return slug(shown)

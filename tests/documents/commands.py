@@ -129,6 +129,8 @@ def _parsed(which: str, words: tuple[str, ...]) -> str:
     from evaluator.errors import ConfigurationError
 
     known = _without_file(words)
+    if any(word.startswith("{") for word in known[:1]):
+        return ""  # any verb
     try:
         parser = _parser(which, _track(which, known))
     except ConfigurationError as error:
@@ -138,7 +140,8 @@ def _parsed(which: str, words: tuple[str, ...]) -> str:
         try:
             args = parser.parse_args(list(known))
         except SystemExit as end:
-            return "" if end.code in (0, None) else errors.getvalue().strip().split("\n")[-1]
+            said = [line for line in errors.getvalue().split("\n") if ": error: " in line]
+            return "" if end.code in (0, None) else (said or ["a command is missing"])[0]
     return _values(args)
 
 
@@ -195,8 +198,8 @@ def _other(command: Command) -> str:
     words = list(command.words)
     while words and _ASSIGNED.match(words[0]):
         words.pop(0)
-    if not words:
-        return ""
+    if not words or "$(" in command.text:
+        return ""  # an assignment, or what only a shell understands
     first, rest = words[0], words[1:]
     if first == "make":
         targets, variables = _makefile()

@@ -20,6 +20,8 @@ REASONS = {
     "has no end": "runs until it is stopped",
 }
 """Why a block is not run: the comment ``<!-- not run: REASON -->`` right before it. It is a closed set."""
+UNFINISHED = "arguments are required|expected at least one argument|a command is missing"
+"""Of a command that a sentence only names."""
 ALL = [block for page in PAGES for block in blocks(page)]
 CODE = [block for block in ALL if is_shell(block) or block.language == "python"]
 
@@ -48,7 +50,7 @@ def test_commands_within_sentences_are_such_that_the_kit_has(page):
         if re.match(r"(python -m [a-z]|python local_evaluation\.py|local_evaluation\.py --|dck |make [a-z])", text):
             words = text if text.startswith(("python", "dck", "make")) else f"python {text}"
             (command,) = commands(Block(page, 0, "bash", f"{words}\n", {}))
-            if (why := fault(command)) and "arguments are required" not in why and "expected at least one argument" not in why:
+            if (why := fault(command)) and not re.search(UNFINISHED, why):
                 found.append(f"{text}\n    {why}")
     assert found == [], "\n".join(found)
 
@@ -60,7 +62,6 @@ def test_what_is_not_run_says_why_in_a_word_of_the_list(capsys):
         print(f"\nblocks of code in the pages: {len(CODE)}; run by a test: {run}; not run: {dict(notes.most_common())}")
     assert set(notes) <= set(REASONS)
     assert notes.total() < len(CODE) / 2, "most blocks are run"
-    assert [block.where for block in ALL if set(block.notes) - {"not run", "file", "keys"}] == []
 
 
 def block(text: str, language: str = "bash") -> Block:
