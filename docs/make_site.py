@@ -39,6 +39,8 @@ ELSEWHERE = {
     "security.md": "SECURITY.md",
 }
 """Pages of the site that do not lie in ``docs/``, and where they lie."""
+SHOWN = {"run": ("ZEWDPCBaseRun", "CleaningRun", "CurationRun", "practice")}
+"""What the reference shows of a module, where it is not everything that is public."""
 LINK = re.compile(r"`[^`]*`|(?<!\\)(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
 """Code within a line; or a link or a picture: mark of a picture, text, target."""
 FENCE = re.compile(r"^ *```")
@@ -71,8 +73,14 @@ def _named(entries: list[dict[str, object]]) -> Iterator[str]:
 
 
 def reference(page: str) -> str:
-    """The page ``reference/NAME.md``: the docstrings of the module NAME, which mkdocstrings puts in."""
-    return f"::: {page.removeprefix('reference/').removesuffix('.md')}\n"
+    """The page ``reference/NAME.md``: the docstrings of the module NAME, which mkdocstrings puts in.
+
+    Names that a module hands on from others have pages of their own.
+    """
+    module = page.removeprefix("reference/").removesuffix(".md")
+    own = SHOWN.get(module, ())
+    options = "".join(f"        - {name}\n" for name in own)
+    return f"::: {module}\n" + (f"    options:\n      members:\n{options}" if own else "")
 
 
 def stage(out: Path) -> None:
