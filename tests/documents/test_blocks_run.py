@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,37 +56,40 @@ def test_every_page_with_a_setting_has_blocks_that_are_run():
     assert set(RUN) >= QUICK
 
 
+def told(page: str, kit: Path) -> list[dict]:
+    """What the runner tells of a page: a dict for each command."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DCK", "COV"))}
+    clean |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", "")])}
+    clean |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*RUNNER, page], cwd=kit, env=clean, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as runner:
+        try:
+            out, errors = runner.communicate(timeout=1_500)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(runner.pid, signal.SIGKILL)
+    assert runner.returncode == 0, errors[-3_000:]
+    return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+
 @pytest.mark.parametrize(
     "page", [page if page in QUICK else pytest.param(page, marks=pytest.mark.endurance) for page in RUN], ids=lambda page: page
 )
 def test_the_blocks_of_a_page_run(page, kit):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DCK", "COV"))}
-    path = os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", "")])
-    done = subprocess.run(
-        [*RUNNER, page],
-        cwd=kit,
-        env=clean | {"PATH": path, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=1_500,
-    )
-    assert done.returncode == 0, done.stderr[-3_000:]
-    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert told, "no command of the page was run"
+    found = told(page, kit)
+    assert found, "no command of the page was run"
     expected = SETTINGS.get(page, Setting()).statuses
-    for line in told:
+    for line in found:
         wanted = next((status for begin, status in expected.items() if line["command"].startswith(begin)), 0)
         assert line["status"] == wanted, f"{line['where']}: {line['command']}\nstatus {line['status']}\n{line['said']}"
 
 
 def test_a_block_that_fails_is_told(kit):
-    """The runner on a page whose command is wrong: exit status and words come back."""
-    (kit / "docs" / "made.md").write_text(
-        "```\npython -m evaluator validate nowhere.py\n```\n\n```python\nraise ValueError('no')\n```\n"
-    )
-    done = subprocess.run([*RUNNER, "docs/made.md"], cwd=kit, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-3_000:]
-    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    text = "```\npython -m evaluator validate nowhere.py\n```\n\n```python\nraise ValueError('no')\n```\n"
+    (kit / "docs" / "made.md").write_text(text)
+    first, second = told("docs/made.md", kit)
     assert (first["status"], second["status"]) == (1, 99)
     assert "nowhere.py" in first["said"]
     assert "ValueError: no" in second["said"]
