@@ -491,7 +491,7 @@ def test_the_integration_script_runs_linters_all_tests_and_a_debug_evaluation():
     assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
     text = script.read_text()
     assert "set -euo pipefail" in text
-    assert text.index("make lint") < text.index("make test-all") < text.index("make debug")
+    assert text.index("make lint") < text.index("make docs") < text.index("make test-all") < text.index("make debug")
     assert "--cov" in re.search(r"make test-all ARGS=\"(.*)\"", text)[1].split()
 
 
@@ -504,6 +504,14 @@ def test_make_test_is_the_product_and_make_test_all_is_everything(venv):
     assert "--ignore" not in everything
     assert "-m experiments --check" in everything
     assert "-m experiments --check" not in product
+
+
+@needs_make
+def test_make_docs_builds_the_site_in_an_environment_of_its_own(venv):
+    commands = make("-n", "docs-serve", f"VENV={venv}").stdout
+    assert "-m pip install" in commands
+    assert "-r requirements-docs.txt" in commands
+    assert commands.index("-m docs.make_site") < commands.index("-m http.server --bind 127.0.0.1 --directory build/site/html")
 
 
 @needs_make

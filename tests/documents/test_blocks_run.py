@@ -61,10 +61,8 @@ def told(page: str, kit: Path) -> list[dict]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "DCK", "COV"))}
     clean |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", "")])}
     clean |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [*RUNNER, page], cwd=kit, env=clean, stdout=pipe, stderr=pipe, text=True, start_new_session=True
-    ) as runner:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*RUNNER, page], cwd=kit, env=clean, start_new_session=True, **pipes) as runner:
         try:
             out, errors = runner.communicate(timeout=1_500)
         finally:
