@@ -1,6 +1,6 @@
 """Runs the blocks of one page, in order, in a copy of the kit: ``python -m tests.documents.page_runner PAGE`` in that copy.
 
-Everything is as a reader types it, but small: the profiles have few images, a model that trains in milliseconds and two pairs,
+Everything is as a reader types it, but small: the profiles have few images, a model that trains in milliseconds and one pair,
 and a command repeats at most twice. A command of the kit runs in a process that is forked off, so that torch is imported once
 for a page; everything else goes to bash. Prints a line of JSON for each command: where, text, status, seconds, what it said.
 """
@@ -36,7 +36,7 @@ _BEFORE: dict[str, tuple[str, ...]] = {}
 
 
 def small() -> None:
-    """Make the profiles small: the images of ``debug``, a linear model, and two pairs. Trainings need no process of their own."""
+    """Make the profiles small: the images of ``debug``, a linear model, one pair, much time. Trainings need no process of their own."""
     from evaluator.purchase import profiles
     from evaluator.runner import workers
 
@@ -53,12 +53,13 @@ def small() -> None:
             debug,
             name=name,
             round=profile.round,
-            pairs=profile.pairs[:2],
+            pairs=profile.pairs[:1],
             pipeline="milliseconds",
             data_folder=profile.data_folder,
             shift=profile.shift,
             budget_scale=0.02,
-            seconds_per_minute=2.0,
+            seconds_per_minute=60.0,
+            prediction_seconds=600.0,
         )
 
 
@@ -180,13 +181,22 @@ def told(where: str, text: str, status: int, begun: float, said: Path) -> dict[s
     return {"where": where, "command": text, "status": status, "seconds": round(time.monotonic() - begun, 2), "said": end}
 
 
+def preload(page: str) -> None:
+    """Import once what several commands of the page will need."""
+    shells = [command for block in blocks(page) if is_shell(block) and "not run" not in block.notes for command in commands(block)]
+    verbs = [kit_words(command) for command in shells]
+    importlib.import_module("evaluator.cli.main").build_parser()
+    training = [words for which, words in verbs if which == "local_evaluation" or words[:1] not in ((), ("audit",), ("data",))]
+    if len(training) > 1:
+        importlib.import_module("torch")
+        importlib.import_module("evaluator.sandbox.tiers").choose()  # its self-check is kept for all of them
+
+
 def main(page: str) -> None:
     from tests.documents.settings import SETTINGS, Setting
 
     small()
-    shells = [command for block in blocks(page) if is_shell(block) for command in commands(block)]
-    if sum(bool(kit_words(command)[0]) for command in shells) > 2:
-        importlib.import_module("torch")  # once for all of them
+    preload(page)
     setting = SETTINGS.get(page, Setting())
     setting.prepare(HERE)
     for block in blocks(page):
