@@ -27,6 +27,8 @@ from tests.documents.markdown import Block, blocks
 HERE = Path.cwd()
 MOST = {"--seeds": 2, "--data-sets": 2, "--until": 2, "--repeats": 2, "--workers": 1}
 """The most that an option is given."""
+FEWER = {r"^public$": "profile", r"^hidden:\d+$": "hidden:1", r"^grid:(\d+),(\d+)\S*x(\d+),(\d+)\S*$": r"grid:\1,\2x\3,\4"}
+"""Values that ask for many pairs, and what asks for few."""
 LEFT_OUT = ("pip", "make", "source", ".")
 """What would change the environment: checked (`test_blocks`), not run."""
 SECONDS = 600
@@ -36,9 +38,13 @@ _BEFORE: dict[str, tuple[str, ...]] = {}
 
 
 def small() -> None:
-    """Make the profiles small: the images of ``debug``, a linear model, one pair, much time. Trainings need no process of their own."""
+    """Make profiles small: the images of ``debug``, one pair, much time. A pipeline is a linear model, trained in this process."""
     from evaluator.purchase import profiles
     from evaluator.runner import workers
+    from evaluator.training.recipes import PIPELINES
+
+    for name in PIPELINES:
+        PIPELINES[name] = replace(PIPELINES["milliseconds"], name=name)
 
     def train(self: Any, tasks: Iterable[Any], started: Callable[[Any], None] = lambda task: None) -> Iterator[Any]:
         for task in tasks:
@@ -54,7 +60,7 @@ def small() -> None:
             name=name,
             round=profile.round,
             pairs=profile.pairs[:1],
-            pipeline="milliseconds",
+            pipeline=profile.pipeline,
             data_folder=profile.data_folder,
             shift=profile.shift,
             budget_scale=0.02,
@@ -69,6 +75,8 @@ def smaller(words: tuple[str, ...]) -> list[str]:
     for at, word in enumerate(found[:-1]):
         if word in MOST and found[at + 1].isdigit():
             found[at + 1] = str(min(int(found[at + 1]), MOST[word]))
+    for much, little in FEWER.items():
+        found = [re.sub(much, little, word) for word in found]
     return found
 
 
