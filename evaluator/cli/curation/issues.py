@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluator.cli.curation.common import said
-from evaluator.cli.curation.tools import add_folder, add_folds, cache_of, held_out_of, shown_progress
+from evaluator.cli.curation.tools import add_folder, add_folds, held_out_of, issues_of
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 
@@ -42,8 +42,7 @@ def main(args: argparse.Namespace) -> int:
     """Find the issues. Returns 0."""
     import numpy as np
 
-    from evaluator.curation.held_out import held_out_probabilities
-    from evaluator.curation.issues import check_installed, find_issues, write_issues
+    from evaluator.curation.issues import check_installed, write_issues
     from evaluator.curation.toolset import read_toolset
     from evaluator.curation.trust import precision, read_verdicts, write_sample
     from evaluator.data.edits import Edit, EditTable
@@ -57,9 +56,7 @@ def main(args: argparse.Namespace) -> int:
         )
     verdicts = read_verdicts(args.checked) if args.checked else None
     data = read_toolset(args.data)
-    with shown_progress("reading") as progress:
-        p = held_out_probabilities(data, how, cache_of(args), progress)
-    issues = find_issues(data.images.ids, data.classes, data.labels, p)
+    issues = issues_of(data, how, args)
     asked = args.drop is not None or args.drop_below is not None
     dropped = issues.to_drop(args.drop, args.drop_below) if asked else None
     listed = dropped if dropped is not None else np.flatnonzero(issues.flagged)
