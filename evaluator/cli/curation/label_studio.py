@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.cli.curation.common import said
-from evaluator.cli.curation.tools import add_doubtful, add_folder, add_folds, issues_of, predictions_of
+from evaluator.cli.curation.tools import add_doubtful, add_folder, add_folds, check_out, issues_of, predictions_of
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 
@@ -43,10 +43,12 @@ def main(args: argparse.Namespace) -> int:
 
     from evaluator.curation.label_studio import read_annotations, tasks, write_tasks
     from evaluator.curation.toolset import read_toolset
+    from evaluator.data.edits import ENDINGS
     from evaluator.errors import ConfigurationError
     from evaluator.text import name as shown
 
     if args.read is not None:
+        check_out("--edits", args.edits, *ENDINGS)
         found = read_annotations(args.read, read_toolset(args.data))
         found.edits.write(args.edits)
         said(f"{found.looked_at:,} tasks annotated, {found.open:,} not; {len(found.edits):,} edits: {args.edits}")
@@ -56,6 +58,7 @@ def main(args: argparse.Namespace) -> int:
                 "them and export again"
             )
         return 0
+    check_out("--out", args.out, ".json")
     if args.without_predictions and args.pre_label == "predicted":
         raise ConfigurationError("--pre-label predicted: there are none with --without-predictions. Leave out one of the two")
     how = predictions_of(args)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.cli.curation.common import said
-from evaluator.cli.curation.tools import add_doubtful, add_folder, add_folds, issues_of, predictions_of
+from evaluator.cli.curation.tools import add_doubtful, add_folder, add_folds, check_out, issues_of, predictions_of
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 
@@ -36,8 +36,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.report.sheet.page import write_sheet
     from evaluator.report.sheet.rows import write_sheet_csv
 
-    if args.out.suffix != ".html":
-        raise ConfigurationError(f"--out {args.out}: expected a name that ends in .html. Rename it")
+    check_out("--out", args.out, ".html")
     how = predictions_of(args)
     data = read_toolset(args.data)
     issues = None if how is None else issues_of(data, how, args)

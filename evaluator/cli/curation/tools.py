@@ -73,6 +73,21 @@ def held_out_of(args: argparse.Namespace) -> HeldOut:
     return HeldOut(args.folds, args.seed, network_of(args), args.size)
 
 
+def check_out(option: str, path: Path, *endings: str) -> None:
+    """Refuse a file that cannot be written, before any work is done for it.
+
+    Raises:
+        ConfigurationError: another ending, no such folder, or a folder lies there.
+    """
+    from evaluator.errors import ConfigurationError
+
+    if path.suffix not in endings:
+        raise ConfigurationError(f"{option} {path}: expected a name that ends in {' or '.join(endings)}. Rename it")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        seen = "it is a folder" if path.is_dir() else f"there is no folder {path.absolute().parent}"
+        raise ConfigurationError(f"{option} {path}: {seen}; expected a file in a folder that is there. Name another file")
+
+
 def add_doubtful(out: argparse._ActionsContainer, without: str) -> None:
     """Add the options of what shows images, most doubtful first. ``without``: what is shown without predictions."""
     out.add_argument("--most", type=int, metavar="N", help="the N most doubtful images (default: all)")
