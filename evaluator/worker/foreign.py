@@ -55,7 +55,7 @@ class ForeignTrack(Track):
 
     def table(self, order: dict[str, Any], arrays: dict[str, np.ndarray]) -> Answer:
         """Read a Parquet table of texts. The answer's binary part is JSON: ``names`` and ``rows``, or ``fault``."""
-        told = table_of(arrays["files"].tobytes(), order["most_rows"])
+        told = table_of(arrays["files"].tobytes()[: order["sizes"][0]], order["most_rows"])
         return {"t": "done"}, json.dumps(told, ensure_ascii=False).encode()
 
 

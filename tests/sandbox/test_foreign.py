@@ -117,7 +117,7 @@ REFUSED = {
     "no pixels.png": (png(0, 0, b""), "no image that can be decoded"),
     "side.png": (saved(Image.new("L", (65, 1))), "has 65 x 1 pixels; the longest side allowed is 64"),
     "cut.png": (TAKEN["colour.png"][0][:-20], "is cut short"),
-    "cut within.png": (png(64, 64, body(np.zeros((3, 64), np.uint8))), "no image that can be decoded"),
+    "cut within.png": (png(64, 64, chunk(b"IDAT", zlib.compress(DRAWS.bytes(4_160))[:900])), "no image that can be decoded"),
     "cut.jpg": (saved(Image.fromarray(np.repeat(GRAY, 9, 1)), "JPEG")[:-90], "no image that can be decoded"),
     "empty.png": (b"", "has 0 bytes"),
     "gif.png": (saved(Image.fromarray(GRAY), "GIF"), "no image that can be decoded"),
