@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from evaluator.cleaning.tasks import CleaningTask, Part
-from evaluator.errors import SubmissionError, Verdict
+from evaluator.errors import Verdict
 from evaluator.sandbox.channel import Message, Schema
 from evaluator.sandbox.clock import Clock
-from evaluator.sandbox.conversation import Order, Progress, Stopped, Terms
-from evaluator.sandbox.limits import Limits
-from evaluator.sandbox.phases import Phase, SessionOutcome, run_phases
+from evaluator.sandbox.conversation import Order, Progress, Stopped
+from evaluator.sandbox.phases import SessionOutcome
 from evaluator.sandbox.readonly import Content
-from evaluator.sandbox.tier import Sandbox, WorkerSpec
-from evaluator.submission.staging import Own, staged
+from evaluator.sandbox.tier import Sandbox
+from evaluator.submission.session import Hook, Session, run_hook
 
 SCHEMA = Schema(optional={"done": {"n": int}})
 """``done`` after ``rank``: how many indices it returned; its binary part holds them, uint32."""
@@ -28,27 +24,11 @@ PHASE = "rank"
 
 
 @dataclass(frozen=True)
-class SessionSpec:
-    """Everything that a session needs.
+class SessionSpec(Session):
+    """Everything that a session needs: see ``Session``. ``task``: its training rows, given labels and validation set go to the
+    worker."""
 
-    Attributes:
-        submission: folder or file; ``submission_digest``: that it had when it was read, empty if it was not read.
-        task: its training rows, given labels and validation set go to the worker.
-        seconds: limit of ``rank``; ``load_seconds``: for starting the worker and importing the submission.
-        seed: given to the participant; ``threads``: CPU threads that the worker is told to use.
-        limits: of memory, processes and disk; ``printed``: called with what the submission prints, as it comes.
-    """
-
-    submission: Path
     task: CleaningTask
-    seconds: float
-    load_seconds: float
-    seed: int
-    threads: int = 1
-    weights: Path | None = None
-    submission_digest: str = ""
-    limits: Limits = field(default_factory=Limits)
-    printed: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True)
@@ -66,37 +46,12 @@ def run_session(
     *,
     copied: bool = True,
 ) -> SessionResult:
-    """Run a submission's ``rank``. Never raises for what the submission does; a result says so.
-
-    Args:
-        clock: kind of its clock; a ``ShownClock`` does not end anything.
-        copied: whether the worker gets a copy of the submission; if not, tracebacks and debuggers name its own files.
-
-    Raises:
-        OSError: no folder for the session can be made.
-    """
-    with ExitStack() as stack:
-        try:
-            submission = stack.enter_context(staged(spec.submission, spec.submission_digest)) if copied else Own(spec.submission)
-        except SubmissionError as error:
-            return SessionResult(error.verdict, str(error), (), 0.0, None, None, True, "", "", "", None)
-        taken: list[np.ndarray] = []
-        terms = Terms(
-            track="cleaning",
-            worker=WorkerSpec(submission.path, weights=spec.weights, seed=spec.seed, threads=spec.threads, limits=spec.limits),
-            load_seconds=spec.load_seconds,
-            schema=SCHEMA,
-            printed=lambda text: spec.printed(submission.named(text)),
-            advice=lambda what: f"rank has {spec.seconds:g} s: look at time_available",
-        )
-        rows = len(spec.task.train)
-        phase = Phase(PHASE, order_of(spec), clock(spec.seconds), lambda answer: taken.append(ranking_in(answer, rows)))
-        outcome = run_phases(terms, (phase,), sandbox, progress)
-        named = submission.named
-        phases = tuple(replace(report, reason=named(report.reason)) for report in outcome.phases)
-        texts = {name: named(getattr(outcome, name)) for name in ("reason", "trace", "log")}
-        whole = vars(outcome) | texts | {"phases": phases}
-        return SessionResult(**whole, ranking=taken[0] if taken else None)
+    """Run a submission's ``rank``: see ``run_hook``."""
+    taken: list[np.ndarray] = []
+    rows = len(spec.task.train)
+    hook = Hook("cleaning", PHASE, SCHEMA, order_of(spec), lambda answer: taken.append(ranking_in(answer, rows)))
+    outcome = run_hook(spec, hook, sandbox, progress, clock, copied=copied)
+    return SessionResult(**vars(outcome), ranking=taken[0] if taken else None)
 
 
 def order_of(spec: SessionSpec) -> Order:

@@ -16,9 +16,10 @@ from evaluator.cleaning.sets import OF_ONE_TASK, CleaningSets
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.machine import cores
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import CellResult, DataRow, IsolationRow, PhaseRow
+from evaluator.records import CellResult, DataRow, IsolationRow
 from evaluator.sections import Cells, Material, Section
 from evaluator.seeds import derive
+from evaluator.submission.session import answer_of
 from evaluator.tables import Column, Metric, Remark
 from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
 
@@ -177,28 +178,8 @@ class CleaningTrack(Track):
     def obtain(self, spec: CleaningSpec, inputs: CellInputs, progress: Progress) -> RankingAnswer:
         """Run ``rank`` in the sandbox."""
         found = run_session(_session(spec, inputs), inputs.sandbox, progress)
-        trace = found.trace
-        content = {
-            "ranking": None if found.ranking is None else found.ranking.tolist(),
-            "class_name": found.class_name,
-            "clock_was_read": found.clock_was_read,
-            "guarded": found.guarded,
-            "limited_by": found.limited_by,
-            "trace": trace,
-        }
-        return RankingAnswer(
-            digest=spec.answer_digest(),
-            spec=spec.answer_dict(),
-            content=content,
-            verdict=str(found.verdict),
-            reason=found.reason,
-            phases=tuple(
-                PhaseRow(name=p.name, verdict=str(p.verdict), reason=p.reason, seconds=round(p.seconds, 6), allowed=p.allowed)
-                for p in found.phases
-            ),
-            text=found.log if not trace else (found.log.rstrip("\n") + "\n" if found.log else "") + trace,
-            busy=inputs.busy,
-        )
+        ranking = {"ranking": None if found.ranking is None else found.ranking.tolist()}
+        return answer_of(RankingAnswer, spec, found, ranking, inputs.busy)
 
     def judge(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from evaluator.errors import Verdict
 from evaluator.sandbox.clock import UNLIMITED, ShownClock
 from evaluator.sandbox.tier import Sandbox
 from evaluator.submission.findings import Finding
+from evaluator.submission.session import told
 from evaluator.track import Debugged, Progress, Trial
 
 ROWS = (40, 20, 10)
@@ -68,24 +70,9 @@ def try_out(submission: Path, sandbox: Sandbox, weights: Path | None = None) -> 
 
 def debug(spec: SessionSpec, sandbox: Sandbox, progress: Progress) -> Debugged:
     """Run a submission for its author to look at: no clock ends it."""
-    limit = spec.seconds
-    free = SessionSpec(
-        spec.submission,
-        spec.task,
-        seconds=limit,
-        load_seconds=UNLIMITED,
-        seed=spec.seed,
-        threads=spec.threads,
-        weights=spec.weights,
-        printed=spec.printed,
-    )
+    free = replace(spec, load_seconds=UNLIMITED, submission_digest="")
     result = run_session(free, sandbox, progress, ShownClock, copied=False)
-    rows = [(phase.name, f"{phase.seconds:.2f} s of {phase.allowed:g} s") for phase in result.phases]
-    faults = [phase.reason for phase in result.phases if phase.verdict is not Verdict.OK]
-    if not result.phases and result.verdict is not Verdict.OK:
-        faults.append(result.reason)
-    if any(phase.seconds > limit for phase in result.phases):
-        faults.append(f"rank took more than its {limit:g} s: a run ends it with TIME_LIMIT (time at a breakpoint counts here, too)")
+    rows, faults = told(result, PHASE, spec.seconds)
     if result.ranking is not None:
         wrong = int(spec.task.wrong.sum())
         rows.append(("ranking", f"a permutation of {len(result.ranking)} rows, {wrong} of which have a wrong label"))

@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import io
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,10 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from evaluator.data.decoding import decode
 from evaluator.data.edits import SPLITS, Edit, beyond_folder
 from evaluator.errors import DataError
 from evaluator.text import name as shown
+from evaluator.worker.pictures import NoImageError, without_colour
+from evaluator.worker.pictures import decoded as decode
 
 MOST_ROWS = 20_000
 """Rows that are read of a stored answer; the rules allow fewer."""
@@ -139,15 +139,11 @@ def pixel_digest(pixels: np.ndarray) -> str:
     return made.hexdigest()
 
 
-def without_colour(pixels: np.ndarray) -> np.ndarray:
-    """The image as (h, w) if its three channels are equal, else as it is."""
-    if pixels.ndim == 3 and (pixels[..., :1] == pixels).all():
-        return np.ascontiguousarray(pixels[..., 0])
-    return pixels
-
-
 def decoded(raw: bytes, name: str, most_side: int) -> np.ndarray:
-    """The pixels of a PNG or JPEG of somebody else, uint8 (h, w) or (h, w, 3). Its size is looked at before it is unpacked.
+    """The pixels of a PNG or JPEG, uint8 (h, w) or (h, w, 3), decoded in this process. Its size is looked at before it is unpacked.
+
+    For images that the kit wrote, and for a person's own. Those of a stranger are decoded elsewhere
+    (``evaluator.sandbox.foreign``).
 
     Raises:
         DataError: it is no image, has too many bytes or pixels, or is cut short; the message begins with ``name``.
@@ -155,17 +151,9 @@ def decoded(raw: bytes, name: str, most_side: int) -> np.ndarray:
     if len(raw) > MOST_IMAGE_BYTES:
         raise DataError(f"{name} has {len(raw):,} bytes; an image has at most {MOST_IMAGE_BYTES:,}. Shrink it")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's of large images: the bound below decides
-            with Image.open(io.BytesIO(raw), formats=("PNG", "JPEG")) as image:
-                width, height = image.size
-    except Image.DecompressionBombError:
-        raise DataError(f"{name} has millions of pixels; at most {most_side:,} a side are allowed. Shrink it") from None
-    except Exception:
-        width = height = 0  # decode says what it is
-    if max(width, height) > most_side:
-        raise DataError(f"{name} has {width:,} x {height:,} pixels; at most {most_side:,} a side are allowed. Shrink it")
-    pixels, _ = decode(raw, name, None, any_shape=True)
+        pixels, _ = decode(raw, any_shape=True, most_side=most_side)
+    except NoImageError as error:
+        raise DataError(f"{name} {error}") from error
     return without_colour(pixels)
 
 

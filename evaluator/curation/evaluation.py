@@ -11,7 +11,7 @@ from evaluator.curation.folders import oracle_edits
 from evaluator.curation.records import TIER, CurationResult, CurationSpec
 from evaluator.curation.rules import Judges
 from evaluator.curation.sets import CurationSets
-from evaluator.curation.submitted import kind_of, source_of
+from evaluator.curation.submitted import kind_of, needs_worker, source_of
 from evaluator.curation.track import CURATION
 from evaluator.data.edits import EditTable
 from evaluator.history.store import Store
@@ -19,7 +19,9 @@ from evaluator.machine import cores
 from evaluator.records import CellSpec
 from evaluator.runner.cells import log_name, plain, run_cells
 from evaluator.runner.workers import Workers
+from evaluator.sandbox.foreign import ForeignFiles
 from evaluator.sandbox.tier import Sandbox
+from evaluator.secret import Secret
 from evaluator.submission.source import Source, read_source
 from evaluator.track import CellInputs
 
@@ -55,7 +57,8 @@ def evaluate(
     judges: Judges,
     *,
     seeds: range,
-    root: int,
+    root_seed: int,
+    secret: Secret | None = None,
     out: Path,
     sandbox: Callable[[], Sandbox],
     workers: int,
@@ -66,8 +69,8 @@ def evaluate(
     """Judge submissions of all three kinds, and write their cells into ``out``.
 
     Args:
-        seeds: of the training; ``root``: that all draws follow from.
-        sandbox: makes what a class runs in; it is not called where there is none.
+        seeds: of the training; ``root_seed``, ``secret``: that all draws follow from, as ``sets.root`` does.
+        sandbox: makes what a class runs in, and files are decoded in; it is not called where there is neither.
         workers: trainings at a time.
         finished: called with a line for every cell that is finished; ``moved``: with what is done now, and the share of all work
             that is done.
@@ -75,19 +78,21 @@ def evaluate(
     Raises:
         KitError: a submission cannot be read, or the data are not what was expected.
     """
-    data = sets.load()
+    room = sandbox() if any(map(needs_worker, paths)) else None
     sources: list[tuple[Source, bool]] = []
-    for path in paths:
-        files = kind_of(path) != "class"
-        sources.append((source_of(path) if files else read_source(path), files))
-    room = None if all(files for _, files in sources) else sandbox()
+    with ForeignFiles(lambda: room or sandbox()) as foreign:
+        for path in paths:
+            files = kind_of(path) != "class"
+            sources.append((source_of(path, foreign) if files else read_source(path), files))
+    data = sets.load()
     cells = [
         CurationSpec(
             submission=source.name,
             submission_digest=source.digest,
             profile=sets.profile,
             seed=seed,
-            root_seed=root,
+            root_seed=root_seed,
+            secret="" if secret is None else secret.fingerprint,
             pipeline=judges,
             weights="none",
             data={"data": data.digest},

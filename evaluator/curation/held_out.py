@@ -72,49 +72,59 @@ def held_out_probabilities(data: ToolSet, how: HeldOut, cache: Path, progress: P
         "versions": _versions(),
     }
     text = json.dumps(about, sort_keys=True)
-    files = ArrayFile(cache, f"held-out-{hashlib.sha256(text.encode()).hexdigest()[:24]}", ".json", "file", "file of probabilities")
+    return _kept(cache, text, lambda: _computed(data, how, cache, text, progress))
+
+
+def _kept(cache: Path, about: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Probabilities float64 (n, classes) of the cache, or made and kept there. ``about``: everything that decides them."""
+    files = ArrayFile(
+        cache, f"held-out-{hashlib.sha256(about.encode()).hexdigest()[:24]}", ".json", "file", "file of probabilities"
+    )
 
     def read() -> tuple[np.ndarray | None, str]:
         content, damage = files.content()
-        if content is None or content.get("about") != text:
+        if content is None or content.get("about") != about:
             return None, damage
         path, damage = files.path(content, verify=True)
         return (None, damage) if path is None else (np.array(map_npy(path, np.float64, 2)), "")
 
-    def make() -> np.ndarray:
-        found = _computed(data, how, cache, progress)
+    def made() -> np.ndarray:
+        found = make()
 
         def fill(file: BinaryIO) -> dict[str, Any]:
             np.save(file, found)
-            return {"about": text}
+            return {"about": about}
 
         files.publish(fill, permissions=0o600)
         return found
 
     try:
-        return files.obtained(read, make)
+        return files.obtained(read, made)
     except OSError as error:
         raise DataError(
             f"the cache {cache} cannot be written or read ({error}); free some space, or name another --cache"
         ) from error
 
 
-def _computed(data: ToolSet, how: HeldOut, cache: Path, progress: Progress) -> np.ndarray:
+def _computed(data: ToolSet, how: HeldOut, cache: Path, about: str, progress: Progress) -> np.ndarray:
     folds = grouped_folds(data.labels, data.groups, how.folds, how.seed)
     if how.recipe is not None:
         learner = recipe_learner(data, how.recipe, how.seed, lambda share: progress("training the folds", share), how.folds)
-    else:
-        pixels = squared(data.images.pixels, how.size)
-        features = frozen_features(pixels, how.network, how.size, cache, lambda share: progress("embedding", share))
-        learner = linear_learner(features, data.labels, len(data.classes), how.strength)
+
+        def kept(rows: np.ndarray, asked: np.ndarray, fold: int) -> np.ndarray:
+            # A fold takes minutes: what was trained before an interrupt is not trained again.
+            return _kept(cache, f"{about} fold {fold}", lambda: np.asarray(learner(rows, asked, fold), np.float64))
+
+        return cross_validated(folds, len(data.classes), kept)
+    pixels = squared(data.images.pixels, how.size)
+    features = frozen_features(pixels, how.network, how.size, cache, lambda share: progress("embedding", share))
+    learner = linear_learner(features, data.labels, len(data.classes), how.strength)
     return cross_validated(folds, len(data.classes), learner, lambda share: progress("fitting the folds", share))
 
 
 def recipe_learner(data: ToolSet, recipe: CurationRecipe, seed: int, progress: Callable[[float], None], folds: int) -> Learner:
     """A training of the recipe for each fold; a part of the images that it learns from chooses the epoch."""
     from evaluator.curation.training import train_and_predict
-
-    done = [0]
 
     def learn(rows: np.ndarray, asked: np.ndarray, fold: int) -> np.ndarray:
         inner = grouped_folds(data.labels[rows], data.groups[rows], EPOCH_SHARE, seed + 1 + fold)
@@ -125,9 +135,8 @@ def recipe_learner(data: ToolSet, recipe: CurationRecipe, seed: int, progress: C
             recipe,
             len(data.classes),
             seed,
-            lambda share: progress((done[0] + share) / folds),
+            lambda share: progress((fold + share) / folds),
         )
-        done[0] += 1
         return made.probabilities["asked"]
 
     return learn

@@ -15,6 +15,7 @@ from evaluator.bounded import BoundsError, read_bytes
 from evaluator.data.decoding import decode
 from evaluator.data.layout import IMAGE_SUFFIXES, MAX_SIDE
 from evaluator.errors import ConfigurationError, DataError
+from evaluator.worker.pictures import without_colour
 
 NUMERALS = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
 """The classes of the competition, in the order of their values."""
@@ -189,9 +190,7 @@ def read_image(path: Path) -> np.ndarray:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); expected an image. Copy it again, or remove it") from None
     image, _ = decode(raw, str(path), None, any_shape=True)
-    first = image[:, :, 0]
-    gray = bool((first == image[:, :, 1]).all() and (first == image[:, :, 2]).all())
-    return first.copy() if gray else image
+    return without_colour(image)
 
 
 def _images(folder: Path) -> list[Path]:

@@ -77,16 +77,23 @@ class LabelIssues:
         Raises:
             ConfigurationError: none or both were given, a count beyond the images, or a quality outside 0 to 1.
         """
+        check_drop(len(self.ids), count, quality)
         order = self.worst_first()
-        if (count is None) == (quality is None):
-            raise ConfigurationError("--drop and --drop-below: expected one of them. Give a count, or a quality score")
-        if count is not None:
-            if not 0 < count < len(order):
-                raise ConfigurationError(f"--drop is {count}; expected 1 to {len(order) - 1} images")
-            return order[:count]
-        if not 0 < quality < 1:  # type: ignore[operator]
-            raise ConfigurationError(f"--drop-below is {quality}; expected a quality score between 0 and 1")
-        return order[self.quality[order] < quality]
+        return order[:count] if count is not None else order[self.quality[order] < quality]
+
+
+def check_drop(images: int, count: int | None, quality: float | None) -> None:
+    """Refuse what ``LabelIssues.to_drop`` cannot do with so many images.
+
+    Raises:
+        ConfigurationError: as there.
+    """
+    if (count is None) == (quality is None):
+        raise ConfigurationError("--drop and --drop-below: expected one of them. Give a count, or a quality score")
+    if count is not None and not 0 < count < images:
+        raise ConfigurationError(f"--drop is {count}; expected 1 to {images - 1} images")
+    if quality is not None and not 0 < quality < 1:
+        raise ConfigurationError(f"--drop-below is {quality}; expected a quality score between 0 and 1")
 
 
 def check_installed() -> None:

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from evaluator.bounded import BoundsError, Limits, parse_json
-from evaluator.curation.curated import Curated, collected, without_colour
+from evaluator.curation.curated import Curated, collected
 from evaluator.curation.images import LabelledImages
 from evaluator.curation.sets import CurationData
 from evaluator.data.edits import EditTable
-from evaluator.errors import DataError, SubmissionError, Verdict
+from evaluator.errors import DataError, Verdict
 from evaluator.sandbox.channel import Message, Schema
 from evaluator.sandbox.clock import Clock
-from evaluator.sandbox.conversation import Order, Progress, Stopped, Terms
-from evaluator.sandbox.limits import Limits as WorkerLimits
-from evaluator.sandbox.phases import Phase, SessionOutcome, run_phases
+from evaluator.sandbox.conversation import Order, Progress, Stopped
+from evaluator.sandbox.phases import SessionOutcome
 from evaluator.sandbox.readonly import Content
-from evaluator.sandbox.tier import Sandbox, WorkerSpec
-from evaluator.submission.staging import Own, staged
+from evaluator.sandbox.tier import Sandbox
+from evaluator.submission.session import Hook, Session, run_hook
 from evaluator.text import one_line
 from evaluator.worker.curation import COLUMNS, LENGTH, MOST_PIXELS, MOST_ROWS, MOST_TEXT
+from evaluator.worker.pictures import without_colour
 
 SCHEMA = Schema(optional={"done": {"rows": int, "added": int}})
 """``done`` after ``curate``: how many edits it returned, and how many of them add an image; its binary part holds both."""
@@ -36,29 +33,16 @@ _TEXT = Limits(size=MOST_TEXT, depth=2, digits=12, values=8 * MOST_ROWS)
 
 
 @dataclass(frozen=True)
-class SessionSpec:
-    """Everything that a session needs.
+class SessionSpec(Session):
+    """Everything that a session needs: see ``Session``.
 
     Attributes:
-        submission: folder or file; ``submission_digest``: that it had when it was read, empty if it was not read.
         data: train, val and the label book go to the worker.
-        seconds: limit of ``curate``; ``load_seconds``: for starting the worker and importing the submission.
         most_side: longest side of an added image.
-        seed: given to the participant; ``threads``: CPU threads that the worker is told to use.
-        limits: of memory, processes and disk; ``printed``: called with what the submission prints, as it comes.
     """
 
-    submission: Path
     data: CurationData
-    seconds: float
-    load_seconds: float
-    seed: int
     most_side: int = 1_024
-    threads: int = 1
-    weights: Path | None = None
-    submission_digest: str = ""
-    limits: WorkerLimits = field(default_factory=WorkerLimits)
-    printed: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True)
@@ -77,38 +61,13 @@ def run_session(
     *,
     copied: bool = True,
 ) -> SessionResult:
-    """Run a submission's ``curate``. Never raises for what the submission does; a result says so.
-
-    Args:
-        clock: kind of its clock; a ``ShownClock`` does not end anything.
-        copied: whether the worker gets a copy of the submission; if not, tracebacks and debuggers name its own files.
-
-    Raises:
-        OSError: no folder for the session can be made.
-    """
-    with ExitStack() as stack:
-        try:
-            submission = stack.enter_context(staged(spec.submission, spec.submission_digest)) if copied else Own(spec.submission)
-        except SubmissionError as error:
-            return SessionResult(error.verdict, str(error), (), 0.0, None, None, True, "", "", "", None)
-        taken: list[tuple[Curated, EditTable]] = []
-        terms = Terms(
-            track="curation",
-            worker=WorkerSpec(submission.path, weights=spec.weights, seed=spec.seed, threads=spec.threads, limits=spec.limits),
-            load_seconds=spec.load_seconds,
-            schema=SCHEMA,
-            printed=lambda text: spec.printed(submission.named(text)),
-            advice=lambda what: f"curate has {spec.seconds:g} s: look at time_available",
-        )
-        take = lambda answer: taken.append(curated_in(answer, spec.data, spec.most_side))  # noqa: E731
-        phase = Phase(PHASE, order_of(spec), clock(spec.seconds), take)
-        outcome = run_phases(terms, (phase,), sandbox, progress)
-        named = submission.named
-        phases = tuple(replace(report, reason=named(report.reason)) for report in outcome.phases)
-        texts = {name: named(getattr(outcome, name)) for name in ("reason", "trace", "log")}
-        whole = vars(outcome) | texts | {"phases": phases}
-        curated, edits = taken[0] if taken else (None, None)
-        return SessionResult(**whole, curated=curated, edits=edits)
+    """Run a submission's ``curate``: see ``run_hook``."""
+    taken: list[tuple[Curated, EditTable]] = []
+    take = lambda answer: taken.append(curated_in(answer, spec.data, spec.most_side))  # noqa: E731
+    hook = Hook("curation", PHASE, SCHEMA, order_of(spec), take)
+    outcome = run_hook(spec, hook, sandbox, progress, clock, copied=copied)
+    curated, edits = taken[0] if taken else (None, None)
+    return SessionResult(**vars(outcome), curated=curated, edits=edits)
 
 
 def order_of(spec: SessionSpec) -> Order:

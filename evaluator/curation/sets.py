@@ -111,12 +111,12 @@ class CurationSets:
     """Where the data of a plan come from.
 
     Attributes:
-        root: that embedded data are drawn from.
+        root: that embedded data are drawn from; not shown by ``repr``, for it may be made of a secret.
         folder: with ``train`` and ``val``; None for embedded data. ``book``, ``test``: the folders of the judge.
     """
 
     profile: CurationProfile
-    root: int
+    root: int = field(repr=False)
     folder: Path | None = None
     book: Path | None = None
     test: Path | None = None

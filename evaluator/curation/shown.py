@@ -14,6 +14,7 @@ from evaluator.curation.records import Changes, CurationResult
 from evaluator.curation.track import METRICS
 from evaluator.report.console import hanging, label, show_failure, titled
 from evaluator.scoring.intervals import t_interval, wilson_of_share
+from evaluator.secret import root_in_words
 from evaluator.text import one_line
 from evaluator.words import counted
 
@@ -43,7 +44,8 @@ def show_evaluated(console: Console, found: Sequence[Evaluated]) -> None:
         hanging(
             console,
             f"accuracy on {first.test_images:,} hidden test images; means over {counted(len(_scored(scored[0])), 'seed')} of the "
-            "training. Over seeds: Student's t interval, 95 %; over test images: Wilson's. A difference must be beyond both.",
+            f"training ({root_in_words(first.spec.root_seed, first.spec.secret)}). Over seeds: Student's t interval, 95 %; over "
+            "test images: Wilson's. A difference must be beyond both.",
         )
         titled(console, "By class, share classified right", _classes(scored))
         titled(console, "What was changed", _changes(scored))

@@ -14,9 +14,10 @@ from evaluator.curation.sets import CurationSets, sets_of
 from evaluator.errors import ConfigurationError, DataError, SubmissionError, Verdict
 from evaluator.machine import cores
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import CellResult, DataRow, IsolationRow, PhaseRow
+from evaluator.records import CellResult, DataRow, IsolationRow
 from evaluator.sections import Cells, Material, Section
 from evaluator.seeds import derive
+from evaluator.submission.session import answer_of
 from evaluator.tables import Column, Metric, Remark
 from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
 from evaluator.words import counted
@@ -140,31 +141,12 @@ class CurationTrack(Track):
     def obtain(self, spec: CurationSpec, inputs: CellInputs, progress: Progress) -> DataAnswer:
         """Run ``curate`` in the sandbox; or read the folder or the table, where nothing is to be run."""
         if spec.tier == TIER:
-            return _from_files(spec, inputs)
+            return _from_files(spec, inputs, progress)
         from evaluator.curation.session import run_session
 
         found = run_session(_session(spec, inputs), inputs.sandbox, progress)
-        content = {
-            "data": None if found.curated is None else found.curated.content(),
-            "class_name": found.class_name,
-            "clock_was_read": found.clock_was_read,
-            "guarded": found.guarded,
-            "limited_by": found.limited_by,
-            "trace": found.trace,
-        }
-        return DataAnswer(
-            digest=spec.answer_digest(),
-            spec=spec.answer_dict(),
-            content=content,
-            verdict=str(found.verdict),
-            reason=found.reason,
-            phases=tuple(
-                PhaseRow(name=p.name, verdict=str(p.verdict), reason=p.reason, seconds=round(p.seconds, 6), allowed=p.allowed)
-                for p in found.phases
-            ),
-            text=found.log if not found.trace else (found.log.rstrip("\n") + "\n" if found.log else "") + found.trace,
-            busy=inputs.busy,
-        )
+        content = {"data": None if found.curated is None else found.curated.content()}
+        return answer_of(DataAnswer, spec, found, content, inputs.busy)
 
     def judge(
         self,
@@ -328,18 +310,26 @@ def judges_of(pipelines: Sequence[str], panel: Sequence[str] | None, rank: Rank,
     return tuple(Judges.of(recipe_named(name)) for name in pipelines or (default,))
 
 
-def _from_files(spec: CurationSpec, inputs: CellInputs) -> DataAnswer:
+def _from_files(spec: CurationSpec, inputs: CellInputs, progress: Progress) -> DataAnswer:
+    """The answer of a folder or a table; its files are decoded in the isolation tier of the run."""
     from evaluator.curation.submitted import read_submitted
+    from evaluator.sandbox.foreign import ForeignFiles
 
     sets: CurationSets = inputs.data
-    content: dict[str, Any] = {"data": None, "guarded": True, "limited_by": ""}
+    content: dict[str, Any] = {"data": None}
     verdict, reason = Verdict.OK, ""
+    foreign = ForeignFiles(lambda: inputs.sandbox, spec.profile.most_side)
     try:
-        content["data"] = read_submitted(inputs.path, sets.load(), spec.profile.most_side, spec.profile.most).content()
+        with foreign:
+            read = read_submitted(
+                inputs.path, sets.load(), foreign, spec.profile.most, lambda share: progress("decoding images", share)
+            )
+        content["data"] = read.content()
     except DataError as error:
         verdict, reason = Verdict.INVALID_OUTPUT, str(error)
     except SubmissionError as error:
-        verdict, reason = Verdict.INVALID_OUTPUT if error.verdict != Verdict.INFRASTRUCTURE else error.verdict, str(error)
+        verdict, reason = Verdict.INVALID_OUTPUT if error.verdict == Verdict.RUNTIME_ERROR else error.verdict, str(error)
+    content |= {"decoded_in": foreign.tier, "guarded": foreign.guarded, "limited_by": foreign.limited_by}
     return DataAnswer(
         digest=spec.answer_digest(), spec=spec.answer_dict(), content=content, verdict=str(verdict), reason=reason, busy=inputs.busy
     )

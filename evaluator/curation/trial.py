@@ -16,6 +16,7 @@ from evaluator.sandbox.clock import UNLIMITED, ShownClock
 from evaluator.sandbox.tier import Sandbox
 from evaluator.seeds import generator
 from evaluator.submission.findings import Finding
+from evaluator.submission.session import told
 from evaluator.track import Debugged, Progress, Trial
 
 SECONDS, LOAD_SECONDS = 60.0, 45.0
@@ -56,16 +57,8 @@ def try_out(submission: Path, sandbox: Sandbox, weights: Path | None = None) -> 
 
 def debug(spec: SessionSpec, sandbox: Sandbox, progress: Progress) -> Debugged:
     """Run a submission for its author to look at: no clock ends it."""
-    limit = spec.seconds
     result = run_session(replace(spec, load_seconds=UNLIMITED, submission_digest=""), sandbox, progress, ShownClock, copied=False)
-    rows = [(phase.name, f"{phase.seconds:.2f} s of {phase.allowed:g} s") for phase in result.phases]
-    faults = [phase.reason for phase in result.phases if phase.verdict is not Verdict.OK]
-    if not result.phases and result.verdict is not Verdict.OK:
-        faults.append(result.reason)
-    if any(phase.seconds > limit for phase in result.phases):
-        faults.append(
-            f"curate took more than its {limit:g} s: a run ends it with TIME_LIMIT (time at a breakpoint counts here, too)"
-        )
+    rows, faults = told(result, PHASE, spec.seconds)
     if result.curated is not None:
         rows.append(("data set", _done(result, spec.data)))
     return Debugged(tuple(rows), tuple(faults), result.class_name)

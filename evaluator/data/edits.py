@@ -20,7 +20,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
@@ -42,6 +42,8 @@ MOST_BYTES = 64 * 2**20
 MOST_ROWS = 200_000
 LONGEST = 400
 """Longest cell, in characters."""
+ReadParquet = Callable[[str, bytes, int], tuple[list[str], list[list[str | None]]]]
+"""Called with a name for messages, the content of a Parquet file, and the most rows; gives the columns' names, and the rows."""
 _TO_COMPUTE = re.compile(r"'*\s*[=+\-@\uff0b\uff0d\uff1d\uff20]")
 """What is written with one apostrophe more: what a spreadsheet computes, and what looks as if it had been written so."""
 
@@ -146,20 +148,31 @@ class EditTable:
         return iter(self.edits)
 
     @classmethod
-    def read(cls, path: Path, labels: Sequence[str] | None = None, splits: Sequence[str] = SPLITS) -> Self:
+    def read(
+        cls,
+        path: Path,
+        labels: Sequence[str] | None = None,
+        splits: Sequence[str] = SPLITS,
+        *,
+        parquet: ReadParquet | None = None,
+    ) -> Self:
         """Read a table from ``.csv`` (UTF-8; with commas, semicolons or tabs) or ``.parquet`` (needs pyarrow).
 
         Args:
             labels: the classes that there are; None for any. ``splits``: the splits that there are.
+            parquet: reads the content of a Parquet file in another process; None reads it in this process.
 
         Raises:
             DataError: it is no such table; the message names the file, the line and the value.
-            OSError: it cannot be read.
+            OSError: it cannot be read. What ``parquet`` raises goes through.
         """
         path = Path(path)
         if path.suffix not in ENDINGS:
             raise DataError(f"{path}: the name {ending(path.name)}; a table of edits ends in {_either(ENDINGS)}. Name another file")
-        rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
+        if path.suffix == ".csv":
+            rows = _csv_rows(path)
+        else:
+            rows = _parquet_rows(path) if parquet is None else _parquet_elsewhere(path, parquet)
         edits: list[Edit] = []
         for line, cells in rows:
             if len(edits) == MOST_ROWS:
@@ -425,6 +438,18 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number in range(file.metadata.num_rows):
         cells = {name: "" if values[number] is None else values[number] for name, values in columns.items()}
         yield number + 2, cells
+
+
+def _parquet_elsewhere(path: Path, parquet: ReadParquet) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The same, read by another process."""
+    try:
+        raw = read_bytes(path, MOST_BYTES)
+    except BoundsError as error:
+        raise DataError(str(error)) from None
+    names, rows = parquet(str(path), raw, MOST_ROWS)
+    _header(path, names)
+    for number, row in enumerate(rows):
+        yield number + 2, {name: "" if cell is None else cell for name, cell in zip(names, row, strict=True)}
 
 
 def _as_parquet(path: Path, edits: Sequence[Edit], columns: Sequence[str]) -> bytes:

@@ -1,5 +1,7 @@
 """The folder layout of a data set, by name: ``<data set>/<split>/images/*.png|jpg`` and ``<data set>/<split>/labels.csv``."""
 
+from evaluator.worker.pictures import MAX_SIDE as MAX_SIDE
+
 SPLITS = ("training", "unlabelled", "validation", "test", "debug")
 SCORED_SPLITS = ("validation", "test")
 IMAGES = "images"
@@ -7,8 +9,6 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 LABELS = "labels.csv"
 DESCRIPTION = "dataset.json"
 """What the generator writes beside the splits of a data set that it made."""
-MAX_SIDE = 8192
-"""Images with a longer side are refused before they are decoded."""
 RESIZE = ("", "pad", "crop", "stretch")
 """How images that are not square become square; the empty text refuses them."""
 MAX_IMAGE_BYTES = 256 * 2**20

@@ -47,10 +47,12 @@ class Interface:
 
     @classmethod
     def of(cls, track: str) -> Interface | None:
-        """The interface of a track, by its name; None if the worker's table does not have it."""
+        """The interface of a track, by its name; None if the worker's table does not have it, or has hooks of the kit's there."""
         try:
             there = track_named(track)
         except ValueError:
+            return None
+        if not there.submitted:
             return None
         offers = {
             hook: frozenset(alias for name in (*given, *ALWAYS) for alias in there.aliases.get(name, (name,)))

@@ -51,6 +51,7 @@ class Track:
         aliases: per argument that a hook is offered, the names under which a hook may ask for it.
         offers: per hook, the arguments that it is offered beside those of ``ALWAYS``; a hook that is not listed is not checked
             before it runs.
+        submitted: whether a submission's class has the hooks. If not, they are the kit's own, and no submission is imported.
     """
 
     hooks: ClassVar[tuple[str, ...]]
@@ -59,6 +60,7 @@ class Track:
     base: ClassVar[str]
     aliases: ClassVar[Mapping[str, tuple[str, ...]]]
     offers: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    submitted: ClassVar[bool] = True
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -149,6 +151,8 @@ class Service:
             checkpoint_folder(self._home)
         track = track_named(order["track"], self._tracks)
         self.track = track(self)
+        if not track.submitted:
+            return {"t": "done"}, b""
         self._folder = path if path.is_dir() else path.parent
         chosen = find_class(load_entry(path), self._folder, track.marker, track.base, track.interface)
         self.participant = chosen()

@@ -4,4 +4,4 @@ The table is fixed here, so that a worker never imports a module by a name that 
 is a module of this package, by whatever name the package itself was imported.
 """
 
-TRACKS: dict[str, str] = {"purchase": ".purchase", "cleaning": ".cleaning", "curation": ".curation"}
+TRACKS: dict[str, str] = {"purchase": ".purchase", "cleaning": ".cleaning", "curation": ".curation", "foreign": ".foreign"}

@@ -216,7 +216,7 @@ def test_a_run_from_the_front_door_to_the_comparison(tmp_path, capsys):
     panel = ["--panel", "linear", str(model(tmp_path)), "--panel-rank", "worst"]
     common = ["--profile", "debug", "--seeds", "2", "--workers", "1", "--out", str(out)]
     assert verbs.main(["curation", "evaluate", *common]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert "over test images" in said
     assert "as_given" in said
     assert verbs.main(["compare", str(out)]) == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluator.curation.curated import as_png, collected, decoded, pixel_digest, without_colour
+from evaluator.curation.curated import as_png, collected, decoded, pixel_digest
 from evaluator.curation.embedded import made
 from evaluator.curation.judge import checked
 from evaluator.curation.leaks import PLANTS, calibrate, near_pairs, perceptual_hashes, planted
@@ -12,6 +12,7 @@ from evaluator.curation.rules import PROFILES, ruled
 from evaluator.curation.sets import CurationData
 from evaluator.curation.trial import made_up
 from evaluator.errors import DataError
+from evaluator.worker.pictures import without_colour
 
 DEBUG = PROFILES["debug"]
 

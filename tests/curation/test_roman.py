@@ -11,6 +11,8 @@ from evaluator.curation.sets import sets_of
 from evaluator.curation.submitted import apply_edits, read_submitted
 from evaluator.data.edits import EditTable
 from evaluator.errors import DataError
+from evaluator.sandbox.foreign import ForeignFiles
+from evaluator.sandbox.process import ProcessSandbox
 
 ARCHIVE = Path(__file__).resolve().parents[3] / "shared" / "data" / "roman-numerals" / "roman-numerals.tar.gz"
 
@@ -27,10 +29,11 @@ def test_the_data_of_2021_as_given_and_as_one_participant_cleaned_them(tmp_path)
     assert all(name.startswith("val/") for name in data.left_out)
     assert data.calibration.distance == 32
     assert data.calibration.unrelated[8] == 0
-    ready = checked(apply_edits(EditTable(()), data, 1_024, None), data, PROFILES["roman"])
+    ready = checked(apply_edits(EditTable(()), data), data, PROFILES["roman"])
     (row,) = [row for row in ready.near if row.between == "train, val"]
     assert (row.equal, ready.changes.left_out) == (49, 3)
-    cleaned = read_submitted(tmp_path / "hand_cleaned", data, 1_024)
+    with ForeignFiles(ProcessSandbox) as foreign:
+        cleaned = read_submitted(tmp_path / "hand_cleaned", data, foreign)
     found = changes_of(cleaned.rows, data)
     assert 2_500 < found.kept < 2_600
     assert 90 < found.relabelled < 120

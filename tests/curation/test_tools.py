@@ -107,6 +107,31 @@ def test_issues_a_sheet_and_edits_that_apply(folder, cache, here, capsys):
     assert len(table_of(here / "sheet.csv")) == 30
 
 
+def test_folds_that_were_trained_before_an_interrupt_are_not_trained_again(folder, cache, here, monkeypatch, capsys):
+    pytest.importorskip("cleanlab", reason="pip install -r requirements-cleaning.txt")
+    from evaluator.curation import training
+
+    train, calls = training.train_and_predict, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return train(*arguments)
+
+    monkeypatch.setattr(training, "train_and_predict", interrupted)
+    options = ("--recipe", "linear", "--folds", "4", "--drop", "8")
+    assert run(folder, here / "cache", "issues", *options) == 130
+    assert not (here / "issues.csv").exists()
+    assert run(folder, here / "cache", "issues", *options) == 0
+    assert len(calls) == 3 + 2, "two folds were kept"
+    assert "recipe linear, 4 folds" in capsys.readouterr().out
+    dropped = {edit.id.rpartition("/")[2] for edit in EditTable.read(here / "drop.csv")}
+    assert len(dropped & {f"{n:03d}.png" for n in (3, 10, 17, 24, 31, 38)}) >= 4
+    monkeypatch.setattr(training, "train_and_predict", None)
+    assert run(folder, here / "cache", "sheet", *options[:4]) == 0, "the whole is kept, too"
+
+
 def test_a_sheet_without_predictions_names_copies(folder, cache, here):
     assert run(folder, cache, "sheet", "--without-predictions", network=False) == 0
     rows = {row["id"]: row for row in table_of(here / "sheet.csv")}

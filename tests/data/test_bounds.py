@@ -17,9 +17,10 @@ from PIL import Image
 from evaluator.data import decoding, folders, labels, members
 from evaluator.data.archive import unpack
 from evaluator.data.arrays import map_npy
-from evaluator.data.decoding import MAX_SCANS, decode
+from evaluator.data.decoding import decode
 from evaluator.data.labels import read_table
 from evaluator.errors import DataError
+from evaluator.worker.pictures import MAX_SCANS, scans
 
 CLASSES = ("a", "b")
 
@@ -59,8 +60,8 @@ def test_honest_jpegs_are_read():
         # A preview in a segment and a film behind the end are no scans of the image.
         preview = b"\xff\xe1" + struct.pack(">H", 60_002) + (b"\xff\xda" * 30_000)
         assert decode(raw[:2] + preview + raw[2:] + b"\xff\xda" * 10_000, "a.jpg", None)[0].shape == (64, 64, 3)
-    assert decoding._scans(jpeg()) == 1
-    assert 2 < decoding._scans(jpeg(progressive=True)) <= 10 < MAX_SCANS
+    assert scans(jpeg()) == 1
+    assert 2 < scans(jpeg(progressive=True)) <= 10 < MAX_SCANS
 
 
 def test_animations_other_formats_and_files_without_end_are_refused(monkeypatch, tmp_path):

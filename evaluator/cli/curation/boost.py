@@ -87,6 +87,9 @@ def main(args: argparse.Namespace) -> int:
             said=said,
             progress=lambda share: progress("searching the pool", share),
         )
+    if found.interrupted and not len(found.numbers):
+        said("nothing had joined, so nothing is written")
+        return 130
     table = write_boosted(found, pool, data.labels[train], data.classes, args.out)
     said(
         f"{len(table):,} augmentations of {len(set(found.parents.tolist())):,} images join: {args.out / EDITS}; apply them with "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from evaluator.cli.curation.common import add_data, sets_in
+from evaluator.cli.curation.common import add_data, add_sandbox, sets_in
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 
@@ -17,6 +17,7 @@ def register(actions: argparse._SubParsersAction) -> None:
         "submission", type=given_path, metavar="SUBMISSION", help="a folder with train and val, or a table of edits"
     )
     add_data(action, rules=True)
+    add_sandbox(action, "where its files are decoded")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -26,6 +27,8 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.curation.submitted import kind_of, read_submitted
     from evaluator.errors import ConfigurationError, DataError, SubmissionError
     from evaluator.report.console import terminal
+    from evaluator.sandbox.foreign import ForeignFiles
+    from evaluator.sandbox.tiers import choose
     from evaluator.text import say
 
     if kind_of(args.submission) == "class":
@@ -42,7 +45,8 @@ def main(args: argparse.Namespace) -> int:
             sets = replace(sets, test=sets.book)
     data, profile = sets.load(), sets.profile
     try:
-        ready = checked(read_submitted(args.submission, data, profile.most_side, profile.most), data, profile)
+        with ForeignFiles(lambda: choose(args.sandbox), profile.most_side) as foreign:
+            ready = checked(read_submitted(args.submission, data, foreign, profile.most), data, profile)
     except (DataError, SubmissionError) as error:
         say(f"refused: {error}")
         return 1

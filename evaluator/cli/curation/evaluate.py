@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import get_args
 
-from evaluator.cli.curation.common import add_data, said, sets_in
+from evaluator.cli.curation.common import add_data, add_sandbox, said, secret_in, sets_in
 from evaluator.cli.parsing import add_action
 from evaluator.places import RESULTS, given_path
 
@@ -41,7 +41,7 @@ def register(actions: argparse._SubParsersAction) -> None:
     judged.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of every data set (default: 1)")
     judged.add_argument("--first-seed", type=int, default=0, metavar="N", help="number of the first (default: 0)")
     judged.add_argument("--workers", type=int, metavar="N", help="trainings side by side (default: the cores)")
-    judged.add_argument("--sandbox", choices=("auto", "bubblewrap", "docker", "process"), default="auto", help="for classes")
+    add_sandbox(judged, "where classes run and files are decoded")
     judged.add_argument("--out", type=given_path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
 
 
@@ -78,7 +78,8 @@ def main(args: argparse.Namespace) -> int:
                 sets,
                 judges,
                 seeds=range(args.first_seed, args.first_seed + args.seeds),
-                root=args.root_seed,
+                root_seed=args.root_seed,
+                secret=secret_in(args),
                 out=args.out,
                 sandbox=lambda: choose(args.sandbox),
                 workers=args.workers or cores(),

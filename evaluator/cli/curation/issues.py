@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluator.cli.curation.common import said
-from evaluator.cli.curation.tools import add_folder, add_folds, cache_of, held_out_of, shown_progress
+from evaluator.cli.curation.tools import add_folder, add_folds, check_out, held_out_of, issues_of
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 
@@ -42,14 +42,17 @@ def main(args: argparse.Namespace) -> int:
     """Find the issues. Returns 0."""
     import numpy as np
 
-    from evaluator.curation.held_out import held_out_probabilities
-    from evaluator.curation.issues import check_installed, find_issues, write_issues
+    from evaluator.curation.issues import check_drop, check_installed, write_issues
     from evaluator.curation.toolset import read_toolset
     from evaluator.curation.trust import precision, read_verdicts, write_sample
-    from evaluator.data.edits import Edit, EditTable
+    from evaluator.data.edits import ENDINGS, Edit, EditTable
     from evaluator.errors import ConfigurationError
 
     check_installed()
+    check_out("--out", args.out, *ENDINGS)
+    asked = args.drop is not None or args.drop_below is not None
+    if asked:
+        check_out("--edits", args.edits, *ENDINGS)
     how = held_out_of(args)
     if args.check is not None and CHECK.exists():
         raise ConfigurationError(
@@ -57,10 +60,9 @@ def main(args: argparse.Namespace) -> int:
         )
     verdicts = read_verdicts(args.checked) if args.checked else None
     data = read_toolset(args.data)
-    with shown_progress("reading") as progress:
-        p = held_out_probabilities(data, how, cache_of(args), progress)
-    issues = find_issues(data.images.ids, data.classes, data.labels, p)
-    asked = args.drop is not None or args.drop_below is not None
+    if asked:
+        check_drop(len(data.images), args.drop, args.drop_below)
+    issues = issues_of(data, how, args)
     dropped = issues.to_drop(args.drop, args.drop_below) if asked else None
     listed = dropped if dropped is not None else np.flatnonzero(issues.flagged)
     found = precision(issues, listed, verdicts) if verdicts is not None else None

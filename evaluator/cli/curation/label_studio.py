@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.cli.curation.common import said
-from evaluator.cli.curation.tools import add_folder, add_folds, cache_of, held_out_of, shown_progress
+from evaluator.cli.curation.tools import add_doubtful, add_folder, add_folds, check_out, issues_of, predictions_of
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 
@@ -24,9 +24,8 @@ def register(actions: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="tasks; the labelling interface lies beside them (default: tasks.json)",
     )
-    out.add_argument("--most", type=int, metavar="N", help="the N most doubtful images (default: all)")
+    add_doubtful(out, "given labels alone")
     out.add_argument("--pre-label", choices=("given", "predicted"), default="given", help="what annotators see (default: given)")
-    out.add_argument("--without-predictions", action="store_true", help="given labels alone: nothing is embedded or trained")
     back = action.add_argument_group("annotations")
     back.add_argument("--read", type=given_path, metavar="FILE", help="an export of Label Studio (JSON) to read instead")
     back.add_argument(
@@ -42,14 +41,14 @@ def main(args: argparse.Namespace) -> int:
     """Write tasks, or read annotations. Returns 0."""
     import numpy as np
 
-    from evaluator.curation.held_out import held_out_probabilities
-    from evaluator.curation.issues import check_installed, find_issues
     from evaluator.curation.label_studio import read_annotations, tasks, write_tasks
     from evaluator.curation.toolset import read_toolset
+    from evaluator.data.edits import ENDINGS
     from evaluator.errors import ConfigurationError
     from evaluator.text import name as shown
 
     if args.read is not None:
+        check_out("--edits", args.edits, *ENDINGS)
         found = read_annotations(args.read, read_toolset(args.data))
         found.edits.write(args.edits)
         said(f"{found.looked_at:,} tasks annotated, {found.open:,} not; {len(found.edits):,} edits: {args.edits}")
@@ -59,21 +58,13 @@ def main(args: argparse.Namespace) -> int:
                 "them and export again"
             )
         return 0
-    if args.most is not None and args.most < 1:
-        raise ConfigurationError(f"--most is {args.most}; expected 1 or more")
-    issues, how = None, None
+    check_out("--out", args.out, ".json")
     if args.without_predictions and args.pre_label == "predicted":
         raise ConfigurationError("--pre-label predicted: there are none with --without-predictions. Leave out one of the two")
-    if not args.without_predictions:
-        check_installed()
-        how = held_out_of(args)
+    how = predictions_of(args)
     data = read_toolset(args.data)
-    order = np.arange(len(data.images))
-    if how is not None:
-        with shown_progress("reading") as progress:
-            p = held_out_probabilities(data, how, cache_of(args), progress)
-        issues = find_issues(data.images.ids, data.classes, data.labels, p)
-        order = issues.worst_first()
+    issues = None if how is None else issues_of(data, how, args)
+    order = np.arange(len(data.images)) if issues is None else issues.worst_first()
     made = tasks(data, order[: args.most], issues, predictions=args.pre_label == "predicted")
     try:
         config = write_tasks(made, data.classes, args.out)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.cli.curation.common import said
-from evaluator.cli.curation.tools import add_folder, cache_of, network_of, shown_progress
+from evaluator.cli.curation.tools import add_folder, cache_of, check_out, network_of, shown_progress
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 
@@ -31,14 +31,12 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.curation.features import frozen_features
     from evaluator.curation.picture import all_images, data_map, map_section
     from evaluator.curation.toolset import read_toolset, squared
-    from evaluator.errors import ConfigurationError
     from evaluator.report.html.render import Page, render
     from evaluator.report.html.standalone import standalone
     from evaluator.report.page import write_page
     from evaluator.report.projection import check_tsne
 
-    if args.out.suffix not in (".html", ".svg"):
-        raise ConfigurationError(f"--out {args.out}: expected a name that ends in .html or .svg. Rename it")
+    check_out("--out", args.out, ".html", ".svg")
     if args.projection == "tsne":
         check_tsne()
     network = network_of(args)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.cli.curation.common import said
-from evaluator.cli.curation.tools import add_folder, add_folds, cache_of, held_out_of, shown_progress
+from evaluator.cli.curation.tools import add_doubtful, add_folder, add_folds, check_out, issues_of, predictions_of
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 
@@ -24,14 +24,11 @@ def register(actions: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="page; a table lies beside it (default: sheet.html)",
     )
-    out.add_argument("--most", type=int, metavar="N", help="the N most doubtful images (default: all)")
-    out.add_argument("--without-predictions", action="store_true", help="labels and checks alone: nothing is embedded or trained")
+    add_doubtful(out, "labels and checks alone")
 
 
 def main(args: argparse.Namespace) -> int:
     """Write the sheet. Returns 0."""
-    from evaluator.curation.held_out import held_out_probabilities
-    from evaluator.curation.issues import check_installed, find_issues
     from evaluator.curation.sheets import sheet_rows
     from evaluator.curation.toolset import TRAIN, VAL, read_toolset
     from evaluator.data.image_checks import EXPLAINED
@@ -39,20 +36,10 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.report.sheet.page import write_sheet
     from evaluator.report.sheet.rows import write_sheet_csv
 
-    if args.out.suffix != ".html":
-        raise ConfigurationError(f"--out {args.out}: expected a name that ends in .html. Rename it")
-    if args.most is not None and args.most < 1:
-        raise ConfigurationError(f"--most is {args.most}; expected 1 or more")
-    how = None
-    if not args.without_predictions:
-        check_installed()
-        how = held_out_of(args)
+    check_out("--out", args.out, ".html")
+    how = predictions_of(args)
     data = read_toolset(args.data)
-    issues = None
-    if how is not None:
-        with shown_progress("reading") as progress:
-            p = held_out_probabilities(data, how, cache_of(args), progress)
-        issues = find_issues(data.images.ids, data.classes, data.labels, p)
+    issues = None if how is None else issues_of(data, how, args)
     rows = sheet_rows(data, issues)[: args.most]
     lead = f"{len(rows):,} of {len(data.images):,} images" + (f", most doubtful first; {how.said}" if how else "")
     try:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.cli.curation.common import said
-from evaluator.cli.curation.tools import add_folder, cache_of, network_of, shown_progress
+from evaluator.cli.curation.tools import add_folder, cache_of, check_out, network_of, shown_progress
 from evaluator.cli.parsing import add_action
 from evaluator.places import given_path
 
@@ -27,8 +27,9 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.curation.features import frozen_features
     from evaluator.curation.rebalance import rebalance
     from evaluator.curation.toolset import TRAIN, VAL, read_toolset, squared
-    from evaluator.data.edits import Edit, EditTable
+    from evaluator.data.edits import ENDINGS, Edit, EditTable
 
+    check_out("--edits", args.edits, *ENDINGS)
     network = network_of(args)
     data = read_toolset(args.data)
     with shown_progress("reading") as progress:

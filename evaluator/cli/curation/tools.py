@@ -12,6 +12,8 @@ from evaluator.places import CACHE_HELP, data_place, given_path
 
 if TYPE_CHECKING:
     from evaluator.curation.held_out import HeldOut, Progress
+    from evaluator.curation.issues import LabelIssues
+    from evaluator.curation.toolset import ToolSet
 
 SEED = 2022
 
@@ -69,6 +71,58 @@ def held_out_of(args: argparse.Namespace) -> HeldOut:
     if args.recipe:
         return HeldOut(args.folds, args.seed, recipe=recipe_named(args.recipe))
     return HeldOut(args.folds, args.seed, network_of(args), args.size)
+
+
+def check_out(option: str, path: Path, *endings: str) -> None:
+    """Refuse a file that cannot be written, before any work is done for it.
+
+    Raises:
+        ConfigurationError: another ending, no such folder, or a folder lies there.
+    """
+    from evaluator.errors import ConfigurationError
+
+    if path.suffix not in endings:
+        raise ConfigurationError(f"{option} {path}: expected a name that ends in {' or '.join(endings)}. Rename it")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        seen = "it is a folder" if path.is_dir() else f"there is no folder {path.absolute().parent}"
+        raise ConfigurationError(f"{option} {path}: {seen}; expected a file in a folder that is there. Name another file")
+
+
+def add_doubtful(out: argparse._ActionsContainer, without: str) -> None:
+    """Add the options of what shows images, most doubtful first. ``without``: what is shown without predictions."""
+    out.add_argument("--most", type=int, metavar="N", help="the N most doubtful images (default: all)")
+    out.add_argument("--without-predictions", action="store_true", help=f"{without}: nothing is embedded or trained")
+
+
+def predictions_of(args: argparse.Namespace) -> HeldOut | None:
+    """How the predictions of ``add_doubtful`` are made; None without predictions.
+
+    Raises:
+        ConfigurationError: a value makes no sense, or something is not installed.
+    """
+    from evaluator.curation.issues import check_installed
+    from evaluator.errors import ConfigurationError
+
+    if args.most is not None and args.most < 1:
+        raise ConfigurationError(f"--most is {args.most}; expected 1 or more")
+    if args.without_predictions:
+        return None
+    check_installed()
+    return held_out_of(args)
+
+
+def issues_of(data: ToolSet, how: HeldOut, args: argparse.Namespace) -> LabelIssues:
+    """The label issues of a folder by predictions out of sample, with progress.
+
+    Raises:
+        KitError: as of ``held_out_probabilities``.
+    """
+    from evaluator.curation.held_out import held_out_probabilities
+    from evaluator.curation.issues import find_issues
+
+    with shown_progress("reading") as progress:
+        probabilities = held_out_probabilities(data, how, cache_of(args), progress)
+    return find_issues(data.images.ids, data.classes, data.labels, probabilities)
 
 
 @contextmanager

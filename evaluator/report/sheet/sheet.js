@@ -356,10 +356,11 @@
 
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches("input[type=text], input[type=search], select");
-    if (event.altKey || event.metaKey || (typing && event.key !== "Escape")) return;
+    if (event.altKey || (typing && event.key !== "Escape")) return;
     if (event.target.matches("button, summary, input") && (event.key === " " || event.key === "Enter")) return;
-    let name = (event.ctrlKey ? "Ctrl+" : "") + event.key;
-    if (name === "Ctrl+Z" && event.shiftKey) name = "Ctrl+y";
+    // A letter is itself with the capitals' lock on, and the command key of a Mac is its control key.
+    let name = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+    if (name === "Ctrl+z" && event.shiftKey) name = "Ctrl+y";
     const act = keys.get(name);
     if (!act) return;
     event.preventDefault();
