@@ -9,6 +9,7 @@ submission run side by side, too. Both ways give the same results, to the bit.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import traceback
@@ -20,7 +21,8 @@ from evaluator.errors import ConfigurationError, DeviceError, KitError, Submissi
 from evaluator.history.predictions import lacks_predictions
 from evaluator.history.store import Store
 from evaluator.machine import computed_by, versions
-from evaluator.records import CellResult, CellSpec
+from evaluator.records import Answer, CellResult, CellSpec
+from evaluator.runner import turns
 from evaluator.runner.answers import Answers
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.runner.workers import Failure, Judging, Workers
@@ -156,7 +158,7 @@ class _Runner:
         try:
             inputs = self.inputs(spec)
             live = replace(inputs, printed=self.store.live_log(self.run, self.log(spec)))
-            answer = self.answers.provide(spec, lambda: self.track.obtain(spec, live, self._moved(spec)))
+            answer = self.answers.provide(spec, lambda: self._obtained(spec, live))
             self.store.write_log(self.run, self.log(spec), answer.log)
             partial = self.store.partial_path(spec.digest(), answer.checksum)
             return Judging(self.track, spec, inputs.data, answer, partial, reused=not self.answers.made(spec))
@@ -167,11 +169,16 @@ class _Runner:
         except Exception as error:  # a fault of the evaluator in one cell must not end the others
             return self._failed(spec, _failure(error), reused=False)
 
+    def _obtained(self, spec: CellSpec, inputs: CellInputs) -> Answer:
+        with turns.clock():
+            return self.track.obtain(spec, inputs, self._moved(spec))
+
     def train(self, task: Judging, spare: Workers) -> Finished:
         """Train in this process. Once its device has failed, train that cell and all later cells in the process of ``spare``."""
         if not self.spent:
             try:
-                return self.train_here(task)
+                with turns.training():
+                    return self.train_here(task)
             except DeviceError as error:
                 say(f"warning: {error}; this cell and all later cells are trained in a new process")
                 self.spent.append(error)
@@ -218,11 +225,14 @@ class _Runner:
     def train_there(self, tasks: list[Judging], workers: Workers | ClusterWorkers) -> Iterator[Finished]:
         """Train in the workers, and store every cell when its training ends."""
         workers.moved = lambda task, moved: self.progress(task.spec, moved.what, moved.share)
-        for task, outcome in workers.train(tasks, lambda task: self.progress(task.spec, "training", 0.0)):
-            if isinstance(outcome, Failure):
-                yield self._failed(task.spec, outcome, task.reused)
-                continue
-            yield self._written(task, outcome)
+        # On a cluster, Ray gives a clock a whole node.
+        quiet = turns.training() if tasks and isinstance(workers, Workers) else contextlib.nullcontext()
+        with quiet:
+            for task, outcome in workers.train(tasks, lambda task: self.progress(task.spec, "training", 0.0)):
+                if isinstance(outcome, Failure):
+                    yield self._failed(task.spec, outcome, task.reused)
+                    continue
+                yield self._written(task, outcome)
 
     def _written(self, task: Judging, judged: Judged) -> Finished:
         """Store a judged cell. If its metrics are not those that the track declares, it is a fault of the judge."""

@@ -53,7 +53,7 @@ def summary(verdict="OK", trace="", printed=(), task="10:5") -> dict:
         "score": 0.5,
     }
     row = {"submission": "other_team", "pipeline": "proxy", "score_split": "validation", "verdicts": {verdict: 1}, "collapsed": 0}
-    row |= {"score": {"macro_f1": INTERVAL}, "purchases": ["label-of-image-3"]}
+    row |= {"score": {"macro_f1": INTERVAL | {"mean": 0.777}}, "public": {"macro_f1": INTERVAL}, "purchases": ["label-of-image-3"]}
     row["pairs"] = [
         {"pair": "10:5", "metrics": {"macro_f1": INTERVAL}, "bought": 9, "budget": 10, "seconds": 1.0, "indices": [3]},
         {"pair": "hidden-7:77", "metrics": {"macro_f1": INTERVAL}, "bought": 9, "budget": 10, "seconds": 1.0},
@@ -195,7 +195,7 @@ def test_a_job_is_judged_and_what_goes_back_holds_nothing_hidden(place, queue, s
     told = returned(place)["public-v1"]
     text = json.dumps(told)
     assert [name for name in SECRETS if name in text] == []
-    assert set(told) == {"schema", "kind", "version", "metric", "rows", "cells", "faults", "warnings"}
+    assert set(told) == set(feedback.KEYS["public"])
     assert told["rows"] == [
         {
             "pipeline": "proxy",
@@ -294,8 +294,8 @@ def test_a_package_that_was_changed_on_the_judge_is_our_fault(place, queue, send
 def test_the_sweep_ends_with_the_judge_that_started_it(place, tmp_path):
     """A judge that is killed leaves no run behind that would take time from the next run's clock."""
     script = (
-        f"import sys, time; sys.path.insert(0, {str(ROOT)!r}); from evaluator.judging.work import _started; "
-        "p = _started([sys.executable, '-c', 'import time; time.sleep(300)'], sys.stderr.buffer, sys.stderr.buffer); "
+        f"import sys, time; sys.path.insert(0, {str(ROOT)!r}); from evaluator.judging.work import started; "
+        "p = started([sys.executable, '-c', 'import time; time.sleep(300)'], sys.stderr.buffer, sys.stderr.buffer); "
         "print(p.pid, flush=True); time.sleep(300)"
     )
     judge = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
