@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from toy_track import GuessTrack
+from toy_track import GuessSpec, GuessTrack
 
 from evaluator.errors import ConfigurationError
 from evaluator.history.store import Store
@@ -131,7 +131,8 @@ class Watched(GuessTrack):
     seen: ClassVar[list] = []
 
     def obtain(self, spec, inputs, progress):
-        self.seen.append(("obtain", free(Path(turns.tempfile.gettempdir()), fcntl.LOCK_SH)))
+        place = Path(turns.tempfile.gettempdir())
+        self.seen.append(("obtain", free(place, fcntl.LOCK_EX), free(place, fcntl.LOCK_SH)))
         return super().obtain(spec, inputs, progress)
 
     def judge(self, spec, data, answer, progress, **rest):
@@ -140,8 +141,11 @@ class Watched(GuessTrack):
         return super().judge(spec, data, answer, progress, **rest)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_run_that_takes_turns_holds_a_place_while_its_clock_runs_and_while_it_trains(own_folder, tmp_path, monkeypatch, told):
+@pytest.mark.parametrize(("told", "seconds"), [(True, 60.0), (True, 0.0), (False, 60.0)])
+def test_a_run_that_takes_turns_holds_a_place_while_its_clock_runs_and_while_it_trains(
+    own_folder, tmp_path, monkeypatch, told, seconds
+):
+    monkeypatch.setattr(GuessSpec, "seconds_allowed", seconds)
     if not told:
         monkeypatch.delenv(turns.CLOCKS)
     (tmp_path / f"dck-turns-{os.geteuid()}").mkdir(mode=0o700, exist_ok=True)
@@ -162,5 +166,5 @@ def test_a_run_that_takes_turns_holds_a_place_while_its_clock_runs_and_while_it_
     store = Store(tmp_path / "results")
     (cell,) = run_cells(track, experiment.cells, experiment.inputs, store, store.new_run("x"))
     assert cell.result.scored
-    assert Watched.seen == [("obtain", not told), ("judge", not told, True)]
+    assert Watched.seen == [("obtain", not told, not told or not seconds), ("judge", not told, True)]
     assert free(tmp_path, fcntl.LOCK_EX)
