@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError, SubmissionError
-from evaluator.history.predictions import lacks_predictions
+from evaluator.history.predictions import lacks_predictions, read_predictions
 from evaluator.history.store import Store
 from evaluator.machine import computed_by, versions
 from evaluator.records import Answer, CellResult, CellSpec
@@ -92,7 +92,7 @@ def run_cells(
     if workers is None:
         with Workers(1) as spare:  # it starts no process until a device fails
             for step in runner.answered(cells, fresh):
-                yield step if isinstance(step, Finished) else runner.train(step, spare)
+                yield step if isinstance(step, Finished) else runner.from_predictions(step) or runner.train(step, spare)
         return
     for batch in _batches(cells):
         waiting = []
@@ -103,6 +103,8 @@ def run_cells(
                 yield step
             elif not step.spec.trains or not step.answer.scorable(step.spec):
                 yield runner.train_here(step)  # nothing is trained: only a result is written
+            elif (rescored := runner.from_predictions(step)) is not None:
+                yield rescored
             else:
                 waiting.append(step)
         # The longest first, so that no worker is left alone with a long training at the end. Cells of one answer stay neighbours.
@@ -185,6 +187,26 @@ class _Runner:
                 self.spent.append(error)
         (finished,) = self.train_there([task], spare)
         return finished
+
+    def from_predictions(self, task: Judging) -> Finished | None:
+        """Score a cell by what an earlier version of the judging code predicted on the same answer; None where that is not kept."""
+        spec = task.spec
+        for digest in spec.earlier():
+            stored = self.store.read_cell(digest)
+            if stored is None or not stored["scored"] or stored["answer"]["checksum"] != task.answer.checksum:
+                continue
+            if not (self.mixed_versions or computed_by(stored["versions"]) == computed_by(versions())):
+                continue
+            try:
+                kept = read_predictions(self.store.root, stored)
+                as_now = {**stored, "spec": spec.as_dict(), "cell": spec.digest()}
+                result = None if kept is None else self.track.rescored(spec, task.data, as_now, kept)
+            except Exception as error:  # they are a short cut: without them the answer is judged
+                say(f"warning: the predictions of cell {digest} cannot be scored anew ({error}); it is judged anew")
+                continue
+            if result is not None:
+                return self._written(task, Judged(result, kept))
+        return None
 
     def train_here(self, task: Judging) -> Finished:
         """Train in this process, and store the cell.

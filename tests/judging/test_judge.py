@@ -370,3 +370,50 @@ def test_a_real_submission_is_judged_from_the_inbox_to_the_outbox(place, send, t
     assert "KeyError" in returned(place)["public-v1"]["faults"][0]["traceback"]
     (cell,) = returned(place, "owls")["public-v1"]["cells"]
     assert (cell["verdict"], 0 <= cell["score"] <= 1) == ("OK", True)
+
+
+BUYS = RUN.replace("pass", "unlabelled_dataset.purchase_labels(range(budget))")
+
+
+@pytest.mark.endurance
+def test_two_real_submissions_side_by_side_are_judged_as_one_after_the_other(place, send, tmp_path):
+    """Two jobs at once share a results folder, and a clock is alone; a rescore then runs nothing and says so."""
+    rules = (place.root / "judge.toml").read_text()
+    (place.root / "public.toml").write_text(
+        f'profile = "debug"\npipelines = ["proxy"]\npairs = "621:17"\nseeds = 2\nsecret = "s"\ncache = "{tmp_path / "cache"}"\n'
+    )
+    (place.root / "s").write_text("0123456789abcdef" * 2 + "\n")
+    scores = []
+    for jobs in (1, 2):
+        (place.root / "judge.toml").write_text(rules + f"[resources]\njobs = {jobs}\ndisk = 0\n")
+        for name in ("foxes", "owls"):
+            send(name, text=BUYS + f"# {name} {jobs if jobs == 2 else ''}\n")
+        assert main(["judge", "run", str(place.root), "--once"]) == 0
+        queue = Queue(place.queue)
+        scores.append([[cell["score"] for cell in row["result"]["cells"]] for row in queue.results("public")[-2:]])
+        rows = queue.rows("SELECT began, ended, peak FROM job ORDER BY id")[-2:]
+        assert (rows[1]["began"] < rows[0]["ended"]) is (jobs == 2), "the second begins before the first has ended"
+        assert queue.check().faults == ()
+        queue.close()
+    assert scores[0] == scores[1]
+    (place.root / "judge.toml").write_text("version = 2\n" + (place.root / "judge.toml").read_text())
+    assert main(["judge", "rescore", str(place.root)]) == main(["judge", "run", str(place.root), "--once"]) == 0
+    queue = Queue(place.queue)
+    told = [event["detail"] for event in queue.events() if event["what"] == "done"]
+    assert [(of["stored"], of["new"]) for of in told] == [(0, 2)] * 4 + [(2, 0)] * 4
+    queue.close()
+
+
+@pytest.mark.endurance
+def test_a_judge_whose_parts_name_a_cluster_runs_its_cells_there(place, send, tmp_path):
+    """``ray = "local"`` starts a cluster of this machine's cores for each job; an address is the same option."""
+    pytest.importorskip("ray")
+    cache = f'cache = "{tmp_path / "cache"}"'
+    text = f'profile = "debug"\npipelines = ["proxy"]\npairs = "621:17"\nray = "local"\n{cache}\n'
+    (place.root / "public.toml").write_text(text)
+    send(text=BUYS)
+    assert main(["judge", "run", str(place.root), "--once"]) == 0
+    (cell,) = returned(place)["public-v1"]["cells"]
+    assert (cell["verdict"], 0 <= cell["score"] <= 1) == ("OK", True)
+    log = next(place.runs.glob("*.log")).read_text()
+    print(log[-500:])
