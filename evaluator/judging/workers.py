@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluator.judging.jobs import DAY
 from evaluator.judging.queue import Queue
 from evaluator.sandbox.container import owner
 
@@ -86,8 +87,11 @@ def leave(queue: Queue, name: str, now: float, what: str = "judge ended") -> Non
 
 
 def bury(queue: Queue, now: float) -> list[str]:
-    """Give the jobs of judges whose process is gone to others at once. Returns their names."""
-    dead = [worker.name for worker in workers(queue) if worker.gone()]
+    """Give the jobs of judges whose process is gone to others at once. Returns their names.
+
+    A judge of another machine that was not seen for a day counts as gone, too; its leases ended long ago.
+    """
+    dead = [worker.name for worker in workers(queue) if worker.gone() or now - worker.seen > DAY]
     for name in dead:
         queue.expire(name, now)
         leave(queue, name, now, "judge died")

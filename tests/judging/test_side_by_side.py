@@ -186,6 +186,7 @@ def test_a_dead_judge_of_this_machine_is_known_at_once(tmp_path):
     assert dead == ["other"], "of another machine only its lease tells"
     assert [row["state"] for row in rows(queue)] == ["running", "waiting"]
     assert "judge died" in [event["what"] for event in queue.events()]
+    assert set(bury(queue, now + 2 * 86_400)) == {mine.name, "far"}, "who was not seen for a day is no judge any more"
     queue.close()
 
 
