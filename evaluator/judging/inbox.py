@@ -96,6 +96,8 @@ def taken(place: Place, queue: Queue, participant: str, path: Path, now: float) 
     """
     if path.name == CHOICE:
         return _chosen(place, queue, participant, path, now)
+    if queue.refused(participant, now) >= queue.quota.refused:
+        return _not_kept(place, queue, participant, path, now)
     kept, digest, refused = _kept(place, path)
     package: Package | None = None
     findings: list[str] = []
@@ -127,6 +129,14 @@ def taken(place: Place, queue: Queue, participant: str, path: Path, now: float) 
     write_feedback(place, participant, f"{digest[:16]}-receipt", told)
     path.unlink(missing_ok=True)
     return Taken(participant, harmless(path.name), number, refused)
+
+
+def _not_kept(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:
+    """Whoever sends without end fills neither disk nor queue: there is one receipt, which is written again."""
+    why = f"{queue.quota.refused} packages were refused today, so no more are looked at; a new day begins at 0:00 UTC"
+    write_feedback(place, participant, "too-many-receipt", feedback.receipt(path.name, "", now, why, []))
+    path.unlink(missing_ok=True)
+    return Taken(participant, harmless(path.name), 0, why)
 
 
 def _chosen(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:

@@ -21,6 +21,7 @@ class Quota:
 
     Attributes:
         a_day: submissions a day (UTC) that are judged; those that failed by our fault do not count.
+        refused: packages a day that are refused; what comes beyond that is not even kept.
         chosen: submissions that may be judged on the private part at the end.
         attempts: how often a job is tried that fails by our fault.
         pause: seconds before the second try; every further try waits twice as long as the one before.
@@ -30,14 +31,15 @@ class Quota:
     """
 
     a_day: int = 5
+    refused: int = 50
     chosen: int = 3
     attempts: int = 3
     pause: float = 60.0
 
     def __post_init__(self) -> None:
-        for name, value, least in (("a_day", self.a_day, 1), ("chosen", self.chosen, 1), ("attempts", self.attempts, 1)):
-            if value < least:
-                raise ConfigurationError(f"{name} is {value}; expected {least} or more")
+        for name in ("a_day", "refused", "chosen", "attempts"):
+            if (value := getattr(self, name)) < 1:
+                raise ConfigurationError(f"{name} is {value}; expected 1 or more")
         if not 0 <= self.pause < DAY:
             raise ConfigurationError(f"pause is {self.pause:g}; expected 0 or more seconds, less than a day")
 

@@ -191,7 +191,7 @@ _HINTS: dict[str, Any] = {
     "git": dict[str, str],
 }
 _TABLES: dict[str, tuple[type, str, dict[str, Any]]] = {
-    "quota": (Quota, "a quota", {"a-day": int, "chosen": int, "attempts": int, "pause": float}),
+    "quota": (Quota, "a quota", {"a-day": int, "refused": int, "chosen": int, "attempts": int, "pause": float}),
     "resources": (Resources, "a table of resources", {"jobs": int, "cells": int, "clocks": int, "memory": float, "disk": float}),
     "retention": (Retention, "a table of retention", dict.fromkeys(("packages", "submissions", "logs", "predictions"), float)),
 }

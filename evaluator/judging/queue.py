@@ -118,6 +118,13 @@ class Queue:
         ).fetchone()
         return int(count)
 
+    def refused(self, participant: str, now: float) -> int:
+        """How many packages of a participant were refused today (UTC)."""
+        start = now - now % DAY
+        query = "SELECT count(*) AS n FROM submission WHERE participant = ? AND refused <> '' AND received >= ? AND received < ?"
+        (row,) = self.rows(query, participant, start, start + DAY)
+        return int(row["n"])
+
     # -- working
 
     def claim(self, worker: str, now: float, lease: float, node: str = "", admit: Admit | None = None) -> Job | None:

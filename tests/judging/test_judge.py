@@ -186,6 +186,20 @@ def test_the_quota_of_a_day_is_said_in_the_receipt(place, queue, send):
     assert "2 a day are allowed" in refused[2]
 
 
+def test_who_sends_bad_packages_without_end_fills_nothing(place, queue):
+    object.__setattr__(queue.quota, "refused", 3)
+    (place.inbox / "foxes").mkdir()
+    for number in range(6):
+        bad = place.inbox / "foxes" / f"{number}.zip"
+        bad.write_bytes(b"no zip" + b"x" * number)
+        os.utime(bad, (number, number))
+    refused = [row.refused for row in taken(place, queue)]
+    assert ["were refused today" in why for why in refused] == [False] * 3 + [True] * 3
+    assert (len(list(place.packages.iterdir())), len(queue.events())) == (3, 3)
+    assert len(list((place.outbox / "foxes").iterdir())) == 4
+    assert list((place.inbox / "foxes").iterdir()) == []
+
+
 def test_a_job_is_judged_and_what_goes_back_holds_nothing_hidden(place, queue, send, swept):
     send()
     taken(place, queue)
