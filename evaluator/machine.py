@@ -105,6 +105,11 @@ def load(seconds: float = 0.2) -> Load:
     return Load(running, _free_memory(), usable)
 
 
+def free_memory() -> int | None:
+    """Bytes that can be allocated without swapping, within the limits of the control groups; None if unknown."""
+    return _free_memory()
+
+
 def _affinity() -> set[int]:
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 

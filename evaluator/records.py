@@ -112,6 +112,9 @@ class CellSpec(ABC):
 
     track: ClassVar[str]
     version: ClassVar[int] = 1
+    predictions_since: ClassVar[int] = 0
+    """The earliest version of the judging code whose predictions are those of today's version, if only what is computed from them
+    changed since; 0 if none is. Then a cell of such a version is scored anew from its kept predictions, without a training."""
     conditions: ClassVar[tuple[str, ...]] = ()
     """Fields whose values are run side by side: cells that differ in one of them are shown in different tables."""
 
@@ -214,6 +217,11 @@ class CellSpec(ABC):
     def digest(self) -> str:
         """Hash over the spec, 32 hex digits: the name of the result's file."""
         return self._digests[0]
+
+    def earlier(self) -> list[str]:
+        """Hashes of this cell under earlier versions of the judging code that made the same predictions, the newest first."""
+        plain, since = self.as_dict(), self.predictions_since
+        return [digest_of(plain | {"version": version}) for version in range(self.version - 1, since - 1, -1)] if since else []
 
     def answer_digest(self) -> str:
         """Hash over ``answer_dict``: the name of the answer's file. Cells with equal hashes are judged on the same answer."""

@@ -291,6 +291,18 @@ class Track(Tables, ABC):
             DeviceError: the device failed. The caller tries again in a new process.
         """
 
+    def rescored(self, spec: Any, data: Any, stored: Mapping[str, Any], predictions: np.ndarray) -> CellResult | None:
+        """The result of a cell, from what an earlier version of the judging code predicted (``CellSpec.predictions_since``).
+
+        Args:
+            data: ``CellInputs.data``. stored: the cell of the earlier version, with ``spec`` and ``cell`` of this one.
+            predictions: that are kept with it, float16 (images, classes).
+
+        Returns:
+            None if the track has no such way; then the answer is judged.
+        """
+        return None
+
     def broken(self, spec: Any, reason: str, trace: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> CellResult:
         """The result of a cell that has no answer: it failed by a fault of the evaluator, or its submission cannot be read.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -17,8 +18,12 @@ from pathlib import Path
 from evaluator.errors import KitError
 from evaluator.files import replaced, temporary_folder, write_text
 from evaluator.judging import feedback
+from evaluator.judging.final import FILE as CHOICE
+from evaluator.judging.final import choose_by_file
+from evaluator.judging.jobs import Sent
 from evaluator.judging.place import Place
-from evaluator.judging.queue import Queue, Sent
+from evaluator.judging.queue import Queue
+from evaluator.judging.requirements import Asked, asked
 from evaluator.submission.package import Package, PackageError, file_digest, read_package, unpack
 from evaluator.submission.validate import examine
 from evaluator.text import name as harmless
@@ -26,6 +31,8 @@ from evaluator.text import one_line
 
 SECONDS = 20.0
 """Largest duration of parsing the sources of a submission."""
+INCOMING = ".incoming-"
+"""Begins the name of a package that is being copied."""
 MOST = 1_000
 """Packages that are taken in at a time; the others wait."""
 SETTLED = 2.0
@@ -34,12 +41,18 @@ SETTLED = 2.0
 
 @dataclass(frozen=True)
 class Taken:
-    """A package that left the inbox. ``submission``: its number, 0 if it could not be kept; ``refused``: why, or empty."""
+    """A file that left the inbox.
+
+    Attributes:
+        submission: the number of the package, 0 if it could not be kept, and for what is none; ``refused``: why, or empty.
+        said: what else it was, in words.
+    """
 
     participant: str
     package: str
     submission: int
     refused: str
+    said: str = ""
 
 
 def waiting(place: Place, now: float) -> list[tuple[str, Path]]:
@@ -51,7 +64,10 @@ def waiting(place: Place, now: float) -> list[tuple[str, Path]]:
         if place.rules.participants and folder.name not in place.rules.participants:
             continue
         for path in sorted(folder.iterdir()):
-            status = path.lstat()
+            try:
+                status = path.lstat()
+            except FileNotFoundError:  # another judge was faster, or its sender took it back
+                continue
             if not path.name.startswith(".") and stat.S_ISREG(status.st_mode) and not 0 <= now - status.st_mtime < SETTLED:
                 found.append((status.st_mtime, folder.name, path))
     return [(participant, path) for _, participant, path in sorted(found)[:MOST]]
@@ -64,10 +80,24 @@ def take_in(place: Place, queue: Queue, now: Callable[[], float]) -> Iterator[Ta
         OSError: this machine fails, e.g. no space is left; what was not taken in waits.
     """
     for participant, path in waiting(place, now()):
-        yield _taken(place, queue, participant, path, now())
+        try:
+            yield taken(place, queue, participant, path, now())
+        except FileNotFoundError:
+            if path.exists():
+                raise
+            continue  # another judge was faster
 
 
-def _taken(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:
+def taken(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:
+    """Take a single file in, and remove it.
+
+    Raises:
+        FileNotFoundError: it is gone. OSError: this machine fails; the file stays.
+    """
+    if path.name == CHOICE:
+        return _chosen(place, queue, participant, path, now)
+    if queue.refused(participant, now) >= queue.quota.refused:
+        return _not_kept(place, queue, participant, path, now)
     kept, digest, refused = _kept(place, path)
     package: Package | None = None
     findings: list[str] = []
@@ -81,6 +111,9 @@ def _taken(place: Place, queue: Queue, participant: str, path: Path, now: float)
     elif package is not None:
         found = examine(place.submissions / digest / package.name, package.track, SECONDS)
         findings = [finding.line for finding in found.found]
+        wanted = asked(place.submissions / digest, package.name) if place.rules.requirements == "fixed" else Asked()
+        findings += wanted.notes
+        refused = wanted.refused
         if found.errors:
             refused = f"it is not fit to submit: {one_line(found.errors[0].line, 1_000)}"
     sent = Sent(
@@ -92,9 +125,26 @@ def _taken(place: Place, queue: Queue, participant: str, path: Path, now: float)
         received=now,
     )
     number, refused = queue.receive(sent, place.rules.version, refused=refused, deadline=place.rules.deadline)
-    write_feedback(place, participant, f"{digest[:16]}-receipt", feedback.receipt(path.name, digest, now, refused, findings))
+    told = feedback.receipt(path.name, digest, now, refused, findings, number)
+    write_feedback(place, participant, f"{digest[:16]}-receipt", told)
     path.unlink(missing_ok=True)
     return Taken(participant, harmless(path.name), number, refused)
+
+
+def _not_kept(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:
+    """Whoever sends without end fills neither disk nor queue: there is one receipt, which is written again."""
+    why = f"{queue.quota.refused} packages were refused today, so no more are looked at; a new day begins at 0:00 UTC"
+    write_feedback(place, participant, "too-many-receipt", feedback.receipt(path.name, "", now, why, []))
+    path.unlink(missing_ok=True)
+    return Taken(participant, harmless(path.name), 0, why)
+
+
+def _chosen(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:
+    numbers, refused = choose_by_file(place, queue, participant, path, now)
+    write_feedback(place, participant, "choice", feedback.choice(numbers, now, refused))
+    path.unlink(missing_ok=True)
+    said = f"chosen for the private part: {', '.join(map(str, numbers)) or 'none'}"
+    return Taken(participant, harmless(path.name), 0, refused, said)
 
 
 def _kept(place: Place, path: Path) -> tuple[Path, str, str]:
@@ -103,7 +153,7 @@ def _kept(place: Place, path: Path) -> tuple[Path, str, str]:
     if size > place.rules.largest:
         why = f"it has {size:,} bytes; a package may have {place.rules.largest:,}. Leave out what no run needs"
         return path, f"too large: {path.name}, {size}", why
-    copy = place.packages / f".incoming-{os.getpid()}.zip"
+    copy = place.packages / f"{INCOMING}{secrets.token_hex(8)}.zip"
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         with open(descriptor, "rb") as file, replaced(copy, "wb", permissions=0o600) as out:

@@ -10,6 +10,7 @@ packages/             every package that was taken in, by its SHA-256
 submissions/          the same, unpacked
 results/              cells and answers, a folder for each part
 runs/                 summary and log of every attempt
+tags/                 what was fetched of participants' repositories, if [git] names some
 queue.db              what is to be done, what was done, and when
 ```
 
@@ -19,17 +20,23 @@ queue.db              what is to be done, what was done, and when
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from evaluator.bounded import read_toml
 from evaluator.errors import ConfigurationError
-from evaluator.judging.queue import Part, Quota
+from evaluator.judging.jobs import Part, Quota
+from evaluator.judging.repositories import check_address, check_participant
+from evaluator.judging.requirements import check_image
+from evaluator.judging.resources import Resources
+from evaluator.judging.retention import Retention
 from evaluator.toml_keys import check_keys, place_of, place_of_value, typed
 from evaluator.words import meant
 
 FILE = "judge.toml"
+REQUIREMENTS = ("fixed", "image")
 TIERS = ("bubblewrap", "docker", "process", "auto")
 
 
@@ -47,6 +54,9 @@ class Rules:
         participants: who may send; empty for every folder of the inbox.
         largest: bytes of a package.
         hours: after which one attempt is given up as a fault of ours.
+        requirements: what becomes of a submission's own ``requirements.txt``: ``fixed``, nothing (the kit's packages are those that
+            it has), or ``image``, an image is built for it.
+        resources, retention: see there; ``git``: repositories whose tags are judged, by participant.
 
     Raises:
         ConfigurationError: a value makes no sense.
@@ -63,12 +73,25 @@ class Rules:
     participants: tuple[str, ...] = ()
     largest: int = 100 << 20
     hours: float = 12.0
+    requirements: str = "fixed"
+    resources: Resources = field(default_factory=Resources)
+    retention: Retention = field(default_factory=Retention)
+    git: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.sandbox not in TIERS:
             raise ConfigurationError(
                 f"sandbox is {self.sandbox!r}{meant(self.sandbox, TIERS) or '; it must be ' + ', '.join(TIERS)}"
             )
+        if self.requirements not in REQUIREMENTS:
+            raise ConfigurationError(
+                f"requirements is {self.requirements!r}{meant(self.requirements, REQUIREMENTS) or '; it must be fixed or image'}"
+            )
+        if self.requirements == "image":
+            check_image()
+        for participant, address in self.git.items():
+            check_participant(participant, self.participants)
+            check_address(participant, address)
         for name, value, least in (("version", self.version, 1), ("largest", self.largest, 1)):
             if value < least:
                 raise ConfigurationError(f"{name} is {value}; expected {least} or more")
@@ -136,6 +159,11 @@ class Place:
         return self.root / "runs"
 
     @property
+    def tags(self) -> Path:
+        """What was fetched of participants' repositories."""
+        return self.root / "tags"
+
+    @property
     def queue(self) -> Path:
         """The file of the queue."""
         return self.root / "queue.db"
@@ -159,8 +187,15 @@ _HINTS: dict[str, Any] = {
     "participants": tuple[str, ...],
     "largest": int,
     "hours": float,
+    "requirements": str,
+    "git": dict[str, str],
 }
-_QUOTA_HINTS: dict[str, Any] = {"a-day": int, "chosen": int, "attempts": int, "pause": float}
+_TABLES: dict[str, tuple[type, str, dict[str, Any]]] = {
+    "quota": (Quota, "a quota", {"a-day": int, "refused": int, "chosen": int, "attempts": int, "pause": float}),
+    "resources": (Resources, "a table of resources", {"jobs": int, "cells": int, "clocks": int, "memory": float, "disk": float}),
+    "retention": (Retention, "a table of retention", dict.fromkeys(("packages", "submissions", "logs", "predictions"), float)),
+}
+"""Tables of ``judge.toml``: what they are read as, what they are called, and their keys with types."""
 
 
 def _read_rules(file: Path) -> Rules:
@@ -169,15 +204,21 @@ def _read_rules(file: Path) -> Rules:
     given = typed(file, plain, _HINTS)
     if "name" not in given:
         raise ConfigurationError(f'{file}: it has no key name; write name = "..." with the name of the competition')
-    quota = given.pop("quota", {})
-    if not isinstance(quota, dict):
-        raise ConfigurationError(f"{place_of(file, 'quota')}: quota is no table; write [quota] and its keys below it")
-    check_keys(file, quota, _QUOTA_HINTS, "a quota", "quota")
-    limits = {name.replace("-", "_"): value for name, value in typed(file, quota, _QUOTA_HINTS, "quota").items()}
     if "deadline" in given:
         given["deadline"] = _instant(file, given["deadline"])
+    found: dict[str, Any] = {}
+    for name, (kind, called, hints) in _TABLES.items():
+        table = given.pop(name, {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{place_of(file, name)}: {name} is no table; write [{name}] and its keys below it")
+        check_keys(file, table, hints, called, name)
+        values = {key.replace("-", "_"): value for key, value in typed(file, table, hints, name).items()}
+        try:
+            found[name] = kind(**values)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{place_of_value(file, plain, str(error))}: [{name}] {error}") from None
     try:
-        return Rules(**given, quota=Quota(**limits))
+        return Rules(**given, **found)
     except ConfigurationError as error:
         raise ConfigurationError(f"{place_of_value(file, plain, str(error))}: {error}") from None
 

@@ -11,152 +11,45 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from evaluator.errors import ConfigurationError
+from evaluator.judging import tables, trail
+from evaluator.judging.jobs import DAY, Admit, Admitted, Giving, Held, Job, Lost, Part, Quota, Sent, State
 
-SCHEMA = 1
-"""Version of the tables."""
+__all__ = ["DAY", "Job", "Lost", "Part", "Queue", "Quota", "Sent", "State"]
 WAIT = 30.0
 """Seconds that a change waits for another process."""
-DAY = 86_400.0
-Part = Literal["public", "private"]
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
-
-_TABLES = """
-CREATE TABLE submission (
-  id INTEGER PRIMARY KEY,
-  sha256 TEXT NOT NULL,
-  participant TEXT NOT NULL,
-  name TEXT NOT NULL,
-  track TEXT NOT NULL,
-  digest TEXT NOT NULL,
-  received REAL NOT NULL,
-  refused TEXT NOT NULL DEFAULT '',
-  chosen INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (participant, sha256)
-) STRICT;
-CREATE INDEX submission_day ON submission (participant, received);
-CREATE TABLE job (
-  id INTEGER PRIMARY KEY,
-  submission INTEGER NOT NULL REFERENCES submission (id),
-  part TEXT NOT NULL,
-  version INTEGER NOT NULL,
-  state TEXT NOT NULL,
-  due REAL NOT NULL,
-  attempt INTEGER NOT NULL DEFAULT 0,
-  worker TEXT NOT NULL DEFAULT '',
-  lease REAL NOT NULL DEFAULT 0,
-  ended REAL,
-  verdict TEXT NOT NULL DEFAULT '',
-  result TEXT NOT NULL DEFAULT '',
-  UNIQUE (submission, part, version)
-) STRICT;
-CREATE INDEX job_state ON job (state, due);
-CREATE TABLE event (
-  id INTEGER PRIMARY KEY,
-  at REAL NOT NULL,
-  what TEXT NOT NULL,
-  submission INTEGER,
-  job INTEGER,
-  detail TEXT NOT NULL
-) STRICT;
-CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-"""
-
-
-@dataclass(frozen=True)
-class Quota:
-    """How much a participant may send.
-
-    Attributes:
-        a_day: submissions a day (UTC) that are judged; those that failed by our fault do not count.
-        chosen: submissions that may be judged on the private part at the end.
-        attempts: how often a job is tried that fails by our fault.
-        pause: seconds before the second try; every further try waits twice as long as the one before.
-
-    Raises:
-        ConfigurationError: a number makes no sense.
-    """
-
-    a_day: int = 5
-    chosen: int = 3
-    attempts: int = 3
-    pause: float = 60.0
-
-    def __post_init__(self) -> None:
-        for name, value, least in (("a_day", self.a_day, 1), ("chosen", self.chosen, 1), ("attempts", self.attempts, 1)):
-            if value < least:
-                raise ConfigurationError(f"{name} is {value}; expected {least} or more")
-        if not 0 <= self.pause < DAY:
-            raise ConfigurationError(f"pause is {self.pause:g}; expected 0 or more seconds, less than a day")
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A submission as it was received.
-
-    Attributes:
-        sha256: of the package; ``digest``: of the files that travel, by which results know it.
-        received: seconds since 1970.
-    """
-
-    sha256: str
-    participant: str
-    name: str
-    track: str
-    digest: str
-    received: float
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker has claimed.
-
-    Attributes:
-        attempt: counts from 1; ``lease``: when it ends, unless it is renewed.
-    """
-
-    id: int
-    submission: int
-    sha256: str
-    participant: str
-    name: str
-    track: str
-    part: Part
-    version: int
-    attempt: int
-    worker: str
-    lease: float
-
-
-class Lost(Exception):
-    """A job belongs to another worker, or to nobody: what was found is not counted."""
 
 
 class Queue:
     """The file. Every process opens it for itself.
 
     Args:
-        path: is made where it is missing.
+        path: is made where it is missing; a file of an earlier version of the kit is brought to this, in place.
+        who: acts, for the trail: a judge by its name, or a person.
+
+    Attributes:
+        held: why the last ``claim`` gave nothing although a job waits: what ``admit`` said; else empty.
 
     Raises:
         ConfigurationError: it is no such file, or of another version of the kit.
     """
 
-    def __init__(self, path: Path, quota: Quota | None = None) -> None:
-        self.path, self.quota = path, quota or Quota()
+    def __init__(self, path: Path, quota: Quota | None = None, who: str = "") -> None:
+        self.path, self.quota, self.who = path, quota or Quota(), who
+        self.held = ""
         try:
             self._db = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # what was said to be done is done after a power cut, too
             self._db.execute("PRAGMA foreign_keys = ON")
-            self._made()
+            with self.change() as db:
+                tables.make(db)
         except sqlite3.DatabaseError as error:
             raise ConfigurationError(
                 f"{path}: it is no queue of a judge ({error}). Name another file, or restore a backup"
@@ -166,20 +59,8 @@ class Queue:
         """Close the file."""
         self._db.close()
 
-    def _made(self) -> None:
-        with self._change() as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise sqlite3.DatabaseError("its tables are of another program")
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {SCHEMA}")
-            elif version != SCHEMA:
-                raise sqlite3.DatabaseError(f"its tables have version {version}, this kit knows {SCHEMA}")
-
     @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
+    def change(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it or nothing. Other writers wait."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -201,7 +82,7 @@ class Queue:
         Returns:
             The number of the submission, and why it was refused; empty if it was not.
         """
-        with self._change() as db:
+        with self.change() as db:
             there = db.execute(
                 "SELECT id, refused FROM submission WHERE participant = ? AND sha256 = ?", (sent.participant, sent.sha256)
             ).fetchone()
@@ -218,7 +99,8 @@ class Queue:
                 (sent.sha256, sent.participant, sent.name, sent.track, sent.digest, sent.received, refused),
             ).lastrowid
             assert number is not None
-            self._tell(db, sent.received, "refused" if refused else "received", number, detail={"why": refused} if refused else {})
+            detail = {"participant": sent.participant, "sha256": sent.sha256} | ({"why": refused} if refused else {})
+            self.tell(db, sent.received, "refused" if refused else "received", number, detail=detail)
             if not refused:
                 self._add(db, number, "public", version, sent.received)
             return number, refused
@@ -236,17 +118,29 @@ class Queue:
         ).fetchone()
         return int(count)
 
+    def refused(self, participant: str, now: float) -> int:
+        """How many packages of a participant were refused today (UTC)."""
+        start = now - now % DAY
+        query = "SELECT count(*) AS n FROM submission WHERE participant = ? AND refused <> '' AND received >= ? AND received < ?"
+        (row,) = self.rows(query, participant, start, start + DAY)
+        return int(row["n"])
+
     # -- working
 
-    def claim(self, worker: str, now: float, lease: float) -> Job | None:
+    def claim(self, worker: str, now: float, lease: float, node: str = "", admit: Admit | None = None) -> Job | None:
         """The next job, which belongs to ``worker`` for ``lease`` seconds; None where nothing is to be done now.
 
         Participants take turns: whoever has the fewest jobs of today comes first, and of those the job that waits longest. A job
         whose lease has ended is given anew, and fails as ours where that happened too often.
+
+        Args:
+            node: the machine that runs it. ``admit``: whether that machine has room for it; it is asked within the transaction, so
+                that two judges of one machine never both take the last room.
         """
-        with self._change() as db:
+        self.held = ""
+        with self.change() as db:
             self._expire(db, now)
-            if self._setting(db, "paused") == "1":
+            if self.giving:
                 return None
             start = now - now % DAY
             row = db.execute(
@@ -258,37 +152,50 @@ class Queue:
             ).fetchone()
             if row is None:
                 return None
+            room = Admitted() if admit is None else admit(self._running(db, node), row["part"])
+            if room.why:
+                self.held = room.why
+                return None
+            attempt = row["attempt"] + 1
             db.execute(
-                "UPDATE job SET state = 'running', worker = ?, lease = ?, attempt = attempt + 1 WHERE id = ?",
-                (worker, now + lease, row["id"]),
+                "UPDATE job SET state = 'running', worker = ?, lease = ?, attempt = ?, node = ?, began = ?, memory = ?, used = 0"
+                " WHERE id = ?",
+                (worker, now + lease, attempt, node, now, room.memory, row["id"]),
             )
-            self._tell(db, now, "claimed", row["submission"], row["id"], {"worker": worker, "attempt": row["attempt"] + 1})
+            self.tell(db, now, "claimed", row["submission"], row["id"], {"worker": worker, "attempt": attempt})
             fields = {name: row[name] for name in ("id", "submission", "sha256", "participant", "name", "track", "part", "version")}
-            return Job(**fields, attempt=row["attempt"] + 1, worker=worker, lease=now + lease)
+            return Job(**fields, attempt=attempt, worker=worker, lease=now + lease)
 
-    def renew(self, job: Job, now: float, lease: float) -> None:
-        """Keep a job.
+    @staticmethod
+    def _running(db: sqlite3.Connection, node: str) -> list[Held]:
+        rows = db.execute("SELECT id, part, memory, used FROM job WHERE state = 'running' AND node = ?", (node,)).fetchall()
+        return [Held(**dict(row)) for row in rows]
+
+    def renew(self, job: Job, now: float, lease: float, used: int = 0) -> None:
+        """Keep a job. ``used``: bytes of memory that it has now.
 
         Raises:
             Lost: it is no longer this worker's.
         """
-        with self._change() as db:
+        with self.change() as db:
             self._own(db, job)
-            db.execute("UPDATE job SET lease = ? WHERE id = ?", (now + lease, job.id))
+            db.execute("UPDATE job SET lease = ?, used = ?, peak = max(peak, ?) WHERE id = ?", (now + lease, used, used, job.id))
 
-    def finish(self, job: Job, now: float, verdict: str, result: Mapping[str, Any]) -> None:
-        """A job is done, whatever the verdict on the submission. ``result``: JSON-able.
+    def finish(self, job: Job, now: float, verdict: str, result: Mapping[str, Any], how: Mapping[str, Any] | None = None) -> None:
+        """A job is done, whatever the verdict on the submission. ``result``: JSON-able; ``how``: of the run, for the trail.
 
         Raises:
             Lost: it is no longer this worker's; nothing is counted.
         """
-        with self._change() as db:
+        text = json.dumps(result, sort_keys=True)
+        with self.change() as db:
             self._own(db, job)
             db.execute(
                 "UPDATE job SET state = 'done', ended = ?, verdict = ?, result = ?, worker = '' WHERE id = ?",
-                (now, verdict, json.dumps(result, sort_keys=True), job.id),
+                (now, verdict, text, job.id),
             )
-            self._tell(db, now, "done", job.submission, job.id, {"verdict": verdict, "attempt": job.attempt})
+            said = {"verdict": verdict, "attempt": job.attempt, "result": trail.result_digest(text)} | dict(how or {})
+            self.tell(db, now, "done", job.submission, job.id, said)
 
     def give_back(self, job: Job, now: float, why: str) -> State:
         """A job failed by our fault: it waits for another try, or fails where it was tried often enough.
@@ -296,31 +203,67 @@ class Queue:
         Raises:
             Lost: it is no longer this worker's.
         """
-        with self._change() as db:
+        with self.change() as db:
             self._own(db, job)
             return self._ours(db, job.id, job.submission, job.attempt, now, why)
 
+    def stop(self, job: Job, now: float, why: str) -> None:
+        """A judge that ends gives a job back. It waits for the next judge, and the try does not count.
+
+        Raises:
+            Lost: it is no longer this worker's.
+        """
+        with self.change() as db:
+            self._own(db, job)
+            db.execute(
+                "UPDATE job SET state = 'waiting', due = ?, worker = '', node = '', spared = spared + 1 WHERE id = ?", (now, job.id)
+            )
+            self.tell(db, now, "stopped", job.submission, job.id, {"why": why, "attempt": job.attempt})
+
+    def expire(self, worker: str, now: float) -> int:
+        """End the leases of a worker that is known to be dead. Returns how many jobs it had."""
+        with self.change() as db:
+            return self._given_up(db, now, "worker = ?", worker, "died")
+
+    def told(self, job: int) -> None:
+        """What goes back of a job that ended was written."""
+        with self.change() as db:
+            db.execute("UPDATE job SET told = 1 WHERE id = ?", (job,))
+
+    def untold(self) -> list[tuple[Job, str]]:
+        """Jobs that ended and of which nothing went back: their judge was killed in between. With each its state."""
+        rows = self.rows(
+            "SELECT j.id, j.submission, s.sha256, s.participant, s.name, s.track, j.part, j.version, j.attempt, j.worker, j.lease,"
+            " j.state FROM job j JOIN submission s ON s.id = j.submission WHERE j.told = 0 AND j.state IN ('done', 'failed')"
+            " ORDER BY j.id"
+        )
+        return [(Job(**{name: value for name, value in row.items() if name != "state"}), row["state"]) for row in rows]
+
     def _expire(self, db: sqlite3.Connection, now: float) -> None:
+        self._given_up(db, now, "lease < ?", now, "said nothing any more")
+
+    def _given_up(self, db: sqlite3.Connection, now: float, condition: str, value: object, said: str) -> int:
         late = db.execute(
-            "SELECT id, submission, attempt, worker FROM job WHERE state = 'running' AND lease < ?", (now,)
+            f"SELECT id, submission, attempt, worker FROM job WHERE state = 'running' AND {condition}", (value,)
         ).fetchall()
         for row in late:
-            self._ours(
-                db, row["id"], row["submission"], row["attempt"], now, f"the worker {row['worker']} said nothing any more", 0.0
-            )
+            self._ours(db, row["id"], row["submission"], row["attempt"], now, f"the worker {row['worker']} {said}", 0.0)
+        return len(late)
 
     def _ours(
         self, db: sqlite3.Connection, job: int, submission: int, attempt: int, now: float, why: str, pause: float | None = None
     ) -> State:
-        state: State = "failed" if attempt >= self.quota.attempts else "waiting"
-        wait = self.quota.pause * 2 ** (attempt - 1) if pause is None else pause
+        (spared,) = db.execute("SELECT spared FROM job WHERE id = ?", (job,)).fetchone()
+        tries = attempt - spared
+        state: State = "failed" if tries >= self.quota.attempts else "waiting"
+        wait = self.quota.pause * 2 ** (tries - 1) if pause is None else pause
         ended = now if state == "failed" else None
         verdict = "INFRASTRUCTURE" if state == "failed" else ""
         db.execute(
-            "UPDATE job SET state = ?, due = ?, ended = ?, verdict = ?, worker = '' WHERE id = ?",
+            "UPDATE job SET state = ?, due = ?, ended = ?, verdict = ?, worker = '', node = '' WHERE id = ?",
             (state, now + wait, ended, verdict, job),
         )
-        self._tell(
+        self.tell(
             db, now, "failed by our fault" if state == "failed" else "given back", submission, job, {"why": why, "attempt": attempt}
         )
         return state
@@ -332,8 +275,8 @@ class Queue:
 
     # -- the organiser
 
-    def choose(self, participant: str, submissions: list[int], now: float) -> None:
-        """Which submissions of a participant are judged on the private part.
+    def choose(self, participant: str, submissions: Sequence[int], now: float, why: str = "") -> None:
+        """Which submissions of a participant are judged on the private part. ``why``: for the trail.
 
         Raises:
             ConfigurationError: too many, or one that was not received from this participant, or was refused.
@@ -342,7 +285,7 @@ class Queue:
             raise ConfigurationError(
                 f"{len(set(submissions))} submissions are chosen; {self.quota.chosen} are allowed. Choose fewer"
             )
-        with self._change() as db:
+        with self.change() as db:
             rows = db.execute("SELECT id FROM submission WHERE participant = ? AND refused = ''", (participant,)).fetchall()
             own = {row["id"] for row in rows}
             for number in submissions:
@@ -350,32 +293,54 @@ class Queue:
                     raise ConfigurationError(f"submission {number} is none of {participant} that was judged. Choose others")
             db.execute("UPDATE submission SET chosen = 0 WHERE participant = ?", (participant,))
             db.executemany("UPDATE submission SET chosen = 1 WHERE id = ?", [(number,) for number in set(submissions)])
-            self._tell(db, now, "chosen", detail={"participant": participant, "submissions": sorted(set(submissions))})
+            detail = {"participant": participant, "submissions": sorted(set(submissions))} | ({"why": why} if why else {})
+            self.tell(db, now, "chosen", detail=detail)
+
+    def chosen(self) -> dict[str, list[int]]:
+        """The submissions that were chosen, by participant."""
+        found: dict[str, list[int]] = {}
+        for row in self._db.execute("SELECT id, participant FROM submission WHERE chosen = 1 ORDER BY id"):
+            found.setdefault(row["participant"], []).append(row["id"])
+        return found
 
     def open_private(self, version: int, now: float) -> int:
         """Add a job on the private part for every chosen submission that has none yet. Returns how many were added."""
-        with self._change() as db:
+        with self.change() as db:
             rows = db.execute("SELECT id FROM submission WHERE chosen = 1 AND refused = '' ORDER BY id").fetchall()
+            db.execute("INSERT OR REPLACE INTO setting VALUES ('private', '1')")
             return sum(self._add(db, row["id"], "private", version, now) for row in rows)
+
+    @property
+    def private_opened(self) -> bool:
+        """Whether the private part was begun; participants choose no more."""
+        return bool(self._setting(self._db, "private"))
 
     def rescore(self, version: int, now: float) -> int:
         """Add a job under another version of the judging code for everything that is done. Returns how many were added."""
-        with self._change() as db:
+        with self.change() as db:
             rows = db.execute(
                 "SELECT DISTINCT submission, part FROM job WHERE state = 'done' AND version <> ?", (version,)
             ).fetchall()
             return sum(self._add(db, row["submission"], row["part"], version, now) for row in rows)
 
-    def pause(self, on: bool, now: float) -> None:
-        """Give no more jobs, or give them again. Jobs that run go on."""
-        with self._change() as db:
-            db.execute("INSERT OR REPLACE INTO setting VALUES ('paused', ?)", ("1" if on else "0",))
-            self._tell(db, now, "paused" if on else "resumed")
+    def pause(self, giving: Giving | bool, now: float) -> None:
+        """Give no more jobs (True), or give them again (False); ``"drain"``: give none, and let every judge end after what it
+        runs."""
+        value = giving if isinstance(giving, str) else "1" if giving else ""
+        with self.change() as db:
+            db.execute("INSERT OR REPLACE INTO setting VALUES ('paused', ?)", (value,))
+            self.tell(db, now, {"": "resumed", "1": "paused", "drain": "drained"}[value])
+
+    @property
+    def giving(self) -> Giving:
+        """Whether jobs are given."""
+        found = self._setting(self._db, "paused")
+        return "drain" if found == "drain" else "1" if found not in ("", "0") else ""
 
     @property
     def paused(self) -> bool:
         """Whether no jobs are given."""
-        return self._setting(self._db, "paused") == "1"
+        return self.giving != ""
 
     def counts(self) -> dict[str, int]:
         """Number of jobs by state."""
@@ -391,10 +356,21 @@ class Queue:
         ).fetchall()
         return [dict(row) | {"result": json.loads(row["result"] or "null")} for row in rows]
 
+    def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """The rows of a question that changes nothing, by the names of its columns."""
+        return [dict(row) for row in self._db.execute(query, values).fetchall()]
+
     def events(self, after: int = 0) -> list[dict[str, Any]]:
         """The trail: everything that happened, oldest first. ``after``: the number of the last event that is known already."""
-        rows = self._db.execute("SELECT * FROM event WHERE id > ? ORDER BY id", (after,)).fetchall()
-        return [dict(row) | {"detail": json.loads(row["detail"])} for row in rows]
+        return trail.events(self._db, after)
+
+    def check(self, noted: Sequence[str] = ()) -> trail.Checked:
+        """Whether the trail and what it speaks of are as they were; see ``trail.check``."""
+        self._db.execute("BEGIN")  # one picture of all tables, while others go on
+        try:
+            return trail.check(self._db, noted)
+        finally:
+            self._db.execute("COMMIT")
 
     def backup(self, path: Path) -> None:
         """Write a copy of the file as it is now, while others work on it."""
@@ -410,7 +386,7 @@ class Queue:
         )
         if not found.rowcount:
             return False
-        self._tell(db, now, "queued", submission, found.lastrowid, {"part": part, "version": version})
+        self.tell(db, now, "queued", submission, found.lastrowid, {"part": part, "version": version})
         return True
 
     @staticmethod
@@ -418,8 +394,8 @@ class Queue:
         row = db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
         return "" if row is None else str(row["value"])
 
-    @staticmethod
-    def _tell(
+    def tell(
+        self,
         db: sqlite3.Connection,
         at: float,
         what: str,
@@ -427,7 +403,5 @@ class Queue:
         job: int | None = None,
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        db.execute(
-            "INSERT INTO event (at, what, submission, job, detail) VALUES (?, ?, ?, ?, ?)",
-            (at, what, submission, job, json.dumps(detail or {}, sort_keys=True)),
-        )
+        """Add to the trail, within a transaction of ``change``."""
+        trail.tell(db, at, what, self.who, submission, job, detail)

@@ -1,31 +1,35 @@
-"""One job at a time: the submission is run and judged by a sweep in a process of its own, while its lease is kept.
+"""A job: the submission is run and judged by a sweep in a process of its own, while its lease is kept.
 
 The process does what a person's own sweep does, by the same command; so a judge adds nothing to a score, and a crash of it takes no
-judge along. It ends with the judge that started it, whatever happens to that. A submission's clock is alone on a machine: run one
-judge on each.
+judge along. It ends with the judge that started it, whatever happens to that. Where several jobs run on a machine, their sweeps
+take turns (``runner.turns``): a submission's clock is alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from evaluator.bounded import read_json
+from evaluator.bounded import read_json, read_toml
 from evaluator.errors import ConfigurationError, KitError, Verdict
 from evaluator.judging import feedback
 from evaluator.judging.inbox import unpack_again, write_feedback
+from evaluator.judging.jobs import Job, Lost
 from evaluator.judging.place import Place
-from evaluator.judging.queue import Job, Lost, Queue
+from evaluator.judging.queue import Queue
+from evaluator.judging.resources import memory_of
 from evaluator.places import ROOT
-from evaluator.text import one_line
+from evaluator.runner.turns import environment
+from evaluator.text import one_line, say
 
 LEASE = 120.0
 """Seconds for which a job is kept without a sign of life."""
@@ -33,6 +37,10 @@ POLL = 0.5
 """Seconds between two looks at the process."""
 TERM = 20.0
 """Seconds that a process has to end before it is killed."""
+MEASURED = 5.0
+"""Seconds between two measurements of a job's memory."""
+GROWN = 64 << 20
+"""Bytes by which it has grown when others are told before the lease is renewed."""
 _PR_SET_PDEATHSIG = 1
 _NOT_OURS = frozenset(Verdict) - {Verdict.INFRASTRUCTURE}
 
@@ -50,68 +58,169 @@ class Judged:
     why: str = ""
 
 
-def work(place: Place, queue: Queue, job: Job, word: str, now: Callable[[], float] = time.time) -> Judged:
-    """Judge what was claimed, write what goes back, and say so in the queue. ``word``: what the track calls a task."""
-    try:
-        folder = unpack_again(place, job.sha256)
-        summary = _swept(place, queue, job, folder, now)
-        verdict = _verdict(summary)
-    except Lost:
-        return Judged(job, "", "it was given to another judge meanwhile")
-    except (OurFault, KitError, OSError) as error:
-        why = one_line(str(error), 500)
-        try:
-            state = queue.give_back(job, now(), why)
-        except Lost:
-            return Judged(job, "", "it was given to another judge meanwhile")
-        if state == "failed":
-            write_feedback(place, job.participant, _name(job), feedback.ours(job.version, job.attempt))
-        return Judged(job, str(Verdict.INFRASTRUCTURE), why)
-    told = feedback.public(summary, word, str(folder), job.version) if job.part == "public" else feedback.private(job.version)
-    try:
-        queue.finish(job, now(), verdict, _result(summary, word))
-    except Lost:
-        return Judged(job, "", "it was given to another judge meanwhile")
-    write_feedback(place, job.participant, _name(job), told)
-    return Judged(job, verdict)
+More = Callable[[Job, Path, Mapping[str, Any]], dict[str, Any]]
+"""Gives what a job's result holds for the board beside its scores, from the job, the folder of the submission, and the summary."""
 
 
-def _name(job: Job) -> str:
-    return f"{job.sha256[:16]}-{job.part}-v{job.version}"
+@dataclass(frozen=True)
+class Form:
+    """In which form results are kept and go back.
 
-
-def _swept(place: Place, queue: Queue, job: Job, folder: Path, now: Callable[[], float]) -> dict[str, Any]:
-    """The content of ``sweep.json`` of a run of the submission.
-
-    Raises:
-        Lost: the job was given to another judge; the process was ended.
-        OurFault: the process failed, took too long, or left no summary.
+    Attributes:
+        word: what the track calls a task; ``metrics``: names of its metrics; ``more``: see there.
     """
-    stem = place.runs / f"{job.id}-{job.attempt}"
-    command = sweep_command(place, job, folder)
-    end = now() + 3600 * place.rules.hours
-    with open(f"{stem}.json", "wb") as out, open(f"{stem}.log", "wb") as log:
-        process = _started(command, out, log)
+
+    word: str
+    metrics: tuple[str, ...] = ()
+    more: More = lambda job, folder, summary: {}
+
+
+class Run:
+    """A job that runs. It is looked at from time to time (``step``), so that one judge runs several in one thread.
+
+    Attributes:
+        memory: bytes that its processes had when that was looked at last.
+    """
+
+    def __init__(self, place: Place, queue: Queue, job: Job, form: Form, now: float) -> None:
+        self.job, self.memory = job, 0
+        self._place, self._queue, self._form = place, queue, form
+        self._end, self._kept, self._looked = now + 3600 * place.rules.hours, now, now
+        self._said = 0
+        self._stem = place.runs / f"{job.id}-{job.attempt}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = place.root
+        self._fault = ""
         try:
-            kept = now()
-            while process.poll() is None:
-                time.sleep(POLL)
-                if now() > end:
-                    raise OurFault(f"the run took more than {place.rules.hours:g} hours")
-                if now() - kept > LEASE / 4:
-                    queue.renew(job, now(), LEASE)
-                    kept = now()
-        finally:
-            _ended(process)
-    if process.returncode not in (0, 1):
-        raise OurFault(f"the run ended with status {process.returncode}; {stem}.log has its messages")
+            self._folder = unpack_again(place, job.sha256)
+            with open(f"{self._stem}.json", "wb") as out, open(f"{self._stem}.log", "wb") as log:
+                turns = environment(place.rules.resources.clocks)
+                self._process = started(sweep_command(place, job, self._folder), out, log, turns)
+        except (KitError, OSError) as error:
+            self._fault = str(error)
+
+    def step(self, now: float) -> Judged | None:
+        """Look at it: None while it runs. At its end what goes back is written, and the queue knows."""
+        try:
+            if self._fault:
+                return self._ours(now, self._fault)
+            assert self._process is not None
+            if self._process.poll() is None:
+                if now > self._end:
+                    return self._ours(now, f"the run took more than {self._place.rules.hours:g} hours")
+                self._keep(now, self._process.pid)
+                return None
+            return self._judged(now)
+        except Lost:
+            self.end()
+            return Judged(self.job, "", "it was given to another judge meanwhile")
+
+    def _keep(self, now: float, process: int) -> None:
+        """Measure memory, and renew the lease."""
+        if not 0 <= now - self._looked < MEASURED:
+            self.memory, self._looked = memory_of(process), now
+        if now - self._kept > LEASE / 4 or self.memory > self._said + GROWN:
+            self._queue.renew(self.job, now, LEASE, self.memory)
+            self._kept, self._said = now, self.memory
+
+    def stop(self, now: float, why: str) -> None:
+        """End it, and give it back without that the try counts: the judge ends."""
+        self.end()
+        with contextlib.suppress(Lost):
+            self._queue.stop(self.job, now, why)
+
+    def terminate(self) -> None:
+        """Ask its process to end, and do not wait for it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def end(self) -> None:
+        """End its process, if that runs, and wait for it."""
+        if self._process is not None:
+            ended(self._process)
+
+    def _judged(self, now: float) -> Judged:
+        job, place, form = self.job, self._place, self._form
+        try:
+            summary = self._summary()
+            verdict = _verdict(summary)
+            told = _form(job, summary, self._folder, form)
+            result, how = _result(summary, form.word) | form.more(job, self._folder, summary), _how(summary)
+        except (OurFault, KitError, OSError) as error:
+            return self._ours(now, str(error))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            return self._ours(now, f"{self._stem}.json was not understood: {error!r}")
+        self._queue.finish(job, now, verdict, result, how)
+        _tell(place, self._queue, job, told)
+        return Judged(job, verdict)
+
+    def _summary(self) -> dict[str, Any]:
+        """The content of ``sweep.json``.
+
+        Raises:
+            OurFault: the process failed, or left no summary.
+        """
+        assert self._process is not None
+        if self._process.returncode not in (0, 1):
+            raise OurFault(f"the run ended with status {self._process.returncode}; {self._stem}.log has its messages")
+        try:
+            summary = read_json(Path(f"{self._stem}.json"))
+        except ConfigurationError as error:
+            raise OurFault(str(error)) from None
+        if not isinstance(summary, dict) or not summary.get("cells"):
+            raise OurFault(f"{self._stem}.json holds no summary of a sweep")
+        return summary
+
+    def _ours(self, now: float, why: str) -> Judged:
+        self.end()
+        why = one_line(why, 500)
+        job = self.job
+        if self._queue.give_back(job, now, why) == "failed":
+            _tell(self._place, self._queue, job, feedback.ours(job.version, job.attempt))
+        return Judged(job, str(Verdict.INFRASTRUCTURE), why)
+
+
+def work(place: Place, queue: Queue, job: Job, form: Form | str, now: Callable[[], float] = time.time) -> Judged:
+    """Judge what was claimed, and wait for it. ``form``: or the track's word for a task alone."""
+    run = Run(place, queue, job, Form(form) if isinstance(form, str) else form, now())
     try:
-        summary = read_json(Path(f"{stem}.json"))
-    except ConfigurationError as error:
-        raise OurFault(str(error)) from None
-    if not isinstance(summary, dict) or not summary.get("cells"):
-        raise OurFault(f"{stem}.json holds no summary of a sweep")
-    return summary
+        while (done := run.step(now())) is None:
+            time.sleep(POLL)
+        return done
+    finally:
+        run.end()
+
+
+def tell_what_is_owed(place: Place, queue: Queue, form: Form) -> int:
+    """Write what goes back of jobs that ended while their judge was killed. Returns how many there were."""
+    owed = queue.untold()
+    for job, state in owed:
+        if state == "failed":
+            _tell(place, queue, job, feedback.ours(job.version, job.attempt))
+            continue
+        try:
+            summary = read_json(place.runs / f"{job.id}-{job.attempt}.json")
+            _tell(place, queue, job, _form(job, summary, unpack_again(place, job.sha256), form))
+        except (KitError, OSError, KeyError, TypeError, AttributeError) as error:
+            say(f"warning: job {job.id} was judged, and what goes back of it is lost ({error}); judge rescore makes it anew")
+            queue.told(job.id)
+    return len(owed)
+
+
+def _form(job: Job, summary: dict[str, Any], folder: Path, form: Form) -> dict[str, Any]:
+    if job.part == "private":
+        return feedback.private(job.version)
+    return feedback.public(summary, form.word, str(folder), job.version, form.metrics)
+
+
+def _tell(place: Place, queue: Queue, job: Job, told: dict[str, Any]) -> None:
+    write_feedback(place, job.participant, feedback_name(job), told)
+    queue.told(job.id)
+
+
+def feedback_name(job: Job) -> str:
+    """The name of the file in the outbox that tells of a job."""
+    return f"{job.sha256[:16]}-{job.part}-v{job.version}"
 
 
 def sweep_command(place: Place, job: Job, folder: Path) -> list[str]:
@@ -120,10 +229,23 @@ def sweep_command(place: Place, job: Job, folder: Path) -> list[str]:
         *(sys.executable, "-m", "evaluator", "sweep", "--file", str(place.sweep(job.part)), "--track", place.rules.track),
         *("--submissions", str(folder), "--label", f"{job.participant} {job.submission}"),
         *("--out", str(place.results(job.part)), "--sandbox", place.rules.sandbox, "--json", "--no-pictures"),
+        *_workers(place, job),
     ]
 
 
-def _started(command: list[str], out: IO[bytes], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _workers(place: Place, job: Job) -> list[str]:
+    """How many trainings a job runs at a time, so that all jobs together run as many as the machine gives."""
+    options = read_toml(place.sweep(job.part))
+    if "ray" in options:  # the cluster decides
+        return []
+    threads = options.get("threads", 1)
+    count = place.rules.resources.workers(threads if isinstance(threads, int) else 1)
+    return [] if count is None else ["--workers", str(count)]
+
+
+def started(
+    command: list[str], out: IO | int | None, log: IO | int | None, more: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     parent = os.getpid()
 
     def with_us() -> None:  # in the child: ended when the judge ends, however that happens
@@ -131,10 +253,12 @@ def _started(command: list[str], out: IO[bytes], log: IO[bytes]) -> subprocess.P
         if os.getppid() != parent:
             os._exit(1)
 
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=ROOT, preexec_fn=with_us)
+    given = {**os.environ, **(more or {})}
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, cwd=ROOT, preexec_fn=with_us, env=given)
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and wait for it."""
     if process.poll() is not None:
         return
     process.terminate()
@@ -169,8 +293,15 @@ def _result(summary: dict[str, Any], word: str) -> dict[str, Any]:
             {name: cell[name] for name in ("cell", word, "seed", "pipeline", "score_split", "verdict", "score", "collapsed")}
             for cell in summary["cells"]
         ],
+        "known": sorted(feedback.tasks(summary, word)[0]),
         "data": summary["data"],
         "seeds": summary["seeds"],
         "secret": summary["secret"],
         "seconds": summary["seconds"],
     }
+
+
+def _how(summary: dict[str, Any]) -> dict[str, int]:
+    """How the cells came about, for the trail: of how many the result was stored already, and of how many it is new."""
+    stored = sum(bool(cell.get("cached")) for cell in summary["cells"])
+    return {"stored": stored, "new": len(summary["cells"]) - stored}

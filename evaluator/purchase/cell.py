@@ -7,7 +7,8 @@ says if it asked for the time. From the ledger onward everything repeats to the 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,26 @@ def train_and_score(
     )
     metrics = score(truth, decide(probabilities, trained.thresholds), classes)
     return Scored(metrics, best_constant(truth), probabilities, np.asarray(trained.thresholds), training)
+
+
+def rescored(spec: PurchaseSpec, sets: RoundSets, stored: Mapping[str, Any], predictions: np.ndarray) -> PurchaseResult:
+    """The metrics of a cell from kept predictions: probabilities as float16 (images, classes), with the decisions of the training.
+
+    Args:
+        stored: a cell that differs from the wanted only in the version of the judging code; its ``spec`` is the wanted.
+
+    Raises:
+        ConfigurationError: the cell cannot be read. ValueError: the predictions are not of the images that are scored.
+    """
+    result = PurchaseResult.from_dict(dict(stored), spec)
+    truth = sets.of(spec).splits[spec.score_split].labels
+    if predictions.shape != truth.shape:
+        raise ValueError(f"predictions {predictions.shape} of other images than those that are scored {truth.shape}")
+    thresholds = [0.5] * truth.shape[1] if result.training is None else result.training.thresholds
+    decided = (predictions.astype(np.float64) >= np.asarray(thresholds)).astype(np.uint8)
+    metrics = score(truth, decided, spec.profile.round.classes)
+    row = Scored(metrics, best_constant(truth), predictions, np.asarray(thresholds)).row()
+    return replace(result, metrics=row, predictions=None, attempts=[])
 
 
 def _score_own(spec: PurchaseSpec, sets: DrawnSets, predictions: np.ndarray) -> Scored:

@@ -143,6 +143,13 @@ class PurchaseTrack(Track):
 
         return judge(spec, data, answer, progress, checkpoint, cache)
 
+    def rescored(
+        self, spec: PurchaseSpec, data: RoundSets, stored: Mapping[str, Any], predictions: np.ndarray
+    ) -> PurchaseResult | None:
+        from evaluator.purchase.cell import rescored
+
+        return rescored(spec, data, stored, predictions)
+
     def broken(self, spec: PurchaseSpec, reason: str, trace: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> PurchaseResult:
         return without_score(spec, reason, trace, verdict)
 

@@ -9,6 +9,7 @@ submission run side by side, too. Both ways give the same results, to the bit.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import traceback
@@ -17,10 +18,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError, SubmissionError
-from evaluator.history.predictions import lacks_predictions
+from evaluator.history.predictions import lacks_predictions, read_predictions
 from evaluator.history.store import Store
 from evaluator.machine import computed_by, versions
-from evaluator.records import CellResult, CellSpec
+from evaluator.records import Answer, CellResult, CellSpec
+from evaluator.runner import turns
 from evaluator.runner.answers import Answers
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.runner.workers import Failure, Judging, Workers
@@ -90,7 +92,7 @@ def run_cells(
     if workers is None:
         with Workers(1) as spare:  # it starts no process until a device fails
             for step in runner.answered(cells, fresh):
-                yield step if isinstance(step, Finished) else runner.train(step, spare)
+                yield step if isinstance(step, Finished) else runner.from_predictions(step) or runner.train(step, spare)
         return
     for batch in _batches(cells):
         waiting = []
@@ -101,6 +103,8 @@ def run_cells(
                 yield step
             elif not step.spec.trains or not step.answer.scorable(step.spec):
                 yield runner.train_here(step)  # nothing is trained: only a result is written
+            elif (rescored := runner.from_predictions(step)) is not None:
+                yield rescored
             else:
                 waiting.append(step)
         # The longest first, so that no worker is left alone with a long training at the end. Cells of one answer stay neighbours.
@@ -156,7 +160,7 @@ class _Runner:
         try:
             inputs = self.inputs(spec)
             live = replace(inputs, printed=self.store.live_log(self.run, self.log(spec)))
-            answer = self.answers.provide(spec, lambda: self.track.obtain(spec, live, self._moved(spec)))
+            answer = self.answers.provide(spec, lambda: self._obtained(spec, live))
             self.store.write_log(self.run, self.log(spec), answer.log)
             partial = self.store.partial_path(spec.digest(), answer.checksum)
             return Judging(self.track, spec, inputs.data, answer, partial, reused=not self.answers.made(spec))
@@ -167,16 +171,42 @@ class _Runner:
         except Exception as error:  # a fault of the evaluator in one cell must not end the others
             return self._failed(spec, _failure(error), reused=False)
 
+    def _obtained(self, spec: CellSpec, inputs: CellInputs) -> Answer:
+        # What has no clock disturbs those of other runs like a training.
+        with turns.clock() if spec.seconds_allowed > 0 else turns.training():
+            return self.track.obtain(spec, inputs, self._moved(spec))
+
     def train(self, task: Judging, spare: Workers) -> Finished:
         """Train in this process. Once its device has failed, train that cell and all later cells in the process of ``spare``."""
         if not self.spent:
             try:
-                return self.train_here(task)
+                with turns.training():
+                    return self.train_here(task)
             except DeviceError as error:
                 say(f"warning: {error}; this cell and all later cells are trained in a new process")
                 self.spent.append(error)
         (finished,) = self.train_there([task], spare)
         return finished
+
+    def from_predictions(self, task: Judging) -> Finished | None:
+        """Score a cell by what an earlier version of the judging code predicted on the same answer; None where that is not kept."""
+        spec = task.spec
+        for digest in spec.earlier():
+            stored = self.store.read_cell(digest)
+            if stored is None or not stored["scored"] or stored["answer"]["checksum"] != task.answer.checksum:
+                continue
+            if not (self.mixed_versions or computed_by(stored["versions"]) == computed_by(versions())):
+                continue
+            try:
+                kept = read_predictions(self.store.root, stored)
+                as_now = {**stored, "spec": spec.as_dict(), "cell": spec.digest()}
+                result = None if kept is None else self.track.rescored(spec, task.data, as_now, kept)
+            except Exception as error:  # they are a short cut: without them the answer is judged
+                say(f"warning: the predictions of cell {digest} cannot be scored anew ({error}); it is judged anew")
+                continue
+            if result is not None:
+                return self._written(task, Judged(result, kept))
+        return None
 
     def train_here(self, task: Judging) -> Finished:
         """Train in this process, and store the cell.
@@ -218,11 +248,14 @@ class _Runner:
     def train_there(self, tasks: list[Judging], workers: Workers | ClusterWorkers) -> Iterator[Finished]:
         """Train in the workers, and store every cell when its training ends."""
         workers.moved = lambda task, moved: self.progress(task.spec, moved.what, moved.share)
-        for task, outcome in workers.train(tasks, lambda task: self.progress(task.spec, "training", 0.0)):
-            if isinstance(outcome, Failure):
-                yield self._failed(task.spec, outcome, task.reused)
-                continue
-            yield self._written(task, outcome)
+        # On a cluster, Ray gives a clock a whole node.
+        quiet = turns.training() if tasks and isinstance(workers, Workers) else contextlib.nullcontext()
+        with quiet:
+            for task, outcome in workers.train(tasks, lambda task: self.progress(task.spec, "training", 0.0)):
+                if isinstance(outcome, Failure):
+                    yield self._failed(task.spec, outcome, task.reused)
+                    continue
+                yield self._written(task, outcome)
 
     def _written(self, task: Judging, judged: Judged) -> Finished:
         """Store a judged cell. If its metrics are not those that the track declares, it is a fault of the judge."""

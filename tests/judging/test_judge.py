@@ -53,7 +53,7 @@ def summary(verdict="OK", trace="", printed=(), task="10:5") -> dict:
         "score": 0.5,
     }
     row = {"submission": "other_team", "pipeline": "proxy", "score_split": "validation", "verdicts": {verdict: 1}, "collapsed": 0}
-    row |= {"score": {"macro_f1": INTERVAL}, "purchases": ["label-of-image-3"]}
+    row |= {"score": {"macro_f1": INTERVAL | {"mean": 0.777}}, "public": {"macro_f1": INTERVAL}, "purchases": ["label-of-image-3"]}
     row["pairs"] = [
         {"pair": "10:5", "metrics": {"macro_f1": INTERVAL}, "bought": 9, "budget": 10, "seconds": 1.0, "indices": [3]},
         {"pair": "hidden-7:77", "metrics": {"macro_f1": INTERVAL}, "bought": 9, "budget": 10, "seconds": 1.0},
@@ -186,6 +186,20 @@ def test_the_quota_of_a_day_is_said_in_the_receipt(place, queue, send):
     assert "2 a day are allowed" in refused[2]
 
 
+def test_who_sends_bad_packages_without_end_fills_nothing(place, queue):
+    object.__setattr__(queue.quota, "refused", 3)
+    (place.inbox / "foxes").mkdir()
+    for number in range(6):
+        bad = place.inbox / "foxes" / f"{number}.zip"
+        bad.write_bytes(b"no zip" + b"x" * number)
+        os.utime(bad, (number, number))
+    refused = [row.refused for row in taken(place, queue)]
+    assert ["were refused today" in why for why in refused] == [False] * 3 + [True] * 3
+    assert (len(list(place.packages.iterdir())), len(queue.events())) == (3, 3)
+    assert len(list((place.outbox / "foxes").iterdir())) == 4
+    assert list((place.inbox / "foxes").iterdir()) == []
+
+
 def test_a_job_is_judged_and_what_goes_back_holds_nothing_hidden(place, queue, send, swept):
     send()
     taken(place, queue)
@@ -195,7 +209,7 @@ def test_a_job_is_judged_and_what_goes_back_holds_nothing_hidden(place, queue, s
     told = returned(place)["public-v1"]
     text = json.dumps(told)
     assert [name for name in SECRETS if name in text] == []
-    assert set(told) == {"schema", "kind", "version", "metric", "rows", "cells", "faults", "warnings"}
+    assert set(told) == set(feedback.KEYS["public"])
     assert told["rows"] == [
         {
             "pipeline": "proxy",
@@ -294,8 +308,8 @@ def test_a_package_that_was_changed_on_the_judge_is_our_fault(place, queue, send
 def test_the_sweep_ends_with_the_judge_that_started_it(place, tmp_path):
     """A judge that is killed leaves no run behind that would take time from the next run's clock."""
     script = (
-        f"import sys, time; sys.path.insert(0, {str(ROOT)!r}); from evaluator.judging.work import _started; "
-        "p = _started([sys.executable, '-c', 'import time; time.sleep(300)'], sys.stderr.buffer, sys.stderr.buffer); "
+        f"import sys, time; sys.path.insert(0, {str(ROOT)!r}); from evaluator.judging.work import started; "
+        "p = started([sys.executable, '-c', 'import time; time.sleep(300)'], sys.stderr.buffer, sys.stderr.buffer); "
         "print(p.pid, flush=True); time.sleep(300)"
     )
     judge = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -370,3 +384,50 @@ def test_a_real_submission_is_judged_from_the_inbox_to_the_outbox(place, send, t
     assert "KeyError" in returned(place)["public-v1"]["faults"][0]["traceback"]
     (cell,) = returned(place, "owls")["public-v1"]["cells"]
     assert (cell["verdict"], 0 <= cell["score"] <= 1) == ("OK", True)
+
+
+BUYS = RUN.replace("pass", "unlabelled_dataset.purchase_labels(range(budget))")
+
+
+@pytest.mark.endurance
+def test_two_real_submissions_side_by_side_are_judged_as_one_after_the_other(place, send, tmp_path):
+    """Two jobs at once share a results folder, and a clock is alone; a rescore then runs nothing and says so."""
+    rules = (place.root / "judge.toml").read_text()
+    (place.root / "public.toml").write_text(
+        f'profile = "debug"\npipelines = ["proxy"]\npairs = "621:17"\nseeds = 2\nsecret = "s"\ncache = "{tmp_path / "cache"}"\n'
+    )
+    (place.root / "s").write_text("0123456789abcdef" * 2 + "\n")
+    scores = []
+    for jobs in (1, 2):
+        (place.root / "judge.toml").write_text(rules + f"[resources]\njobs = {jobs}\ndisk = 0\n")
+        for name in ("foxes", "owls"):
+            send(name, text=BUYS + f"# {name} {jobs if jobs == 2 else ''}\n")
+        assert main(["judge", "run", str(place.root), "--once"]) == 0
+        queue = Queue(place.queue)
+        scores.append([[cell["score"] for cell in row["result"]["cells"]] for row in queue.results("public")[-2:]])
+        rows = queue.rows("SELECT began, ended, peak FROM job ORDER BY id")[-2:]
+        assert (rows[1]["began"] < rows[0]["ended"]) is (jobs == 2), "the second begins before the first has ended"
+        assert queue.check().faults == ()
+        queue.close()
+    assert scores[0] == scores[1]
+    (place.root / "judge.toml").write_text("version = 2\n" + (place.root / "judge.toml").read_text())
+    assert main(["judge", "rescore", str(place.root)]) == main(["judge", "run", str(place.root), "--once"]) == 0
+    queue = Queue(place.queue)
+    told = [event["detail"] for event in queue.events() if event["what"] == "done"]
+    assert [(of["stored"], of["new"]) for of in told] == [(0, 2)] * 4 + [(2, 0)] * 4
+    queue.close()
+
+
+@pytest.mark.endurance
+def test_a_judge_whose_parts_name_a_cluster_runs_its_cells_there(place, send, tmp_path):
+    """``ray = "local"`` starts a cluster of this machine's cores for each job; an address is the same option."""
+    pytest.importorskip("ray")
+    cache = f'cache = "{tmp_path / "cache"}"'
+    text = f'profile = "debug"\npipelines = ["proxy"]\npairs = "621:17"\nray = "local"\n{cache}\n'
+    (place.root / "public.toml").write_text(text)
+    send(text=BUYS)
+    assert main(["judge", "run", str(place.root), "--once"]) == 0
+    (cell,) = returned(place)["public-v1"]["cells"]
+    assert (cell["verdict"], 0 <= cell["score"] <= 1) == ("OK", True)
+    log = next(place.runs.glob("*.log")).read_text()
+    print(log[-500:])

@@ -1,0 +1,146 @@
+"""A judge at work: it takes packages in, runs as many jobs as its machine has room for, and says what it does.
+
+Everything happens in one thread, a step at a time. A judge that is stopped (Ctrl-C, SIGTERM) ends what it runs and gives it back,
+and that counts as no try; a judge that is killed loses its jobs to others, at once to those of its own machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from evaluator.judging.inbox import take_in
+from evaluator.judging.jobs import Job, Part
+from evaluator.judging.place import Place
+from evaluator.judging.queue import Queue
+from evaluator.judging.resources import FULL, admit, lack_of_disk
+from evaluator.judging.work import LEASE, POLL, Form, Judged, Run, tell_what_is_owed
+from evaluator.judging.workers import Worker, arrive, bury, leave, sign
+from evaluator.machine import free_memory
+
+IDLE = 2.0
+"""Seconds between two looks at an empty inbox."""
+SIGNED = 20.0
+"""Seconds between two signs of life."""
+
+
+@dataclass(eq=False)
+class Judge:
+    """A judge of a folder.
+
+    Args:
+        form: in which results are kept and go back. ``told``: is given what happens, a line each. ``board``: writes the board.
+        now: the time; tests give another.
+
+    Attributes:
+        failed: whether a job failed by our fault, or nothing could be begun.
+    """
+
+    place: Place
+    queue: Queue
+    form: Form
+    told: Callable[[str], None]
+    board: Callable[[], object]
+    now: Callable[[], float] = time.time
+    failed: bool = False
+    _runs: list[Run] = field(default_factory=list)
+    _held: str = ""
+    _signed: float = 0.0
+
+    def run(self, once: bool = False) -> bool:
+        """Judge until the queue is drained; with ``once``, until nothing waits any more. Returns whether nothing failed."""
+        me = Worker.this(self.now())
+        self.queue.who = me.name
+        arrive(self.queue, me)
+        try:
+            tell_what_is_owed(self.place, self.queue, self.form)
+            self.board()
+            while not self._step(me, once):
+                time.sleep(POLL if self._runs else IDLE)
+        except BaseException:
+            self._stop("the judge was stopped")
+            raise
+        finally:
+            leave(self.queue, me.name, self.now())
+        return not self.failed
+
+    def _step(self, me: Worker, once: bool) -> bool:
+        """Everything that can be done now; whether the judge's work is done."""
+        for name in bury(self.queue, self.now()):
+            self.told(f"the judge {name} died; its jobs are given anew")
+        full = lack_of_disk(self.place.root, self.place.rules.resources)
+        if not full:
+            self._take_in()
+        ended = [done for run in list(self._runs) if (done := self._looked_at(run)) is not None]
+        held = full or self._begin(me)
+        self._say(me, held)
+        if ended:
+            self.board()
+        if self._runs:
+            return False
+        if self.queue.giving == "drain":
+            self.told("drained: nothing runs, and no more jobs are given; `judge resume` gives them again")
+            return True
+        if once and held and not self.queue.counts().get("running"):
+            self.failed = True
+            return True
+        return once and not self._more()
+
+    def _take_in(self) -> None:
+        for taken in take_in(self.place, self.queue, self.now):
+            said = f"refused: {taken.refused}" if taken.refused else taken.said or f"submission {taken.submission}"
+            self.told(f"{taken.participant}: {taken.package}: {said}")
+
+    def _looked_at(self, run: Run) -> Judged | None:
+        done = run.step(self.now())
+        if done is None:
+            return None
+        self._runs.remove(run)
+        self.failed = self.failed or done.verdict == "INFRASTRUCTURE"
+        why = f" ({done.why})" if done.why else ""
+        self.told(f"{about(done.job)}: {done.verdict or 'lost'}{why}")
+        return done
+
+    def _begin(self, me: Worker) -> str:
+        """Claim and start jobs while there is room; why a job that waits is not begun, or empty."""
+        room = self.place.rules.resources
+        while len(self._runs) < room.jobs:
+            job = self.queue.claim(me.name, self.now(), LEASE, me.node, admit(room, peaks(self.queue), free_memory()))
+            if job is None:
+                # That as many run as may is no news.
+                return "" if self._runs or self.queue.held == FULL else self.queue.held
+            self.told(f"{about(job)}: attempt {job.attempt}")
+            self._runs.append(Run(self.place, self.queue, job, self.form, self.now()))
+        return ""
+
+    def _say(self, me: Worker, held: str) -> None:
+        now = self.now()
+        if held != self._held:
+            self.told(f"nothing is begun: {held}" if held else "there is room again: jobs are begun")
+        if held != self._held or not 0 <= now - self._signed < SIGNED:
+            sign(self.queue, me.name, now, held)
+            tell_what_is_owed(self.place, self.queue, self.form)  # of judges that died meanwhile
+            self._held, self._signed = held, now
+
+    def _more(self) -> bool:
+        """Whether a job waits for another try, or belongs to another judge."""
+        counts = self.queue.counts()
+        return not self.queue.paused and bool(counts.get("waiting", 0) or counts.get("running", 0))
+
+    def _stop(self, why: str) -> None:
+        for run in self._runs:
+            run.terminate()  # all at once: each may take a while
+        for run in self._runs:
+            run.stop(self.now(), why)
+        self._runs.clear()
+
+
+def about(job: Job) -> str:
+    """A job for a person."""
+    return f"{job.participant}, submission {job.submission}, {job.part} part"
+
+
+def peaks(queue: Queue) -> dict[Part, int]:
+    """Bytes of memory that the largest job of each part had so far."""
+    return {row["part"]: row["most"] for row in queue.rows("SELECT part, max(peak) AS most FROM job GROUP BY part") if row["most"]}
