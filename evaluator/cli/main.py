@@ -29,6 +29,7 @@ def verbs() -> dict[str, ModuleType]:
         replay,
         report,
         results,
+        round,
         submit,
         sweep,
         validate,
@@ -50,6 +51,7 @@ def verbs() -> dict[str, ModuleType]:
         cleaning,
         audit,
         curation,
+        round,
         judge,
         doctor,
     )

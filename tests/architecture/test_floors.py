@@ -44,6 +44,7 @@ FLOORS = {
     "evaluator.curation": 12,
     "evaluator.sweep": 13,
     "evaluator.judging": 14,
+    "evaluator.rounds": 14,
     "evaluator.cli": 14,
     "evaluator.__main__": 15,
     "local_evaluation": 15,

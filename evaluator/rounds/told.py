@@ -1,0 +1,97 @@
+"""What participants are told: README.md, round.json and aicrowd.json of the folder that goes out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from evaluator import __version__
+from evaluator.rounds.making import Made, Order
+from evaluator.rounds.terms import FACTS, Terms, said
+from evaluator.text import json_text, markdown
+from evaluator.words import counted
+
+SCHEMA = 1
+
+
+def dates_and_quotas(terms: Terms) -> str:
+    """The lines of README that say what ``round.toml`` says. ``round check`` looks for them."""
+    opens = said(terms.opens or terms.opened) if terms.opens or terms.opened else "when it is announced"
+    closes = f"until {said(terms.closes)}; what comes later is refused" if terms.closes else "until it is announced that it ends"
+    return (
+        f"- Submissions are taken from {opens}, {closes}.\n"
+        f"- At most {counted(terms.quota.a_day, 'submission')} a day (UTC) of each participant. Faults of the judge do not count.\n"
+        f"- At the end each participant chooses up to {counted(terms.quota.chosen, 'submission')} for the private part; it decides."
+    )
+
+
+def readme(order: Order, made: Made) -> str:
+    """README.md."""
+    terms, track = order.terms, order.terms.track
+    facts = "\n".join(f"- {line}" for line in made.facts)
+    commands = "\n".join(made.practise)
+    where = f"{order.submit_to}" if order.submit_to else "WHERE"
+    told = "" if order.submit_to else "\nWHERE is a folder, or `ssh://user@host/folder`: the organiser tells you your own.\n"
+    return f"""# {markdown(terms.name)}
+
+A round of the track **{track}**, profile `{terms.profile}`, judged with version {__version__} of the data-centric kit.
+
+## When, and how often
+
+{dates_and_quotas(terms)}
+
+## Data and rules
+
+{facts}
+- `{FACTS}` has the digests of the data. If yours are others, your copy is not whole.
+
+## Practise
+
+Run in the folder of this file:
+
+```
+{commands}
+```
+
+## Send
+
+Put `aicrowd.json` into the folder of your submission, with your name in it.
+
+```
+python -m evaluator package MY_SUBMISSION --track {track}
+python -m evaluator submit MY_SUBMISSION --track {track} --to {where}
+```
+{told}
+The answer comes into your folder of the outbox: a receipt at once, and a result when the submission was judged. The board shows for
+each participant the submission that was best when it was sent; ranks that noise decides are ties.
+"""
+
+
+def facts(terms: Terms, made: Made, seeds: int) -> str:
+    """round.json: the same for programs."""
+    plain: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": terms.name,
+        "track": terms.track,
+        "profile": terms.profile,
+        "kit": __version__,
+        "seeds": seeds,
+        "digests": dict(made.digests),
+    }
+    return json_text(plain, indent=1) + "\n"
+
+
+def manifest(order: Order) -> str:
+    """aicrowd.json for a submission's folder."""
+    challenge = re.sub(r"[^a-z0-9]+", "-", order.terms.name.lower()).strip("-") or "round"
+    plain: Mapping[str, Any] = {
+        "challenge_id": challenge,
+        "grader_id": challenge,
+        "authors": ["your-name"],
+        "description": "",
+        "license": "MIT",
+        "gpu": False,
+    } | ({"submit_to": order.submit_to} if order.submit_to else {})
+    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
