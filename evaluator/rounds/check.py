@@ -199,9 +199,7 @@ def _rules(folder: Folder, terms: Terms) -> Row:
 
 def _fresh(folder: Folder) -> Row:
     """Before it opens, no package was judged: what a rehearsal left would stand on the board."""
-    taken = (
-        sum(1 for path in (folder.judge / "packages").glob("*") if path.is_file()) if (folder.judge / "packages").is_dir() else 0
-    )
+    taken = sum(path.is_file() for path in (folder.judge / "packages").glob("*"))
     found = (
         [f"{counted(taken, 'package')} of a rehearsal; expected none. Remove {', '.join(_WORKING)} and queue.db* in keep/judge"]
         if taken

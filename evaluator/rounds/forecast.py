@@ -1,7 +1,7 @@
 """What a round costs before it opens: participants x submissions a day x clocks and trainings, on so many machines.
 
 A submission is judged on one machine: its answers one after the other, because its clock is alone there, then the trainings, so
-many at a time. The worst case is what the clocks allow, the longest training that was measured, and every participant's whole quota.
+many at a time. The worst case is what the clocks allow, the longest training that was measured, and the whole quota of everybody.
 The expected case is what was measured, and the average of ``round.toml``. What was not measured counts with its limit; a training
 has none, so it is named, and a figure without it is a lower bound. Tracks that store no duration of a training are measured by the
 runs of a sweep: what a run took beside the clocks of its answers.

@@ -245,9 +245,8 @@ def pair_pattern(name: str) -> re.Pattern[bytes]:
     between = rb"\s?[:x/,;_-]\s?|\W{0,6}(?:minutes?|min)\W{1,4}|\s?labels?\W{1,4}(?:and\s)?"
     if len(labels) < 3:  # two small numbers stand beside each other in any table
         between = rb":"
-    return re.compile(
-        rb"(?<![\d.])" + first + rb"(?:" + between + rb")" + second + (rb"" if b"." in second else rb"(?:\.0+)?") + rb"(?!\d|\.\d)"
-    )
+    zeros = rb"" if "." in minutes else rb"(?:\.0+)?"
+    return re.compile(rb"(?<![\d.])" + first + rb"(?:" + between + rb")" + second + zeros + rb"(?!\d|\.\d)")
 
 
 def task_pattern(name: str) -> re.Pattern[bytes]:

@@ -1,0 +1,613 @@
+"""A round from its making to its end, on a few small images: every kind of leak is planted and found, states change in order."""
+
+import csv
+import datetime
+import gzip
+import io
+import json
+import os
+import shutil
+import stat
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from evaluator.cleaning.track import CLEANING
+from evaluator.cli.main import main
+from evaluator.curation import embedded
+from evaluator.curation.track import CURATION
+from evaluator.errors import ConfigurationError
+from evaluator.judging.place import Place
+from evaluator.judging.queue import Quota
+from evaluator.purchase.track import PURCHASE
+from evaluator.rounds import manifest
+from evaluator.rounds.check import check
+from evaluator.rounds.draws import data_seed, hidden_tasks, part_secret
+from evaluator.rounds.make import new_round
+from evaluator.rounds.making import Order
+from evaluator.rounds.states import close_round, open_round, require_may_open
+from evaluator.rounds.terms import Expected, Folder, Terms, read_terms, set_keys, terms_text
+from evaluator.secret import Secret, read_secret
+
+START = datetime.datetime(2026, 12, 1, 12, tzinfo=datetime.UTC)
+END = START + datetime.timedelta(days=14)
+SECRET = Secret(0x0123456789ABCDEFFEDCBA9876543210)
+PROFILE = """name = "tiny-round"
+like = "debug"
+sizes = { training = 8, unlabelled = 14, validation = 10, debug = 2 }
+image_size = 32
+pipeline = "milliseconds"
+"""
+
+
+def terms(track="purchase", profile="x", **more) -> Terms:
+    given = {"opens": START, "closes": END, "sandbox": "process", "quota": Quota(a_day=4), "expected": Expected(participants=3)}
+    return Terms(name="Labels", track=track, profile=profile, made=START, **given | more)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Folder:
+    """A round of the purchase track."""
+    home = tmp_path_factory.mktemp("made")
+    (home / "tiny.toml").write_text(PROFILE)
+    file = str(home / "tiny.toml")
+    new_round(Order(terms(profile=file), file, hidden=3, seeds=2), home / "round", SECRET)
+    return Folder(home / "round")
+
+
+@pytest.fixture
+def copy(made, tmp_path) -> Folder:
+    """A copy of it that a test may change."""
+    shutil.copytree(made.root, tmp_path / "round", symlinks=True)
+    return Folder(tmp_path / "round")
+
+
+def found(folder: Folder, track=PURCHASE) -> dict[str, tuple[str, ...]]:
+    """What a check found, by row."""
+    return {row.name: row.found for row in check(folder, track).rows if row.found}
+
+
+def hidden_image(folder: Folder) -> Path:
+    return sorted((folder.keep / "private/data/unlabelled/images").iterdir())[3]
+
+
+def pair(folder: Folder) -> str:
+    return json.loads((folder.keep / "hidden.json").read_text())["tasks"][0]
+
+
+def png_with(text: str) -> bytes:
+    buffer, info = io.BytesIO(), PngImagePlugin.PngInfo()
+    info.add_text("Comment", text, zip=True)
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+# -- new
+
+
+def test_a_new_round_is_whole_and_nothing_hidden_is_found(made):
+    checked = check(made, PURCHASE)
+    assert {row.name: row.found for row in checked.rows if row.found} == {}
+    compared = {row.name: row.compared for row in checked.rows}
+    # 34 images, four tables of labels, dataset.json, hidden.json, three secrets, and the judge's three files.
+    assert compared["files"].startswith("46 hidden files against ")
+    assert compared["images"] == "34 hidden images, decoded against 34 public"
+    assert compared["hidden tasks"].startswith("3 names")
+    assert checked.plans["private"].cells[0].secret == part_secret(SECRET, "private").fingerprint
+
+
+def test_everything_hidden_follows_from_the_secret(made, tmp_path):
+    seeds = {data_seed(SECRET, "pool"), part_secret(SECRET, "public").number, part_secret(SECRET, "private").number, SECRET.number}
+    assert len(seeds) == 4
+    again = tmp_path / "again"
+    file = str(tmp_path / "tiny.toml")
+    Path(file).write_text(PROFILE)
+    new_round(Order(terms(profile=file), file, hidden=3, seeds=2), again, SECRET)
+    same = ("keep/private/data/unlabelled/labels.csv", "keep/hidden.json", "keep/private.secret", "keep/judge/private.toml")
+    assert all((again / name).read_bytes() == (made.root / name).read_bytes() for name in same)
+    assert hidden_image(Folder(again)).read_bytes() == hidden_image(made).read_bytes()
+    other = tmp_path / "other"
+    new_round(Order(terms(profile=file), file, hidden=3, seeds=2), other)
+    assert pair(Folder(other)) != pair(made)
+    assert hidden_image(Folder(other)).read_bytes() != hidden_image(made).read_bytes()
+
+
+def test_what_stays_is_readable_by_nobody_else(made):
+    assert stat.S_IMODE(made.keep.stat().st_mode) == 0o700
+    for name in ("round.secret", "public.secret", "private.secret", "hidden.json"):
+        assert stat.S_IMODE((made.keep / name).stat().st_mode) == 0o600
+    assert read_secret(made.keep / "round.secret") == SECRET
+
+
+def test_a_folder_that_exists_is_refused(made, tmp_path):
+    with pytest.raises(ConfigurationError, match="exists; expected a new folder"):
+        new_round(Order(terms(), "debug"), made.root)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigurationError, match="exists; expected a new folder"):
+        new_round(Order(terms(), "debug"), tmp_path / "empty")
+
+
+@pytest.mark.parametrize("at", [1, 20, 40])
+def test_an_interrupted_new_leaves_nothing(tmp_path, at):
+    (tmp_path / "tiny.toml").write_text(PROFILE)
+    calls = 0
+
+    def step(what, done, total):
+        nonlocal calls
+        calls += 1
+        if done >= at or calls > at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        new_round(Order(terms(), str(tmp_path / "tiny.toml")), tmp_path / "round", SECRET, step)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--track", "audit"], "it has verbs and no submissions"),
+        (["--track", "nonsense"], "there is no such track"),
+        (["--tasks", "digits-uniform-0.3"], "cleaning alone has this option"),
+        (["--track", "cleaning", "--pairs", "public"], "purchase alone has this option"),
+        (["--track", "cleaning", "--profile", "roman-numerals"], "drawn from the same images"),
+        (["--track", "curation", "--profile", "roman"], "reads a folder"),
+        (["--track", "curation", "--hidden", "2"], "two hidden test sets"),
+        (["--pairs", "hidden:3"], "say how many with --hidden"),
+        (["--hidden", "0"], "--hidden is 0"),
+        (["--data", "data"], "without --private-data"),
+        (["--opens", "tomorrow"], "a time with a time zone"),
+        (["--opens", "2026-12-02T00:00:00Z", "--closes", "2026-12-01T00:00:00Z"], "closes is 2026-12-01"),
+        (["--a-day", "0"], "--a-day is 0"),
+        (["--nodes", "0"], "nodes is 0"),
+        (["--seeds", "0"], "--seeds is 0"),
+        (["--sandbox", "none"], "sandbox is 'none'"),
+        (["--profile", "debugg"], "did you mean 'debug'"),
+    ],
+)
+def test_a_slip_is_said_before_anything_is_made(tmp_path, capsys, options, said):
+    assert main(["round", "new", "Labels", "--folder", str(tmp_path / "round"), *options]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_profile_that_names_other_files_is_refused(tmp_path):
+    (tmp_path / "tiny.toml").write_text(PROFILE)
+    (tmp_path / "other.toml").write_text('name = "other"\nlike = "tiny.toml"\n')
+    with pytest.raises(ConfigurationError, match="not whole alone"):
+        new_round(Order(terms(), str(tmp_path / "other.toml")), tmp_path / "round", SECRET)
+    assert not (tmp_path / "round").exists()
+
+
+def test_data_of_ones_own_are_copied_without_what_lies_beside_them(made, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(made.publish / "data", own)
+    (own / "training" / "notes.txt").write_text("labels by Ada")
+    file = made.publish / "profile.toml"
+    order = Order(terms(), str(file), data=own, private_data=made.keep / "private/data")
+    new_round(order, tmp_path / "round", SECRET)
+    folder = Folder(tmp_path / "round")
+    assert found(folder) == {}
+    assert not list(folder.publish.rglob("notes.txt"))
+    with pytest.raises(ConfigurationError, match="expected other data"):
+        Order(terms(), str(file), data=own, private_data=own)
+
+
+# -- leaks
+
+
+def plant_file(folder):
+    shutil.copy(hidden_image(folder), folder.publish / "data" / "logo.png")
+
+
+def plant_pixels_in_zip(folder):
+    buffer = io.BytesIO()
+    Image.open(hidden_image(folder)).save(buffer, "PNG", compress_level=1, optimize=True)
+    with zipfile.ZipFile(folder.publish / "extra.zip", "w") as archive:
+        archive.writestr("pictures/1.png", buffer.getvalue())
+
+
+def plant_pixels_in_array(folder):
+    np.savez_compressed(folder.publish / "sample.npz", images=np.stack([np.asarray(Image.open(hidden_image(folder)))] * 2))
+
+
+def plant_behind_an_image(folder):
+    public = sorted((folder.publish / "data/training/images").iterdir())[0]
+    (folder.publish / "cover.png").write_bytes(public.read_bytes() + hidden_image(folder).read_bytes())
+
+
+def plant_in_unknown_bytes(folder):
+    (folder.publish / "blob.bin").write_bytes(b"\1\0\2" * 33 + hidden_image(folder).read_bytes() + b"end")
+
+
+def hidden_labels(folder):
+    with open(folder.keep / "private/data/unlabelled/labels.csv", newline="") as file:
+        return [row[1:] for row in list(csv.reader(file))[1:]]
+
+
+def plant_labels_under_other_names(folder):
+    rows = [[f"x{i}", *row] for i, row in enumerate(hidden_labels(folder))]
+    (folder.publish / "table.csv").write_text("\n".join(";".join(row) for row in [["id", "a", "b", "c", "d", "e", "f"], *rows]))
+
+
+def plant_labels_as_array(folder):
+    np.save(folder.publish / "y.npy", np.array(hidden_labels(folder), np.int8))
+
+
+def plant_secret(folder):
+    with open(folder.publish / "README.md", "a") as file:
+        file.write(f"\nseed {part_secret(SECRET, 'private').number:032x}\n")
+
+
+def plant_secret_in_an_images_text(folder):
+    (folder.publish / "icon.png").write_bytes(png_with(f"root {part_secret(SECRET, 'private').root(2022)}"))
+
+
+def plant_data_seed(folder):
+    (folder.publish / "log.txt.gz").write_bytes(gzip.compress(f"--seed {data_seed(SECRET, 'pool')}".encode()))
+
+
+def plant_secret_file(folder):
+    shutil.copy(folder.keep / "public.secret", folder.publish / "public.secret")
+
+
+def plant_pair(folder):
+    labels, minutes = pair(folder).split(":")
+    (folder.publish / "faq.md").write_text(f"A pair may have {labels} labels and {minutes} minutes.")
+
+
+def plant_pair_in_a_name(folder):
+    (folder.publish / f"{pair(folder).replace(':', 'x')}.txt").write_text("nothing to see")
+
+
+def plant_private_part(folder):
+    shutil.copy(folder.judge / "private.toml", folder.publish / "more.toml")
+
+
+def plant_link(folder):
+    (folder.publish / "keys").symlink_to(folder.keep)
+
+
+def plant_second_name(folder):
+    os.link(folder.keep / "private/data/debug/labels.csv", folder.publish / "few.csv")
+
+
+def plant_locked_archive(folder):
+    (folder.publish / "all.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(99))
+
+
+def plant_rights(folder):
+    (folder.keep / "private.secret").chmod(0o644)
+
+
+def plant_rights_of_the_folder(folder):
+    folder.keep.chmod(0o755)
+
+
+def plant_other_secret(folder):
+    (folder.keep / "private.secret").write_bytes((folder.keep / "public.secret").read_bytes())
+
+
+def plant_public_secret(folder):
+    with open(folder.publish / "public.toml", "a") as file:
+        file.write('secret = "../keep/public.secret"\n')
+
+
+def plant_changed_label(folder):
+    table = folder.publish / "data/training/labels.csv"
+    table.write_text(table.read_text().replace(",0", ",1", 1))
+
+
+def plant_other_quota(folder):
+    text = (folder.root / "round.toml").read_text()
+    (folder.root / "round.toml").write_text(text.replace("a-day = 4", "a-day = 9"))
+
+
+def plant_other_deadline(folder):
+    set_keys(folder.judge / "judge.toml", {"deadline": "2027-01-01T00:00:00Z"})
+
+
+def plant_misspelt_option(folder):
+    with open(folder.judge / "private.toml", "a") as file:
+        file.write("seads = 3\n")
+
+
+def plant_no_private_data(folder):
+    shutil.rmtree(folder.keep / "private/data/unlabelled")
+
+
+def plant_rehearsal(folder):
+    (folder.judge / "packages").mkdir()
+    (folder.judge / "packages" / "a.zip").write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("plant", "row", "said"),
+    [
+        (plant_file, "files", "data/logo.png is equal to keep/private"),
+        (plant_file, "images", "data/logo.png is equal to keep/private"),
+        (plant_pixels_in_zip, "images", "extra.zip, pictures/1.png"),
+        (plant_pixels_in_array, "images", "sample.npz, images.npy, image 0"),
+        (plant_behind_an_image, "files", "cover.png, behind its end"),
+        (plant_in_unknown_bytes, "parts of files", "blob.bin holds a part of keep/private"),
+        (plant_labels_under_other_names, "labels", "table.csv is equal to keep/private/data/unlabelled/labels.csv"),
+        (plant_labels_as_array, "labels", "y.npy"),
+        (plant_secret, "secrets and seeds", "README.md holds the secret of the private part in hexadecimal digits"),
+        (plant_secret_in_an_images_text, "secrets and seeds", "icon.png, text in chunk zTXt"),
+        (plant_data_seed, "secrets and seeds", "log.txt.gz, unpacked holds the seed of the pool data"),
+        (plant_secret_file, "files", "public.secret"),
+        (plant_pair, "hidden tasks", "faq.md holds the hidden task"),
+        (plant_pair_in_a_name, "hidden tasks", "the name of publish/"),
+        (plant_private_part, "files", "more.toml"),
+        (plant_private_part, "secrets and seeds", "the seed of the hidden tasks"),
+        (plant_link, "files that go out", "keys is no regular file"),
+        (plant_second_name, "files that go out", "under another name"),
+        (plant_locked_archive, "looked into", "all.7z: a 7z archive"),
+        (plant_rights, "rights", "chmod 600"),
+        (plant_rights_of_the_folder, "rights", "chmod 700"),
+        (plant_other_secret, "secrets", "does not follow"),
+        (plant_public_secret, "a participant's use", "secret stands there"),
+        (plant_changed_label, "a participant's use", "training has the digest"),
+        (plant_other_quota, "judge's rules", "quota.a-day = 4, round.toml 9"),
+        (plant_other_quota, "what is told", "At most 9 submissions"),
+        (plant_other_deadline, "judge's rules", "deadline"),
+        (plant_misspelt_option, "private part", "did you mean 'seeds'"),
+        (plant_no_private_data, "private part", "unlabelled does not exist"),
+        (plant_rehearsal, "judge's folder", "1 package of a rehearsal"),
+    ],
+    ids=lambda value: value.__name__.removeprefix("plant_") if callable(value) else "",
+)
+def test_what_must_not_be_is_found(copy, plant, row, said):
+    plant(copy)
+    rows = found(copy)
+    assert any(said in line for line in rows.get(row, ())), rows
+
+
+def test_a_check_ends_with_1_and_says_what_it_compared(copy, capsys):
+    assert main(["round", "check", str(copy.root)]) == 0
+    plant_file(copy)
+    assert main(["round", "check", str(copy.root)]) == 1
+    shown = capsys.readouterr().out
+    assert "publish/data/logo.png is equal to keep/private/data/unlabelled/images/" in " ".join(shown.split())
+    assert main(["round", "check", str(copy.root), "--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert {row["name"]: row["state"] for row in rows}["images"] == "found"
+
+
+# -- states
+
+
+def test_a_round_opens_and_closes_in_order_and_each_once(copy):
+    with pytest.raises(ConfigurationError, match="state is new; expected open"):
+        close_round(copy, END)
+    with pytest.raises(ConfigurationError, match="opens is 2026-12-01T12:00:00Z, and it is 2026-12-01T11"):
+        require_may_open(copy, START - datetime.timedelta(minutes=1))
+    with pytest.raises(ConfigurationError, match="which has passed"):
+        require_may_open(copy, END)
+    checked = check(copy, PURCHASE)
+    count = open_round(copy, checked, START)
+    opened = copy.terms()
+    assert (opened.state, opened.opened, opened.expected) == ("open", START, checked.terms.expected)
+    assert subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=copy.publish).returncode == 0
+    before = (copy.root / "round.toml").read_bytes()
+    assert open_round(copy, check(copy, PURCHASE), START + datetime.timedelta(days=1)) == count
+    assert (copy.root / "round.toml").read_bytes() == before
+    with pytest.raises(ConfigurationError, match="wait, or close it before its time with --early"):
+        close_round(copy, END - datetime.timedelta(seconds=1))
+    later = END + datetime.timedelta(hours=1)
+    assert not close_round(copy, later).before
+    assert Place.of(copy.judge).rules.deadline == END.timestamp(), "what came until then was taken by right"
+    assert (copy.terms().state, copy.terms().closed) == ("closed", later)
+    again = close_round(copy, later + datetime.timedelta(days=1))
+    assert (again.before, again.at) == (True, later)
+    with pytest.raises(ConfigurationError, match="state is closed since"):
+        require_may_open(copy, later)
+
+
+def test_closing_early_ends_the_taking_of_packages_then(copy):
+    open_round(copy, check(copy, PURCHASE), START)
+    early = START + datetime.timedelta(days=2)
+    close_round(copy, early, early=True)
+    rules = Place.of(copy.judge).rules
+    assert (rules.deadline, rules.quota.a_day, rules.name) == (early.timestamp(), 4, "Labels")
+    assert found(copy) == {}
+
+
+def test_a_round_with_a_leak_does_not_open(copy):
+    plant_pair(copy)
+    before = (copy.root / "round.toml").read_bytes()
+    with pytest.raises(ConfigurationError, match="the check found faults in hidden tasks"):
+        open_round(copy, check(copy, PURCHASE), START)
+    assert (copy.root / "round.toml").read_bytes() == before
+    assert not (copy.publish / "SHA256SUMS").exists()
+
+
+def test_what_changes_after_the_opening_is_found(copy):
+    open_round(copy, check(copy, PURCHASE), START)
+    assert found(copy) == {}
+    (copy.publish / "README.md").write_text((copy.publish / "README.md").read_text() + "more\n")
+    (copy.publish / "news.md").write_text("new\n")
+    (copy.publish / "aicrowd.json").unlink()
+    said = " ".join(found(copy)["published files"])
+    assert [word in said for word in ("README.md was changed", "news.md was not there", "aicrowd.json is missing")] == [True] * 3
+    (copy.publish / "SHA256SUMS").unlink()
+    assert manifest.differences(copy.publish)[0] == ["publish/SHA256SUMS is missing. Run `round open` again"]
+
+
+def test_an_opening_that_was_killed_before_its_end_is_done_again(copy, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("evaluator.rounds.states.set_keys", killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_round(copy, check(copy, PURCHASE), START)
+    assert copy.terms().state == "new"
+    open_round(copy, check(copy, PURCHASE), START)
+    assert (copy.terms().state, found(copy)) == ("open", {})
+
+
+def test_the_verbs_show_a_forecast_and_what_comes_next(copy, capsys):
+    now = datetime.datetime.now(datetime.UTC)
+    stay = {"opens": "2026-01-01T00:00:00Z", "closes": f"{now.year + 5}-01-01T00:00:00Z"}
+    for file in ("round.toml", "keep/judge/judge.toml", "publish/README.md"):
+        text = (copy.root / file).read_text()
+        text = text.replace("2026-12-01T12:00:00Z", stay["opens"]).replace("2026-12-15T12:00:00Z", stay["closes"])
+        (copy.root / file).write_text(text)
+    assert main(["round", "forecast", str(copy.root)]) == 0
+    shown = capsys.readouterr().out
+    assert "3 participants" in shown
+    assert "at least" in shown
+    assert main(["round", "forecast", str(copy.root), "--measured", str(copy.root)]) == 2
+    assert main(["round", "open", str(copy.root)]) == 0
+    assert "judge run" in capsys.readouterr().out
+    assert main(["round", "close", str(copy.root)]) == 2
+    assert main(["round", "close", str(copy.root), "--early"]) == 0
+    shown = capsys.readouterr().out
+    assert [word in shown for word in ("choose", "finish", "board", "--private")] == [True] * 4
+
+
+# -- round.toml
+
+
+def test_terms_are_written_and_read(tmp_path):
+    written = terms(profile="debug", opened=START, state="open")
+    (tmp_path / "round.toml").write_text(terms_text(written))
+    assert read_terms(tmp_path / "round.toml") == written
+    open_ended = terms(opens=None, closes=None)
+    (tmp_path / "round.toml").write_text(terms_text(open_ended))
+    assert read_terms(tmp_path / "round.toml") == open_ended
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('state = "new"', 'state = "opne"'), "state is 'opne'"),
+        (("a-day = 4", "a-day = 0"), "a-day is 0"),
+        (("nodes = 1", "nods = 1"), "did you mean 'nodes'"),
+        (("closes = 2026-12-15T12:00:00Z", 'closes = "soon"'), "closes is no time with a time zone"),
+        (('track = "purchase"', ""), "it has no key track"),
+    ],
+)
+def test_a_slip_in_the_terms_is_named(tmp_path, change, said):
+    text = terms_text(terms())
+    assert change[0] in text
+    (tmp_path / "round.toml").write_text(text.replace(*change, 1))
+    with pytest.raises(ConfigurationError, match=said):
+        read_terms(tmp_path / "round.toml")
+
+
+def test_keys_are_changed_and_comments_stay(tmp_path):
+    file = tmp_path / "x.toml"
+    file.write_text('# hello\nname = "x"  # mine\n\n[quota]\nname = 3\n')
+    set_keys(file, {"name": '"y"', "deadline": "2026-12-01T00:00:00Z"})
+    assert file.read_text() == '# hello\nname = "y"  # mine\ndeadline = 2026-12-01T00:00:00Z\n\n[quota]\nname = 3\n'
+    file.write_text('name = """\nname = 1\n"""\n')
+    with pytest.raises(ConfigurationError, match="could not be changed"):
+        set_keys(file, {"name": '"y"'})
+    assert file.read_text() == 'name = """\nname = 1\n"""\n'
+
+
+# -- other tracks
+
+
+def test_a_round_of_cleaning_has_hidden_tasks_and_says_that_digits_are_known(tmp_path):
+    order = Order(terms("cleaning", "debug"), "debug", hidden=2, seeds=2)
+    made = new_round(order, tmp_path / "round", SECRET)
+    folder = Folder(tmp_path / "round")
+    assert len(set(made.hidden) - set(made.public["tasks"])) == 2
+    checked = check(folder, CLEANING)
+    assert [row.name for row in checked.rows if row.state == "found"] == []
+    (row,) = [row for row in checked.rows if row.state == "warning"]
+    assert "scikit-learn" in row.found[0]
+    task = checked.plans["private"].data["test"].task(made.hidden[0], 1)
+    np.savez(folder.publish / "y.npz", labels=task.true)
+    (folder.publish / "names.txt").write_text(f"tasks: {made.hidden[0]}, {made.hidden[1]}")
+    rows = found(folder, CLEANING)
+    assert any("y.npz, labels.npy is equal to private part" in line for line in rows["labels"])
+    assert len(rows["hidden tasks"]) == 2
+
+
+def test_hidden_tasks_are_like_public_ones_and_new():
+    names = hidden_tasks(SECRET, ("digits-4v9-uniform-0.2", "painted-annotator-0.08"), 40)
+    assert len(set(names)) == 40
+    assert all(name.startswith(("digits-", "painted-annotator-0.")) for name in names)
+    assert hidden_tasks(SECRET, ("digits-4v9-uniform-0.2", "painted-annotator-0.08"), 10) == names[:10]
+    from evaluator.cleaning.sets import parsed
+
+    assert all(parsed(name).name == name for name in names)
+
+
+def test_a_round_of_curation_has_two_hidden_test_sets(tmp_path, monkeypatch):
+    sizes = dict(embedded.SIZES) | {"debug": {"train": 20, "val": 10, "label_book": 10, "test": 12}}
+    monkeypatch.setattr(embedded, "SIZES", sizes)
+    new_round(Order(terms("curation", "debug"), "debug", seeds=1), tmp_path / "round", SECRET)
+    folder = Folder(tmp_path / "round")
+    checked = check(folder, CURATION)
+    assert {row.name: row.found for row in checked.rows if row.found} == {}
+    tests = {part: plan.data["test"].load().test for part, plan in checked.plans.items()}
+    assert tests["public"].digest() != tests["private"].digest()
+    assert checked.plans["public"].data["test"].load().given.digest() == checked.plans["private"].data["test"].load().given.digest()
+    assert sorted(path.name for path in (folder.publish / "data").iterdir()) == ["label_book", "train", "val"]
+    private = next(iter(sorted((folder.keep / "private" / "test").rglob("*.png"))))
+    public = next(iter(sorted((folder.publish / "data" / "train").rglob("*.png"))))
+    Image.open(private).convert("RGB").save(public)
+    rows = found(folder, CURATION)
+    assert "images" in rows
+    assert any("train has the digest" in line for line in rows["a participant's use"])
+
+
+def test_a_test_set_of_ones_own_is_halved_within_its_classes(tmp_path):
+    rng = np.random.default_rng(0)
+    for part, count in (("data/train", 2), ("data/val", 1), ("data/label_book", 1), ("hidden/test", 5)):
+        for name in ("i", "ii"):
+            place = tmp_path / part / name
+            place.mkdir(parents=True)
+            for number in range(count):
+                image = Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8))
+                image.save(place / f"{number}.png", pnginfo=None)
+    order = Order(terms("curation", "roman"), "roman", data=tmp_path / "data", private_data=tmp_path / "hidden", seeds=1)
+    new_round(order, tmp_path / "round", SECRET)
+    folder = Folder(tmp_path / "round")
+    counts = {part: len(list((folder.keep / part / "test" / "ii").iterdir())) for part in ("public", "private")}
+    assert counts == {"public": 2, "private": 3}
+    assert found(folder, CURATION) == {}
+
+
+@pytest.mark.endurance
+def test_from_a_new_round_to_a_board_with_the_private_part(tmp_path, capsys):
+    from evaluator.submission.package import write_package
+
+    (tmp_path / "tiny.toml").write_text(PROFILE)
+    root = tmp_path / "round"
+    new = ["round", "new", "Labels", "--folder", str(root), "--profile", str(tmp_path / "tiny.toml"), "--seeds", "2"]
+    assert main([*new, "--hidden", "1", "--sandbox", "process"]) == 0
+    assert main(["round", "open", str(root)]) == 0
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "run.py").write_text(
+        "from run import ZEWDPCBaseRun\n\n\nclass Mine(ZEWDPCBaseRun):\n    def purchase_phase(self, unlabelled_dataset, budget):\n"
+        "        unlabelled_dataset.purchase_labels(range(min(budget, len(unlabelled_dataset))))\n"
+    )
+    judge = root / "keep" / "judge"
+    (judge / "inbox" / "foxes").mkdir(parents=True)
+    write_package(mine, "purchase", judge / "inbox" / "foxes" / "mine.zip")
+    os.utime(judge / "inbox" / "foxes" / "mine.zip", (1, 1))
+    assert main(["judge", "run", str(judge), "--once"]) == 0
+    assert main(["round", "forecast", str(root), "--measured", str(judge / "results" / "public")]) == 0
+    assert main(["round", "close", str(root), "--early"]) == 0
+    assert main(["judge", "choose", str(judge), "foxes", "1"]) == 0
+    assert main(["judge", "finish", str(judge)]) == 0
+    assert main(["judge", "run", str(judge), "--once"]) == 0
+    assert main(["judge", "board", str(judge), "--private"]) == 0
+    capsys.readouterr()
+    assert "foxes" in (judge / "site" / "index.html").read_text()
+    told = [json.loads(path.read_text()) for path in (judge / "outbox" / "foxes").glob("*.json")]
+    assert sorted(part["kind"] for part in told) == ["private", "public", "receipt"]
+    hidden = json.loads((root / "keep" / "hidden.json").read_text())["tasks"][0]
+    assert hidden not in json.dumps(told)
+    assert main(["round", "check", str(root)]) == 0

@@ -1,0 +1,289 @@
+"""How hidden things are known again: in whatever file and form they lie, and not by chance."""
+
+import base64
+import gzip
+import io
+import json
+import tarfile
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from evaluator.rounds.contents import Blob, Opaque, blobs
+from evaluator.rounds.traces import (
+    Stretches,
+    Traces,
+    information,
+    number_needles,
+    pair_pattern,
+    searched,
+    task_pattern,
+)
+
+SECRET = 0x1F2E3D4C5B6A79880011223344556677
+IMAGE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+LABELS = np.random.default_rng(1).integers(0, 2, (60, 3))
+
+
+def png(image, text=None) -> bytes:
+    buffer, info = io.BytesIO(), PngImagePlugin.PngInfo()
+    for key, value in (text or {}).items():
+        info.add_text(key, value, zip=True)
+    Image.fromarray(image).save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def npz(**arrays) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def zipped(*members) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tarred(name, content) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz") as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def everything(tmp_path, content, name="x") -> list:
+    (tmp_path / name).write_bytes(content)
+    return list(blobs(tmp_path / name, name))
+
+
+def traces(tmp_path, content) -> Traces:
+    found = Traces()
+    for blob in everything(tmp_path, content):
+        assert isinstance(blob, Blob)
+        found.add(blob)
+    return found
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda n: n.to_bytes(16, "big"),
+        lambda n: n.to_bytes(16, "little"),
+        lambda n: f"seed={n}".encode(),
+        lambda n: f'"{n:032x}"'.encode(),
+        lambda n: f"{n:032X}".encode(),
+        lambda n: f"{n:032x}".encode("utf-16"),
+        lambda n: base64.b64encode(n.to_bytes(16, "big")),
+        lambda n: base64.b64encode(b"x" + n.to_bytes(16, "big") + b"yz"),
+        lambda n: base64.b64encode(b"key=" + f"{n:032x}".encode()),
+        lambda n: base64.urlsafe_b64encode(b"ab" + n.to_bytes(16, "big")),
+    ],
+)
+@pytest.mark.parametrize(
+    "packed",
+    [
+        lambda c: c,
+        lambda c: zipped(("a/b.txt", c)),
+        lambda c: gzip.compress(c),
+        lambda c: tarred("deep.zip", zipped(("in.gz", gzip.compress(c)))),
+    ],
+    ids=["plain", "zip", "gzip", "zip in tar"],
+)
+def test_a_secret_is_found_however_it_is_written_and_packed(tmp_path, written, packed):
+    needles = number_needles(SECRET)
+    content = packed(b"before " + written(SECRET) + b" behind")
+    found = {what for blob in everything(tmp_path, content) for what in searched(blob.content, needles, {})}
+    assert found
+    clean = packed(b"before " + written(SECRET ^ (1 << 60)) + b" behind")
+    assert not [what for blob in everything(tmp_path, clean) for what in searched(blob.content, needles, {})]
+
+
+def test_a_secret_in_the_compressed_text_of_an_image_and_behind_its_end_is_found(tmp_path):
+    needles = number_needles(SECRET)
+    for content in (png(IMAGE, {"Comment": f"made with {SECRET:032x}"}), png(IMAGE) + zlib.compress(b"x") + str(SECRET).encode()):
+        assert [what for blob in everything(tmp_path, content) for what in searched(blob.content, needles, {})]
+    assert not [what for blob in everything(tmp_path, png(IMAGE)) for what in searched(blob.content, needles, {})]
+
+
+def test_numbers_that_are_found_by_chance_are_not_looked_for():
+    assert number_needles(2022) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("pairs 987:42.3", True),
+        ("987x42.3", True),
+        ("987,42.3", True),
+        ('{"labels": 987, "minutes": 42.3}', True),
+        ("987 labels and 42.3 minutes", True),
+        ("1987:42.3", False),
+        ("987:42.35", False),
+        ("987 images, of which 42.3 % are good", False),
+        ("1,321:34", False),
+    ],
+)
+def test_a_hidden_pair_is_found_in_the_usual_ways_of_writing_it(text, found):
+    assert (pair_pattern("987:42.3").search(text.encode()) is not None) == found
+
+
+def test_a_whole_number_of_minutes_is_found_with_and_without_its_point():
+    pattern = pair_pattern("987:42")
+    assert [pattern.search(text) is not None for text in (b"987:42", b"987:42.0", b"987:42.5", b"987:420")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_two_small_numbers_side_by_side_are_no_pair():
+    assert pair_pattern("1:0.5").search(b"1,0.5,2") is None
+    assert pair_pattern("1:0.5").search(b"1:0.5")
+
+
+def test_the_name_of_a_task_is_a_word_of_its_own():
+    pattern = task_pattern("digits-pairs-0.2")
+    assert [pattern.search(text) is not None for text in (b"digits-pairs-0.2,", b"digits-pairs-0.25", b"my-digits-pairs-0.2")] == [
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        png(IMAGE),
+        png(IMAGE, {"Software": "another writer"}),
+        zipped(("other.png", png(IMAGE))),
+        npz(images=np.stack([IMAGE[::-1], IMAGE])),
+        png(IMAGE[..., :1].repeat(3, axis=2)),
+    ],
+    ids=["copied", "written anew", "zipped", "array", "grey with colours"],
+)
+def test_an_image_is_known_by_its_pixels(tmp_path, content):
+    hidden = Traces()
+    hidden.add(Blob("hidden", png(IMAGE)))
+    hidden.add(Blob("hidden grey", png(np.ascontiguousarray(IMAGE[..., 0]))))
+    assert len(hidden.both("pixels", traces(tmp_path, content))) == 1
+    assert hidden.both("pixels", traces(tmp_path, png(255 - IMAGE))) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\n".join(["file,a,b,c", *(f"{i}.png," + ",".join(map(str, row)) for i, row in enumerate(LABELS.tolist()))]).encode(),
+        "\n".join(f"q{i};" + ";".join(map(str, row)) for i, row in enumerate(LABELS.tolist())).encode(),
+        "\n".join(["id,hv", *(f"{i}," + " ".join(map(str, row)) for i, row in enumerate(LABELS.tolist()))]).encode(),
+        npz(y=LABELS),
+        npz(y=LABELS[:, 1].astype(np.uint8)),
+    ],
+    ids=["other names", "without a header", "in a cell", "array", "one column"],
+)
+def test_labels_are_known_by_their_columns(tmp_path, content):
+    hidden = Traces()
+    hidden.labels(LABELS, "hidden")
+    assert hidden.both("labels", traces(tmp_path, content))
+    other = Traces()
+    other.labels(1 - LABELS, "others")
+    assert other.both("labels", traces(tmp_path, content)) == []
+
+
+def test_labels_that_are_equal_by_chance_are_not_compared():
+    assert information(["0", "1"] * 10) == pytest.approx(20)
+    few = Traces()
+    few.labels(np.array([0, 1] * 10), "few")
+    few.labels(np.zeros(1_000, np.int64), "none")
+    assert few.seen["labels"] == {}
+
+
+def test_rows_of_numbers_are_known_again(tmp_path):
+    rows = np.random.default_rng(2).normal(size=(5, 8)).astype(np.float32)
+    hidden = Traces()
+    hidden.rows(rows[2:3], "hidden")
+    assert len(hidden.both("rows", traces(tmp_path, npz(encoding=rows.astype(np.float64))))) == 1
+    assert hidden.both("rows", traces(tmp_path, npz(encoding=rows[:2]))) == []
+
+
+@pytest.mark.parametrize("place", range(9))
+def test_a_file_is_found_within_another_at_any_place(place):
+    hidden = np.random.default_rng(3).bytes(500)
+    stretches = Stretches()
+    stretches.add(Blob("hidden", hidden))
+    noise = np.random.default_rng(4).bytes(2_000)
+    assert stretches.found(noise[: 700 + place] + hidden + noise) == ["hidden"]
+    assert stretches.found(noise) == []
+    assert stretches.found(noise[:700] + hidden[:30] + noise) == []
+
+
+def test_a_file_that_is_flat_is_not_looked_for():
+    stretches = Stretches()
+    stretches.add(Blob("flat", b"\0" * 5_000))
+    assert (stretches.files, stretches.found(b"\0" * 9_000)) == (0, [])
+
+
+def test_a_stretch_that_lies_across_two_pieces_is_found(monkeypatch):
+    monkeypatch.setattr("evaluator.rounds.traces._PIECE", 64)
+    hidden = np.random.default_rng(3).bytes(500)
+    stretches = Stretches()
+    stretches.add(Blob("hidden", hidden))
+    noise = np.random.default_rng(4).bytes(100)
+    assert all(stretches.found(noise[:place] + hidden + noise) == ["hidden"] for place in range(0, 90, 7))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"7z\xbc\xaf\x27\x1c" + bytes(50), "7z"),
+        (b"\x28\xb5\x2f\xfd" + bytes(50), "zstandard"),
+        (gzip.compress(b"x" * 1_000)[:-9], "to its end"),
+        (zipped(("a", b"x" * 1_000))[:-30], "to its end"),
+    ],
+)
+def test_what_cannot_be_looked_into_is_said(tmp_path, content, why):
+    assert [why in blob.why for blob in everything(tmp_path, content) if isinstance(blob, Opaque)] == [True]
+
+
+def test_an_encrypted_member_is_said(tmp_path):
+    content = bytearray(zipped(("a.txt", b"secret")))
+    for place in (content.index(b"PK\x03\x04") + 6, content.index(b"PK\x01\x02") + 8):
+        content[place] |= 1
+    assert [blob.where for blob in everything(tmp_path, bytes(content)) if isinstance(blob, Opaque)] == ["x, a.txt"]
+
+
+def test_archives_without_an_end_are_given_up(tmp_path):
+    content = b"x"
+    for _ in range(8):
+        content = zipped(("a", content))
+    found = everything(tmp_path, content)
+    assert [blob.why for blob in found if isinstance(blob, Opaque)] == ["archives lie within each other more than 4 times"]
+
+
+def test_a_table_of_parquet_is_looked_into(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="pip install -r requirements-cleaning.txt")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"label": LABELS[:, 1], "note": [f"{SECRET:032x}"] * 60, "image": [png(IMAGE)] * 60})
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer, compression="gzip")
+    found = everything(tmp_path, buffer.getvalue())
+    needles = number_needles(SECRET)
+    assert [what for blob in found for what in searched(blob.content, needles, {})]
+    seen = traces(tmp_path, buffer.getvalue())
+    hidden = Traces()
+    hidden.labels(LABELS, "hidden")
+    hidden.add(Blob("hidden", png(IMAGE)))
+    assert hidden.both("labels", seen)
+    assert hidden.both("pixels", seen)
+
+
+def test_json_is_no_table(tmp_path):
+    assert traces(tmp_path, json.dumps({"a": [1, 2]}, indent=1).encode()).seen["labels"] == {}
