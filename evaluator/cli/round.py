@@ -88,12 +88,11 @@ def _now() -> datetime.datetime:
 
 
 def _new(args: argparse.Namespace) -> int:
-    from evaluator.machine import cores
     from evaluator.report.console import hanging, terminal
     from evaluator.report.terminal import progress_line
     from evaluator.rounds.make import new_round
     from evaluator.rounds.making import Order
-    from evaluator.rounds.terms import Expected, Terms, moment
+    from evaluator.rounds.terms import Terms, moment
     from evaluator.rounds.tracks import of_track
     from evaluator.secret import read_secret
 
@@ -101,7 +100,6 @@ def _new(args: argparse.Namespace) -> int:
     for option, track in (("pairs", "purchase"), ("tasks", "cleaning")):
         if getattr(args, option) and args.track != track:
             raise ConfigurationError(f"--{option}: the round is of {args.track}, and {track} alone has this option. Leave it out")
-    machine = args.cores or cores()
     profile = args.profile or {"cleaning": "painted"}.get(args.track, "quick")
     terms = Terms(
         name=args.name,
@@ -111,9 +109,7 @@ def _new(args: argparse.Namespace) -> int:
         opens=moment(args.opens, "--opens") if args.opens else None,
         closes=moment(args.closes, "--closes") if args.closes else None,
         sandbox=args.sandbox,
-        expected=Expected(
-            args.participants, 1.0 if args.usual is None else args.usual, args.nodes, args.at_once or machine, machine
-        ),
+        expected=_expected(args),
         quota=_quota(args),
     )
     order = Order(
@@ -149,6 +145,18 @@ def _new(args: argparse.Namespace) -> int:
     ):
         hanging(console, text)
     return 0
+
+
+def _expected(args: argparse.Namespace) -> Any:
+    from evaluator.machine import cores
+    from evaluator.rounds.terms import Expected
+
+    machine = cores() if args.cores is None else args.cores
+    usual = 1.0 if args.usual is None else args.usual
+    try:
+        return Expected(args.participants, usual, args.nodes, machine if args.at_once is None else args.at_once, machine)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--{str(error).replace('a-day', 'usual')}") from None
 
 
 def _quota(args: argparse.Namespace) -> Any:

@@ -236,7 +236,7 @@ def _leaks(folder: Folder, secret: Secret, plans: Mapping[str, Plan], step: Step
         step("reading what goes out", number, len(out))
         if path.is_symlink() or not path.is_file():
             continue
-        found_name = Blob(f"the name of {_name(folder, path)}", _name(folder, path).encode("utf-8", "surrogateescape"))
+        found_name = Blob(f"the name of {_name(folder, path)}", _name(folder, path).encode("utf-8", "surrogateescape"), False)
         for blob in (found_name, *blobs(path, _name(folder, path))):
             if isinstance(blob, Opaque):
                 opaque.append(f"{blob.where}: {blob.why}")

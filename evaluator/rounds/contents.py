@@ -38,15 +38,21 @@ UNKNOWN = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file",
 }
 """Formats that hold compressed data and that nothing here reads."""
+_NO_FILES = ("its names", "its metadata", "its column", "its chunk", "its text")
+"""How the names of what is no file of its own begin."""
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"iCCP")
 
 
 @dataclass(frozen=True)
 class Blob:
-    """Bytes, and where they lie in words: ``data/a.zip, images/3.png``."""
+    """Bytes, and where they lie in words: ``data/a.zip, images/3.png``.
+
+    ``file``: whether they are those of a file, and not e.g. the names in an archive, which may be equal in two that differ.
+    """
 
     where: str
     content: bytes
+    file: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def _within(blob: Blob, depth: int) -> Iterator[Blob | Opaque]:
             if member is None:
                 yield Opaque(where, f"it is encrypted, or unpacks to more than {MOST_BYTES >> 30} GiB")
             else:
-                yield from _within(Blob(where, member), depth + 1)
+                yield from _within(Blob(where, member, not name.startswith(_NO_FILES)), depth + 1)
     except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError) as error:
         yield Opaque(blob.where, f"it cannot be read to its end ({one_line(str(error), 120)})")
     except (zipfile.BadZipFile, tarfile.TarError) as error:
@@ -118,7 +124,7 @@ def _opened(content: bytes) -> _Members | None:
 def _zip(content: bytes) -> _Members:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         listed = archive.infolist()
-        yield "names and comments", b"\n".join([archive.comment, *(i.filename.encode() + b" " + i.comment for i in listed)])
+        yield "its names and comments", b"\n".join([archive.comment, *(i.filename.encode() + b" " + i.comment for i in listed)])
         for info in listed:
             if info.is_dir():
                 continue
@@ -132,7 +138,7 @@ def _zip(content: bytes) -> _Members:
 def _tar(content: bytes) -> _Members:
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         for member in archive:
-            yield "name", f"{member.name} {member.linkname} {member.pax_headers}".encode()
+            yield "its names", f"{member.name} {member.linkname} {member.pax_headers}".encode()
             if member.isfile():
                 file = archive.extractfile(member)
                 yield member.name, None if file is None or member.size > MOST_BYTES else _bounded(file)
@@ -156,12 +162,12 @@ def _png(content: bytes) -> _Members:
         body = content[place + 8 : place + 8 + length]
         place += 12 + length
         if kind in _TEXTS:
-            yield f"chunk {kind.decode()}", body
+            yield f"its chunk {kind.decode()}", body
             for start in range(len(body)):  # a compressed text begins behind a name of a few characters
                 if body[start : start + 1] == b"\x78" and start < 600:
                     unpacker = zlib.decompressobj()
                     try:
-                        yield f"text in chunk {kind.decode()}", unpacker.decompress(body[start:], MOST_BYTES)
+                        yield f"its text in chunk {kind.decode()}", unpacker.decompress(body[start:], MOST_BYTES)
                         break
                     except zlib.error:
                         continue
@@ -182,16 +188,16 @@ def _parquet(content: bytes) -> _Members:
         table = pyarrow.parquet.read_table(io.BytesIO(content))
     except pyarrow.ArrowException as error:
         raise ValueError(str(error)) from None
-    yield "metadata", str(table.schema.metadata or {}).encode() + str(table.schema).encode()
+    yield "its metadata", str(table.schema.metadata or {}).encode() + str(table.schema).encode()
     for name in table.column_names:
         values = table.column(name).to_pylist()
         plain = [value for value in values if value is not None]
         if plain and all(isinstance(value, bytes) for value in plain):
-            yield from ((f"column {name}, row {row}", value) for row, value in enumerate(values) if value is not None)
+            yield from ((f"row {row} of column {name}", value) for row, value in enumerate(values) if value is not None)
             continue
-        yield f"column {name}", "\n".join(" ".join(map(str, v)) if isinstance(v, list) else str(v) for v in values).encode()
+        yield f"its column {name}", "\n".join(" ".join(map(str, v)) if isinstance(v, list) else str(v) for v in values).encode()
         array = np.array(plain) if plain and len({len(v) if isinstance(v, list) else -1 for v in plain}) == 1 else None
         if array is not None and array.dtype.kind in "fiub":
             buffer = io.BytesIO()
             np.save(buffer, array.astype(np.float32) if array.dtype.kind == "f" else array)
-            yield f"column {name} as an array", buffer.getvalue()
+            yield f"its column {name} as an array", buffer.getvalue()

@@ -213,7 +213,7 @@ class Forecast:
         return {"expected": self.expected.as_dict(), "worst": self.worst.as_dict(), "notes": list(self.notes)}
 
 
-def runs_of(results: Path) -> list[tuple[float, Sequence[str]]]:
+def runs_of(results: Path) -> list[tuple[float, list[str]]]:
     """Seconds and cells of the sweeps of a results folder that found nothing stored; other runs say little of a duration."""
     found = []
     for file in sorted(results.glob("*/sweep.json")):

@@ -105,7 +105,7 @@ def close_round(folder: Folder, now: datetime.datetime, early: bool = False) -> 
         end = f"closes is {said(terms.closes)}" if terms.closes else "it has no end (closes)"
         raise ConfigurationError(f"{file}: {end}, and it is {said(now)}; wait, or close it before its time with --early")
     # A deadline that has passed stays: what came until then was taken by right.
-    end = now if terms.closes is None else min(now, terms.closes)
-    set_keys(folder.judge / place.FILE, {"deadline": said(end)})
+    last = now if terms.closes is None else min(now, terms.closes)
+    set_keys(folder.judge / place.FILE, {"deadline": said(last)})
     set_keys(file, {"state": '"closed"', "closed": said(now)})
     return Closed(now, False, waiting)

@@ -175,7 +175,7 @@ def moment(text: str, option: str) -> datetime.datetime:
     try:
         found = datetime.datetime.fromisoformat(text)
     except ValueError:
-        found = None  # type: ignore[assignment]
+        found = None
     if found is None or found.tzinfo is None:
         raise ConfigurationError(f"{option} is {one_line(text, 60)!r}; expected a time with a time zone, e.g. 2026-12-31T23:59:00Z")
     return found
@@ -211,7 +211,7 @@ def read_terms(file: Path) -> Terms:
         check_keys(file, own, hints, f"the table {table}", table)
         values = {key.replace("-", "_"): value for key, value in typed(file, own, hints, table).items()}
         given[table] = _made(file, own, table, lambda kind=kind, values=values: kind(**values))
-    return _made(file, plain, "", lambda: Terms(**given))  # type: ignore[no-any-return]
+    return _made(file, plain, "", lambda: Terms(**given))
 
 
 def _made(file: Path, plain: Mapping[str, Any], table: str, make: Any) -> Any:

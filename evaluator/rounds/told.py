@@ -18,7 +18,7 @@ SCHEMA = 1
 
 def dates_and_quotas(terms: Terms) -> str:
     """The lines of README that say what ``round.toml`` says. ``round check`` looks for them."""
-    opens = said(terms.opens or terms.opened) if terms.opens or terms.opened else "when it is announced"
+    opens = said(terms.opens) if terms.opens else "when it is announced"
     closes = f"until {said(terms.closes)}; what comes later is refused" if terms.closes else "until it is announced that it ends"
     return (
         f"- Submissions are taken from {opens}, {closes}.\n"

@@ -49,7 +49,7 @@ class Traces:
     def add(self, blob: Blob) -> None:
         """Take up everything that a blob shows."""
         content = blob.content
-        if len(content) >= SMALLEST:
+        if blob.file and len(content) >= SMALLEST:
             self.put("files", hashlib.sha256(content).digest(), blob.where)
         if content.startswith((PNG, JPEG)):
             try:
@@ -162,6 +162,7 @@ class Stretches:
 
     def __init__(self) -> None:
         self._windows: dict[int, list[tuple[bytes, str]]] = {}
+        self._marks: tuple[np.ndarray, np.ndarray] | None = None
         self.files = 0
 
     def add(self, blob: Blob) -> None:
@@ -174,22 +175,25 @@ class Stretches:
         if len(set(best)) >= VARIED:
             self._windows.setdefault(int.from_bytes(best[:8], "little"), []).append((best, blob.where))
             self.files += 1
+            self._marks = None
 
     def found(self, content: bytes) -> list[str]:
         """The hidden files of which a stretch is in ``content``, in the order of their places."""
         if not self._windows or len(content) < WINDOW:
             return []
-        keys = np.array(sorted(self._windows), np.uint64)
-        marks = np.zeros(1 << self._BITS, bool)
-        marks[self._hash(keys)] = True
+        if self._marks is None:
+            keys, marks = np.array(sorted(self._windows), np.uint64), np.zeros(1 << self._BITS, bool)
+            marks[self._hash(keys)] = True
+            self._marks = keys, marks
+        keys, marks = self._marks
         hits: list[int] = []
         for start in range(0, len(content), _PIECE):
             piece = memoryview(content)[start : start + _PIECE + 8]
             for shift in range(min(8, len(piece) - 8)):
                 words = np.frombuffer(piece, "<u8", (len(piece) - shift) // 8, shift)
                 near = np.flatnonzero(marks[self._hash(words)])
-                near = near[np.isin(words[near], keys)]
-                hits += (start + near * 8 + shift).tolist()
+                if len(near):
+                    hits += (start + near[np.isin(words[near], keys)] * 8 + shift).tolist()
         return list(
             dict.fromkeys(
                 where
