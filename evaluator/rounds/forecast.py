@@ -261,7 +261,7 @@ def _notes(
             "publish/public.toml and name its results with --measured DIR"
         )
     elif share is not None and any(part.unmeasured_answers for part in parts):
-        yield f"tasks that were not measured are expected to use {share:.0%} of their limit, as the measured tasks did"
+        yield f"tasks that were not measured are expected to use {share:.1%} of their limit, as the measured tasks did"
     if missing := sum(part.unmeasured_trainings for part in parts):
         every = sum(part.trainings for part in parts)
         yield f"{missing} of {every} trainings of a submission were not measured and are not counted: every figure is a lower bound"

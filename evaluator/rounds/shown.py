@@ -41,7 +41,7 @@ def show_forecast(console: Console, terms: Terms, found: Forecast) -> None:
         add("a submission, private part", lambda of: f"{bound}{_time(of.private_submission)}")
     add("submissions a day", lambda of: number(of.a_day))
     add("a day on each node", lambda of: f"{bound}{_time(of.node_day)}")
-    add("cores a day", lambda of: f"{bound}{number(of.core_day / HOUR)} core hours")
+    add("core time a day", lambda of: f"{bound}{number(of.core_day / HOUR)} core hours")
     add("a day's work fits in a day", _fits(bool(bound)))
     add("judged after the deadline", lambda of: f"{bound}{_time(of.queue)}")
     if found.private is not None:
@@ -51,7 +51,7 @@ def show_forecast(console: Console, terms: Terms, found: Forecast) -> None:
         f"{counted(expected.participants, 'participant')}, {counted(expected.nodes, 'node')} of {counted(expected.cores, 'core')}"
     )
     side = f"{counted(expected.at_once, 'training')} at once"
-    titled(console, f"forecast: {people}, {side}, {terms.days:g} days", table)
+    titled(console, f"forecast: {people}, {side}, {number(terms.days)} days", table)
     for note in found.notes:
         hanging(console, note, "yellow")
 

@@ -121,7 +121,7 @@ def test_what_was_not_measured_is_said_and_hidden_tasks_use_as_much_as_public_on
     assert nothing.expected.submission == pytest.approx(PROCESS_SECONDS + 2 * (110 + STARTING_SECONDS))
     some = forecast(TERMS, {"public": plan("t"), "private": plan("h")}, Durations({"1": row(session=55.0)}))
     assert some.private.expected.clock == pytest.approx(2 * (55 + STARTING_SECONDS))
-    assert any("50%" in note for note in some.notes)
+    assert any("50.0%" in note for note in some.notes)
 
 
 def test_a_submission_that_the_judge_would_give_up_is_named():
