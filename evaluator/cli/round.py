@@ -244,7 +244,7 @@ def _open(args: argparse.Namespace, folder: Folder) -> int:
     since = f"is open since {_shown(terms.opened)}" if terms.state == "open" else "is open"
     for text in (
         f"{terms.name} {since}: {counted(count, 'published file')}, listed in {folder.publish / 'SHA256SUMS'}",
-        f"next: put {folder.publish} where participants find it, give each a folder in {folder.judge / 'inbox'}, and run",
+        f"next: put {folder.publish} where participants find it, give each a folder in {folder.exchange[0]}, and run",
     ):
         hanging(console, text)
     print(one_line(f"python -m evaluator judge run {args.folder / 'keep' / 'judge'}", 1_000))

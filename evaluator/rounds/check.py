@@ -192,7 +192,7 @@ def _rules(folder: Folder, terms: Terms) -> Row:
         *([("deadline", rules.deadline, deadline)] if terms.state != "closed" else []),
     )
     found = [
-        f"judge.toml says {key} = {seen!r}, round.toml {wanted!r}. Write the same" for key, seen, wanted in pairs if seen != wanted
+        f"judge.toml has {key} = {seen!r}, round.toml {wanted!r}. Write the same" for key, seen, wanted in pairs if seen != wanted
     ]
     return Row("judge's rules", about, tuple(found))
 

@@ -57,6 +57,9 @@ def new_round(order: Order, root: Path, secret: Secret | None = None, step: Step
         folder = Folder(partial)
         for place_, rights in ((folder.publish, 0o755), (folder.keep, 0o700), (folder.judge, 0o700), (folder.cache, 0o700)):
             place_.mkdir(mode=rights)
+        for place_ in folder.exchange:
+            place_.mkdir(mode=0o755)
+            (folder.judge / place_.name).symlink_to(Path("..", "..", place_.name))
         write_secret(folder.keep / SECRET, secret)
         for part in PARTS:
             write_secret(folder.keep / f"{part}.secret", part_secret(secret, part))

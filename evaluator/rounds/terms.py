@@ -4,6 +4,7 @@
 round.toml      the terms: dates, quotas, what is expected; and the state
 publish/        what goes out: a README, public.toml, aicrowd.json, round.json, data/; SHA256SUMS once the round is open
 keep/           what stays here: secrets, hidden data, hidden.json, judge/ (see evaluator.judging.place), cache/
+inbox/, outbox/ what participants reach: those of the judge, outside of keep/
 ```
 
 ``round new`` writes it, and a person may change ``round.toml`` until the round is open. ``state``, ``opened`` and ``closed`` are
@@ -142,6 +143,11 @@ class Folder:
     def judge(self) -> Path:
         """The folder that the verb ``judge`` works in."""
         return self.keep / JUDGE
+
+    @property
+    def exchange(self) -> tuple[Path, Path]:
+        """The judge's inbox and outbox. They lie beside ``keep``, which nobody else may enter, and are linked from there."""
+        return self.root / "inbox", self.root / "outbox"
 
     @property
     def cache(self) -> Path:

@@ -18,10 +18,10 @@ SCHEMA = 1
 
 def dates_and_quotas(terms: Terms) -> str:
     """The lines of README that say what ``round.toml`` says. ``round check`` looks for them."""
-    opens = said(terms.opens) if terms.opens else "when it is announced"
+    opens = f"from {said(terms.opens)}" if terms.opens else "as soon as the round is open"
     closes = f"until {said(terms.closes)}; what comes later is refused" if terms.closes else "until it is announced that it ends"
     return (
-        f"- Submissions are taken from {opens}, {closes}.\n"
+        f"- Submissions are taken {opens}, {closes}.\n"
         f"- At most {counted(terms.quota.a_day, 'submission')} a day (UTC) of each participant. Faults of the judge do not count.\n"
         f"- At the end each participant chooses up to {counted(terms.quota.chosen, 'submission')} for the private part; it decides."
     )

@@ -121,6 +121,9 @@ def test_what_stays_is_readable_by_nobody_else(made):
     for name in ("round.secret", "public.secret", "private.secret", "hidden.json"):
         assert stat.S_IMODE((made.keep / name).stat().st_mode) == 0o600
     assert read_secret(made.keep / "round.secret") == SECRET
+    place = Place.of(made.judge)
+    assert [path.resolve() for path in (place.inbox, place.outbox)] == [made.root / "inbox", made.root / "outbox"]
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o055 == 0o055 for path in (made.root, *made.exchange))
 
 
 def test_a_folder_that_exists_is_refused(made, tmp_path):
@@ -599,9 +602,9 @@ def test_from_a_new_round_to_a_board_with_the_private_part(tmp_path, capsys):
         "        unlabelled_dataset.purchase_labels(range(min(budget, len(unlabelled_dataset))))\n"
     )
     judge = root / "keep" / "judge"
-    (judge / "inbox" / "foxes").mkdir(parents=True)
-    write_package(mine, "purchase", judge / "inbox" / "foxes" / "mine.zip")
-    os.utime(judge / "inbox" / "foxes" / "mine.zip", (1, 1))
+    (root / "inbox" / "foxes").mkdir()
+    write_package(mine, "purchase", root / "inbox" / "foxes" / "mine.zip")
+    os.utime(root / "inbox" / "foxes" / "mine.zip", (1, 1))
     assert main(["judge", "run", str(judge), "--once"]) == 0
     assert main(["round", "forecast", str(root), "--measured", str(judge / "results" / "public")]) == 0
     assert main(["round", "close", str(root), "--early"]) == 0
@@ -611,7 +614,7 @@ def test_from_a_new_round_to_a_board_with_the_private_part(tmp_path, capsys):
     assert main(["judge", "board", str(judge), "--private"]) == 0
     capsys.readouterr()
     assert "foxes" in (judge / "site" / "index.html").read_text()
-    told = [json.loads(path.read_text()) for path in (judge / "outbox" / "foxes").glob("*.json")]
+    told = [json.loads(path.read_text()) for path in (root / "outbox" / "foxes").glob("*.json")]
     assert sorted(part["kind"] for part in told) == ["private", "public", "receipt"]
     hidden = json.loads((root / "keep" / "hidden.json").read_text())["tasks"][0]
     assert hidden not in json.dumps(told)
