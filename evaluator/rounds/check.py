@@ -25,7 +25,7 @@ from evaluator.rounds.manifest import differences
 from evaluator.rounds.parts import plan_of
 from evaluator.rounds.purchase import PROFILE
 from evaluator.rounds.terms import FACTS, HIDDEN, PRIVATE, PUBLIC, README, SECRET, Folder, Terms
-from evaluator.rounds.traces import Stretches, Traces, number_needles, searched, task_pattern
+from evaluator.rounds.traces import Needles, Stretches, Traces, Word, number_needles
 from evaluator.rounds.tracks import of_track
 from evaluator.secret import Secret, read_secret
 from evaluator.text import one_line
@@ -222,11 +222,11 @@ def _leaks(folder: Folder, secret: Secret, plans: Mapping[str, Plan], step: Step
         for blob in blobs(path, _name(folder, path)):
             if isinstance(blob, Blob):
                 hidden.add(blob)
-                stretches.add(blob)
+                stretches.take(blob)
     _drawn(hidden, plans)
     needles = _needles(secret)
     hidden_names = _hidden_tasks(folder, plans)
-    patterns = {f"the hidden task {name}": task_pattern(name) for name in hidden_names}
+    words = {f"the hidden task {name}": Word.of(name) for name in hidden_names}
     out = list(files_below(folder.publish))
     within: list[str] = []
     told_of: dict[str, list[str]] = {"secret": [], "task": []}
@@ -245,20 +245,20 @@ def _leaks(folder: Folder, secret: Secret, plans: Mapping[str, Plan], step: Step
             if blob is not found_name:
                 public.add(blob)
                 within += [f"{blob.where} holds a part of {where}" for where in stretches.found(blob.content)]
-            for what in searched(blob.content, needles, patterns):
-                told_of["task" if what in patterns else "secret"].append(f"{blob.where} holds {what}")
+            told_of["secret"] += [f"{blob.where} holds {what}" for what in needles.found(blob.content)]
+            told_of["task"] += [f"{blob.where} holds {what}" for what, word in words.items() if word.stands_in(blob.content)]
     step("reading what goes out", len(out), len(out))
     stretched = [line for line in within if line not in {f"{b} holds a part of {a}" for a, b in hidden.both("files", public)}]
     read = f"{looked:,} parts of {counted(len(out), 'public file')}, {size / 2**20:,.1f} MiB"
     digits = any(name.startswith("digits") for name in hidden_names)
     return [
         _equal("files", hidden, public, "hidden files", "files"),
-        Row("parts of files", f"stretches of {counted(stretches.files, 'hidden file')} in {read}", _listed(stretched)),
+        Row("parts of files", f"stretches of {counted(stretches.count, 'hidden file')} in {read}", _listed(stretched)),
         _equal("images", hidden, public, "hidden images, decoded", "pixels"),
         _rows(hidden, public, digits),
         _equal("labels", hidden, public, "columns of hidden labels", "labels"),
-        Row("secrets and seeds", f"{len(needles)} ways of writing them, in {read}", _listed(told_of["secret"])),
-        Row("hidden tasks", f"{counted(len(patterns), 'name')} in {read}", _listed(told_of["task"])),
+        Row("secrets and seeds", f"{needles.count} ways of writing them, in {read}", _listed(told_of["secret"])),
+        Row("hidden tasks", f"{counted(len(words), 'name')} in {read}", _listed(told_of["task"])),
         Row("looked into", "archives, compressed texts and tables of what goes out", _listed(opaque)),
     ]
 
@@ -298,13 +298,14 @@ def _drawn(hidden: Traces, plans: Mapping[str, Plan]) -> None:
                     hidden.labels(labels, f"{part} part, {where}")
 
 
-def _needles(secret: Secret) -> dict[str, bytes]:
+def _needles(secret: Secret) -> Needles:
     numbers = {f"the secret of the {part} part": part_secret(secret, part).number for part in PARTS}
     numbers |= {f"the seed of the draws of the {part} part": part_secret(secret, part).root(ROOT_SEED) for part in PARTS}
     numbers |= {f"the seed of the {name} data": data_seed(secret, name) for name in ("pool", *PARTS)}
     numbers |= {"the secret of the round": secret.number}
     found = {f"{what} {how}": needle for what, number in numbers.items() for how, needle in number_needles(number).items()}
-    return found | {f"the seed of the hidden tasks {how}": n for how, n in number_needles(round_seed(secret), 64).items()}
+    found |= {f"the seed of the hidden tasks {how}": needle for how, needle in number_needles(round_seed(secret), 64).items()}
+    return Needles(found)
 
 
 def _hidden_tasks(folder: Folder, plans: Mapping[str, Plan]) -> list[str]:

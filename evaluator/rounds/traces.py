@@ -154,18 +154,61 @@ def information(column: Sequence[str]) -> float:
     return -sum(n * math.log2(n / len(column)) for n in counts)
 
 
-class Stretches:
-    """Stretches of the bytes of hidden files, by which a file is found within any other, at any place."""
+class Needles:
+    """Many strings of 8 bytes or more, looked for at once, at any place of a content."""
 
     _BITS = 22
     _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
-    def __init__(self) -> None:
-        self._windows: dict[int, list[tuple[bytes, str]]] = {}
+    def __init__(self, named: Mapping[str, bytes] | None = None) -> None:
+        self._by_start: dict[int, list[tuple[bytes, str]]] = {}
         self._marks: tuple[np.ndarray, np.ndarray] | None = None
-        self.files = 0
+        self.count = 0
+        for name, needle in (named or {}).items():
+            self.add(needle, name)
 
-    def add(self, blob: Blob) -> None:
+    def add(self, needle: bytes, name: str) -> None:
+        """Take up a string. Raises ValueError if it is shorter than 8 bytes."""
+        if len(needle) < 8:
+            raise ValueError(f"{name} has {len(needle)} bytes; expected 8 or more")
+        self._by_start.setdefault(int.from_bytes(needle[:8], "little"), []).append((needle, name))
+        self.count += 1
+        self._marks = None
+
+    def found(self, content: bytes) -> list[str]:
+        """The names of the strings that are in ``content``, each once, in the order of their places."""
+        if not self._by_start:
+            return []
+        if self._marks is None:
+            keys, marks = np.array(sorted(self._by_start), np.uint64), np.zeros(1 << self._BITS, bool)
+            marks[self._hash(keys)] = True
+            self._marks = keys, marks
+        keys, marks = self._marks
+        hits: list[int] = []
+        for start in range(0, len(content), _PIECE):
+            piece = memoryview(content)[start : start + _PIECE + 8]
+            for shift in range(max(0, min(8, len(piece) - 7))):
+                words = np.frombuffer(piece, "<u8", (len(piece) - shift) // 8, shift)
+                near = np.flatnonzero(marks[self._hash(words)])
+                if len(near):
+                    hits += (start + near[np.isin(words[near], keys)] * 8 + shift).tolist()
+        return list(
+            dict.fromkeys(
+                name
+                for place in sorted(hits)
+                for needle, name in self._by_start[int.from_bytes(content[place : place + 8], "little")]
+                if content.startswith(needle, place)
+            )
+        )
+
+    def _hash(self, words: np.ndarray) -> np.ndarray:
+        return ((words.astype(np.uint64) * self._MULTIPLIER) >> np.uint64(64 - self._BITS)).astype(np.int64)
+
+
+class Stretches(Needles):
+    """Stretches of the bytes of hidden files, by which a file is found within any other."""
+
+    def take(self, blob: Blob) -> None:
         """Take up a stretch of a file that is no text, where it has one that is varied enough."""
         content = blob.content
         if len(content) < 2 * WINDOW or b"\0" not in content:
@@ -173,38 +216,7 @@ class Stretches:
         places = np.linspace(WINDOW // 2, len(content) - WINDOW, STEP_KEYS).astype(int).tolist()
         best = max((content[place : place + WINDOW] for place in places), key=lambda window: len(set(window)))
         if len(set(best)) >= VARIED:
-            self._windows.setdefault(int.from_bytes(best[:8], "little"), []).append((best, blob.where))
-            self.files += 1
-            self._marks = None
-
-    def found(self, content: bytes) -> list[str]:
-        """The hidden files of which a stretch is in ``content``, in the order of their places."""
-        if not self._windows or len(content) < WINDOW:
-            return []
-        if self._marks is None:
-            keys, marks = np.array(sorted(self._windows), np.uint64), np.zeros(1 << self._BITS, bool)
-            marks[self._hash(keys)] = True
-            self._marks = keys, marks
-        keys, marks = self._marks
-        hits: list[int] = []
-        for start in range(0, len(content), _PIECE):
-            piece = memoryview(content)[start : start + _PIECE + 8]
-            for shift in range(min(8, len(piece) - 8)):
-                words = np.frombuffer(piece, "<u8", (len(piece) - shift) // 8, shift)
-                near = np.flatnonzero(marks[self._hash(words)])
-                if len(near):
-                    hits += (start + near[np.isin(words[near], keys)] * 8 + shift).tolist()
-        return list(
-            dict.fromkeys(
-                where
-                for place in sorted(hits)
-                for window, where in self._windows[int.from_bytes(content[place : place + 8], "little")]
-                if content[place : place + WINDOW] == window
-            )
-        )
-
-    def _hash(self, words: np.ndarray) -> np.ndarray:
-        return ((words.astype(np.uint64) * self._MULTIPLIER) >> np.uint64(64 - self._BITS)).astype(np.int64)
+            self.add(best, blob.where)
 
 
 def number_needles(number: int, bits: int = 128) -> dict[str, bytes]:
@@ -230,7 +242,9 @@ def number_needles(number: int, bits: int = 128) -> dict[str, bytes]:
     }
     for what, plain in (("bytes", raw), ("hexadecimal digits", digits.encode()), ("decimal digits", str(number).encode())):
         for shift in range(3):
-            found[f"{what} in base64, place {shift}"] = _base64(plain, shift)
+            coded = _base64(plain, shift)
+            found[f"{what} in base64, place {shift}"] = coded
+            found[f"{what} in base64 for addresses, place {shift}"] = coded.replace(b"+", b"-").replace(b"/", b"_")
     return found
 
 
@@ -260,12 +274,24 @@ def task_pattern(name: str) -> re.Pattern[bytes]:
     return re.compile(rb"(?<![\w.-])" + re.escape(name.encode()) + rb"(?![\w-]|\.\d)")
 
 
-def searched(content: bytes, needles: Mapping[str, bytes], patterns: Mapping[str, re.Pattern[bytes]]) -> Iterator[str]:
-    """What of the needles and patterns stands in ``content``, by their names. URL-safe base64 is read as the plain form."""
-    safe = content.replace(b"-", b"+").replace(b"_", b"/") if b"-" in content or b"_" in content else content
-    for what, needle in needles.items():
-        if needle in content or (" in base64" in what and needle in safe):
-            yield what
-    for what, pattern in patterns.items():
-        if pattern.search(content):
-            yield what
+@dataclass(frozen=True)
+class Word:
+    """A name of a hidden task, looked for in texts. ``start``: how it begins, in any way of writing it."""
+
+    start: bytes
+    pattern: re.Pattern[bytes]
+
+    @classmethod
+    def of(cls, name: str) -> Word:
+        """The word of a task's name."""
+        pattern = task_pattern(name)
+        return cls(name.partition(":")[0].encode() if pattern == pair_pattern(name) else name.encode(), pattern)
+
+    def stands_in(self, content: bytes) -> bool:
+        """Whether it is in ``content``."""
+        place = content.find(self.start)
+        while place >= 0:
+            if self.pattern.match(content, place):
+                return True
+            place = content.find(self.start, place + 1)
+        return False

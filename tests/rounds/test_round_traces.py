@@ -14,12 +14,13 @@ from PIL import Image, PngImagePlugin
 
 from evaluator.rounds.contents import Blob, Opaque, blobs
 from evaluator.rounds.traces import (
+    Needles,
     Stretches,
     Traces,
+    Word,
     information,
     number_needles,
     pair_pattern,
-    searched,
     task_pattern,
 )
 
@@ -98,19 +99,28 @@ def traces(tmp_path, content) -> Traces:
     ids=["plain", "zip", "gzip", "zip in tar"],
 )
 def test_a_secret_is_found_however_it_is_written_and_packed(tmp_path, written, packed):
-    needles = number_needles(SECRET)
+    needles = Needles(number_needles(SECRET))
     content = packed(b"before " + written(SECRET) + b" behind")
-    found = {what for blob in everything(tmp_path, content) for what in searched(blob.content, needles, {})}
+    found = {what for blob in everything(tmp_path, content) for what in needles.found(blob.content)}
     assert found
     clean = packed(b"before " + written(SECRET ^ (1 << 60)) + b" behind")
-    assert not [what for blob in everything(tmp_path, clean) for what in searched(blob.content, needles, {})]
+    assert not [what for blob in everything(tmp_path, clean) for what in needles.found(blob.content)]
 
 
 def test_a_secret_in_the_compressed_text_of_an_image_and_behind_its_end_is_found(tmp_path):
-    needles = number_needles(SECRET)
+    needles = Needles(number_needles(SECRET))
     for content in (png(IMAGE, {"Comment": f"made with {SECRET:032x}"}), png(IMAGE) + zlib.compress(b"x") + str(SECRET).encode()):
-        assert [what for blob in everything(tmp_path, content) for what in searched(blob.content, needles, {})]
-    assert not [what for blob in everything(tmp_path, png(IMAGE)) for what in searched(blob.content, needles, {})]
+        assert [what for blob in everything(tmp_path, content) for what in needles.found(blob.content)]
+    assert not [what for blob in everything(tmp_path, png(IMAGE)) for what in needles.found(blob.content)]
+
+
+def test_needles_are_found_at_both_ends_of_a_content_and_each_once():
+    needles = Needles({"a": b"12345678", "b": b"12345678xyz"})
+    assert needles.found(b"12345678") == ["a"]
+    assert needles.found(b"0" * 13 + b"12345678xyz12345678") == ["a", "b"]
+    assert (needles.found(b"1234567"), needles.found(b""), Needles().found(b"12345678")) == ([], [], [])
+    with pytest.raises(ValueError, match="8 or more"):
+        needles.add(b"short", "c")
 
 
 def test_numbers_that_are_found_by_chance_are_not_looked_for():
@@ -133,6 +143,7 @@ def test_numbers_that_are_found_by_chance_are_not_looked_for():
 )
 def test_a_hidden_pair_is_found_in_the_usual_ways_of_writing_it(text, found):
     assert (pair_pattern("987:42.3").search(text.encode()) is not None) == found
+    assert Word.of("987:42.3").stands_in(text.encode()) == found
 
 
 def test_a_whole_number_of_minutes_is_found_with_and_without_its_point():
@@ -218,7 +229,7 @@ def test_rows_of_numbers_are_known_again(tmp_path):
 def test_a_file_is_found_within_another_at_any_place(place):
     hidden = np.random.default_rng(3).bytes(500)
     stretches = Stretches()
-    stretches.add(Blob("hidden", hidden))
+    stretches.take(Blob("hidden", hidden))
     noise = np.random.default_rng(4).bytes(2_000)
     assert stretches.found(noise[: 700 + place] + hidden + noise) == ["hidden"]
     assert stretches.found(noise) == []
@@ -227,15 +238,15 @@ def test_a_file_is_found_within_another_at_any_place(place):
 
 def test_a_file_that_is_flat_is_not_looked_for():
     stretches = Stretches()
-    stretches.add(Blob("flat", b"\0" * 5_000))
-    assert (stretches.files, stretches.found(b"\0" * 9_000)) == (0, [])
+    stretches.take(Blob("flat", b"\0" * 5_000))
+    assert (stretches.count, stretches.found(b"\0" * 9_000)) == (0, [])
 
 
 def test_a_stretch_that_lies_across_two_pieces_is_found(monkeypatch):
     monkeypatch.setattr("evaluator.rounds.traces._PIECE", 64)
     hidden = np.random.default_rng(3).bytes(500)
     stretches = Stretches()
-    stretches.add(Blob("hidden", hidden))
+    stretches.take(Blob("hidden", hidden))
     noise = np.random.default_rng(4).bytes(100)
     assert all(stretches.found(noise[:place] + hidden + noise) == ["hidden"] for place in range(0, 90, 7))
 
@@ -275,8 +286,8 @@ def test_a_table_of_parquet_is_looked_into(tmp_path):
     buffer = io.BytesIO()
     parquet.write_table(table, buffer, compression="gzip")
     found = everything(tmp_path, buffer.getvalue())
-    needles = number_needles(SECRET)
-    assert [what for blob in found for what in searched(blob.content, needles, {})]
+    needles = Needles(number_needles(SECRET))
+    assert [what for blob in found for what in needles.found(blob.content)]
     seen = traces(tmp_path, buffer.getvalue())
     hidden = Traces()
     hidden.labels(LABELS, "hidden")
