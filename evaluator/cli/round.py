@@ -160,7 +160,7 @@ def _expected(args: argparse.Namespace) -> Any:
 
 
 def _quota(args: argparse.Namespace) -> Any:
-    from evaluator.judging.queue import Quota
+    from evaluator.judging.jobs import Quota
 
     try:
         return Quota(a_day=args.a_day, chosen=args.chosen)

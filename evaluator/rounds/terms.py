@@ -25,8 +25,8 @@ from typing import Any
 from evaluator.bounded import SMALL, read_bytes, read_toml
 from evaluator.errors import ConfigurationError
 from evaluator.files import write_text
+from evaluator.judging.jobs import Quota
 from evaluator.judging.place import TIERS
-from evaluator.judging.queue import Quota
 from evaluator.text import one_line
 from evaluator.toml_keys import check_keys, place_of, place_of_value, typed
 from evaluator.words import meant

@@ -21,8 +21,8 @@ from evaluator.cli.main import main
 from evaluator.curation import embedded
 from evaluator.curation.track import CURATION
 from evaluator.errors import ConfigurationError
+from evaluator.judging.jobs import Quota
 from evaluator.judging.place import Place
-from evaluator.judging.queue import Quota
 from evaluator.purchase.track import PURCHASE
 from evaluator.rounds import manifest
 from evaluator.rounds.check import check

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from evaluator.judging.queue import Quota
+from evaluator.judging.jobs import Quota
 from evaluator.records import digest_of
 from evaluator.rounds.forecast import PROCESS_SECONDS, Durations, forecast, part_cost, runs_of
 from evaluator.rounds.terms import Expected, Terms
