@@ -268,7 +268,7 @@ def _close(args: argparse.Namespace, folder: Folder) -> int:
         )
     steps = (
         ("what is left of the public part", f"judge run {judge} --once"),
-        ("which submissions each participant chooses", f"judge choose {judge} NAME N N"),
+        ("for who told you; the others chose by choice.json, or get their best", f"judge choose {judge} NAME N N"),
         ("the private part", f"judge finish {judge}"),
         ("", f"judge run {judge} --once"),
         ("the board with the private part", f"judge board {judge} --private"),

@@ -21,6 +21,7 @@ from evaluator.rounds.making import Made, Order
 from evaluator.rounds.terms import DATA, PUBLIC, Folder
 from evaluator.secret import Secret
 from evaluator.text import one_line
+from evaluator.words import counted
 
 LOOKED_UP = (
     "the digits are scikit-learn's, which everybody has: whoever looks a row up knows its true label. Use it to practise; for a "
@@ -47,7 +48,7 @@ def make(order: Order, secret: Secret, folder: Folder, step: Step) -> Made:
         hidden=hidden,
         digests=digests_of(folder.publish, {}),
         facts=[
-            f"Tasks: {', '.join(names)}, each {order.seeds} times. `{DATA}/` holds them in DataPerf's layout, with all "
+            f"Tasks: {', '.join(names)}, each {counted(order.seeds, 'time')}. `{DATA}/` holds them in DataPerf's layout, with all "
             "true labels, to learn on. A submission is judged on draws of its own.",
             f"Private part: {len(hidden)} hidden {'task' if len(hidden) == 1 else 'tasks'}, with other rates of wrong labels.",
         ],

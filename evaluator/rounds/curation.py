@@ -22,6 +22,7 @@ from evaluator.rounds.making import Made, Order
 from evaluator.rounds.terms import DATA, PUBLISH, Folder
 from evaluator.secret import Secret
 from evaluator.seeds import generator
+from evaluator.words import counted
 
 GIVEN = (TRAIN, VAL, BOOK_FOLDER)
 """What everybody is given, as folders of classes."""
@@ -58,8 +59,8 @@ def make(order: Order, secret: Secret, folder: Folder, step: Step) -> Made:
             f"Data: `{DATA}/`, {counts[TRAIN]:,} images to train on (`{TRAIN}`), {counts[VAL]:,} to choose the best epoch by "
             f"(`{VAL}`), {counts[BOOK_FOLDER]:,} of which the labels are right (`{BOOK_FOLDER}`). Labels of the first two may be "
             "wrong.",
-            f"A fixed model is trained on what you hand in, {order.seeds} times, and scored on hidden images: {counts['public']:,} "
-            f"in the public part, {counts['private']:,} others in the private part.",
+            f"A fixed model is trained on what you hand in, {counted(order.seeds, 'time')}, and scored on hidden images: "
+            f"{counts['public']:,} in the public part, {counts['private']:,} others in the private part.",
         ],
         practise=[
             f"python -m evaluator curation issues --data {DATA}",

@@ -23,6 +23,7 @@ from evaluator.rounds.draws import ROOT_SEED, data_seed, part_secret, round_seed
 from evaluator.rounds.making import Made, Order
 from evaluator.rounds.terms import DATA, JUDGE, PUBLIC, Folder
 from evaluator.secret import Secret
+from evaluator.words import counted
 
 HIDDEN_SHIFT = {"public": "private", "private": "private", "rare": "rare-private", "rare-private": "rare-private"}
 """The production line of the private data, by that of the public data."""
@@ -68,7 +69,7 @@ def make(order: Order, secret: Secret, folder: Folder, step: Step) -> Made:
             f"Data: `{DATA}/`, {', '.join(f'{split} ({count} images)' for split, count in _counts(folder, digests).items())}, with "
             "all labels. The public part is judged on them, so it is for learning; the private part decides.",
             f"Public pairs (labels:minutes, in the units of the round): {', '.join(n.pair.name for n in public_pairs)}; each "
-            f"{order.seeds} times.",
+            f"{counted(order.seeds, 'time')}.",
             f"Private part: {hidden} hidden pairs, from {profile.round.label_interval[0]:,} to "
             f"{profile.round.label_interval[1]:,} labels and {profile.round.minute_interval[0]:g} to "
             f"{profile.round.minute_interval[1]:g} minutes, on images that nobody has seen, of another production line.",

@@ -65,7 +65,9 @@ python -m evaluator submit MY_SUBMISSION --track {track} --to {where}
 ```
 {told}
 The answer comes into your folder of the outbox: a receipt at once, and a result when the submission was judged. The board shows for
-each participant the submission that was best when it was sent; ranks that noise decides are ties.
+each participant the submission that was best when it was sent; ranks that noise decides are ties. Choose for the private part by
+a file `choice.json` in your folder of the inbox, `{{"submissions": [3, 7]}}` with numbers of receipts; if you choose nothing, it is
+what stands for you on the board.
 """
 
 

@@ -32,6 +32,8 @@ from evaluator.rounds.making import Order
 from evaluator.rounds.states import close_round, open_round, require_may_open
 from evaluator.rounds.terms import Expected, Folder, Terms, read_terms, set_keys, terms_text
 from evaluator.secret import Secret, read_secret
+from tests.documents.commands import commands, fault
+from tests.documents.markdown import Block
 
 START = datetime.datetime(2026, 12, 1, 12, tzinfo=datetime.UTC)
 END = START + datetime.timedelta(days=14)
@@ -106,7 +108,8 @@ def test_everything_hidden_follows_from_the_secret(made, tmp_path):
     again = tmp_path / "again"
     file = str(tmp_path / "tiny.toml")
     Path(file).write_text(PROFILE)
-    new_round(Order(terms(profile=file), file, hidden=3, seeds=2), again, SECRET)
+    made_again = new_round(Order(terms(profile=file), file, hidden=3, seeds=2), again, SECRET)
+    assert unknown_commands(made_again.practise) == []
     same = ("keep/private/data/unlabelled/labels.csv", "keep/hidden.json", "keep/private.secret", "keep/judge/private.toml")
     assert all((again / name).read_bytes() == (made.root / name).read_bytes() for name in same)
     assert hidden_image(Folder(again)).read_bytes() == hidden_image(made).read_bytes()
@@ -528,6 +531,7 @@ def test_a_round_of_cleaning_has_hidden_tasks_and_says_that_digits_are_known(tmp
     made = new_round(order, tmp_path / "round", SECRET)
     folder = Folder(tmp_path / "round")
     assert len(set(made.hidden) - set(made.public["tasks"])) == 2
+    assert unknown_commands(made.practise) == []
     checked = check(folder, CLEANING)
     assert [row.name for row in checked.rows if row.state == "found"] == []
     (row,) = [row for row in checked.rows if row.state == "warning"]
@@ -538,6 +542,14 @@ def test_a_round_of_cleaning_has_hidden_tasks_and_says_that_digits_are_known(tmp
     rows = found(folder, CLEANING)
     assert any("y.npz, labels.npy is equal to private part" in line for line in rows["labels"])
     assert len(rows["hidden tasks"]) == 2
+
+
+def unknown_commands(practise) -> list[str]:
+    """Commands that participants are told and that the kit does not have, with the reason."""
+    text = "".join(f"{line.replace('MY_SUBMISSION', 'my_submission')}\n" for line in practise)
+    found = [(command.text, fault(command)) for command in commands(Block("README.md", 0, "bash", text, {}))]
+    assert len(found) == len(practise)
+    return [f"{text}: {why}" for text, why in found if why]
 
 
 def test_hidden_tasks_are_like_public_ones_and_new():
@@ -553,7 +565,8 @@ def test_hidden_tasks_are_like_public_ones_and_new():
 def test_a_round_of_curation_has_two_hidden_test_sets(tmp_path, monkeypatch):
     sizes = dict(embedded.SIZES) | {"debug": {"train": 90, "val": 10, "label_book": 10, "test": 12}}
     monkeypatch.setattr(embedded, "SIZES", sizes)
-    new_round(Order(terms("curation", "debug"), "debug", seeds=1), tmp_path / "round", SECRET)
+    made = new_round(Order(terms("curation", "debug"), "debug", seeds=1), tmp_path / "round", SECRET)
+    assert unknown_commands(made.practise) == []
     folder = Folder(tmp_path / "round")
     checked = check(folder, CURATION)
     assert {row.name: row.found for row in checked.rows if row.found} == {}
