@@ -144,11 +144,12 @@ class Queue:
                 return None
             start = now - now % DAY
             row = db.execute(
-                "SELECT j.id, j.submission, j.part, j.version, j.attempt, s.sha256, s.participant, s.name, s.track FROM job j"
-                " JOIN submission s ON s.id = j.submission WHERE j.state = 'waiting' AND j.due <= ?"
-                " ORDER BY (SELECT count(*) FROM job o JOIN submission t ON t.id = o.submission WHERE t.participant = s.participant"
-                " AND (o.state = 'running' OR o.ended >= ?)), j.due, j.id LIMIT 1",
-                (now, start),
+                "WITH today AS (SELECT t.participant, count(*) AS n FROM job o JOIN submission t ON t.id = o.submission"
+                " WHERE o.state = 'running' OR o.ended >= ? GROUP BY t.participant)"
+                " SELECT j.id, j.submission, j.part, j.version, j.attempt, s.sha256, s.participant, s.name, s.track FROM job j"
+                " JOIN submission s ON s.id = j.submission LEFT JOIN today ON today.participant = s.participant"
+                " WHERE j.state = 'waiting' AND j.due <= ? ORDER BY coalesce(today.n, 0), j.due, j.id LIMIT 1",
+                (start, now),
             ).fetchone()
             if row is None:
                 return None
