@@ -71,10 +71,10 @@ def small() -> None:
 
 def smaller(words: tuple[str, ...]) -> list[str]:
     """The words of a command, with at most as many repetitions as ``MOST`` says."""
-    found = list(words)
+    found, most = list(words), MOST | ({"--seeds": 4} if "--until" in words else {})
     for at, word in enumerate(found[:-1]):
-        if word in MOST and found[at + 1].isdigit():
-            found[at + 1] = str(min(int(found[at + 1]), MOST[word]))
+        if word in most and found[at + 1].isdigit():
+            found[at + 1] = str(min(int(found[at + 1]), most[word]))
     for much, little in FEWER.items():
         found = [re.sub(much, little, word) for word in found]
     return found
