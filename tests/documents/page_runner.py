@@ -39,12 +39,14 @@ _BEFORE: dict[str, tuple[str, ...]] = {}
 
 def small() -> None:
     """Make profiles small: the images of ``debug``, one pair, much time. A pipeline is a linear model, trained in this process."""
+    from evaluator.curation import embedded, rules
     from evaluator.purchase import profiles
     from evaluator.runner import workers
     from evaluator.training.recipes import PIPELINES
 
-    for name in PIPELINES:
-        PIPELINES[name] = replace(PIPELINES["milliseconds"], name=name)
+    for name, pipeline in PIPELINES.items():
+        if not pipeline.proxy:
+            PIPELINES[name] = replace(PIPELINES["milliseconds"], name=name)
 
     def train(self: Any, tasks: Iterable[Any], started: Callable[[Any], None] = lambda task: None) -> Iterator[Any]:
         for task in tasks:
@@ -52,6 +54,9 @@ def small() -> None:
             yield task, workers.judged(task)
 
     workers.Workers.train = train  # type: ignore[method-assign]
+    for name in embedded.SIZES:
+        embedded.SIZES[name] = embedded.SIZES["debug"]  # type: ignore[index]
+        rules.PROFILES[name] = replace(rules.PROFILES["debug"], name=name)  # type: ignore[index]
 
     debug = profiles.PROFILES["debug"]
     for name, profile in list(profiles.PROFILES.items()):
