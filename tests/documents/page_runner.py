@@ -56,7 +56,8 @@ def small() -> None:
     workers.Workers.train = train  # type: ignore[method-assign]
     for name in embedded.SIZES:
         embedded.SIZES[name] = embedded.SIZES["debug"]  # type: ignore[index]
-        rules.PROFILES[name] = replace(rules.PROFILES["debug"], name=name)  # type: ignore[index]
+    for name, rule in rules.PROFILES.items():
+        rules.PROFILES[name] = replace(rule, pipeline=rules.PROFILES["debug"].pipeline)  # type: ignore[index]
 
     debug = profiles.PROFILES["debug"]
     for name, profile in list(profiles.PROFILES.items()):

@@ -175,7 +175,8 @@ def test_the_site_is_read_and_searched_from_a_folder(site, browser):
     page.click("article a:has-text('My first hour')")
     page.wait_for_url("**/first-hour.html")
     page.keyboard.press("/")
-    page.keyboard.type("INFRASTRUCTURE", delay=20)
-    page.wait_for_selector("a[href*='what-the-judge-does.html']:has-text('Verdicts')", timeout=120_000)
+    page.keyboard.type("verdict", delay=20)
+    page.wait_for_selector("text=/[0-9]+ results/", timeout=120_000)
+    assert page.locator("a[href*='what-the-judge-does']").count() > 1, "beside the navigation's"
     assert said == []
     page.close()
