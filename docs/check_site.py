@@ -5,6 +5,7 @@ python -m docs.check_site FOLDER    exit 1 where something is wrong
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ def in_css(text: str) -> list[str]:
 
 def faults(folder: Path) -> list[str]:
     """What is wrong with the site in a folder, a line each; empty where nothing is."""
+    folder = folder.resolve()
     read: dict[Path, _Page] = {}
     for file in sorted(folder.rglob("*.html")):
         read[file] = _Page()
@@ -97,7 +99,7 @@ def _outside(address: str) -> bool:
 
 def _target(file: Path, address: str) -> Path | None:
     path = unquote(urlsplit(address).path)
-    target = (file.parent / path).resolve() if path else file
+    target = Path(os.path.normpath(file.parent / path)) if path else file
     target = target / "index.html" if target.is_dir() else target
     return target if target.is_file() else None
 
@@ -106,7 +108,7 @@ def _broken(file: Path, address: str, read: dict[Path, _Page], name: str) -> lis
     target, anchor = _target(file, address), unquote(urlsplit(address).fragment)
     if target is None:
         return [f"{name}: links to {address}, which is not there"]
-    known = {path.resolve(): page for path, page in read.items()}.get(target.resolve())
+    known = read.get(target)
     if anchor and known is not None and anchor not in known.anchors:
         return [f"{name}: links to {address}, and there is no such anchor"]
     return []

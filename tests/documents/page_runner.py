@@ -39,12 +39,14 @@ _BEFORE: dict[str, tuple[str, ...]] = {}
 
 def small() -> None:
     """Make profiles small: the images of ``debug``, one pair, much time. A pipeline is a linear model, trained in this process."""
+    from evaluator.curation import embedded, rules
     from evaluator.purchase import profiles
     from evaluator.runner import workers
     from evaluator.training.recipes import PIPELINES
 
-    for name in PIPELINES:
-        PIPELINES[name] = replace(PIPELINES["milliseconds"], name=name)
+    for name, pipeline in PIPELINES.items():
+        if not pipeline.proxy:
+            PIPELINES[name] = replace(PIPELINES["milliseconds"], name=name)
 
     def train(self: Any, tasks: Iterable[Any], started: Callable[[Any], None] = lambda task: None) -> Iterator[Any]:
         for task in tasks:
@@ -52,6 +54,10 @@ def small() -> None:
             yield task, workers.judged(task)
 
     workers.Workers.train = train  # type: ignore[method-assign]
+    for name in embedded.SIZES:
+        embedded.SIZES[name] = embedded.SIZES["debug"]  # type: ignore[index]
+    for name, rule in rules.PROFILES.items():
+        rules.PROFILES[name] = replace(rule, pipeline=rules.PROFILES["debug"].pipeline)  # type: ignore[index]
 
     debug = profiles.PROFILES["debug"]
     for name, profile in list(profiles.PROFILES.items()):
@@ -71,10 +77,10 @@ def small() -> None:
 
 def smaller(words: tuple[str, ...]) -> list[str]:
     """The words of a command, with at most as many repetitions as ``MOST`` says."""
-    found = list(words)
+    found, most = list(words), MOST | ({"--seeds": 4} if "--until" in words else {})
     for at, word in enumerate(found[:-1]):
-        if word in MOST and found[at + 1].isdigit():
-            found[at + 1] = str(min(int(found[at + 1]), MOST[word]))
+        if word in most and found[at + 1].isdigit():
+            found[at + 1] = str(min(int(found[at + 1]), most[word]))
     for much, little in FEWER.items():
         found = [re.sub(much, little, word) for word in found]
     return found

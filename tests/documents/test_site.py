@@ -172,7 +172,11 @@ def test_the_site_is_read_and_searched_from_a_folder(site, browser):
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto((site / "index.html").as_uri())
     assert "the data decides" in page.inner_text("body")
-    page.click("text=My first hour >> nth=0")
-    assert page.url.endswith("first-hour.html")
+    page.click("article a:has-text('My first hour')")
+    page.wait_for_url("**/first-hour.html")
+    page.keyboard.press("/")
+    page.keyboard.type("verdict", delay=20)
+    page.wait_for_selector("text=/[0-9]+ results/", timeout=120_000)
+    assert page.locator("a[href*='what-the-judge-does']").count() > 1, "beside the navigation's"
     assert said == []
     page.close()
