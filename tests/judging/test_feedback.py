@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.cli.tracks import TRACKS
@@ -192,6 +192,7 @@ VALUE = st.recursive(
 NEW = st.text("abcdefgh_", min_size=1, max_size=8).map(lambda name: f"canary_{name}")
 
 
+@settings(max_examples=40, deadline=None)
 @given(track=st.sampled_from(sorted(FIGURES)), data=st.data())
 def test_whatever_a_later_kit_adds_stays_here(track, data):
     """Random keys with random values, in every object of the summary: none of them changes what goes back."""
@@ -216,6 +217,7 @@ def test_whatever_a_later_kit_adds_stays_here(track, data):
     assert told(track, content) == before
 
 
+@settings(max_examples=60, deadline=None)
 @given(value=VALUE | st.text() | st.floats())
 def test_whatever_stands_where_a_figure_belongs_only_a_number_leaves(value):
     content = summary("purchase")
