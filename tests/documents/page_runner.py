@@ -29,6 +29,8 @@ MOST = {"--seeds": 2, "--data-sets": 2, "--until": 2, "--repeats": 2, "--workers
 """The most that an option is given."""
 FEWER = {r"^public$": "profile", r"^hidden:\d+$": "hidden:1", r"^grid:(\d+),(\d+)\S*x(\d+),(\d+)\S*$": r"grid:\1,\2x\3,\4"}
 """Values that ask for many pairs, and what asks for few."""
+ADDED = {("curation", "boost"): ("--limit", "400", "--rounds", "1")}
+"""Options that make a command small whose own defaults are large."""
 LEFT_OUT = ("pip", "make", "source", ".")
 """What would change the environment: checked (`test_blocks`), not run."""
 SECONDS = 600
@@ -83,7 +85,7 @@ def smaller(words: tuple[str, ...]) -> list[str]:
             found[at + 1] = str(min(int(found[at + 1]), most[word]))
     for much, little in FEWER.items():
         found = [re.sub(much, little, word) for word in found]
-    return found
+    return [*found, *ADDED.get(words[:2], ())]
 
 
 def filled(word: str, given: dict[str, str]) -> str:
@@ -94,7 +96,7 @@ def filled(word: str, given: dict[str, str]) -> str:
         return word
     there = sorted(HERE.glob(re.sub(r"\{[^}]*\}", "*", word)), key=lambda path: path.stat().st_mtime)
     there = [path for path in there if path.is_file() or any(path.glob("*.json"))]
-    return str(there[-1].relative_to(HERE)) if there else word
+    return str(there[0].relative_to(HERE)) if there else word
 
 
 def forked(work: Callable[[], object], said: Path) -> int:
