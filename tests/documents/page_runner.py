@@ -29,6 +29,8 @@ MOST = {"--seeds": 2, "--data-sets": 2, "--until": 2, "--repeats": 2, "--workers
 """The most that an option is given."""
 FEWER = {r"^public$": "profile", r"^hidden:\d+$": "hidden:1", r"^grid:(\d+),(\d+)\S*x(\d+),(\d+)\S*$": r"grid:\1,\2x\3,\4"}
 """Values that ask for many pairs, and what asks for few."""
+MOST_FILES = 3
+"""The most that a pattern stands for."""
 ADDED = {("curation", "boost"): ("--limit", "400", "--rounds", "1")}
 """Options that make a command small whose own defaults are large."""
 LEFT_OUT = ("pip", "make", "source", ".")
@@ -155,9 +157,9 @@ def run_command(command: Command, given: dict[str, str], said: Path) -> int:
 
 
 def _globbed(word: str, text: str) -> list[str]:
-    """A pattern that stands without quotation marks is expanded, as by a shell."""
+    """A pattern that stands without quotation marks is expanded, as by a shell, to a few files."""
     if set(word) & set("*?") and not re.search(rf"[\"']{re.escape(word)}[\"']", text):
-        return sorted(str(path.relative_to(HERE)) for path in HERE.glob(word)) or [word]
+        return sorted(str(path.relative_to(HERE)) for path in HERE.glob(word))[:MOST_FILES] or [word]
     return [word]
 
 
