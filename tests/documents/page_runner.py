@@ -31,7 +31,7 @@ FEWER = {r"^public$": "profile", r"^hidden:\d+$": "hidden:1", r"^grid:(\d+),(\d+
 """Values that ask for many pairs, and what asks for few."""
 MOST_FILES = 3
 """The most that a pattern stands for."""
-ADDED = {("curation", "boost"): ("--limit", "400", "--rounds", "1")}
+ADDED = {("curation", "boost"): ("--pool", "1000", "--rounds", "1")}
 """Options that make a command small whose own defaults are large."""
 LEFT_OUT = ("pip", "make", "source", ".")
 """What would change the environment: checked (`test_blocks`), not run."""

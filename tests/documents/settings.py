@@ -22,6 +22,15 @@ class Mine(ZEWDPCBaseRun):
 """
 
 
+CURATION = """from run import CurationRun
+
+
+class Mine(CurationRun):
+    def curate(self, dataset):
+        return [{"id": dataset.ids[0], "action": "drop"}]
+"""
+
+
 def nothing(folder: Path) -> None:
     """A fresh copy of the kit."""
 
@@ -107,6 +116,8 @@ def numerals(folder: Path) -> None:
     rows += [[str(other.relative_to(folder / "numerals")), "relabel", "vi", "", ""]]
     _table(folder / "edits.csv", [["id", "action", "label", "split", "file"], *rows])
     shutil.rmtree(folder / "numerals")
+    (folder / "theirs").mkdir()
+    (folder / "theirs" / "ada.py").write_text(CURATION)
 
 
 def benchmark(folder: Path) -> None:
