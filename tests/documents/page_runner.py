@@ -29,6 +29,10 @@ MOST = {"--seeds": 2, "--data-sets": 2, "--until": 2, "--repeats": 2, "--workers
 """The most that an option is given."""
 FEWER = {r"^public$": "profile", r"^hidden:\d+$": "hidden:1", r"^grid:(\d+),(\d+)\S*x(\d+),(\d+)\S*$": r"grid:\1,\2x\3,\4"}
 """Values that ask for many pairs, and what asks for few."""
+MOST_FILES = 3
+"""The most that a pattern stands for."""
+ADDED = {("curation", "boost"): ("--pool", "1000", "--rounds", "1")}
+"""Options that make a command small whose own defaults are large."""
 LEFT_OUT = ("pip", "make", "source", ".")
 """What would change the environment: checked (`test_blocks`), not run."""
 SECONDS = 600
@@ -83,7 +87,7 @@ def smaller(words: tuple[str, ...]) -> list[str]:
             found[at + 1] = str(min(int(found[at + 1]), most[word]))
     for much, little in FEWER.items():
         found = [re.sub(much, little, word) for word in found]
-    return found
+    return [*found, *ADDED.get(words[:2], ())]
 
 
 def filled(word: str, given: dict[str, str]) -> str:
@@ -94,7 +98,7 @@ def filled(word: str, given: dict[str, str]) -> str:
         return word
     there = sorted(HERE.glob(re.sub(r"\{[^}]*\}", "*", word)), key=lambda path: path.stat().st_mtime)
     there = [path for path in there if path.is_file() or any(path.glob("*.json"))]
-    return str(there[-1].relative_to(HERE)) if there else word
+    return str(there[0].relative_to(HERE)) if there else word
 
 
 def forked(work: Callable[[], object], said: Path) -> int:
@@ -153,9 +157,9 @@ def run_command(command: Command, given: dict[str, str], said: Path) -> int:
 
 
 def _globbed(word: str, text: str) -> list[str]:
-    """A pattern that stands without quotation marks is expanded, as by a shell."""
+    """A pattern that stands without quotation marks is expanded, as by a shell, to a few files."""
     if set(word) & set("*?") and not re.search(rf"[\"']{re.escape(word)}[\"']", text):
-        return sorted(str(path.relative_to(HERE)) for path in HERE.glob(word)) or [word]
+        return sorted(str(path.relative_to(HERE)) for path in HERE.glob(word))[:MOST_FILES] or [word]
     return [word]
 
 

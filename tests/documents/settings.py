@@ -22,6 +22,15 @@ class Mine(ZEWDPCBaseRun):
 """
 
 
+CURATION = """from run import CurationRun
+
+
+class Mine(CurationRun):
+    def curate(self, dataset):
+        return [{"id": dataset.ids[0], "action": "drop"}]
+"""
+
+
 def nothing(folder: Path) -> None:
     """A fresh copy of the kit."""
 
@@ -56,10 +65,11 @@ def mine(folder: Path) -> None:
 
 
 def archive(folder: Path) -> None:
-    """An archive of a split, as the challenge gave it out."""
+    """An archive as the challenge gave it out, of all splits."""
     kit("data", "make", "--profile", "debug")
     with tarfile.open(folder / "training-v0.2-rc4.tar.gz", "w:gz") as file:
-        file.add(folder / "data" / "debug" / "training", "training")
+        for split in ("training", "unlabelled", "validation", "debug"):
+            file.add(folder / "data" / "debug" / split, split)
 
 
 def a_run(folder: Path) -> None:
@@ -106,6 +116,8 @@ def numerals(folder: Path) -> None:
     rows += [[str(other.relative_to(folder / "numerals")), "relabel", "vi", "", ""]]
     _table(folder / "edits.csv", [["id", "action", "label", "split", "file"], *rows])
     shutil.rmtree(folder / "numerals")
+    (folder / "theirs").mkdir()
+    (folder / "theirs" / "ada.py").write_text(CURATION)
 
 
 def benchmark(folder: Path) -> None:
