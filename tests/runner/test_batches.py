@@ -22,6 +22,9 @@ def batches(monkeypatch, tmp_path, *timed):
         def answered(self, batch, fresh):
             return [SimpleNamespace(spec=spec, answer=SimpleNamespace(size=1, scorable=lambda spec: True)) for spec in batch]
 
+        def from_predictions(self, task):
+            return None
+
         def train_there(self, waiting, workers):
             seen.append([task.spec.seed for task in waiting])
             return []
