@@ -19,6 +19,7 @@ import numpy as np
 
 from evaluator.errors import ConfigurationError
 from evaluator.files import replaced, write_text
+from evaluator.scoring.intervals import wilson_of_share
 from evaluator.text import spreadsheet
 
 MISSING = "label issues need cleanlab 2.9 or later, which is not installed; run `pip install -r requirements-cleaning.txt`"
@@ -70,6 +71,18 @@ class LabelIssues:
         if self.labels.ndim == 2:
             return -(self.labels * np.log(p) + (1 - self.labels) * np.log1p(-p)).sum(axis=1)
         return -np.log(p[np.arange(len(p)), self.labels])
+
+    def guessed(self) -> bool:
+        """Whether the predictions are no better than the most frequent class for every image, as far as so many images tell.
+
+        Compared are Wilson's lower 95 % end of the share of labels that are predicted, and the share of that class. False where
+        several labels may hold.
+        """
+        if self.labels.ndim == 2:
+            return False
+        right = float((self.probabilities.argmax(axis=1) == self.labels).mean())
+        low = wilson_of_share(right, len(self.labels)).low
+        return low is not None and low <= float(np.bincount(self.labels).max()) / len(self.labels)
 
     def to_drop(self, count: int | None = None, quality: float | None = None) -> np.ndarray:
         """Numbers of images to drop, most doubtful first: the worst ``count``, or those whose quality is below ``quality``.

@@ -20,7 +20,7 @@ from evaluator.curation.sets import TRAIN, VAL, CurationData
 from evaluator.data.edits import ENDINGS, EditTable
 from evaluator.data.layout import IMAGE_SUFFIXES
 from evaluator.errors import DataError, SubmissionError
-from evaluator.sandbox.foreign import ForeignFiles
+from evaluator.sandbox.foreign import MOST_SIDE, ForeignFiles
 from evaluator.submission.source import Source, plain_name
 from evaluator.submission.tree import Item as File
 from evaluator.submission.tree import Tree
@@ -89,14 +89,24 @@ def source_of(path: Path, foreign: ForeignFiles) -> Source:
     return Source(path.absolute(), plain_name(path), made.hexdigest()[:32])
 
 
+def longest_side(data: CurationData, most_side: int) -> int:
+    """Pixels of the longest side that is decoded: that of a new image, or of a given image, which may be handed in again."""
+    return min(MOST_SIDE, max(most_side, *(max(pixels.shape[:2]) for pixels in data.given.pixels)))
+
+
 def read_submitted(
-    path: Path, data: CurationData, foreign: ForeignFiles, most: int = 10_000, progress: Progress = _no_progress
+    path: Path,
+    data: CurationData,
+    foreign: ForeignFiles,
+    most: int = 10_000,
+    most_side: int = 1_024,
+    progress: Progress = _no_progress,
 ) -> Curated:
     """The data set that a folder or a table of edits makes.
 
     Args:
-        foreign: decodes its files; it knows the longest side of an image.
-        most: images after which reading ends, the rules name the limit.
+        foreign: decodes its files; made for ``longest_side`` pixels.
+        most: images after which reading ends, the rules name the limit. ``most_side``: longest side of a new image.
         progress: called with the share of the images that are decoded.
 
     Raises:
@@ -104,9 +114,9 @@ def read_submitted(
         SubmissionError: a link leaves the folder, there are too many files, or the worker ended at a file.
     """
     if kind_of(path) == "edits":
-        return apply_edits(_table(path, foreign), data, foreign, path.absolute().parent, progress)
+        return apply_edits(_table(path, foreign), data, foreign, path.absolute().parent, most_side, progress)
     with Tree(path.absolute()) as tree:
-        return collected(_images(tree, data, foreign, most, progress), set(data.digests.values()))
+        return collected(_images(tree, data, foreign, most, most_side, progress), set(data.digests.values()))
 
 
 def apply_edits(
@@ -114,6 +124,7 @@ def apply_edits(
     data: CurationData,
     foreign: ForeignFiles | None = None,
     folder: Path | None = None,
+    most_side: int = 1_024,
     progress: Progress = _no_progress,
 ) -> Curated:
     """The given data with the edits of a table.
@@ -138,7 +149,10 @@ def apply_edits(
         with Tree(folder) as tree:
             files = [tree.file(tuple(edit.file.split("/"))) for edit in added]
             found = _decoded(tree, files, foreign, progress)
-            pixels = {edit.id: image for edit, image in zip(added, found, strict=True)}
+            given = set(data.digests.values())
+            for edit, file, image in zip(added, files, found, strict=True):
+                _check_side(file, image, pixel_digest(image) in given, most_side)
+                pixels[edit.id] = image
     rows = ((item.id, pixels.get(item.id, data.digests.get(item.id, "")), item.label, item.split) for item in applied.items)
     return collected((row for row in rows if row[0] not in data.left_out), set(data.digests.values()))
 
@@ -151,9 +165,9 @@ def _table(path: Path, foreign: ForeignFiles | None) -> EditTable:
 
 
 def _images(
-    tree: Tree, data: CurationData, foreign: ForeignFiles, most: int, progress: Progress
+    tree: Tree, data: CurationData, foreign: ForeignFiles, most: int, most_side: int, progress: Progress
 ) -> Iterator[tuple[str, np.ndarray | str, str, str]]:
-    left_out = {data.digests[name] for name in data.left_out}
+    left_out, given = {data.digests[name] for name in data.left_out}, set(data.digests.values())
     files = [file for file in tree.everything() if not file.place[0].startswith(".")]
     if len(files) > most:
         raise DataError(f"{tree.root}: {len(files):,} files; at most {most:,} images are allowed in train and val. Remove some")
@@ -161,7 +175,9 @@ def _images(
         _check_place(file, data.classes)
     for file, pixels in zip(files, _decoded(tree, files, foreign, progress), strict=True):
         split, label, _ = file.place
-        if pixel_digest(pixels) not in left_out:
+        digest = pixel_digest(pixels)
+        _check_side(file, pixels, digest in given, most_side)
+        if digest not in left_out:
             yield file.name, pixels, label, split
 
 
@@ -179,6 +195,15 @@ def _check_place(file: File, classes: Sequence[str]) -> None:
         )
     if not name.lower().endswith(IMAGE_SUFFIXES):
         raise DataError(f"{shown(file.name, 200)}: expected {', '.join(IMAGE_SUFFIXES)}. Remove it")
+
+
+def _check_side(file: File, pixels: np.ndarray, given: bool, most_side: int) -> None:
+    height, width = pixels.shape[:2]
+    if not given and max(height, width) > most_side:
+        raise DataError(
+            f"{shown(file.name, 200)} has {width} x {height} pixels; the longest side allowed of a new image is {most_side}. "
+            "Shrink the image"
+        )
 
 
 def _decoded(tree: Tree, files: Sequence[File], foreign: ForeignFiles, progress: Progress) -> Iterator[np.ndarray]:

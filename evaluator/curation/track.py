@@ -312,18 +312,17 @@ def judges_of(pipelines: Sequence[str], panel: Sequence[str] | None, rank: Rank,
 
 def _from_files(spec: CurationSpec, inputs: CellInputs, progress: Progress) -> DataAnswer:
     """The answer of a folder or a table; its files are decoded in the isolation tier of the run."""
-    from evaluator.curation.submitted import read_submitted
+    from evaluator.curation.submitted import longest_side, read_submitted
     from evaluator.sandbox.foreign import ForeignFiles
 
     sets: CurationSets = inputs.data
     content: dict[str, Any] = {"data": None}
     verdict, reason = Verdict.OK, ""
-    foreign = ForeignFiles(lambda: inputs.sandbox, spec.profile.most_side)
+    data, most, most_side = sets.load(), spec.profile.most, spec.profile.most_side
+    foreign = ForeignFiles(lambda: inputs.sandbox, longest_side(data, most_side))
     try:
         with foreign:
-            read = read_submitted(
-                inputs.path, sets.load(), foreign, spec.profile.most, lambda share: progress("decoding images", share)
-            )
+            read = read_submitted(inputs.path, data, foreign, most, most_side, lambda share: progress("decoding images", share))
         content["data"] = read.content()
     except DataError as error:
         verdict, reason = Verdict.INVALID_OUTPUT, str(error)

@@ -30,6 +30,8 @@ from evaluator.worker.foreign import MOST_TABLE, PICTURE
 MIB = 1 << 20
 MOST_PICTURE = 8 * MIB
 """Bytes of the file of a picture."""
+MOST_SIDE = 4_096
+"""Pixels of a side: three bytes each, and a message holds 64 MiB."""
 BATCH_FILES, BATCH_BYTES = 64, 8 * MIB
 """Files that are given to the worker at a time."""
 ADVICE = "Save it again as a plain PNG, or remove it"
@@ -56,15 +58,15 @@ class ForeignFiles:
 
     Args:
         sandbox: makes the isolation tier. It is not called where there is nothing to read.
-        most_side: longest side of a picture in pixels, at most 4,096.
+        most_side: longest side of a picture in pixels, at most ``MOST_SIDE``.
 
     Attributes:
         tier: where files were read; empty if none was. ``limited_by``, ``guarded``: as of ``Conversation``.
     """
 
     def __init__(self, sandbox: Callable[[], Sandbox], most_side: int = 1_024, limits: ReadingLimits = ReadingLimits()) -> None:
-        if not 1 <= most_side <= 4_096:  # three bytes a pixel; a message holds 64 MiB
-            raise ValueError(f"most_side is {most_side}; expected 1 to 4,096")
+        if not 1 <= most_side <= MOST_SIDE:
+            raise ValueError(f"most_side is {most_side}; expected 1 to {MOST_SIDE:,}")
         self._sandbox, self._side, self._limits = sandbox, most_side, limits
         self._conversation: Conversation | None = None
         self.tier, self.limited_by, self.guarded = "", "", True

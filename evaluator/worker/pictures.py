@@ -86,10 +86,10 @@ def decoded(
                 return np.asarray(upright, np.uint8), (width, height)
     except NoImageError:
         raise
-    except Image.DecompressionBombError:
-        raise NoImageError(
-            f"has more than a hundred million pixels; the longest side allowed is {most_side}. Shrink the image"
-        ) from None
+    except Image.DecompressionBombError as error:
+        many = re.search(r"\d+", str(error))  # Pillow refuses before it tells width and height
+        seen = f"{many[0]} pixels" if many else "far too many pixels"
+        raise NoImageError(f"has {seen}; the longest side allowed is {most_side}. Shrink the image") from None
     except Exception as error:
         # Broken images make Pillow raise almost anything (OSError, SyntaxError, ValueError, struct.error, zlib.error, ...).
         unknown = isinstance(error, UnidentifiedImageError)

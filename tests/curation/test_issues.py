@@ -35,6 +35,14 @@ def issues(planted):
     return find_issues([f"train/{i}.png" for i in range(600)], CLASSES, given, p)
 
 
+def test_predictions_that_are_guesses_are_known_as_such(issues):
+    assert not issues.guessed()
+    some = np.random.default_rng(0).dirichlet(np.ones(3), 600)
+    guesses = find_issues(issues.ids, CLASSES, issues.labels, some)
+    assert guesses.flagged.sum() > 100, "so many are flagged"
+    assert guesses.guessed()
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_folds_keep_equal_pixels_together_and_classes_even(seed):
     rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ import pytest
 from evaluator.curation.judge import changes_of, checked
 from evaluator.curation.rules import PROFILES
 from evaluator.curation.sets import sets_of
-from evaluator.curation.submitted import apply_edits, read_submitted
+from evaluator.curation.submitted import apply_edits, longest_side, read_submitted
 from evaluator.data.edits import EditTable
 from evaluator.errors import DataError
 from evaluator.sandbox.foreign import ForeignFiles
@@ -32,7 +32,8 @@ def test_the_data_of_2021_as_given_and_as_one_participant_cleaned_them(tmp_path)
     ready = checked(apply_edits(EditTable(()), data), data, PROFILES["roman"])
     (row,) = [row for row in ready.near if row.between == "train, val"]
     assert (row.equal, ready.changes.left_out) == (49, 3)
-    with ForeignFiles(ProcessSandbox) as foreign:
+    with ForeignFiles(ProcessSandbox, longest_side(data, 1_024)) as foreign:
+        assert changes_of(read_submitted(tmp_path / "raw", data, foreign).rows, data).kept == 2_877, "an image is 1,260 pixels wide"
         cleaned = read_submitted(tmp_path / "hand_cleaned", data, foreign)
     found = changes_of(cleaned.rows, data)
     assert 2_500 < found.kept < 2_600

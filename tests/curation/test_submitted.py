@@ -17,7 +17,7 @@ from evaluator.curation.images import read_images
 from evaluator.curation.judge import changes_of, checked
 from evaluator.curation.rules import PROFILES
 from evaluator.curation.sets import sets_of
-from evaluator.curation.submitted import kind_of, needs_worker, read_submitted, source_of
+from evaluator.curation.submitted import kind_of, longest_side, needs_worker, read_submitted, source_of
 from evaluator.curation.trial import made_up
 from evaluator.data.edits import Edit, EditTable
 from evaluator.errors import ConfigurationError, DataError, SubmissionError
@@ -85,9 +85,9 @@ HOSTILE = [
     (
         "bomb.png",
         lambda: png(60_000, 60_000, zlib.compress(bytes(1_000_000))),
-        "has more than a hundred million pixels; the longest side allowed is 1024",
+        "has 3600000000 pixels; the longest side allowed is 1024",
     ),
-    ("huge.png", lambda: png(2**31 - 1, 1, b""), "has more than a hundred million pixels"),
+    ("huge.png", lambda: png(2**31 - 1, 1, b""), "has 2147483647 pixels"),
     (
         "wide.png",
         lambda: png(9_000, 9_000, zlib.compress(bytes(1_000))),
@@ -118,6 +118,17 @@ def test_a_file_that_is_no_image_is_refused_by_its_name(name, content, said, min
         read_submitted(mine, data, foreign)
     assert f"train/i/{name}" in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_a_given_image_may_be_longer_than_a_new_image(mine, data, foreign, tmp_path):
+    assert longest_side(data, 8) == 20
+    assert len(read_submitted(mine, data, foreign, most_side=8).rows) == 60
+    Image.fromarray(np.zeros((3, 9), np.uint8)).save(mine / "train" / "i" / "new.png")
+    with pytest.raises(DataError, match=r"train/i/new\.png has 9 x 3 pixels; the longest side allowed of a new image is 8"):
+        read_submitted(mine, data, foreign, most_side=8)
+    (tmp_path / "edits.csv").write_text(f"id,action,label,split,file\ntrain/i/n.png,add,i,train,{mine.name}/train/i/new.png\n")
+    with pytest.raises(DataError, match="the longest side allowed of a new image is 8"):
+        read_submitted(tmp_path / "edits.csv", data, foreign, most_side=8)
 
 
 def test_flat_images_of_many_pixels_are_refused_before_memory_is_full(mine, data, monkeypatch, foreign):

@@ -112,8 +112,8 @@ def test_every_sound_kind_of_image_comes_back_as_its_pixels(files):
 
 
 REFUSED = {
-    "bomb.png": (png(60_000, 60_000, chunk(b"IDAT", zlib.compress(bytes(3_000_000), 9))), "more than a hundred million pixels"),
-    "largest header.png": (png(2**31 - 1, 2**31 - 1, b""), "more than a hundred million pixels"),
+    "bomb.png": (png(60_000, 60_000, chunk(b"IDAT", zlib.compress(bytes(3_000_000), 9))), "has 3600000000 pixels"),
+    "largest header.png": (png(2**31 - 1, 2**31 - 1, b""), "has 4611686014132420609 pixels"),
     "no pixels.png": (png(0, 0, b""), "no image that can be decoded"),
     "side.png": (saved(Image.new("L", (65, 1))), "has 65 x 1 pixels; the longest side allowed is 64"),
     "cut.png": (TAKEN["colour.png"][0][:-20], "is cut short"),

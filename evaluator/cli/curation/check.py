@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> int:
     """Check. Returns 0, or 1 if the rules refuse the data set."""
     from evaluator.curation.judge import checked
     from evaluator.curation.shown import show_checked
-    from evaluator.curation.submitted import kind_of, read_submitted
+    from evaluator.curation.submitted import kind_of, longest_side, read_submitted
     from evaluator.errors import ConfigurationError, DataError, SubmissionError
     from evaluator.report.console import terminal
     from evaluator.sandbox.foreign import ForeignFiles
@@ -45,8 +45,9 @@ def main(args: argparse.Namespace) -> int:
             sets = replace(sets, test=sets.book)
     data, profile = sets.load(), sets.profile
     try:
-        with ForeignFiles(lambda: choose(args.sandbox), profile.most_side) as foreign:
-            ready = checked(read_submitted(args.submission, data, foreign, profile.most), data, profile)
+        with ForeignFiles(lambda: choose(args.sandbox), longest_side(data, profile.most_side)) as foreign:
+            read = read_submitted(args.submission, data, foreign, profile.most, profile.most_side)
+        ready = checked(read, data, profile)
     except (DataError, SubmissionError) as error:
         say(f"refused: {error}")
         return 1

@@ -119,10 +119,17 @@ def issues_of(data: ToolSet, how: HeldOut, args: argparse.Namespace) -> LabelIss
     """
     from evaluator.curation.held_out import held_out_probabilities
     from evaluator.curation.issues import find_issues
+    from evaluator.text import say
 
     with shown_progress("reading") as progress:
         probabilities = held_out_probabilities(data, how, cache_of(args), progress)
-    return find_issues(data.images.ids, data.classes, data.labels, probabilities)
+    found = find_issues(data.images.ids, data.classes, data.labels, probabilities)
+    if found.guessed():
+        say(
+            "warning: the model predicts the labels no better than their most frequent class, so its list says nothing of them. "
+            "Use better features (--network, --size), another --recipe, or more images"
+        )
+    return found
 
 
 @contextmanager
