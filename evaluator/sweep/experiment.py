@@ -23,7 +23,7 @@ from evaluator.secret import Secret, read_secret
 from evaluator.submission.environment import read_requirements
 from evaluator.submission.environment import warning as lacking
 from evaluator.submission.manifest import read_manifest
-from evaluator.submission.source import Source, looked_at
+from evaluator.submission.source import Source
 from evaluator.sweep.settings import Settings
 from evaluator.text import one_line
 from evaluator.track import CellInputs, Track, Tracks
@@ -180,7 +180,7 @@ def prepare(
     from evaluator.sandbox.tiers import choose
     from evaluator.training.device import resolve
 
-    sources = tuple(looked_at(path) for path in settings.submissions)
+    sources = tuple(track.source(path) for path in settings.submissions)
     if all(source.fault for source in sources):
         raise SubmissionError("\n".join(source.fault for source in sources), sources[0].verdict)
     entries, remarks = described(sources, settings.label)
@@ -284,7 +284,7 @@ def described(sources: tuple[Source, ...], labels: tuple[str, ...]) -> tuple[tup
         for source, owner, label in zip(sources, owners, called, strict=True)
     ]
     for source, entry in zip(sources, entries, strict=True):
-        said = "" if source.fault else lacking(entry.label, read_requirements(source.path))
+        said = "" if source.fault or source.answer else lacking(entry.label, read_requirements(source.path))
         remarks += [said] if said else []
     return tuple(entries), tuple(remarks)
 
