@@ -187,7 +187,7 @@ def dockerfile(needs: Needs, base: str, how: How, user: str = "") -> str:
             f" && apt-get install -y --no-install-recommends -- {names} && rm -rf /var/lib/apt/lists/*"
         )
     if needs.requirements:
-        options = ["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar off"]
+        options = ["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar off", "--root-user-action ignore"]
         options += [] if how.sources else ["--only-binary :all:"]
         options += [f"--index-url {how.index}"] if how.index else []
         options += ["--no-index", "--find-links /tmp/needs/wheels"] if how.wheels is not None else []

@@ -542,6 +542,7 @@ def a_wheel(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_submission_finds_what_it_asked_for_in_its_own_image(docker, strategy, session, told, tmp_path):
     pytest.importorskip("pip", reason="the base image needs pip")
     a_wheel(tmp_path / "wheels")

@@ -164,8 +164,8 @@ def test_the_dockerfile_is_ours_and_holds_nothing_but_checked_words(mine):
         "ffmpeg=7:5.1.6-0+deb12u1 && rm -rf /var/lib/apt/lists/*",
         "COPY needs /tmp/needs",
         "RUN python -m pip list --format freeze --exclude pip --disable-pip-version-check > /tmp/needs/kit.txt && python -m pip "
-        "install --no-cache-dir --disable-pip-version-check --no-input --progress-bar off --only-binary :all: --constraint "
-        "/tmp/needs/kit.txt -r /tmp/needs/requirements.txt && rm -rf /tmp/needs",
+        "install --no-cache-dir --disable-pip-version-check --no-input --progress-bar off --root-user-action ignore "
+        "--only-binary :all: --constraint /tmp/needs/kit.txt -r /tmp/needs/requirements.txt && rm -rf /tmp/needs",
         "USER evaluator",
     ]
     assert "--only-binary" not in dockerfile(Needs((), ("x",)), "b", How(sources=True))
