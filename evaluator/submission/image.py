@@ -177,9 +177,14 @@ def _wrong(file: str, line: int, text: str) -> ImageError:
     return ImageError(f"{file}{f', line {line}' if line else ''}: {text}")
 
 
-def dockerfile(needs: Needs, base: str, how: How, user: str = "") -> str:
-    """The text of the Dockerfile. ``base``: the image that it begins with; ``user``: whose the image is at the end."""
-    lines = [f"FROM {base}", "USER root"]
+def dockerfile(needs: Needs, base: str, how: How, user: str = "", digest: str = "") -> str:
+    """The text of the Dockerfile.
+
+    Args:
+        base: the image that it begins with; ``user``: whose the image is at the end.
+        digest: what the image is known by. It comes first, so that what a build leaves that fails is known by it, too.
+    """
+    lines = [f"FROM {base}", *([f"LABEL {LABEL}={digest}"] if digest else []), "USER root"]
     if needs.packages:
         names = " ".join(needs.packages)
         lines.append(
@@ -239,11 +244,13 @@ def built_image(
     there = engine.image(name)
     if there is not None and (there["Config"].get("Labels") or {}).get(LABEL) == digest:
         return Image(name, str(there["Id"]), bytes=_grown(there, found))
-    text = dockerfile(needs, below, how, str(found["Config"].get("User") or ""))
+    text = dockerfile(needs, below, how, str(found["Config"].get("User") or ""), digest)
     began, lines = time.monotonic(), _Log(how.log_bytes, said)
     try:
-        _build(engine, name, digest, text, needs, how, lines)
+        _build(engine, name, text, needs, how, lines)
     except ImageError as error:
+        with contextlib.suppress(OSError):  # layers that nothing will use
+            engine.ask("POST", "/images/prune", filters={"dangling": ["true"], "label": [f"{LABEL}={digest}"]})
         raise ImageError(str(error), error.verdict, lines.text) from None
     finally:
         if log is not None:
@@ -333,7 +340,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def _build(engine: Engine, name: str, digest: str, text: str, needs: Needs, how: How, log: _Log) -> None:
+def _build(engine: Engine, name: str, text: str, needs: Needs, how: How, log: _Log) -> None:
     """Build it.
 
     Raises:
@@ -344,7 +351,6 @@ def _build(engine: Engine, name: str, digest: str, text: str, needs: Needs, how:
         "networkmode": how.network,
         "memory": str(how.memory),
         "memswap": str(how.memory),
-        "labels": {LABEL: digest},
         "rm": "1",
         "forcerm": "1",
         "nocache": "1",

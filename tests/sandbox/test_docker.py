@@ -23,7 +23,7 @@ from evaluator.sandbox.docker import VERSION_LABEL, DockerSandbox
 from evaluator.sandbox.engine import Engine, EngineError
 from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.tier import WorkerSpec
-from evaluator.submission.image import How, ImageError, built_image, remove
+from evaluator.submission.image import LABEL, How, ImageError, built_image, remove
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -564,6 +564,8 @@ def test_a_submission_finds_what_it_asked_for_in_its_own_image(docker, strategy,
         with pytest.raises(ImageError, match=r"No matching distribution found for pressed>=2") as error:
             built_image(path, docker.image, how=how, engine=docker.engine)
         assert error.value.verdict == Verdict.RUNTIME_ERROR
+        left = docker.engine.ask("GET", "/images/json", filters={"dangling": ["true"], "label": [LABEL]})
+        assert left == [], "a build that fails leaves no layers"
         with pytest.raises(ImageError, match="was not built within"):
             built_image(path, docker.image, how=replace(how, seconds=0.05), engine=docker.engine)
     finally:

@@ -42,13 +42,15 @@ class FakeEngine:
         self.rows, self.size, self.error = rows, size, error
         self.builds: list[dict] = []
         self.context: dict[str, bytes] = {}
+        self.asked: list[tuple] = []
 
     def image(self, name):
         return self.images.get(name)
 
     def ask(self, method, path, body=None, **query):
-        assert method == "DELETE"
-        self.images.pop(path.removeprefix("/images/"))
+        self.asked.append((method, path, query))
+        if method == "DELETE":
+            self.images.pop(path.removeprefix("/images/"))
 
     def stream(self, path, body, seconds, **query):
         self.builds.append(query)
@@ -57,7 +59,9 @@ class FakeEngine:
         yield from self.rows
         if self.error is not None:
             raise self.error
-        self.images[query["t"]] = {"Id": "sha256:new", "Size": BASE["Size"] + self.size, "Config": {"Labels": query["labels"]}}
+        label = self.context["Dockerfile"].decode().splitlines()[1].removeprefix("LABEL ").partition("=")
+        made = {"Id": "sha256:new", "Size": BASE["Size"] + self.size, "Config": {"Labels": {label[0]: label[2]}}}
+        self.images[query["t"]] = made
 
 
 @pytest.fixture
@@ -201,7 +205,7 @@ def test_an_image_is_built_once_and_of_the_two_lists_alone(mine, tmp_path):
     assert sorted(engine.context) == ["Dockerfile", "needs/requirements.txt"]
     assert b"steal" not in engine.context["Dockerfile"]
     assert engine.builds[0]["networkmode"] == "default"
-    assert engine.builds[0]["labels"] == {LABEL: made.name.partition(":")[2]}
+    assert engine.images[made.name]["Config"]["Labels"] == {LABEL: made.name.partition(":")[2]}
     assert "Step 1/6" in (tmp_path / "log").read_text()
     assert "\x1b" not in (tmp_path / "log").read_text() + "".join(lines)
     again = built_image(mine, engine=engine)
@@ -238,6 +242,7 @@ def test_a_build_that_fails_says_whose_fault_it_is(mine, tmp_path, engine, verdi
     assert said in str(error.value)
     assert (tmp_path / "log").exists()
     assert sorted(engine.images) == ["data-centric-kit"], "nothing is left of it"
+    assert engine.asked[0][:2] == (("DELETE", engine.asked[0][1]) if engine.size > 1_000 else ("POST", "/images/prune"))
 
 
 def test_a_log_keeps_its_end(mine, tmp_path):
