@@ -38,7 +38,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0, or 1 if what the submission asks for cannot be installed."""
-    from evaluator.submission.image import APT, REQUIREMENTS, How, ImageError, built_image, dockerfile, needs_of
+    from evaluator.submission.image import How, ImageError, built_image, dockerfile, needs_of
 
     if not args.submission.exists():
         raise ConfigurationError(f"{args.submission}: it does not exist; a submission was expected. Name a folder or .py file")
@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
         print(json_text(told))
         return 0
     if not needs:
-        say(f"it asks for nothing in {APT} and {REQUIREMENTS}, so it runs in the kit's own image")
+        say("its apt.txt and requirements.txt ask for nothing, so it runs in the kit's own image")
     elif image.built:
         say(f"built in {image.seconds:.0f} s, {image.bytes / 2**20:,.0f} MiB more than the kit's image")
     print(one_line(image.name, 300))

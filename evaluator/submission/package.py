@@ -343,8 +343,8 @@ def _check_names(package: Package, named: dict[str, zipfile.ZipInfo], archive: s
                 raise _broken(archive, member.path, "the manifest says that the package is an answer, and this is code")
         return
     top = {member.path.split("/")[1] for member in package.files if member.path.count("/") == 1}
-    if package.entry not in top:
-        raise _broken(archive, package.entry, "the manifest names it as the main file, and it is not there")
+    if package.entry is None or package.entry not in top:
+        raise _broken(archive, package.entry or FILE, "the manifest names it as the main file, and it is not there")
 
 
 def _write(file: zipfile.ZipFile, info: zipfile.ZipInfo, member: Member, place: Path, archive: str) -> None:
