@@ -329,13 +329,8 @@ def _from_files(spec: CurationSpec, inputs: CellInputs, progress: Progress) -> D
     foreign = ForeignFiles(lambda: inputs.sandbox, spec.profile.most_side)
     try:
         with foreign:
-            read = read_submitted(
-                table_or_folder(inputs.path),
-                sets.load(),
-                foreign,
-                spec.profile.most,
-                lambda share: progress("decoding images", share),
-            )
+            path = table_or_folder(inputs.path)
+            read = read_submitted(path, sets.load(), foreign, spec.profile.most, lambda share: progress("decoding images", share))
         content["data"] = read.content()
     except DataError as error:
         verdict, reason = Verdict.INVALID_OUTPUT, str(error)
