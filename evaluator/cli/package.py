@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> int:
         hanging(
             console,
             f"{package.name}{by}: {counted(len(package.files), 'file')}, {package.bytes:,} bytes, "
-            + (f"begins in {package.entry}" if package.entry is not None else f"an answer for {track.name}: {answer.said}"),
+            + (f"begins in {package.entry}" if answer is None else f"an answer for {track.name}: {answer.said}"),
         )
         for member in package.files[:MOST]:
             hanging(console, f"  {member.path}  {member.bytes:,}")
