@@ -16,9 +16,10 @@ ARG TORCH=default
 WORKDIR /kit
 
 COPY apt.txt ./
-RUN packages=$(grep -vE '^[[:space:]]*(#|$)' apt.txt || true) \
+RUN packages=$(echo $(grep -oE '^[^#]+' apt.txt)) \
  && if [ -n "$packages" ]; then \
-      apt-get update && apt-get install -y --no-install-recommends $packages && rm -rf /var/lib/apt/lists/*; \
+      export DEBIAN_FRONTEND=noninteractive && apt-get update \
+      && apt-get install -y --no-install-recommends $packages && rm -rf /var/lib/apt/lists/*; \
     fi
 
 # The requirements first, so that a change of code does not install them again.

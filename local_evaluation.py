@@ -187,7 +187,6 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
     from evaluator.report.findings import show_findings
     from evaluator.report.terminal import progress_line, show_warnings
     from evaluator.sandbox.attached import AttachedSandbox
-    from evaluator.submission.validate import examine
     from evaluator.sweep.debug import debug as run_debug
     from evaluator.sweep.experiment import prepare
     from evaluator.sweep.settings import read_settings
@@ -196,7 +195,9 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
         raise ConfigurationError("--json and --debug were both given; --debug writes no result. Leave one out")
     console = terminal()
     settings, _ = read_settings(sweep_options(args, track), track)
-    found = examine(settings.submissions[0], track.name)
+    if track.source(settings.submissions[0]).answer:
+        raise ConfigurationError(f"--debug: {settings.submissions[0]} is an answer, of which nothing runs. Leave --debug out")
+    found = track.examined(settings.submissions[0], image=settings.sandbox == "docker")
     with progress_line(console) as line:
         reading = line.add_task("data", total=1)
         experiment = prepare(
@@ -223,7 +224,6 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
     from evaluator.report.terminal import progress_line, show_result, show_rows, show_warnings
     from evaluator.runner.cells import log_name
     from evaluator.submission.manifest import read_manifest
-    from evaluator.submission.validate import examine
     from evaluator.sweep.experiment import prepare
     from evaluator.sweep.forecast import forecast
     from evaluator.sweep.progress import SweepLine, run_rows
@@ -233,7 +233,7 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
 
     console = terminal(stderr=args.json)
     settings, _ = read_settings(sweep_options(args, track), track)
-    found = examine(settings.submissions[0], track.name)
+    found = track.examined(settings.submissions[0], image=settings.sandbox == "docker")
     if found.errors and not found.unread:  # what cannot be read is refused below, as in a sweep
         show_validation(terminal(stderr=True), found)
         return 1

@@ -17,24 +17,28 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from evaluator.errors import ConfigurationError, KitError, Verdict
+from evaluator.errors import ConfigurationError, KitError, SubmissionError, Verdict
 from evaluator.machine import computed_by
 from evaluator.plans import Choices, Option, Plan, Step, Task
 from evaluator.records import DATA_SET, Answer, CellResult, CellSpec, PlainAnswer, digest_of
-from evaluator.submission.findings import Finding
+from evaluator.submission.findings import Finding, Findings, in_order
+from evaluator.submission.source import Source, looked_at, read_source
 from evaluator.tables import Tables
 
 if TYPE_CHECKING:
     import numpy as np
 
     from evaluator.sandbox.tier import Sandbox
+    from evaluator.submission.answers import AnswerFiles
 
 Progress = Callable[[str, float], None]
 """Called with a word for the work that is being done, and the share of it that is finished, 0 to 1."""
+SECONDS = 1.5
+"""Largest duration of looking at sources where a run waits for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +253,42 @@ class Track(Tables, ABC):
         It is empty if the data must be known for it.
         """
         return ()
+
+    def given(self, path: Path) -> AnswerFiles | None:
+        """The answer that lies at ``path`` as files, in the place of code; None where code or nothing of the track's lies there.
+
+        What is wrong with the files by themselves stands in ``AnswerFiles.found``. Cells of an answer have the tier ``GIVEN``, and
+        ``obtain`` reads the files; what does not fit a task there is an answer with the verdict ``INVALID_OUTPUT``.
+
+        Raises:
+            SubmissionError: a file may not travel, or there are too many.
+        """
+        return None
+
+    def examined(self, path: Path, seconds: float = SECONDS, *, image: bool = False) -> Findings:
+        """What is found in the code or the answer at ``path`` before it runs. Never raises for what lies there.
+
+        Args:
+            seconds: largest duration of parsing sources; ``image``: as of ``examine``.
+        """
+        from evaluator.submission.validate import examine, manifest_findings, unreadable
+
+        try:
+            given = self.given(path)
+        except SubmissionError as error:
+            return unreadable(path, error)
+        if given is None:
+            return examine(path, self.name, seconds, image=image)
+        return replace(given.findings, found=in_order((*given.found, *manifest_findings(path))))
+
+    def source(self, path: Path) -> Source:
+        """The code or the answer at ``path`` as a competitor of a run; where it cannot be read, with its ``fault``."""
+
+        def read(path: Path) -> Source:
+            given = self.given(path)
+            return read_source(path) if given is None else given.source
+
+        return looked_at(path, read)
 
     @abstractmethod
     def obtain(self, spec: Any, inputs: CellInputs, progress: Progress) -> Answer:

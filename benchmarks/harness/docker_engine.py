@@ -1,8 +1,8 @@
 """A Docker engine for a measurement or a test, and in it the project's image, built on a base made of this machine's files.
 
 The engine is the ``dockerd`` that is installed (on Debian: docker.io). No registry is needed: the base holds the running
-interpreter, numpy, a shell and the few commands that the Dockerfile uses, with the libraries that they are linked to. torch is left
-out: a worker needs numpy only.
+interpreter, numpy, pip, a shell and the few commands that the Dockerfile uses, with the libraries that they are linked to. torch is
+left out: a worker needs numpy only.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -217,6 +218,8 @@ def _fill(tar: tarfile.TarFile) -> None:
     for place in (package, package.with_name("numpy.libs")):
         if place.exists():
             tar.add(place, f"{packages}/{place.name}", filter=_kept(packages))
+    if (pip := find_spec("pip")) is not None and pip.origin is not None:  # for images of a submission
+        tar.add(Path(pip.origin).parent, f"{packages}/pip", filter=_kept(packages))
     # Debian's interpreter calls the folder by another name.
     _add(tar, f"{library}/dist-packages", link="site-packages")
     modules = [*(standard / "lib-dynload").glob("*.so"), *package.rglob("*.so")]

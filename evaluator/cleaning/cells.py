@@ -12,11 +12,12 @@ from evaluator.cleaning.rules import ORIGINAL, CleaningProfile, CleaningRecipe
 from evaluator.cleaning.session import not_a_permutation
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.records import CellResult, CellSpec, PlainAnswer, count, doc, share
+from evaluator.submission.source import GIVEN
 
 VERSION = 1
 """Version of the judging code. Raise it by hand when the figures of a cell change."""
 Action = Literal["fix", "remove", "edits"]
-FILE = "file"
+FILE = GIVEN
 """Stands in the place of an isolation tier where answers came as files: nothing was run."""
 EDITS: Action = "edits"
 ACTIONS: Mapping[str, str] = {

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from evaluator.cleaning.game import Course
     from evaluator.cleaning.tasks import CleaningTask
     from evaluator.sandbox.tier import Sandbox
+    from evaluator.submission.answers import AnswerFiles
 
 
 FRONT_HELP = """Evaluate a cleaning submission here: its rank orders the training labels of every task, an expert checks them in
@@ -175,8 +176,18 @@ class CleaningTrack(Track):
 
         return debug(_session(spec, inputs), inputs.sandbox, progress)
 
+    def given(self, path: Path) -> AnswerFiles | None:
+        """See ``Track.given``."""
+        from evaluator.cleaning.given import given
+
+        return given(path)
+
     def obtain(self, spec: CleaningSpec, inputs: CellInputs, progress: Progress) -> RankingAnswer:
-        """Run ``rank`` in the sandbox."""
+        """Run ``rank`` in the sandbox; or read the ranking, where it came as a file."""
+        if spec.tier == FILE:
+            from evaluator.cleaning.given import answer_given
+
+            return answer_given(spec, inputs)
         found = run_session(_session(spec, inputs), inputs.sandbox, progress)
         ranking = {"ranking": None if found.ranking is None else found.ranking.tolist()}
         return answer_of(RankingAnswer, spec, found, ranking, inputs.busy)

@@ -129,7 +129,7 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     if place.rules.git and args.once:
         _tags(args, place, queue)
     with _looking_at_tags(args, place):
-        judge = Judge(place, queue, form, _told, lambda: write_board(place, queue, place.root / "site", private=False))
+        judge = Judge(place, queue, form, _told, lambda: write_board(place, queue, place.root / "site", private=False), track=track)
         return 0 if judge.run(args.once) else 1
 
 

@@ -1,4 +1,4 @@
-"""Pack a submission into one file that can be sent: what travels, and a manifest with the digest of every file.
+"""Pack a submission, code or an answer, into one file that can be sent: what travels, and a manifest with the digest of every file.
 
 Shows what goes in and what stays at home. Files that are secrets by their name (keys, .env and the like) never travel; lines that
 look like secrets are warned of. Equal files give an equal archive.
@@ -25,7 +25,7 @@ MOST = 30
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``package`` to the command line."""
     verb = subparsers.add_parser("package", help="pack a submission into one file that can be sent", description=__doc__)
-    verb.add_argument("submission", type=given_path, metavar="PATH", help="folder or .py file")
+    verb.add_argument("submission", type=given_path, metavar="PATH", help="folder or .py file; or an answer (docs/participants.md)")
     add_track(verb.add_argument_group("the track"), DEFAULT)
     verb.add_argument("--out", type=given_path, metavar="FILE.zip", help="default: NAME.zip in this folder")
     verb.add_argument("--dry-run", action="store_true", help="show what would be packed; write nothing")
@@ -40,17 +40,17 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.submission.findings import Finding, in_order
     from evaluator.submission.leaked import HOW, available, leaked
     from evaluator.submission.package import is_package, preview, write_package
-    from evaluator.submission.validate import examine
 
     track = named(args.track)
     if is_package(args.submission):
         raise ConfigurationError(f"{args.submission} is a package already; give the folder or .py file that it is made of")
     out = _target(args)
-    checked = examine(args.submission, track.name, SECONDS)
+    checked = track.examined(args.submission, SECONDS)
     found = list(checked.found)
-    shown, digest = None, ""
+    shown, digest, answer = None, "", None
     if not checked.errors:
-        shown = preview(args.submission, track.name)
+        answer = track.given(args.submission)
+        shown = preview(args.submission, track.name, answer)
         root = args.submission.resolve() if args.submission.is_dir() else args.submission.resolve().parent
         if available():
             found += leaked(root, (m.path.partition("/")[2] for m in shown.package.files if "/" in m.path))
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
                 Finding("warning", "aicrowd.json", "it names no team and no author; a board shows the package without an owner")
             )
         if not args.dry_run:
-            shown, digest = write_package(args.submission, track.name, out)
+            shown, digest = write_package(args.submission, track.name, out, answer)
     found = list(in_order(found))
     if args.json:
         told: dict[str, Any] = {"archive": str(out) if digest else "", "sha256": digest}
@@ -76,7 +76,8 @@ def main(args: argparse.Namespace) -> int:
         by = f" of {package.owner}" if package.owner else ""
         hanging(
             console,
-            f"{package.name}{by}: {counted(len(package.files), 'file')}, {package.bytes:,} bytes, begins in {package.entry}",
+            f"{package.name}{by}: {counted(len(package.files), 'file')}, {package.bytes:,} bytes, "
+            + (f"begins in {package.entry}" if answer is None else f"an answer for {track.name}: {answer.said}"),
         )
         for member in package.files[:MOST]:
             hanging(console, f"  {member.path}  {member.bytes:,}")

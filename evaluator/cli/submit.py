@@ -19,6 +19,7 @@ from evaluator.cli.tracks import DEFAULT, add_track, named
 from evaluator.errors import ConfigurationError
 from evaluator.places import given_path
 from evaluator.text import say
+from evaluator.track import Track
 
 SECONDS = 20.0
 """Largest duration of parsing the sources."""
@@ -27,7 +28,9 @@ SECONDS = 20.0
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``submit`` to the command line."""
     verb = subparsers.add_parser("submit", help="send a submission to a challenge or to a judge", description=__doc__)
-    verb.add_argument("submission", type=given_path, metavar="PATH", help="folder or .py file; for a judge also a package")
+    verb.add_argument(
+        "submission", type=given_path, metavar="PATH", help="folder, .py file or an answer; for a judge also a package"
+    )
     add_track(verb.add_argument_group("the track"), DEFAULT)
     verb.add_argument("--to", metavar="WHERE", help="git, git:REMOTE, a folder or ssh://user@host/folder (default: aicrowd.json)")
     verb.add_argument("--version", metavar="V", help="git: of the tag submission-V (default: the next number, v1, v2, ...)")
@@ -40,7 +43,6 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.report.findings import show_findings
     from evaluator.submission.package import is_package, unpacked
     from evaluator.submission.submit import git_steps, named_target, perform, target_of
-    from evaluator.submission.validate import examine
 
     track = named(args.track)
     where = args.to or ("" if is_package(args.submission) else named_target(args.submission))
@@ -57,21 +59,23 @@ def main(args: argparse.Namespace) -> int:
                 f"{args.submission} is a package; git sends what is committed. Give the folder, or another --to"
             )
         with unpacked(args.submission) as (package, folder):
-            found = examine(folder, package.track, SECONDS)
+            found = named(package.track, f"{args.submission}: track").examined(folder, SECONDS)
     else:
-        found = examine(args.submission, track.name, SECONDS)
+        found = track.examined(args.submission, SECONDS)
     show_findings(terminal(), found.found)
     if found.errors:
         say("nothing was sent: the submission is not fit to submit")
         return 1
+    if target.kind == "git" and track.source(args.submission).answer:
+        raise ConfigurationError(f"{args.submission} is an answer; by git goes code. Send it to a judge: --to FOLDER or ssh://...")
     if target.kind == "git":
         steps = git_steps(args.submission, target, args.version or "")
         return _done(steps, args.dry_run, perform)
     with tempfile.TemporaryDirectory(prefix="dck-submit-") as scratch:
-        return _done(_package_steps(args, track.name, target, Path(scratch)), args.dry_run, perform)
+        return _done(_package_steps(args, track, target, Path(scratch)), args.dry_run, perform)
 
 
-def _package_steps(args: argparse.Namespace, track: str, target: object, scratch: Path) -> list:
+def _package_steps(args: argparse.Namespace, track: Track, target: object, scratch: Path) -> list:
     from evaluator.submission.package import file_digest, is_package, unpacked, write_package
     from evaluator.submission.submit import Target, folder_steps, ssh_steps
 
@@ -82,7 +86,7 @@ def _package_steps(args: argparse.Namespace, track: str, target: object, scratch
             name = package.name
     else:
         archive = scratch / "package.zip"
-        shown, digest = write_package(args.submission, track, archive)
+        shown, digest = write_package(args.submission, track.name, archive, track.given(args.submission))
         name = shown.package.name
     print(f"package of {name}, SHA-256 {digest}", flush=True)
     return (folder_steps if target.kind == "folder" else ssh_steps)(archive, name, digest, target)

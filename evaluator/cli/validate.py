@@ -1,12 +1,19 @@
 """Check a submission before it is sent: its sources, class, signatures, imports and manifest; and a small run on made-up data.
 
 Everything that is found is listed at once, as errors and warnings. The small run is made in the isolation tier at hand.
+
+An answer (a ledger, rankings, a table of edits; docs/participants.md) is not run. Its files are read; with --profile, --data or
+--file they are held against the tasks, as a judge does:
+
+python -m evaluator validate ledger.csv --profile official --data DIR
+python -m evaluator validate rankings/ --track cleaning --file public.toml
 """
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from evaluator.cli.tracks import DEFAULT, add_track, named
@@ -18,6 +25,8 @@ from evaluator.words import counted
 
 SECONDS = 20.0
 """Largest duration of parsing the sources."""
+AGAINST = ("file", "profile", "data", "seeds", "public_seeds")
+"""Options that say which tasks an answer is held against."""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -25,7 +34,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb = subparsers.add_parser(
         "validate", help="is a submission fit to submit? everything that is wrong, at once", description=__doc__
     )
-    verb.add_argument("submission", type=given_path, metavar="PATH", help="folder, .py file, or an archive made by package")
+    verb.add_argument(
+        "submission", type=given_path, metavar="PATH", help="folder, .py file, an answer, or an archive made by package"
+    )
     add_track(verb.add_argument_group("the track"), DEFAULT)
     verb.add_argument(
         "--sandbox",
@@ -35,6 +46,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     verb.add_argument("--weights-dir", type=given_path, metavar="DIR", help="pretrained weights, as TORCH_HOME")
     verb.add_argument("--no-run", action="store_true", help="look at the files only; run nothing")
+    tasks = verb.add_argument_group("the tasks that an answer is held against")
+    tasks.add_argument("--file", type=given_path, metavar="FILE", help="TOML with the options of a sweep, as an organiser gives it")
+    tasks.add_argument("--profile", metavar="NAME|FILE", help="default: the track's own, if --data or --seeds is given")
+    tasks.add_argument("--data", type=given_path, metavar="DIR", help="folder of the data")
+    tasks.add_argument("--seeds", type=int, metavar="N", help="repetitions of every task (default: 1)")
+    tasks.add_argument("--public-seeds", action="store_true", default=None, help="no secret: draws as in published figures")
     verb.add_argument("--full-traceback", action="store_true", help="show all frames, the kit's own, too")
     verb.add_argument("--strict", action="store_true", help="for the judge: a warning counts as an error")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -54,32 +71,58 @@ def main(args: argparse.Namespace) -> int:
             whose = f", by {package.owner}" if package.owner else ""
             say(f"{said}{whose}: all {counted(len(package.files), 'file')} are what its manifest says")
         args.submission, args.track = folder, package.track
-        return _validated(args, package.digest)
+        return _validated(args, package.digest, package.kind)
 
 
-def _validated(args: argparse.Namespace, digest: str = "") -> int:
-    """Run the verb on a folder or file. ``digest``: that a package names, if it is the folder of one."""
+def _validated(args: argparse.Namespace, digest: str = "", kind: str = "") -> int:
+    """Run the verb on a folder or file. ``digest``, ``kind``: that a package names, if it is the folder of one."""
     from evaluator.report.console import terminal
     from evaluator.report.findings import show_validation
     from evaluator.report.traces import own_frames
-    from evaluator.submission.source import looked_at
-    from evaluator.submission.validate import examine, unmet_requirements
+    from evaluator.submission.package import other_kind
+    from evaluator.submission.validate import unmet_requirements
 
     track = named(args.track)
-    found = examine(args.submission, track.name, SECONDS)
-    # A run says this among its own warnings.
-    found = replace(found, found=in_order((*found.found, *unmet_requirements(args.submission))))
-    if digest and not found.unread and looked_at(args.submission).digest != digest:
+    found = track.examined(args.submission, SECONDS, image=args.sandbox == "docker")
+    source = track.source(args.submission)
+    if kind and not found.unread and (why := other_kind(kind, source.answer)):
+        found = replace(found, found=in_order((*found.found, Finding("error", "submission.json", why))))
+    if not source.answer:  # a run says this among its own warnings
+        found = replace(found, found=in_order((*found.found, *unmet_requirements(args.submission))))
+    if digest and not found.unread and source.digest != digest:
         text = "it was made with another version of the kit's strategies, so it may buy otherwise here. Make it anew with this kit"
         found = replace(found, found=in_order((*found.found, Finding("warning", "submission.json", text))))
     tried = trace = full = ""
-    if not args.no_run and not found.errors:  # what does not compile need not be run to know that
+    asked = {name: value for name in AGAINST if (value := getattr(args, name)) is not None}
+    if asked and not source.answer:
+        option = f"--{next(iter(asked)).replace('_', '-')}"
+        raise ConfigurationError(f"{option}: code is run on data of its own, and held against no task. Leave the option out")
+    if source.answer and not found.errors:
+        found, tried = _held(track, args.submission, asked, found)
+    elif not args.no_run and not found.errors:  # what does not compile need not be run to know that
         found, tried, trace, full = _run(args, track, found)
     if args.json:
         print(json_text(found.as_dict(args.strict) | {"run": tried, "trace": trace, "full_trace": full}, indent=1))
     else:
         show_validation(terminal(), found, args.strict, tried, (full or trace) if args.full_traceback else own_frames(trace))
     return 0 if found.fit(args.strict) else 1
+
+
+def _held(track: Any, path: Path, asked: dict[str, Any], found: Findings) -> tuple[Findings, str]:
+    """The findings of an answer with those of the tasks that were asked for, and what was done, in words."""
+    if not asked:
+        return found, "held against no task: name the tasks with --profile, --data or --file"
+    from evaluator.report.console import terminal
+    from evaluator.report.live import doing
+    from evaluator.sweep.given import held_against
+    from evaluator.sweep.settings import read_settings
+
+    file = asked.pop("file", None)
+    settings, _ = read_settings(asked | {"submissions": [path]}, track, file)
+    with doing(terminal(stderr=True), "holding it against the tasks"):
+        held, cells = held_against(track, settings)
+    said = f"held against {counted(cells, 'task')} of the profile {settings.profile}; each seed counts"
+    return replace(found, found=in_order((*found.found, *held))), said
 
 
 def _run(args: argparse.Namespace, track: Any, found: Findings) -> tuple[Findings, str, str, str]:

@@ -25,6 +25,7 @@ from evaluator.words import counted
 if TYPE_CHECKING:
     from evaluator.curation.session import SessionSpec
     from evaluator.sandbox.tier import Sandbox
+    from evaluator.submission.answers import AnswerFiles
 
 METRICS = (
     Metric("accuracy", "accuracy", low=0, high=1),
@@ -137,6 +138,12 @@ class CurationTrack(Track):
         from evaluator.curation.trial import debug
 
         return debug(_session(spec, inputs), inputs.sandbox, progress)
+
+    def given(self, path: Path) -> AnswerFiles | None:
+        """See ``Track.given``."""
+        from evaluator.curation.given import given
+
+        return given(path)
 
     def obtain(self, spec: CurationSpec, inputs: CellInputs, progress: Progress) -> DataAnswer:
         """Run ``curate`` in the sandbox; or read the folder or the table, where nothing is to be run."""
@@ -312,6 +319,7 @@ def judges_of(pipelines: Sequence[str], panel: Sequence[str] | None, rank: Rank,
 
 def _from_files(spec: CurationSpec, inputs: CellInputs, progress: Progress) -> DataAnswer:
     """The answer of a folder or a table; its files are decoded in the isolation tier of the run."""
+    from evaluator.curation.given import table_or_folder
     from evaluator.curation.submitted import longest_side, read_submitted
     from evaluator.sandbox.foreign import ForeignFiles
 
@@ -322,7 +330,8 @@ def _from_files(spec: CurationSpec, inputs: CellInputs, progress: Progress) -> D
     foreign = ForeignFiles(lambda: inputs.sandbox, longest_side(data, most_side))
     try:
         with foreign:
-            read = read_submitted(inputs.path, data, foreign, most, most_side, lambda share: progress("decoding images", share))
+            path = table_or_folder(inputs.path)
+            read = read_submitted(path, data, foreign, most, most_side, lambda share: progress("decoding images", share))
         content["data"] = read.content()
     except DataError as error:
         verdict, reason = Verdict.INVALID_OUTPUT, str(error)

@@ -24,10 +24,11 @@ from evaluator.judging.jobs import Sent
 from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
 from evaluator.judging.requirements import Asked, asked
-from evaluator.submission.package import Package, PackageError, file_digest, read_package, unpack
+from evaluator.submission.package import ANSWER, Package, PackageError, file_digest, other_kind, read_package, unpack
 from evaluator.submission.validate import examine
 from evaluator.text import name as harmless
 from evaluator.text import one_line
+from evaluator.track import Track
 
 SECONDS = 20.0
 """Largest duration of parsing the sources of a submission."""
@@ -73,23 +74,26 @@ def waiting(place: Place, now: float) -> list[tuple[str, Path]]:
     return [(participant, path) for _, participant, path in sorted(found)[:MOST]]
 
 
-def take_in(place: Place, queue: Queue, now: Callable[[], float]) -> Iterator[Taken]:
+def take_in(place: Place, queue: Queue, now: Callable[[], float], track: Track | None = None) -> Iterator[Taken]:
     """Take every package that waits into the queue, and write a receipt for each into the outbox.
+
+    Args:
+        track: that is judged; None takes code only.
 
     Raises:
         OSError: this machine fails, e.g. no space is left; what was not taken in waits.
     """
     for participant, path in waiting(place, now()):
         try:
-            yield taken(place, queue, participant, path, now())
+            yield taken(place, queue, participant, path, now(), track)
         except FileNotFoundError:
             if path.exists():
                 raise
             continue  # another judge was faster
 
 
-def taken(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:
-    """Take a single file in, and remove it.
+def taken(place: Place, queue: Queue, participant: str, path: Path, now: float, track: Track | None = None) -> Taken:
+    """Take a single file in, and remove it. ``track``: as of ``take_in``.
 
     Raises:
         FileNotFoundError: it is gone. OSError: this machine fails; the file stays.
@@ -109,13 +113,20 @@ def taken(place: Place, queue: Queue, participant: str, path: Path, now: float) 
     if package is not None and package.track != place.rules.track:
         refused = f"it is made for the track {harmless(package.track)}; here {place.rules.track} is judged. Pack it with --track"
     elif package is not None:
-        found = examine(place.submissions / digest / package.name, package.track, SECONDS)
+        folder, image = place.submissions / digest / package.name, place.rules.requirements == "image"
+        found = examine(folder, package.track, SECONDS) if track is None else track.examined(folder, SECONDS, image=image)
         findings = [finding.line for finding in found.found]
-        wanted = asked(place.submissions / digest, package.name) if place.rules.requirements == "fixed" else Asked()
+        answer = package.kind == ANSWER
+        fixed = place.rules.requirements == "fixed" and not answer
+        wanted = asked(place.submissions / digest, package.name) if fixed else Asked()
         findings += wanted.notes
         refused = wanted.refused
-        if found.errors:
+        if answer and not place.rules.answers:
+            refused = "it is an answer, and this round judges code. Send code, or ask the organiser"
+        elif found.errors:
             refused = f"it is not fit to submit: {one_line(found.errors[0].line, 1_000)}"
+        elif not refused:
+            refused = other_kind(package.kind, track is not None and track.source(folder).answer)
     sent = Sent(
         sha256=digest,
         participant=participant,

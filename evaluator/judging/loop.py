@@ -18,6 +18,7 @@ from evaluator.judging.resources import FULL, admit, lack_of_disk
 from evaluator.judging.work import LEASE, POLL, Form, Judged, Run, tell_what_is_owed
 from evaluator.judging.workers import Worker, arrive, bury, leave, sign
 from evaluator.machine import free_memory
+from evaluator.track import Track
 
 IDLE = 2.0
 """Seconds between two looks at an empty inbox."""
@@ -31,7 +32,7 @@ class Judge:
 
     Args:
         form: in which results are kept and go back. ``told``: is given what happens, a line each. ``board``: writes the board.
-        now: the time; tests give another.
+        now: the time; tests give another. ``track``: that is judged; None takes code only.
 
     Attributes:
         failed: whether a job failed by our fault, or nothing could be begun.
@@ -43,6 +44,7 @@ class Judge:
     told: Callable[[str], None]
     board: Callable[[], object]
     now: Callable[[], float] = time.time
+    track: Track | None = None
     failed: bool = False
     _runs: list[Run] = field(default_factory=list)
     _held: str = ""
@@ -88,7 +90,7 @@ class Judge:
         return once and not self._more()
 
     def _take_in(self) -> None:
-        for taken in take_in(self.place, self.queue, self.now):
+        for taken in take_in(self.place, self.queue, self.now, self.track):
             said = f"refused: {taken.refused}" if taken.refused else taken.said or f"submission {taken.submission}"
             self.told(f"{taken.participant}: {taken.package}: {said}")
 

@@ -57,6 +57,8 @@ class Rules:
         requirements: what becomes of a submission's own ``requirements.txt``: ``fixed``, nothing (the kit's packages are those that
             it has), or ``image``, an image is built for it.
         resources, retention: see there; ``git``: repositories whose tags are judged, by participant.
+        answers: whether answers are judged, too (a ledger, rankings, a table of edits). They know no clock and no sandbox, so a
+            round whose point is either judges code alone.
 
     Raises:
         ConfigurationError: a value makes no sense.
@@ -77,6 +79,7 @@ class Rules:
     resources: Resources = field(default_factory=Resources)
     retention: Retention = field(default_factory=Retention)
     git: Mapping[str, str] = field(default_factory=dict)
+    answers: bool = False
 
     def __post_init__(self) -> None:
         if self.sandbox not in TIERS:
@@ -189,6 +192,7 @@ _HINTS: dict[str, Any] = {
     "hours": float,
     "requirements": str,
     "git": dict[str, str],
+    "answers": bool,
 }
 _TABLES: dict[str, tuple[type, str, dict[str, Any]]] = {
     "quota": (Quota, "a quota", {"a-day": int, "refused": int, "chosen": int, "attempts": int, "pause": float}),

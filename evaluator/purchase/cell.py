@@ -24,6 +24,7 @@ from evaluator.purchase.training import train_on_embeddings, train_on_images
 from evaluator.records import DataRow, Epoch, IsolationRow
 from evaluator.scoring.metrics import Metrics, best_constant, score
 from evaluator.seeds import derive
+from evaluator.submission.source import GIVEN
 from evaluator.track import CellInputs, Judged, Progress
 from evaluator.words import counted
 
@@ -209,7 +210,9 @@ def _result(
         purchased,
         verdict,
         reason=reason,
-        fit_to_submit=verdict is Verdict.OK and prediction is not None and prediction.verdict is Verdict.OK,
+        # A ledger that came as a file has no phases.
+        fit_to_submit=verdict is Verdict.OK
+        and (spec.tier == GIVEN or (prediction is not None and prediction.verdict is Verdict.OK)),
         metrics=None if scored is None else scored.row(),
         fingerprint=None if scored is None else scored.fingerprint,
         training=None if scored is None else scored.training,

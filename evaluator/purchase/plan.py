@@ -165,6 +165,11 @@ def _check(choices: Choices, profile: Profile, pipelines: Sequence[Pipeline], sp
         raise ConfigurationError(
             f"--panel: {profile.round.name} scores the participant's own predictions and trains no pipeline. Leave --panel out"
         )
+    if profile.round.scores == "participant" and (answer := next((s for s in choices.submissions if s.answer), None)):
+        raise ConfigurationError(
+            f"{answer.name}: it is a ledger, and {profile.round.name} scores the participant's own predictions, which a ledger has "
+            "not. Submit a strategy"
+        )
     qualities = choices.options["label_quality"]
     for name, given in (("pairs", choices.options["pairs"]), ("label-quality", qualities)):
         if not given:

@@ -25,6 +25,7 @@ from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import CellResult, CellSpec
 from evaluator.report.format import span
 from evaluator.sections import Cells, Material, Section
+from evaluator.submission.source import GIVEN
 from evaluator.tables import Block, Column, Metric, Remark, Run
 from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
 from evaluator.words import counted, number
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from evaluator.sandbox.tier import Sandbox
+    from evaluator.submission.answers import AnswerFiles
 
 
 def _labels(row: Mapping[str, Any]) -> str:
@@ -121,7 +123,16 @@ class PurchaseTrack(Track):
         found = choose_pairs(options["pairs"], chosen_profile(profile, options.get("round")), options["round_seed"])
         return tuple(Task(named.pair.name, named.kind) for named in found)
 
+    def given(self, path: Path) -> AnswerFiles | None:
+        from evaluator.purchase.given import given
+
+        return given(path)
+
     def obtain(self, spec: PurchaseSpec, inputs: CellInputs, progress: Progress) -> Purchased:
+        if spec.tier == GIVEN:
+            from evaluator.purchase.given import buy_given
+
+            return buy_given(spec, inputs)
         return buy(spec, inputs, progress)
 
     def debug(self, spec: PurchaseSpec, inputs: CellInputs, progress: Progress) -> Debugged:

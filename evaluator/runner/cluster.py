@@ -34,7 +34,7 @@ from evaluator.errors import ConfigurationError, KitError, SubmissionError
 from evaluator.machine import load
 from evaluator.records import Answer, CellSpec
 from evaluator.runner.workers import TELL, Failure, Judging, Moved, Outcome, Telling, Work, judged, model_of
-from evaluator.submission.source import read_source
+from evaluator.submission.source import GIVEN
 from evaluator.track import CellInputs, Track
 
 RETRIES = 3
@@ -276,12 +276,13 @@ def _obtain(order: Order, data: Any, expected: str, board: Any) -> Any:
     def make() -> Answer:
         from evaluator.sandbox.tiers import choose
 
-        found = read_source(order.path).digest
+        found = order.track.source(order.path).digest
         if found != order.spec.submission_digest:
             raise ConfigurationError(
                 f"{order.path}: the node {socket.gethostname()} has other files than the driver; let both use one shared folder"
             )
-        sandbox = choose(order.spec.tier, gpu=order.spec.device.startswith("cuda"))
+        tier = "auto" if order.spec.tier == GIVEN else order.spec.tier
+        sandbox = choose(tier, gpu=order.spec.device.startswith("cuda"))
         inputs = CellInputs(order.path, data, sandbox, order.weights_dir, load().busy())
         return order.track.obtain(order.spec, inputs, tell)
 

@@ -6,15 +6,20 @@ version, so that every engine answers in the newest version that it knows; only 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import socket
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, urlencode
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
+MOST_LINE = 1 << 20
+"""Bytes of a line of an answer that comes line by line."""
 PATIENCE = 60.0
 """Seconds for one answer. An engine under load may take several for a container."""
 
@@ -84,6 +89,45 @@ class Engine:
             raise EngineError(answer.status, f"the Docker engine refused: {_message(data)}")
         return _decoded(data)
 
+    def stream(self, path: str, body: IO[bytes], seconds: float, **query: Any) -> Iterator[dict[str, Any]]:
+        """Send a tar file and give what the engine answers, a member at a time, as it comes: a build.
+
+        Args:
+            body: read from where it stands; ``seconds``: largest duration of the whole. When the caller goes on no further, or the
+                time is over, the connection ends, and with it the engine's work.
+
+        Raises:
+            TimeoutError: it took longer. OSError: no engine answers. EngineError: it refused.
+        """
+        deadline = time.monotonic() + seconds
+        path += "?" + urlencode({name: v if isinstance(v, str) else json.dumps(v) for name, v in query.items()})
+        connection = _Connection(self.path)
+        try:
+            connection.connect()
+            sock = connection.sock
+            size = body.seek(0, os.SEEK_END)
+            body.seek(0)
+            # An engine that refuses does not read to the end; its answer says why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request("POST", path, body, {"Content-Type": "application/x-tar", "Content-Length": str(size)})
+            sock.settimeout(max(0.01, deadline - time.monotonic()))
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise EngineError(answer.status, f"the Docker engine refused: {_message(answer.read(4096))}")
+            while True:
+                sock.settimeout(max(0.01, deadline - time.monotonic()))
+                line = answer.readline(MOST_LINE)
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"the Docker engine took more than {seconds:g} s")
+                if not line:
+                    return
+                if line.strip():
+                    yield _row(line)
+        except (ConnectionError, FileNotFoundError, http.client.HTTPException) as error:
+            raise OSError(f"no Docker engine answers at {self.path} ({error})") from error
+        finally:
+            connection.close()
+
     def image(self, name: str) -> dict[str, Any] | None:
         """What the engine knows about an image, or None where it has no image of that name."""
         try:
@@ -106,6 +150,14 @@ def _usual_socket() -> Path:
         return Path(path)
     own = Path(os.environ.get("XDG_RUNTIME_DIR", "/nowhere")) / "docker.sock"
     return own if not DEFAULT_SOCKET.exists() and own.exists() else DEFAULT_SOCKET
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"stream": line.decode("utf-8", errors="replace")}
 
 
 def _message(data: bytes) -> str:

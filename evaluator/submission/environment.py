@@ -8,7 +8,7 @@ is quoted of it is short and harmless to show.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -97,7 +97,18 @@ def unmet(text: str, installed: Callable[[str], str | None] = installed_version)
     Comments, continued lines, environment markers and pip's options are understood as pip does; what an option or an address
     would bring is not looked at, and the line is named as not checked.
     """
-    found: list[Finding] = []
+    found = [finding for number, line in _joined(text) if (finding := _checked(number, line, installed)) is not None]
+    if (many := len(text.splitlines())) > MAX_LINES:
+        found.append(Finding(0, f"it has {many:,} lines; only the first {MAX_LINES} were checked", False))
+    return found
+
+
+def logical_lines(text: str) -> list[tuple[int, str]]:
+    """The lines that say something, each with the number of its first line: continued lines joined, comments taken off."""
+    return [(number, bare) for number, line in _joined(text) if (bare := _COMMENT.sub("", line).strip())]
+
+
+def _joined(text: str) -> Iterator[tuple[int, str]]:
     lines = text.splitlines()
     number = 0
     while number < min(len(lines), MAX_LINES):
@@ -106,11 +117,7 @@ def unmet(text: str, installed: Callable[[str], str | None] = installed_version)
         while line.endswith("\\") and number < min(len(lines), MAX_LINES) and len(line) <= MAX_LINE:
             line = line[:-1] + lines[number]
             number += 1
-        finding = _checked(first, line, installed)
-        found += [finding] if finding is not None else []
-    if len(lines) > MAX_LINES:
-        found.append(Finding(0, f"it has {len(lines):,} lines; only the first {MAX_LINES} were checked", False))
-    return found
+        yield first, line
 
 
 def warning(label: str, findings: list[Finding]) -> str:

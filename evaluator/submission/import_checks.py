@@ -28,8 +28,12 @@ KITS_OWN = frozenset({"run", "evaluator"})
 _LINE = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
-def check_imports(sources: Sources) -> Iterator[Finding]:
-    """Modules that are not installed (errors where the start of the submission needs them), and those that nothing promises."""
+def check_imports(sources: Sources, asks: bool = False) -> Iterator[Finding]:
+    """Modules that are not installed (errors where the start of the submission needs them), and those that nothing promises.
+
+    Args:
+        asks: whether the submission runs in an image of its own, with packages that are not installed here; then none is an error.
+    """
     told: set[str] = set()
     for file, surely in sources.reached().items():
         outline = sources.of.get(file)
@@ -41,7 +45,7 @@ def check_imports(sources: Sources) -> Iterator[Finding]:
             told.add(first)
             where = f"{file}, line {line}"
             if not installed(first):
-                certain = surely and when == "start"
+                certain = surely and when == "start" and not asks
                 near = get_close_matches(first, sorted(_usual()), 1, 0.75)
                 advice = f"Did you mean {near[0]}?" if near else "Install it into the kit's environment, or bring the module along"
                 text = f"imports {first}, which is neither installed nor a module of the submission. {advice}"

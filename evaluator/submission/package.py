@@ -6,7 +6,7 @@ archive to the byte, whatever made it: compressors differ between libraries and 
 - ``submission.json``, the manifest of the package;
 - ``aicrowd.json``, ``requirements.txt`` and ``apt.txt``, as far as they lie in the submission's folder or beside its file and do
   not travel by themselves;
-- a folder of the submission's name with the files that travel (``travel``), and no others.
+- a folder of the submission's name with the files that travel (``travel``), and no others; or those of an answer (``answers``).
 
 Whoever receives an archive believes nothing of it: names, sizes and digests are compared with the manifest while the files are
 written, within the bounds of a submission (``tree``).
@@ -20,7 +20,7 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,6 +31,7 @@ from evaluator.errors import ConfigurationError, SubmissionError
 from evaluator.files import replaced
 from evaluator.machine import LIBRARIES, versions
 from evaluator.sandbox.scratch import scratch_folder
+from evaluator.submission.answers import SOURCES, AnswerFiles
 from evaluator.submission.environment import FILE as REQUIREMENTS
 from evaluator.submission.manifest import manifest_file, read_manifest
 from evaluator.submission.source import Submission, opened
@@ -41,6 +42,8 @@ from evaluator.worker.loader import SubmissionNotFound, entry_name
 
 FILE = "submission.json"
 SCHEMA = 1
+CODE, ANSWER = KINDS = ("code", "answer")
+"""What a package holds."""
 DATE = (1980, 1, 1, 0, 0, 0)
 """The date of every member, the earliest that a zip file can have."""
 BESIDE = (MANIFEST, REQUIREMENTS, "apt.txt")
@@ -51,6 +54,7 @@ REFUSED = frozenset({"metadata", "metadata.yaml", "metadata.yml"})
 """Names at the top of a submission that some platforms take for orders of their own: they run a command that stands in it."""
 LIMITS = Limits(size=8 << 20, depth=6, values=60_000)
 """Of the manifest of a package."""
+_KINDS_TEXT = {str: "a text", type(None): "null, for of an answer nothing runs"}
 _CHUNK = 1 << 20
 _OVERHEAD = 4 << 20
 """Bytes of an archive beside its files: the manifest, and a list of names."""
@@ -74,17 +78,19 @@ class Package:
     """What the manifest of a package says.
 
     Attributes:
+        kind: ``code``, or ``answer`` where the files are what code would have answered (``answers``).
         name: of the submission; ``track``: for which it is meant; ``digest``: by which results know it.
-        entry: its main file, below the folder of its name.
+        entry: its main file, below the folder of its name; None for an answer, of which nothing runs.
         owner, challenge: of its ``aicrowd.json``; empty where that says nothing.
         kit, versions: of the machine that made the package: of the kit, of Python and of the libraries.
         files: every other file of the archive, by path.
     """
 
+    kind: str
     name: str
     track: str
     digest: str
-    entry: str
+    entry: str | None
     owner: str
     challenge: str
     kit: str
@@ -100,6 +106,7 @@ class Package:
         """JSON-able."""
         return {
             "schema": SCHEMA,
+            "kind": self.kind,
             "name": self.name,
             "track": self.track,
             "digest": self.digest,
@@ -119,7 +126,8 @@ class Package:
             PackageError: a key is missing, unknown or of another kind.
         """
         kinds: dict[str, type] = {
-            **dict.fromkeys(("name", "track", "digest", "entry", "owner", "challenge", "kit"), str),
+            **dict.fromkeys(("kind", "name", "track", "digest", "owner", "challenge", "kit"), str),
+            "entry": type(None) if isinstance(content, dict) and content.get("kind") == ANSWER else str,
             "schema": int,
             "versions": dict,
             "files": list,
@@ -128,7 +136,9 @@ class Package:
             raise _broken(name, FILE, f"its keys are not those of a package ({', '.join(sorted(kinds))})")
         for key, kind in kinds.items():
             if type(content[key]) is not kind:
-                raise _broken(name, FILE, f"{key} is not {'a text' if kind is str else f'of the kind {kind.__name__}'}")
+                raise _broken(name, FILE, f"{key} is not {_KINDS_TEXT.get(kind, f'of the kind {kind.__name__}')}")
+        if content["kind"] not in KINDS:
+            raise _broken(name, FILE, f"kind is {harmless(content['kind'])!r}; expected {' or '.join(KINDS)}")
         if content["schema"] != SCHEMA:
             raise _broken(name, FILE, f"it has schema {content['schema']}; this kit reads {SCHEMA}. Use the kit that made it")
         if not all(isinstance(value, str) for value in content["versions"].values()):
@@ -151,19 +161,25 @@ class Preview:
     left: tuple[tuple[str, str], ...]
 
 
-def preview(path: Path, track: str) -> Preview:
+def preview(path: Path, track: str, answer: AnswerFiles | None = None) -> Preview:
     """What a package of the submission at ``path`` would hold; every file is read, nothing is written.
+
+    Args:
+        answer: the files of ``path``, if they are an answer (``Track.given``); None for code.
 
     Raises:
         SubmissionError: it cannot be read, or may not travel.
         ConfigurationError: its ``aicrowd.json`` is not good, or a file beside it is too large.
     """
-    with opened(path) as submission:
-        return _previewed(submission, track, _beside(path))
+    with _opened(path, answer) as submission:
+        return _previewed(submission, track, _beside(path, answer is not None), answer)
 
 
-def write_package(path: Path, track: str, archive: Path) -> tuple[Preview, str]:
+def write_package(path: Path, track: str, archive: Path, answer: AnswerFiles | None = None) -> tuple[Preview, str]:
     """Write the package of the submission at ``path`` to the file ``archive``, whole or not at all.
+
+    Args:
+        answer: as of ``preview``.
 
     Returns:
         What was packed, and the SHA-256 of the archive in hexadecimal. Equal files and versions give equal archives.
@@ -172,9 +188,9 @@ def write_package(path: Path, track: str, archive: Path) -> tuple[Preview, str]:
         SubmissionError, ConfigurationError: as ``preview``; nothing is written.
         OSError: the archive cannot be written.
     """
-    beside = _beside(path)
-    with opened(path) as submission:
-        shown = _previewed(submission, track, beside)
+    beside = _beside(path, answer is not None)
+    with _opened(path, answer) as submission:
+        shown = _previewed(submission, track, beside, answer)
         members = {member.path: member for member in shown.package.files}
         head = json.dumps(shown.package.as_dict(), indent=1, ensure_ascii=False).encode() + b"\n"
         if len(head) > LIMITS.size:
@@ -207,6 +223,14 @@ def file_digest(path: Path) -> str:
     """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def other_kind(kind: str, answer: bool) -> str:
+    """Why what a package holds is not of the kind that its manifest names, in words; empty if it is."""
+    if (kind == ANSWER) == answer:
+        return ""
+    seen = "an answer, and code lies in it, or nothing of the track's" if kind == ANSWER else "code, and an answer lies in it"
+    return f"its kind is {seen}. Make the package anew with python -m evaluator package"
 
 
 def is_package(path: Path) -> bool:
@@ -313,9 +337,14 @@ def _check_names(package: Package, named: dict[str, zipfile.ZipInfo], archive: s
             raise _broken(archive, member.path, "its path is too long or too deep")
         if len(parts) == 2 and parts[1].lower() in REFUSED:
             raise _broken(archive, member.path, "platforms take a file of that name for an order of their own. Rename it")
+    if package.kind == ANSWER:
+        for member in package.files:
+            if member.path.lower().endswith(SOURCES):
+                raise _broken(archive, member.path, "the manifest says that the package is an answer, and this is code")
+        return
     top = {member.path.split("/")[1] for member in package.files if member.path.count("/") == 1}
-    if package.entry not in top:
-        raise _broken(archive, package.entry, "the manifest names it as the main file, and it is not there")
+    if package.entry is None or package.entry not in top:
+        raise _broken(archive, package.entry or FILE, "the manifest names it as the main file, and it is not there")
 
 
 def _write(file: zipfile.ZipFile, info: zipfile.ZipInfo, member: Member, place: Path, archive: str) -> None:
@@ -364,7 +393,11 @@ def _broken(archive: str, member: str, text: str) -> PackageError:
     )
 
 
-def _previewed(submission: Submission, track: str, beside: dict[str, bytes]) -> Preview:
+def _opened(path: Path, answer: AnswerFiles | None) -> AbstractContextManager[Submission]:
+    return opened(path) if answer is None else answer.opened()
+
+
+def _previewed(submission: Submission, track: str, beside: dict[str, bytes], answer: AnswerFiles | None) -> Preview:
     for item in submission.items:
         if len(item.place) == 1 and item.name.lower() in REFUSED:
             raise SubmissionError(
@@ -378,17 +411,18 @@ def _previewed(submission: Submission, track: str, beside: dict[str, bytes]) -> 
             digest.update(part)
         files.append(Member(f"{submission.name}/{item.name}", item.size, digest.hexdigest()))
     package = Package(
+        kind=CODE if answer is None else ANSWER,
         name=submission.name,
         track=track,
         digest=submission.digest(),
-        entry=_entry(submission),
+        entry=_entry(submission) if answer is None else None,
         owner="" if described is None else described.owner,
         challenge="" if described is None else described.challenge_id,
         kit=__version__,
         versions={name: version for name, version in versions().items() if name in ("python", *LIBRARIES)},
         files=tuple(files),
     )
-    return Preview(package, tuple(sorted(submission.tree.left.items())))
+    return Preview(package, tuple(sorted(submission.tree.left.items())) if answer is None else answer.left)
 
 
 def _entry(submission: Submission) -> str:
@@ -409,11 +443,12 @@ def _entry(submission: Submission) -> str:
     return entry_name(items, submission.name, lambda: submission.tree.content(items["__init__.py"]))
 
 
-def _beside(path: Path) -> dict[str, bytes]:
-    """The files that describe a submission and do not travel with it, by name, in the order of ``BESIDE``."""
+def _beside(path: Path, answer: bool) -> dict[str, bytes]:
+    """The files that describe a submission and do not travel with it, by name, in the order of ``BESIDE``; an answer needs no
+    packages, so it has its manifest alone."""
     path = path.expanduser().absolute()
     found: dict[str, bytes] = {}
-    for name in BESIDE:
+    for name in BESIDE[:1] if answer else BESIDE:
         own = None if path.is_dir() else path.parent / name  # of a folder it lies inside, and travels
         place = manifest_file(path) if name == MANIFEST else own
         if place is None or not place.is_file() or place.is_symlink():

@@ -32,6 +32,8 @@ NEVER_BESIDE = frozenset({"run", "__init__", "__main__"})
 """Modules that a submission of one file does not find beside it: ``run`` is the kit's there, or the submission itself."""
 OF_THE_KIT = ("evaluator", "worker", "standins.py")
 """Where this file lies beside a submission, ``evaluator`` is the kit's own package, which a worker has anyway."""
+GIVEN = "file"
+"""Stands in the place of an isolation tier where an answer came as files, and nothing was run."""
 MAX_SEARCHED = 8 << 20
 """Bytes of sources that are searched for imports, for a submission of one file."""
 SUFFIXES = tuple(dict.fromkeys((".py", str(sysconfig.get_config_var("EXT_SUFFIX")), ".abi3.so", ".so")))
@@ -49,6 +51,7 @@ class Source:
             they are imported; a changed submission is another submission. Where the submission cannot be read, a hash over the
             reason.
         fault: why it cannot be read, if so; ``verdict``: of its cells then.
+        answer: whether it is an answer that came as files (``answers``), of which nothing is run.
     """
 
     path: Path
@@ -56,6 +59,7 @@ class Source:
     digest: str
     fault: str = ""
     verdict: Verdict = Verdict.OK
+    answer: bool = False
 
 
 def read_source(path: Path) -> Source:
@@ -68,10 +72,10 @@ def read_source(path: Path) -> Source:
         return Source(submission.path, submission.name, submission.digest())
 
 
-def looked_at(path: Path) -> Source:
-    """As ``read_source``; where that raises, a source with its ``fault``."""
+def looked_at(path: Path, read: Callable[[Path], Source] = read_source) -> Source:
+    """As ``read``; where that raises, a source with its ``fault``."""
     try:
-        return read_source(path)
+        return read(path)
     except SubmissionError as error:
         name = path.absolute().name
         name = name if name.isprintable() else ascii(name)[1:-1]

@@ -12,6 +12,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from evaluator.errors import ConfigurationError, SubmissionError
+from evaluator.submission.apt import FILE as APT
+from evaluator.submission.apt import read_apt
 from evaluator.submission.environment import FILE as REQUIREMENTS
 from evaluator.submission.environment import read_requirements
 from evaluator.submission.findings import Finding, Findings, in_order
@@ -26,19 +28,22 @@ SECONDS = 1.5
 """Largest duration of the outlines where a run waits for them; the verb ``validate`` takes longer."""
 MOST_BYTES = 16 << 20
 """Bytes of sources that are looked at; the entry comes first."""
+DOCKERFILES = ("Dockerfile", "Containerfile", "docker-compose.yml", "environment.yml", "environment.yaml")
+"""Files that other platforms make an environment of."""
 SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/usr", "/var/tmp")
 """Where a worker finds files of its own; a path there says nothing about the participant's machine."""
 
 
-def examine(path: Path, track: str, seconds: float = SECONDS) -> Findings:
+def examine(path: Path, track: str, seconds: float = SECONDS, *, image: bool = False) -> Findings:
     """Everything that is found in the submission at ``path``. Never raises for what lies there.
 
     Args:
         track: name of the track whose interface it is held against.
         seconds: largest duration of parsing its sources.
+        image: whether it runs in an image of its own (``image``), which holds what its ``requirements.txt`` asks for.
     """
     interface = Interface.of(track)
-    manifest = list(_manifest(path))
+    manifest = list(manifest_findings(path))
     try:
         with opened(path) as submission:
             sources, unread = _outlined(submission, seconds)
@@ -46,16 +51,32 @@ def examine(path: Path, track: str, seconds: float = SECONDS) -> Findings:
             compiles = not sources.of[sources.entry].fault
             checked, name = check_class(sources, interface) if compiles and interface is not None else ([], "")
             found += checked
-            found += check_imports(sources)
+            found += _environment(path)
+            found += check_imports(sources, image and bool(read_requirements(path)))
             found += check_names(sources)
             found += _left_behind(submission, sources)
             left = tuple(sorted((name, why) for name, why in submission.tree.left.items()))
             size = sum(item.size for item in submission.items)
             return Findings(submission.name, str(path), in_order(found), left, len(submission.items), size, name)
     except SubmissionError as error:
-        place, _, text = str(error).partition(": ")
-        found = [Finding("error", place, text) if text else Finding("error", str(path), str(error)), *manifest]
-        return Findings(plain_name(path), str(path), in_order(found), unread=True)
+        return unreadable(path, error)
+
+
+def unreadable(path: Path, error: SubmissionError) -> Findings:
+    """What is said of a submission that cannot be read at all, and why."""
+    place, _, text = str(error).partition(": ")
+    found = [Finding("error", place, text) if text else Finding("error", str(path), str(error)), *manifest_findings(path)]
+    return Findings(plain_name(path), str(path), in_order(found), unread=True)
+
+
+def _environment(path: Path) -> Iterator[Finding]:
+    """What is wrong with ``apt.txt``, and files that look as if they decided where the submission runs."""
+    for line, fault in read_apt(path).faults:
+        yield Finding("error", f"{APT}, line {line}" if line else APT, fault)
+    for name in DOCKERFILES:
+        if (path / name).is_file():
+            text = "it is not used: an image is made of apt.txt and requirements.txt alone. Name there what you need"
+            yield Finding("warning", name, text)
 
 
 def unmet_requirements(path: Path) -> Iterator[Finding]:
@@ -98,7 +119,8 @@ def _sources(sources: Sources, unread: int) -> Iterator[Finding]:
         yield Finding("warning", sources.entry, text)
 
 
-def _manifest(path: Path) -> Iterator[Finding]:
+def manifest_findings(path: Path) -> Iterator[Finding]:
+    """What is wrong with the manifest of the submission at ``path``, and keys that were probably meant otherwise."""
     try:
         read_manifest(path)
         keys = manifest_keys(path)

@@ -23,7 +23,7 @@ from evaluator.secret import Secret, read_secret
 from evaluator.submission.environment import read_requirements
 from evaluator.submission.environment import warning as lacking
 from evaluator.submission.manifest import read_manifest
-from evaluator.submission.source import Source, looked_at
+from evaluator.submission.source import Source
 from evaluator.sweep.settings import Settings
 from evaluator.text import one_line
 from evaluator.track import CellInputs, Track, Tracks
@@ -180,10 +180,11 @@ def prepare(
     from evaluator.sandbox.tiers import choose
     from evaluator.training.device import resolve
 
-    sources = tuple(looked_at(path) for path in settings.submissions)
+    sources = tuple(track.source(path) for path in settings.submissions)
     if all(source.fault for source in sources):
         raise SubmissionError("\n".join(source.fault for source in sources), sources[0].verdict)
-    entries, remarks = described(sources, settings.label)
+    # What an image holds, nobody can tell from here.
+    entries, remarks = described(sources, settings.label, here=settings.sandbox != "docker")
     shown = shown_names([(entry.label, entry.owner, entry.digest) for entry in entries])
     labels = {source.path: name for source, name in zip(sources, shown, strict=True)}
     if settings.data_sets and not track.several_data_sets:
@@ -244,12 +245,15 @@ def _name(own: str, stored: set[str]) -> str:
     return own if own in stored or not stored else min(stored)
 
 
-def described(sources: tuple[Source, ...], labels: tuple[str, ...]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+def described(
+    sources: tuple[Source, ...], labels: tuple[str, ...], *, here: bool = True
+) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
     """Whose the submissions are and where they lie, and what is worth a warning, one sentence each.
 
     Args:
         labels: in the order of ``sources``; empty for the names of their folders. Of two names that are equal, of one owner, each
             gets the folder around it, so that no submission of a sweep counts as an edition of another.
+        here: whether submissions run with the packages of this environment.
 
     Raises:
         ConfigurationError: another number of labels, or a label is empty or given twice.
@@ -284,7 +288,7 @@ def described(sources: tuple[Source, ...], labels: tuple[str, ...]) -> tuple[tup
         for source, owner, label in zip(sources, owners, called, strict=True)
     ]
     for source, entry in zip(sources, entries, strict=True):
-        said = "" if source.fault else lacking(entry.label, read_requirements(source.path))
+        said = "" if source.fault or source.answer or not here else lacking(entry.label, read_requirements(source.path))
         remarks += [said] if said else []
     return tuple(entries), tuple(remarks)
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from evaluator.errors import DeviceError, KitError
+from evaluator.errors import DeviceError, KitError, Verdict
 from evaluator.history.entries import Entry, moment, place_text
 from evaluator.history.store import Store
 from evaluator.machine import Load, cores
@@ -17,8 +17,9 @@ from evaluator.plans import Plan, in_order
 from evaluator.report.live import Live
 from evaluator.runner.cells import Finished
 from evaluator.runner.workers import Failure, Judging, Moved, Workers
+from evaluator.submission.findings import Finding
 from evaluator.submission.source import Source
-from evaluator.sweep.experiment import Experiment
+from evaluator.sweep.experiment import Experiment, prepare
 from evaluator.sweep.faults import Faults, Remarks
 from evaluator.sweep.forecast import forecast
 from evaluator.sweep.progress import SweepLine
@@ -26,6 +27,7 @@ from evaluator.sweep.run import Outcome, run, stored_cells
 from evaluator.sweep.settings import Settings
 from evaluator.sweep.table import summarise_sweep
 from evaluator.track import Judged, Track
+from evaluator.words import counted
 
 
 @dataclass
@@ -112,6 +114,33 @@ def experiment_of(track: Track, plan: Plan, sources: Sequence[Source], settings:
         (),
         Load(None, None, cores()),
     )
+
+
+def held_against(track: Track, settings: Settings) -> tuple[list[Finding], int]:
+    """What is wrong with answers for the tasks and seeds of settings, told by the track's own reader. Nothing is judged or stored.
+
+    Returns:
+        An error for every fault, each once, and the number of tasks and seeds.
+
+    Raises:
+        KitError: as ``prepare``.
+    """
+    experiment = prepare(track, settings, keep_secret=False)
+    found: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for spec in experiment.cells:
+        if spec.answer_digest() in seen:
+            continue
+        seen.add(spec.answer_digest())
+        answer = track.obtain(spec, experiment.inputs(spec), lambda what, share: None).as_dict()
+        if answer["verdict"] != Verdict.OK:
+            found.setdefault(answer["reason"], []).append(f"{spec.task}, seed {spec.seed}")
+    findings = []
+    for reason, where in found.items():
+        place, _, text = reason.partition(": ")
+        more = f" ({counted(len(where), 'task')} in all)" if len(where) > 1 else ""
+        findings.append(Finding("error", place, f"{text or reason.rstrip('.')}. Met at {where[0]}{more}"))
+    return findings, len(seen)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,8 @@ import sys
 import tempfile
 import textwrap
 import time
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from evaluator.sandbox.docker import VERSION_LABEL, DockerSandbox
 from evaluator.sandbox.engine import Engine, EngineError
 from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.tier import WorkerSpec
+from evaluator.submission.image import LABEL, How, ImageError, built_image, remove
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -518,3 +521,53 @@ def test_the_tier_is_chosen_by_name_and_passes_its_self_check(docker, monkeypatc
         assert tiers.choose("docker").name == "docker"
     finally:
         tiers.state.cache_clear()
+
+
+# -- an image for one submission
+
+
+def a_wheel(folder: Path) -> None:
+    """A package ``pressed`` of one module, as a wheel."""
+    info = "pressed-1.2.dist-info"
+    files = {
+        "pressed.py": "ANSWER = 42\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: pressed\nVersion: 1.2\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*files, f"{info}/RECORD"))
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "pressed-1.2-py3-none-any.whl", "w") as file:
+        for name, content in (files | {f"{info}/RECORD": record}).items():
+            file.writestr(name, content)
+
+
+@pytest.mark.slow
+@pytest.mark.endurance
+def test_a_submission_finds_what_it_asked_for_in_its_own_image(docker, strategy, session, told, tmp_path):
+    pytest.importorskip("pip", reason="the base image needs pip")
+    a_wheel(tmp_path / "wheels")
+    how = How(network="none", wheels=tmp_path / "wheels")
+    body = "def purchase_phase(self, unlabelled_dataset):\n    import pressed\n    tell([pressed.ANSWER, os.getuid() != 0])\n"
+    path = strategy(body)
+    (path / "requirements.txt").write_text("pressed>=1\n")
+    made = built_image(path, docker.image, how=how, engine=docker.engine, log=tmp_path / "log")
+    try:
+        assert made.built
+        assert "Successfully installed pressed-1.2" in (tmp_path / "log").read_text()
+        room = DockerSandbox(engine=docker.engine, image=made.name)
+        assert told(session(path, sandbox=room)) == [[42, True]]
+        without = session(path, sandbox=DockerSandbox(engine=docker.engine, image=docker.image))
+        assert without.verdict == Verdict.RUNTIME_ERROR
+        assert "No module named 'pressed'" in without.reason
+        assert not built_image(path, docker.image, how=how, engine=docker.engine).built, "it is built once"
+        (path / "requirements.txt").write_text("pressed>=2\n")
+        with pytest.raises(ImageError, match=r"No matching distribution found for pressed>=2") as error:
+            built_image(path, docker.image, how=how, engine=docker.engine)
+        assert error.value.verdict == Verdict.RUNTIME_ERROR
+        left = docker.engine.ask("GET", "/images/json", filters={"dangling": ["true"], "label": [LABEL]})
+        assert left == [], "a build that fails leaves no layers"
+        with pytest.raises(ImageError, match="was not built within"):
+            built_image(path, docker.image, how=replace(how, seconds=0.05), engine=docker.engine)
+    finally:
+        remove(docker.engine, made.name)
+    assert containers(docker.engine) == []
