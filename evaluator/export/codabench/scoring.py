@@ -134,7 +134,7 @@ def judge(app: Path, order: Order, track: Track) -> Judged:
     if bad:
         raise Ours(f"{len(bad)} of {len(summary['cells'])} cells ended by a fault of the judge")
     if order.part == "public":
-        told = feedback.public(summary, order.word, str(submission), order.version)
+        told = feedback.public(summary, order.word, str(submission), order.version, [metric.name for metric in track.metrics])
         if not order.texts:
             told["faults"] = [fault | {"reason": "", "traceback": "", "printed": ""} for fault in told["faults"]]
             told["warnings"] = []
