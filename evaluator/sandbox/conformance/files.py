@@ -98,10 +98,9 @@ def files_can_be_written_only_in_its_home(stage: Stage) -> None:
         os.close(os.open(place, os.O_CREAT | os.O_WRONLY | os.O_EXCL))
         os.unlink(place)
     import run
-    size = os.path.getsize(SECRET)
     ways = {{p: lambda p=p: make(p) for p in {places!r} + [SUBMISSION] if os.path.isdir(p)}}
     ways |= {{p + " append": lambda p=p: open(p, "ab").close() for p in (run.__file__, os.__file__, SECRET)}}
-    ways["truncate"] = lambda: os.truncate(SECRET, size)
+    ways["truncate"] = lambda: os.truncate(SECRET, {stage.secret.stat().st_size})
     ways["rename"] = lambda: os.rename(SECRET, SECRET + ".moved")
     ways["remove"] = lambda: os.unlink(SECRET)
     tell([name for name, way in ways.items() if "Error" not in str(attempt(way))])
