@@ -92,7 +92,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     rules.add_argument("--weights-dir", type=given_path, metavar="DIR", help="pretrained weights for the participant: TORCH_HOME")
     rules.add_argument(
         "--sandbox",
-        choices=("auto", "bubblewrap", "docker", "process"),
+        choices=("auto", "bubblewrap", "docker", "landlock", "process"),
         default="auto",
         help="isolation tier (default: the strongest that works)",
     )

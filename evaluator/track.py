@@ -16,7 +16,7 @@ abstract methods.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -358,6 +358,14 @@ class Track(Tables, ABC):
             weights: folder of pretrained weights that it may read.
         """
         return None
+
+    def hold(self, data: Any, cells: Sequence[CellSpec]) -> None:
+        """Read whatever ``data`` (``CellInputs.data``) still has in files, so that this process can obtain and judge ``cells`` when
+        the files are gone. A track whose plan reads everything has nothing to do.
+
+        Raises:
+            KitError: a file is not what was expected, or there is too much to hold.
+        """
 
     def places(self, data: Any) -> list[Path]:
         """The files that ``data`` (``CellInputs.data``) refers to. Every node of a cluster must be able to read them."""

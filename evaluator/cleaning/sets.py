@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,10 @@ from evaluator.errors import ConfigurationError
 
 OF_ONE_TASK = {"roman-numerals": "roman-numerals", "votes": "cifar10-votes"}
 """The name of the task in the layouts that have one."""
+
+
+MOST_HELD = 64
+"""Tasks that a process keeps in memory, some megabytes each."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,20 @@ class CleaningSets:
         """A task at a seed; read or drawn once per process. Those in DataPerf's layout are the same for every seed."""
         return _task(self, name, seed if self.embeddings is None else 0)
 
+    def hold(self, wanted: Iterable[tuple[str, int]]) -> None:
+        """Read or draw the tasks of these names and seeds, and keep them when the files are gone.
+
+        Raises:
+            ConfigurationError: there are more than a process keeps.
+        """
+        several = set(wanted)
+        if len(several) > MOST_HELD:
+            raise ConfigurationError(
+                f"--seeds: {len(several)} tasks at their seeds; at most {MOST_HELD} are kept in memory. Ask for fewer"
+            )
+        for name, seed in sorted(several):
+            self.task(name, seed)
+
     def digest(self, names: Sequence[str]) -> str:
         """What decides the tasks of these names, but for the seed and the secret: SHA-256 (hex) over the tables of the folder, or
         over what tasks are drawn from."""
@@ -127,7 +145,7 @@ def _digest(sets: CleaningSets, kinds: tuple[str, ...]) -> str:
     return made.hexdigest()
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=MOST_HELD)
 def _task(sets: CleaningSets, name: str, seed: int) -> CleaningTask:
     profile = sets.profile
     sizes = profile.train, profile.validation, profile.test

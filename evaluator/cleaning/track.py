@@ -16,7 +16,7 @@ from evaluator.cleaning.sets import OF_ONE_TASK, CleaningSets
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.machine import cores
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import CellResult, DataRow, IsolationRow
+from evaluator.records import CellResult, CellSpec, DataRow, IsolationRow
 from evaluator.sections import Cells, Material, Section
 from evaluator.seeds import derive
 from evaluator.submission.session import answer_of
@@ -355,6 +355,10 @@ class CleaningTrack(Track):
             for point in r.curve
         )
         return {"curves.csv": (("task", "seed", "action", "checks", "accuracy"), rows)}
+
+    def hold(self, data: CleaningSets, cells: Sequence[CellSpec]) -> None:
+        """See ``Track.hold``."""
+        data.hold((spec.data_id, spec.seed) for spec in cells if isinstance(spec, CleaningSpec))
 
 
 def _session(spec: CleaningSpec, inputs: CellInputs) -> Session:

@@ -55,9 +55,8 @@ def _survey(args: argparse.Namespace) -> int:
         table.add_column(column)
     for name, tier in tiers.items():
         if tier["works"]:
-            kept = (
-                "everything that it is not given" if len(tier["promises"]) == len(PROMISES) else "nothing that this user can read"
-            )
+            some = "contents of files" if "contents" in tier["promises"] else "nothing that this user can read"
+            kept = "everything that it is not given" if len(tier["promises"]) == len(PROMISES) else some
             start = f"{1000 * tier['start_up']:.0f} ms"
             table.add_row(name, Text("works", "green"), start, tier["limited_by"], kept)
         else:

@@ -121,6 +121,8 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     from evaluator.judging.loop import Judge
     from evaluator.judging.work import Form
 
+    if place.rules.sandbox == "landlock":
+        say("warning: the tier landlock hides contents of files and little else; judge strangers in bubblewrap or docker")
     if place.rules.sandbox == "process":
         say("warning: the tier process stops accidents and no strangers; judge strangers in bubblewrap or docker")
     track = named(place.rules.track, f"{place.root}/judge.toml: track")

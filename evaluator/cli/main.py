@@ -13,6 +13,9 @@ from evaluator.cli.parsing import Parser, below, take_negative
 from evaluator.cli.tracks import DEFAULT, chosen
 from evaluator.track import Track
 
+OF_A_TRACK = ("sweep", "export")
+"""Verbs whose options depend on the track."""
+
 
 def verbs() -> dict[str, ModuleType]:
     """The module of every verb, by its name."""
@@ -24,6 +27,7 @@ def verbs() -> dict[str, ModuleType]:
         data,
         doctor,
         image,
+        export,
         judge,
         package,
         panel,
@@ -55,13 +59,14 @@ def verbs() -> dict[str, ModuleType]:
         curation,
         round,
         judge,
+        export,
         doctor,
     )
     return {module.__name__.rpartition(".")[2]: module for module in modules}
 
 
 def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
-    """The parser with every verb. ``track``: whose options the verb ``sweep`` takes."""
+    """The parser with every verb. ``track``: whose options the verbs ``OF_A_TRACK`` take."""
     parser: argparse.ArgumentParser = Parser(
         prog="python -m evaluator",
         description="Data-centric AI competition kit and evaluator. VERB --help lists the options of a verb.",
@@ -69,7 +74,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, module in verbs().items():
-        if name == "sweep":
+        if name in OF_A_TRACK:
             module.register(subparsers, track)
         else:
             module.register(subparsers)
@@ -87,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
 
     def run() -> int:  # importing the verbs takes a moment, in which Ctrl-C may come, too
-        args = build_parser(chosen(words[1:], files=True) if words[:1] == ["sweep"] else DEFAULT).parse_args(words)
+        args = build_parser(chosen(words[1:], files=True) if words[:1] and words[0] in OF_A_TRACK else DEFAULT).parse_args(words)
         return verbs()[args.verb].main(args)
 
     return status_of(run)

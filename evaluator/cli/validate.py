@@ -40,7 +40,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add_track(verb.add_argument_group("the track"), DEFAULT)
     verb.add_argument(
         "--sandbox",
-        choices=("auto", "bubblewrap", "docker", "process"),
+        choices=("auto", "bubblewrap", "docker", "landlock", "process"),
         default="auto",
         help="isolation tier of the small run (default: the strongest that works)",
     )

@@ -14,7 +14,7 @@ from evaluator.curation.sets import CurationSets, sets_of
 from evaluator.errors import ConfigurationError, DataError, SubmissionError, Verdict
 from evaluator.machine import cores
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import CellResult, DataRow, IsolationRow
+from evaluator.records import CellResult, CellSpec, DataRow, IsolationRow
 from evaluator.sections import Cells, Material, Section
 from evaluator.seeds import derive
 from evaluator.submission.session import answer_of
@@ -154,6 +154,10 @@ class CurationTrack(Track):
         found = run_session(_session(spec, inputs), inputs.sandbox, progress)
         content = {"data": None if found.curated is None else found.curated.content()}
         return answer_of(DataAnswer, spec, found, content, inputs.busy)
+
+    def hold(self, data: CurationSets, cells: Sequence[CellSpec]) -> None:
+        """See ``Track.hold``."""
+        data.load()
 
     def judge(
         self,

@@ -37,7 +37,7 @@ from evaluator.words import meant
 
 FILE = "judge.toml"
 REQUIREMENTS = ("fixed", "image")
-TIERS = ("bubblewrap", "docker", "process", "auto")
+TIERS = ("bubblewrap", "docker", "landlock", "process", "auto")
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """The guard: a small process between the evaluator and one worker, whose only task is that no process of the worker outlives it.
 
-Run as a script (``python -I -S guard.py CONTROL [--user ID] [--processes N] -- COMMAND``), standard library only. It starts the
-command when it is told to go. On Linux it is the sub-reaper of everything the worker starts: a child that called ``setsid`` or
-forked twice becomes the guard's child and is found again. It kills the tree when the evaluator says so, when the evaluator is
-gone (the control descriptor ends), and when the worker itself has ended. With ``--user`` (the guard then runs as root in a room
-of its own) the worker becomes that user in a user namespace of its own, with no way back. Before the worker starts, it gets a
-session keyring of its own, and the filters of system calls that the evaluator has sent.
+Run as a script (``python -I -S guard.py CONTROL [--user ID] [--processes N] [--landlock PLACES] -- COMMAND``), standard library
+only. It starts the command when it is told to go. On Linux it is the sub-reaper of everything the worker starts: a child that
+called ``setsid`` or forked twice becomes the guard's child and is found again. It kills the tree when the evaluator says so, when
+the evaluator is gone (the control descriptor ends), and when the worker itself has ended. With ``--user`` (the guard then runs as
+root in a room of its own) the worker becomes that user in a user namespace of its own, with no way back. Before the worker starts,
+it gets a session keyring of its own, the rules of ``--landlock``, and the filters of system calls that the evaluator has sent.
 
 What it does not do: resist signals. It can be neither traced nor read by a worker of the same user, but that worker can kill or
 stop it; the evaluator notices, sweeps the worker's session and says so, but a descendant that left the session may then survive.
@@ -176,6 +176,20 @@ def install(filters: list[bytes]) -> None:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECCOMP)")
 
 
+def confine(places: str) -> None:
+    """Put this process and all that it starts under Landlock; it keeps the given places and its own folder in /proc.
+
+    Raises:
+        OSError: the kernel refuses it; the caller must not go on.
+    """
+    import json
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import landlock
+
+    landlock.restrict([*map(tuple, json.loads(places)), ("read", f"/proc/{os.getpid()}")])
+
+
 def refuse_cores() -> None:
     """No core of a crash. Not by a limit of 0: where the kernel pipes cores to a program, it starts that all the same, as root and
     outside of every room; with a limit of 1 it does not."""
@@ -243,6 +257,8 @@ def main() -> None:
                 limit_processes(int(options["--processes"]))
             limit_descriptors()
             own_keyring()
+            if "--landlock" in options:
+                confine(options["--landlock"])
             install(filters)
             if sys.platform.startswith("linux"):
                 # After the change of user, which clears it.
@@ -256,6 +272,10 @@ def main() -> None:
             os._exit(127)
     # Only the worker may hold its ends of the channel and the pipes; otherwise nobody would notice that it closed them.
     keep = {control, wake_read, wake_write}
+    if "--landlock" in options:
+        # Its rule about its folder in /proc is about the entry that the kernel has now, and keeps while somebody holds it open.
+        with contextlib.suppress(OSError):
+            keep.add(os.open(f"/proc/{worker}", os.O_PATH))
     for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else map(str, range(256)):
         if int(name) not in keep:
             with contextlib.suppress(OSError):

@@ -45,10 +45,12 @@ class ProcessSandbox:
 
         def command(channel: int, control: int) -> list[str]:
             processes = ("--processes", str(spec.limits.processes))
-            return [sys.executable, "-I", "-S", str(GUARD), str(control), *processes, "--", *worker_command(channel)]
+            guard = [sys.executable, "-I", "-S", str(GUARD), str(control), *processes, *options]
+            return [*guard, "--", *worker_command(channel)]
 
         with ExitStack() as stack:
             scratch = stack.enter_context(scratch_folder())
+            options = self._guard_options(spec, scratch)
             weights = None if spec.weights is None else str(spec.weights)
             environment = Environment().build(spec, dict(os.environ), str(scratch), weights)
             guard_spec = GuardSpec(limits=spec.limits, scratch=scratch, filters=self._filters)
@@ -57,6 +59,10 @@ class ProcessSandbox:
                 guard_spec = replace(guard_spec, group=group, join=group.add)
                 stack.callback(group.close)
             return launch(command, replace(guard_spec, left=stack.pop_all().close), cwd=scratch, environment=environment)
+
+    def _guard_options(self, spec: WorkerSpec, scratch: Path) -> tuple[str, ...]:
+        """Further options of the guard's command line."""
+        return ()
 
     def opened(self, file: Path | Content) -> int:
         """See ``Sandbox.opened``. The worker is of our own user, and could open the file itself."""

@@ -14,6 +14,8 @@ from evaluator.sandbox.readonly import Content
 PROMISES = {
     "outliving": "whatever the worker does to its guard, nothing of it outlives the run",
     "files": "the worker sees what it is given, read-only, and its scratch folder; no other file of the machine",
+    "contents": "of no file but those that it is given the worker can read the content, and it can write only its scratch folder"
+    " and shared memory",
     "processes": "the worker neither sees nor signals any process but its own",
     "network": "the worker reaches no network, the machine's own addresses and abstract sockets included",
     "calls": "system calls that no strategy needs are closed: keys, tracing, namespaces, io_uring, odd sockets and others",

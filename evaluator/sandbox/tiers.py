@@ -1,7 +1,8 @@
 """The isolation tiers by name, and the choice between them.
 
 ``auto`` takes the strongest tier that passes its self-check here. bubblewrap comes before docker: both promise the same, and a room
-of bubblewrap is ready in tens of milliseconds, a container needs about a second and a root daemon. A tier that is asked for by name
+of bubblewrap is ready in tens of milliseconds, a container needs about a second and a root daemon. landlock is the process tier
+under rules of the kernel's, where neither can be made. A tier that is asked for by name
 is used or refused; it is never silently replaced by a weaker tier.
 """
 
@@ -33,7 +34,18 @@ def _docker(gpu: bool) -> Sandbox:
     return DockerSandbox(gpu=gpu)
 
 
-SANDBOXES: dict[str, Callable[[bool], Sandbox]] = {"bubblewrap": _bubblewrap, "docker": _docker, "process": _process}
+def _landlock(gpu: bool) -> Sandbox:
+    from evaluator.sandbox.landlocked import LandlockSandbox
+
+    return LandlockSandbox(gpu=gpu)
+
+
+SANDBOXES: dict[str, Callable[[bool], Sandbox]] = {
+    "bubblewrap": _bubblewrap,
+    "docker": _docker,
+    "landlock": _landlock,
+    "process": _process,
+}
 """Makes a tier; the argument says whether the worker needs the GPU. Strongest first; of equally strong tiers the cheaper first."""
 
 WAYS = {
@@ -41,6 +53,8 @@ WAYS = {
     "bubblewrap": "it needs Linux 5.12, bwrap and libseccomp (Debian: apt-get install bubblewrap libseccomp2), and either root or a"
     " kernel that lets users make namespaces (sysctl kernel.unprivileged_userns_clone=1,"
     " kernel.apparmor_restrict_unprivileged_userns=0)",
+    "landlock": "it needs Linux 6.2 with Landlock in its list of security modules (/sys/kernel/security/lsm), and libseccomp"
+    " (Debian: apt-get install libseccomp2)",
     "docker": "it needs a running Docker engine that this user may use (Debian: apt-get install docker.io) and the project's image:"
     " see docs/organisers.md",
 }
@@ -73,9 +87,12 @@ def passed_over(name: str, *, gpu: bool = False) -> str:
     if name == strongest or name not in SANDBOXES or SANDBOXES[name](gpu).promises >= PROMISES.keys():
         return ""
     why = why_not(strongest, gpu)
-    return (
-        f"isolation: auto took {name}, which hides nothing that this user can read: judge your own code only. {strongest}: {why}."
+    weak = (
+        "hides the contents of your files and little else: judge strangers in a stronger tier"
+        if "contents" in SANDBOXES[name](gpu).promises
+        else "hides nothing that this user can read: judge your own code only"
     )
+    return f"isolation: auto took {name}, which {weak}. {strongest}: {why}."
 
 
 def choose(name: str = "auto", *, gpu: bool = False) -> Sandbox:

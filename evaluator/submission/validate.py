@@ -21,6 +21,7 @@ from evaluator.submission.hooks import Interface, Sources, check_class
 from evaluator.submission.import_checks import check_imports, check_names
 from evaluator.submission.manifest import KEYS, manifest_keys, read_manifest
 from evaluator.submission.outlines import Outline, outlines
+from evaluator.submission.package import REFUSED
 from evaluator.submission.source import Submission, opened, plain_name
 from evaluator.worker.loader import entry_name
 
@@ -55,6 +56,7 @@ def examine(path: Path, track: str, seconds: float = SECONDS, *, image: bool = F
             found += check_imports(sources, image and bool(read_requirements(path)))
             found += check_names(sources)
             found += _left_behind(submission, sources)
+            found += _refused(submission)
             left = tuple(sorted((name, why) for name, why in submission.tree.left.items()))
             size = sum(item.size for item in submission.items)
             return Findings(submission.name, str(path), in_order(found), left, len(submission.items), size, name)
@@ -117,6 +119,15 @@ def _sources(sources: Sources, unread: int) -> Iterator[Finding]:
     if unread:
         text = f"{unread} of its sources were not looked at; they are too large, or there was no time. Run validate for longer"
         yield Finding("warning", sources.entry, text)
+
+
+def _refused(submission: Submission) -> Iterator[Finding]:
+    """Names that a platform takes for orders of its own. They are refused whatever the submission is meant for: such a file does
+    nothing anywhere else, and one package should be fit for every judge."""
+    for item in submission.items:
+        if len(item.place) == 1 and item.name.lower() in REFUSED:
+            text = "a file of that name at the top is an order to some platforms, which then pass nothing else on. Rename it"
+            yield Finding("error", item.name, text)
 
 
 def manifest_findings(path: Path) -> Iterator[Finding]:

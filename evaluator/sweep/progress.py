@@ -92,8 +92,8 @@ def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]
     rows.append(
         ("seeds", f"{settings.seeds}{_first(experiment)} ({root_of_draws(experiment)}); scored on the {experiment.splits[0]} split")
     )
-    own = ", the same user as you: judge your own code only" if experiment.sandbox.name == "process" else ""
-    return [*rows, ("isolation", experiment.sandbox.name + own)]
+    own = {"process": ", the same user as you: judge your own code only", "landlock": ", the same user as you"}
+    return [*rows, ("isolation", experiment.sandbox.name + own.get(experiment.sandbox.name, ""))]
 
 
 def time_needed(forecast: Forecast) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def run(
     log: Callable[[CellSpec], str] | None = None,
     begun: Callable[[Path], None] = lambda folder: None,
     looks: Looks | None = None,
+    here: bool = False,
 ) -> Outcome:
     """Run the cells that are not finished.
 
@@ -67,6 +69,7 @@ def run(
         log: gives the name of the log of a cell's answer; None for ``Experiment.log_name``.
         begun: called with the folder of the run before anything runs.
         looks: when to look at the findings; the run ends at the first look that decides every comparison. None: at the end only.
+        here: train in this process, one cell after the other, and start no other process that is given data.
 
     Raises:
         KitError: as ``run_cells``.
@@ -88,7 +91,7 @@ def run(
             return Outcome(folder, rows, before, tuple(ran), frozenset(reused), seconds, interrupted, tuple(seen))
 
         try:
-            with workers or places(experiment) as there:
+            with nullcontext() if here else workers or places(experiment) as there:
                 for seeds, part in [(0, pending)] if looks is None else looks.parts(pending):
                     for cell in run_cells(
                         experiment.track,

@@ -41,7 +41,7 @@ COMMON: dict[str, Option] = {
     "score_split": Option(str, "one split or more (default: the round's own)", many=True, metavar="SPLIT"),
     "starting_weights": Option(str, "default: the profile's", choices=("imagenet", "procedural", "none")),
     "weights_dir": Option(Path, "pretrained weights for the participant, as TORCH_HOME", metavar="DIR"),
-    "sandbox": Option(str, "isolation tier (default: auto)", choices=("auto", "bubblewrap", "docker", "process")),
+    "sandbox": Option(str, "isolation tier (default: auto)", choices=("auto", "bubblewrap", "docker", "landlock", "process")),
     "device": Option(str, "cpu, cuda or auto (default: auto)"),
     "threads": Option(int, "CPU threads of one training (default: 1)", metavar="N"),
     "workers": Option(int, "trainings at a time (default: cores / threads, or 1 per CUDA device)", metavar="N"),
@@ -229,6 +229,20 @@ def read_settings(given: Mapping[str, Any], track: Track, file: Path | None = No
     _check_splits(chosen.get("score_split", ()), track)
     found, skipped = _submissions(chosen.pop("submissions", ()))
     return Settings(submissions=found, options=own, **chosen), skipped
+
+
+def options_of(given: Mapping[str, Any], track: Track, file: Path | None = None) -> dict[str, Any]:
+    """The options that were given, or that a file has, by name and typed; paths are absolute, and defaults are not filled in.
+
+    Raises:
+        ConfigurationError: as ``read_settings``.
+    """
+    known = {**COMMON, **track.options}
+    chosen: dict[str, Any] = {} if file is None else _from_file(file.absolute(), known)
+    typed = {name: _typed(name, known[name], value, Path.cwd()) for name, value in given.items() if value is not None}
+    if SEEDS & typed.keys():
+        chosen = {name: value for name, value in chosen.items() if name not in SEEDS}
+    return chosen | typed
 
 
 def track_in(file: Path) -> str | None:

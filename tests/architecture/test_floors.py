@@ -45,6 +45,7 @@ FLOORS = {
     "evaluator.sweep": 13,
     "evaluator.judging": 14,
     "evaluator.rounds": 14,
+    "evaluator.export": 14,
     "evaluator.cli": 14,
     "evaluator.__main__": 15,
     "local_evaluation": 15,

@@ -185,12 +185,21 @@ def pool_strategies() -> dict[str, Any]:
     return {"PoolStrategy": PoolStrategy}
 
 
+def a_round(folder: Path) -> None:
+    """A judge's folder with a small public part."""
+    (folder / "judge").mkdir()
+    (folder / "judge" / "judge.toml").write_text('name = "Labels"\n')
+    (folder / "judge" / "secret").write_text("0123456789abcdef" * 2 + "\n")
+    (folder / "judge" / "public.toml").write_text('profile = "debug"\nseeds = 2\nsecret = "secret"\n')
+
+
 SETTINGS: dict[str, Setting] = {
     "baselines/README.md": Setting(names=pool_strategies),
     "data/README.md": Setting(archive),
     "docs/audit.md": Setting(benchmark),
     "docs/audit-data.md": Setting(votes),
     "docs/cleaning.md": Setting(mine),
+    "docs/codabench.md": Setting(a_round),
     "docs/curation.md": Setting(numerals),
     "docs/data-sets.md": Setting(mine),
     "docs/files.md": Setting(pets),

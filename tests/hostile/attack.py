@@ -26,6 +26,8 @@ import numpy as np
 from benchmarks.harness import docker_engine
 from evaluator.sandbox import tiers
 from evaluator.sandbox.engine import Engine
+from evaluator.sandbox.landlock import abi
+from evaluator.sandbox.landlocked import LEAST
 from evaluator.sandbox.scratch import remove_tree
 
 HERE = Path(__file__).parent
@@ -40,7 +42,7 @@ LIMITS = {"memory": 512 * MIB, "processes": 64, "disk": 64 * MIB, "files": 5_000
 GROWTH = 300 * MIB
 """What the evaluator's memory may grow by. One frame of the channel may hold 64 MiB, and is copied three times."""
 
-TIERS = ("process", "bubblewrap", "bubblewrap, watched")
+TIERS = ("process", "landlock", "bubblewrap", "bubblewrap, watched")
 """``watched``: bubblewrap started by an ordinary user, who may make no control groups."""
 
 HOLES = {
@@ -106,7 +108,7 @@ class Attack:
         expect = tomllib.loads((folder / "expect.toml").read_text())
         docstring = ast.get_docstring(ast.parse((folder / "run.py").read_text()))
         assert docstring, f"{folder.name}/run.py has no docstring that names the attack"
-        tiers = {name: expect.pop(name) for name in ("process", "bubblewrap", "watched", "docker") if name in expect}
+        tiers = {name: expect.pop(name) for name in ("process", "landlock", "bubblewrap", "watched", "docker") if name in expect}
         return cls(folder.name, docstring.splitlines()[0], verdicts=tuple(expect.pop("verdicts")), tiers=tiers, **expect)
 
     def of(self, tier: str) -> dict[str, Any]:
@@ -156,7 +158,7 @@ def kit_copy(folder: Path) -> Path:
 
 def is_ordinary(tier: str) -> bool:
     """Whether the evaluator must become an ordinary user: to be watched, and so that no attack on the process tier is root's."""
-    return os.geteuid() == 0 and tier in ("process", "bubblewrap, watched")
+    return os.geteuid() == 0 and tier in ("process", "landlock", "bubblewrap, watched")
 
 
 @functools.cache
@@ -398,6 +400,10 @@ def works(tier: str, say: Callable[[str], None] = lambda reason: None) -> bool:
         return False
     if tier == "process":
         return True
+    if tier == "landlock":
+        if abi() < LEAST:
+            say(f"landlock: this kernel offers ABI {abi()}, and {LEAST} was expected")
+        return abi() >= LEAST
     program = shutil.which("bwrap")
     if program is None:
         say(f"{tier}: the program bwrap is not installed")

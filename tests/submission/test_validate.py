@@ -201,6 +201,19 @@ def test_a_file_that_does_not_travel_is_named(found, tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["metadata", "metadata.yaml", "METADATA.yml"])
+def test_a_name_that_a_platform_takes_for_an_order_is_an_error_at_the_top_alone(tmp_path, name):
+    mine = tmp_path / "mine"
+    (mine / "inner").mkdir(parents=True)
+    (mine / "run.py").write_text(HEAD + BUYS)
+    (mine / "inner" / name).write_text("x")
+    assert not examine(mine, "purchase").errors
+    (mine / name).write_text("command: python steal.py")
+    (error,) = examine(mine, "purchase").errors
+    assert error.place == name
+    assert "order to some platforms" in error.text
+
+
 def test_a_path_of_this_machine_is_named(found, monkeypatch):
     monkeypatch.setattr("evaluator.submission.validate.SYSTEM", ())  # the checkout may lie in /tmp
     (line,) = found(HEAD + BUYS + f"        open({str(ROOT / 'README.md')!r})\n")

@@ -42,7 +42,7 @@ def add_sandbox(action: argparse._ActionsContainer, what: str) -> None:
     """Add the choice of the isolation tier. ``what``: it is for."""
     action.add_argument(
         "--sandbox",
-        choices=("auto", "bubblewrap", "docker", "process"),
+        choices=("auto", "bubblewrap", "docker", "landlock", "process"),
         default="auto",
         help=f"{what} (default: auto, the strongest that works here)",
     )

@@ -63,6 +63,54 @@ def the_evaluators_files_cannot_be_seen(stage: Stage) -> None:
     need("hard" not in os.listdir(stage.folder), "a hard link was made")
 
 
+@check(CHECKS, "contents")
+def contents_of_the_evaluators_files_cannot_be_read(stage: Stage) -> None:
+    """A file beside the worker's images, the kit's own data and the evaluator's memory and environment cannot be read in any way,
+    nor by a link that the worker makes."""
+    code = f"""
+    home = os.path.expanduser("~")
+    os.symlink(SECRET, os.path.join(home, "link"))
+    attempt(lambda: os.link(SECRET, os.path.join(home, "hard")))
+    ways = [SECRET, os.path.join(home, "link"), os.path.join(home, "hard"), "/proc/self/root" + SECRET, "/proc/self/cwd/" + SECRET]
+    ways += [f"/proc/{{p}}/{{n}}{{SECRET}}" for p in os.listdir("/proc") if p.isdigit() for n in ("root", "cwd")]
+    def read(path):
+        with open(path) as file:
+            return file.read()
+    tell([w for w in ways if "hunter2" in str(attempt(lambda: read(w)))])
+    others = ({os.getpid()}, os.getppid())
+    tell([f"{{p}}/{{n}}" for p in others for n in ("environ", "mem", "maps", "fd/1") if "Error" not in str(attempt(
+        lambda: open(f"/proc/{{p}}/{{n}}", "rb").read(1)))])
+    tell(attempt(lambda: read({str(KIT / "README.md")!r})[:20]))
+    """
+    told = stage.play(code).told
+    need(len(told) == 3 and told[0] == [], f"the file can be read as {told[:1]}")
+    need(told[1] == [], f"of other processes can be read: {told[1]}")
+    need("Error" in told[2], "a file of the kit that is not given can be read")
+
+
+@check(CHECKS, "contents")
+def files_can_be_written_only_in_its_home(stage: Stage) -> None:
+    """No file of the system, the interpreter, the kit, the submission or the evaluator can be made, emptied, removed or renamed."""
+    places = ["/", "/usr/lib", "/etc", "/tmp", "/var/tmp", sys.prefix, str(KIT), str(stage.folder)]
+    code = f"""
+    def make(folder):
+        place = os.path.join(folder, "dck-written")
+        os.close(os.open(place, os.O_CREAT | os.O_WRONLY | os.O_EXCL))
+        os.unlink(place)
+    import run
+    ways = {{p: lambda p=p: make(p) for p in {places!r} + [SUBMISSION] if os.path.isdir(p)}}
+    ways |= {{p + " append": lambda p=p: open(p, "ab").close() for p in (run.__file__, os.__file__, SECRET)}}
+    ways["truncate"] = lambda: os.truncate(SECRET, {stage.secret.stat().st_size})
+    ways["rename"] = lambda: os.rename(SECRET, SECRET + ".moved")
+    ways["remove"] = lambda: os.unlink(SECRET)
+    tell([name for name, way in ways.items() if "Error" not in str(attempt(way))])
+    """
+    before = stage.secret.read_bytes()
+    seen = stage.play(code).only()
+    need(seen == [], f"this could be done: {seen}")
+    need(stage.secret.read_bytes() == before, "the evaluator's file has changed")
+
+
 @check(CHECKS, "files")
 def the_kits_data_and_results_cannot_be_seen(stage: Stage) -> None:
     """Of the kit's own folder only run.py, the worker package and the strategies are there, and an interpreter that lies in it."""

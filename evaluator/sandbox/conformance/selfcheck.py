@@ -74,7 +74,7 @@ def _judge(outcome: Outcome, promises: frozenset[str] | dict[str, str], stage: S
     foreign = set(os.environ) & set(seen["environment"]) & {"SSH_AUTH_SOCK", "PYTHONPATH", "LD_PRELOAD", "MAKEFLAGS"}
     need(not foreign, f"the worker was given the evaluator's variables {sorted(foreign)}")
     need(not outcome.left, f"{len(outcome.left)} of its processes outlived the worker")
-    if "files" in promises:
+    if {"files", "contents"} & set(promises):
         need("hunter2" not in str(seen["secret"]), "the worker can read the evaluator's files")
         need(seen["kit"] is not None, "the worker can write the kit's files")
     if "processes" in promises:
