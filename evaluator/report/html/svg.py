@@ -30,7 +30,12 @@ def element(name: str, attributes: Mapping[str, object] | None = None, *children
 
 def picture(height: float, said: str, children: Iterable[Markup]) -> Markup:
     """A whole picture ``WIDTH`` units wide. ``said``: for people who do not see it."""
-    head = {"viewBox": f"0 0 {WIDTH} {number(height)}", "role": "img", "aria-label": said, "class": "chart"}
+    return picture_of(WIDTH, height, said, children, "chart")
+
+
+def picture_of(width: float, height: float, said: str, children: Iterable[Markup], kind: str) -> Markup:
+    """A whole picture of any size in units, of a class of the style sheet. ``said``: for people who do not see it."""
+    head = {"viewBox": f"0 0 {number(width)} {number(height)}", "role": "img", "aria-label": said, "class": kind}
     return element("svg", head, *children)
 
 
