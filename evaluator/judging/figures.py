@@ -77,8 +77,8 @@ def _links(folder: Path) -> dict[str, str]:
 def _cells(results: Path, tracks: Tracks, track: Track, summary: Mapping[str, Any]) -> list[Cell]:
     """The stored cells of a run at tasks that are not hidden, with the members that may be used."""
     shown, _ = tasks(summary, track.task_word)
+    found: list[Cell] = []
     needed, wanted = set(READ), {*READ, *track.figure_members, *track.public_members, "training"}
-    found = []
     for digest in [row["cell"] for row in summary["cells"] if row[track.task_word] in shown][:MOST_CELLS]:
         try:
             raw = read_bytes(results / "cells" / f"{Path(digest).name}.json", RECORD.size)
@@ -100,7 +100,7 @@ def _sections(track: Track, cells: Sequence[Cell]) -> list[Section]:
         groups.setdefault(", ".join(part for part in parts if part), []).append(cell)
     found: list[Section] = []
     for heading, of in groups.items():
-        plain = [{name: value for name, value in cell.items() if name != "training"} for cell in of]
+        plain: list[Cell] = [{name: value for name, value in cell.items() if name != "training"} for cell in of]
         sections = [*track.public_sections({"this submission": plain}), *_losses(of)]
         found += [replace(section, title=f"{section.title} ({heading})") if len(groups) > 1 else section for section in sections]
     return found
@@ -108,19 +108,19 @@ def _sections(track: Track, cells: Sequence[Cell]) -> list[Section]:
 
 def _losses(cells: Sequence[Cell]) -> Iterable[Section]:
     """The training loss of every epoch, the mean over the seeds, a curve for each task. Nothing where no training stored it."""
-    tasks: dict[str, list[list[Mapping[str, Any]]]] = {}
+    found: dict[str, list[list[Mapping[str, Any]]]] = {}
     for cell in cells:
         history = (cell.get("training") or {}).get("history") or []
         if len(history) > 1:
-            tasks.setdefault(cell["spec"]["task"], []).append(history)
+            found.setdefault(cell["spec"]["task"], []).append(history)
     curves = []
-    for task, histories in tasks.items():
+    for task, histories in found.items():
         epochs = min(map(len, histories))
         shown = range(0, epochs, -(-epochs // MOST_EPOCHS))
         points = [(float(histories[0][at]["epoch"]), t_interval([of[at]["loss"] for of in histories]).mean) for at in shown]
         curves.append(Curve(task, tuple((epoch, Value(loss)) for epoch, loss in points)))
     if curves:
-        seeds = max(map(len, tasks.values()))
+        seeds = max(map(len, found.values()))
         caption = f"Mean over {counted(seeds, 'seed')}." if seeds > 1 else "One seed."
         yield Section("Training", (Curves("Training loss", caption, "epoch", "loss", tuple(curves)),))
 
@@ -130,10 +130,14 @@ def _losses(cells: Sequence[Cell]) -> Iterable[Section]:
 
 def as_stored(sections: Iterable[Section]) -> list[dict[str, Any]]:
     """Sections as plain JSON: those parts that may be shown, and whose figures are all finite."""
-    names = {kind: name for name, kind in KINDS.items()}
     found = []
     for section in list(sections)[:MOST_SECTIONS]:
-        parts = [{"kind": names[type(part)]} | _rounded(msgspec.to_builtins(part)) for part in section.parts if type(part) in names]
+        parts = [
+            {"kind": name} | _rounded(msgspec.to_builtins(part))
+            for part in section.parts
+            for name, kind in KINDS.items()
+            if type(part) is kind
+        ]
         parts = [part for part in parts if _finite(part)]
         if parts:
             found.append({"title": one_line(section.title), "parts": parts, "notes": [one_line(note) for note in section.notes]})
