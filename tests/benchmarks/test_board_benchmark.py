@@ -11,7 +11,7 @@ from evaluator.places import ROOT
 @pytest.mark.slow
 def test_a_small_board_is_measured_and_its_part_of_the_page_is_written(tmp_path, capsys):
     figures, page = tmp_path / "board.json", tmp_path / "page.md"
-    page.write_text(f"before\n{board.REGION.start}\nold\n{board.REGION.end}\nafter\n")
+    page.write_text(f"before\n{board.REGION.start}\nstale\n{board.REGION.end}\nafter\n")
     board.main(["--submissions", "12", "--people", "4", "--repeats", "1", "--json", str(figures), "--page", str(page)])
     found = json.loads(figures.read_text())
     assert (found["pages"], found["submissions"], found["people"], found["repeats"]) == (12, 12, 4, 1)
@@ -19,7 +19,7 @@ def test_a_small_board_is_measured_and_its_part_of_the_page_is_written(tmp_path,
     assert found["bytes"] > 12 * found["page_bytes"] * 0.9
     text = page.read_text()
     assert text == board.REGION.replaced(text, board.page_text(found))
-    assert "old" not in text
+    assert "stale" not in text
     assert json.loads(capsys.readouterr().out) == found
 
 
