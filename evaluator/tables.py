@@ -193,6 +193,8 @@ class Tables:
     columns: ClassVar[tuple[Column, ...]] = ()
     figure_members: ClassVar[frozenset[str]] = frozenset()
     """Members of a stored cell that ``figures`` and ``whole`` read, in addition to ``ROW_READS``."""
+    public_members: ClassVar[frozenset[str]] = frozenset()
+    """Members of a stored cell that ``public_sections`` reads, beside ``figure_members`` and those that every table needs."""
 
     # -- metrics
 
@@ -449,6 +451,17 @@ class Tables:
         Cells of a comparison have the members of ``figure_members`` and those that every table needs, no others.
         """
         return ()
+
+    def public_sections(self, cells: Cells) -> Iterable[Section]:
+        """The sections that a leaderboard's page of a submission shows to everybody: by default those of a report of these cells.
+
+        They hold figures of whole cells, and nothing of single items: whoever sends many submissions could put single labels
+        together from them. Bars, dots and curves are shown, everything else is left out.
+
+        Args:
+            cells: of tasks that are not hidden, with the members of ``figure_members`` and ``public_members``, and no others.
+        """
+        return self.report_sections(cells, Material(lambda cell: None, False, Path(), Path()))
 
     def repeat_options(self, specs: Sequence[Mapping[str, Any]], tasks: Sequence[str], one: bool) -> list[str]:
         """The options of a command line that runs the same tasks under the same rules, as words; for a report's last section.

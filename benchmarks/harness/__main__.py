@@ -8,6 +8,7 @@
     python -m benchmarks.harness cleaning [options]
     python -m benchmarks.harness audit [options]
     python -m benchmarks.harness curation [options]
+    python -m benchmarks.harness board [options]
 
 ``--help`` after the name says what is measured, on what, and which options there are. All data are made for the measurement: random
 images, random labels, cells that were never trained.
@@ -21,7 +22,7 @@ from importlib import import_module
 
 from evaluator.cli.parsing import Prose
 
-WHICH = ("worker", "isolation", "sweep", "report", "strategies", "cleaning", "curation", "audit")
+WHICH = ("worker", "isolation", "sweep", "report", "strategies", "cleaning", "curation", "audit", "board")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -12,18 +12,21 @@ from evaluator.cleaning.rules import ORIGINAL
 from evaluator.scoring.intervals import t_interval
 from evaluator.sections import Cells, Curve, Curves, Section, Value
 
-POINTS, FEW_POINTS = 61, 21
-"""Numbers of checks at which a curve is drawn: beside few others, and beside many."""
+POINTS, FEW_POINTS, OPEN_POINTS = 61, 21, 11
+"""Numbers of checks at which a curve is drawn: beside few others, beside many, and where everybody may see it."""
 FEW = 3
 """Curves in one chart up to which their intervals are drawn."""
 MOST = 8
 """Curves in one chart."""
 
 
-def sections(cells: Cells) -> Iterator[Section]:
+def sections(cells: Cells, open_to_all: bool = False) -> Iterator[Section]:
     """A section per task, with the mean over seeds. Cells that hold no curve (those of a comparison) have none.
 
     Cells of another recipe, or with another action, are in sections of their own.
+
+    Args:
+        open_to_all: draw the accuracy alone, at ``OPEN_POINTS``; the cells then need no ``hits``.
     """
     found: dict[tuple[str, str, str], dict[str, list[Mapping[str, Any]]]] = {}
     for name, own in cells.items():
@@ -37,7 +40,7 @@ def sections(cells: Cells) -> Iterator[Section]:
         beside = [own for key, own in found.items() if key[1:] == (action, recipe)]
         shown = {name: of_task[name] for name in _chosen(beside) if name in of_task}
         rows = next(iter(shown.values()))[0]["rows"]
-        points = POINTS if len(shown) <= FEW else FEW_POINTS
+        points = OPEN_POINTS if open_to_all else POINTS if len(shown) <= FEW else FEW_POINTS
         checks = np.unique(np.linspace(0, rows, min(points, rows + 1)).round().astype(int))
         seeds = max(len(own) for own in shown.values())
         caption = f"mean over {seeds} seeds" if seeds > 1 else "one seed"
@@ -50,12 +53,13 @@ def sections(cells: Cells) -> Iterator[Section]:
         what = "Share of right labels among the rows with a verdict" if left else "Accuracy on the test set"
         caption += f"; {left:,} rows without a verdict are left out" if left else ""
         across = "edits made" if action == EDITS else "labels checked"
-        parts = (
-            Curves(what, caption, across, "share" if left else "accuracy", tuple(_curves(shown, checks, _accuracy))),
-            Curves("Wrong labels found", "share of all that are wrong", across, "share", tuple(_curves(shown, checks, _found))),
-        )
+        parts = [Curves(what, caption, across, "share" if left else "accuracy", tuple(_curves(shown, checks, _accuracy)))]
+        if not open_to_all:
+            parts.append(
+                Curves("Wrong labels found", "share of all that are wrong", across, "share", tuple(_curves(shown, checks, _found)))
+            )
         named = f", {recipe}" if len(recipes) > 1 else ""
-        yield Section(f"Cleaning {task}: {ACTIONS[action]}{named}", parts)
+        yield Section(f"Cleaning {task}: {ACTIONS[action]}{named}", tuple(parts))
 
 
 def _chosen(tasks: Sequence[Mapping[str, Sequence[Mapping[str, Any]]]]) -> list[str]:

@@ -65,6 +65,7 @@ class CleaningTrack(Track):
         Column("clean accuracy", lambda row: f"{row['clean_accuracy']:.3f}" if row.get("clean_accuracy") is not None else "-"),
     )
     figure_members = frozenset({"clean_accuracy", "target", "reached", "rows"})
+    public_members = frozenset({"curve", "unjudged"})
     options: ClassVar[Mapping[str, Option]] = {
         "tasks": Option(
             str,
@@ -345,6 +346,12 @@ class CleaningTrack(Track):
         from evaluator.cleaning.report import sections
 
         return sections(cells)
+
+    def public_sections(self, cells: Cells) -> Iterable[Section]:
+        """The curves of accuracy at a few places, without those of wrong labels found: they would say which labels are wrong."""
+        from evaluator.cleaning.report import sections
+
+        return sections(cells, open_to_all=True)
 
     def tables(self, results: Sequence[CellResult], data: Any) -> Mapping[str, tuple[Sequence[str], Iterable[Sequence[Any]]]]:
         """``curves.csv``: the curve of every cell."""

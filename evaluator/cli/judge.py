@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,8 @@ def _give(args: argparse.Namespace, place: Place, queue: Queue) -> int:
 
 
 def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
-    from evaluator.cli.tracks import named
+    from evaluator.cli.tracks import TRACKS, named
+    from evaluator.judging.figures import to_show
     from evaluator.judging.loop import Judge
     from evaluator.judging.work import Form
 
@@ -126,7 +128,7 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     if place.rules.sandbox == "process":
         say("warning: the tier process stops accidents and no strangers; judge strangers in bubblewrap or docker")
     track = named(place.rules.track, f"{place.root}/judge.toml: track")
-    form = Form(track.task_word, tuple(metric.name for metric in track.metrics))
+    form = Form(track.task_word, tuple(metric.name for metric in track.metrics), partial(to_show, place, TRACKS))
     print(one_line(f"{place.rules.name}: judging in {place.root}", 1_000), flush=True)
     if place.rules.git and args.once:
         _tags(args, place, queue)
@@ -245,10 +247,11 @@ def _board(args: argparse.Namespace, place: Place, queue: Queue) -> int:
 
 def write_board(place: Place, queue: Queue, folder: Path, private: bool) -> int:
     """Write the site of a judge. ``private``: with the private part. Returns the number of pages."""
-    from evaluator.judging.site import write_site
+    from evaluator.judging.site import write_site, writing
 
-    parts, metric = _judged(place, queue, ("public", "private") if private else ("public",))
-    return write_site(folder, place.rules.name, parts, metric, _word(place), time.time())
+    with writing(folder):
+        parts, metric = _judged(place, queue, ("public", "private") if private else ("public",))
+        return write_site(folder, place.rules.name, parts, metric, _word(place), time.time())
 
 
 def _judged(place: Place, queue: Queue, shown: tuple[Part, ...], *, settled: bool = True) -> tuple[dict[str, list[Scored]], Metric]:
@@ -264,7 +267,11 @@ def _judged(place: Place, queue: Queue, shown: tuple[Part, ...], *, settled: boo
     metric = track.metric(known[-1]) if known else track.metrics[0]
     word = track.task_word
     parts = {
-        part: [scored({**row, "result": for_pages(row["result"], word)}, metric, word) for row in of if row["state"] == "done"]
+        part: [
+            scored({**row, "result": for_pages(row["result"], word)}, metric, word, part == "private")
+            for row in of
+            if row["state"] == "done"
+        ]
         for part, of in rows.items()
     }
     return parts, metric  # type: ignore[return-value]

@@ -285,6 +285,11 @@ class CurationTrack(Track):
 
         return sections(cells)
 
+    def public_sections(self, cells: Cells) -> Iterable[Section]:
+        """The same without the single models of a panel, which are not told to those who take part."""
+        shown: Cells = {name: [{**cell, "members": None} for cell in of] for name, of in cells.items()}
+        return self.report_sections(shown, Material(lambda cell: None, False, Path(), Path()))
+
     def tables(self, results: Sequence[CellResult], data: Any) -> Mapping[str, tuple[Sequence[str], Iterable[Sequence[Any]]]]:
         """``classes.csv``: the score by class; ``near.csv``: what sets have in common."""
         own = [r for r in results if isinstance(r, CurationResult)]

@@ -37,6 +37,8 @@ class Scored:
         scores: the score of every seed, the mean over tasks and pipelines, higher is better; empty where a cell failed.
         value: the metric's own mean with its interval over seeds; None where a cell failed.
         verdict: of the run; ``data``: digests of what was scored; ``version``: of the rules.
+        metric_version: of the track's judging code, which computed the figures; 0 where it is not stored.
+        package: SHA-256 of what was sent; ``judged``: seconds since 1970, or None.
         detail: the rest of what the judge stored, for the page of the submission.
     """
 
@@ -49,6 +51,9 @@ class Scored:
     verdict: str
     version: int
     data: Mapping[str, str] = field(default_factory=dict)
+    metric_version: int = 0
+    package: str = ""
+    judged: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -64,6 +69,7 @@ class Line:
     Attributes:
         rank: 1 for the best; equal where noise decides. ``shown``: the submission that stands for the participant.
         sent: submissions of the participant that were judged; ``ties``: participants with the same rank, this one included.
+        before: the same submission under the version of the rules before, where it was judged under it.
     """
 
     rank: int
@@ -71,18 +77,26 @@ class Line:
     shown: Scored
     sent: int
     ties: int
+    before: Scored | None = None
 
 
-def scored(row: Mapping[str, Any], metric: Metric, word: str) -> Scored:
-    """A judged submission of a row of ``Queue.results``. ``word``: what the track calls a task.
+def scored(row: Mapping[str, Any], metric: Metric, word: str, whole: bool = False) -> Scored:
+    """A judged submission of a row of ``Queue.results``.
 
     A mean is over all tasks and pipelines of a seed. A submission of which a cell failed has no score: the mean over those that it
     survived would be too good.
+
+    Args:
+        word: what the track calls a task.
+        whole: count hidden tasks, too, as the private part does. If not, they count only where every task is hidden: from a mean
+            over known and hidden tasks whoever knows the former could tell the latter.
     """
     result = row["result"] or {}
     cells = result.get("cells", [])
     if not all(isinstance(cell, Mapping) for cell in cells):
         raise ConfigurationError(f"submission {row['submission']}: its stored result has a cell that is no object")
+    known = set(() if whole else result.get("known", ()))
+    cells = [cell for cell in cells if cell.get(word) in known] or cells
     by_seed: dict[int, list[float]] = {}
     for cell in cells:
         if cell["score"] is not None:
@@ -101,6 +115,9 @@ def scored(row: Mapping[str, Any], metric: Metric, word: str) -> Scored:
         verdict=row["verdict"],
         version=row["version"],
         data=_flat(result.get("data", {})),
+        metric_version=int(result.get("metric_version", 0)),
+        package=row.get("sha256", ""),
+        judged=row.get("ended"),
         detail=result,
     )
 
@@ -117,6 +134,27 @@ def newest_version(found: Sequence[Scored]) -> list[Scored]:
     """Those of the highest version of the rules: figures of two versions are never on one board."""
     last = max((one.version for one in found), default=0)
     return [each for each in found if each.version == last]
+
+
+def version_before(found: Sequence[Scored]) -> dict[int, Scored]:
+    """By number of the submission, those of the highest version of the rules below the newest; empty where there is one version."""
+    last = max((each.version for each in found), default=0)
+    old = max((each.version for each in found if each.version < last), default=None)
+    return {each.number: each for each in found if each.version == old}
+
+
+def not_yet(found: Sequence[Scored]) -> int:
+    """How many submissions were judged under an older version of the rules and not under the newest."""
+    return len({each.number for each in found} - {each.number for each in newest_version(found)})
+
+
+def data_scored(found: Sequence[Scored]) -> dict[str, list[str]]:
+    """The digests of the data that were scored, by split. Of more than one for a split, figures are not to be compared."""
+    splits: dict[str, set[str]] = {}
+    for of in found:
+        for split, digest in of.data.items():
+            splits.setdefault(split, set()).add(digest)
+    return {split: sorted(digests) for split, digests in sorted(splits.items())}
 
 
 def ladder(sent: Sequence[Scored], step: float = STEP) -> Scored | None:
@@ -149,8 +187,9 @@ def board(found: Sequence[Scored], step: float = STEP) -> list[Line]:
     ranks = 1 + better.sum(axis=1)
     # Noise is not transitive; a line below another never has a better rank.
     ranks = np.maximum.accumulate(ranks) if len(ranks) else ranks
+    before = version_before(found)
     return [
-        Line(int(rank), of.participant, of, len(sent[of.participant]), int((ranks == rank).sum()))
+        Line(int(rank), of.participant, of, len(sent[of.participant]), int((ranks == rank).sum()), before.get(of.number))
         for of, rank in zip(ordered, ranks, strict=True)
     ]
 

@@ -13,6 +13,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from evaluator.errors import ConfigurationError
 from evaluator.submission.travel import MANIFEST as FILE
@@ -31,6 +32,8 @@ PLACEHOLDER = "your-name"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_ADDRESS = re.compile(r"https?://[!#-;=?-\[\]_a-z~]+", re.IGNORECASE | re.ASCII)
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+\.?|localhost")
 _DIGITS = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
 
 _KINDS: dict[str, tuple[type, str]] = {
@@ -42,7 +45,13 @@ _KINDS: dict[str, tuple[type, str]] = {
     "license": (str, "a text"),
     "gpu": (bool, "true or false"),
     "submit_to": (str, "a text"),
+    "code": (str, "a text"),
+    "write_up": (str, "a text"),
 }
+LINKS = ("code", "write_up")
+"""Keys whose values are addresses that a leaderboard links to."""
+MAX_ADDRESS = 500
+"""Characters of an address."""
 
 
 KEYS = tuple(_KINDS)
@@ -58,6 +67,7 @@ class Manifest:
         team: name of the team; ``authors``: its members, or the person who wrote it.
         gpu: the submission asks for a GPU. Shown only: the device of a run is its organiser's choice.
         submit_to: where ``submit`` sends it, as its option ``--to``.
+        code, write_up: addresses (``web_address``) that a leaderboard links to.
     """
 
     path: Path
@@ -69,6 +79,8 @@ class Manifest:
     license: str = ""
     gpu: bool = False
     submit_to: str = ""
+    code: str = ""
+    write_up: str = ""
 
     @property
     def owner(self) -> str:
@@ -132,6 +144,23 @@ def parse_manifest(raw: bytes, path: Path) -> Manifest:
     """
     content = _content(raw, path)
     return Manifest(path, **{key: _checked(path, key, content[key]) for key in _KINDS if key in content})
+
+
+def web_address(text: str) -> str:
+    """The host of an address that a page may link to, in lower case; empty if it may not.
+
+    It begins with ``http://`` or ``https://`` and is plain ASCII without blanks, quotes and angle brackets, so that it is the same
+    wherever it is shown; and it names no user, because ``https://known-site@other.example/`` leads to ``other.example``.
+    """
+    if len(text) > MAX_ADDRESS or not _ADDRESS.fullmatch(text):
+        return ""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError:
+        return ""
+    host = parts.hostname or ""
+    return "" if "@" in parts.netloc or not _HOST.fullmatch(host) else host
 
 
 def _content(raw: bytes, path: Path) -> dict[str, Any]:
@@ -204,4 +233,8 @@ def _checked(path: Path, key: str, value: Any) -> Any:
     for text in (value,) if expected is str else value if expected is list else ():
         if any("\ud800" <= c <= "\udfff" for c in text):
             raise ConfigurationError(f"{path}: {key} holds half a character, {text[:80]!a}; write the whole character")
+    if key in LINKS and value and not web_address(value):
+        raise ConfigurationError(
+            f"{path}: {key} is {value[:80]!a}; it must be an address that begins with https:// or http://, without a user's name"
+        )
     return tuple(value) if expected is list else value

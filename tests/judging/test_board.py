@@ -1,16 +1,11 @@
-"""A board is not climbed by noise, ties are ties, versions are not mixed, and its pages are whole, small and harmless."""
+"""A board is not climbed by noise, ties are ties, and versions are not mixed."""
 
-import re
-import time
-from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evaluator.judging.board import Scored, beats, board, ladder, newest_version, scored
-from evaluator.judging.site import BOARD, write_site
+from evaluator.judging.board import Scored, beats, board, ladder, newest_version, not_yet, scored, version_before
 from evaluator.purchase.track import PURCHASE
 from evaluator.scoring.intervals import t_interval
 from evaluator.seeds import generator
@@ -122,6 +117,16 @@ def test_a_score_is_the_mean_of_a_seed_over_everything_or_there_is_none():
     assert (loss.scores, loss.value.mean) == ({0: 0.75}, 0.25), "ranked as a score, shown as it is"
 
 
+def test_a_hidden_task_is_no_part_of_a_public_score():
+    """Whoever knows the scores of the public tasks could tell that of the hidden one from the mean over all."""
+    of = row(cells({("a", 0): 0.4, ("b", 0): 0.8, ("a", 1): 0.6, ("b", 1): None}))
+    of["result"]["known"] = ["a"]
+    assert scored(of, F1, "pair").scores == {0: 0.4, 1: 0.6}
+    assert scored(of, F1, "pair", whole=True).scores == {}
+    of["result"]["known"] = []
+    assert scored(of, F1, "pair").scores == {}, "where every task is hidden, all of them count"
+
+
 def test_the_data_are_told_whichever_way_a_sweep_stores_their_digests():
     plain, nested = row(cells({("a", 0): 0.5})), row(cells({("a", 0): 0.5}))
     plain["result"]["data"] = {"test": "abc"}
@@ -136,82 +141,12 @@ def test_figures_of_two_versions_are_never_on_one_board():
     assert newest_version([old, new]) == [new]
 
 
-# -- the site
-
-
-class Links(HTMLParser):
-    """Collects links, and what a page would load or run."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.loads: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        held = dict(attrs)
-        if tag == "a":
-            self.links.append(held["href"])
-        if (
-            tag in ("script", "iframe", "object")
-            or "://" in str(held.get("src", ""))
-            or any(name.startswith("on") for name in held)
-        ):
-            self.loads.append(tag)
-
-
-def write(folder: Path, parts, **more) -> str:
-    write_site(folder, "Labels 2026", parts, F1, "pair", 1_800_000_000.0, **more)
-    return (folder / BOARD).read_text()
-
-
-def test_every_link_leads_to_a_page_and_nothing_is_loaded(tmp_path):
-    detail = {"cells": cells({("10:5", 0): 0.4, ("20:5", 0): None})}
-    found = [sent([0.5, 0.6], "fox", 1, detail=detail), sent([0.4, 0.5], "owl", 2, detail=detail)]
-    text = write(tmp_path, {"public": found, "private": found[:1]})
-    pages = {path: Links(path.read_text()) for path in tmp_path.rglob("*.html")}
-    assert len(pages) == 4
-    for path, page in pages.items():
-        assert page.loads == []
-        for link in page.links:
-            assert (path.parent / link).resolve() in {other.resolve() for other in pages}, link
-    assert "0.550 [" in text
-    assert "20:5" in (tmp_path / "submissions" / "public-1-v1.html").read_text()
-    private = (tmp_path / "submissions" / "private-1-v1.html").read_text()
-    assert "20:5" not in private, "hidden tasks are not named"
-    assert "pair 1" in private
-
-
-def test_names_of_strangers_are_texts(tmp_path):
-    bad = '<script>alert(1)</script>"onload=x'
-    text = write(tmp_path, {"public": [sent([0.5, 0.6], bad, 1, name=bad + "\x1b[31m")]})
-    for path in tmp_path.rglob("*.html"):
-        assert "<script" not in path.read_text()
-        assert "\x1b" not in path.read_text()
-    assert "&lt;script&gt;" in text
-
-
-def test_an_empty_board_says_so(tmp_path):
-    assert "No submission has a score yet." in write(tmp_path, {"public": []})
-    assert "1 participant without a scored submission" in write(
-        tmp_path, {"public": [sent([0.5], "a", 1), sent([], "b", 2, verdict="TIME_LIMIT")]}
-    )
-
-
-def test_an_old_board_stays_until_the_new_is_whole(tmp_path, monkeypatch):
-    before = write(tmp_path, {"public": [sent([0.5, 0.6])]})
-    monkeypatch.setattr("evaluator.judging.site.board", lambda found: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        write(tmp_path, {"public": [sent([0.9, 0.9])]})
-    assert (tmp_path / BOARD).read_text() == before
-
-
-def test_a_thousand_submissions_of_a_hundred_people_have_a_page_each(tmp_path):
-    draw = generator(8, "many")
-    detail = {"cells": cells({(f"{n}:5", seed): 0.5 for n in range(5) for seed in range(5)})}
-    found = [sent(draw.normal(size=5) * 0.01 + 0.5, f"team {n % 100}", n, detail=detail) for n in range(1, 1001)]
-    start = time.process_time()
-    write(tmp_path, {"public": found})
-    print(f"1,000 submissions: {time.process_time() - start:.1f} s of processor time")
-    assert len(list((tmp_path / "submissions").iterdir())) == 1000
-    assert len(re.findall(r"<tr>", (tmp_path / BOARD).read_text())) == 101
+def test_the_old_score_stands_beside_the_new_of_the_same_submission():
+    old = [sent([0.9, 0.9], "a", 1), sent([0.4, 0.5], "b", 2), sent([0.3, 0.3], "c", 3, version=2)]
+    new = [sent([0.5, 0.6], "b", 2, version=3), sent([0.2, 0.3], "c", 3, version=3), sent([0.9, 0.8], "d", 4, version=3)]
+    lines = {line.participant: line for line in board([*old, *new])}
+    assert lines.keys() == {"b", "c", "d"}, "a was not judged under the newest rules yet"
+    assert not_yet([*old, *new]) == 1
+    assert version_before([*old, *new]).keys() == {3}, "the version before, and none of those before that"
+    assert (lines["c"].before, lines["b"].before, lines["d"].before) == (old[2], None, None)
+    assert version_before(new) == {}

@@ -384,6 +384,9 @@ def test_a_real_submission_is_judged_from_the_inbox_to_the_outbox(place, send, t
     assert "KeyError" in returned(place)["public-v1"]["faults"][0]["traceback"]
     (cell,) = returned(place, "owls")["public-v1"]["cells"]
     assert (cell["verdict"], 0 <= cell["score"] <= 1) == ("OK", True)
+    pages = {path.name: path.read_text() for path in (place.root / "site" / "submissions").iterdir()}
+    assert sorted("F1 of each class" in text for text in pages.values()) == [False, True]
+    assert "owls" in (place.root / "site" / "index.html").read_text()
 
 
 BUYS = RUN.replace("pass", "unlabelled_dataset.purchase_labels(range(budget))")

@@ -88,7 +88,7 @@ def render(page: Page) -> str:
     if room.refused:
         sections[-1]["notes"] += (f"{room.refused} pictures were left out, so that the page stays below {MOST_BYTES >> 20} MB.",)
     shown = {"title": page.title, "lead": page.lead, "scores": page.scores, "warnings": page.warnings, "sections": sections}
-    return _template().render(page=shown, style=Markup(_file("page.css")))
+    return _template().render(page=shown, style=Markup(_file("page.css") + _file("chart.css")))
 
 
 @lru_cache(maxsize=1)
@@ -133,19 +133,24 @@ def _figure(part: Bars | Dots | Curves | Flow | Gallery | Cloud | Block, room: _
     if isinstance(part, Gallery):
         embedded = [found for picture in part.pictures if (found := _embedded(picture, part.side, room)) is not None]
         return head | {"pictures": embedded, "side": part.side, "width": " wide"}
-    if isinstance(part, Bars):
-        return head | {"drawn": charts.bars(part)}
-    if isinstance(part, Dots):
-        names = [series.name for series in part.series]
-        return head | {"drawn": charts.dots(part), "legend": _legend(names) if len(names) > 1 else ()}
+    if isinstance(part, Bars | Dots | Curves):
+        drawn, legend = chart(part)
+        return head | {"drawn": drawn, "legend": legend}
     if isinstance(part, Flow):
         return head | {"drawn": charts.flow(part), "legend": [(Markup(""), text) for text in charts.numbered(part.stages)]}
-    if isinstance(part, Curves):
-        names = [curve.name for curve in part.curves]
-        return head | {"drawn": charts.curves(part), "legend": _legend(names)}
     groups = [(_dot(f"g{place}"), f"{name} ({len(members)})") for place, (name, members) in enumerate(part.groups)]
     others = len(part.points) - len({i for _, members in part.groups for i in members})
     return head | {"drawn": charts.cloud(part), "legend": [*groups, (_dot("rest"), f"{part.rest} ({others:,})")]}
+
+
+def chart(part: Bars | Dots | Curves) -> tuple[Markup, Sequence[tuple[Markup, str]]]:
+    """A chart as SVG, and its legend: a mark and a name for each series where there are several. ``chart.css`` is its style."""
+    if isinstance(part, Bars):
+        return charts.bars(part), ()
+    if isinstance(part, Dots):
+        names = [series.name for series in part.series]
+        return charts.dots(part), _legend(names) if len(names) > 1 else ()
+    return charts.curves(part), _legend([curve.name for curve in part.curves])
 
 
 def _width(block: Block) -> str:

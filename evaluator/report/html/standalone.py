@@ -15,7 +15,7 @@ LINE = 18.0
 
 def standalone(part: Cloud) -> str:
     """A cloud of points as an SVG document that follows the reader's light or dark setting."""
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    style = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.css", "chart.css"))
     drawn = charts.cloud(part)
     height = 280.0
     kinds = [*((f"g{place}", f"{name} ({len(members):,})") for place, (name, members) in enumerate(part.groups))]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from markupsafe import Markup
 
-from evaluator.text import cells, html, visible
+from evaluator.text import LINE_WIDTH, cells, html, visible
 
 WIDTH = 360
 """Width of every chart in units of its ``viewBox``: about that of a telephone, so that no text is drawn smaller than planned."""
@@ -23,14 +24,27 @@ _LETTER = 6.9
 
 def element(name: str, attributes: Mapping[str, object] | None = None, *children: Markup | str) -> Markup:
     """An element; attributes and children that are plain texts are made visible and escaped. ``Markup`` is our own, e.g. a path."""
-    parts = [f' {key}="{value if isinstance(value, Markup) else html(value, 4_000)}"' for key, value in (attributes or {}).items()]
-    inner = "".join(child if isinstance(child, Markup) else html(child) for child in children)
+    parts = [
+        f' {key}="{value if isinstance(value, Markup) else _html(str(value), 4_000)}"' for key, value in (attributes or {}).items()
+    ]
+    inner = "".join([child if isinstance(child, Markup) else _html(child, LINE_WIDTH) for child in children])
     return Markup(f"<{name}{''.join(parts)}>{inner}</{name}>")
+
+
+@lru_cache(maxsize=8_192)
+def _html(text: str, width: int) -> str:
+    """``html``, once for each text: names of classes, coordinates and labels come again and again."""
+    return html(text, width)
 
 
 def picture(height: float, said: str, children: Iterable[Markup]) -> Markup:
     """A whole picture ``WIDTH`` units wide. ``said``: for people who do not see it."""
-    head = {"viewBox": f"0 0 {WIDTH} {number(height)}", "role": "img", "aria-label": said, "class": "chart"}
+    return picture_of(WIDTH, height, said, children, "chart")
+
+
+def picture_of(width: float, height: float, said: str, children: Iterable[Markup], kind: str) -> Markup:
+    """A whole picture of any size in units, of a class of the style sheet. ``said``: for people who do not see it."""
+    head = {"viewBox": f"0 0 {number(width)} {number(height)}", "role": "img", "aria-label": said, "class": kind}
     return element("svg", head, *children)
 
 
