@@ -508,7 +508,7 @@ def test_make_test_is_the_product_and_make_test_all_is_everything(venv):
 
 @needs_make
 def test_make_docs_builds_the_site_in_an_environment_of_its_own(venv):
-    commands = make("-n", "docs-serve", f"VENV={venv}").stdout
+    commands = make("-n", "docs-serve", f"VENV={venv}", f"DOCS={venv}-docs").stdout
     assert "-m pip install" in commands
     assert "-r requirements-docs.txt" in commands
     assert commands.index("-m docs.make_site") < commands.index("-m http.server --bind 127.0.0.1 --directory build/site/html")
