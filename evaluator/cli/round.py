@@ -206,7 +206,8 @@ def _foretold(folder: Folder, terms: Terms, plans: Any, measured: Path | None) -
             raise ConfigurationError(f"--measured: {measured} holds no results (no folder cells/); name a results folder")
         rows = read_index(measured.absolute(), Tracks({terms.track: named(terms.track)})).cells
         durations = Durations(rows, runs_of(measured))
-    return forecast(terms, plans, durations, Place.of(folder.judge).rules.hours)
+    rules = Place.of(folder.judge).rules
+    return forecast(terms, plans, durations, rules.hours, rules.resources)
 
 
 def _forecast(args: argparse.Namespace, folder: Folder) -> int:

@@ -1,7 +1,8 @@
 """What a round costs before it opens: participants x submissions a day x clocks and trainings, on so many machines.
 
 A submission is judged on one machine: its answers one after the other, because its clock is alone there, then the trainings, so
-many at a time. The worst case is what the clocks allow, the longest training that was measured, and the whole quota of everybody.
+many at a time. Where ``[resources]`` of ``judge.toml`` lets several submissions be judged at once, what has no clock overlaps, and
+clocks do as far as ``clocks`` says; trainings are shared out among the jobs. The worst case is what the clocks allow, the longest training that was measured, and the whole quota of everybody.
 The expected case is what was measured, and the average of ``round.toml``. What was not measured counts with its limit; a training
 has none, so it is named, and a figure without it is a lower bound. Tracks that store no duration of a training are measured by the
 runs of a sweep: what a run took beside the clocks of its answers.
@@ -18,10 +19,12 @@ from typing import Any
 from evaluator.bounded import read_json
 from evaluator.errors import ConfigurationError
 from evaluator.history.index import Row
+from evaluator.judging.resources import Resources
 from evaluator.plans import Plan
 from evaluator.records import CellSpec, digest_of
 from evaluator.rounds.terms import Terms
 from evaluator.sweep.forecast import STARTING_SECONDS
+from evaluator.words import counted
 
 PROCESS_SECONDS = 8.0
 """About how long a judge's sweep takes before its first cell and after its last: it is a process of its own."""
@@ -46,8 +49,17 @@ class Case:
 
     @property
     def wall(self) -> float:
-        """Seconds that one submission takes a machine."""
-        return PROCESS_SECONDS + self.clock + self.judging + max(self.longest, self.training / self.at_once)
+        """Seconds from the begin to the end of one submission, while nothing else waits for a clock."""
+        return self.clock + self.beside
+
+    @property
+    def beside(self) -> float:
+        """Seconds without a clock, in which other submissions may be under way."""
+        return PROCESS_SECONDS + self.judging + max(self.longest, self.training / self.at_once)
+
+    def share(self, resources: Resources) -> float:
+        """Seconds of a machine that one submission takes, where so many are judged at the same time."""
+        return self.clock / resources.clocks + self.beside / resources.jobs
 
 
 @dataclass(frozen=True)
@@ -178,14 +190,14 @@ class Load:
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"fits": self.fits}
 
 
-def load(terms: Terms, public: Case, private: Case | None, a_day: float) -> Load:
-    """What a case costs. ``a_day``: submissions of each participant a day."""
+def load(terms: Terms, public: Case, private: Case | None, a_day: float, resources: Resources) -> Load:
+    """What a case costs. ``a_day``: submissions of each participant a day; ``resources``: of each machine."""
     expected = terms.expected
     many = expected.participants * a_day
-    node_day = many * public.wall / expected.nodes
+    node_day = many * public.share(resources) / expected.nodes
     days = max(1.0, terms.days)
     left = max(0.0, node_day - DAY) * (days - 1)
-    last = 0.0 if private is None else expected.participants * terms.quota.chosen * private.wall / expected.nodes
+    last = 0.0 if private is None else expected.participants * terms.quota.chosen * private.share(resources) / expected.nodes
     return Load(
         submission=public.wall,
         private_submission=0.0 if private is None else private.wall,
@@ -226,22 +238,50 @@ def runs_of(results: Path) -> list[tuple[float, list[str]]]:
     return found
 
 
-def forecast(terms: Terms, plans: Mapping[str, Plan], durations: Durations | None = None, hours: float = 12.0) -> Forecast:
+def at_once(terms: Terms, resources: Resources) -> int:
+    """Trainings side by side of one submission: what ``judge.toml`` says of the machine, else ``round.toml``, shared among the jobs."""
+    return max(1, (resources.cells or terms.expected.at_once) // resources.jobs)
+
+
+def forecast(
+    terms: Terms,
+    plans: Mapping[str, Plan],
+    durations: Durations | None = None,
+    hours: float = 12.0,
+    resources: Resources | None = None,
+) -> Forecast:
     """The forecast of a round.
 
     Args:
         plans: of both parts, by name.
         durations: that were measured; None: nothing was.
         hours: after which the judge gives an attempt up.
+        resources: of each machine (``judge.toml``); None: one submission at a time.
     """
-    durations = durations or Durations({})
-    at_once = terms.expected.at_once
+    durations, resources = durations or Durations({}), resources or Resources()
+    trainings = at_once(terms, resources)
     share = durations.share(plans["public"].cells)
-    public = part_cost(plans["public"], durations, at_once, share)
-    private = part_cost(plans["private"], durations, at_once, share) if "private" in plans else None
-    usual = load(terms, public.expected, private.expected if private else None, terms.expected.a_day)
-    worst = load(terms, public.worst, private.worst if private else None, float(terms.quota.a_day))
-    return Forecast(public, private, usual, worst, tuple(_notes(terms, public, private, usual, worst, durations, share, hours)))
+    public = part_cost(plans["public"], durations, trainings, share)
+    private = part_cost(plans["private"], durations, trainings, share) if "private" in plans else None
+    usual = load(terms, public.expected, private.expected if private else None, terms.expected.a_day, resources)
+    worst = load(terms, public.worst, private.worst if private else None, float(terms.quota.a_day), resources)
+    notes = [*_notes(terms, public, private, usual, worst, durations, share, hours), *_of_the_machine(terms, resources)]
+    return Forecast(public, private, usual, worst, tuple(notes))
+
+
+def _of_the_machine(terms: Terms, resources: Resources) -> Iterable[str]:
+    if resources.jobs > 1:
+        clocks = "one at a time" if resources.clocks == 1 else f"{resources.clocks} at a time"
+        trainings = counted(at_once(terms, resources), "training")
+        yield (
+            f"{resources.jobs} submissions are judged at once on each node ([resources] of judge.toml): clocks run {clocks}, {trainings} "
+            "of each submission side by side. It is not known whether their memory is there: a job waits until it is"
+        )
+    if resources.cells and resources.cells != terms.expected.at_once:
+        yield (
+            f"at-once of round.toml is {terms.expected.at_once} and cells of judge.toml is {resources.cells}; the judge goes by its own "
+            "figure, and so does this forecast"
+        )
 
 
 def _notes(

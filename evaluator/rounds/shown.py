@@ -50,7 +50,7 @@ def show_forecast(console: Console, terms: Terms, found: Forecast) -> None:
     people = (
         f"{counted(expected.participants, 'participant')}, {counted(expected.nodes, 'node')} of {counted(expected.cores, 'core')}"
     )
-    side = f"{counted(expected.at_once, 'training')} at once"
+    side = f"{counted(found.public.expected.at_once, 'training')} of a submission at once"
     titled(console, f"forecast: {people}, {side}, {number(terms.days)} days", table)
     for note in found.notes:
         hanging(console, note, "yellow")

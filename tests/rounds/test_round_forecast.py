@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from evaluator.judging.jobs import Quota
+from evaluator.judging.resources import Resources
 from evaluator.records import digest_of
 from evaluator.rounds.forecast import PROCESS_SECONDS, Durations, forecast, part_cost, runs_of
 from evaluator.rounds.terms import Expected, Terms
@@ -100,6 +101,29 @@ def test_what_all_participants_cost():
     assert usual.queue == pytest.approx(usual.node_day), "nothing is left of earlier days"
     assert usual.fits
     assert found.notes == ()
+
+
+def test_jobs_side_by_side_overlap_what_has_no_clock():
+    rows = {"1": row()}
+    alone = forecast(TERMS, {"public": plan("t", seeds=6)}, Durations(rows))
+    resources = Resources(jobs=3, cells=6)
+    found = forecast(TERMS, {"public": plan("t", seeds=6)}, Durations(rows), resources=resources)
+    case = found.public.expected
+    # Two trainings of each job side by side, as alone; the clocks are still one after the other.
+    assert (case.at_once, case.wall) == (2, alone.public.expected.wall)
+    assert found.expected.submission == alone.expected.submission
+    beside = PROCESS_SECONDS + 6 * 16 / 2
+    assert found.expected.node_day == pytest.approx(40 * (case.clock + beside / 3) / 2)
+    two = forecast(TERMS, {"public": plan("t", seeds=6)}, Durations(rows), resources=replace(resources, clocks=2))
+    assert two.expected.node_day == pytest.approx(40 * (case.clock / 2 + beside / 3) / 2)
+    assert any("3 submissions are judged at once" in note and "2 trainings of each" in note for note in found.notes)
+    assert any("at-once of round.toml is 2 and cells of judge.toml is 6" in note for note in found.notes)
+
+
+def test_jobs_share_the_trainings_of_a_machine():
+    found = forecast(TERMS, {"public": plan("t")}, Durations({"1": row()}), resources=Resources(jobs=2))
+    assert found.public.expected.at_once == 1
+    assert found.expected.submission == pytest.approx(PROCESS_SECONDS + 2 * (30 + STARTING_SECONDS) + 2 * 16)
 
 
 def test_a_backlog_grows_day_by_day_and_nodes_that_would_do_are_named():
