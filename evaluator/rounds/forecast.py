@@ -2,10 +2,11 @@
 
 A submission is judged on one machine: its answers one after the other, because its clock is alone there, then the trainings, so
 many at a time. Where ``[resources]`` of ``judge.toml`` lets several submissions be judged at once, what has no clock overlaps, and
-clocks do as far as ``clocks`` says; trainings are shared out among the jobs. The worst case is what the clocks allow, the longest training that was measured, and the whole quota of everybody.
-The expected case is what was measured, and the average of ``round.toml``. What was not measured counts with its limit; a training
-has none, so it is named, and a figure without it is a lower bound. Tracks that store no duration of a training are measured by the
-runs of a sweep: what a run took beside the clocks of its answers.
+clocks do as far as ``clocks`` says; trainings are shared out among the jobs. The worst case is what the clocks allow, the longest
+training that was measured, and the whole quota of everybody. The expected case is what was measured, and the average of
+``round.toml``. What was not measured counts with its limit; a training has none, so it is named, and a figure without it is a lower
+bound. Tracks that store no duration of a training are measured by the runs of a sweep: what a run took beside the clocks of its
+answers.
 """
 
 from __future__ import annotations
@@ -239,7 +240,7 @@ def runs_of(results: Path) -> list[tuple[float, list[str]]]:
 
 
 def at_once(terms: Terms, resources: Resources) -> int:
-    """Trainings side by side of one submission: what ``judge.toml`` says of the machine, else ``round.toml``, shared among the jobs."""
+    """Trainings side by side of one submission: what ``judge.toml`` says of the machine, else ``round.toml``, shared by its jobs."""
     return max(1, (resources.cells or terms.expected.at_once) // resources.jobs)
 
 
@@ -274,13 +275,13 @@ def _of_the_machine(terms: Terms, resources: Resources) -> Iterable[str]:
         clocks = "one at a time" if resources.clocks == 1 else f"{resources.clocks} at a time"
         trainings = counted(at_once(terms, resources), "training")
         yield (
-            f"{resources.jobs} submissions are judged at once on each node ([resources] of judge.toml): clocks run {clocks}, {trainings} "
-            "of each submission side by side. It is not known whether their memory is there: a job waits until it is"
+            f"{resources.jobs} submissions are judged at once on each node ([resources] of judge.toml): clocks run {clocks}, "
+            f"{trainings} of each submission side by side. It is not known whether their memory is there: a job waits until it is"
         )
     if resources.cells and resources.cells != terms.expected.at_once:
         yield (
-            f"at-once of round.toml is {terms.expected.at_once} and cells of judge.toml is {resources.cells}; the judge goes by its own "
-            "figure, and so does this forecast"
+            f"at-once of round.toml is {terms.expected.at_once} and cells of judge.toml is {resources.cells}; the judge "
+            "goes by its own figure, and so does this forecast"
         )
 
 
