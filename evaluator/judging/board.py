@@ -13,7 +13,7 @@ seed). Each comparison is made by itself: of a hundred between equals, some five
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from evaluator.tables import Metric
 STEP = 0.005
 """By how much a single seed must be better: half of the last digit that people trust."""
 LEVEL = 0.95
+SAME = 1e-12
+"""Up to this difference, figures are equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,9 @@ class Scored:
     Attributes:
         number: of the submission; ``received``: seconds since 1970.
         scores: the score of every seed, the mean over tasks and pipelines, higher is better; empty where a cell failed.
-        value: the metric's own mean with its interval over seeds; None where a cell failed.
+        value: the metric's own mean with its interval over seeds; without bounds where all seeds gave the same figure, which
+            tells nothing of the noise; None where a cell failed.
+        collapsed: cells of the mean whose model learnt nothing (``Track.collapsed``).
         verdict: of the run; ``data``: digests of what was scored; ``version``: of the rules.
         metric_version: of the track's judging code, which computed the figures; 0 where it is not stored.
         package: SHA-256 of what was sent; ``judged``: seconds since 1970, or None.
@@ -50,6 +54,7 @@ class Scored:
     value: Interval | None
     verdict: str
     version: int
+    collapsed: int = 0
     data: Mapping[str, str] = field(default_factory=dict)
     metric_version: int = 0
     package: str = ""
@@ -111,15 +116,22 @@ def scored(row: Mapping[str, Any], metric: Metric, word: str, whole: bool = Fals
         name=row["name"],
         received=row["received"],
         scores={seed: metric.score(value) for seed, value in values.items()},
-        value=t_interval(values.values(), LEVEL) if values else None,
+        value=_mean(list(values.values())) if values else None,
         verdict=row["verdict"],
         version=row["version"],
+        collapsed=sum(bool(cell.get("collapsed")) for cell in cells if cell["score"] is not None),
         data=_flat(result.get("data", {})),
         metric_version=int(result.get("metric_version", 0)),
         package=row.get("sha256", ""),
         judged=row.get("ended"),
         detail=result,
     )
+
+
+def _mean(values: Sequence[float]) -> Interval:
+    found = t_interval(values, LEVEL)
+    # Equal figures of several seeds are copies of one observation as far as anybody knows, and no proof that there is no noise.
+    return replace(found, low=None, high=None) if np.ptp(values) <= SAME else found
 
 
 def _flat(digests: Mapping[str, Any]) -> dict[str, str]:
@@ -209,7 +221,7 @@ def _better(ordered: Sequence[Scored], step: float) -> np.ndarray:
             differences = scores - scores[row]
             spread = differences.std(axis=1, ddof=1) / np.sqrt(seeds)
             mean = differences.mean(axis=1)
-            found[row] = np.where(spread > 1e-12, mean - quantile * spread > 0, mean > step)
+            found[row] = np.where(spread > SAME, mean - quantile * spread > 0, mean > step)
         return found
     for row in range(n):
         for column in range(n):
@@ -229,6 +241,6 @@ def _bound(differences: np.ndarray, level: float) -> float | None:
     if len(differences) < 2:
         return None
     spread = float(differences.std(ddof=1)) / len(differences) ** 0.5
-    if spread <= 1e-12:
+    if spread <= SAME:
         return None
     return float(differences.mean()) - float(special.stdtrit(len(differences) - 1, level)) * spread

@@ -15,10 +15,11 @@ from evaluator.text import json_text, one_line, spreadsheet
 SCHEMA = 1
 """Version of ``board.json``. It is raised when a key changes its meaning."""
 COLUMNS = (
-    *("part", "rank", "ties", "participant", "submission", "name", "score", "low", "high", "seeds", "score_before"),
+    *("part", "rank", "ties", "participant", "submission", "name", "score", "low", "high", "collapsed", "seeds", "score_before"),
     *("version", "version_before", "metric", "metric_version", "received", "sent", "package"),
 )
-"""Of ``board.csv``. ``score`` is the value of the metric, ``low`` and ``high`` its interval, ``received`` seconds since 1970."""
+"""Of ``board.csv``. ``score`` is the value of the metric, ``low`` and ``high`` its interval, ``collapsed`` the number of cells
+whose model learnt nothing, ``received`` seconds since 1970."""
 
 
 def as_json(
@@ -61,6 +62,7 @@ def as_csv(parts: Mapping[str, Sequence[Scored]], lines: Mapping[str, Sequence[L
                 "score": None if value is None else value.mean,
                 "low": None if value is None else value.low,
                 "high": None if value is None else value.high,
+                "collapsed": of.collapsed,
                 "seeds": " ".join(map(str, sorted(of.scores))),
                 "score_before": None if before is None else before.mean,
                 "version": of.version,
@@ -97,6 +99,7 @@ def _line(line: Line) -> dict[str, Any]:
         "submission": of.number,
         "name": one_line(of.name),
         "score": _interval(of.value),
+        "collapsed": of.collapsed,
         "seeds": sorted(of.scores),
         "before": None if line.before is None else _interval(line.before.value),
         "verdict": of.verdict,

@@ -240,7 +240,7 @@ def runs_of(results: Path) -> list[tuple[float, list[str]]]:
 
 
 def at_once(terms: Terms, resources: Resources) -> int:
-    """Trainings side by side of one submission: what ``judge.toml`` says of the machine, else ``round.toml``, shared by its jobs."""
+    """Trainings side by side of one submission: what ``judge.toml`` says of a machine, else ``round.toml``, shared by its jobs."""
     return max(1, (resources.cells or terms.expected.at_once) // resources.jobs)
 
 

@@ -117,6 +117,19 @@ def test_a_score_is_the_mean_of_a_seed_over_everything_or_there_is_none():
     assert (loss.scores, loss.value.mean) == ({0: 0.75}, 0.25), "ranked as a score, shown as it is"
 
 
+def test_equal_figures_of_several_seeds_have_no_interval_and_prove_nothing():
+    found = scored(row(cells({("a", 0): 0.5, ("a", 1): 0.5, ("a", 2): 0.5})), F1, "pair")
+    assert (found.value.mean, found.value.low, found.value.high) == (0.5, None, None)
+    least = scored(row(cells({("a", 0): 0.503, ("a", 1): 0.503, ("a", 2): 0.503})), F1, "pair")
+    assert not beats(least, found), "less than the fixed step, and no spread to hold it against"
+
+
+def test_cells_whose_model_learnt_nothing_are_counted():
+    every = cells({("a", 0): 0.5, ("a", 1): 0.3, ("a", 2): 0.4})
+    every[1]["collapsed"] = every[2]["collapsed"] = True
+    assert scored(row(every), F1, "pair").collapsed == 2
+
+
 def test_a_hidden_task_is_no_part_of_a_public_score():
     """Whoever knows the scores of the public tasks could tell that of the hidden one from the mean over all."""
     of = row(cells({("a", 0): 0.4, ("b", 0): 0.8, ("a", 1): 0.6, ("b", 1): None}))

@@ -104,6 +104,20 @@ def test_every_link_leads_to_a_page_and_nothing_is_loaded(tmp_path):
     assert f"[{value.low:.3f}, {value.high:.3f}]" in text
 
 
+def test_a_score_of_models_that_learnt_nothing_bears_a_mark_wherever_it_stands(tmp_path):
+    whole = [judged(1, "fox"), judged(2, "owl", 0.6)]
+    for cell in whole[0].detail["cells"][:2]:
+        cell["collapsed"] = True
+    fell = judged(1, "fox", cells=whole[0].detail["cells"])
+    text = write(tmp_path, {"public": [fell, whole[1]]})
+    shown = " ".join(Parsed(text).texts)
+    assert "!: 2 cells of 1 participant collapsed: a model learnt nothing" in shown
+    for path, marked in ((BOARD, True), (SUBMISSIONS, True), ("submissions/1.html", True), ("submissions/2.html", False)):
+        assert ("2 cells collapsed" in (tmp_path / path).read_text()) == marked, path
+    lines = json.loads((tmp_path / JSON).read_text())["parts"]["public"]["lines"]
+    assert {line["participant"]: line["collapsed"] for line in lines} == {"fox": 2, "owl": 0}
+
+
 def test_a_page_of_a_submission_says_how_it_was_judged_and_draws_what_was_stored(tmp_path):
     write(tmp_path, {"public": [judged(3, "fox")]})
     text = page(tmp_path, 3)

@@ -31,7 +31,8 @@ NOTES = (
     f"Rank: 1 + the number of participants who are better beyond noise ({LEVEL:.0%}, paired by seed; each comparison by itself, so "
     "of a hundred between equals about five are called by chance). Participants of equal rank are tied: these seeds do not tell "
     "them apart, whatever their order in the table.",
-    f"In brackets and as a bar: the {LEVEL:.0%} interval of the mean over seeds (Student's t).",
+    f"In brackets and as a bar: the {LEVEL:.0%} interval of the mean over seeds (Student's t). With a single seed, and where all "
+    "seeds gave the same figure, there is none: nothing is known of the noise.",
 )
 
 
@@ -97,9 +98,9 @@ def _line(line: Line, metric: Metric, ends: tuple[float, float], public_ranks: M
         "participant": participant,
         "page": f"{PAGES}/{page_name(of.number)}",
         "value": sort_value(of.value),
-        "score": score(of.value, metric),
+        "score": score(of.value, metric, of.collapsed),
         "bar": strip(of.value, ends),
-        "before": score(old, metric),
+        "before": score(old, metric, 0 if line.before is None else line.before.collapsed),
         "before_value": sort_value(old),
         "public_rank": public_ranks.get(line.participant, ""),
         "seeds": len(of.scores),
@@ -130,6 +131,12 @@ def _notes(found: Sequence[Scored], newest: Sequence[Scored], lines: Sequence[Li
         f"{split}: {len(digests)} different data sets were scored under these rules, so the figures are not to be compared."
         for split, digests in several.items()
     ]
+    fell = [line.shown.collapsed for line in lines if line.shown.collapsed]
+    if fell:
+        notes.append(
+            f"!: {counted(sum(fell), 'cell')} of {counted(len(fell), 'participant')} collapsed: a model learnt nothing, so its "
+            "score is no better than that of an answer without any learning, and says nothing about what was handed in."
+        )
     failed = len({of.participant for of in newest} - {line.participant for line in lines})
     if failed:
         notes.append(f"{counted(failed, 'participant')} without a scored submission: not on the board.")
@@ -150,7 +157,7 @@ def submissions_page(title: str, parts: Mapping[str, Sequence[Scored]], metric: 
     for number in sorted(every, key=lambda number: (every[number].received, number), reverse=True):
         of = first.get(number, every[number])
         participant = harmless(of.participant)
-        values = [found[number].value if number in found else None for found in of_part.values()]
+        scored = [found.get(number) for found in of_part.values()]
         rows.append(
             {
                 "number": number,
@@ -159,7 +166,10 @@ def submissions_page(title: str, parts: Mapping[str, Sequence[Scored]], metric: 
                 "page": f"{PAGES}/{page_name(number)}",
                 "submission": harmless(of.name),
                 "verdict": of.verdict,
-                "scores": [(sort_value(value), score(value, metric)) for value in values],
+                "scores": [
+                    ("", None) if each is None else (sort_value(each.value), score(each.value, metric, each.collapsed))
+                    for each in scored
+                ],
                 "received": of.received,
                 "sent": moment(of.received),
             }

@@ -14,6 +14,7 @@ from evaluator.scoring.intervals import Interval
 from evaluator.submission.manifest import LINKS, web_address
 from evaluator.tables import Metric
 from evaluator.text import name as harmless
+from evaluator.words import counted
 
 PAGES = "submissions"
 """Folder of the pages of submissions."""
@@ -30,12 +31,12 @@ def page_name(number: int) -> str:
     return f"{number}.html"
 
 
-def score(value: Interval | None, metric: Metric) -> dict[str, str] | None:
-    """A mean and its interval as texts."""
+def score(value: Interval | None, metric: Metric, collapsed: int = 0) -> dict[str, str] | None:
+    """A mean and its interval as texts. ``collapsed``: cells in it whose model learnt nothing, which give it a mark."""
     if value is None:
         return None
     span = "" if value.low is None or value.high is None else f"[{metric.text(value.low)}, {metric.text(value.high)}]"
-    return {"mean": metric.text(value.mean), "span": span}
+    return {"mean": metric.text(value.mean), "span": span, "mark": f"{counted(collapsed, 'cell')} collapsed" if collapsed else ""}
 
 
 def sort_value(value: Interval | None) -> str:

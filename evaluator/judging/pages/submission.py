@@ -73,10 +73,15 @@ def _cards(newest: Mapping[str, Scored], lines: Mapping[str, Line], metric: Metr
     cards: list[dict[str, Any]] = []
     for part, of in newest.items():
         at = f", {part} part" if len(newest) > 1 else ""
-        value = score(of.value, metric) or {"mean": "no score", "span": ""}
+        value = score(of.value, metric, of.collapsed) or {"mean": "no score", "span": "", "mark": ""}
         seeds = len(of.scores)
         cards.append(
-            {"name": f"{first_large(metric.label)}{at}", "value": value["mean"], "more": value["span"], "bad": of.value is None}
+            {
+                "name": f"{first_large(metric.label)}{at}",
+                "value": value["mean"],
+                "more": " ".join(filter(None, (value["span"], value["mark"]))),
+                "bad": of.value is None,
+            }
         )
         cards.append({"name": f"Verdict{at}", "value": of.verdict, "more": "", "bad": of.verdict != Verdict.OK})
         line = lines.get(part)
@@ -147,7 +152,7 @@ def _versions(parts: Mapping[str, Sequence[Scored]], versions: Sequence[int], me
         {
             "version": version,
             "part": part,
-            "score": score(of.value, metric),
+            "score": score(of.value, metric, of.collapsed),
             "verdict": of.verdict,
             "judged": moment(of.judged),
         }
