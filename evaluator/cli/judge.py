@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from evaluator.judging.place import Place
     from evaluator.judging.queue import Queue
     from evaluator.tables import Metric
+    from evaluator.track import Track
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -121,6 +122,7 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     from evaluator.cli.tracks import TRACKS, named
     from evaluator.judging.figures import to_show
     from evaluator.judging.loop import Judge
+    from evaluator.judging.parts import why_not
     from evaluator.judging.work import Form
 
     if place.rules.sandbox == "landlock":
@@ -128,6 +130,11 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     if place.rules.sandbox == "process":
         say("warning: the tier process stops accidents and no strangers; judge strangers in bubblewrap or docker")
     track = named(place.rules.track, f"{place.root}/judge.toml: track")
+    _require(place, track, "public")
+    if place.rules.private and (why := why_not(place, track, "private")):
+        if queue.rows("SELECT id FROM job WHERE part = 'private' AND state IN ('waiting', 'running')"):
+            raise ConfigurationError(why)
+        say(f"warning: the private part could not be judged now. {why}")
     form = Form(track.task_word, tuple(metric.name for metric in track.metrics), partial(to_show, place, TRACKS))
     print(one_line(f"{place.rules.name}: judging in {place.root}", 1_000), flush=True)
     if place.rules.git and args.once:
@@ -135,6 +142,18 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     with _looking_at_tags(args, place):
         judge = Judge(place, queue, form, _told, lambda: write_board(place, queue, place.root / "site", private=False), track=track)
         return 0 if judge.run(args.once) else 1
+
+
+def _require(place: Place, track: Track, part: Part) -> None:
+    """Refuse to begin where no submission could be judged.
+
+    Raises:
+        ConfigurationError: an option, the secret, the data or the weights of the part are not what they should be.
+    """
+    from evaluator.judging.parts import why_not
+
+    if why := why_not(place, track, part):
+        raise ConfigurationError(why)
 
 
 @contextmanager
@@ -180,10 +199,12 @@ def _choose(args: argparse.Namespace, place: Place, queue: Queue) -> int:
 
 
 def _finish(args: argparse.Namespace, place: Place, queue: Queue) -> int:
+    from evaluator.cli.tracks import named
     from evaluator.judging.final import choose_defaults, without
 
     if not place.rules.private:
         raise ConfigurationError(f'{place.root}: judge.toml names no private part; write private = "private.toml"')
+    _require(place, named(place.rules.track, f"{place.root}/judge.toml: track"), "private")
     open_jobs = queue.rows("SELECT id FROM job WHERE part = 'public' AND state IN ('waiting', 'running')")
     if open_jobs:
         say(

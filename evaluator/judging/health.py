@@ -146,7 +146,7 @@ def health(place: Place, queue: Queue, now: float, measured: Load | None = None)
         job_seconds=spans[len(spans) // 2] if spans else None,
         load=measured or load(),
         free=free_disk(place.root),
-        sizes={name: size for name in PARTS if (size := size_of(place.root / name)) or (place.root / name).exists()},
+        sizes={name: size for name in PARTS if (size := size_of((place.root / name).resolve())) or (place.root / name).exists()},
         lack=lack_of_disk(place.root, place.rules.resources),
         judges=judges,
         dead=max(late["n"], sum(of.jobs for of in judges if not of.alive)),

@@ -434,3 +434,28 @@ def test_a_judge_whose_parts_name_a_cluster_runs_its_cells_there(place, send, tm
     assert (cell["verdict"], 0 <= cell["score"] <= 1) == ("OK", True)
     log = next(place.runs.glob("*.log")).read_text()
     print(log[-500:])
+
+
+def test_a_judge_whose_options_no_sweep_takes_begins_nothing(place, queue, send, capsys):
+    """Otherwise every submission would fail by our fault, once for each of its attempts."""
+    send()
+    options = place.sweep("public").read_text()
+    place.sweep("public").write_text(options + 'pairs = ["621:x"]\n')
+    assert main(["judge", "run", str(place.root), "--once"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "public.toml" in said
+    assert "the pair '621:x' was not understood" in said
+    assert queue.rows("SELECT id FROM job WHERE state = 'failed'") == []
+    assert [path.suffix for path in (place.inbox / "foxes").iterdir()] == [".zip"], "it still waits"
+
+
+def test_a_private_part_that_could_not_be_judged_is_said_early_and_never_opened(place, queue, send, swept, capsys):
+    swept(summary())
+    rules = place.root / "judge.toml"
+    rules.write_text('private = "private.toml"\n' + rules.read_text())
+    (place.root / "private.toml").write_text('profile = "none of that name"\n')
+    send()
+    assert main(["judge", "run", str(place.root), "--once"]) == 0
+    assert "the private part could not be judged now" in " ".join(capsys.readouterr().err.split())
+    assert main(["judge", "finish", str(place.root)]) == 2
+    assert queue.rows("SELECT id FROM job WHERE part = 'private'") == []
