@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from evaluator.bounded import BoundsError, Limits, read_json
+from evaluator.curation.curated import pixel_digest
 from evaluator.curation.issues import LabelIssues
 from evaluator.curation.toolset import ToolSet
 from evaluator.data.edits import Edit, EditTable
@@ -79,6 +80,7 @@ def tasks(
     for i in np.asarray(chosen).tolist():
         given = data.classes[data.labels[i]]
         meta: dict[str, Any] = {"id": data.images.ids[i], "label": given, "split": data.splits[i]}
+        meta["pixels"] = pixel_digest(data.images.pixels[i])
         label, score, version, said = given, 1.0, "given", f"given {given}"
         if issues is not None:
             best = int(issues.probabilities[i].argmax())
@@ -119,7 +121,7 @@ class Annotated:
 
     Attributes:
         edits: drops and relabels; labels that stay need none.
-        looked_at: tasks with an annotation. ``open``: tasks without; ``disagreed``: tasks on which several people said different
+        looked_at: images with an annotation. ``open``: images without; ``disagreed``: images on which several people said different
             things: nothing is edited there.
     """
 
@@ -132,10 +134,10 @@ class Annotated:
 def read_annotations(path: Path, data: ToolSet) -> Annotated:
     """Read an export of Label Studio (JSON, not JSON-MIN).
 
-    Several annotations of a task must agree; those that their author skipped do not count.
+    Several annotations of an image must agree, in one task or in several; those that their author skipped do not count.
 
     Raises:
-        DataError: it is no such export, or names an image or a class that there is not.
+        DataError: it is no such export, names an image or a class that there is not, or was made of other images.
     """
     try:
         content = read_json(path, EXPORT)
@@ -149,15 +151,21 @@ def read_annotations(path: Path, data: ToolSet) -> Annotated:
     edits: list[Edit] = []
     disagreed: list[str] = []
     looked_at = unlooked = 0
+    by_image: dict[str, set[tuple[str, bool]]] = {}
     for number, task in enumerate(content):
         at = f"{path}, task {number + 1}"
         fields = task.get("data")
-        name = fields.get("id") if isinstance(fields, dict) else None
+        if not isinstance(fields, dict):
+            raise DataError(f"{at}: it has no object named data; expected an export in the format JSON, not JSON-MIN")
+        name = fields.get("id")
         if not isinstance(name, str) or name not in place:
             raise DataError(
                 f"{at}: its data.id is {shown(name)!r}; expected an image of the data set. Export the tasks of this one"
             )
-        said = {_said(annotation, at, data.classes) for annotation in _annotations(task, at)}
+        _same_image(fields, data.images.pixels[place[name]], at)
+        # An image that was imported twice is two tasks of one image: what was said of either counts together.
+        by_image.setdefault(name, set()).update(_said(annotation, at, data.classes) for annotation in _annotations(task, at))
+    for name, said in by_image.items():
         if not said:
             unlooked += 1
             continue
@@ -197,7 +205,20 @@ def _said(annotation: Mapping[str, Any], at: str, classes: Sequence[str]) -> tup
             if len(choices) > 1 or choices[0] not in classes:
                 raise DataError(f"{at}: it chooses {one_line(', '.join(choices))!r}; expected one of {', '.join(classes)}")
             label = choices[0]
-    return label, dropped
+    return ("" if dropped else label), dropped  # whoever drops an image says nothing of its label
+
+
+def _same_image(fields: Mapping[str, Any], pixels: np.ndarray, at: str) -> None:
+    """Refuse a task whose image is another than the data set's of that name: two data sets of the kit use the same names.
+
+    Tasks without a digest (older exports, or written by other tools) are taken by their name.
+    """
+    digest = fields.get("pixels")
+    if digest is not None and digest != pixel_digest(pixels):
+        raise DataError(
+            f"{at}: {shown(fields['id'])} of the export has other pixels than that of the data set; expected the same image. "
+            "Name with --data the folder that the tasks were made of"
+        )
 
 
 def _uri(pixels: np.ndarray) -> str:

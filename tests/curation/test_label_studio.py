@@ -137,3 +137,32 @@ def test_label_studios_own_validators_take_it(data, issues):
             assert interface.validate_task({"data": task["data"]})
     assert interface.validate_annotation(chosen(CLASSES[1], drop=True))
     assert not interface.validate_annotation(chosen("another class"))
+
+
+def test_people_who_drop_an_image_agree_whatever_label_they_leave(data, tmp_path):
+    path = exported(
+        tmp_path / "e.json", tasks(data, np.arange(1)), {0: [chosen(CLASSES[0], drop=True), chosen(CLASSES[1], drop=True)]}
+    )
+    found = read_annotations(path, data)
+    assert [(edit.id, edit.action) for edit in found.edits.edits] == [(data.images.ids[0], "drop")]
+    assert found.disagreed == ()
+
+
+@pytest.mark.parametrize(("second", "edits", "disagreed"), [(1, 1, 0), (2, 0, 1)])
+def test_an_image_that_was_imported_twice_counts_once(data, tmp_path, second, edits, disagreed):
+    made = tasks(data, np.array([0, 0, 0]))
+    path = exported(tmp_path / "e.json", made, {0: [chosen(CLASSES[1])], 1: [chosen(CLASSES[second])]})
+    found = read_annotations(path, data)
+    assert (found.looked_at, found.open, len(found.edits), len(found.disagreed)) == (1, 0, edits, disagreed)
+
+
+def test_the_export_of_other_images_with_the_same_names_is_refused(data, tmp_path):
+    made = tasks(data, np.arange(2))
+    path = exported(tmp_path / "e.json", made, {0: [chosen(CLASSES[1])]})
+    pixels = (data.images.pixels[0], 255 - data.images.pixels[1], *data.images.pixels[2:])
+    other = ToolSet(CLASSES, LabelledImages(data.images.ids, pixels, data.labels), data.validation)
+    with pytest.raises(DataError, match=r"task 2: .*train/1/1.png.* other pixels"):
+        read_annotations(path, other)
+    for task in made:
+        del task["data"]["pixels"]  # an export of tasks that were made before they held a digest
+    assert len(read_annotations(exported(path, made, {0: [chosen(CLASSES[1])]}), other).edits) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from evaluator.cli.curation.common import said
 from evaluator.cli.parsing import add_action
@@ -32,5 +33,5 @@ def main(args: argparse.Namespace) -> int:
     done = apply_to_folder(table, args.data, args.edits.absolute().parent, args.out)
     said(", ".join(f"{many:,} {what}" for what, many in done.changed.items()) + f": {len(done.items):,} images")
     said(f"data set: {args.out}")
-    said(f"to take the edits back: python -m evaluator curation take-back {args.out} --out DIR")
+    said(f"to take the edits back: python -m evaluator curation take-back {shlex.quote(str(args.out))} --out DIR")
     return 0
