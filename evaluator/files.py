@@ -18,11 +18,14 @@ import re
 import secrets
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, TextIO, overload
+
+from evaluator.errors import ConfigurationError
 
 # Never through a link, and never waiting for the other end of a pipe: a stranger may have put either in a shared folder.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -328,6 +331,38 @@ def hold(path: Path, *, shared: bool = False) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def lock_file(folder: str, name: str) -> int:
+    """A descriptor of a file that is there to be locked, the same for all processes of this user on this machine.
+
+    It lies in this machine's folder for temporary files; containers share it if they share that folder.
+
+    Args:
+        folder: begins the name of the folder that holds it. ``name``: of the file.
+
+    Raises:
+        ConfigurationError: something that is not this user's has the folder's name. OSError: it cannot be made.
+    """
+    place = Path(tempfile.gettempdir()) / f"{folder}-{os.geteuid()}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    status = place.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise ConfigurationError(f"{place} is no folder of this user; processes side by side keep their locks there. Remove it")
+    return os.open(place / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def lock(descriptor: int, how: int) -> None:
+    """Lock an open file (``fcntl.LOCK_EX`` and the like); on a file system without locks nothing happens.
+
+    Raises:
+        BlockingIOError: another process has it, and ``how`` says not to wait.
+    """
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
 
 
 @contextmanager

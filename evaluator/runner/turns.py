@@ -11,17 +11,14 @@ containers share them if they share that folder. On a file system without locks 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from evaluator.errors import ConfigurationError
+from evaluator.files import lock, lock_file
 
 CLOCKS = "DCK_CLOCKS"
 """Environment variable: how many clocks may run at the same time on this machine. Without it, a run waits for nobody."""
@@ -58,30 +55,22 @@ def training() -> Iterator[None]:
         for number in range(_count()):
             descriptor = _open(number)
             held.callback(os.close, descriptor)
-            _lock(descriptor, fcntl.LOCK_SH)
+            lock(descriptor, fcntl.LOCK_SH)
         yield
 
 
 def _wait_for_any(places: list[int]) -> None:
     if len(places) == 1:
-        _lock(places[0], fcntl.LOCK_EX)  # the kernel wakes us
+        lock(places[0], fcntl.LOCK_EX)  # the kernel wakes us
         return
     while True:
         for descriptor in places:
             try:
-                _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
                 continue
         time.sleep(POLL)
-
-
-def _lock(descriptor: int, how: int) -> None:
-    try:
-        fcntl.flock(descriptor, how)
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
 
 
 def _count() -> int:
@@ -96,9 +85,4 @@ def _count() -> int:
 
 
 def _open(number: int) -> int:
-    folder = Path(tempfile.gettempdir()) / f"dck-turns-{os.geteuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-        raise ConfigurationError(f"{folder} is no folder of this user; runs side by side keep their locks there. Remove it")
-    return os.open(folder / f"clock-{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    return lock_file("dck-turns", f"clock-{number}")

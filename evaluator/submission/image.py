@@ -11,15 +11,17 @@ An image is named by the digest of what decides it: the base, the lists and the 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
+import os
 import re
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +31,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from evaluator import __version__
 from evaluator.bounded import BoundsError, read_bytes
 from evaluator.errors import ConfigurationError, SubmissionError, Verdict
-from evaluator.files import write_text
+from evaluator.files import lock, lock_file, write_text
 from evaluator.sandbox.engine import Engine, EngineError
 from evaluator.submission.apt import FILE as APT
 from evaluator.submission.apt import read_apt
@@ -52,6 +54,8 @@ _OURS = re.compile(
 """What a build says where the network, the disk or the base image fails, and not what it was asked for."""
 KEPT = 40
 """Lines of a log that an error shows."""
+FORGOTTEN = 30.0
+"""Seconds in which an engine takes away what a build that failed or was left has made; a container of it ends a moment late."""
 
 
 class ImageError(SubmissionError):
@@ -223,12 +227,16 @@ def built_image(
     engine: Engine | None = None,
     log: Path | None = None,
     said: Callable[[str], None] = lambda line: None,
+    turn: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Image:
     """An image in which the submission at ``submission`` can run: found, or built.
+
+    Of several processes of this user that want the same image at the same time, the first builds it, and the others find it.
 
     Args:
         base: name of the kit's image; empty for ``data-centric-kit:<version>``, else ``data-centric-kit``.
         log: file that the log is written to, also of a build that fails; ``said``: called with each line as it comes.
+        turn: is entered while it is built; that it waits is on no clock.
 
     Raises:
         ImageError: the lists cannot be installed, or a limit was reached; with the log.
@@ -236,21 +244,46 @@ def built_image(
     """
     how, engine = how or How(), engine or Engine()
     needs = needs_of(submission)
-    below, found = _base(engine, base)
+    below, found = base_image(engine, base)
     if not needs:
         return Image(below, str(found["Id"]))
     digest = digest_of(needs, str(found["Id"]), how)
     name = f"{REPOSITORY}:{digest}"
-    there = engine.image(name)
-    if there is not None and (there["Config"].get("Labels") or {}).get(LABEL) == digest:
-        return Image(name, str(there["Id"]), bytes=_grown(there, found))
-    text = dockerfile(needs, below, how, str(found["Config"].get("User") or ""), digest)
+    with _alone(digest):
+        there = engine.image(name)
+        if there is not None and (there["Config"].get("Labels") or {}).get(LABEL) == digest:
+            return Image(name, str(there["Id"]), bytes=_grown(there, found))
+        text = dockerfile(needs, below, how, str(found["Config"].get("User") or ""), digest)
+        with turn():
+            return _made(engine, name, text, needs, how, found, log, said)
+
+
+@contextmanager
+def _alone(digest: str) -> Iterator[None]:
+    """No other process of this user builds the image of that digest while the block runs."""
+    held = lock_file("dck-images", digest)
+    try:
+        lock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def _made(
+    engine: Engine,
+    name: str,
+    text: str,
+    needs: Needs,
+    how: How,
+    base: dict[str, Any],
+    log: Path | None,
+    said: Callable[[str], None],
+) -> Image:
     began, lines = time.monotonic(), _Log(how.log_bytes, said)
     try:
         _build(engine, name, text, needs, how, lines)
     except ImageError as error:
-        with contextlib.suppress(OSError):  # layers that nothing will use
-            engine.ask("POST", "/images/prune", filters={"dangling": ["true"], "label": [f"{LABEL}={digest}"]})
+        _forget(engine, f"{LABEL}={name.partition(':')[2]}")
         raise ImageError(str(error), error.verdict, lines.text) from None
     finally:
         if log is not None:
@@ -258,11 +291,26 @@ def built_image(
     made = engine.image(name)
     if made is None:
         raise ImageError("the engine built an image and does not know it", Verdict.INFRASTRUCTURE, lines.text)
-    if (size := _grown(made, found)) > how.image_bytes:
+    if (size := _grown(made, base)) > how.image_bytes:
         remove(engine, name)
         more = f"what {APT} and {REQUIREMENTS} ask for has {size:,} bytes; at most {how.image_bytes:,} are allowed. Ask for less"
         raise ImageError(more, log=lines.text)
     return Image(name, str(made["Id"]), True, time.monotonic() - began, size, lines.text)
+
+
+def _forget(engine: Engine, label: str) -> None:
+    """Take away the layers of a build that failed, which nothing will use.
+
+    An engine removes the container of a build that was left a moment later, and keeps its layers until then.
+    """
+    layers = {"dangling": ["true"], "label": [label]}
+    deadline = time.monotonic() + FORGOTTEN
+    with contextlib.suppress(OSError):
+        while True:
+            engine.ask("POST", "/images/prune", filters=layers)
+            if not engine.ask("GET", "/images/json", filters=layers) or time.monotonic() > deadline:
+                return
+            time.sleep(0.2)
 
 
 def remove(engine: Engine, name: str) -> None:
@@ -271,7 +319,12 @@ def remove(engine: Engine, name: str) -> None:
         engine.ask("DELETE", f"/images/{name}", force="1")
 
 
-def _base(engine: Engine, name: str) -> tuple[str, dict[str, Any]]:
+def base_image(engine: Engine, name: str = "") -> tuple[str, dict[str, Any]]:
+    """The kit's image: its name, and what the engine knows of it. ``name``: as ``base`` of ``built_image``.
+
+    Raises:
+        OSError: no engine answers, or it has no image of that name.
+    """
     names = (name,) if name else (f"data-centric-kit:{__version__}", "data-centric-kit")
     for known in names:
         if (found := engine.image(known)) is not None:

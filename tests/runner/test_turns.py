@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -32,7 +33,7 @@ with getattr(turns, sys.argv[1])():
 @pytest.fixture
 def own_folder(tmp_path, monkeypatch):
     """Locks of this test alone."""
-    monkeypatch.setattr(turns.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv(turns.CLOCKS, "1")
 
@@ -131,12 +132,12 @@ class Watched(GuessTrack):
     seen: ClassVar[list] = []
 
     def obtain(self, spec, inputs, progress):
-        place = Path(turns.tempfile.gettempdir())
+        place = Path(tempfile.gettempdir())
         self.seen.append(("obtain", free(place, fcntl.LOCK_EX), free(place, fcntl.LOCK_SH)))
         return super().obtain(spec, inputs, progress)
 
     def judge(self, spec, data, answer, progress, **rest):
-        place = Path(turns.tempfile.gettempdir())
+        place = Path(tempfile.gettempdir())
         self.seen.append(("judge", free(place, fcntl.LOCK_EX), free(place, fcntl.LOCK_SH)))
         return super().judge(spec, data, answer, progress, **rest)
 
