@@ -17,6 +17,8 @@ from evaluator.errors import ConfigurationError, Verdict
 from evaluator.places import given_path
 from evaluator.text import json_text, one_line, say, visible_lines
 
+GIB = 2**30
+
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb ``image`` to the command line."""
@@ -31,25 +33,42 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     where.add_argument("--wheels", type=given_path, metavar="DIR", help="install from the wheels of a folder, without an index")
     build.add_argument("--sources", action="store_true", help="build packages that have no wheel; runs code of their authors")
     build.add_argument("--seconds", type=float, default=900.0, metavar="S", help="largest duration (default: 900)")
+    build.add_argument("--memory", type=float, default=4.0, metavar="GIB", help="of the processes of the build (default: 4)")
+    build.add_argument(
+        "--largest", type=float, default=8.0, metavar="GIB", help="by which the image may be larger than the kit's (default: 8)"
+    )
     build.add_argument("--log", type=given_path, metavar="FILE", help="write what the build says to a file")
     build.add_argument("--dry-run", action="store_true", help="print the Dockerfile; build nothing")
-    build.add_argument("--json", action="store_true", help="print name, identifier, size and duration as JSON")
+    build.add_argument(
+        "--json", action="store_true", help="print name, identifier, size and duration as JSON, or whose fault it is"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0, or 1 if what the submission asks for cannot be installed."""
+    from evaluator.runner.turns import training
     from evaluator.submission.image import How, ImageError, built_image, dockerfile, needs_of
 
     if not args.submission.exists():
         raise ConfigurationError(f"{args.submission}: it does not exist; a submission was expected. Name a folder or .py file")
-    how = How(network=args.network, index=args.index_url, wheels=args.wheels, sources=args.sources, seconds=args.seconds)
+    how = How(
+        network=args.network,
+        index=args.index_url,
+        wheels=args.wheels,
+        sources=args.sources,
+        seconds=args.seconds,
+        memory=int(args.memory * GIB),
+        image_bytes=int(args.largest * GIB),
+    )
     try:
         needs = needs_of(args.submission)
         if args.dry_run:
             print(dockerfile(needs, args.base or "data-centric-kit", how), end="")
             return 0
-        image = built_image(args.submission, args.base, how=how, log=args.log, said=_shown(args))
+        image = built_image(args.submission, args.base, how=how, log=args.log, said=_shown(args), turn=training)
     except ImageError as error:
+        if args.json:
+            print(json_text({"verdict": str(error.verdict), "reason": str(error).partition("\n")[0]}))
         say(f"error: {visible_lines(str(error))}")
         if error.verdict == Verdict.INFRASTRUCTURE:
             say("this is no fault of the submission: look at the engine, its network and its disk, and run it again")

@@ -121,6 +121,7 @@ def _give(args: argparse.Namespace, place: Place, queue: Queue) -> int:
 def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     from evaluator.cli.tracks import TRACKS, named
     from evaluator.judging.figures import to_show
+    from evaluator.judging.images import builder_of
     from evaluator.judging.loop import Judge
     from evaluator.judging.parts import why_not
     from evaluator.judging.work import Form
@@ -130,6 +131,8 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     if place.rules.sandbox == "process":
         say("warning: the tier process stops accidents and no strangers; judge strangers in bubblewrap or docker")
     track = named(place.rules.track, f"{place.root}/judge.toml: track")
+    if (builder := builder_of(place)) is not None:
+        builder.check()
     _require(place, track, "public")
     if place.rules.private and (why := why_not(place, track, "private")):
         if queue.rows("SELECT id FROM job WHERE part = 'private' AND state IN ('waiting', 'running')"):
@@ -140,7 +143,15 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     if place.rules.git and args.once:
         _tags(args, place, queue)
     with _looking_at_tags(args, place):
-        judge = Judge(place, queue, form, _told, lambda: write_board(place, queue, place.root / "site", private=False), track=track)
+        judge = Judge(
+            place,
+            queue,
+            form,
+            _told,
+            lambda: write_board(place, queue, place.root / "site", private=False),
+            track=track,
+            builder=builder,
+        )
         return 0 if judge.run(args.once) else 1
 
 
@@ -284,7 +295,7 @@ def _judged(place: Place, queue: Queue, shown: tuple[Part, ...], *, settled: boo
 
     track = named(place.rules.track, f"{place.root}/judge.toml: track")
     rows = {part: rescored.settled(queue.results(part)) if settled else queue.results(part) for part in shown}
-    known = [row["result"]["metric"] for of in rows.values() for row in of if row["result"]]
+    known = [row["result"]["metric"] for of in rows.values() for row in of if row["result"] and "metric" in row["result"]]
     metric = track.metric(known[-1]) if known else track.metrics[0]
     word = track.task_word
     parts = {

@@ -17,6 +17,8 @@ from pathlib import Path
 from evaluator.files import TEMPORARY, remove_tree, unheld
 from evaluator.history import layout
 from evaluator.history.inventory import Thing, remove
+from evaluator.judging.image_records import records, remove_image, removing
+from evaluator.judging.images import Builder
 from evaluator.judging.jobs import DAY, Part
 from evaluator.judging.leftovers import leftovers, size_of
 from evaluator.judging.place import Place
@@ -24,6 +26,7 @@ from evaluator.judging.queue import Queue
 from evaluator.sandbox.container import sweep
 from evaluator.sandbox.engine import Engine
 from evaluator.sandbox.scratch import remove_leftovers
+from evaluator.submission.image import LABEL
 
 PARTS: tuple[Part, ...] = ("public", "private")
 
@@ -36,6 +39,7 @@ class Removal:
         paths: its files and folders; ``kind``: what it is, ``why``: it may go, both in words; ``bytes``: of all of it.
         submission: whose it is, if it is a submission's.
         unpacked: the SHA-256 of the package, if it is an unpacked package: a job may want that any time.
+        image: whether it is the record of an image, which goes with it.
     """
 
     paths: tuple[Path, ...]
@@ -44,6 +48,7 @@ class Removal:
     bytes: int
     submission: int | None = None
     unpacked: str = ""
+    image: bool = False
 
     def as_dict(self) -> dict[str, object]:
         """JSON-able."""
@@ -67,16 +72,21 @@ def removals(place: Place, queue: Queue, shown: Collection[int], now: float) -> 
         found += _logs(place, queue, now, kept.logs)
     if kept.predictions is not None:
         found += _predictions(place, queue, shown, now, kept.predictions)
+    if kept.images is not None:
+        found += _images(place, queue, shown, now, kept.images)
     return found
 
 
-def clean(place: Place, queue: Queue, chosen: Collection[Removal], now: float) -> list[str]:
-    """Remove things. Returns a line for each that could not be removed."""
+def clean(place: Place, queue: Queue, chosen: Collection[Removal], now: float, builder: Builder | None = None) -> list[str]:
+    """Remove things. Returns a line for each that could not be removed. ``builder``: knows the engine; None for the machine's."""
     failed = []
     for removal in chosen:
         try:
             if removal.unpacked:
                 _remove_unpacked(place, queue, removal, now)
+                continue
+            if removal.image:
+                _remove_image(place, queue, removal, now, builder or Builder(place))
                 continue
             with queue.change() as db:
                 queue.tell(db, now, "removed", removal.submission, detail=_detail(place, removal))
@@ -92,7 +102,9 @@ def clean_machine(place: Place) -> int:
     count = remove_leftovers()
     if place.rules.sandbox in ("docker", "auto"):
         with contextlib.suppress(OSError):  # no engine here, so no containers of it either
-            count += sweep(Engine())
+            count += sweep(engine := Engine())
+            # Layers of builds whose judge was killed; those of an hour are of builds that run.
+            engine.ask("POST", "/images/prune", filters={"dangling": ["true"], "label": [LABEL], "until": ["1h"]})
     return count
 
 
@@ -124,6 +136,36 @@ def _remove_unpacked(place: Place, queue: Queue, removal: Removal, now: float) -
         queue.tell(db, now, "removed", removal.submission, detail=_detail(place, removal))
         os.rename(folder, gone)
     remove_tree(gone)
+
+
+def _images(place: Place, queue: Queue, shown: Collection[int], now: float, days: float) -> Iterator[Removal]:
+    if not place.images.is_dir():
+        return
+    needed = _needed(queue, shown)
+    for file, record in records(place.images):
+        if record.used < now - days * DAY and not needed & set(record.packages):
+            why = f"no job asked for it for {days:g} days; it is built again where it is needed"
+            yield Removal((file,), "image", why, record.bytes, image=True)
+
+
+def _needed(queue: Queue, shown: Collection[int]) -> set[str]:
+    """Packages of submissions that a board shows, that were chosen, or that have a job."""
+    rows = queue.rows(
+        "SELECT s.id, s.sha256, s.chosen, EXISTS (SELECT 1 FROM job j WHERE j.submission = s.id AND j.state IN"
+        " ('waiting', 'running')) AS busy FROM submission s"
+    )
+    return {row["sha256"] for row in rows if row["chosen"] or row["busy"] or row["id"] in shown}
+
+
+def _remove_image(place: Place, queue: Queue, removal: Removal, now: float, builder: Builder) -> None:
+    """Remove an image, unless a job of it was begun since it was looked at."""
+    with removing(removal.paths[0]) as record:
+        if record is None or any(_wanted(queue, package) for package in record.packages):
+            return
+        with queue.change() as db:
+            queue.tell(db, now, "removed", removal.submission, detail=_detail(place, removal) | {"image": record.image})
+        remove_image(builder.connected(), record)
+        removal.paths[0].unlink(missing_ok=True)
 
 
 def _wanted(queue: Queue, digest: str) -> bool:

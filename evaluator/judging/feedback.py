@@ -47,6 +47,7 @@ KEYS = {
 }
 """Every key that a form may have, by the kind of the form or the list that its objects stand in; ``{task}``: the track's word."""
 _PATH = re.compile(r"(?<![\w.])~?/(?:[\w.@+-]+/)+[\w.@+-]*")
+_PASSWORD = re.compile(r"://[^\s/@]*@")
 _VERDICTS = frozenset(map(str, Verdict))
 
 
@@ -107,6 +108,27 @@ def public(summary: Mapping[str, Any], word: str, own: str, version: int, metric
         "faults": [_fault(fault, own, known) for fault in summary["faults"] if _first_known(fault, known)],
         "warnings": [shown(text, own) for text in summary["remarks"] if not _speaks_of(text, hidden)],
     }
+
+
+def unbuilt(version: int, verdict: str, reason: str, log: str, hidden: Collection[str]) -> dict[str, Any]:
+    """What goes back where the image of a submission could not be built by the fault of its lists: nothing ran.
+
+    Args:
+        verdict, reason: of the build. ``log``: what it said, the participant's own; its end goes back.
+        hidden: names of the judge that a build may say: where packages come from, the base image, the machine.
+    """
+    cut = _without(log, hidden)
+    fault = {"verdict": _verdict(verdict), "reason": shown(_without(reason, hidden)), "traceback": "", "printed": shown(cut)}
+    none: dict[str, Any] = {"metric": "", "rows": [], "cells": [], "faults": [fault | {"cells": 0}], "warnings": []}
+    return {"schema": SCHEMA, "kind": "public", "version": version, "verdict": _verdict(verdict)} | none
+
+
+def _without(text: str, hidden: Collection[str]) -> str:
+    """A build's text without names of the judge, and without users and passwords in addresses."""
+    text = _PASSWORD.sub("://", text)
+    for name in sorted(filter(None, hidden), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?![\w-])", "…", text, flags=re.IGNORECASE)
+    return text
 
 
 def tasks(summary: Mapping[str, Any], word: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evaluator.judging.images import EngineState, builder_of
 from evaluator.judging.inbox import waiting
 from evaluator.judging.leftovers import Leftover, leftovers, size_of
 from evaluator.judging.place import Place
@@ -45,6 +46,7 @@ class Health:
         free, sizes: bytes of the disk, and bytes of each of ``PARTS`` that is there.
         lack: why nothing is begun for lack of disk, or empty.
         dead: jobs whose judge is dead or says nothing any more; they are given anew.
+        builder: the engine that images are built with, of this machine; None where none are.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Health:
     judges: tuple[Working, ...]
     dead: int
     left: tuple[Leftover, ...]
+    builder: EngineState | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able. Times are in seconds, sizes in bytes."""
@@ -87,6 +90,7 @@ class Health:
             ],
             "dead_leases": self.dead,
             "leftovers": [{"path": str(of.path), "kind": of.kind, "bytes": of.bytes} for of in self.left],
+            "builder": None if self.builder is None else self.builder.as_dict(),
         }
 
     def rows(self) -> list[tuple[str, str]]:
@@ -109,6 +113,9 @@ class Health:
             ("disk", f"{self.free / GIB:.1f} GiB free" + (f"; {self.lack}" if self.lack else "")),
             ("folder", f"{size_text(sum(self.sizes.values()))}: {parts}" if parts else "empty"),
         ]
+        if self.builder is not None:
+            there = f"{counted(self.builder.images, 'image')} of submissions, {size_text(self.builder.bytes)}; the engine answers"
+            found.append(("images", self.builder.why or there))
         for of in self.judges:
             state = (
                 f"{counted(of.jobs, 'job')}" if of.alive else f"dead, or cut off; its {counted(of.jobs, 'job')} will be given anew"
@@ -132,6 +139,7 @@ def health(place: Place, queue: Queue, now: float, measured: Load | None = None)
     held = {row["worker"]: row["n"] for row in jobs}
     judges = tuple(Working(of, alive(of, now), held.pop(of.name, 0)) for of in workers(queue))
     (late,) = queue.rows("SELECT count(*) AS n FROM job WHERE state = 'running' AND lease < ?", now)
+    builder = builder_of(place)
     (oldest,) = queue.rows("SELECT min(due) AS due FROM job WHERE state = 'waiting' AND due <= ?", now)
     done = queue.rows("SELECT ended, began FROM job WHERE state = 'done' AND ended >= ? ORDER BY ended", now - DAY)
     spans = sorted(row["ended"] - row["began"] for row in done if row["began"] is not None)
@@ -151,6 +159,7 @@ def health(place: Place, queue: Queue, now: float, measured: Load | None = None)
         judges=judges,
         dead=max(late["n"], sum(of.jobs for of in judges if not of.alive)),
         left=tuple(leftovers(place, queue, now)),
+        builder=None if builder is None else builder.state(),
     )
 
 

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.errors import KitError
-from evaluator.files import replaced, temporary_folder, write_text
+from evaluator.files import replaced, temporary_folder, write_bytes, write_text
 from evaluator.judging import feedback
 from evaluator.judging.final import FILE as CHOICE
 from evaluator.judging.final import choose_by_file
 from evaluator.judging.jobs import Sent
 from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
-from evaluator.judging.requirements import Asked, asked
-from evaluator.submission.package import ANSWER, Package, PackageError, file_digest, other_kind, read_package, unpack
+from evaluator.judging.requirements import LISTS, Asked, asked, installable
+from evaluator.submission.package import ANSWER, CODE, Package, PackageError, file_digest, other_kind, read_package, unpack
 from evaluator.submission.validate import examine
 from evaluator.text import name as harmless
 from evaluator.text import one_line
@@ -114,11 +114,12 @@ def taken(place: Place, queue: Queue, participant: str, path: Path, now: float, 
         refused = f"it is made for the track {harmless(package.track)}; here {place.rules.track} is judged. Pack it with --track"
     elif package is not None:
         folder, image = place.submissions / digest / package.name, place.rules.requirements == "image"
-        found = examine(folder, package.track, SECONDS) if track is None else track.examined(folder, SECONDS, image=image)
+        found = (
+            examine(folder, package.track, SECONDS, image=image) if track is None else track.examined(folder, SECONDS, image=image)
+        )
         findings = [finding.line for finding in found.found]
         answer = package.kind == ANSWER
-        fixed = place.rules.requirements == "fixed" and not answer
-        wanted = asked(place.submissions / digest, package.name) if fixed else Asked()
+        wanted = Asked() if answer else installable(folder) if image else asked(place.submissions / digest, package.name)
         findings += wanted.notes
         refused = wanted.refused
         if answer and not place.rules.answers:
@@ -192,7 +193,19 @@ def unpacked_once(place: Place, archive: Path, digest: str) -> Package:
             except OSError:
                 if not folder.is_dir():  # another judge was faster
                     raise
-    return read_package(archive)
+    package = read_package(archive)
+    if place.rules.requirements == "image" and package.kind == CODE:
+        _bring_lists(folder, package.name)
+    return package
+
+
+def _bring_lists(folder: Path, name: str) -> None:
+    """Copy the lists that lie beside a submission of one file into its folder: with images they decide how it runs, so they belong
+    to what results know it by."""
+    for list_name in LISTS:
+        beside, inside = folder / list_name, folder / name / list_name
+        if beside.is_file() and not inside.exists():
+            write_bytes(inside, beside.read_bytes())
 
 
 def write_feedback(place: Place, participant: str, name: str, content: dict) -> None:

@@ -25,7 +25,7 @@ YOUNG = 3_600.0
 """Seconds for which a thing is nobody's leftover."""
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_RUN = re.compile(r"([0-9]+)-[0-9]+\.(?:json|log)")
+_RUN = re.compile(r"([0-9]+)-[0-9]+(?:\.image)?\.(?:json|log)")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from evaluator.judging.images import Builder
 from evaluator.judging.inbox import take_in
 from evaluator.judging.jobs import Job, Part
 from evaluator.judging.place import Place
@@ -32,7 +33,7 @@ class Judge:
 
     Args:
         form: in which results are kept and go back. ``told``: is given what happens, a line each. ``board``: writes the board.
-        now: the time; tests give another. ``track``: that is judged; None takes code only.
+        now: the time; tests give another. ``track``: that is judged; None takes code only. ``builder``: as of ``Run``.
 
     Attributes:
         failed: whether a job failed by our fault, or nothing could be begun.
@@ -45,6 +46,7 @@ class Judge:
     board: Callable[[], object]
     now: Callable[[], float] = time.time
     track: Track | None = None
+    builder: Builder | None = None
     failed: bool = False
     _runs: list[Run] = field(default_factory=list)
     _held: str = ""
@@ -75,7 +77,7 @@ class Judge:
         if not full:
             self._take_in()
         ended = [done for run in list(self._runs) if (done := self._looked_at(run)) is not None]
-        held = full or self._begin(me)
+        held = full or (self.builder.lack(self.now()) if self.builder is not None else "") or self._begin(me)
         self._say(me, held)
         if ended:
             self.board()
@@ -113,7 +115,7 @@ class Judge:
                 # That as many run as may is no news.
                 return "" if self._runs or self.queue.held == FULL else self.queue.held
             self.told(f"{about(job)}: attempt {job.attempt}")
-            self._runs.append(Run(self.place, self.queue, job, self.form, self.now()))
+            self._runs.append(Run(self.place, self.queue, job, self.form, self.now(), self.builder))
         return ""
 
     def _say(self, me: Worker, held: str) -> None:

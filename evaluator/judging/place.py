@@ -10,6 +10,7 @@ packages/             every package that was taken in, by its SHA-256
 submissions/          the same, unpacked
 results/              cells and answers, a folder for each part
 runs/                 summary and log of every attempt
+images/               which images were built for whom, where requirements is "image"
 tags/                 what was fetched of participants' repositories, if [git] names some
 queue.db              what is to be done, what was done, and when
 ```
@@ -27,9 +28,9 @@ from typing import Any
 
 from evaluator.bounded import read_toml
 from evaluator.errors import ConfigurationError
+from evaluator.judging.image_rules import ImageRules
 from evaluator.judging.jobs import Part, Quota
 from evaluator.judging.repositories import check_address, check_participant
-from evaluator.judging.requirements import check_image
 from evaluator.judging.resources import Resources
 from evaluator.judging.retention import Retention
 from evaluator.toml_keys import check_keys, place_of, place_of_value, typed
@@ -55,7 +56,7 @@ class Rules:
         largest: bytes of a package.
         hours: after which one attempt is given up as a fault of ours.
         requirements: what becomes of a submission's own ``requirements.txt``: ``fixed``, nothing (the kit's packages are those that
-            it has), or ``image``, an image is built for it.
+            it has), or ``image``, an image is built for it, as ``image`` says (see ``ImageRules``).
         resources, retention: see there; ``git``: repositories whose tags are judged, by participant.
         answers: whether answers are judged, too (a ledger, rankings, a table of edits). They know no clock and no sandbox, so a
             round whose point is either judges code alone.
@@ -76,6 +77,7 @@ class Rules:
     largest: int = 100 << 20
     hours: float = 12.0
     requirements: str = "fixed"
+    image: ImageRules = field(default_factory=ImageRules)
     resources: Resources = field(default_factory=Resources)
     retention: Retention = field(default_factory=Retention)
     git: Mapping[str, str] = field(default_factory=dict)
@@ -90,8 +92,16 @@ class Rules:
             raise ConfigurationError(
                 f"requirements is {self.requirements!r}{meant(self.requirements, REQUIREMENTS) or '; it must be fixed or image'}"
             )
-        if self.requirements == "image":
-            check_image()
+        if self.requirements == "image" and self.sandbox != "docker":
+            raise ConfigurationError(
+                'requirements is "image"; images are for the tier docker, and sandbox is '
+                f'"{self.sandbox}". Write sandbox = "docker", or requirements = "fixed"'
+            )
+        if self.requirements != "image" and self.image != ImageRules():
+            raise ConfigurationError(
+                'image is a table on how images are built, and requirements is "fixed", so none is. Write requirements = "image", '
+                "or take the table out"
+            )
         for participant, address in self.git.items():
             check_participant(participant, self.participants)
             check_address(participant, address)
@@ -129,10 +139,16 @@ class Place:
                 raise ConfigurationError(
                     f"{place_of(file, part)}: {part} names {getattr(rules, part)}, which is not there. Write it"
                 )
+        if rules.image.wheels and not (root / rules.image.wheels).is_dir():
+            raise ConfigurationError(
+                f"{place_of(file, 'wheels', 'image')}: [image] wheels names {rules.image.wheels}, which is no folder; expected one "
+                "with .whl files. Make it"
+            )
         made = cls(root, rules)
-        for folder in (made.inbox, made.outbox, made.packages, made.submissions, made.runs, made.results("public")):
+        more = (made.images,) if rules.requirements == "image" else ()
+        for folder in (made.inbox, made.outbox, made.packages, made.submissions, made.runs, made.results("public"), *more):
             folder.mkdir(parents=True, exist_ok=True)
-        for hidden in (made.packages, made.submissions, made.runs, root / "results"):
+        for hidden in (made.packages, made.submissions, made.runs, root / "results", *more):
             hidden.chmod(0o700)
         return made
 
@@ -160,6 +176,11 @@ class Place:
     def runs(self) -> Path:
         """Summary and log of every attempt."""
         return self.root / "runs"
+
+    @property
+    def images(self) -> Path:
+        """Which images were built for whom."""
+        return self.root / "images"
 
     @property
     def tags(self) -> Path:
@@ -197,7 +218,17 @@ _HINTS: dict[str, Any] = {
 _TABLES: dict[str, tuple[type, str, dict[str, Any]]] = {
     "quota": (Quota, "a quota", {"a-day": int, "refused": int, "chosen": int, "attempts": int, "pause": float}),
     "resources": (Resources, "a table of resources", {"jobs": int, "cells": int, "clocks": int, "memory": float, "disk": float}),
-    "retention": (Retention, "a table of retention", dict.fromkeys(("packages", "submissions", "logs", "predictions"), float)),
+    "retention": (
+        Retention,
+        "a table of retention",
+        dict.fromkeys(("packages", "submissions", "logs", "predictions", "images"), float),
+    ),
+    "image": (
+        ImageRules,
+        "a table on images",
+        {"base": str, "network": str, "index": str, "wheels": str, "sources": bool}
+        | dict.fromkeys(("seconds", "memory", "largest"), float),
+    ),
 }
 """Tables of ``judge.toml``: what they are read as, what they are called, and their keys with types."""
 

@@ -5,7 +5,8 @@ submission that asks for a package that is not there is refused at once, with th
 quota: it would only fail later. Where another version is there than it asks for, and where something cannot be checked, it is
 accepted, and its receipt names both: a pin is often only what somebody's own machine had.
 
-With ``requirements = "image"`` an image is built for each submission, with a network while it is built and none while it runs.
+With ``requirements = "image"`` an image is built for each submission (``images``), with a network while it is built and none while
+it runs. A list of which a line can never be installed is refused at once; what only a build can tell is a result.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.bounded import BoundsError, read_bytes
-from evaluator.errors import ConfigurationError
 from evaluator.machine import LIBRARIES
 from evaluator.submission.environment import FILE, Finding, installed_version, unmet
 from evaluator.submission.environment import MAX_BYTES as MOST
+from evaluator.submission.image import ImageError, needs_of
 from evaluator.text import one_line
 
 APT = "apt.txt"
+LISTS = (FILE, APT)
 NAMED = 20
 """Packages that a refusal names."""
 
@@ -62,25 +64,13 @@ def asked(package: Path, name: str, installed: Callable[[str], str | None] = ins
     return Asked(f"{why}. Do without them, or bring their files along, and take the lines out", tuple(notes))
 
 
-def check_image() -> None:
-    """Check that images can be built for submissions.
-
-    Raises:
-        ConfigurationError: they cannot.
-    """
-    image_builder()
-
-
-def image_builder() -> Callable[[Path, str], str]:
-    """The function that builds the image of a submission: given its unpacked package and its name, it returns the image's name.
-
-    Raises:
-        ConfigurationError: this kit has none.
-    """
-    raise ConfigurationError(
-        'requirements is "image"; this version of the kit builds no images for submissions. Write requirements = "fixed", and '
-        "install what participants may use beside the kit"
-    )
+def installable(folder: Path) -> Asked:
+    """Whether an image can be tried for the submission in a folder: every line of its lists is something that can be installed."""
+    try:
+        needs_of(folder)
+    except ImageError as error:
+        return Asked(refused=str(error))
+    return Asked()
 
 
 def _first(package: Path, name: str, file: str) -> Path | None:

@@ -18,6 +18,8 @@ class Retention:
         submissions: folders of unpacked packages; they are unpacked again where they are needed.
         logs: summaries and logs of attempts, and the runs in the folders of results.
         predictions: of submissions that are not on a board and not chosen; a rescore of them trains anew.
+        images: that were built for submissions of which none is on a board, was chosen or has a job; they are built again where
+            they are needed.
 
     Raises:
         ConfigurationError: a number makes no sense.
@@ -27,6 +29,7 @@ class Retention:
     submissions: float | None = None
     logs: float | None = None
     predictions: float | None = None
+    images: float | None = None
 
     def __post_init__(self) -> None:
         for part in fields(self):

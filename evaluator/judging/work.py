@@ -1,5 +1,7 @@
 """A job: the submission is run and judged by a sweep in a process of its own, while its lease is kept.
 
+Where images are built for submissions, the job's image is built before, in another such process (``images``).
+
 The process does what a person's own sweep does, by the same command; so a judge adds nothing to a score, and a crash of it takes no
 judge along. It ends with the judge that started it, whatever happens to that. Where several jobs run on a machine, their sweeps
 take turns (``runner.turns``): a submission's clock is alone.
@@ -22,6 +24,8 @@ from typing import IO, Any
 from evaluator.bounded import read_json, read_toml
 from evaluator.errors import ConfigurationError, KitError, Verdict
 from evaluator.judging import feedback
+from evaluator.judging.image_records import enter
+from evaluator.judging.images import Builder, Outcome, files_of, hidden_names, log_end, note_failure, outcome_of
 from evaluator.judging.inbox import unpack_again, write_feedback
 from evaluator.judging.jobs import Job, Lost
 from evaluator.judging.place import Place
@@ -29,6 +33,7 @@ from evaluator.judging.queue import Queue
 from evaluator.judging.resources import memory_of
 from evaluator.places import ROOT
 from evaluator.runner.turns import environment
+from evaluator.submission.image import ImageError, needs_of
 from evaluator.text import one_line, say
 
 LEASE = 120.0
@@ -78,39 +83,69 @@ class Form:
 class Run:
     """A job that runs. It is looked at from time to time (``step``), so that one judge runs several in one thread.
 
+    Args:
+        builder: builds images; None where submissions run with the kit's packages.
+
     Attributes:
         memory: bytes that its processes had when that was looked at last.
     """
 
-    def __init__(self, place: Place, queue: Queue, job: Job, form: Form, now: float) -> None:
+    def __init__(self, place: Place, queue: Queue, job: Job, form: Form, now: float, builder: Builder | None = None) -> None:
         self.job, self.memory = job, 0
-        self._place, self._queue, self._form = place, queue, form
+        self._place, self._queue, self._form, self._builder = place, queue, form, builder
         self._end, self._kept, self._looked = now + 3600 * place.rules.hours, now, now
         self._said = 0
         self._stem = place.runs / f"{job.id}-{job.attempt}"
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = place.root
         self._fault = ""
+        self._builds = False
+        self._image: Outcome | None = None
         try:
             self._folder = unpack_again(place, job.sha256)
-            with open(f"{self._stem}.json", "wb") as out, open(f"{self._stem}.log", "wb") as log:
-                turns = environment(place.rules.resources.clocks)
-                self._process = started(sweep_command(place, job, self._folder), out, log, turns)
+            Path(f"{self._stem}.log").write_bytes(b"")
+            if builder is not None and builder.wanted(job, self._folder):
+                self._build(builder, now)
+            else:
+                self._sweep()
+        except ImageError as error:  # a list that can never be installed
+            self._builds = True
+            self._fault = note_failure(str(self._stem), error)
         except (KitError, OSError) as error:
             self._fault = str(error)
+
+    def _build(self, builder: Builder, now: float) -> None:
+        """Begin to build the image of the submission."""
+        enter(self._place.images, needs_of(self._folder), self.job.sha256, now)
+        file, said = files_of(str(self._stem))
+        with open(file, "wb") as out, open(f"{self._stem}.log", "ab") as log:
+            self._process = started(builder.command(self._folder, said), out, log, builder.environment())
+        self._builds = True
+
+    def _sweep(self) -> None:
+        """Begin the run itself."""
+        given = environment(self._place.rules.resources.clocks)
+        if self._builder is not None:
+            given |= self._builder.run_in(self._image)
+        with open(f"{self._stem}.json", "wb") as out, open(f"{self._stem}.log", "ab") as log:
+            self._process = started(sweep_command(self._place, self.job, self._folder), out, log, given)
+        self._builds = False
 
     def step(self, now: float) -> Judged | None:
         """Look at it: None while it runs. At its end what goes back is written, and the queue knows."""
         try:
             if self._fault:
                 return self._ours(now, self._fault)
-            assert self._process is not None
+            if self._process is None:
+                return self._built(now, 1)
             if self._process.poll() is None:
                 if now > self._end:
                     return self._ours(now, f"the run took more than {self._place.rules.hours:g} hours")
+                if self._builds and self._builder is not None and (why := self._builder.lack(now)):
+                    return self._ours(now, f"its image was not built to the end: {why}")
                 self._keep(now, self._process.pid)
                 return None
-            return self._judged(now)
+            return self._built(now, self._process.returncode) if self._builds else self._judged(now)
         except Lost:
             self.end()
             return Judged(self.job, "", "it was given to another judge meanwhile")
@@ -139,6 +174,24 @@ class Run:
         if self._process is not None:
             ended(self._process)
 
+    def _built(self, now: float, status: int) -> Judged | None:
+        """Its image is there, and the run begins; or it cannot be made."""
+        outcome = outcome_of(str(self._stem), status)
+        if outcome.theirs:
+            result = {"unbuilt": True, "rows": [], "cells": []}
+            self._queue.finish(self.job, now, outcome.verdict, result, {"image": "not built"})
+            _tell(self._place, self._queue, self.job, _unbuilt(self._place, self.job, outcome))
+            return Judged(self.job, outcome.verdict, one_line(outcome.reason, 500))
+        if not outcome.image:
+            return self._ours(now, outcome.reason)
+        try:
+            enter(self._place.images, needs_of(self._folder), self.job.sha256, now, outcome.image, outcome.bytes)
+            self._image = outcome
+            self._sweep()
+        except (KitError, OSError) as error:
+            return self._ours(now, str(error))
+        return None
+
     def _judged(self, now: float) -> Judged:
         job, place, form = self.job, self._place, self._form
         try:
@@ -146,6 +199,8 @@ class Run:
             verdict = _verdict(summary)
             told = _form(job, summary, self._folder, form)
             result, how = _result(summary, form.word) | form.more(job, self._folder, summary), _how(summary)
+            if self._image is not None:
+                how |= {"image": self._image.image}
         except (OurFault, KitError, OSError) as error:
             return self._ours(now, str(error))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -180,9 +235,16 @@ class Run:
         return Judged(job, str(Verdict.INFRASTRUCTURE), why)
 
 
-def work(place: Place, queue: Queue, job: Job, form: Form | str, now: Callable[[], float] = time.time) -> Judged:
-    """Judge what was claimed, and wait for it. ``form``: or the track's word for a task alone."""
-    run = Run(place, queue, job, Form(form) if isinstance(form, str) else form, now())
+def work(
+    place: Place,
+    queue: Queue,
+    job: Job,
+    form: Form | str,
+    now: Callable[[], float] = time.time,
+    builder: Builder | None = None,
+) -> Judged:
+    """Judge what was claimed, and wait for it. ``form``: or the track's word for a task alone; ``builder``: as of ``Run``."""
+    run = Run(place, queue, job, Form(form) if isinstance(form, str) else form, now(), builder)
     try:
         while (done := run.step(now())) is None:
             time.sleep(POLL)
@@ -199,6 +261,9 @@ def tell_what_is_owed(place: Place, queue: Queue, form: Form) -> int:
             _tell(place, queue, job, feedback.ours(job.version, job.attempt))
             continue
         try:
+            if (outcome := outcome_of(str(place.runs / f"{job.id}-{job.attempt}"))).theirs:
+                _tell(place, queue, job, _unbuilt(place, job, outcome))
+                continue
             summary = read_json(place.runs / f"{job.id}-{job.attempt}.json")
             _tell(place, queue, job, _form(job, summary, unpack_again(place, job.sha256), form))
         except (KitError, OSError, KeyError, TypeError, AttributeError) as error:
@@ -211,6 +276,13 @@ def _form(job: Job, summary: dict[str, Any], folder: Path, form: Form) -> dict[s
     if job.part == "private":
         return feedback.private(job.version)
     return feedback.public(summary, form.word, str(folder), job.version, form.metrics)
+
+
+def _unbuilt(place: Place, job: Job, outcome: Outcome) -> dict[str, Any]:
+    if job.part == "private":
+        return feedback.private(job.version)
+    log = log_end(str(place.runs / f"{job.id}-{job.attempt}"))
+    return feedback.unbuilt(job.version, outcome.verdict, outcome.reason, log, hidden_names(place))
 
 
 def _tell(place: Place, queue: Queue, job: Job, told: dict[str, Any]) -> None:
@@ -301,7 +373,7 @@ def _result(summary: dict[str, Any], word: str) -> dict[str, Any]:
     }
 
 
-def _how(summary: dict[str, Any]) -> dict[str, int]:
+def _how(summary: dict[str, Any]) -> dict[str, Any]:
     """How the cells came about, for the trail: of how many the result was stored already, and of how many it is new."""
     stored = sum(bool(cell.get("cached")) for cell in summary["cells"])
     return {"stored": stored, "new": len(summary["cells"]) - stored}

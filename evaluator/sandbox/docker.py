@@ -63,7 +63,7 @@ class DockerSandbox:
         self._engine = engine or Engine()
         self._gpu = gpu
         self._user = f"{NOBODY}:{NOBODY}" if os.geteuid() == 0 else f"{os.getuid()}:{os.getgid()}"
-        self._image = _checked_image(self._engine, image or os.environ.get(IMAGE_VARIABLE))
+        self._image = checked_image(self._engine, image or os.environ.get(IMAGE_VARIABLE))
         self._cpus = int(self._engine.ask("GET", "/info")["NCPU"])
         self._filters = filters(gpu)
         # Root can make read-only mounts; other users need bubblewrap for them.
@@ -228,7 +228,7 @@ class _Door:
         raise OSError(f"the container did not fetch its descriptors within {START_SECONDS:g} s")
 
 
-def _checked_image(engine: Engine, wanted: str | None) -> str:
+def checked_image(engine: Engine, wanted: str | None) -> str:
     """The identifier of the image, so that every worker of this evaluator runs in the same image."""
     names = (wanted,) if wanted else (f"data-centric-kit:{__version__}", "data-centric-kit")
     for name in names:

@@ -45,7 +45,8 @@ LABEL = "data-centric-kit.needs"
 """Label of an image that was made here: the digest of what decides it."""
 NETWORKS = ("default", "host", "none")
 _HASH = re.compile(r"(?:\s+--hash=[a-z0-9]{3,10}:[0-9a-f]{16,200})+$")
-_INDEX = re.compile(r"https?://[A-Za-z0-9._~:/@%+-]+")
+INDEX = re.compile(r"https?://[A-Za-z0-9._~:/@%+-]+")
+"""An address of a package index: nothing in it is a word of its own in a command."""
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _OURS = re.compile(
     r"Temporary failure (?:in name resolution|resolving)|Could not resolve|NewConnectionError|ConnectTimeout|ReadTimeout"
@@ -100,7 +101,7 @@ class How:
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
             raise ConfigurationError(f"--network is {self.network!r}; it must be {', '.join(NETWORKS)}")
-        if self.index and not _INDEX.fullmatch(self.index):
+        if self.index and not INDEX.fullmatch(self.index):
             raise ConfigurationError(f"--index-url is {harmless(self.index)!r}; expected http:// or https:// and no blanks")
         if self.index and self.wheels is not None:
             raise ConfigurationError("--index-url and --wheels were both given; packages come from one of them. Leave one out")

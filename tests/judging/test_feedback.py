@@ -260,6 +260,33 @@ def test_every_other_form_has_exactly_its_keys():
         assert "/srv" not in json.dumps(form)
 
 
+BUILD = f"""Step 1/4 : FROM registry.canary.example:5000/kit:1
+ ---> Running in 0123456789ab
+Looking in indexes: https://canary-user:canary-word@pypi.canary.example:8443/simple
+Collecting absent from HTTPS://PYPI.canary.example:8443/simple/absent/ via http://:canary-word@proxy.example:3128
+  copied from {OWN}/requirements.txt to /srv/judge/canary/x on canary-host and canary-host.local
+ERROR: Could not find a version that satisfies the requirement absent
+"""
+HIDDEN = ("https://pypi.canary.example:8443/simple", "pypi.canary.example:8443", "pypi.canary.example", "canary-host", "/srv/judge")
+HIDDEN = (*HIDDEN, "registry.canary.example:5000/kit:1", "")
+
+
+def test_of_a_builds_log_the_own_lines_go_back_and_no_name_of_the_judge():
+    form = feedback.unbuilt(3, "RUNTIME_ERROR", f"requirements.txt: not built, see {OWN} at PyPI.canary.example", BUILD, HIDDEN)
+    assert CANARY.findall(json.dumps(form)) == []
+    keys_of(form, "pair")
+    (fault,) = form["faults"]
+    for kept in ("Could not find a version that satisfies the requirement absent", "Step 1/4", "proxy.example:3128"):
+        assert kept in fault["printed"], kept
+    assert fault["reason"].startswith("requirements.txt: not built, see …")
+    assert (form["version"], form["verdict"]) == (3, "RUNTIME_ERROR")
+    long = feedback.unbuilt(3, "canary", "x" * 100_000, "begin\n" + "y\n" * 100_000 + "end\n", HIDDEN)
+    assert len(json.dumps(long)) < 20_000
+    assert "end" in long["faults"][0]["printed"]
+    assert "begin" not in long["faults"][0]["printed"]
+    assert long["verdict"] == "INFRASTRUCTURE", "what is no verdict does not leave"
+
+
 def test_the_text_of_a_form_is_bounded():
     content = summary("purchase")
     content["faults"][0] |= {"trace": "x\n" * 100_000, "reason": "y" * 100_000, "printed": ["z" * 100_000]}

@@ -98,7 +98,12 @@ def _cards(newest: Mapping[str, Scored], lines: Mapping[str, Line], metric: Metr
 
 def _warnings(newest: Mapping[str, Scored], word: str) -> list[str]:
     return [
-        f"The {part} part ended with the verdict {of.verdict}: a cell failed, so there is no score over all {word}s."
+        f"The {part} part ended with the verdict {of.verdict}: "
+        + (
+            "the packages that it asks for could not be installed, so nothing ran."
+            if of.detail.get("unbuilt")
+            else f"a cell failed, so there is no score over all {word}s."
+        )
         for part, of in newest.items()
         if of.verdict != Verdict.OK and of.value is None
     ]
