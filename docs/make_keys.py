@@ -1,7 +1,8 @@
-"""Writes the tables of ``docs/files.md``: every key of the TOML files that a person may write, from the types that read them.
+"""Writes tables of keys of the TOML files that a person may write, from the types that read them: those of ``docs/files.md``, and
+that of ``[image]`` of a judge in ``docs/organisers.md``.
 
 python -m docs.make_keys           write them
-python -m docs.make_keys --check   exit 1 where the committed page is not what the types say
+python -m docs.make_keys --check   exit 1 where a committed page is not what the types say
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from evaluator.cli.parsing import Prose
 from evaluator.files import write_text
+from evaluator.judging.image_rules import ImageRules
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import Round
 from evaluator.purchase.rule_files import FULL, PROFILE_KEYS, ROUND_DEFAULTS, ROUND_KEYS, ROUND_NEEDED
@@ -25,7 +27,8 @@ from evaluator.report.format import in_cell
 from evaluator.sweep.settings import COMMON
 from evaluator.training.pipeline import Augmentation, Pipeline
 
-PAGE = Path(__file__).resolve().parent / "files.md"
+FOLDER = Path(__file__).resolve().parent
+PAGES = (FOLDER / "files.md", FOLDER / "organisers.md")
 COMMAND = "python -m docs.make_keys"
 REGION = re.compile(r"(<!-- keys: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _ENTRY = re.compile(r"([a-z_, ]+): (.*)")
@@ -109,30 +112,31 @@ def table(name: str) -> str:
         "round": (Round, ROUND_KEYS, ROUND_DEFAULTS),
         "profile": (Profile, PROFILE_KEYS, FULL),
         "pipeline": (Pipeline, tuple(f.name for f in fields(Pipeline)), {}),
+        "image": (ImageRules, tuple(f.name for f in fields(ImageRules)), {}),
         "augmentation": (Augmentation, tuple(f.name for f in fields(Augmentation)), {}),
     }[name]
     rows = [f"| {key} | {when} | {in_cell(said.replace('``', '`'))} |" for key, when, said in _rows(kind, keys, absent, name)]
     return "\n".join(["| key | where it is absent | what it is |", "|---|---|---|", *rows]) + "\n"
 
 
-def wanted() -> str:
-    """What the page should hold."""
-    return REGION.sub(lambda match: match[1] + table(match[2]) + match[4], PAGE.read_text(encoding="utf-8"))
+def wanted(page: Path) -> str:
+    """What a page should hold."""
+    return REGION.sub(lambda match: match[1] + table(match[2]) + match[4], page.read_text(encoding="utf-8"))
 
 
 def main() -> int:
-    """Write or check the page; 1 where a check finds that it is not what the types say."""
+    """Write or check the pages; 1 where a check finds one that is not what the types say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=Prose)
-    parser.add_argument("--check", action="store_true", help="write nothing, and say whether the page is up to date")
-    check, text = parser.parse_args().check, wanted()
-    if PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    if check:
-        print(f"docs/{PAGE.name} is not what the types say; write it anew: {COMMAND}")
-        return 1
-    write_text(PAGE, text)
-    print(f"written: docs/{PAGE.name}")
-    return 0
+    parser.add_argument("--check", action="store_true", help="write nothing, and say whether the pages are up to date")
+    check = parser.parse_args().check
+    old = [page for page in PAGES if page.read_text(encoding="utf-8") != wanted(page)]
+    for page in old:
+        if check:
+            print(f"docs/{page.name} is not what the types say; write it anew: {COMMAND}")
+            continue
+        write_text(page, wanted(page))
+        print(f"written: docs/{page.name}")
+    return 1 if check and old else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The tier ``docker``, on an engine that the tests start themselves: what a worker sees, what ends it, what is left of it."""
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -17,13 +18,16 @@ import pytest
 
 from benchmarks.harness import docker_engine
 from evaluator import __version__
+from evaluator.cli.main import main
 from evaluator.errors import Verdict
+from evaluator.judging.queue import Queue
 from evaluator.sandbox.container import OWNER_LABEL, owner, sweep
 from evaluator.sandbox.docker import VERSION_LABEL, DockerSandbox
 from evaluator.sandbox.engine import Engine, EngineError
 from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.tier import WorkerSpec
 from evaluator.submission.image import LABEL, How, ImageError, built_image, remove
+from evaluator.submission.package import write_package
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -52,7 +56,7 @@ def docker():
 def room(docker):
     """The tier; afterwards no container may be left."""
     yield DockerSandbox(engine=docker.engine)
-    assert containers(docker.engine) == []
+    assert left_in_the_end(docker.engine) == []
 
 
 @pytest.fixture
@@ -70,6 +74,14 @@ def inside(room, strategy, session, told):
 def containers(engine: Engine) -> list[str]:
     """Names of the containers that the engine knows, running or not."""
     return [name for found in engine.ask("GET", "/containers/json", all="1") for name in found["Names"]]
+
+
+def left_in_the_end(engine: Engine) -> list[str]:
+    """Containers that stay. An engine under load takes a while to forget what has ended."""
+    deadline = time.monotonic() + 30
+    while (left := containers(engine)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
 
 
 # -- without an engine
@@ -135,7 +147,7 @@ def test_an_image_that_cannot_run_the_worker_is_our_fault_and_leaves_nothing(doc
     else:
         assert result.verdict is Verdict.INFRASTRUCTURE
         assert "python" in result.reason
-    assert containers(docker.engine) == []
+    assert left_in_the_end(docker.engine) == []
 
 
 # -- a session
@@ -386,7 +398,7 @@ def test_the_deadline_ends_everything(inside, docker):
     )
     assert result.verdict is Verdict.TIME_LIMIT
     assert told == [1, 1, 1]
-    assert containers(docker.engine) == []
+    assert left_in_the_end(docker.engine) == []
 
 
 @pytest.mark.slow
@@ -438,10 +450,7 @@ def test_an_engine_that_is_gone_does_not_keep_a_worker_alive(docker, tmp_path):
     assert worker.end().guarded
     worker.log()
     assert not os.path.exists(f"/proc/{first}")
-    deadline = time.monotonic() + 30
-    while containers(docker.engine) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert containers(docker.engine) == []
+    assert left_in_the_end(docker.engine) == []
 
 
 @pytest.mark.slow
@@ -482,10 +491,7 @@ def test_when_the_evaluator_is_killed_its_container_goes_with_it(docker, strateg
         evaluator.kill()
         evaluator.wait()
     assert len(processes) == 3  # the guard, the worker and its child
-    deadline = time.monotonic() + 30
-    while containers(docker.engine) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert containers(docker.engine) == []
+    assert left_in_the_end(docker.engine) == []
 
 
 @pytest.mark.slow
@@ -566,8 +572,102 @@ def test_a_submission_finds_what_it_asked_for_in_its_own_image(docker, strategy,
         assert error.value.verdict == Verdict.RUNTIME_ERROR
         left = docker.engine.ask("GET", "/images/json", filters={"dangling": ["true"], "label": [LABEL]})
         assert left == [], "a build that fails leaves no layers"
-        with pytest.raises(ImageError, match="was not built within"):
-            built_image(path, docker.image, how=replace(how, seconds=0.05), engine=docker.engine)
+        for seconds in (0.05, 1.0):  # before its first container, and while that runs
+            with pytest.raises(ImageError, match="was not built within"):
+                built_image(path, docker.image, how=replace(how, seconds=seconds), engine=docker.engine)
+        left = docker.engine.ask("GET", "/images/json", filters={"dangling": ["true"], "label": [LABEL]})
+        assert left == [], "nor does a build that is left"
     finally:
         remove(docker.engine, made.name)
-    assert containers(docker.engine) == []
+    assert left_in_the_end(docker.engine) == []
+
+
+BUYS = """from run import ZEWDPCBaseRun
+
+
+class Mine(ZEWDPCBaseRun):
+    def purchase_phase(self, unlabelled_dataset, budget):
+        unlabelled_dataset.purchase_labels(range(budget))
+"""
+RULES = """name = "Labels"
+sandbox = "docker"
+requirements = "image"
+[quota]
+pause = 0
+[resources]
+disk = 0
+[retention]
+images = 0
+[image]
+network = "none"
+wheels = "wheels"
+"""
+ASKED = {"foxes": "pressed>=1\n", "owls": "absent-from-here\n", "elks": ""}
+"""Requirements by participant."""
+
+
+def sent(root: Path, sources: Path, participant: str) -> None:
+    """Put a submission that uses what it asks for into the inbox of a judge."""
+    source = sources / participant
+    source.mkdir(parents=True)
+    uses = "import pressed\nassert pressed.ANSWER == 42\n" if "pressed" in ASKED[participant] else ""
+    (source / "run.py").write_text(f"# of {participant}\n{uses}{BUYS}")
+    if ASKED[participant]:
+        (source / "requirements.txt").write_text(ASKED[participant])
+    (root / "inbox" / participant).mkdir(parents=True)
+    package = root / "inbox" / participant / "mine.zip"
+    write_package(source, "purchase", package)
+    os.utime(package, (1, 1))
+
+
+def returned(root: Path, participant: str) -> dict:
+    (path,) = (root / "outbox" / participant).glob("*-public-v1.json")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.endurance
+def test_a_judge_builds_an_image_for_each_submission_that_asks_for_packages(docker, tmp_path, monkeypatch, capsys):
+    """From the inbox to the outbox: installed, not to be had, nothing asked for; then the private part."""
+    pytest.importorskip("pip", reason="the base image needs pip")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{docker.engine.path}")
+    root = tmp_path / "judge"
+    root.mkdir()
+    a_wheel(root / "wheels")
+    (root / "judge.toml").write_text(RULES)
+    part = f'profile = "debug"\npipelines = ["proxy"]\npairs = "621:17"\ncache = "{tmp_path / "cache"}"\n'
+    (root / "public.toml").write_text(part)
+    for participant in ASKED:
+        sent(root, tmp_path / "sources", participant)
+    assert main(["judge", "run", str(root), "--once"]) == 0
+    capsys.readouterr()
+    for participant in ("foxes", "elks"):
+        (cell,) = returned(root, participant)["cells"]
+        assert (cell["verdict"], 0 <= cell["score"] <= 1) == ("OK", True), participant
+    form = returned(root, "owls")
+    assert (form["verdict"], form["cells"]) == ("RUNTIME_ERROR", [])
+    assert "No matching distribution found for absent-from-here" in form["faults"][0]["printed"]
+    assert str(tmp_path) not in json.dumps(form)
+    assert main(["judge", "status", str(root), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["builder"]["images"] == 1
+    (root / "judge.toml").write_text('private = "private.toml"\n' + RULES)
+    (root / "private.toml").write_text(part)
+    queue = Queue(root / "queue.db", who="ana")
+    (number,) = [row["id"] for row in queue.rows("SELECT id FROM submission WHERE participant = 'foxes'")]
+    queue.choose("foxes", [number], time.time())
+    assert queue.open_private(1, time.time()) == 1
+    assert main(["judge", "run", str(root), "--once"]) == 0
+    (private,) = queue.results("private")
+    outcomes = [json.loads(path.read_text()) for path in root.glob("runs/*.image.json")]
+    assert sorted(str(of.get("built")) for of in outcomes) == ["False", "None", "True"], "the private part finds the image"
+    (name,) = {of["image"] for of in outcomes if "image" in of}
+    public = {row["participant"]: row for row in queue.results("public")}
+    assert [cell["score"] for cell in private["result"]["cells"]] == [cell["score"] for cell in public["foxes"]["result"]["cells"]]
+    assert queue.used("owls", time.time()) == 1, "a fault of the lists counts"
+    assert queue.check().faults == ()
+    queue.close()
+    capsys.readouterr()
+    assert main(["judge", "clean", str(root), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["things"] == [], "what stands on the board keeps its image"
+    remove(docker.engine, name)
+    assert left_in_the_end(docker.engine) == []
