@@ -17,7 +17,7 @@ from pathlib import Path
 from evaluator.files import TEMPORARY, remove_tree, unheld
 from evaluator.history import layout
 from evaluator.history.inventory import Thing, remove
-from evaluator.judging.image_records import records, remove_image, removing
+from evaluator.judging.image_records import in_use, records, remove_image, removing
 from evaluator.judging.images import Builder
 from evaluator.judging.jobs import DAY, Part
 from evaluator.judging.leftovers import leftovers, size_of
@@ -93,7 +93,7 @@ def clean(place: Place, queue: Queue, chosen: Collection[Removal], now: float, b
             for path in removal.paths:
                 _remove(place, path)
         except OSError as error:
-            failed.append(f"{removal.paths[0]} cannot be removed ({error.strerror})")
+            failed.append(f"{removal.paths[0]} cannot be removed ({error.strerror or error})")
     return failed
 
 
@@ -162,9 +162,12 @@ def _remove_image(place: Place, queue: Queue, removal: Removal, now: float, buil
     with removing(removal.paths[0]) as record:
         if record is None or any(_wanted(queue, package) for package in record.packages):
             return
+        engine = builder.connected()
+        if in_use(engine, record):
+            raise OSError(0, "a container uses its image")
         with queue.change() as db:
             queue.tell(db, now, "removed", removal.submission, detail=_detail(place, removal) | {"image": record.image})
-        remove_image(builder.connected(), record)
+        remove_image(engine, record)
         removal.paths[0].unlink(missing_ok=True)
 
 

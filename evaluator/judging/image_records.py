@@ -93,19 +93,24 @@ def removing(file: Path) -> Iterator[Record | None]:
         yield read(file)
 
 
+def in_use(engine: Engine, record: Record) -> bool:
+    """Whether a container of an image is there.
+
+    Raises:
+        OSError: no engine answers.
+    """
+    there = engine.image(record.image) if record.image else None
+    return there is not None and bool(engine.ask("GET", "/containers/json", all="1", filters={"ancestor": [str(there["Id"])]}))
+
+
 def remove_image(engine: Engine, record: Record) -> None:
     """Remove an image. Nothing happens where it is gone.
 
     Raises:
-        OSError: no engine answers, or a container uses the image.
+        OSError: no engine answers, or it refuses.
     """
     if not record.image:
         return
-    there = engine.image(record.image)
-    if there is None:
-        return
-    if engine.ask("GET", "/containers/json", all="1", filters={"ancestor": [str(there["Id"])]}):
-        raise OSError(0, "a container uses it")
     try:
         engine.ask("DELETE", f"/images/{record.image}")
     except EngineError as error:

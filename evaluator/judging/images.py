@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from evaluator.text import json_text
 
 FRESH = 5.0
 """Seconds for which what the engine said holds."""
+QUICK = 10.0
+"""Seconds for its answer: a judge that waits for it renews no lease."""
 MOST_LOG = 2 << 20
 """Bytes of a build's log that are read."""
 
@@ -133,21 +136,29 @@ class Builder:
     def lack(self, now: float) -> str:
         """Why no image can be built or used now, in words: no engine, or no room on its disk; else empty."""
         if not 0 <= now - self._asked < FRESH:
-            self._asked, self._lack = now, self._lacks()
+            began = time.monotonic()
+            self._lack = self._lacks()
+            self._asked = now + time.monotonic() - began
         return self._lack
+
+    def full(self) -> str:
+        """Why no build may go on, in words: the engine's disk is nearly full; else empty. The engine is not asked."""
+        if self._root is None:
+            return ""
+        with contextlib.suppress(OSError):  # a folder that this user may not look into
+            return lack_of_disk(self._root, self.place.rules.resources)
+        return ""
 
     def _lacks(self) -> str:
         try:
             engine = self.connected()
             if self._root is None:
-                self._root = Path(str(engine.ask("GET", "/info").get("DockerRootDir") or "/"))
+                self._root = Path(str(engine.ask("GET", "/info", patience=QUICK).get("DockerRootDir") or "/"))
             else:
-                engine.ask("GET", "/_ping")
+                engine.ask("GET", "/_ping", patience=QUICK)
         except OSError as error:
             return str(error)
-        with contextlib.suppress(OSError):  # a folder that this user may not look into
-            return lack_of_disk(self._root, self.place.rules.resources)
-        return ""
+        return self.full()
 
     def state(self) -> EngineState:
         """How the engine is now."""

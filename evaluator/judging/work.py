@@ -141,7 +141,7 @@ class Run:
             if self._process.poll() is None:
                 if now > self._end:
                     return self._ours(now, f"the run took more than {self._place.rules.hours:g} hours")
-                if self._builds and self._builder is not None and (why := self._builder.lack(now)):
+                if self._builds and self._builder is not None and (why := self._builder.full()):
                     return self._ours(now, f"its image was not built to the end: {why}")
                 self._keep(now, self._process.pid)
                 return None

@@ -33,8 +33,8 @@ class EngineError(OSError):
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("engine", timeout=PATIENCE)
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        super().__init__("engine", timeout=patience)
         self._path = path
 
     def connect(self) -> None:
@@ -56,18 +56,19 @@ class Engine:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or _usual_socket()
 
-    def ask(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+    def ask(self, method: str, path: str, body: Any = None, *, patience: float = PATIENCE, **query: Any) -> Any:
         """One request; what the engine answers, decoded (None for an empty answer).
 
         Args:
-            body: sent as JSON. query: parameters of the address; values other than text are sent as JSON.
+            body: sent as JSON. ``patience``: seconds for the answer.
+            query: parameters of the address; values other than text are sent as JSON.
 
         Raises:
             OSError: no engine answers, or this user may not ask it. EngineError: it refused.
         """
         if query:
             path += "?" + urlencode({name: v if isinstance(v, str) else json.dumps(v) for name, v in query.items()})
-        connection = _Connection(self.path)
+        connection = _Connection(self.path, patience)
         try:
             headers = {"Content-Type": "application/json"} if body is not None else {}
             connection.request(method, path, None if body is None else json.dumps(body), headers)

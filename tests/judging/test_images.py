@@ -82,6 +82,8 @@ class Prints(Builder):
     def _lacks(self) -> str:
         return self.missing
 
+    full = _lacks
+
 
 class FakeEngine:
     """An engine that knows images, and which of them a container uses."""
@@ -421,6 +423,7 @@ def test_the_disk_of_the_engine_has_the_floor_of_the_judge(place):
     object.__setattr__(place.rules.resources, "disk", 900_000.0)
     assert builder.lack(1.0) == "", "what was seen a second ago holds"
     assert "[resources] disk keeps 900000" in builder.lack(60.0)
+    assert Builder(place, FakeEngine()).full() == "", "before the engine said where its disk is"
 
 
 # -- health, and what is kept
@@ -454,7 +457,8 @@ def test_the_record_of_an_image_names_every_package_that_asked(place):
     assert socket.gethostname() == record.node
 
 
-def test_old_images_go_unless_somebody_needs_them(place, queue, send, swept, tmp_path):
+def test_old_images_go_unless_somebody_needs_them(place, queue, send, swept, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     place = place_of(tmp_path, "[retention]\nimages = 10\n")
     send()
     judged(place, queue, Prints(place, says=MADE | {"image": "kit:x"}))
@@ -468,7 +472,11 @@ def test_old_images_go_unless_somebody_needs_them(place, queue, send, swept, tmp
     assert found([number]) == [], "a board shows it"
     (removal,) = found()
     assert (removal.kind, removal.bytes) == ("image", 7)
-    assert ["a container uses it" in line for line in clean(place, queue, [removal], later, Builder(place, engine))] == [True]
+    assert ["a container uses its image" in line for line in clean(place, queue, [removal], later, Builder(place, engine))] == [
+        True
+    ]
+    assert "removed" not in [event["what"] for event in queue.events()], "nor does the trail say that it went"
+    assert ["no Docker engine answers" in line for line in clean(place, queue, [removal], later)] == [True]
     queue.rescore(2, later)
     assert found() == [], "a job wants it"
     engine.used = set()

@@ -661,8 +661,7 @@ def test_a_judge_builds_an_image_for_each_submission_that_asks_for_packages(dock
     outcomes = [json.loads(path.read_text()) for path in root.glob("runs/*.image.json")]
     assert sorted(str(of.get("built")) for of in outcomes) == ["False", "None", "True"], "the private part finds the image"
     (name,) = {of["image"] for of in outcomes if "image" in of}
-    public = {row["participant"]: row for row in queue.results("public")}
-    assert [cell["score"] for cell in private["result"]["cells"]] == [cell["score"] for cell in public["foxes"]["result"]["cells"]]
+    assert [cell["verdict"] for cell in private["result"]["cells"]] == ["OK"]
     assert queue.used("owls", time.time()) == 1, "a fault of the lists counts"
     assert queue.check().faults == ()
     queue.close()
