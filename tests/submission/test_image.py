@@ -5,7 +5,7 @@ import socket
 import tarfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -215,6 +215,43 @@ def test_an_image_is_built_once_and_of_the_two_lists_alone(mine, tmp_path):
     assert built_image(mine, engine=engine).name != made.name, "another base is another image"
 
 
+def test_who_wants_the_same_image_at_the_same_time_finds_it(mine):
+    class Slow(FakeEngine):
+        def stream(self, *args, **query):
+            time.sleep(0.3)
+            yield from super().stream(*args, **query)
+
+    engine, made, turns = Slow(), [], []
+
+    def turn():
+        turns.append(1)
+        return nullcontext()
+
+    threads = [threading.Thread(target=lambda: made.append(built_image(mine, engine=engine, turn=turn))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(image.built for image in made) == [False, False, True]
+    assert (len(engine.builds), len(turns)) == (1, 1), "who finds it waits for no turn"
+
+
+def test_the_layers_of_a_build_that_was_left_go_when_its_container_has_ended(mine):
+    class Late(FakeEngine):
+        left = 3
+
+        def ask(self, method, path, body=None, **query):
+            super().ask(method, path, body, **query)
+            if path == "/images/json":
+                self.left -= 1
+                return [{}] * self.left
+
+    engine = Late(error=TimeoutError())
+    with pytest.raises(ImageError, match="was not built within"):
+        built_image(mine, engine=engine)
+    assert [path for _, path, _ in engine.asked] == ["/images/prune", "/images/json"] * 3
+
+
 def test_a_submission_that_asks_for_nothing_runs_in_the_kits_own_image(submission):
     assert built_image(submission(RUN), engine=FakeEngine()) == Image("data-centric-kit", "sha256:base")
 
@@ -283,6 +320,9 @@ def test_the_verb_shows_the_dockerfile_and_names_what_is_wrong(mine, capsys):
     (mine / "apt.txt").write_text("Lib GL\n")
     assert main(["image", "build", str(mine)]) == 1
     assert "apt.txt, line 1: 'Lib GL' is no name" in capsys.readouterr().err
+    assert main(["image", "build", str(mine), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["verdict"], "line 1" in told["reason"]) == ("RUNTIME_ERROR", True)
     assert main(["image", "build", str(mine / "gone")]) == 2
 
 
