@@ -35,7 +35,7 @@ READING = f"""\
 - The floor is `random`; the ceiling is `full_pool` with a budget for the whole pool. The ceiling is in no test and no ranking.
 - `{COMMAND} --run` runs what is missing of `experiments/sweeps/*.toml`, also after an interruption, gathers the cells, and
   writes the files of cells, this page and its pictures. `experiments/columns.py` explains the keys of the files.
-- `{COMMAND} --forecast` says how long that takes: at most four hours of two cores. `python experiments/rederive.py` derives every
+- `{COMMAND} --forecast` says how long that takes: at most four hours of two cores. `{COMMAND}.rederive` derives every
   figure of this page again from the cells, with formulas of its own.
 - `{COMMAND} --check` says whether this page and its pictures are those of the committed cells."""
 WHOLE = 1_000
