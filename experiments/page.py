@@ -9,8 +9,10 @@ from typing import Any
 from evaluator.cli.tracks import TRACKS
 from evaluator.history.groups import Condition, sort_cells
 from evaluator.machine import computed_by
-from evaluator.report.comparison import Asked, comparison_report
-from evaluator.report.comparison_tables import area_blocks, matrix_blocks, notes, overall_block, plan_blocks
+from evaluator.report.comparison.asked import Asked
+from evaluator.report.comparison.blocks import area_blocks, matrix_blocks, overall_block, plan_blocks
+from evaluator.report.comparison.figures import comparison_report
+from evaluator.report.comparison.notes import notes
 from evaluator.report.format import markdown_rows
 from evaluator.report.levels import level_blocks, level_notes
 from evaluator.tables import Block

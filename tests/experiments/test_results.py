@@ -22,7 +22,8 @@ from evaluator.purchase.rounds import Pair
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.purchase.track import PURCHASE
 from evaluator.records import DataRow
-from evaluator.report.comparison import Asked, comparison_report
+from evaluator.report.comparison.asked import Asked
+from evaluator.report.comparison.figures import comparison_report
 from evaluator.seeds import generator
 from evaluator.sweep.settings import read_settings
 from evaluator.track import Judged
