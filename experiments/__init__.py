@@ -5,7 +5,7 @@
 ``page``, ``summary``, ``tables``, ``levels``, ``tried``, ``pictures``   the page and its pictures, from the cells alone
 ``tuning``          seeds that are for trying things, and that the page never shows
 ``forecast``        how long the sweeps take
-``rederive``        a script that derives every figure of the page again, without the kit
+``rederive``        a command that derives every figure of the page again, without the kit
 ``check``           whether committed pages and pictures are what their committed figures give
 ``cleaning``        the same of the cleaning track: ``docs/cleaning-results.md``
 ``studies``         questions that were asked once: recipes, labels, starting weights, the proxy, the panel

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.report.comparison_tables import overall_pair
+from evaluator.report.comparison.blocks import overall_pair
 from evaluator.report.format import signed
 from evaluator.report.levels import mark
 from evaluator.scoring.intervals import t_interval

@@ -9,8 +9,10 @@ from typing import Any
 from evaluator.cli.tracks import TRACKS
 from evaluator.history.groups import Condition, sort_cells
 from evaluator.machine import computed_by
-from evaluator.report.comparison import Asked, comparison_report
-from evaluator.report.comparison_tables import area_blocks, matrix_blocks, notes, overall_block, plan_blocks
+from evaluator.report.comparison.asked import Asked
+from evaluator.report.comparison.blocks import area_blocks, matrix_blocks, overall_block, plan_blocks
+from evaluator.report.comparison.figures import comparison_report
+from evaluator.report.comparison.notes import notes
 from evaluator.report.format import markdown_rows
 from evaluator.report.levels import level_blocks, level_notes
 from evaluator.tables import Block
@@ -35,7 +37,7 @@ READING = f"""\
 - The floor is `random`; the ceiling is `full_pool` with a budget for the whole pool. The ceiling is in no test and no ranking.
 - `{COMMAND} --run` runs what is missing of `experiments/sweeps/*.toml`, also after an interruption, gathers the cells, and
   writes the files of cells, this page and its pictures. `experiments/columns.py` explains the keys of the files.
-- `{COMMAND} --forecast` says how long that takes: at most four hours of two cores. `python experiments/rederive.py` derives every
+- `{COMMAND} --forecast` says how long that takes: at most four hours of two cores. `{COMMAND}.rederive` derives every
   figure of this page again from the cells, with formulas of its own.
 - `{COMMAND} --check` says whether this page and its pictures are those of the committed cells."""
 WHOLE = 1_000

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from evaluator.purchase.metrics import NAMES
-from evaluator.report.comparison_tables import overall_pair
+from evaluator.report.comparison.blocks import overall_pair
 
 Table = dict[str, Any]
 """An element of ``tables`` in a comparison's report."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluator.history.groups import Condition
 from evaluator.report.agreement import coefficient
-from evaluator.report.comparison_tables import against
+from evaluator.report.comparison.blocks import against
 from evaluator.report.format import signed
 from evaluator.scoring.comparisons import Finding, means
 from evaluator.tables import Block

@@ -211,7 +211,7 @@ def _results(named: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
 def _rows(args: argparse.Namespace, names: tuple[str, ...]) -> Shown:
     """The submissions that are shown. Of a single one that is named, what it is measured against is shown, too."""
     from evaluator.history.people import Shown, since
-    from evaluator.report.comparison import CEILING, REFERENCE
+    from evaluator.report.comparison.asked import CEILING, REFERENCE
 
     asked = tuple(name for name in (args.reference, args.ceiling) if name is not None)
     beside = (REFERENCE, CEILING) if len(names) == 1 else ()
@@ -221,8 +221,11 @@ def _rows(args: argparse.Namespace, names: tuple[str, ...]) -> Shown:
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0."""
     from evaluator.history.groups import Wanted, conditions
-    from evaluator.report.comparison import Asked, comparison_report
-    from evaluator.report.comparison_tables import heading, markdown, show_comparison
+    from evaluator.report.comparison.asked import Asked
+    from evaluator.report.comparison.figures import comparison_report
+    from evaluator.report.comparison.headings import heading
+    from evaluator.report.comparison.markdown import markdown
+    from evaluator.report.comparison.terminal import show_comparison
     from evaluator.report.console import terminal
     from evaluator.report.html.comparison import comparison_html
     from evaluator.report.levels import add_items, kinds

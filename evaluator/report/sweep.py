@@ -10,7 +10,7 @@ from rich.table import Table
 
 from evaluator.records import DATA_SET
 from evaluator.report.collapsed import summary_note
-from evaluator.report.comparison_tables import heading
+from evaluator.report.comparison.headings import heading
 from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.faults import show_faults
 from evaluator.report.findings import show_remarks

@@ -12,8 +12,9 @@ import numpy as np
 from evaluator.cleaning.track import CLEANING
 from evaluator.cli.tracks import TRACKS
 from evaluator.history.groups import sort_cells
-from evaluator.report.comparison import Asked, comparison_report
-from evaluator.report.comparison_tables import overall_pair
+from evaluator.report.comparison.asked import Asked
+from evaluator.report.comparison.blocks import overall_pair
+from evaluator.report.comparison.figures import comparison_report
 from evaluator.report.format import signed
 from evaluator.scoring.intervals import Interval, t_interval
 from evaluator.strategies.valuation.methods import METHODS

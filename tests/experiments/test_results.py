@@ -22,19 +22,22 @@ from evaluator.purchase.rounds import Pair
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.purchase.track import PURCHASE
 from evaluator.records import DataRow
-from evaluator.report.comparison import Asked, comparison_report
+from evaluator.report.comparison.asked import Asked
+from evaluator.report.comparison.figures import comparison_report
 from evaluator.seeds import generator
 from evaluator.sweep.settings import read_settings
 from evaluator.track import Judged
 from evaluator.training.recipes import PIPELINES, fitted
 from experiments import __main__ as command
-from experiments import rederive, tuning
+from experiments import tuning
 from experiments.columns import pack, read, unpack
 from experiments.forecast import costs, seconds_of
 from experiments.grids import Grid, gather
 from experiments.page import PICTURES, Results, page
 from experiments.pictures import draw
 from experiments.places import HERE, Places
+from experiments.rederive.found import Found
+from experiments.rederive.page import rederive
 
 PAIRS = (Pair(621, 17), Pair(1321, 34))
 FULL, PROXY = PIPELINES["quick"], PIPELINES["proxy"]
@@ -419,8 +422,8 @@ def test_the_page_takes_four_hours_of_two_cores_at_most(capsys):
 
 
 @pytest.fixture(scope="module")
-def of_page() -> rederive.Found:
-    return rederive.rederive(HERE.page.read_text(), [HERE.cells(False), HERE.cells(True)])
+def of_page() -> Found:
+    return rederive(HERE.page.read_text(), [HERE.cells(False), HERE.cells(True)])
 
 
 def test_every_figure_of_the_committed_page_is_derived_again_from_its_cells(of_page):
@@ -430,8 +433,10 @@ def test_every_figure_of_the_committed_page_is_derived_again_from_its_cells(of_p
 
 
 def test_the_script_finds_what_is_wrong_and_knows_nothing_of_the_kit(of_page):
-    source = Path(rederive.__file__).read_text()
-    assert not re.search(r"^\s*(from|import) (evaluator|experiments|benchmarks)", source, re.MULTILINE)
+    modules = sorted((HERE.root / "experiments" / "rederive").rglob("*.py"))
+    assert {"__main__.py", "differences.py", "page.py"} <= {path.name for path in modules}
+    kit = re.compile(r"^\s*(from|import) (evaluator|benchmarks|run|local_evaluation|experiments(?!\.rederive\b))\b", re.MULTILINE)
+    assert [path.name for path in modules if kit.search(path.read_text())] == []
     text = page(Results.of([stored(planted() + ceiling(0.2))]))
     wrong = {
         "scores": (r"(\| good \| )0\.(\d)", r"\g<1>0.9"),
@@ -490,12 +495,12 @@ def test_the_script_derives_what_is_no_plain_figure(kind, said):
     assert found.left == {}
 
 
-def rederived(text: str, *files: list[dict]) -> rederive.Found:
+def rederived(text: str, *files: list[dict]) -> Found:
     with tempfile.TemporaryDirectory() as name:
         paths = [Path(name) / f"{i}.json" for i in range(len(files))]
         for path, cells in zip(paths, files, strict=True):
             path.write_text(json.dumps(stored(cells, name=("full", "proxy")[paths.index(path)])))
-        return rederive.rederive(text, paths)
+        return rederive(text, paths)
 
 
 # -- several data sets, and seeds for tuning

@@ -26,8 +26,9 @@ from evaluator.purchase.track import PURCHASE
 from evaluator.records import Epoch, digest_of
 from evaluator.report.agreement import agreement_report, show_agreement
 from evaluator.report.collapsed import summary_note
-from evaluator.report.comparison import Asked, comparison_report
-from evaluator.report.comparison_tables import markdown
+from evaluator.report.comparison.asked import Asked
+from evaluator.report.comparison.figures import comparison_report
+from evaluator.report.comparison.markdown import markdown
 from evaluator.report.format import brief, figure, signed
 from evaluator.report.html.comparison import comparison_html
 from evaluator.report.html.run import run_report

@@ -23,10 +23,11 @@ from evaluator.history.store import Store
 from evaluator.purchase.result import without_score
 from evaluator.purchase.rounds import Pair
 from evaluator.records import digest_of
-from evaluator.report import comparison_tables
 from evaluator.report.agreement import agreement_report, notes
-from evaluator.report.comparison import Asked, comparison_report
-from evaluator.report.comparison_tables import marks
+from evaluator.report.comparison.asked import Asked
+from evaluator.report.comparison.figures import comparison_report
+from evaluator.report.comparison.headings import marks
+from evaluator.report.comparison.markdown import markdown as markdown_of
 from evaluator.scoring.agreement import kendall_tau
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.seeds import generator
@@ -89,7 +90,7 @@ def conditions(root, wanted=Wanted(), mixed_versions=False):  # noqa: B008 - fro
 
 
 def markdown(report):
-    return comparison_tables.markdown(report, TRACKS)
+    return markdown_of(report, TRACKS)
 
 
 def report(stored, asked=PLAIN, mixed_versions=False, label_quality=None, **wanted):

@@ -13,8 +13,10 @@ from evaluator.history.groups import conditions
 from evaluator.history.index import read_index
 from evaluator.history.store import Store
 from evaluator.report.agreement import agreement_report
-from evaluator.report.comparison import Asked, comparison_report
-from evaluator.report.comparison_tables import markdown, show_comparison
+from evaluator.report.comparison.asked import Asked
+from evaluator.report.comparison.figures import comparison_report
+from evaluator.report.comparison.markdown import markdown
+from evaluator.report.comparison.terminal import show_comparison
 from evaluator.report.sweep import show_sweep_result
 from evaluator.report.terminal import show_result
 from evaluator.runner.workers import Workers

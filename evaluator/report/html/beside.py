@@ -12,8 +12,9 @@ from evaluator.history.groups import READ, sort_cells
 from evaluator.history.index import read_index
 from evaluator.history.reading import known
 from evaluator.report.collapsed import comparison_note
-from evaluator.report.comparison import Asked, comparison_report
-from evaluator.report.comparison_tables import overall_block, overall_pair
+from evaluator.report.comparison.asked import Asked
+from evaluator.report.comparison.blocks import overall_block, overall_pair
+from evaluator.report.comparison.figures import comparison_report
 from evaluator.report.format import brief, figure
 from evaluator.report.html.render import Tabled
 from evaluator.sections import Dots, Series, Value

@@ -9,7 +9,9 @@ from typing import Any
 
 from evaluator.history.groups import Condition
 from evaluator.places import DATA
-from evaluator.report.comparison_tables import blocks, heading, marks, notes, overall_pair
+from evaluator.report.comparison.blocks import blocks, overall_pair
+from evaluator.report.comparison.headings import heading, marks
+from evaluator.report.comparison.notes import notes
 from evaluator.report.format import figure
 from evaluator.report.html.render import Facts, Page, Tabled, render
 from evaluator.report.html.repeat import SHORT, TITLE
