@@ -61,6 +61,7 @@ class Choices:
             checkout that cannot be written.
         weights_dir: folder of pretrained weights that the submission may read.
         options: values of ``Track.options``, by name, defaults filled in.
+        trains: whether anything will be trained; if not, nobody needs the weights that a training starts from.
     """
 
     submissions: tuple[Source, ...]
@@ -81,6 +82,7 @@ class Choices:
     also: tuple[Path, ...] = ()
     data_sets: tuple[int, ...] = (0,)
     make_data: bool = True
+    trains: bool = True
 
     @property
     def fingerprint(self) -> str:

@@ -84,7 +84,7 @@ def make_plan(choices: Choices, step: Step = lambda what, done, total: None) -> 
         cells(splits[0], quality, choices.submissions[0], [""] * len(pipelines), {})
     found, making = _data_sets(choices, profile, folder, splits, step)
     sets = next((of for of in found.values() if of), {})
-    start = [_starting_weights(pipeline, profile) for pipeline in pipelines]
+    start = [_starting_weights(pipeline, profile) if choices.trains else "none" for pipeline in pipelines]
     first = next(iter(sets.values()), None)
     qualities = options["label_quality"]
     return Plan(

@@ -162,6 +162,7 @@ def prepare(
     folder: Path | None = None,
     *,
     keep_secret: bool = True,
+    trains: bool = True,
     sandbox: Sandbox | None = None,
 ) -> Experiment:
     """Check every choice, read the data (generated data are made if they are missing), and make the spec of every cell.
@@ -170,6 +171,7 @@ def prepare(
         folder: folder of the profiles' data sets and of the cache of decoded images; None for that of ``--cache``.
         keep_secret: if the results folder has no secret yet, write the secret that is made into it; and make the data sets of
             ``--data-sets``. False for a dry run.
+        trains: False where cells are only looked at: then the weights that a training starts from need not be there.
         sandbox: where submissions run; None for that of the settings.
 
     A submission that cannot be read does not end a sweep: its cells fail.
@@ -199,6 +201,7 @@ def prepare(
         seeds=settings.seed_numbers,
         data_sets=settings.data_set_numbers,
         make_data=keep_secret,
+        trains=trains,
         root_seed=settings.root_seed,
         secret=_secret(track, settings, keep_secret),
         starting_weights=settings.starting_weights,

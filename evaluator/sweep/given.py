@@ -125,7 +125,7 @@ def held_against(track: Track, settings: Settings) -> tuple[list[Finding], int]:
     Raises:
         KitError: as ``prepare``.
     """
-    experiment = prepare(track, settings, keep_secret=False)
+    experiment = prepare(track, settings, keep_secret=False, trains=False)
     found: dict[str, list[str]] = {}
     seen: set[str] = set()
     for spec in experiment.cells:

@@ -42,7 +42,10 @@ _BEFORE: dict[str, tuple[str, ...]] = {}
 
 
 def small() -> None:
-    """Make profiles small: the images of ``debug``, one pair, much time. A pipeline is a linear model, trained in this process."""
+    """Make profiles small: the images of ``debug``, one pair, much time. A pipeline is a linear model, trained in this process.
+
+    A profile that uses its data whole does so here, too: that decides who can name an image of its pool.
+    """
     from evaluator.curation import embedded, rules
     from evaluator.purchase import profiles
     from evaluator.runner import workers
@@ -73,6 +76,7 @@ def small() -> None:
             pipeline=profile.pipeline,
             data_folder=profile.data_folder,
             shift=profile.shift,
+            drawn=debug.drawn if profile.drawn else {},
             budget_scale=0.02,
             seconds_per_minute=60.0,
             prediction_seconds=600.0,

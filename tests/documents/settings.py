@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+DIGITS = "digits-4v9-uniform-0.2"
+"""An embedded task of the cleaning track."""
+
 RANDOM = """from run import ZEWDPCBaseRun
 
 
@@ -81,6 +84,25 @@ def a_run(folder: Path) -> None:
     (folder / "inbox").mkdir()
     (folder / "own" / "aicrowd.json").write_text(json.dumps({"submit_to": str(folder / "inbox")}))
     (folder / "sweep.toml").write_text('submissions = ["baselines/random", "own/mine.py"]\nprofile = "debug"\n')
+
+
+def answers(folder: Path) -> None:
+    """A run, the ledger of another on data that are used whole, and rankings for the tasks of an organiser's file."""
+    import local_evaluation
+
+    a_run(folder)
+    kit("data", "make", "--profile", "debug")
+    on = ["--profile", "official", "--data", "data/debug", "--starting-weights", "none", "--pair", "621:17", "--out", "bought"]
+    assert local_evaluation.main(["--submission", "own/mine.py", *on]) in (0, 1)
+    (bought,) = folder.glob("bought/*/purchases.csv")
+    shutil.copy2(bought, folder / "ledger.csv")
+    shutil.rmtree(folder / "bought")
+    kit("cleaning", "download", "--folder", "cleaning", "--tasks", DIGITS)
+    kit("cleaning", "create-baselines", "--folder", "cleaning", "--methods", "own_loss")
+    (folder / "rankings").mkdir()
+    shutil.copy2(folder / "cleaning" / "submissions" / f"{DIGITS}_own_loss.txt", folder / "rankings" / f"{DIGITS}.txt")
+    shutil.rmtree(folder / "cleaning")
+    (folder / "public.toml").write_text(f'profile = "digits"\ntasks = ["{DIGITS}"]\npublic_seeds = true\n')
 
 
 def organisers(folder: Path) -> None:
@@ -204,7 +226,7 @@ SETTINGS: dict[str, Setting] = {
     "docs/data-sets.md": Setting(mine),
     "docs/files.md": Setting(pets),
     "docs/organisers.md": Setting(organisers),
-    "docs/participants.md": Setting(a_run, {"PATH": "own/mine.py", "NAME.zip": "mine.zip"}, training_set),
+    "docs/participants.md": Setting(answers, {"PATH": "own/mine.py", "NAME.zip": "mine.zip", "DIR": "data/debug"}, training_set),
     "docs/troubleshooting.md": Setting(mine, {"PATH": "own/mine.py"}),
     "docs/write-a-strategy.md": Setting(mine, names=training_set),
 }
