@@ -25,7 +25,7 @@ from typing import Any
 
 from evaluator.cli.ending import status_of
 from evaluator.cli.parsing import Parser, take_negative
-from evaluator.cli.tracks import DEFAULT, add_option, add_splits, add_track, chosen
+from evaluator.cli.tracks import DEFAULT, add_option, add_splits, add_track, chosen, refused_answers
 from evaluator.errors import ConfigurationError
 from evaluator.places import RESULTS, ROOT, data_place, given_path
 from evaluator.purchase.profiles import PROFILES
@@ -195,6 +195,7 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
         raise ConfigurationError("--json and --debug were both given; --debug writes no result. Leave one out")
     console = terminal()
     settings, _ = read_settings(sweep_options(args, track), track)
+    refused_answers(track, settings.submissions)
     if track.source(settings.submissions[0]).answer:
         raise ConfigurationError(f"--debug: {settings.submissions[0]} is an answer, of which nothing runs. Leave --debug out")
     found = track.examined(settings.submissions[0], image=settings.sandbox == "docker")
@@ -233,6 +234,7 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
 
     console = terminal(stderr=args.json)
     settings, _ = read_settings(sweep_options(args, track), track)
+    refused_answers(track, settings.submissions)
     found = track.examined(settings.submissions[0], image=settings.sandbox == "docker")
     if found.errors and not found.unread:  # what cannot be read is refused below, as in a sweep
         show_validation(terminal(stderr=True), found)

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from evaluator.cli.tracks import DEFAULT, add_track, named
+from evaluator.cli.tracks import DEFAULT, add_track, examined, named
 from evaluator.errors import ConfigurationError
 from evaluator.places import given_path
 from evaluator.text import json_text, one_line, say
@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     if is_package(args.submission):
         raise ConfigurationError(f"{args.submission} is a package already; give the folder or .py file that it is made of")
     out = _target(args)
-    checked = track.examined(args.submission, SECONDS)
+    checked = examined(track, args.submission, SECONDS)
     found = list(checked.found)
     shown, digest, answer = None, "", None
     if not checked.errors:

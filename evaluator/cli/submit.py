@@ -15,7 +15,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from evaluator.cli.tracks import DEFAULT, add_track, named
+from evaluator.cli.tracks import DEFAULT, add_track, examined, named
 from evaluator.errors import ConfigurationError
 from evaluator.places import given_path
 from evaluator.text import say
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
         with unpacked(args.submission) as (package, folder):
             found = named(package.track, f"{args.submission}: track").examined(folder, SECONDS)
     else:
-        found = track.examined(args.submission, SECONDS)
+        found = examined(track, args.submission, SECONDS)
     show_findings(terminal(), found.found)
     if found.errors:
         say("nothing was sent: the submission is not fit to submit")

@@ -9,7 +9,7 @@ import argparse
 import sys
 from typing import Any
 
-from evaluator.cli.tracks import add_option, add_splits, add_track, named
+from evaluator.cli.tracks import add_option, add_splits, add_track, named, refused_answers
 from evaluator.places import data_place, given_path
 from evaluator.runner.cells import Finished
 from evaluator.sweep.settings import COMMON
@@ -96,6 +96,7 @@ def main(args: argparse.Namespace) -> int:
     console = terminal(stderr=args.json)
     given: dict[str, Any] = {k: v for k, v in vars(args).items() if k in COMMON or k in track.options}
     settings, skipped = read_settings(given, track, args.file)
+    wrong = refused_answers(track, settings.submissions)
     if skipped:
         hanging(console, f"left out, because they are not submissions: {', '.join(skipped)}", "dim")
     if args.heat_map is not None:
@@ -115,7 +116,7 @@ def main(args: argparse.Namespace) -> int:
     index = experiment.index()
     expected = forecast(experiment, index)
     show_rows(console, sweep_rows(experiment, expected))
-    show_warnings(experiment.warnings)
+    show_warnings([*wrong, *experiment.warnings])
     if store is None:
         for damaged in index.damaged:  # a run that is not dry reports the file when it moves it aside
             say(f"warning: {damaged}; it is not used")

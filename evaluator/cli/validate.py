@@ -16,11 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evaluator.cli.tracks import DEFAULT, add_track, named
+from evaluator.cli.tracks import DEFAULT, add_track, examined, named
 from evaluator.errors import ConfigurationError
 from evaluator.places import given_path
 from evaluator.submission.findings import Finding, Findings, in_order
 from evaluator.text import json_text, say
+from evaluator.text import name as harmless
 from evaluator.words import counted
 
 SECONDS = 20.0
@@ -38,6 +39,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "submission", type=given_path, metavar="PATH", help="folder, .py file, an answer, or an archive made by package"
     )
     add_track(verb.add_argument_group("the track"), DEFAULT)
+    verb.set_defaults(track=None)  # then it is that of --file or of the package
     verb.add_argument(
         "--sandbox",
         choices=("auto", "bubblewrap", "docker", "landlock", "process"),
@@ -60,22 +62,29 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0 if the submission is fit to submit, else 1."""
     from evaluator.submission.package import is_package, unpacked
+    from evaluator.sweep.settings import track_in
 
+    in_file = None if args.file is None else track_in(args.file)
     if not is_package(args.submission):
+        args.track = args.track or in_file or DEFAULT.name
         return _validated(args)
     with unpacked(args.submission) as (package, folder):
         said = f"{args.submission}: the package of {package.name}"
-        if args.track != DEFAULT.name and args.track != package.track:
+        if args.track not in (None, package.track):
             raise ConfigurationError(f"--track is {args.track}; {said} is made for {package.track}. Leave --track out")
+        if in_file not in (None, package.track):
+            raise ConfigurationError(f"{args.file}: the track is {harmless(in_file)}; {said} is made for {package.track}")
         if not args.json:
             whose = f", by {package.owner}" if package.owner else ""
-            say(f"{said}{whose}: all {counted(len(package.files), 'file')} are what its manifest says")
-        args.submission, args.track = folder, package.track
-        return _validated(args, package.digest, package.kind)
+            n = len(package.files)
+            all_are = "its file is" if n == 1 else f"all {counted(n, 'file')} are"
+            say(f"{said}{whose}: {all_are} what its manifest says")
+        archive, args.submission, args.track = args.submission, folder, package.track
+        return _validated(args, package.digest, package.kind, archive)
 
 
-def _validated(args: argparse.Namespace, digest: str = "", kind: str = "") -> int:
-    """Run the verb on a folder or file. ``digest``, ``kind``: that a package names, if it is the folder of one."""
+def _validated(args: argparse.Namespace, digest: str = "", kind: str = "", archive: Path | None = None) -> int:
+    """Run the verb on a folder or file. ``digest``, ``kind``: that a package names, if it is the folder of ``archive``."""
     from evaluator.report.console import terminal
     from evaluator.report.findings import show_validation
     from evaluator.report.traces import own_frames
@@ -83,7 +92,8 @@ def _validated(args: argparse.Namespace, digest: str = "", kind: str = "") -> in
     from evaluator.submission.validate import unmet_requirements
 
     track = named(args.track)
-    found = track.examined(args.submission, SECONDS, image=args.sandbox == "docker")
+    found = examined(track, args.submission, SECONDS, image=args.sandbox == "docker")
+    found = found if archive is None else replace(found, path=str(archive.absolute()))
     source = track.source(args.submission)
     if kind and not found.unread and (why := other_kind(kind, source.answer)):
         found = replace(found, found=in_order((*found.found, Finding("error", "submission.json", why))))

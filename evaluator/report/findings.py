@@ -41,7 +41,8 @@ def show_validation(console: Console, found: Findings, strict: bool = False, tri
     """
     judged = f", class {found.class_name}" if found.class_name else ""
     if not found.unread:
-        hanging(console, f"{found.submission}: {counted(found.files, 'file')} of {found.bytes:,} bytes travel{judged}")
+        travel = f"{counted(found.files, 'file')} of {found.bytes:,} bytes {'travels' if found.files == 1 else 'travel'}"
+        hanging(console, f"{found.submission}: {travel}{judged}")
     if found.left:
         named = ", ".join(f"{name} ({why})" for name, why in found.left[:MOST_LEFT])
         more = f" and {len(found.left) - MOST_LEFT} more" if len(found.left) > MOST_LEFT else ""

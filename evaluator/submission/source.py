@@ -134,7 +134,7 @@ def opened(path: Path) -> Iterator[Submission]:
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        advice = "give a .py file, or a folder with a run.py"
+        advice = "give a .py file, a folder with a run.py, or an answer"
         raise SubmissionError(f"the submission {shown(path, ())} does not exist ({error.strerror}); {advice}") from None
     if stat.S_ISDIR(mode):
         if not path.resolve().name:

@@ -9,6 +9,7 @@ from typing import get_args
 
 from evaluator.cli.curation.common import add_data, add_sandbox, said, secret_in, sets_in
 from evaluator.cli.parsing import add_action
+from evaluator.cli.tracks import refused_answers
 from evaluator.places import RESULTS, given_path
 
 
@@ -50,6 +51,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.curation.evaluation import evaluate, write_references
     from evaluator.curation.rules import Judges, chosen_recipe
     from evaluator.curation.shown import show_evaluated
+    from evaluator.curation.track import CURATION
     from evaluator.errors import ConfigurationError
     from evaluator.machine import cores
     from evaluator.report.console import terminal
@@ -63,6 +65,7 @@ def main(args: argparse.Namespace) -> int:
         )
     if args.recipe and args.panel:
         raise ConfigurationError("--recipe and --panel were both given; a panel judges alone. Leave one out")
+    refused_answers(CURATION, args.submissions, "Judge it with `python -m evaluator sweep --track {track}`")
     if not args.submissions and not args.references:
         raise ConfigurationError("there is nothing to judge; name a submission, or --references as_given")
     console, sets = terminal(), sets_in(args)
