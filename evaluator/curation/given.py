@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evaluator.curation.curated import MOST_IMAGE_BYTES
 from evaluator.curation.sets import TRAIN, VAL
+from evaluator.curation.submitted import set_aside
 from evaluator.data.edits import ENDINGS, EditTable
 from evaluator.data.layout import IMAGE_SUFFIXES
 from evaluator.errors import ConfigurationError, DataError, SubmissionError
@@ -59,13 +60,18 @@ def table_or_folder(path: Path) -> Path:
 
 def _images(there: Candidate) -> AnswerFiles:
     images = [name for name in there.names() if name.split("/")[0] in (TRAIN, VAL)]
+    counting = [name for name in there.names() if not set_aside(name)]
     found = list(
         strangers(
-            [name for name in images if name.count("/") != 2 or not name.lower().endswith(IMAGE_SUFFIXES)],
+            [name for name in counting if name.split("/")[0] not in (TRAIN, VAL) or not _placed(name)],
             f"images {TRAIN}/<class>/*.png and {VAL}/<class>/*.png were expected. Remove it",
         )
     )
     return there.answer(images, counted(len(images), "image"), found, f"it lies neither in {TRAIN}/ nor in {VAL}/")
+
+
+def _placed(name: str) -> bool:
+    return name.count("/") == 2 and name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _not_added(there: Candidate, tree: Tree, file: str) -> str:

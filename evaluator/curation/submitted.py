@@ -2,8 +2,9 @@
 
 What a large library decodes (images, Parquet) is decoded in a worker, and not in this process (``evaluator.sandbox.foreign``).
 
-A folder holds ``train/<class>/*.png`` and ``val/<class>/*.png`` (or JPEG); what describes it to people may lie at its top, and
-hidden folders do not count. A table is one of ``evaluator.data.edits``, whose ``add`` rows name images below its own folder.
+A folder holds ``train/<class>/*.png`` and ``val/<class>/*.png`` (or JPEG). What else lies in it says nothing (``set_aside``), but
+an image at no place for an image is refused, because somebody may have meant it to count. A table is one of
+``evaluator.data.edits``, whose ``add`` rows name images below its own folder.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from evaluator.curation.curated import MOST_IMAGE_BYTES, Curated, collected, pixel_digest
-from evaluator.curation.sets import TRAIN, VAL, CurationData
+from evaluator.curation.sets import BOOK_FOLDER, TEST_FOLDER, TRAIN, VAL, CurationData
 from evaluator.data.edits import ENDINGS, EditTable
 from evaluator.data.layout import IMAGE_SUFFIXES
 from evaluator.errors import DataError, SubmissionError
@@ -26,6 +27,8 @@ from evaluator.submission.tree import Item as File
 from evaluator.submission.tree import Tree
 from evaluator.text import name as shown
 
+GIVEN_TO_ALL = (BOOK_FOLDER, TEST_FOLDER)
+"""Folders that lie beside ``train`` and ``val`` where the given data do; nobody hands them in."""
 Kind = Literal["folder", "edits", "class"]
 Progress = Callable[[float], None]
 
@@ -164,11 +167,17 @@ def _table(path: Path, foreign: ForeignFiles | None) -> EditTable:
         raise DataError(f"{path} cannot be read ({error.strerror}); expected a table of edits. Name another file") from error
 
 
+def set_aside(name: str) -> bool:
+    """Whether a file of a folder, by its path with slashes, is no part of the data set: hidden, no image, or given to all."""
+    top = name.split("/")[0]
+    return top.startswith(".") or (top not in (TRAIN, VAL) and (top in GIVEN_TO_ALL or not name.lower().endswith(IMAGE_SUFFIXES)))
+
+
 def _images(
     tree: Tree, data: CurationData, foreign: ForeignFiles, most: int, most_side: int, progress: Progress
 ) -> Iterator[tuple[str, np.ndarray | str, str, str]]:
     left_out, given = {data.digests[name] for name in data.left_out}, set(data.digests.values())
-    files = [file for file in tree.everything() if not file.place[0].startswith(".")]
+    files = [file for file in tree.everything() if not set_aside(file.name)]
     if len(files) > most:
         raise DataError(f"{tree.root}: {len(files):,} files; at most {most:,} images are allowed in train and val. Remove some")
     for file in files:  # all of them, before anything is decoded
