@@ -46,6 +46,9 @@ OWN = frozenset({"round"})
 OWNER = "my_submission"
 """A submission by which options are checked; nothing of it is run."""
 
+MOST_NAMED = 8
+"""Files of a step's output that are named."""
+
 
 def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
     """Add the verb ``export`` with the options of a track to the command line."""
@@ -92,6 +95,11 @@ def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
         "--texts",
         action="store_true",
         help="pages of submissions show tracebacks and prints; a submission can write labels there that it bought",
+    )
+    told.add_argument(
+        "--answers",
+        action="store_true",
+        help="answers are judged, too, and not code alone (default: as the round says)",
     )
     told.add_argument("--time-limit", type=int, metavar="SECONDS", help="of a step (default: computed from the clocks)")
     told.add_argument("--training-seconds", type=float, metavar="S", help="of one training, where --results holds none")
@@ -145,7 +153,10 @@ def _try(args: argparse.Namespace) -> int:
         return 0 if found.status == "Finished" else 1
     for step in found.steps:
         ran = "no program" if step.code is None else f"status {step.code}"
-        print(one_line(f"{step.name}: {ran}, {step.seconds:.1f} s; output: {', '.join(step.files) or 'nothing'}", 2_000))
+        names = list(step.files)
+        more = f" and {counted(len(names) - MOST_NAMED, 'more file')}" if len(names) > MOST_NAMED else ""
+        output = ", ".join(names[:MOST_NAMED]) or "nothing"
+        print(one_line(f"{step.name}: {ran}, {step.seconds:.1f} s; output: {output}{more}", 2_000))
         for name, text in (("prints", step.out), ("says", step.err)):
             if text.strip():
                 print(f"  the program {name}, and participants read:\n{quoted(text)}")
@@ -233,6 +244,7 @@ def _parts(args: argparse.Namespace, place: Place | None) -> list[Part]:
     if end is None and place.rules.deadline is not None:
         end = datetime.datetime.fromtimestamp(place.rules.deadline, datetime.UTC).replace(tzinfo=None)
     track, version = named(place.rules.track), place.rules.version
+    args.answers = args.answers or place.rules.answers
     parts = [_part(args, track, place.sweep("public"), Phase("Public", start, end, 0), "public", version)]
     if place.rules.private:
         if end is None:
@@ -262,5 +274,5 @@ def _part(args: argparse.Namespace, track: Track, file: Path | None, phase: Any,
         more["out"] = args.results
     settings, _ = read_settings(given | more, track, file)
     experiment = prepare(track, replace(settings, label=()), keep_secret=False)
-    how = {"texts": args.texts, "seconds": args.time_limit, "training": args.training_seconds}
+    how = {"texts": args.texts, "answers": args.answers, "seconds": args.time_limit, "training": args.training_seconds}
     return planned(experiment, options, phase, sandbox=args.sandbox, part=part, version=version, **how)

@@ -79,6 +79,7 @@ def planned(
     texts: bool,
     seconds: int | None,
     training: float | None,
+    answers: bool = False,
 ) -> Part:
     """A part of a bundle, its time limit computed from the clocks.
 
@@ -86,7 +87,7 @@ def planned(
         experiment: of any submission with ``options``.
         phase: its ``seconds`` are replaced.
         texts: whether pages show what a submission wrote. ``seconds``: the time limit; None to compute it.
-        training: seconds of a training where no stored cell tells it.
+        training: seconds of a training where no stored cell tells it. ``answers``: whether answers are judged, too.
 
     Raises:
         ConfigurationError: a row has no interval, the metric has no worst value, or the duration of a training is not known.
@@ -115,6 +116,7 @@ def planned(
         part=part,
         version=version,
         texts=texts,
+        answers=answers,
     )
     return Part(replace(phase, seconds=limit), options, experiment, order)
 
@@ -165,7 +167,7 @@ def write_bundle(out: Path, contest: Contest, parts: Sequence[Part], terms: str,
     texts = {
         COMPETITION: yaml_text(competition(contest, phases, first.columns)),
         "terms.md": terms or TERMS,
-        f"pages/{PAGES['Overview']}": overview(contest, first.track),
+        f"pages/{PAGES['Overview']}": overview(contest, first),
         f"pages/{PAGES['Evaluation']}": evaluation(first, phases),
         f"pages/{PAGES['On this platform']}": platform(first),
     }

@@ -21,11 +21,14 @@ def details(told: Mapping[str, Any], word: str, failed: bool, tier: str) -> str:
 
     Args:
         told: of ``feedback.public`` or ``feedback.private``; ``word``: what the track calls a task.
-        failed: whether the row on the board is the floor; ``tier``: in which isolation it ran.
+        failed: whether the row on the board is the floor; ``tier``: in which isolation it ran, empty of an answer.
     """
-    parts = ["<h1>How this submission was judged</h1>", f"<p>It ran in the isolation tier {html(tier)}.</p>"]
+    ran = f"It ran in the isolation tier {html(tier)}." if tier else "It is an answer, of which nothing runs."
+    parts = ["<h1>How this submission was judged</h1>", f"<p>{ran}</p>"]
     if failed:
-        parts.append("<p>It ran, and a cell of it failed, so the board shows the lowest score. It counts as a submission.</p>")
+        parts.append(
+            "<p>It was judged, and a cell of it failed, so the board shows the lowest score. It counts as a submission.</p>"
+        )
     if told["kind"] != "public":
         parts.append("<p>It was judged on the private part. Nothing more is told of that.</p>")
         return _page(parts)

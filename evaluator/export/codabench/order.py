@@ -48,6 +48,7 @@ class Order:
         part: ``public`` or ``private``; ``version``: of the rules.
         texts: whether the page shows what the submission wrote itself (reasons, tracebacks, prints). It can write labels that it
             bought there, so only where participants have the labels anyway.
+        answers: whether answers are judged, too (``judging.place.Rules.answers``).
         columns: of the board; ``floor``: by key, the row of a submission that ran and failed.
         kit: version of the kit that wrote the bundle, which the image must hold.
 
@@ -65,6 +66,7 @@ class Order:
     part: str = "public"
     version: int = 1
     texts: bool = False
+    answers: bool = False
     kit: str = __version__
 
     def __post_init__(self) -> None:
@@ -106,15 +108,18 @@ class Order:
     def scores(self, row: Mapping[str, Any]) -> dict[str, float]:
         """The content of ``scores.json``: of a submission of which every cell was scored, else the floor.
 
+        Where all seeds are copies of one answer there is one observation, and no interval: the row then has no ends.
+
         Args:
             row: of ``sweep.json``; without a score if a cell failed.
         """
         interval = (row["score"] or {}).get(self.metric)
         failed = row["cells"] - row["scored"]
-        if interval is None or interval["low"] is None:
+        if interval is None:
             return self.floor | {FAILED: float(max(1, failed))}
-        ends = (interval["mean"], interval["low"], interval["high"], 0.0)
-        found = {column.key: round(float(value), _DIGITS) for column, value in zip(self.columns, ends, strict=True)}
+        keys = [column.key for column in self.columns]
+        ends = zip(keys, (interval["mean"], interval["low"], interval["high"], 0.0), strict=True)
+        found = {key: round(float(value), _DIGITS) for key, value in ends if value is not None}
         if not all(math.isfinite(value) and abs(value) < _LARGEST for value in found.values()):
             raise ConfigurationError(f"the scores {found} do not fit into the board's numbers")
         return found

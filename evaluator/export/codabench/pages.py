@@ -24,15 +24,17 @@ _ISOLATION = {
 }
 
 
-def overview(contest: Contest, track: str) -> str:
+def overview(contest: Contest, order: Order) -> str:
     """What the competition is, and how to take part."""
+    track = order.track
+    answers = "code, or an answer" if order.answers else "code; answers are refused"
     return f"""# {markdown(contest.title)}
 
 {markdown(contest.description or contest.title, 2_000)}
 
 ## How to take part
 
-1. Get the kit, and write a submission of the track `{track}` (`docs/participants.md` of the kit).
+1. Get the kit, and make a submission of the track `{track}` ({answers}: `docs/participants.md` of the kit).
 2. `python -m evaluator validate PATH --track {track}` says whether it is fit to submit.
 3. `python -m evaluator package PATH --track {track}` makes one file of it. Upload that file on *My Submissions*.
 
@@ -51,7 +53,8 @@ The judge runs the submission on every {order.word} and seed of the phase, and t
 
 {columns}
 
-The interval is over seeds, at 95 %. Two rows whose intervals overlap may differ by chance alone.
+The interval is over seeds, at 95 %. Two rows whose intervals overlap may differ by chance alone. Where a submission gives the same
+answer on the same data for every seed, there is one observation and no interval: both ends stay empty.
 
 | what happens | on the board | counts against the quota |
 |---|---|---|

@@ -46,7 +46,6 @@ from evaluator.sandbox.tier import Sandbox
 from evaluator.sandbox.tiers import choose
 from evaluator.submission.package import FILE as MANIFEST
 from evaluator.submission.package import LIMITS, Package, PackageError
-from evaluator.submission.validate import examine
 from evaluator.text import one_line
 from evaluator.track import Track
 
@@ -125,7 +124,9 @@ def judge(app: Path, order: Order, track: Track) -> Judged:
         Refused, Ours, KitError: there is no row.
     """
     submission = submitted(app / "input" / "res")
-    checked = examine(submission, track.name, PARSING)
+    checked, answer = track.examined(submission, PARSING), track.source(submission).answer
+    if answer and not order.answers:
+        raise Refused("it is an answer, and this competition judges code. Send code, or ask the organiser")
     if checked.errors:
         raise Refused(checked.errors[0].line)
     with scratch_folder() as scratch:
@@ -143,7 +144,7 @@ def judge(app: Path, order: Order, track: Track) -> Judged:
     (row,) = summary["rows"][:1]
     scores = order.scores(row)
     failed = row["score"] is None
-    return Judged(scores, details(told, order.word, failed, summary["isolation"]), failed)
+    return Judged(scores, details(told, order.word, failed, "" if answer else summary["isolation"]), failed)
 
 
 def submitted(res: Path) -> Path:

@@ -250,7 +250,10 @@ def _unpack_submission(submission: Path, place: Path) -> None:
         shutil.copytree(submission, place, symlinks=True)
         return
     if not zipfile.is_zipfile(submission):
-        raise ConfigurationError(f"{submission}: it is neither a folder nor a zip file; participants send a zip file. Name one")
+        raise ConfigurationError(
+            f"{submission}: it is neither a folder nor a zip file; participants send a zip file. Make it with "
+            "`python -m evaluator package PATH`"
+        )
     with zipfile.ZipFile(submission) as archive:
         if sum(info.file_size for info in archive.infolist()) > MOST_SUBMISSION:
             raise ConfigurationError(f"{submission}: it unpacks to more than {MOST_SUBMISSION:,} bytes. Name another")
@@ -348,6 +351,8 @@ def _room(shown: Mapping[str, Path]) -> list[str] | None:
         words += ["--symlink", os.readlink(entry.path)] if link else ["--ro-bind-try", entry.path]
         words.append(entry.path)
     words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind", str(ROOT), "/kit", "--dir", "/app"]
+    for prefix in dict.fromkeys((sys.base_prefix, sys.prefix)):  # an environment below /tmp is hidden by the room's own
+        words += ["--ro-bind", prefix, prefix] if Path(prefix).is_relative_to("/tmp") else []
     for place, source in shown.items():
         words += ["--ro-bind" if place == "/app/data" else "--bind", str(source), place]
     words += ["--chdir", "/app/program", "--"]
