@@ -64,6 +64,7 @@ _MARKDOWN = re.compile(
     r"|^(?:-(?=-)|=(?==))",  # rules, underlines of headings
     re.IGNORECASE,
 )
+_LOGIN = re.compile(r"(?<=://)[^/\s]*@")
 
 
 def visible(text: str) -> str:
@@ -94,6 +95,11 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> str:
     """The same, but line breaks and tabs stay: a text to store, which ``quoted`` will show."""
     return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
+
+
+def without_logins(text: str) -> str:
+    """The text in which addresses have no user, password or token: ``https://fox:secret@host/x`` becomes ``https://host/x``."""
+    return _LOGIN.sub("", text)
 
 
 def cells(text: str) -> int:

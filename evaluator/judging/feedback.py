@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from evaluator.errors import Verdict
-from evaluator.text import one_line, quoted
+from evaluator.text import one_line, quoted, without_logins
 
 SCHEMA = 1
 MOST = 4_000
@@ -47,7 +47,6 @@ KEYS = {
 }
 """Every key that a form may have, by the kind of the form or the list that its objects stand in; ``{task}``: the track's word."""
 _PATH = re.compile(r"(?<![\w.])~?/(?:[\w.@+-]+/)+[\w.@+-]*")
-_PASSWORD = re.compile(r"://[^\s/@]*@")
 _VERDICTS = frozenset(map(str, Verdict))
 
 
@@ -125,7 +124,7 @@ def unbuilt(version: int, verdict: str, reason: str, log: str, hidden: Collectio
 
 def _without(text: str, hidden: Collection[str]) -> str:
     """A build's text without names of the judge, and without users and passwords in addresses."""
-    text = _PASSWORD.sub("://", text)
+    text = without_logins(text)
     for name in sorted(filter(None, hidden), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(name)}(?![\w-])", "…", text, flags=re.IGNORECASE)
     return text

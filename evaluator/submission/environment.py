@@ -21,7 +21,7 @@ from packaging.version import InvalidVersion, Version
 
 from evaluator.bounded import BoundsError, read_bytes
 from evaluator.text import name as harmless
-from evaluator.text import one_line
+from evaluator.text import one_line, without_logins
 
 FILE = "requirements.txt"
 MAX_BYTES = 64 * 1024
@@ -139,7 +139,7 @@ def _checked(number: int, line: str, installed: Callable[[str], str | None]) -> 
     bare = _COMMENT.sub("", line).strip()
     if not bare:
         return None
-    shown = one_line(bare, 80)
+    shown = one_line(without_logins(bare), 80)
     if bare.startswith("-") or _ADDRESS.search(bare):
         return Finding(number, f"{shown} is an option or an address, which is not checked", False)
     bare = re.split(r"\s--[a-z]", bare, maxsplit=1)[0].strip()  # options of one requirement, e.g. --hash

@@ -38,7 +38,7 @@ from evaluator.submission.apt import read_apt
 from evaluator.submission.environment import FILE as REQUIREMENTS
 from evaluator.submission.environment import MAX_BYTES, MAX_LINE, MAX_LINES, logical_lines, requirements_file
 from evaluator.text import name as harmless
-from evaluator.text import visible_lines
+from evaluator.text import visible_lines, without_logins
 
 REPOSITORY = "data-centric-kit-submission"
 LABEL = "data-centric-kit.needs"
@@ -102,7 +102,9 @@ class How:
         if self.network not in NETWORKS:
             raise ConfigurationError(f"--network is {self.network!r}; it must be {', '.join(NETWORKS)}")
         if self.index and not INDEX.fullmatch(self.index):
-            raise ConfigurationError(f"--index-url is {harmless(self.index)!r}; expected http:// or https:// and no blanks")
+            raise ConfigurationError(
+                f"--index-url is {harmless(without_logins(self.index))!r}; expected http:// or https:// and no blanks"
+            )
         if self.index and self.wheels is not None:
             raise ConfigurationError("--index-url and --wheels were both given; packages come from one of them. Leave one out")
         if self.wheels is not None and not self.wheels.is_dir():
@@ -173,7 +175,7 @@ def _requirement(number: int, line: str) -> str:
     except InvalidRequirement:
         asked = None
     if asked is None or asked.url is not None or len(line) > MAX_LINE or any(ord(c) < 32 for c in line):
-        what = f"{harmless(bare)!r} is no requirement of a name and versions, e.g. numpy>=2"
+        what = f"{harmless(without_logins(bare))!r} is no requirement of a name and versions, e.g. numpy>=2"
         raise _wrong(REQUIREMENTS, number, f"{what}; addresses, paths and options are not installed. Name packages of the index")
     return str(asked) + (" " + " ".join(hashes[0].split()) if hashes else "")
 

@@ -22,7 +22,7 @@ from evaluator.submission.manifest import manifest_file, read_manifest
 from evaluator.submission.source import opened
 from evaluator.submission.travel import MANIFEST, secret
 from evaluator.text import name as harmless
-from evaluator.text import one_line
+from evaluator.text import one_line, without_logins
 
 REMOTE = "aicrowd"
 """Name of the remote that AIcrowd's own documents use."""
@@ -33,7 +33,6 @@ MAX_FILE = 100 << 20
 SECONDS = 600.0
 """Largest duration of one command."""
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 _SSH = re.compile(r"ssh://(?P<host>(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9.-]+(?::(?P<port>[0-9]{1,5}))?)(?P<path>/[A-Za-z0-9._/~+-]*)")
 
 
@@ -103,7 +102,7 @@ def named_target(path: Path) -> str:
 
 def without_credentials(text: str) -> str:
     """A text in which addresses have no user, password or token, in one line that is harmless to show."""
-    return one_line(_CREDENTIALS.sub("", text), 500)
+    return one_line(without_logins(text), 500)
 
 
 def perform(steps: list[Step], said: Callable[[str], None]) -> None:

@@ -77,3 +77,11 @@ def test_a_pipe_a_large_file_and_bytes_are_not_read(tmp_path):
     for content in (b"#" * 70_000, b"\xff\xfe"):
         path.write_bytes(content)
         assert [f.unmet for f in read_requirements(tmp_path)] == [False]
+
+
+def test_no_password_of_a_line_is_shown():
+    lines = "--index-url https://fox:hunter2@host/simple\nx @ https://fox:hunter2@host/x.whl\n-e git+https://hunter2@host/x\n"
+    found = unmet(lines)
+    assert len(found) == 3
+    assert "hunter2" not in "".join(finding.text for finding in found)
+    assert "https://host/simple" in found[0].text

@@ -230,6 +230,7 @@ def test_a_place_that_is_none_is_refused_without_showing_a_token(text):
 
 def test_an_address_shows_no_credentials():
     assert without_credentials("To https://fox:ghp_abc@host/x.git") == "To https://host/x.git"
+    assert without_credentials("https://fox:a@b@host/x@1") == "https://host/x@1", "a password may hold the sign"
 
 
 @pytest.mark.parametrize("name", ["mine", ".hidden", "a/b c", "ü" * 80])
