@@ -181,7 +181,10 @@ def private(version: int) -> dict[str, Any]:
 
 def ours(version: int, tries: int) -> dict[str, Any]:
     """What goes back where the judge failed and the submission is not at fault."""
-    text = f"The judge failed {tries} times; this is not your fault, and the submission does not count against your quota."
+    text = (
+        f"The judge failed {tries} times; this is not your fault, and the submission does not count against your quota. Tell the "
+        "organiser, and send the same package again"
+    )
     return {"schema": SCHEMA, "kind": "failed", "version": version, "verdict": "INFRASTRUCTURE", "reason": text}
 
 

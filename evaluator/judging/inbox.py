@@ -6,10 +6,10 @@ it takes a package in finds it again: it leaves the inbox last, and the same pac
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,17 +36,23 @@ INCOMING = ".incoming-"
 """Begins the name of a package that is being copied."""
 MOST = 1_000
 """Packages that are taken in at a time; the others wait."""
+OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What fails for all packages alike. Everything else is a matter of the one that is looked at, and the others go on."""
 SETTLED = 2.0
 """Seconds for which a file must be left alone before it is taken in: it may be sent by a program that gives it its name at once."""
 
 
+_CHUNK = 1 << 20
+
+
 @dataclass(frozen=True)
 class Taken:
-    """A file that left the inbox.
+    """A file that left the inbox, or cannot leave it.
 
     Attributes:
         submission: the number of the package, 0 if it could not be kept, and for what is none; ``refused``: why, or empty.
         said: what else it was, in words.
+        stuck: why the judge cannot take it, so that it stays; empty if it left. An organiser must mend it.
     """
 
     participant: str
@@ -54,17 +60,31 @@ class Taken:
     submission: int
     refused: str
     said: str = ""
+    stuck: str = ""
+
+
+def closed(place: Place) -> Iterator[Path]:
+    """Folders of participants that this user cannot read, or cannot remove files from: nothing of them is taken."""
+    for folder in _folders(place):
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            yield folder
+
+
+def _folders(place: Place) -> list[Path]:
+    return [
+        folder
+        for folder in sorted(place.inbox.iterdir())
+        if not folder.is_symlink() and folder.is_dir() and not folder.name.startswith(".")
+        if not place.rules.participants or folder.name in place.rules.participants
+    ]
 
 
 def waiting(place: Place, now: float) -> list[tuple[str, Path]]:
     """Participant and file of every package that waits, the oldest first. Hidden names are files that are still being sent."""
     found: list[tuple[float, str, Path]] = []
-    for folder in sorted(place.inbox.iterdir()):
-        if folder.is_symlink() or not folder.is_dir() or folder.name.startswith("."):
-            continue
-        if place.rules.participants and folder.name not in place.rules.participants:
-            continue
-        for path in sorted(folder.iterdir()):
+    shut = set(closed(place))
+    for folder in _folders(place):
+        for path in () if folder in shut else sorted(folder.iterdir()):
             try:
                 status = path.lstat()
             except FileNotFoundError:  # another judge was faster, or its sender took it back
@@ -77,19 +97,29 @@ def waiting(place: Place, now: float) -> list[tuple[str, Path]]:
 def take_in(place: Place, queue: Queue, now: Callable[[], float], track: Track | None = None) -> Iterator[Taken]:
     """Take every package that waits into the queue, and write a receipt for each into the outbox.
 
+    What cannot be read, removed or answered, because of rights or of what lies in its place, stays and is named (``stuck``): who
+    may write into a single folder must not be able to keep the packages of all others waiting.
+
     Args:
         track: that is judged; None takes code only.
 
     Raises:
         OSError: this machine fails, e.g. no space is left; what was not taken in waits.
     """
+    for folder in closed(place):
+        yield Taken(folder.name, "inbox", 0, "", stuck="the judge may not read and change the folder. Give it the rights")
     for participant, path in waiting(place, now()):
         try:
             yield taken(place, queue, participant, path, now(), track)
-        except FileNotFoundError:
-            if path.exists():
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not path.exists():
+                continue  # another judge was faster
+            if error.errno in OF_THE_MACHINE:
                 raise
-            continue  # another judge was faster
+            where = harmless(Path(str(error.filename or path)).name)
+            yield Taken(
+                participant, harmless(path.name), 0, "", stuck=f"{where}: {error.strerror}. Give the judge the rights, or remove it"
+            )
 
 
 def taken(place: Place, queue: Queue, participant: str, path: Path, now: float, track: Track | None = None) -> Taken:
@@ -168,8 +198,10 @@ def _kept(place: Place, path: Path) -> tuple[Path, str, str]:
     copy = place.packages / f"{INCOMING}{secrets.token_hex(8)}.zip"
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
+        # Its sender may change it meanwhile: what was measured is copied, and no more.
         with open(descriptor, "rb") as file, replaced(copy, "wb", permissions=0o600) as out:
-            shutil.copyfileobj(file, out)
+            for start in range(0, size, _CHUNK):
+                out.write(file.read(min(_CHUNK, size - start)))
         digest = file_digest(copy)
         kept = place.packages / f"{digest}.zip"
         os.replace(copy, kept)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evaluator.judging.images import Builder
-from evaluator.judging.inbox import take_in
+from evaluator.judging.inbox import Taken, take_in
 from evaluator.judging.jobs import Job, Part
 from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
@@ -36,7 +36,7 @@ class Judge:
         now: the time; tests give another. ``track``: that is judged; None takes code only. ``builder``: as of ``Run``.
 
     Attributes:
-        failed: whether a job failed by our fault, or nothing could be begun.
+        failed: whether a job failed by our fault, nothing could be begun, or something cannot leave the inbox.
     """
 
     place: Place
@@ -49,6 +49,7 @@ class Judge:
     builder: Builder | None = None
     failed: bool = False
     _runs: list[Run] = field(default_factory=list)
+    _stuck: set[Taken] = field(default_factory=set)
     _held: str = ""
     _signed: float = 0.0
 
@@ -93,6 +94,12 @@ class Judge:
 
     def _take_in(self) -> None:
         for taken in take_in(self.place, self.queue, self.now, self.track):
+            if taken.stuck:
+                self.failed = True
+                if taken not in self._stuck:  # once, and not at every look
+                    self.told(f"{taken.participant}: {taken.package}: it waits: {taken.stuck}")
+                    self._stuck.add(taken)
+                continue
             said = f"refused: {taken.refused}" if taken.refused else taken.said or f"submission {taken.submission}"
             self.told(f"{taken.participant}: {taken.package}: {said}")
 

@@ -75,6 +75,9 @@ class Queue:
     def receive(self, sent: Sent, version: int, *, refused: str = "", deadline: float | None = None) -> tuple[int, str]:
         """Take a package in, with a job for its public part. The same package of the same participant is taken once.
 
+        A package that was refused is looked at anew when it is sent again: a new day has begun, or what it needs is there now. One
+        whose judging failed by our fault is judged again.
+
         Args:
             version: of the judging code. ``refused``: why it cannot be judged, if that is known already.
             deadline: what is received after it is refused.
@@ -86,24 +89,56 @@ class Queue:
             there = db.execute(
                 "SELECT id, refused FROM submission WHERE participant = ? AND sha256 = ?", (sent.participant, sent.sha256)
             ).fetchone()
-            if there is not None:
-                return int(there["id"]), str(there["refused"])
-            if not refused and deadline is not None and sent.received > deadline:
-                refused = "it came after the deadline"
-            if not refused and (used := self._used(db, sent.participant, sent.received)) >= self.quota.a_day:
-                refused = (
-                    f"{used} submissions were judged today, and {self.quota.a_day} a day are allowed; a new day begins at 0:00 UTC"
+            failed = None if there is None or there["refused"] else self._failed(db, there["id"])
+            if there is not None and not there["refused"] and failed is None:
+                return int(there["id"]), ""
+            refused = refused or self._not_now(db, sent, deadline)
+            if there is None:
+                number = db.execute(
+                    "INSERT INTO submission (sha256, participant, name, track, digest, received, refused)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (sent.sha256, sent.participant, sent.name, sent.track, sent.digest, sent.received, refused),
+                ).lastrowid
+                assert number is not None
+            elif refused:
+                return int(there["id"]), refused
+            else:
+                number = int(there["id"])
+                db.execute(
+                    "UPDATE submission SET name = ?, track = ?, digest = ?, received = ?, refused = '' WHERE id = ?",
+                    (sent.name, sent.track, sent.digest, sent.received, number),
                 )
-            number = db.execute(
-                "INSERT INTO submission (sha256, participant, name, track, digest, received, refused) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (sent.sha256, sent.participant, sent.name, sent.track, sent.digest, sent.received, refused),
-            ).lastrowid
-            assert number is not None
             detail = {"participant": sent.participant, "sha256": sent.sha256} | ({"why": refused} if refused else {})
             self.tell(db, sent.received, "refused" if refused else "received", number, detail=detail)
-            if not refused:
+            if failed is not None:
+                self._again(db, number, failed, sent.received)
+            elif not refused:
                 self._add(db, number, "public", version, sent.received)
             return number, refused
+
+    def _not_now(self, db: sqlite3.Connection, sent: Sent, deadline: float | None) -> str:
+        """Why nothing is taken from a participant at that time, or empty."""
+        if deadline is not None and sent.received > deadline:
+            return "it came after the deadline"
+        if (used := self._used(db, sent.participant, sent.received)) >= self.quota.a_day:
+            return f"{used} submissions were judged today, and {self.quota.a_day} a day are allowed; a new day begins at 0:00 UTC"
+        return ""
+
+    @staticmethod
+    def _failed(db: sqlite3.Connection, submission: int) -> sqlite3.Row | None:
+        """The newest job of a submission's public part, if it failed by our fault."""
+        row = db.execute(
+            "SELECT id, state FROM job WHERE submission = ? AND part = 'public' ORDER BY version DESC LIMIT 1", (submission,)
+        ).fetchone()
+        return row if row is not None and row["state"] == "failed" else None
+
+    def _again(self, db: sqlite3.Connection, submission: int, job: sqlite3.Row, now: float) -> None:
+        """Give a job that failed by our fault all its tries anew."""
+        db.execute(
+            "UPDATE job SET state = 'waiting', due = ?, ended = NULL, verdict = '', told = 0, spared = attempt WHERE id = ?",
+            (now, job["id"]),
+        )
+        self.tell(db, now, "queued", submission, job["id"], {"why": "it had failed by our fault, and was sent again"})
 
     def used(self, participant: str, now: float) -> int:
         """How many submissions of today (UTC) count against a participant's quota."""
@@ -317,10 +352,14 @@ class Queue:
         return bool(self._setting(self._db, "private"))
 
     def rescore(self, version: int, now: float) -> int:
-        """Add a job under another version of the judging code for everything that is done. Returns how many were added."""
+        """Add a job under another version of the judging code for everything that is done, or failed by our fault.
+
+        Returns:
+            How many were added.
+        """
         with self.change() as db:
             rows = db.execute(
-                "SELECT DISTINCT submission, part FROM job WHERE state = 'done' AND version <> ?", (version,)
+                "SELECT DISTINCT submission, part FROM job WHERE state IN ('done', 'failed') AND version <> ?", (version,)
             ).fetchall()
             return sum(self._add(db, row["submission"], row["part"], version, now) for row in rows)
 

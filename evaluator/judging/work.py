@@ -286,7 +286,11 @@ def _unbuilt(place: Place, job: Job, outcome: Outcome) -> dict[str, Any]:
 
 
 def _tell(place: Place, queue: Queue, job: Job, told: dict[str, Any]) -> None:
-    write_feedback(place, job.participant, feedback_name(job), told)
+    try:
+        write_feedback(place, job.participant, feedback_name(job), told)
+    except OSError as error:  # it stays owed (``tell_what_is_owed``); the others' jobs go on
+        say(f"warning: job {job.id}: {error}. Its participant has no answer until the judge may write there")
+        return
     queue.told(job.id)
 
 

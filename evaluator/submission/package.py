@@ -55,6 +55,8 @@ REFUSED = frozenset({"metadata", "metadata.yaml", "metadata.yml"})
 LIMITS = Limits(size=8 << 20, depth=6, values=60_000)
 """Of the manifest of a package."""
 _KINDS_TEXT = {str: "a text", type(None): "null, for of an answer nothing runs"}
+MAX_NAME_BYTES = 255
+"""Of a name within a path: no common file system keeps longer names."""
 _CHUNK = 1 << 20
 _OVERHEAD = 4 << 20
 """Bytes of an archive beside its files: the manifest, and a list of names."""
@@ -335,6 +337,10 @@ def _check_names(package: Package, named: dict[str, zipfile.ZipInfo], archive: s
             )
         if len(parts) > MAX_DEPTH + 1 or len(os.fsencode(member.path)) > MAX_PATH_BYTES + len(os.fsencode(package.name)) + 1:
             raise _broken(archive, member.path, "its path is too long or too deep")
+        if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts):
+            raise _broken(archive, member.path, f"a name in its path has more than {MAX_NAME_BYTES} bytes")
+        if above := next((above for n in range(1, len(parts)) if (above := "/".join(parts[:n])) in held), None):
+            raise _broken(archive, member.path, f"{harmless(above, 200)} is a file as well as a folder")
         if len(parts) == 2 and parts[1].lower() in REFUSED:
             raise _broken(archive, member.path, "platforms take a file of that name for an order of their own. Rename it")
     if package.kind == ANSWER:

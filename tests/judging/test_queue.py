@@ -47,6 +47,44 @@ def test_a_submission_is_judged_once_and_its_result_is_kept(queue):
     assert [event["what"] for event in queue.events()] == ["received", "queued", "claimed", "done"]
 
 
+def test_what_was_refused_for_its_time_is_taken_when_it_is_sent_again(tmp_path):
+    queue = Queue(tmp_path / "queue.db", Quota(a_day=1))
+    queue.receive(sent(number=0), 1)
+    number, refused = queue.receive(sent(number=1, received=NOON + 1), 1)
+    assert "1 a day are allowed" in refused
+    assert queue.receive(sent(number=1, received=NOON + 2), 1) == (number, refused), "the day is the same"
+    assert queue.receive(sent(number=1, received=NOON + DAY), 1) == (number, "")
+    assert queue.receive(sent(number=1, received=NOON + DAY + 1), 1) == (number, ""), "and now it is taken once"
+    assert queue.used("fox", NOON + DAY) == 1, "it counts on the day on which it was taken"
+    assert queue.counts() == {"waiting": 2}
+    late, why = queue.receive(sent("owl", received=NOON), 1, deadline=NOON - 1)
+    assert "deadline" in why
+    assert queue.receive(sent("owl", received=NOON), 1, deadline=NOON + 1) == (late, "")
+    assert queue.check().faults == ()
+
+
+def test_what_failed_by_our_fault_is_judged_when_it_is_sent_again_or_rescored(tmp_path):
+    queue = Queue(tmp_path / "queue.db", Quota(a_day=1, attempts=2, pause=0))
+    number, _ = queue.receive(sent(), 1)
+
+    def fail(now):
+        for _ in range(2):
+            state = queue.give_back(queue.claim("a", now, 60), now, "no space")
+        return state
+
+    assert fail(NOON) == "failed"
+    assert queue.receive(sent(received=NOON + 1), 1) == (number, "")
+    assert queue.counts() == {"waiting": 1}
+    assert queue.used("fox", NOON) == 1
+    assert fail(NOON + 2) == "failed", "with all its tries"
+    queue.receive(sent(number=1, received=NOON + 3), 1)
+    assert "a day are allowed" in queue.receive(sent(received=NOON + 4), 1)[1], "the quota holds for it, too"
+    assert queue.rescore(2, NOON + 5) == 1
+    while job := queue.claim("a", NOON + 6, 60):
+        queue.finish(job, NOON + 6, "OK", {})
+    assert queue.check().faults == ()
+
+
 def test_a_worker_that_says_nothing_loses_its_job_and_can_no_longer_count(queue):
     queue.receive(sent(), 1)
     first = queue.claim("a", NOON, 60)

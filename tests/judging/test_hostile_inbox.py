@@ -1,0 +1,142 @@
+"""Whoever may write into one folder of an inbox keeps no judge from the packages of the others."""
+
+import hashlib
+import json
+import os
+import time
+import zipfile
+
+import pytest
+
+from evaluator.judging import inbox
+from evaluator.judging.inbox import take_in, waiting
+from evaluator.judging.loop import Judge
+from evaluator.judging.place import Place
+from evaluator.judging.queue import Queue
+from evaluator.judging.work import Form
+from evaluator.submission.package import write_package
+
+RUN = """from run import ZEWDPCBaseRun
+
+
+class Mine(ZEWDPCBaseRun):
+    def purchase_phase(self, unlabelled_dataset, budget):
+        pass
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    root = tmp_path / "judge"
+    root.mkdir()
+    (root / "judge.toml").write_text('name = "Labels"\nsandbox = "process"\n[resources]\ndisk = 0\n')
+    (root / "public.toml").write_text('profile = "debug"\n')
+    return Place.of(root)
+
+
+@pytest.fixture
+def queue(place):
+    made = Queue(place.queue, place.rules.quota)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def send(place, tmp_path):
+    """Put a package into an inbox; ``extra``: paths that are added to it, with an honest manifest."""
+
+    def put(participant, extra=()):
+        folder = tmp_path / "sources" / participant / "mine"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.py").write_text(f"{RUN}\n# {participant}\n")
+        made = tmp_path / f"{participant}.zip"
+        write_package(folder, "purchase", made)
+        target = place.inbox / participant / "mine.zip"
+        target.parent.mkdir(exist_ok=True)
+        with zipfile.ZipFile(made) as old, zipfile.ZipFile(target, "w") as new:
+            manifest = json.loads(old.read("submission.json"))
+            manifest["files"] += [{"path": path, "bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest()} for path in extra]
+            for name in old.namelist():
+                new.writestr(name, json.dumps(manifest) if name == "submission.json" else old.read(name))
+            for path in extra:
+                new.writestr(path, "x")
+        os.utime(target, (time.time() - 60,) * 2)
+        return target
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("mine/" + "a" * 256, "more than 255 bytes"), ("mine/run.py/x", "a file as well as a folder"), ("mine/" + "ä" * 128, "255")],
+    ids=["long", "file and folder", "long in bytes"],
+)
+def test_paths_that_no_disk_can_hold_are_refused_and_the_next_is_taken(place, queue, send, path, said):
+    send("eve", [path])
+    send("fox")
+    first, second = take_in(place, queue, time.time)
+    assert said in first.refused
+    assert (second.participant, second.refused) == ("fox", "")
+
+
+def test_a_file_that_cannot_be_read_waits_and_the_others_are_taken(place, queue, send, monkeypatch):
+    bad = send("eve")
+    send("fox")
+    real = os.open
+
+    def opens(path, *args, **kwargs):
+        if str(path) == str(bad):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(inbox.os, "open", opens)
+    eve, fox = take_in(place, queue, time.time)
+    assert "Permission denied" in eve.stuck
+    assert str(place.root) not in eve.stuck
+    assert (fox.participant, fox.refused, fox.stuck) == ("fox", "", "")
+    assert bad.exists()
+    assert len(os.listdir(place.packages)) == 1, "no half copy stays"
+
+
+def test_a_full_disk_is_a_matter_of_the_machine(place, queue, send, monkeypatch):
+    send("eve")
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(inbox, "_kept", full)
+    with pytest.raises(OSError, match="No space"):
+        list(take_in(place, queue, time.time))
+
+
+def test_a_folder_that_the_judge_may_not_read_is_named_once_and_the_others_are_judged(place, queue, send, monkeypatch):
+    send("eve")
+    monkeypatch.setattr(inbox.os, "access", lambda path, rights: path.name != "eve")
+    said = []
+    judge = Judge(place, queue, Form("pair"), said.append, lambda: None)
+    judge._take_in()
+    send("fox")
+    judge._take_in()
+    assert [line for line in said if line.startswith("eve")] == [
+        "eve: inbox: it waits: the judge may not read and change the folder. Give it the rights"
+    ]
+    assert any(line.startswith("fox") and "submission" in line for line in said)
+    assert judge.failed
+    assert waiting(place, time.time()) == []
+
+
+def test_a_package_that_grows_while_it_is_copied_is_copied_as_it_was_measured(place, queue, send, monkeypatch):
+    path = send("eve")
+    size = path.stat().st_size
+    real = inbox.replaced
+
+    def grows(*args, **kwargs):
+        with open(path, "ab") as file:
+            file.write(b"x" * 100_000)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(inbox, "replaced", grows)
+    (taken,) = take_in(place, queue, time.time)
+    assert taken.refused == ""
+    (kept,) = place.packages.glob("*.zip")
+    assert kept.stat().st_size == size
