@@ -20,6 +20,7 @@ import numpy as np
 from scipy import special
 
 from evaluator.errors import ConfigurationError
+from evaluator.judging.feedback import verdict_shown
 from evaluator.scoring.intervals import Interval, t_interval
 from evaluator.tables import Metric
 
@@ -40,7 +41,7 @@ class Scored:
         value: the metric's own mean with its interval over seeds; without bounds where all seeds gave the same figure, which
             tells nothing of the noise; None where a cell failed.
         collapsed: cells of the mean whose model learnt nothing (``Track.collapsed``).
-        verdict: of the run; ``data``: digests of what was scored; ``version``: of the rules.
+        verdict: of the run, as far as its tasks are shown; ``data``: digests of what was scored; ``version``: of the rules.
         metric_version: of the track's judging code, which computed the figures; 0 where it is not stored.
         package: SHA-256 of what was sent; ``judged``: seconds since 1970, or None.
         detail: the rest of what the judge stored, for the page of the submission.
@@ -101,7 +102,8 @@ def scored(row: Mapping[str, Any], metric: Metric, word: str, whole: bool = Fals
     if not all(isinstance(cell, Mapping) for cell in cells):
         raise ConfigurationError(f"submission {row['submission']}: its stored result has a cell that is no object")
     known = set(() if whole else result.get("known", ()))
-    cells = [cell for cell in cells if cell.get(word) in known] or cells
+    every, cells = cells, [cell for cell in cells if cell.get(word) in known] or cells
+    verdict = row["verdict"] if len(cells) == len(every) else verdict_shown(cells, word, known)
     by_seed: dict[int, list[float]] = {}
     for cell in cells:
         if cell["score"] is not None:
@@ -117,7 +119,7 @@ def scored(row: Mapping[str, Any], metric: Metric, word: str, whole: bool = Fals
         received=row["received"],
         scores={seed: metric.score(value) for seed, value in values.items()},
         value=_mean(list(values.values())) if values else None,
-        verdict=row["verdict"],
+        verdict=verdict,
         version=row["version"],
         collapsed=sum(bool(cell.get("collapsed")) for cell in cells if cell["score"] is not None),
         data=_flat(result.get("data", {})),

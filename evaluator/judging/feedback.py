@@ -89,7 +89,7 @@ def public(summary: Mapping[str, Any], word: str, own: str, version: int, metric
         "schema": SCHEMA,
         "kind": "public",
         "version": version,
-        "verdict": _verdict(next((cell["verdict"] for cell in summary["cells"] if cell["verdict"] != Verdict.OK), "OK")),
+        "verdict": _verdict(verdict_shown(summary["cells"], word, known)),
         "metric": shown(summary["primary_metric"], own),
         "rows": [
             {
@@ -128,6 +128,16 @@ def _without(text: str, hidden: Collection[str]) -> str:
     for name in sorted(filter(None, hidden), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(name)}(?![\w-])", "…", text, flags=re.IGNORECASE)
     return text
+
+
+def verdict_shown(cells: Sequence[Mapping[str, Any]], word: str, known: Collection[str]) -> str:
+    """``OK``, or the first other verdict of a cell that is shown; of all cells where none is.
+
+    A submission sees its budget and its time, and may fail where it likes: a verdict that spoke of hidden tasks would answer it
+    questions about them.
+    """
+    counted = [cell for cell in cells if cell[word] in known] or cells
+    return str(next((cell["verdict"] for cell in counted if cell["verdict"] != Verdict.OK), Verdict.OK))
 
 
 def tasks(summary: Mapping[str, Any], word: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -159,6 +159,24 @@ def test_of_a_summary_full_of_canaries_nothing_leaves(track):
 
 
 @pytest.mark.parametrize("track", FIGURES)
+def test_a_failure_at_a_hidden_task_alone_is_not_told(track):
+    """A submission sees its budget and may fail where it likes; its verdict answers no question about a hidden pair."""
+    content, (word, _) = summary(track), WORDS[track]
+    for cell, verdict in zip(content["cells"], ("OK", "TIME_LIMIT"), strict=True):
+        cell |= {"verdict": verdict, "score": 0.5 if verdict == "OK" else None}
+    content |= {"data": {}, "secret": "", "seconds": 1.0, "seeds": 1}
+    content["rows"][0] |= {"score_split": "validation", "verdicts": {"OK": 1, "TIME_LIMIT": 1}}
+    assert told(track, content)["verdict"] == "OK"
+    row = {"submission": 1, "participant": "fox", "name": "mine", "received": 1.0, "verdict": "TIME_LIMIT", "version": 1}
+    row |= {"result": feedback.for_pages(_result(content, word), word), "sha256": "a" * 64, "ended": 2.0}
+    metric = next(of for of in TRACKS if of.name == track).metrics[0]
+    assert scored(row, metric, word).verdict == "OK"
+    assert scored(row, metric, word, whole=True).verdict == "TIME_LIMIT", "the private part counts everything"
+    content["cells"][0]["verdict"] = "RUNTIME_ERROR"
+    assert told(track, content)["verdict"] == "RUNTIME_ERROR"
+
+
+@pytest.mark.parametrize("track", FIGURES)
 def test_without_hidden_tasks_the_score_is_the_mean_of_everything(track):
     content, (word, metrics) = summary(track), WORDS[track]
     content[f"{word}s"] = content[f"{word}s"][:1]
