@@ -261,7 +261,7 @@ def _close(args: argparse.Namespace, folder: Folder) -> int:
         done = close_round(folder, _now(), args.early)
     judge = args.folder / "keep" / "judge"
     console = terminal()
-    hanging(console, f"{terms.name} {'was' if done.before else 'is'} closed on {_shown(done.at)}; no package is taken any more")
+    hanging(console, f"{terms.name} {'was' if done.before else 'is'} closed on {_shown(done.at)}; what comes now is refused")
     if done.waiting:
         hanging(
             console,

@@ -25,6 +25,7 @@ from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
 from evaluator.judging.requirements import LISTS, Asked, asked, installable
 from evaluator.submission.package import ANSWER, CODE, Package, PackageError, file_digest, other_kind, read_package, unpack
+from evaluator.submission.travel import showable
 from evaluator.submission.validate import examine
 from evaluator.text import name as harmless
 from evaluator.text import one_line
@@ -40,8 +41,6 @@ OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, 
 """What fails for all packages alike. Everything else is a matter of the one that is looked at, and the others go on."""
 SETTLED = 2.0
 """Seconds for which a file must be left alone before it is taken in: it may be sent by a program that gives it its name at once."""
-
-
 _CHUNK = 1 << 20
 
 
@@ -63,11 +62,13 @@ class Taken:
     stuck: str = ""
 
 
-def closed(place: Place) -> Iterator[Path]:
-    """Folders of participants that this user cannot read, or cannot remove files from: nothing of them is taken."""
+def closed(place: Place) -> Iterator[tuple[Path, str]]:
+    """Folders of participants from which nothing is taken, and why."""
     for folder in _folders(place):
-        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            yield folder
+        if not showable(folder.name):
+            yield folder, "the folder's name is no text that can be shown. Rename it"
+        elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            yield folder, "the judge may not read and change the folder. Give it the rights"
 
 
 def _folders(place: Place) -> list[Path]:
@@ -82,7 +83,7 @@ def _folders(place: Place) -> list[Path]:
 def waiting(place: Place, now: float) -> list[tuple[str, Path]]:
     """Participant and file of every package that waits, the oldest first. Hidden names are files that are still being sent."""
     found: list[tuple[float, str, Path]] = []
-    shut = set(closed(place))
+    shut = {folder for folder, _ in closed(place)}
     for folder in _folders(place):
         for path in () if folder in shut else sorted(folder.iterdir()):
             try:
@@ -106,8 +107,8 @@ def take_in(place: Place, queue: Queue, now: Callable[[], float], track: Track |
     Raises:
         OSError: this machine fails, e.g. no space is left; what was not taken in waits.
     """
-    for folder in closed(place):
-        yield Taken(folder.name, "inbox", 0, "", stuck="the judge may not read and change the folder. Give it the rights")
+    for folder, why in closed(place):
+        yield Taken(harmless(folder.name), "inbox", 0, "", stuck=why)
     for participant, path in waiting(place, now()):
         try:
             yield taken(place, queue, participant, path, now(), track)
@@ -132,6 +133,8 @@ def taken(place: Place, queue: Queue, participant: str, path: Path, now: float, 
         return _chosen(place, queue, participant, path, now)
     if queue.refused(participant, now) >= queue.quota.refused:
         return _not_kept(place, queue, participant, path, now)
+    # When it came decides, and not when a judge found the time, or the room, to look: a sender can set back every date but this.
+    came = min(now, path.lstat().st_ctime)
     kept, digest, refused = _kept(place, path)
     package: Package | None = None
     findings: list[str] = []
@@ -164,10 +167,10 @@ def taken(place: Place, queue: Queue, participant: str, path: Path, now: float, 
         name=harmless(package.name if package else path.stem),
         track=package.track if package else "",
         digest=package.digest if package else "",
-        received=now,
+        received=came,
     )
     number, refused = queue.receive(sent, place.rules.version, refused=refused, deadline=place.rules.deadline)
-    told = feedback.receipt(path.name, digest, now, refused, findings, number)
+    told = feedback.receipt(harmless(path.name, 300), digest, came, refused, findings, number)
     write_feedback(place, participant, f"{digest[:16]}-receipt", told)
     path.unlink(missing_ok=True)
     return Taken(participant, harmless(path.name), number, refused)
@@ -176,7 +179,7 @@ def taken(place: Place, queue: Queue, participant: str, path: Path, now: float, 
 def _not_kept(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:
     """Whoever sends without end fills neither disk nor queue: there is one receipt, which is written again."""
     why = f"{queue.quota.refused} packages were refused today, so no more are looked at; a new day begins at 0:00 UTC"
-    write_feedback(place, participant, "too-many-receipt", feedback.receipt(path.name, "", now, why, []))
+    write_feedback(place, participant, "too-many-receipt", feedback.receipt(harmless(path.name, 300), "", now, why, []))
     path.unlink(missing_ok=True)
     return Taken(participant, harmless(path.name), 0, why)
 

@@ -5,6 +5,7 @@ import json
 import os
 import time
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -140,3 +141,29 @@ def test_a_package_that_grows_while_it_is_copied_is_copied_as_it_was_measured(pl
     assert taken.refused == ""
     (kept,) = place.packages.glob("*.zip")
     assert kept.stat().st_size == size
+
+
+def test_names_that_are_no_text_keep_no_other_waiting(place, queue, send):
+    path = send("eve")
+    os.rename(path, os.fsencode(path.parent) + b"/x\xff.zip")
+    os.mkdir(os.fsencode(place.inbox) + b"/owl\xff\x1b")
+    send("fox")
+    taken = list(take_in(place, queue, time.time))
+    assert [(of.participant, of.refused) for of in taken if not of.stuck] == [("eve", ""), ("fox", "")]
+    (owl,) = [of for of in taken if of.stuck]
+    assert "Rename it" in owl.stuck
+    assert owl.participant.isprintable()
+    (receipt,) = (place.outbox / "eve").glob("*.json")
+    assert json.loads(receipt.read_text())["accepted"]
+
+
+def test_when_a_package_came_decides_and_its_sender_cannot_set_that_back(place, queue, send):
+    path = send("fox")
+    came = path.stat().st_ctime
+    rules = {"late": came + 500, "early": came - 1}
+    for name, deadline in rules.items():
+        send(name)
+        os.utime(place.inbox / name / "mine.zip", (came - 1e6, came - 1e6))
+        judged = Place(place.root, replace(place.rules, deadline=deadline, participants=(name,)))
+        rules[name] = next(iter(take_in(judged, queue, lambda: came + 1_000))).refused
+    assert rules == {"late": "", "early": "it came after the deadline"}
