@@ -58,9 +58,13 @@ class Case:
         """Seconds without a clock, in which other submissions may be under way."""
         return PROCESS_SECONDS + self.judging + max(self.longest, self.training / self.at_once)
 
-    def share(self, resources: Resources) -> float:
-        """Seconds of a machine that one submission takes, where so many are judged at the same time."""
-        return self.clock / resources.clocks + self.beside / resources.jobs
+    def share(self, resources: Resources, machine: int) -> float:
+        """Seconds of a machine that one submission takes, where so many are judged at the same time.
+
+        Args:
+            machine: trainings that the machine runs at a time; more submissions than that do not overlap in them.
+        """
+        return self.clock / resources.clocks + self.beside / max(1, min(resources.jobs, machine))
 
 
 @dataclass(frozen=True)
@@ -194,19 +198,23 @@ class Load:
 def load(terms: Terms, public: Case, private: Case | None, a_day: float, resources: Resources) -> Load:
     """What a case costs. ``a_day``: submissions of each participant a day; ``resources``: of each machine."""
     expected = terms.expected
+    machine = resources.cells or expected.at_once
     many = expected.participants * a_day
-    node_day = many * public.share(resources) / expected.nodes
+    node_day = many * public.share(resources, machine) / expected.nodes
     days = max(1.0, terms.days)
     left = max(0.0, node_day - DAY) * (days - 1)
-    last = 0.0 if private is None else expected.participants * terms.quota.chosen * private.share(resources) / expected.nodes
+    last = (
+        0.0 if private is None else expected.participants * terms.quota.chosen * private.share(resources, machine) / expected.nodes
+    )
     return Load(
         submission=public.wall,
         private_submission=0.0 if private is None else private.wall,
         a_day=many,
         node_day=node_day,
         core_day=node_day * expected.nodes * expected.cores,
-        queue=left + node_day,
-        private=last,
+        # However many machines there are, one submission is on one of them.
+        queue=max(left + node_day, public.wall),
+        private=0.0 if private is None else max(last, private.wall),
         core_round=(node_day * days + last) * expected.nodes * expected.cores,
     )
 
@@ -266,7 +274,7 @@ def forecast(
     private = part_cost(plans["private"], durations, trainings, share) if "private" in plans else None
     usual = load(terms, public.expected, private.expected if private else None, terms.expected.a_day, resources)
     worst = load(terms, public.worst, private.worst if private else None, float(terms.quota.a_day), resources)
-    notes = [*_notes(terms, public, private, usual, worst, durations, share, hours), *_of_the_machine(terms, resources)]
+    notes = [*_notes(terms, public, private, usual, worst, durations, share, hours, resources), *_of_the_machine(terms, resources)]
     return Forecast(public, private, usual, worst, tuple(notes))
 
 
@@ -294,6 +302,7 @@ def _notes(
     durations: Durations,
     share: float | None,
     hours: float,
+    resources: Resources,
 ) -> Iterable[str]:
     parts = [public, *([private] if private else [])]
     if not durations.cells:
@@ -310,7 +319,9 @@ def _notes(
         if not of.fits:
             nodes = int(-(-of.node_day * terms.expected.nodes // DAY))
             yield f"in the {what} case a day's submissions take {of.node_day / HOUR:.1f} h on each node; {nodes} nodes would do"
-    longest = max(part.worst.wall for part in parts)
+    # An attempt also waits for the clocks of the jobs beside it.
+    waiting = max(0, resources.jobs - resources.clocks) / resources.clocks
+    longest = max(part.worst.wall + waiting * part.worst.clock for part in parts)
     if longest > hours * HOUR:
         yield f"a submission may take {longest / HOUR:.1f} h, and the judge ends it after {hours:g} h. Raise hours in judge.toml"
     if terms.closes is None:

@@ -120,6 +120,27 @@ def test_jobs_side_by_side_overlap_what_has_no_clock():
     assert any("at-once of round.toml is 2 and cells of judge.toml is 6" in note for note in found.notes)
 
 
+def test_more_jobs_than_trainings_overlap_no_more_than_the_machine_runs():
+    found = forecast(TERMS, {"public": plan("t")}, Durations({"1": row()}), resources=Resources(jobs=8, cells=2))
+    case = found.public.expected
+    assert found.expected.node_day == pytest.approx(40 * (case.clock + (PROCESS_SECONDS + 2 * 16) / 2) / 2)
+
+
+def test_one_submission_takes_its_time_however_many_machines_there_are():
+    terms = replace(TERMS, expected=replace(TERMS.expected, participants=1, nodes=50))
+    found = forecast(terms, {"public": plan("t"), "private": plan("t")}, Durations({"1": row()}))
+    assert found.expected.queue == pytest.approx(found.public.expected.wall)
+    assert found.expected.private == pytest.approx(found.private.expected.wall)
+
+
+def test_an_attempt_waits_for_the_clocks_beside_it():
+    alone = {"public": plan("t")}
+    hours = 1.1 * forecast(TERMS, alone, Durations({"1": row()})).public.worst.wall / 3600
+    assert not any("the judge ends it" in note for note in forecast(TERMS, alone, Durations({"1": row()}), hours).notes)
+    beside = forecast(TERMS, alone, Durations({"1": row()}), hours, Resources(jobs=4))
+    assert any("the judge ends it" in note for note in beside.notes)
+
+
 def test_jobs_share_the_trainings_of_a_machine():
     found = forecast(TERMS, {"public": plan("t")}, Durations({"1": row()}), resources=Resources(jobs=2))
     assert found.public.expected.at_once == 1
