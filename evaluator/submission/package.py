@@ -339,8 +339,9 @@ def _check_names(package: Package, named: dict[str, zipfile.ZipInfo], archive: s
             raise _broken(archive, member.path, "its path is too long or too deep")
         if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in parts):
             raise _broken(archive, member.path, f"a name in its path has more than {MAX_NAME_BYTES} bytes")
-        if above := next((above for n in range(1, len(parts)) if (above := "/".join(parts[:n])) in held), None):
-            raise _broken(archive, member.path, f"{harmless(above, 200)} is a file as well as a folder")
+        for folder in ("/".join(parts[:n]) for n in range(1, len(parts))):
+            if folder in held:
+                raise _broken(archive, member.path, f"{harmless(folder, 200)} is a file as well as a folder")
         if len(parts) == 2 and parts[1].lower() in REFUSED:
             raise _broken(archive, member.path, "platforms take a file of that name for an order of their own. Rename it")
     if package.kind == ANSWER:
