@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -324,6 +325,12 @@ def test_the_table_of_profiles_in_the_readme_is_that_of_the_kit():
 def requirements(name: str) -> list[Requirement]:
     lines = (ROOT / name).read_text().splitlines()
     return [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by name alone, and a process that meets both collects neither of them."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert {name for name, n in names.items() if n > 1} == set()
 
 
 @pytest.mark.parametrize(
