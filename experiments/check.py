@@ -66,7 +66,7 @@ def check(places: Places) -> Checked:
     Raises:
         ConfigurationError: figures are missing or cannot be read, or matplotlib is missing.
     """
-    return differences(places, (_results, _recipes, _stability, _sweep, _scale, _coverage, cleaning))
+    return differences(places, (_results, _recipes, _stability, _sweep, _scale, _coverage, cleaning, curation))
 
 
 def differences(places: Places, parts: Sequence[Callable[[Places], list[Wanted]]]) -> Checked:
@@ -195,6 +195,19 @@ def cleaning(places: Places) -> list[Wanted]:
             command = f"{STUDY} --page-only" if made is not None else f"git rm {path.relative_to(places.root).as_posix()}"
             wanted.append((path, command, made))
     return wanted
+
+
+def curation(places: Places) -> list[Wanted]:
+    """The part of the curation track's page that its study writes."""
+    from experiments.curation.cells import read
+    from experiments.curation.page import REGION, Study, text
+
+    study = Study(read(places.curation_cells))
+
+    def with_part(now: str) -> bytes:
+        return REGION.replaced(now, text(study)).encode()
+
+    return [(places.curation_page, REGION.command, with_part)]
 
 
 def _drawn(draw: Callable[[Path], None]) -> dict[str, bytes]:

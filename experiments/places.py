@@ -34,6 +34,16 @@ class Places:
         return self.root / "docs" / "cleaning-results.md"
 
     @property
+    def curation_cells(self) -> Path:
+        """The file of cells of the study of the curation track."""
+        return self.root / "experiments" / "cells" / "curation.json"
+
+    @property
+    def curation_page(self) -> Path:
+        """The page that has its part."""
+        return self.root / "docs" / "curation.md"
+
+    @property
     def page(self) -> Path:
         """The page of results."""
         return self.root / "docs" / "results.md"
