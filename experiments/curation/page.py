@@ -103,8 +103,8 @@ def _verdicts(study: Study) -> list[str]:
             shown = {"better": "**shown**", "worse": "**the contrary is shown**"}.get(
                 study.finding(data_set, new, old), "not shown"
             )
-            said.append(f"{data_set.title[:1].lower()}{data_set.title[1:]}: {shown} ({_interval(pair[0])})")
-        lines.append(f"- {what}. {'; '.join(said)}." if said else f"- {what}: not run.")
+            said.append(f"on {data_set.title[:1].lower()}{data_set.title[1:]}, {shown} ({_interval(pair[0])})")
+        lines.append(f"- {what}: {'; '.join(said)}." if said else f"- {what}: not run.")
     return lines
 
 
@@ -113,7 +113,8 @@ def _section(study: Study, data_set: DataSet) -> list[str]:
     seeds = max(len(own) for own in there.values())
     images = next(iter(there.values()))[0]["images"]
     made = study.stored["made"]["sets"].get(data_set.name, {})
-    lines = [f"### {data_set.title}", "", _about(data_set, seeds, images, made), ""]
+    book = next(iter(there.values()))[0]["changes"]["left_out"]
+    lines = [f"### {data_set.title}", "", _about(data_set, seeds, images, made, book), ""]
     lines += [
         "| data | train + val | accuracy, over seeds | over test images | label book | best validation |",
         "|---|--:|--:|--:|--:|--:|",
@@ -143,7 +144,7 @@ def _section(study: Study, data_set: DataSet) -> list[str]:
     return [*lines, ""]
 
 
-def _about(data_set: DataSet, seeds: int, images: int, made: Mapping[str, Any]) -> str:
+def _about(data_set: DataSet, seeds: int, images: int, made: Mapping[str, Any], book: int) -> str:
     said = recipe_named(data_set.recipe).said
     judged = f"Judged by `{data_set.recipe}` ({said}), {seeds} seeds, {images:,} test images. All seeds share the images."
     if not data_set.real:
@@ -155,7 +156,8 @@ def _about(data_set: DataSet, seeds: int, images: int, made: Mapping[str, Any]) 
         f"As a participant published them. {made['tested']:,} images that careful cleaning kept were held out as the test set, "
         f"with their careful labels; nothing that has equal or nearly equal pixels (up to {made['near']} of 256 bits) is left in "
         f"the given data. What is given: {made['train']:,} + {made['val']:,} images, of which careful cleaning relabels "
-        f"{made['relabelled']:,} and drops {made['dropped']:,}; nobody trains on images of the label book. {judged}"
+        f"{made['relabelled']:,} and drops {made['dropped']:,}; {book:,} are in the label book as well, and nobody trains on "
+        f"those. {judged}"
     )
 
 

@@ -147,7 +147,7 @@ def made_up(gain: float, boosted: float = 0.0, seeds: int = 5):
             "cell": "c" * 12,
             **dict.fromkeys(("accuracy", "macro_f1", "book_accuracy", "validation_accuracy", "best_constant_accuracy"), 0.5),
             "best_epoch": 3,
-            "changes": {"train": 60, "val": 30},
+            "changes": {"train": 60, "val": 30, "left_out": 4},
             "images": 600,
             "right": np.packbits(draws.random(600) < 0.5 + better.get(condition, 0.0)).tobytes().hex(),
         }
