@@ -53,6 +53,22 @@ def zip_members(archive: Path, _: Callable[[int], None]) -> Members:
                     yield info.filename, stream, done
 
 
+def zip_list(archive: Path) -> tuple[int, int]:
+    """Number of members, and bytes, of the list of a zip archive, as its end names them; the list itself is not read.
+
+    ``zipfile`` reads so many bytes, whatever the number of members is said to be.
+
+    Raises:
+        zipfile.BadZipFile: it has no list.
+    """
+    with open(archive, "rb") as file:
+        # The very function by which zipfile finds the list, so that both see the same record.
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    if end is None:
+        raise zipfile.BadZipFile("it has no list of members")
+    return int(end[4]), int(end[5])
+
+
 def tar_members(archive: Path, bound: Callable[[int], None]) -> Members:
     """The same for a tar archive, whatever it is compressed with.
 
@@ -101,12 +117,7 @@ def _check_directory(archive: Path) -> None:
     Raises:
         DataError: the list is larger than allowed.
     """
-    with open(archive, "rb") as file:
-        # The very function by which zipfile finds the list, so that both see the same record.
-        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
-    if end is None:
-        raise zipfile.BadZipFile("it has no list of members")
-    entries, size = end[4], end[5]
+    entries, size = zip_list(archive)
     if entries > _MAX_ENTRIES or size > _MAX_DIRECTORY:
         raise DataError(
             f"{archive} lists {entries} members in {size} bytes; at most {_MAX_ENTRIES} members and "

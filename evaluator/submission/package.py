@@ -18,7 +18,9 @@ import hashlib
 import json
 import os
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from typing import Any
 
 from evaluator import __version__
 from evaluator.bounded import BoundsError, Limits, parse_json, read_bytes
+from evaluator.data.members import zip_list
 from evaluator.errors import ConfigurationError, SubmissionError
 from evaluator.files import replaced
 from evaluator.machine import LIBRARIES, versions
@@ -57,6 +60,12 @@ LIMITS = Limits(size=8 << 20, depth=6, values=60_000)
 _KINDS_TEXT = {str: "a text", type(None): "null, for of an answer nothing runs"}
 MAX_NAME_BYTES = 255
 """Of a name within a path: no common file system keeps longer names."""
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How members of an archive may be compressed; the other methods take as much memory as the archive says."""
+MAX_LIST = LIMITS.size
+"""Bytes of an archive's list of members. The manifest says more of each file than the list does."""
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError, ValueError, KeyError)
+"""What ``zipfile`` raises where an archive is not what it should be."""
 _CHUNK = 1 << 20
 _OVERHEAD = 4 << 20
 """Bytes of an archive beside its files: the manifest, and a list of names."""
@@ -261,9 +270,10 @@ def read_package(archive: Path) -> Package:
         OSError: it cannot be read.
     """
     try:
+        _check_list(archive)
         with zipfile.ZipFile(archive) as file:
             return _manifest(archive.name, file)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, KeyError) as error:
+    except _DAMAGED as error:
         raise _no_package(archive, error) from None
 
 
@@ -280,10 +290,20 @@ def unpack(archive: Path, folder: Path) -> Package:
             f"{archive} has {size:,} bytes; a package has at most {MAX_BYTES:,} of files. Leave out what no run needs"
         )
     try:
+        _check_list(archive)
         with zipfile.ZipFile(archive) as file:
             return _unpacked(archive.name, file, folder)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, KeyError) as error:
+    except _DAMAGED as error:
         raise _no_package(archive, error) from None
+
+
+def _check_list(archive: Path) -> None:
+    """Refuse an archive whose list would fill the memory before its length can be seen."""
+    count, size = zip_list(archive)
+    if size > MAX_LIST:
+        raise PackageError(
+            f"{archive.name} lists {count:,} files in {size:,} bytes; a list may have {MAX_LIST:,} bytes. Pack data into one file"
+        )
 
 
 def _no_package(archive: Path, error: Exception) -> PackageError:
@@ -383,6 +403,8 @@ def _check_plain(info: zipfile.ZipInfo, archive: str) -> None:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if info.flag_bits & 1 or kind not in (0, stat.S_IFREG) or info.is_dir():
         raise _broken(archive, info.filename, "it is encrypted, a folder, a link or a device; plain files were expected")
+    if info.compress_type not in METHODS:
+        raise _broken(archive, info.filename, "it is compressed by another method than deflate; a package needs none")
 
 
 def _member(content: Any, archive: str) -> Member:

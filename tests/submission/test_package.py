@@ -5,17 +5,22 @@ import json
 import os
 import stat
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from evaluator.cli.main import main
 from evaluator.errors import SubmissionError
+from evaluator.seeds import generator
+from evaluator.submission import package
 from evaluator.submission.package import (
     FILE,
     PackageError,
     file_digest,
     preview,
+    read_package,
+    unpack,
     unpacked,
     write_package,
 )
@@ -231,6 +236,43 @@ def test_damage_anywhere_is_found(mine, tmp_path):
         archive.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
         with pytest.raises(PackageError), unpacked(archive):
             pass
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_to_a_compressed_archive_is_a_refusal_wherever_it_is(mine, tmp_path, method):
+    with zipfile.ZipFile(packed(mine, tmp_path / "mine.zip")) as old, zipfile.ZipFile(tmp_path / "again.zip", "w", method) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    good = (tmp_path / "again.zip").read_bytes()
+    draw = generator(0, "damage")
+    for number in range(60):
+        bad = bytearray(good)
+        for place in draw.integers(0, len(good), 4):
+            bad[place] = int(draw.integers(0, 256))
+        (tmp_path / "bad.zip").write_bytes(bad)
+        with suppress(PackageError):
+            (tmp_path / f"out{number}").mkdir()
+            unpack(tmp_path / "bad.zip", tmp_path / f"out{number}")
+        with suppress(PackageError):
+            read_package(tmp_path / "bad.zip")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_method_that_may_ask_for_any_memory_is_refused(mine, tmp_path, method):
+    with zipfile.ZipFile(packed(mine, tmp_path / "mine.zip")) as old, zipfile.ZipFile(tmp_path / "again.zip", "w", method) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(PackageError, match="another method than deflate"), unpacked(tmp_path / "again.zip"):
+        pass
+
+
+def test_a_list_of_files_that_would_fill_the_memory_is_refused_before_it_is_read(mine, tmp_path, monkeypatch):
+    archive = packed(mine, tmp_path / "mine.zip")
+    monkeypatch.setattr(package, "MAX_LIST", 100)
+    monkeypatch.setattr(package.zipfile, "ZipFile", lambda *_: pytest.fail("the list was read"))
+    for reads in (lambda: read_package(archive), lambda: unpack(archive, tmp_path)):
+        with pytest.raises(PackageError, match="a list may have 100 bytes"):
+            reads()
 
 
 # -- the verbs
