@@ -6,7 +6,10 @@ it takes a package in finds it again: it leaves the inbox last, and the same pac
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
+import itertools
 import json
 import os
 import secrets
@@ -37,6 +40,8 @@ INCOMING = ".incoming-"
 """Begins the name of a package that is being copied."""
 MOST = 1_000
 """Packages that are taken in at a time; the others wait."""
+LOOKED_AT = 10_000
+"""Names in the folder of a participant that are looked at; what lies beyond them waits until those are gone."""
 OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """What fails for all packages alike. Everything else is a matter of the one that is looked at, and the others go on."""
 SETTLED = 2.0
@@ -81,18 +86,28 @@ def _folders(place: Place) -> list[Path]:
 
 
 def waiting(place: Place, now: float) -> list[tuple[str, Path]]:
-    """Participant and file of every package that waits, the oldest first. Hidden names are files that are still being sent."""
-    found: list[tuple[float, str, Path]] = []
+    """Participant and file of every package that waits. Hidden names are files that are still being sent.
+
+    Participants take turns, each with its oldest first: whoever sends thousands, or sets back their dates, keeps nobody waiting.
+    """
+    found: list[tuple[int, float, str, Path]] = []
     shut = {folder for folder, _ in closed(place)}
     for folder in _folders(place):
-        for path in () if folder in shut else sorted(folder.iterdir()):
+        own = [] if folder in shut else sorted(_settled(folder, now))
+        found += [(turn, came, folder.name, path) for turn, (came, path) in enumerate(own)]
+    return [(participant, path) for _, _, participant, path in sorted(found)[:MOST]]
+
+
+def _settled(folder: Path, now: float) -> Iterator[tuple[float, Path]]:
+    """When it was changed last, and the path, of every file that has been left alone."""
+    with os.scandir(folder) as entries:
+        for entry in itertools.islice(entries, LOOKED_AT):
             try:
-                status = path.lstat()
+                status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # another judge was faster, or its sender took it back
                 continue
-            if not path.name.startswith(".") and stat.S_ISREG(status.st_mode) and not 0 <= now - status.st_mtime < SETTLED:
-                found.append((status.st_mtime, folder.name, path))
-    return [(participant, path) for _, participant, path in sorted(found)[:MOST]]
+            if not entry.name.startswith(".") and stat.S_ISREG(status.st_mode) and not 0 <= now - status.st_mtime < SETTLED:
+                yield status.st_mtime, Path(entry.path)
 
 
 def take_in(place: Place, queue: Queue, now: Callable[[], float], track: Track | None = None) -> Iterator[Taken]:
@@ -129,12 +144,13 @@ def taken(place: Place, queue: Queue, participant: str, path: Path, now: float, 
     Raises:
         FileNotFoundError: it is gone. OSError: this machine fails; the file stays.
     """
+    seen = path.lstat()
     if path.name == CHOICE:
         return _chosen(place, queue, participant, path, now)
     if queue.refused(participant, now) >= queue.quota.refused:
         return _not_kept(place, queue, participant, path, now)
     # When it came decides, and not when a judge found the time, or the room, to look: a sender can set back every date but this.
-    came = min(now, path.lstat().st_ctime)
+    came = min(now, seen.st_ctime)
     kept, digest, refused = _kept(place, path)
     package: Package | None = None
     findings: list[str] = []
@@ -170,34 +186,47 @@ def taken(place: Place, queue: Queue, participant: str, path: Path, now: float, 
         received=came,
     )
     number, refused = queue.receive(sent, place.rules.version, refused=refused, deadline=place.rules.deadline)
-    told = feedback.receipt(harmless(path.name, 300), digest, came, refused, findings, number)
+    told = feedback.receipt(harmless(path.name, 300), digest if kept != path else "", came, refused, findings, number)
     write_feedback(place, participant, f"{digest[:16]}-receipt", told)
-    path.unlink(missing_ok=True)
+    _remove(path, seen)
     return Taken(participant, harmless(path.name), number, refused)
 
 
 def _not_kept(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:
     """Whoever sends without end fills neither disk nor queue: there is one receipt, which is written again."""
     why = f"{queue.quota.refused} packages were refused today, so no more are looked at; a new day begins at 0:00 UTC"
+    seen = path.lstat()
     write_feedback(place, participant, "too-many-receipt", feedback.receipt(harmless(path.name, 300), "", now, why, []))
-    path.unlink(missing_ok=True)
+    _remove(path, seen)
     return Taken(participant, harmless(path.name), 0, why)
 
 
 def _chosen(place: Place, queue: Queue, participant: str, path: Path, now: float) -> Taken:
+    seen = path.lstat()
     numbers, refused = choose_by_file(place, queue, participant, path, now)
     write_feedback(place, participant, "choice", feedback.choice(numbers, now, refused))
-    path.unlink(missing_ok=True)
+    _remove(path, seen)
     said = f"chosen for the private part: {', '.join(map(str, numbers)) or 'none'}"
     return Taken(participant, harmless(path.name), 0, refused, said)
 
 
+def _remove(path: Path, seen: os.stat_result) -> None:
+    """Remove a file that was taken, unless its sender has put another in its place, or changed it: that waits for its own turn."""
+    with contextlib.suppress(FileNotFoundError):
+        now = path.lstat()
+        if (now.st_dev, now.st_ino, now.st_ctime_ns) == (seen.st_dev, seen.st_ino, seen.st_ctime_ns):
+            path.unlink()
+
+
 def _kept(place: Place, path: Path) -> tuple[Path, str, str]:
-    """A copy of a package that nobody else can change, its digest, and why it is not kept, or empty."""
+    """A copy of a package that nobody else can change, its digest, and why it is not kept, or empty.
+
+    Of a file that is too large nothing is read: its path is returned, and a digest of its name and size in the place of its own.
+    """
     size = path.lstat().st_size
     if size > place.rules.largest:
         why = f"it has {size:,} bytes; a package may have {place.rules.largest:,}. Leave out what no run needs"
-        return path, f"too large: {path.name}, {size}", why
+        return path, hashlib.sha256(os.fsencode(f"{path.name}, {size}")).hexdigest(), why
     copy = place.packages / f"{INCOMING}{secrets.token_hex(8)}.zip"
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -23,6 +23,8 @@ from evaluator.track import Track
 
 IDLE = 2.0
 """Seconds between two looks at an empty inbox."""
+TAKING = 15.0
+"""Seconds for which packages are taken in before what runs is looked at again: a job whose lease is not renewed is lost."""
 SIGNED = 20.0
 """Seconds between two signs of life."""
 
@@ -50,6 +52,7 @@ class Judge:
     failed: bool = False
     _runs: list[Run] = field(default_factory=list)
     _stuck: set[Taken] = field(default_factory=set)
+    _left: bool = False
     _held: str = ""
     _signed: float = 0.0
 
@@ -62,7 +65,7 @@ class Judge:
             tell_what_is_owed(self.place, self.queue, self.form)
             self.board()
             while not self._step(me, once):
-                time.sleep(POLL if self._runs else IDLE)
+                time.sleep(POLL if self._runs or self._left else IDLE)
         except BaseException:
             self._stop("the judge was stopped")
             raise
@@ -90,9 +93,10 @@ class Judge:
         if once and held and not self.queue.counts().get("running"):
             self.failed = True
             return True
-        return once and not self._more()
+        return once and not self._left and not self._more()
 
     def _take_in(self) -> None:
+        began, self._left = self.now(), False
         for taken in take_in(self.place, self.queue, self.now, self.track):
             if taken.stuck:
                 self.failed = True
@@ -102,6 +106,10 @@ class Judge:
                 continue
             said = f"refused: {taken.refused}" if taken.refused else taken.said or f"submission {taken.submission}"
             self.told(f"{taken.participant}: {taken.package}: {said}")
+            # Whatever lies in the inbox, it must not keep the judge from what it runs.
+            if not 0 <= self.now() - began < TAKING:
+                self._left = True
+                break
 
     def _looked_at(self, run: Run) -> Judged | None:
         done = run.step(self.now())

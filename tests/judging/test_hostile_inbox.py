@@ -1,6 +1,7 @@
 """Whoever may write into one folder of an inbox keeps no judge from the packages of the others."""
 
 import hashlib
+import itertools
 import json
 import os
 import time
@@ -167,3 +168,97 @@ def test_when_a_package_came_decides_and_its_sender_cannot_set_that_back(place, 
         judged = Place(place.root, replace(place.rules, deadline=deadline, participants=(name,)))
         rules[name] = next(iter(take_in(judged, queue, lambda: came + 1_000))).refused
     assert rules == {"late": "", "early": "it came after the deadline"}
+
+
+def test_a_damaged_member_is_a_refusal_and_the_next_is_taken(place, queue, send):
+    path = send("eve")
+    plain = path.read_bytes()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(place.root / "deflated.zip", "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with zipfile.ZipFile(place.root / "deflated.zip") as file:
+        start = file.getinfo("submission.json").header_offset + 30 + len("submission.json")
+    content = bytearray((place.root / "deflated.zip").read_bytes())
+    content[start : start + 8] = b"\xff" * 8
+    assert content != plain
+    path.write_bytes(content)
+    os.utime(path, (time.time() - 60,) * 2)
+    send("fox")
+    assert [(of.participant, bool(of.refused), of.stuck) for of in take_in(place, queue, time.time)] == [
+        ("eve", True, ""),
+        ("fox", False, ""),
+    ]
+
+
+def test_participants_take_turns_however_much_waits_and_whatever_its_dates(place, send, monkeypatch):
+    first = send("eve")
+    for number in range(30):
+        (first.parent / f"{number}.zip").write_bytes(b"x")
+        os.utime(first.parent / f"{number}.zip", (number, number))
+    send("fox")
+    order = [participant for participant, _ in waiting(place, time.time())]
+    assert order.index("fox") == 1
+    assert len(order) == 32
+    assert waiting(place, time.time())[0][1].name == "0.zip", "of each the oldest comes first"
+    monkeypatch.setattr(inbox, "LOOKED_AT", 5)
+    assert [participant for participant, _ in waiting(place, time.time())].count("eve") == 5
+
+
+def test_a_file_that_is_replaced_while_it_is_looked_at_waits_for_its_own_turn(place, queue, send, monkeypatch):
+    path = send("eve")
+    real = inbox.unpacked_once
+
+    def replaces(*args):
+        (path.parent / ".new").write_bytes(b"another")
+        os.replace(path.parent / ".new", path)
+        return real(*args)
+
+    monkeypatch.setattr(inbox, "unpacked_once", replaces)
+    (taken,) = take_in(place, queue, time.time)
+    assert taken.refused == ""
+    assert path.read_bytes() == b"another"
+    monkeypatch.undo()
+    os.utime(path, (time.time() - 60,) * 2)
+    (again,) = take_in(place, queue, time.time)
+    assert "no zip archive" in again.refused
+    assert not path.exists()
+
+
+def test_each_file_that_is_too_large_has_a_receipt_of_its_own(place, queue, send):
+    small = Place(place.root, replace(place.rules, largest=10))
+    folder = send("eve").parent
+    (folder / "mine.zip").unlink()
+    for name in ("too-large-1.zip", "too-large-2\x1b[2J.zip"):
+        (folder / name).write_bytes(b"x" * 20)
+        os.utime(folder / name, (time.time() - 60,) * 2)
+    assert all("20 bytes" in of.refused for of in take_in(small, queue, time.time))
+    receipts = sorted((place.outbox / "eve").iterdir())
+    assert len(receipts) == 2
+    assert all(path.name.isprintable() for path in receipts)
+    assert [json.loads(path.read_text())["sha256"] for path in receipts] == ["", ""], "nothing of them was read"
+
+
+def test_whatever_lies_in_the_inbox_what_runs_is_looked_at_in_time(place, queue, monkeypatch):
+    """Each package takes 10 s; a job's lease is renewed between two looks, and nothing that waits is forgotten."""
+    clock = iter(range(1_000_000, 2_000_000, 10))
+    here = [0]
+
+    def now():
+        return float(here[0])
+
+    def slow(*_):
+        while left:
+            here[0] = next(clock)
+            yield inbox.Taken("eve", f"{left.pop()}.zip", 1, "")
+
+    left = list(range(7))
+    monkeypatch.setattr("evaluator.judging.loop.take_in", slow)
+    monkeypatch.setattr("evaluator.judging.loop.POLL", 0)
+    looks = []
+    judge = Judge(place, queue, Form("pair"), lambda line: None, lambda: None, now)
+    here[0] = next(clock)
+    monkeypatch.setattr(judge, "_begin", lambda me: looks.append(now()) or "")
+    assert judge.run(once=True)
+    assert left == []
+    assert len(looks) >= 3
+    assert max(after - before for before, after in itertools.pairwise(looks)) <= 30
