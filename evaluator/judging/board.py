@@ -118,7 +118,7 @@ def scored(row: Mapping[str, Any], metric: Metric, word: str, whole: bool = Fals
         name=row["name"],
         received=row["received"],
         scores={seed: metric.score(value) for seed, value in values.items()},
-        value=_mean(list(values.values())) if values else None,
+        value=mean_of_seeds(list(values.values())) if values else None,
         verdict=verdict,
         version=row["version"],
         collapsed=sum(bool(cell.get("collapsed")) for cell in cells if cell["score"] is not None),
@@ -130,7 +130,8 @@ def scored(row: Mapping[str, Any], metric: Metric, word: str, whole: bool = Fals
     )
 
 
-def _mean(values: Sequence[float]) -> Interval:
+def mean_of_seeds(values: Sequence[float]) -> Interval:
+    """The mean of one figure for every seed, with its interval; without bounds where all seeds gave the same."""
     found = t_interval(values, LEVEL)
     # Equal figures of several seeds are copies of one observation as far as anybody knows, and no proof that there is no noise.
     return replace(found, low=None, high=None) if np.ptp(values) <= SAME else found

@@ -16,7 +16,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from evaluator import __version__
@@ -25,7 +24,7 @@ from evaluator.judging.board import Line, Scored, board
 from evaluator.judging.pages.board import board_page, submissions_page
 from evaluator.judging.pages.render import made_of, render, style_and_script
 from evaluator.judging.pages.shown import PAGES, page_name
-from evaluator.judging.pages.submission import submission_page
+from evaluator.judging.pages.submission import figures_of, sections, submission_page
 from evaluator.judging.published import as_csv, as_json
 from evaluator.tables import Metric
 
@@ -106,15 +105,17 @@ def _write_page(
     metric: Metric,
     word: str,
 ) -> None:
-    """Write the page of a submission, unless the page that is there was made of the same."""
+    """Write the page of a submission, unless the page that is there was made of the same.
+
+    A digest of that stands in the page for everybody, so it is made of what the page shows and of nothing else: of a digest over
+    hidden scores, whoever knows the rest could find them out by trying.
+    """
     participant = next(iter(own.values()))[0].participant
     lines = {part: line for part, found in of_people.items() if part in own and (line := found.get(participant)) is not None}
-    places = {part: (line.rank, line.ties, line.shown.number) for part, line in lines.items()}
-    content = {part: [vars(of) | {"value": of.value and asdict(of.value)} for of in found] for part, found in own.items()}
-    decides = [style_and_script(), __version__, title, asdict(metric), word, places, content]
-    key = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+    shown, figures = submission_page(title, own, lines, metric, word), figures_of(own.get("public", ()))
+    key = hashlib.sha256(json.dumps([style_and_script(), __version__, shown, figures], sort_keys=True).encode()).hexdigest()
     if made_of(path) != key:
-        write_text(path, render("submission.html", key, **submission_page(title, own, lines, metric, word)), durable=False)
+        write_text(path, render("submission.html", key, **shown, sections=sections(figures)), durable=False)
 
 
 def _remove_others(folder: Path, there: set[str]) -> None:

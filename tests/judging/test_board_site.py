@@ -150,6 +150,33 @@ def test_nothing_of_hidden_tasks_and_of_the_private_part_is_shown(tmp_path):
     assert "<table" not in page(tmp_path / "older", 2), "a result that does not say which tasks are known names none"
 
 
+def test_no_digest_of_what_is_hidden_stands_in_a_page(tmp_path):
+    """Two results that differ in single hidden scores alone, and in none of the means that are shown, give the same bytes."""
+    known = [pair for pair in PAIRS if pair != PAIRS[1]]
+
+    def content(folder: str, shift: float) -> str:
+        public, private = judged(1, known=known, figures=[]), judged(1, skill=0.7)
+        for of, pairs, signs in ((public, PAIRS[1:2], (1,)), (private, PAIRS[:2], (1, -1))):
+            for cell in of.detail["cells"]:
+                if cell["pair"] in pairs:
+                    cell["score"] += shift * signs[pairs.index(cell["pair"])]
+        write(tmp_path / folder, {"public": [public], "private": [private]})
+        return page(tmp_path / folder, 1)
+
+    assert content("a", 0.0) == content("b", 0.125)
+
+
+def test_a_pair_whose_seeds_gave_the_same_figure_has_no_interval(tmp_path):
+    cells = judged(1).detail["cells"]
+    for cell in cells:
+        if cell["pair"] == PAIRS[0]:
+            cell["score"] = 0.25
+    write(tmp_path, {"public": [judged(1, cells=cells)]})
+    row = re.search(rf"<tr>(?:(?!</tr>).)*{re.escape(PAIRS[0])}.*?</tr>", page(tmp_path, 1), re.DOTALL)[0]
+    assert "0.250" in row
+    assert "[0.250" not in row
+
+
 def test_the_private_part_stands_first_with_the_rank_of_the_public_part(tmp_path):
     public = [judged(1, "fox", 0.6), judged(2, "owl", 0.5)]
     private = [judged(1, "fox", 0.4), judged(2, "owl", 0.7)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.errors import Verdict
-from evaluator.judging.board import LEVEL, Line, Scored
+from evaluator.judging.board import LEVEL, Line, Scored, mean_of_seeds
 from evaluator.judging.figures import from_stored
 from evaluator.judging.pages.board import latest
 from evaluator.judging.pages.shown import (
@@ -25,7 +25,7 @@ from evaluator.judging.pages.shown import (
 )
 from evaluator.report.format import verdicts
 from evaluator.report.html.render import chart
-from evaluator.scoring.intervals import Interval, t_interval
+from evaluator.scoring.intervals import Interval
 from evaluator.tables import Metric
 from evaluator.text import name as harmless
 
@@ -33,7 +33,7 @@ from evaluator.text import name as harmless
 def submission_page(
     title: str, parts: Mapping[str, Sequence[Scored]], lines: Mapping[str, Line], metric: Metric, word: str
 ) -> dict[str, Any]:
-    """What ``submission.html`` needs.
+    """What ``submission.html`` needs beside the drawn figures (``sections``).
 
     Args:
         title: of the competition. ``parts``: the results of this submission by part, one for each version of the rules.
@@ -61,7 +61,6 @@ def submission_page(
         "ends": [metric.text(end) for end in ends],
         "tasks": tasks,
         "more_tasks": len(shown) > len(tasks),
-        "sections": _sections(newest.get("public")),
         "versions": _versions(parts, versions, metric) if len(versions) > 1 else [],
         "facts": _facts(of),
         "links": links(of),
@@ -137,13 +136,19 @@ def _value(cells: Sequence[Mapping[str, Any]]) -> Interval | None:
     seeds: dict[int, list[float]] = {}
     for cell in cells:
         seeds.setdefault(cell["seed"], []).append(float(cell["score"]))
-    return t_interval([float(np.mean(of)) for of in seeds.values()], LEVEL)
+    return mean_of_seeds([float(np.mean(of)) for of in seeds.values()])
 
 
-def _sections(of: Scored | None) -> list[dict[str, Any]]:
-    """The figures that were stored, drawn."""
+def figures_of(public: Sequence[Scored]) -> list[Any]:
+    """The figures that the page of a submission shows, as they are stored, of its results of the public part."""
+    newest = next(iter(latest(public).values()), None)
+    return [] if newest is None else list(newest.detail.get("figures") or ())
+
+
+def sections(figures: Sequence[Any]) -> list[dict[str, Any]]:
+    """Stored figures, drawn."""
     found = []
-    for section in from_stored(of.detail.get("figures")) if of is not None else ():
+    for section in from_stored(figures):
         charts = []
         for part in section.parts:
             drawn, legend = chart(part)  # type: ignore[arg-type]  # from_stored gives no other kinds
