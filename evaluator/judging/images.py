@@ -214,7 +214,7 @@ def outcome_of(stem: str, status: int | None = None) -> Outcome:
                 seconds=float(found["seconds"]),
             )
         except (ConfigurationError, OSError, KeyError, TypeError, ValueError):
-            pass
+            pass  # it ended before it wrote what came of it, or was killed while it did: our fault, as below
     return Outcome(
         verdict=str(Verdict.INFRASTRUCTURE), reason=f"the build of its image ended with status {status}; {stem}.log says why"
     )
