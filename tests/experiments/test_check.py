@@ -104,9 +104,10 @@ def write_stability(places: Places, score: float = 0.5) -> None:
 
 
 @pytest.fixture(autouse=True)
-def without_the_cleaning_study(monkeypatch):
-    """Its part has tests of its own (``test_cleaning_study.py``); its pictures would be drawn anew in every test here."""
+def without_the_studies_of_other_tracks(monkeypatch):
+    """Their parts have tests of their own (``test_cleaning_study.py``, ``test_curation_study.py``)."""
     monkeypatch.setattr("experiments.check.cleaning", lambda places: [])
+    monkeypatch.setattr("experiments.check.curation", lambda places: [])
 
 
 @pytest.fixture(scope="module")

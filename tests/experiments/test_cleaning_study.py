@@ -127,7 +127,7 @@ def test_page_and_pictures_are_checked(tmp_path, monkeypatch):
     assert command.main(["--check"], places) == 0
     places.cleaning_page.write_text(places.cleaning_page.read_text().replace("better", "best"))
     (places.images / "cleaning-painted.svg").write_text("<svg/>")
-    for part in ("_results", "_recipes", "_stability", "_sweep", "_scale", "_coverage"):
+    for part in ("_results", "_recipes", "_stability", "_sweep", "_scale", "_coverage", "curation"):
         monkeypatch.setattr(check, part, lambda places: [])
     seen = {finding.file: finding.command for finding in check.check(places).findings}
     assert seen == {
