@@ -19,7 +19,7 @@ from evaluator.runner.cells import OBTAINED, Finished
 from evaluator.secret import root_in_words
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.faults import Faults
-from evaluator.sweep.forecast import Forecast
+from evaluator.sweep.forecast import STARTING_SECONDS, Forecast
 from evaluator.text import one_line
 from evaluator.words import counted
 
@@ -141,11 +141,15 @@ class SweepLine:
         self._faults = Faults(experiment, self._log)
         self._answered: set[str] = set()
         self._trained: set[str] = set()
+        self._measured: set[str] = set()
         self._one_by_one = experiment.settings.ray is None  # a cluster obtains several answers at a time
         self._obtaining = ""
         self._at: dict[str, tuple[str, str]] = {}
         self._began = time.monotonic()
         self._failed = 0
+        # Seconds that answers and trainings took in this run, and those that the forecast gave for the same ones.
+        self._took = {"answers": 0.0, "trainings": 0.0}
+        self._expected = {"answers": 0.0, "trainings": 0.0}
         self._task: TaskID = progress.add_task("sweep", total=sum(forecast.answer.values()) + self._of(forecast.training))
 
     def logged(self, folder: Path) -> None:
@@ -186,6 +190,7 @@ class SweepLine:
         spec, result = cell.spec, cell.result
         self._at.pop(spec.digest(), None)
         if not cell.cached:
+            self._learn(cell)
             self._trained.add(spec.digest())
             self._answered.add(spec.answer_digest())
         self._failed += not result.scored
@@ -227,17 +232,39 @@ class SweepLine:
         parts += [spec.pipeline.name] if pipeline and len(self._experiment.plan.pipelines) > 1 else []
         return " ".join(parts)
 
+    def _learn(self, cell: Finished) -> None:
+        """Take in how long the cell took. The forecast guesses what it does not know; an answer it counts with its time limit."""
+        training, phases = cell.result.training, cell.result.phases
+        if training is not None and (expected := self._forecast.training.get(cell.spec.digest(), 0.0)):
+            self._took["trainings"] += training.seconds
+            self._expected["trainings"] += expected
+        answer = cell.spec.answer_digest()
+        if phases and not cell.reused and answer not in self._measured and (expected := self._forecast.answer.get(answer, 0.0)):
+            self._measured.add(answer)
+            self._took["answers"] += STARTING_SECONDS + sum(phase.seconds for phase in phases)
+            self._expected["answers"] += expected
+
+    def _scale(self, kind: str) -> float:
+        """How many times as long as the forecast said the answers, or the trainings, of this run took."""
+        return self._took[kind] / self._expected[kind] if self._expected[kind] else 1.0
+
     def _left(self) -> str:
         """The time that is left in words, from the share that is done; empty where nothing is known."""
-        task = self._line.tasks[0]
-        done, total = task.completed, task.total or 0.0
+        answers, trainings = self._scale("answers"), self._scale("trainings")
+        answered, trained = self._done()
+        done = answers * answered + trainings * trained
+        total = answers * sum(self._forecast.answer.values()) + trainings * self._of(self._forecast.training)
         if not 0 < done < total * 0.999:
             return ""
         return f"about {duration((time.monotonic() - self._began) * (total - done) / done)} left"
 
-    def _show(self) -> None:
+    def _done(self) -> tuple[float, float]:
+        """The seconds that the forecast gave for the answers, and for the trainings, that are done."""
         answered = sum(self._forecast.answer.get(digest, 0.0) for digest in self._answered)
-        done = answered + self._of({digest: self._forecast.training.get(digest, 0.0) for digest in self._trained})
+        return answered, self._of({digest: self._forecast.training.get(digest, 0.0) for digest in self._trained})
+
+    def _show(self) -> None:
+        done = sum(self._done())
         failed = f", {self._failed} failed" if self._failed else ""
         doing = "; ".join(f"{what}{', ' if at else ''}{at}" for what, at in list(self._at.values())[:4])
         description = one_line(f"{self._count()}{failed}{'; ' if doing else ''}{doing}", 200)

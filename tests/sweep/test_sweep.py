@@ -417,6 +417,28 @@ def test_the_progress_line_counts_by_time_and_ends_where_the_work_does(ready, bo
     assert "a fault of ours" in capsys.readouterr().err
 
 
+def test_the_time_left_follows_what_this_run_took_and_not_the_guesses(ready, bought, monkeypatch, capsys):
+    """Nothing was measured before: an answer is expected to take its time limit, 51 s, and a training 30 s. Here 2.75 and 200 s."""
+    from rich.console import Console
+
+    from evaluator.report.terminal import progress_line
+    from evaluator.runner.cells import OBTAINED, Finished
+    from evaluator.sweep import progress
+
+    experiment = ready(pairs=("621:17",), seeds=4)
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress_line(Console(stderr=True, width=200)) as line:
+        shown = progress.SweepLine(line, experiment, forecast(experiment, experiment.index()))
+        for spec in experiment.cells:
+            shown.moved(spec, OBTAINED, 1.0)
+        spec = experiment.cells[0]
+        now[0] = 4 * (1.75 + STARTING_SECONDS) + 200 / experiment.workers
+        cell = replace(fabricated.scored(spec, spec.digest()), training=fabricated.training(200.0, 10))
+        shown.finished(Finished(spec, cell, cached=False, reused=False))
+    assert f"about {progress.duration(600 / experiment.workers)} left" in capsys.readouterr().err
+
+
 # -- the table
 
 
