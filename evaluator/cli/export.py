@@ -80,7 +80,7 @@ def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
     told.add_argument("--end", metavar="TIME", help="UTC; default with --round: its deadline")
     told.add_argument("--a-day", type=int, metavar="N", help="submissions of a participant on a day (default: the round's, or 5)")
     told.add_argument("--most", type=int, default=100, metavar="N", help="submissions of a participant in all (default: 100)")
-    told.add_argument("--queue", default="", metavar="VHOST", help="the queue of your own compute workers")
+    told.add_argument("--queue", default="", metavar="VHOST", help="the queue of your own compute workers: its vhost, a UUID")
     told.add_argument("--terms", type=given_path, metavar="FILE", help="terms in Markdown (default: the kit's)")
     told.add_argument(
         "--public-data", type=given_path, metavar="DIR", help="what participants may download (default: publish/ of the round)"
@@ -174,6 +174,7 @@ def _try(args: argparse.Namespace) -> int:
 def _write(args: argparse.Namespace) -> int:
     from evaluator.export.codabench.bundle import write_bundle
     from evaluator.export.codabench.contest import Contest
+    from evaluator.export.codabench.fields import is_key
 
     if args.image is None:
         raise ConfigurationError(
@@ -186,6 +187,11 @@ def _write(args: argparse.Namespace) -> int:
     if args.out.exists() and not args.replace:
         raise ConfigurationError(
             f"--out {args.out}: it is there already; nothing is overwritten unasked. Give --replace, or another name"
+        )
+    if args.queue and not is_key(args.queue):
+        raise ConfigurationError(
+            f"--queue {one_line(args.queue, 60)!r}: a UUID was expected, the vhost that the platform shows on the queue's page. With "
+            "anything else the server refuses the bundle"
         )
     place = None if args.round is None else _place(args)
     terms = "" if args.terms is None else _terms(args.terms)

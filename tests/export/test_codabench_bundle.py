@@ -20,9 +20,10 @@ from evaluator.sweep.experiment import prepare
 from evaluator.sweep.settings import read_settings
 from tests.toy_track import GUESS, GuessTrack
 
+QUEUE = "8f14e45f-ceea-467f-9f0c-6f1f2ab1d2c3"
 START = datetime.datetime(2026, 12, 1, 8)
 END = datetime.datetime(2026, 12, 31, 23, 59)
-CONTEST = Contest(title="Labels <2026>", docker_image="someone/kit:1", description="Buy *well*.", queue="mine")
+CONTEST = Contest(title="Labels <2026>", docker_image="someone/kit:1", description="Buy *well*.", queue=QUEUE)
 
 
 def experiment(tmp_path, track=GUESS, **options):
@@ -229,7 +230,7 @@ def small_round(tmp_path_factory):
 
 
 @pytest.mark.endurance
-def test_a_round_with_a_private_part_becomes_two_phases(tmp_path):
+def test_a_round_with_a_private_part_becomes_two_phases(tmp_path, capsys):
     judge = tmp_path / "round" / "keep" / "judge"
     judge.mkdir(parents=True)
     (tmp_path / "round" / "publish").mkdir()
@@ -242,7 +243,7 @@ def test_a_round_with_a_private_part_becomes_two_phases(tmp_path):
     for name, pairs in (("public", "621:17"), ("private", "1321:34")):
         (judge / f"{name}.toml").write_text(f'profile = "debug"\nseeds = 2\nsecret = "secret"\npairs = ["{pairs}"]\n')
     path = tmp_path / "b.zip"
-    words = ["--round", str(tmp_path / "round"), "--image", "kit", "--queue", "mine", "--training-seconds", "20"]
+    words = ["--round", str(tmp_path / "round"), "--image", "kit", "--queue", QUEUE, "--training-seconds", "20"]
     words += ["--out", str(path)]
     assert main(["export", "codabench", *words, "--start", "2026-12-01T00:00"]) == 0
     with zipfile.ZipFile(path) as archive:
@@ -254,6 +255,11 @@ def test_a_round_with_a_private_part_becomes_two_phases(tmp_path):
     assert [phase["max_submissions_per_day"] for phase in content["phases"]] == [2, 2]
     assert [(order["part"], order["version"]) for order in orders] == [("public", 3), ("private", 3)]
     assert {problem.check for problem in check_bundle(path)} == {"queue"}
+    path.unlink()
+    words[words.index(QUEUE)] = "mine"
+    assert main(["export", "codabench", *words]) == 2
+    assert "--queue 'mine': a UUID was expected" in " ".join(capsys.readouterr().err.split())
+    assert not path.exists()
 
 
 @pytest.mark.endurance

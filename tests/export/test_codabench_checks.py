@@ -31,6 +31,8 @@ ERRORS = [
     ("title", "title", "x" * 257),
     ("title", "title", ["a"]),
     ("docker image", "docker_image", "x" * 129),
+    ("queue key", "queue", "some-vhost"),
+    ("queue key", "queue", ["8f14e45f-ceea-467f-9f0c-000000000000"]),
     ("type", "competition_type", "race"),
     ("yes or no", "enable_detailed_results", "perhaps"),
     ("contact_email", "contact_email", "nobody"),
@@ -123,7 +125,7 @@ def test_two_tasks_of_one_index_are_refused(tmp_path):
 
 WARNINGS = [
     ("docker image", "docker_image", DEL),
-    ("queue", "queue", "some-vhost"),
+    ("queue", "queue", "8f14e45f-ceea-467f-9f0c-000000000000"),
     ("input data", "tasks.0.input_data", "reference"),
     ("ingestion program", "tasks.0.ingestion_program", "scoring"),
     ("data key", "tasks.0.reference_data", "8f14e45f-ceea-467f-9f0c-000000000000"),

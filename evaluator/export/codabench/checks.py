@@ -8,7 +8,6 @@ server knows (its queues, the keys of its data) is not checked; a warning says s
 from __future__ import annotations
 
 import io
-import uuid
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -23,6 +22,7 @@ from evaluator.export.codabench.fields import (
     check_yes_or_no,
     error,
     instant,
+    is_key,
     mappings,
     shown,
     text_of,
@@ -115,8 +115,12 @@ def _competition(content: Mapping[str, Any]) -> Problems:
     if isinstance(address, str) and ("@" not in address.strip("@") or " " in address or "." not in address.rpartition("@")[2]):
         yield error("contact_email", f"{FILE}: contact_email", f"it is {shown(address)}; an address was expected. Write one")
     yield from _fact_sheet(content.get("fact_sheet"))
-    if content.get("queue"):
-        text = f"whether the server has the queue {shown(content['queue'])}, and you may use it, cannot be seen here"
+    queue = content.get("queue")
+    if queue and not is_key(queue):
+        text = f"it is {shown(queue)}; the queue's vhost, a UUID, was expected. Take it from the page of the queue"
+        yield error("queue key", f"{FILE}: queue", text)
+    elif queue:
+        text = f"whether the server has the queue {shown(queue)}, and you may use it, cannot be seen here"
         yield warning("queue", f"{FILE}: queue", text)
 
 
@@ -248,9 +252,7 @@ def _data(bundle: Bundle, place: str, path: Any, kind: str) -> Problems:
     """A data set that the server saves: a folder or a zip file of the archive, or the key of what it has."""
     found = _inside(path)
     if found is None or not bundle.has(found):
-        try:
-            uuid.UUID(str(path))
-        except ValueError:
+        if not is_key(path):
             yield error(kind, place, f"there is no file or folder {shown(path)} in the archive. Put it there")
         else:
             yield warning("data key", place, f"whether the server has data of the key {shown(path)} cannot be seen here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -54,6 +55,15 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     return str(value).strip()
+
+
+def is_key(value: Any) -> bool:
+    """Whether it is a key as the server gives them to its data, tasks and queues, a UUID."""
+    try:
+        uuid.UUID(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def check_text(check: str, place: str, value: Any, most: int = 0, *, needed: bool = True) -> Problems:
