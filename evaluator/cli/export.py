@@ -190,8 +190,8 @@ def _write(args: argparse.Namespace) -> int:
         )
     if args.queue and not is_key(args.queue):
         raise ConfigurationError(
-            f"--queue {one_line(args.queue, 60)!r}: a UUID was expected, the vhost that the platform shows on the queue's page. With "
-            "anything else the server refuses the bundle"
+            f"--queue {one_line(args.queue, 60)!r}: a UUID was expected, the vhost that the platform shows on the queue's page. "
+            "With anything else the server refuses the bundle"
         )
     place = None if args.round is None else _place(args)
     terms = "" if args.terms is None else _terms(args.terms)
