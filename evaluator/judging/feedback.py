@@ -40,7 +40,7 @@ KEYS = {
     "private": ("schema", "kind", "version", "judged"),
     "failed": ("schema", "kind", "version", "verdict", "reason"),
     "rows": ("pipeline", "score", "tasks"),
-    "cells": ("{task}", "seed", "verdict", "score"),
+    "cells": ("{task}", "seed", "verdict", "score", "collapsed"),
     "faults": ("verdict", "reason", "traceback", "printed", "cells"),
     "tasks": ("{task}", "score", *OF_A_TASK),
     "score": FIGURES,
@@ -100,7 +100,13 @@ def public(summary: Mapping[str, Any], word: str, own: str, version: int, metric
             for row in summary["rows"]
         ],
         "cells": [
-            {word: cell[word], "seed": _number(cell["seed"]), "verdict": _verdict(cell["verdict"]), "score": _number(cell["score"])}
+            {
+                word: cell[word],
+                "seed": _number(cell["seed"]),
+                "verdict": _verdict(cell["verdict"]),
+                "score": _number(cell["score"]),
+                "collapsed": cell.get("collapsed") is True,
+            }
             for cell in summary["cells"]
             if cell[word] in known
         ],

@@ -270,7 +270,7 @@ def test_the_page_escapes_what_a_submission_wrote():
         "kind": "public",
         "metric": "closeness",
         "rows": [{"pipeline": "near", "score": None, "tasks": [{"task": "guess-3", "score": None}]}],
-        "cells": [{"task": "guess-3", "seed": 0, "verdict": "RUNTIME_ERROR", "score": None}],
+        "cells": [{"task": "guess-3", "seed": 0, "verdict": "RUNTIME_ERROR", "score": None, "collapsed": False}],
         "faults": [
             {"verdict": "RUNTIME_ERROR", "reason": "<script>alert(1)</script>", "traceback": "a\nb<i>", "printed": "", "cells": 1}
         ],
@@ -282,6 +282,16 @@ def test_the_page_escapes_what_a_submission_wrote():
     assert "<script" not in page
     assert "http" not in page
     assert "nothing more" in details({"kind": "private"}, "task", failed=False, tier="landlock").lower()
+
+
+def test_the_page_marks_scores_of_models_that_learnt_nothing():
+    cells = [{"task": "guess-3", "seed": seed, "verdict": "OK", "score": 0.25, "collapsed": seed == 1} for seed in range(3)]
+    told = {"kind": "public", "metric": "closeness", "rows": [], "cells": cells, "faults": [], "warnings": []}
+    page = details(told, "task", failed=False, tier="landlock")
+    assert page.count("<td>0.2500!</td>") == 1
+    assert "1 cell of 3 collapsed" in page
+    whole = details(told | {"cells": cells[:1]}, "task", failed=False, tier="landlock")
+    assert "collapsed" not in whole.partition("<body>")[2]
 
 
 def test_the_watchdog_ends_the_process_before_the_platform_does(tmp_path):

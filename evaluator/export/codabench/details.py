@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluator.text import html
+from evaluator.words import counted
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
@@ -36,8 +37,16 @@ def details(told: Mapping[str, Any], word: str, failed: bool, tier: str) -> str:
         parts += [f"<h2>{html(row['pipeline'])}</h2>", _scores(row["score"])]
         tasks = [[of[word], *_mean(of["score"], told["metric"])] for of in row["tasks"]]
         parts.append(_table([word, str(told["metric"]), "low", "high"], tasks))
-    cells = [[cell[word], cell["seed"], cell["verdict"], _number(cell["score"])] for cell in told["cells"]]
+    marks = {True: "!", False: ""}
+    cells = [
+        [cell[word], cell["seed"], cell["verdict"], _number(cell["score"]) + marks[cell["collapsed"]]] for cell in told["cells"]
+    ]
     parts += ["<h2>Cells</h2>", _table([word, "seed", "verdict", "score"], cells)]
+    if fell := sum(cell["collapsed"] for cell in told["cells"]):
+        parts.append(
+            f"<p>!: {counted(fell, 'cell')} of {len(cells)} collapsed: the score is no better than that of the best constant "
+            "answer (the same prediction for all images), so it says nothing about what was trained on.</p>"
+        )
     for fault in told["faults"]:
         parts.append(f"<h2>{html(fault['verdict'])}, {html(fault['cells'])} of the cells</h2>")
         parts += [f"<pre>{_lines(fault[name])}</pre>" for name in ("reason", "traceback", "printed") if fault[name]]
