@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import reduce
-from operator import add
 from typing import Any
 
 import numpy as np
@@ -22,8 +19,9 @@ from evaluator.training.average import Average
 from evaluator.training.checkpoint import State
 from evaluator.training.embeddings.frozen import Embeddings
 from evaluator.training.embeddings.inputs import Embedded
-from evaluator.training.inputs import Job, Logits, Pictures
+from evaluator.training.inputs import Job, Pictures
 from evaluator.training.optimiser import freeze, make_optimiser, portions, positive_weights, rate_factor, start_bias
+from evaluator.training.step import Step, steps_of
 
 MOST_SKIPPED_STEPS = 20
 """In a row, under a scaled loss: the scale has then been halved a million times over, so it is not the scale."""
@@ -39,9 +37,12 @@ class Attempt:
         model: before its first step, on the job's device.
         micro_batch: most items that go through the network at once; 2 or more.
         progress: called with the share of the work done, up to 1.
+        graphs: whether steps are replayed as CUDA graphs, where the job's images are on a CUDA device.
     """
 
-    def __init__(self, job: Job, model: nn.Module, micro_batch: int, progress: Callable[[float], None]) -> None:
+    def __init__(
+        self, job: Job, model: nn.Module, micro_batch: int, progress: Callable[[float], None], *, graphs: bool = True
+    ) -> None:
         self.recipe, self.model, self.labels, self.where = job.recipe, model, job.labels, job.where
         self.kept, self.held_out, self.seed, self.micro_batch = job.kept, job.held_out, job.seed, micro_batch
         self.done, self.skipped_in_a_row = 0, 0
@@ -68,6 +69,17 @@ class Attempt:
             self.progress = lambda share: progress(EMBEDDING_SHARE + (1 - EMBEDDING_SHARE) * share)
         else:
             self.inputs = Pictures(job, model)
+        step = Step(
+            logits=self.inputs.logits,
+            positive_weight=self.positive_weight,
+            optimiser=self.optimiser,
+            trained=self.trained,
+            scaler=self.scaler,
+            average=self.average,
+            clip=job.recipe.gradient_clip,
+            micro_batch=micro_batch,
+        )
+        self._step = steps_of(step, job.where, graphs and job.images.device == job.where)
 
     def run(self, after_epoch: Callable[[Attempt], None]) -> np.ndarray:
         """Train the epochs that are left, leave the final weights in the model, and return the thresholds, float64 (k,).
@@ -135,7 +147,7 @@ class Attempt:
         recipe = self.recipe
         order = generator(self.seed, "order", number).permutation(len(self.kept))
         self.inputs.training_mode()
-        logits = self.inputs.epoch(number, order)
+        rows = self.inputs.epoch(number, order)
         smoothing = recipe.label_smoothing
         targets = self.targets[torch.from_numpy(self.kept[order]).to(self.where)] * (1 - smoothing) + smoothing / 2
         cuts = portions(len(order), recipe.batch_size)
@@ -144,7 +156,7 @@ class Attempt:
         norms: list[Tensor] = []
         for start, stop in cuts:
             factor = rate_factor(number * len(cuts) + len(losses), steps, recipe.schedule, recipe.warmup)
-            loss, norm = self._step(logits, targets, start, stop, factor)
+            loss, norm = self._step([tensor[start:stop] for tensor in rows], targets[start:stop], factor)
             losses.append(loss)
             norms.append(norm)
             self.progress((number * len(cuts) + len(losses)) / steps)
@@ -160,28 +172,6 @@ class Attempt:
         if not stepped.all():
             entry["skipped_steps"] = int((~stepped).sum())
         return entry
-
-    def _step(self, logits: Logits, targets: Tensor, start: int, stop: int, factor: float) -> tuple[Tensor, Tensor]:
-        """One step on the mean loss of a batch, added up over its parts; the loss and the norm of the gradient."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * factor
-        self.optimiser.zero_grad(set_to_none=True)
-        parts = portions(stop - start, self.micro_batch)
-        losses = []
-        for first, last in parts:
-            a, b = start + first, start + last
-            loss = F.binary_cross_entropy_with_logits(logits(a, b), targets[a:b], pos_weight=self.positive_weight)
-            if len(parts) > 1:
-                loss = loss * ((b - a) / (stop - start))
-            self.scaler.scale(loss).backward()
-            losses.append(loss.detach())
-        self.scaler.unscale_(self.optimiser)
-        norm = nn.utils.clip_grad_norm_(self.trained, self.recipe.gradient_clip or math.inf)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        if self.average is not None:
-            self.average.update()
-        return reduce(add, losses), norm.detach()
 
     def _check(self, losses: np.ndarray, norms: np.ndarray, epoch: int) -> np.ndarray:
         """Which steps were taken: all, but for those that the scaler left out since float16 could not hold their gradient.

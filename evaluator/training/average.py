@@ -31,7 +31,16 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the values that the tensors have now."""
+        """Take in the values that the tensors have now, and count it."""
+        self.take_in()
+        self.updates += 1
+
+    @torch.no_grad()
+    def take_in(self) -> None:
+        """Take in the values that the tensors have now; to be counted in ``updates`` by whoever runs it.
+
+        A replay of a captured step runs it without Python. The first must not be captured: it is another one than those after it.
+        """
         if self.updates == 0:
             torch._foreach_copy_(self.values, self._tensors)
         else:
@@ -39,7 +48,6 @@ class Average:
                 torch._foreach_lerp_(self._means, self._sources, 1 - self.decay)
             for mean, now in self._counters:
                 mean.copy_(mean * self.decay + now * (1 - self.decay))
-        self.updates += 1
 
     @torch.no_grad()
     def finish(self) -> None:

@@ -72,6 +72,22 @@ def random_state(device: torch.device, seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """A stream of its own on a CUDA device: work can be captured there, and another training's work runs beside it.
+
+    It begins after what the current stream was given before, and the current stream waits for its end.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream(device).wait_stream(stream)
+
+
+@contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
     """Only algorithms of cuDNN that repeat, chosen the same way every time; the CPU's repeat for a fixed number of threads."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True) if device.type == "cuda" else nullcontext():
@@ -127,6 +143,7 @@ def answering(device: torch.device, doing: Callable[[], str]) -> Iterator[None]:
 def start_of_peak(device: torch.device) -> None:
     """Forget the largest use of memory so far, so that ``peak_memory`` speaks of what follows."""
     if device.type == "cuda":
+        torch.cuda.init()  # the counters are there from then on
         torch.cuda.reset_peak_memory_stats(device)
 
 

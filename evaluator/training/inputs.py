@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +14,6 @@ from evaluator.training.augment import draw, transform
 from evaluator.training.network import classifier
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import probabilities
-
-Logits = Callable[[int, int], Tensor]
-"""Logits, float32 (stop - start, k), of the items from ``start`` to ``stop`` in the order of the epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,19 +60,19 @@ class Pictures:
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
-    def epoch(self, number: int, order: np.ndarray) -> Logits:
-        """The logits of epoch ``number`` (from 0), whose items are ``kept[order]``."""
+    def epoch(self, number: int, order: np.ndarray) -> tuple[Tensor, ...]:
+        """What the steps of epoch ``number`` (from 0) read, a row per item ``kept[order]``: their numbers, and their draws."""
         # Sent once an epoch: sending a few numbers in every step would make an accelerator wait in every step.
         rows = torch.from_numpy(self.job.kept[order]).to(self.job.images.device)
         draws = torch.from_numpy(augmentation_draws(self.job.seed, number, len(self.job.kept))[order]).to(self.job.where)
+        return rows, draws
 
-        def logits(start: int, stop: int) -> Tensor:
-            batch = self.job.images[rows[start:stop]].to(self.job.where, non_blocking=True)
-            x = transform(batch, self.job.recipe, draws[start:stop])
-            with devices.autocast(self.job.where, self.job.number_format):
-                return self.model(x.contiguous(memory_format=torch.channels_last)).float()
-
-        return logits
+    def logits(self, rows: Tensor, draws: Tensor) -> Tensor:
+        """float32 (b, k) of a batch: b of the rows of ``epoch``."""
+        batch = self.job.images[rows].to(self.job.where, non_blocking=True)
+        x = transform(batch, self.job.recipe, draws)
+        with devices.autocast(self.job.where, self.job.number_format):
+            return self.model(x.contiguous(memory_format=torch.channels_last)).float()
 
     def probabilities(self, items: np.ndarray) -> np.ndarray:
         """float32 (len(items), k) of items without augmentation, by the weights that the model has now."""

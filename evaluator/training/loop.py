@@ -31,6 +31,7 @@ from evaluator.training.optimiser import portions
 from evaluator.training.pipeline import LINEAR, Pipeline
 from evaluator.training.predict import check_images
 from evaluator.training.split import validation_split
+from evaluator.training.step import GraphError, without_graphs
 from evaluator.training.trained import Trained
 from evaluator.training.weights import load_starting_weights, starting_weights_identity
 from evaluator.words import counted
@@ -80,7 +81,13 @@ def train(
     where = devices.resolve(device)
     task = _Task(pipeline, images, labels, seed, where, progress or (lambda share: None))
     keeping = kept_memory() if where.type == "cpu" else nullcontext()
-    with keeping, devices.threads(threads) as used, devices.answering(where, task.doing), devices.repeatable(where):
+    with (
+        keeping,
+        devices.threads(threads) as used,
+        devices.answering(where, task.doing),
+        devices.repeatable(where),
+        devices.own_stream(where),
+    ):
         devices.start_of_peak(where)
         file = None if checkpoint is None else Checkpoint(checkpoint, task.digest(used, micro_batch))
         attempt, thresholds, identity = task.finish(micro_batch, file)
@@ -130,6 +137,8 @@ class _Task:
         self.progress = progress
         self.number_format = devices.number_format(where, recipe.precision)
         self.notes: list[str] = []
+        self.graphs = True
+        """Whether steps may be replayed as CUDA graphs."""
         self.earlier = 0.0
         """Seconds of training before an interruption."""
         self._attempt: Attempt | None = None
@@ -165,19 +174,30 @@ class _Task:
         images = memory.place(self.images, self.where)
         job = Job(self.recipe, images, self.labels, self.kept, self.held_out, self.seed, self.where, self.number_format)
         if images.device != self.where:
-            self.notes.append(f"the images stayed in the computer's memory: they leave too little room on {self.where}")
+            self.notes.append(
+                f"the images stayed in the computer's memory: they leave too little room on {self.where}, so the steps were "
+                "launched one by one, which is slower"
+            )
         while True:
             try:
                 with devices.random_state(self.where, short(self.seed, "regularisation")):
                     return self._attempted(job, micro_batch, file, state)
+            except GraphError as error:
+                refused = str(error)
             except RuntimeError as error:
+                refused = ""
                 if not memory.is_shortage(error):
                     raise
                 if micro_batch <= SMALLEST_MICRO_BATCH:
                     raise memory.too_small(self.where, self.recipe.name, micro_batch, error) from error
             # Outside of the except clause, whose error holds on to every tensor of the failed attempt.
-            self._attempt = state = None
+            self._attempt = None
             memory.release()
+            if refused:
+                self.graphs = False
+                self.notes.append(without_graphs(self.where, refused))
+                continue
+            state = None
             micro_batch = max(SMALLEST_MICRO_BATCH, -(-micro_batch // 2))
             self._note_shortage(micro_batch)
             if file is not None:
@@ -190,7 +210,7 @@ class _Task:
         model = devices.placed(model, self.where)
         if self.where.type == "cpu":
             quicken(model)
-        self._attempt = attempt = Attempt(job, model, micro_batch, self.progress)
+        self._attempt = attempt = Attempt(job, model, micro_batch, self.progress, graphs=self.graphs)
         if state is not None:
             attempt.restore(state)
             self.earlier = state.about["seconds"]

@@ -44,8 +44,14 @@ def freeze(model: nn.Module, trains: str) -> dict[str, Tensor]:
 
 
 def make_optimiser(pipeline: Pipeline, model: nn.Module) -> torch.optim.Optimizer:
-    """Groups by (head or features) and (decayed or not); every group remembers its peak rate as ``peak``."""
+    """Groups by (head or features) and (decayed or not); every group remembers its peak rate as ``peak``.
+
+    The rates are tensors, so that a step that was captured into a CUDA graph reads those of its replay (``set_rates``). On the CPU
+    they are float64, by which a step gives the bits that it gives with a number; the kernels for a device read float32.
+    """
     head = {id(parameter) for parameter in head_parameters(model)}
+    where = next(model.parameters()).device
+    rate = torch.zeros((), dtype=torch.float64 if where.type == "cpu" else torch.float32, device=where)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -54,14 +60,21 @@ def make_optimiser(pipeline: Pipeline, model: nn.Module) -> torch.optim.Optimize
         {
             "params": parameters,
             "peak": pipeline.learning_rate * (pipeline.head_rate if in_head else 1.0),
-            "lr": 0.0,
+            "lr": rate.clone(),
             "weight_decay": pipeline.weight_decay if decayed else 0.0,
         }
         for (in_head, decayed), parameters in groups.items()
     ]
     if pipeline.optimiser == "sgd":
         return torch.optim.SGD(settings, momentum=MOMENTUM, nesterov=True, fused=True)
-    return torch.optim.AdamW(settings, fused=True)
+    # Its number of steps is on the device in any case; this lets a step be captured.
+    return torch.optim.AdamW(settings, fused=True, capturable=where.type == "cuda")
+
+
+def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
+    """Let the next step have ``factor`` times the peak rate in every group."""
+    for group in optimiser.param_groups:
+        group["lr"].fill_(group["peak"] * factor)
 
 
 def portions(n: int, batch_size: int) -> list[tuple[int, int]]:

@@ -104,7 +104,7 @@ def test_a_device_lost_to_the_evaluator_itself_is_left_to_a_new_process(ready, b
         trained.append(self)
         raise torch.AcceleratorError("CUDA error: device-side assert triggered", -1)
 
-    monkeypatch.setattr("evaluator.training.attempt.Attempt._step", step)
+    monkeypatch.setattr("evaluator.training.step.Launched.__call__", step)
     found = serial(experiment, "lost")
     assert [(cell.spec.seed, cell.result.verdict) for cell in found] == [(0, "OK"), (1, "OK"), (2, "OK")]
     assert len(trained) == 1, "this process did not touch the device again"

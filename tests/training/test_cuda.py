@@ -8,11 +8,12 @@ import torch
 from toys import LINEAR, SMALL, distance, same, toy
 
 from evaluator.errors import TrainingError
-from evaluator.training import checkpoint, memory
+from evaluator.training import attempt, checkpoint, memory
 from evaluator.training import device as devices
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Augmentation
 from evaluator.training.predict import predict
+from evaluator.training.step import Launched, Replayed
 
 pytestmark = [
     pytest.mark.cuda,
@@ -57,6 +58,42 @@ def test_it_learns_what_the_cpu_learns_in_the_devices_own_format(recipe):
     assert on_cuda.precision in ("bfloat16", "float16")
     assert on_cuda.history[-1]["loss"] == pytest.approx(on_cpu.history[-1]["loss"], abs=0.1)
     assert np.isfinite(predict(on_cuda, images)).all()
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "recipe",
+    [NETWORK, LINEAR, replace(NETWORK, freeze_batch_norm=True), replace(NETWORK, optimiser="sgd", learning_rate=0.01)],
+    ids=["network", "linear", "frozen statistics", "sgd"],
+)
+def test_replayed_steps_give_the_bits_of_launched_ones_and_repeat(name, recipe, monkeypatch):
+    if name == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        pytest.skip("this device has no bfloat16 of its own")
+    monkeypatch.setattr(devices, "number_format", lambda device, precision: name)
+    images, labels = toy(43)  # two sizes of batches
+    made = []
+    graphs = attempt.steps_of
+
+    def steps_of(step, where, wanted):
+        made.append(graphs(step, where, wanted))
+        return made[-1]
+
+    monkeypatch.setattr(attempt, "steps_of", steps_of)
+    replayed, again = (train(recipe, images, labels, seed=1, device="cuda") for _ in range(2))
+    assert replayed.notes == ()
+    assert all(isinstance(steps, Replayed) and steps._graphs for steps in made)
+    assert same(replayed, again)
+    monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted: Launched(step))
+    launched = train(recipe, images, labels, seed=1, device="cuda")
+    assert same(replayed, launched)
+    assert replayed.history == launched.history
+
+
+def test_gradients_are_added_up_within_a_graph(monkeypatch):
+    images, labels = toy(43)
+    replayed = train(NETWORK, images, labels, seed=1, device="cuda", micro_batch=3)
+    monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted: Launched(step))
+    assert same(replayed, train(NETWORK, images, labels, seed=1, device="cuda", micro_batch=3))
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])

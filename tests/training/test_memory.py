@@ -165,14 +165,17 @@ def test_nothing_is_measured_where_torch_does_not_count():
     ids=["accelerator", "runtime", "cudnn"],
 )
 def test_a_device_that_vanishes_is_named_with_the_epoch(error, monkeypatch):
-    step = Attempt._step
+    epoch = Attempt._epoch
 
-    def lost(self, *given):
-        if self.done == 1:
-            raise error
-        return step(self, *given)
+    def lost(self, number):
+        if number == 1:
+            self._step = failing
+        return epoch(self, number)
 
-    monkeypatch.setattr(Attempt, "_step", lost)
+    def failing(*given):
+        raise error
+
+    monkeypatch.setattr(Attempt, "_epoch", lost)
     with pytest.raises(DeviceError, match=r"the device cpu .* after 1 of 3 epochs .*'milliseconds'.*nvidia-smi") as caught:
         train(RECIPE, *toy(16), seed=1, threads=1)
     assert str(error).split("\n")[0] in str(caught.value)

@@ -17,7 +17,7 @@ from evaluator.errors import TrainingError
 from evaluator.training import device as devices
 from evaluator.training.augment import transform
 from evaluator.training.cpu.folding import forward_only
-from evaluator.training.inputs import Job, Logits, augmentation_draws
+from evaluator.training.inputs import Job, augmentation_draws
 from evaluator.training.memory import halving
 from evaluator.training.network import classifier, features, head
 from evaluator.training.predict import checked, evaluating
@@ -63,11 +63,14 @@ class Embeddings:
         self.model.eval()
         classifier(self.model).train()
 
-    def epoch(self, number: int, order: np.ndarray) -> Logits:
-        """The logits of epoch ``number`` (from 0), whose items are ``kept[order]``."""
+    def epoch(self, number: int, order: np.ndarray) -> tuple[Tensor, ...]:
+        """What the steps of epoch ``number`` (from 0) read: the embeddings of the items ``kept[order]``, (kept, d)."""
         # A copy, since a dropout may work in place.
-        embedded = self._views[number % len(self._views)][torch.from_numpy(order).to(self.job.where)]
-        return lambda start, stop: head(self.model, embedded[start:stop])
+        return (self._views[number % len(self._views)][torch.from_numpy(order).to(self.job.where)],)
+
+    def logits(self, embedded: Tensor) -> Tensor:
+        """float32 (b, k) of b of the rows of ``epoch``."""
+        return head(self.model, embedded)
 
     def probabilities(self, items: np.ndarray) -> np.ndarray:
         """float32 (len(items), k) of items without augmentation, by the head that the model has now."""

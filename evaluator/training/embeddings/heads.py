@@ -22,6 +22,7 @@ from evaluator.training.inputs import Job
 from evaluator.training.optimiser import portions
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.split import validation_split
+from evaluator.training.step import GraphError, without_graphs
 from evaluator.training.trained import Trained
 
 
@@ -68,13 +69,23 @@ def train_head(
         devices.threads(threads) as used,
         devices.answering(where, lambda: f"during the training of pipeline {pipeline.name!r}"),
         devices.repeatable(where),
-        devices.random_state(where, short(seed, "regularisation")),
+        devices.own_stream(where),
     ):
         devices.start_of_peak(where)
-        head = HeadAlone(embeddings.shape[1], labels.shape[1], pipeline.dropout).to(where)
         job = Job(pipeline, torch.tensor(embeddings, device=where), labels, kept, held_out, seed, where, number_format)
-        attempt = Attempt(job, head, micro_batch, progress or (lambda share: None))
-        thresholds = attempt.run(lambda attempt: None)
+        notes: tuple[str, ...] = ()
+
+        def attempted(graphs: bool) -> tuple[Attempt, np.ndarray]:
+            with devices.random_state(where, short(seed, "regularisation")):
+                head = HeadAlone(embeddings.shape[1], labels.shape[1], pipeline.dropout).to(where)
+                attempt = Attempt(job, head, micro_batch, progress or (lambda share: None), graphs=graphs)
+                return attempt, attempt.run(lambda attempt: None)
+
+        try:
+            attempt, thresholds = attempted(graphs=True)
+        except GraphError as error:
+            notes = (without_graphs(where, str(error)),)
+            attempt, thresholds = attempted(graphs=False)
         peak = devices.peak_memory(where)
     return Trained(
         pipeline=pipeline,
@@ -93,6 +104,7 @@ def train_head(
         micro_batch=micro_batch,
         peak_memory=peak,
         timings=attempt.timings,
+        notes=notes,
     )
 
 

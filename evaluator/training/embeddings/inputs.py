@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evaluator.training.inputs import Logits
 from evaluator.training.network import head
 from evaluator.training.predict import BATCH_SIZE, checked, evaluating
 
@@ -36,11 +35,13 @@ class Embedded:
         """Bring the head into the mode of its training steps."""
         self.model.train()
 
-    def epoch(self, number: int, order: np.ndarray) -> Logits:
-        """The logits of epoch ``number``, whose items are ``kept[order]``; all epochs see the same embeddings."""
-        rows = torch.from_numpy(self.kept[order]).to(self.embeddings.device)
-        embedded = self.embeddings[rows]
-        return lambda start, stop: head(self.model, embedded[start:stop])
+    def epoch(self, number: int, order: np.ndarray) -> tuple[Tensor, ...]:
+        """What the steps of epoch ``number`` read: the embeddings of the items ``kept[order]``, the same in every epoch."""
+        return (self.embeddings[torch.from_numpy(self.kept[order]).to(self.embeddings.device)],)
+
+    def logits(self, embedded: Tensor) -> Tensor:
+        """float32 (b, k) of b of the rows of ``epoch``."""
+        return head(self.model, embedded)
 
     def probabilities(self, items: np.ndarray) -> np.ndarray:
         """float32 (len(items), k), by the head that the model has now."""
