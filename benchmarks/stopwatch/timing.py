@@ -51,16 +51,16 @@ class Timing:
 
 
 class Stamps:
-    """A ``progress`` callback: starts the clock after ``WARM_UP`` steps, and stops it after the last step."""
+    """A ``progress`` callback: starts the clock after ``warm_up`` steps, and stops it after the last step."""
 
-    def __init__(self, device: str, on_first: Callable[[], None] = lambda: None) -> None:
-        self.device, self.on_first, self.steps = devices.resolve(device), on_first, 0
+    def __init__(self, device: str, on_first: Callable[[], None] = lambda: None, warm_up: int = WARM_UP) -> None:
+        self.device, self.on_first, self.steps, self.warm_up = devices.resolve(device), on_first, 0, warm_up
         self.first: tuple[float, float, float] | None = None
         self.last: tuple[float, float, float] | None = None
 
     def __call__(self, share: float) -> None:
         self.steps += 1
-        if self.steps == WARM_UP or share >= 1.0:
+        if self.steps == self.warm_up or share >= 1.0:
             wait_for(self.device)
             if self.first is None:
                 self.on_first()
@@ -75,7 +75,7 @@ class Stamps:
             ValueError: no step came after the warm-up, so there is nothing to time.
         """
         if self.first is None or self.last is None:
-            raise ValueError(f"a training of {self.steps} steps has nothing but its warm-up of {WARM_UP}; give it more images")
+            raise ValueError(f"a training of {self.steps} steps has nothing but its warm-up of {self.warm_up}; give it more images")
         share, clock, cpu = (b - a for a, b in zip(self.first, self.last, strict=True))
         return Timing(share * passes, clock, cpu, peak_of(self.device))
 
@@ -88,6 +88,7 @@ def peak_of(device: torch.device) -> int | None:
 def reset_peak(device: str) -> None:
     """Start measuring the peak anew."""
     if devices.resolve(device).type == "cuda":
+        torch.cuda.init()  # before it the counters are not there
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(devices.resolve(device))
 

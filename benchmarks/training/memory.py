@@ -20,9 +20,12 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import evaluator.training.weights
 from benchmarks.pages import write_json
 from benchmarks.training.operations import machine, network_of
+from benchmarks.training.phases import replaced
 from evaluator.seeds import generator
+from evaluator.training import device as devices
 from evaluator.training.embeddings.frozen import BATCH_SIZES
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Pipeline
@@ -122,22 +125,29 @@ def _size(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def measured(pipeline: Pipeline, device: str) -> int:
-    """Peak bytes of an epoch of two steps on a CUDA device, with random weights and random images."""
-    n, size = 2 * pipeline.batch_size, pipeline.image_size
+def measured(pipeline: Pipeline, device: str) -> tuple[int, list[str]]:
+    """Peak bytes of an epoch of four steps on a CUDA device, with random images and without weights to start from.
+
+    Within what a T4 has: ``notes`` say where that is too little. The values of weights do not change memory, and a recipe's own may
+    be missing here.
+    """
+    n, size = 4 * pipeline.batch_size, pipeline.image_size
     rng = generator(0, "memory")
     images = rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8)
     labels = (rng.random((n, 6)) < 0.3).astype(np.uint8)
+    where = devices.resolve(device)
+    recipe = replace(pipeline, epochs=1, validation_share=0.0, threshold="fixed", threshold_value=0.5)
+    torch.cuda.init()
     torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    train(
-        replace(pipeline, epochs=1, validation_share=0.0, threshold="fixed", threshold_value=0.5),
-        images,
-        labels,
-        seed=0,
-        device=device,
-    )
-    return torch.cuda.max_memory_allocated()
+    total = torch.cuda.get_device_properties(where).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, DEVICES["T4"] / total), where)
+    try:
+        with replaced(evaluator.training.weights.load_starting_weights, lambda *given: "none"):
+            trained = train(recipe, images, labels, seed=0, device=device)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, where)
+    assert trained.peak_memory is not None
+    return trained.peak_memory, list(trained.notes)
 
 
 def row_of(pipeline: Pipeline, device: str) -> dict[str, Any]:
@@ -154,9 +164,7 @@ def row_of(pipeline: Pipeline, device: str) -> dict[str, Any]:
         "largest_batch": {name: need.largest_batch(capacity) for name, capacity in DEVICES.items()},
     }
     if device.startswith("cuda"):
-        # The values of weights do not change memory, and a recipe's own weights may be missing; frozen features need some.
-        recipe = pipeline if pipeline.trains == "head" else replace(pipeline, weights="none")
-        found["measured_bytes"] = measured(recipe, device)
+        found["measured_bytes"], found["notes"] = measured(pipeline, device)
     return found
 
 

@@ -13,8 +13,10 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 import evaluator.training.augment
+import evaluator.training.step
 from benchmarks.stopwatch.timing import wait_for
 from evaluator.training.average import Average
+from evaluator.training.step import Launched
 
 
 class Phases:
@@ -41,7 +43,10 @@ SILENT = Phases(None)
 
 @contextmanager
 def observed(phases: Phases) -> Iterator[None]:
-    """Time augmentation, forward, backward and optimiser of a training that runs inside the ``with``."""
+    """Time augmentation, forward, backward and optimiser of a training that runs inside the ``with``.
+
+    Its steps are launched: a graph has no phases.
+    """
 
     def timed(name: str, function: Callable) -> Callable:
         def call(*args: Any, **options: Any) -> Any:
@@ -81,14 +86,14 @@ def observed(phases: Phases) -> Iterator[None]:
     originals = [
         (torch.Tensor, "backward", "backward"),
         (nn.utils, "clip_grad_norm_", "optimiser"),
-        (Average, "update", "optimiser"),
+        (Average, "take_in", "optimiser"),
     ]
     kept = [(owner, name, getattr(owner, name)) for owner, name, _ in originals]
-    transform = evaluator.training.augment.transform
+    transform, steps_of = evaluator.training.augment.transform, evaluator.training.step.steps_of
     try:
         for owner, name, phase in originals:
             setattr(owner, name, timed(phase, getattr(owner, name)))
-        with replaced(transform, timed("augment", transform)):
+        with replaced(transform, timed("augment", transform)), replaced(steps_of, lambda step, where, graphs: Launched(step)):
             yield
     finally:
         for owner, name, function in kept:

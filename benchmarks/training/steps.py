@@ -1,0 +1,128 @@
+"""How long a step of ours takes, launched kernel by kernel and replayed as a graph: ``python -m benchmarks.training.steps``.
+
+Milliseconds per image of the counted steps, at each size of image and of batch, the two taken in turn. On the CPU there are no
+graphs, so both rows are launched; that shows that the command runs, and no more. Where a step cannot be captured the reason is in
+the row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.pages import write_json
+from benchmarks.stopwatch.timing import WARM_UP, Stamps, reset_peak
+from benchmarks.training.contest import SEED, single_epoch
+from benchmarks.training.operations import machine
+from benchmarks.training.phases import replaced
+from benchmarks.training.races import recipe_for
+from evaluator.cli.parsing import Prose
+from evaluator.seeds import generator
+from evaluator.training import device as devices
+from evaluator.training import step
+from evaluator.training.loop import train
+
+BATCHES = (5, 16, 64, 256)
+KINDS = ("launched", "replayed")
+
+
+@contextmanager
+def kind_of_steps(kind: str) -> Iterator[None]:
+    """Trainings inside of the ``with`` launch their steps, or replay them where they can."""
+    if kind == "replayed":
+        yield
+        return
+    with replaced(step.steps_of, lambda of, where, graphs: step.Launched(of)):
+        yield
+
+
+def timed(size: int, batch: int, steps: int, kind: str, device: str, threads: int) -> dict[str, Any]:
+    """Milliseconds per image, peak bytes, and why there were no graphs if there were none."""
+    reset_peak(device)
+    warm = WARM_UP + step.WARM_UP  # the first replay pays for the capture
+    n = batch * (steps + warm)
+    rng = generator(0, "steps")
+    # Few images, taken again and again: an epoch of the largest batch would not fit into the memory of a small device.
+    images = rng.integers(0, 256, (min(n, 512), size, size, 3), dtype=np.uint8)
+    labels = (rng.random((len(images), 6)) < 0.3).astype(np.uint8)
+    items = np.arange(n) % len(images)
+    stamps = Stamps(device, warm_up=warm)
+    with kind_of_steps(kind):
+        recipe = single_epoch(recipe_for(size), batch)
+        trained = train(recipe, images[items], labels[items], seed=SEED, device=device, threads=threads, progress=stamps)
+    found = stamps.timing(n)
+    return {"ms": found.ms, "peak_bytes": found.peak_bytes, "notes": list(trained.notes)}
+
+
+def run(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
+    """A row per size of image, size of batch and kind; written after each."""
+    rows: list[dict[str, Any]] = []
+    about = machine(options.device, options.threads)
+    for size in options.sizes:
+        for batch in options.batches:
+            found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+            for _ in range(options.repeats):
+                for kind in KINDS:
+                    found[kind].append(timed(size, batch, options.steps, kind, options.device, options.threads))
+            for kind, timings in found.items():
+                of = [timing["ms"] for timing in timings]
+                rows.append(
+                    {
+                        "image_size": size,
+                        "batch_size": batch,
+                        "steps": kind,
+                        "n": len(of),
+                        "ms_per_image": statistics.median(of),
+                        "ms_per_image_all": of,
+                        "peak_bytes": timings[-1]["peak_bytes"],
+                        "notes": timings[-1]["notes"],
+                    }
+                )
+            write_json(options.json, {"machine": about, "rows": rows})
+            launched, replayed = (rows[i]["ms_per_image"] for i in (-2, -1))
+            console.print(
+                f"{size} px, batch {batch}: launched {launched:.3f}, replayed {replayed:.3f} ms per image", highlight=False
+            )
+    return rows
+
+
+def table_of(rows: list[dict[str, Any]]) -> Table:
+    """A row per size of image and of batch."""
+    table = Table(title="A step of ours, ms per image", title_justify="left")
+    for name in ("image", "batch", *KINDS, "times as fast", "notes"):
+        table.add_column(name, justify="left" if name == "notes" else "right")
+    for launched, replayed in zip(rows[::2], rows[1::2], strict=True):
+        a, b = launched["ms_per_image"], replayed["ms_per_image"]
+        row = (f"{launched['image_size']} px", str(launched["batch_size"]), f"{a:.3f}", f"{b:.3f}", f"{a / b:.1f}")
+        table.add_row(*row, "; ".join(replayed["notes"]))
+    return table
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what the options ask for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training.steps", description=__doc__, formatter_class=Prose)
+    parser.add_argument("--device", default="cuda", help="auto, cpu or cuda")
+    parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 224], help="sides of the images in pixels")
+    parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES), help="sizes of a batch")
+    parser.add_argument("--steps", type=int, default=20, help="steps that are counted")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=Path("results/steps.json"), help="file of the figures")
+    options = parser.parse_args(arguments)
+    options.device = str(devices.resolve(options.device))
+    console = Console(width=None if sys.stdout.isatty() else 170)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    console.print(table_of(run(options, console)))
+
+
+if __name__ == "__main__":
+    main()

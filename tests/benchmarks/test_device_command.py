@@ -1,0 +1,84 @@
+"""The one command for a device: parts run in order within their limits, none stops another, and all is written."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmarks.training import device, steps
+from benchmarks.training.device import Part
+from evaluator.training.step import Launched
+
+
+def program(text: str, name: str, most: float = 20.0, figures: str = "") -> Part:
+    return Part(name, (sys.executable, "-c", text), most, figures)
+
+
+def status_of(process: int) -> list[str]:
+    """Lines about a process, none once it is gone."""
+    file = Path(f"/proc/{process}/status")
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def test_parts_run_in_order_and_one_that_fails_stops_no_other(tmp_path):
+    writes = program("open(r'{out}/b.json', 'w').write('{\"ms\": 2}'); print('two'); print()", "b", figures="b.json")
+    chosen = (program("print('one'); raise SystemExit(3)", "a"), writes)
+    found = device.run(chosen, tmp_path, 60, quiet())
+    assert [(ran.name, ran.status, ran.last) for ran in found] == [("a", 3, "one"), ("b", 0, "two")]
+    stored = json.loads((tmp_path / "device.json").read_text())["parts"]
+    assert [part["ended"] for part in stored] == ["failed (3)", "done"]
+    assert stored[1]["figures"] == {"ms": 2}
+    assert (tmp_path / "a.log").read_text() == "one\n"
+
+
+def test_a_part_is_cut_off_at_its_limit_and_the_rest_has_no_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "SPARE", 0.0)
+    text = "import subprocess, time; print('began', subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    slow = program(text, "slow", most=3.0)
+    found = device.run((slow, program("print(1)", "next")), tmp_path, 3.5, quiet())
+    assert [ran.ended for ran in found] == ["cut off", "no time"]
+    assert found[0].seconds < 30
+    child = int(found[0].last.removeprefix("began "))
+    assert not any(line.startswith("State:") and "Z" not in line for line in status_of(child)), "what it started ended with it"
+    out = io.StringIO()
+    Console(file=out, width=100).print(device.table_of(found))
+    assert "no time" in out.getvalue()
+
+
+def test_the_command_ends_with_1_where_a_part_failed(tmp_path, monkeypatch, capsys):
+    chosen = {"tests": "print('fine')", "steps": "raise SystemExit(1)"}
+    monkeypatch.setattr(device, "parts", lambda where: tuple(program(text, name) for name, text in chosen.items()))
+    assert device.main(["--out", str(tmp_path / "a"), "--parts", "tests"]) == 0
+    assert device.main(["--out", str(tmp_path / "b")]) == 1
+    said = capsys.readouterr().out
+    assert "failed (1)" in said
+    assert said.rstrip().endswith("device.json")
+
+
+def test_all_parts_fit_into_the_time_that_is_lent():
+    assert sum(part.most for part in device.parts("cuda")) <= 9 * 60
+    assert all("cuda" in " ".join(part.words) for part in device.parts("cuda"))
+
+
+@pytest.mark.slow
+def test_steps_are_timed_both_ways(tmp_path, monkeypatch):
+    made = []
+
+    def launched(step):
+        made.append(Launched(step))
+        return made[-1]
+
+    monkeypatch.setattr(steps.step, "Launched", launched)
+    words = ["--device", "cpu", "--threads", "1", "--sizes", "32", "--batches", "2", "--steps", "1", "--repeats", "1"]
+    steps.main([*words, "--json", str(tmp_path / "steps.json")])
+    rows = json.loads((tmp_path / "steps.json").read_text())["rows"]
+    assert [(row["steps"], row["batch_size"], row["notes"]) for row in rows] == [("launched", 2, []), ("replayed", 2, [])]
+    assert all(row["ms_per_image"] > 0 for row in rows)
+    assert made
