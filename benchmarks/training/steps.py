@@ -1,8 +1,8 @@
 """How long a step of ours takes, launched kernel by kernel and replayed as a graph: ``python -m benchmarks.training.steps``.
 
-Milliseconds per image of the counted steps, at each size of image and of batch, the two taken in turn. On the CPU there are no
-graphs, so both rows are launched; that shows that the command runs, and no more. Where a step cannot be captured the reason is in
-the row.
+Milliseconds per image of the counted steps, at each size of image and of batch, taken in turn: launched, replayed, and replayed
+with the kit's own depthwise layers (``training/cuda/depthwise.py``). On the CPU there are neither graphs nor these layers, so all
+columns are the same; that shows that the command runs, and no more. Where a step cannot be captured the reason is in the row.
 """
 
 from __future__ import annotations
@@ -29,17 +29,22 @@ from evaluator.cli.parsing import Prose
 from evaluator.seeds import generator
 from evaluator.training import device as devices
 from evaluator.training import step
+from evaluator.training.cuda import depthwise
 from evaluator.training.loop import train
 
 BATCHES = (5, 16, 64, 256)
-KINDS = ("launched", "replayed")
+KINDS = ("launched", "replayed", "replayed, triton")
 
 
 @contextmanager
 def kind_of_steps(kind: str) -> Iterator[None]:
-    """Trainings inside of the ``with`` launch their steps, or replay them where they can."""
-    if kind == "replayed":
-        yield
+    """Trainings inside of the ``with`` launch their steps, or replay them where they can; depthwise layers have the form named."""
+    if kind != "launched":
+        before, depthwise.FORM = depthwise.FORM, "triton" if kind.endswith("triton") else "library"
+        try:
+            yield
+        finally:
+            depthwise.FORM = before
         return
     with replaced(step.steps_of, lambda of, where, graphs: step.Launched(of)):
         yield
@@ -88,22 +93,22 @@ def run(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
                     }
                 )
             write_json(options.json, {"machine": about, "rows": rows})
-            launched, replayed = (rows[i]["ms_per_image"] for i in (-2, -1))
-            console.print(
-                f"{size} px, batch {batch}: launched {launched:.3f}, replayed {replayed:.3f} ms per image", highlight=False
-            )
+            told = ", ".join(f"{row['steps']} {row['ms_per_image']:.3f}" for row in rows[-len(KINDS) :])
+            console.print(f"{size} px, batch {batch}, ms per image: {told}", highlight=False)
     return rows
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
     """A row per size of image and of batch."""
     table = Table(title="A step of ours, ms per image", title_justify="left")
-    for name in ("image", "batch", *KINDS, "times as fast", "notes"):
+    for name in ("image", "batch", *KINDS, "notes"):
         table.add_column(name, justify="left" if name == "notes" else "right")
-    for launched, replayed in zip(rows[::2], rows[1::2], strict=True):
-        a, b = launched["ms_per_image"], replayed["ms_per_image"]
-        row = (f"{launched['image_size']} px", str(launched["batch_size"]), f"{a:.3f}", f"{b:.3f}", f"{a / b:.1f}")
-        table.add_row(*row, "; ".join(replayed["notes"]))
+    for start in range(0, len(rows), len(KINDS)):
+        of = rows[start : start + len(KINDS)]
+        first = of[0]["ms_per_image"]
+        figures = [f"{row['ms_per_image']:.3f} ({first / row['ms_per_image']:.1f} times)" for row in of]
+        notes = dict.fromkeys(note for row in of for note in row["notes"])
+        table.add_row(f"{of[0]['image_size']} px", str(of[0]["batch_size"]), *figures, "; ".join(notes))
     return table
 
 

@@ -25,6 +25,7 @@ from evaluator.training.attempt import Attempt
 from evaluator.training.checkpoint import Checkpoint, State, training_digest
 from evaluator.training.cpu.allocator import kept_memory
 from evaluator.training.cpu.convolutions import quicken
+from evaluator.training.cuda import depthwise
 from evaluator.training.inputs import Job
 from evaluator.training.network import PooledLinear, build_network
 from evaluator.training.optimiser import portions
@@ -160,7 +161,7 @@ class _Task:
             pipeline=self.recipe.as_dict(),
             weights="none" if self.recipe.architecture == LINEAR else _identity(self.recipe),
             seed=self.seed,
-            device=torch.cuda.get_device_name(self.where) if cuda else "cpu",
+            device=f"{torch.cuda.get_device_name(self.where)}, {depthwise.FORM}" if cuda else "cpu",
             number_format=self.number_format,
             threads=threads,
             micro_batch=micro_batch,
@@ -210,6 +211,8 @@ class _Task:
         model = devices.placed(model, self.where)
         if self.where.type == "cpu":
             quicken(model)
+        else:
+            depthwise.fitted(model)
         self._attempt = attempt = Attempt(job, model, micro_batch, self.progress, graphs=self.graphs)
         if state is not None:
             attempt.restore(state)

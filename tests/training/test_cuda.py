@@ -10,6 +10,7 @@ from toys import LINEAR, SMALL, distance, same, toy
 from evaluator.errors import TrainingError
 from evaluator.training import attempt, checkpoint, memory
 from evaluator.training import device as devices
+from evaluator.training.cuda import depthwise
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Augmentation
 from evaluator.training.predict import predict
@@ -87,6 +88,23 @@ def test_replayed_steps_give_the_bits_of_launched_ones_and_repeat(name, recipe, 
     launched = train(recipe, images, labels, seed=1, device="cuda")
     assert same(replayed, launched)
     assert replayed.history == launched.history
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])
+def test_the_kits_depthwise_layers_repeat_and_learn_what_the_librarys_learn(name, monkeypatch):
+    if name == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        pytest.skip("this device has no bfloat16 of its own")
+    monkeypatch.setattr(devices, "number_format", lambda device, precision: name)
+    images, labels = toy(64)
+    recipe = replace(NETWORK, epochs=6, dropout=0.0)
+    theirs = train(recipe, images, labels, seed=1, device="cuda")
+    monkeypatch.setattr(depthwise, "FORM", "triton")
+    ours, again = (train(recipe, images, labels, seed=1, device="cuda") for _ in range(2))
+    assert ours.notes == ()
+    assert any(isinstance(module, depthwise.Depthwise) for module in ours.model.modules())
+    assert same(ours, again)
+    assert ours.history[0]["loss"] == pytest.approx(theirs.history[0]["loss"], rel=0.05)
+    assert ours.history[-1]["loss"] == pytest.approx(theirs.history[-1]["loss"], abs=0.1)
 
 
 def test_gradients_are_added_up_within_a_graph(monkeypatch):

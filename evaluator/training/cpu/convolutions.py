@@ -40,10 +40,10 @@ def quicken(model: nn.Module) -> nn.Module:
     if isinstance(model, TimmNetwork):
         return model
     for name, child in list(model.named_children()):
-        if type(child) is nn.Conv2d and _depthwise(child):
-            setattr(model, name, _take_over(child, Depthwise))
+        if type(child) is nn.Conv2d and is_depthwise(child):
+            setattr(model, name, take_over(child, Depthwise))
         elif type(child) is nn.Conv2d and is_pointwise(child):
-            setattr(model, name, _take_over(child, Pointwise))
+            setattr(model, name, take_over(child, Pointwise))
         elif type(child) is nn.AdaptiveAvgPool2d and child.output_size in (1, (1, 1)):
             setattr(model, name, Mean(1).train(child.training))
         else:
@@ -178,13 +178,14 @@ def _meeting(offset: int, side: int, outputs: int, stride: int) -> tuple[slice, 
     return slice(first, stop), slice(first * stride + offset, stop * stride + offset, stride)
 
 
-def _depthwise(layer: nn.Conv2d) -> bool:
+def is_depthwise(layer: nn.Conv2d) -> bool:
+    """A kernel per channel: square, padded with zeros, without bias and without gaps."""
     square = all(len(set(pair)) == 1 for pair in (layer.kernel_size, layer.stride, layer.padding))
     plain = layer.dilation == (1, 1) and layer.padding_mode == "zeros" and layer.bias is None
     return square and plain and layer.groups == layer.in_channels == layer.out_channels
 
 
-def _take_over(layer: nn.Conv2d, kind: type[nn.Conv2d]) -> nn.Conv2d:
+def take_over(layer: nn.Conv2d, kind: type[nn.Conv2d]) -> nn.Conv2d:
     """A layer of another class around the very parameters of ``layer``."""
     with torch.device("meta"):
         taken = kind(
