@@ -8,6 +8,7 @@ blue, green, red, minus their means on ImageNet.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -29,8 +30,15 @@ def resized(pixels: Sequence[np.ndarray], size: int) -> Tensor:
     return found
 
 
+@cache
+def _means(where: torch.device) -> Tensor:
+    """Kept on its device: sending it anew would make a device wait in every step."""
+    with torch.inference_mode(False):
+        return torch.tensor(MEANS, device=where).view(1, 3, 1, 1)
+
+
 def centred(images: Tensor) -> Tensor:
     """``resized`` images as the network takes them: float32 (n, 3, size, size), channels last in memory."""
-    means = torch.tensor(MEANS).view(1, 3, 1, 1)
+    means = _means(images.device)
     flipped = images.flip(1) if images.shape[1] == 3 else images
     return (flipped - means).contiguous(memory_format=torch.channels_last)

@@ -92,12 +92,19 @@ def checked(curated: Curated, data: CurationData, profile: CurationProfile) -> R
 
 
 def train_and_score(
-    ready: Ready, data: CurationData, judges: Judges, seed: int, progress: Callable[[float], None] = lambda share: None
+    ready: Ready,
+    data: CurationData,
+    judges: Judges,
+    seed: int,
+    progress: Callable[[float], None] = lambda share: None,
+    *,
+    device: str = "cpu",
 ) -> Judgement:
     """Train every member of the judges, and score the hidden test set and the label book.
 
     Args:
         seed: of starting weights and orders; a member's follows from it and its place.
+        device: as for ``train_and_predict``.
 
     Raises:
         DataError, TrainingError: as ``train_and_predict``.
@@ -115,6 +122,7 @@ def train_and_score(
             len(data.classes),
             (seed + number) % 2**31,
             lambda share, number=number: progress((number + share) / many),  # type: ignore[misc]
+            device=device,
         )
         found = {
             name: (trained.probabilities[name].argmax(axis=1), part) for name, part in (("test", data.test), ("book", data.book))

@@ -199,7 +199,7 @@ class CurationTrack(Track):
             return Judged(CurationResult.of(spec, answer, Verdict.INVALID_OUTPUT, reason=str(error), **common))
         common |= {"changes": ready.changes, "near": ready.near, "near_distance": max(0, there.calibration.distance)}
         start = derive(data.root, spec.seed, "curation", "weights") % 2**31
-        found = train_and_score(ready, there, spec.pipeline, start, lambda share: progress("training", share))
+        found = train_and_score(ready, there, spec.pipeline, start, lambda share: progress("training", share), device=spec.device)
         result = CurationResult.of(
             spec,
             answer,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +20,11 @@ from evaluator.curation.recipes import CurationRecipe
 from evaluator.curation.steps import Stepper
 from evaluator.errors import DataError, TrainingError
 from evaluator.seeds import generator
+from evaluator.training import device as devices
 from evaluator.training.cpu.allocator import kept_memory
-from evaluator.training.device import threads
+
+if TYPE_CHECKING:
+    from evaluator.curation.on_device import DeviceStepper
 
 Progress = Callable[[float], None]
 
@@ -50,32 +55,38 @@ def train_and_predict(
     classes: int,
     seed: int,
     progress: Progress | None = None,
+    *,
+    device: str = "cpu",
 ) -> Trained:
     """Train the recipe's model from weights of the seed, and predict with those of its best validation epoch.
 
     Initial weights and the order of every epoch follow from ``seed`` alone. One thread; the same images, recipe and seed give the
-    same bits on one machine and one version of torch. Global random states are neither read nor moved.
+    same bits on one machine and one version of torch. Global random states are neither read nor moved. On a CUDA device the steps
+    are replayed as graphs (``on_device``); the recipe ``linear`` is fitted on the CPU in any case.
 
     Args:
         train: 2 images or more. ``validation``: 1 or more; it chooses the epoch. ``scored``: their labels are not looked at.
         classes: outputs; labels are below it.
         seed: 0 or more.
         progress: called with the share of the work that is done, rising to 1.0.
+        device: ``cpu``, ``cuda`` or ``auto``.
 
     Raises:
         DataError: too few images, or a label that is no class.
-        TrainingError: a loss that is not finite.
+        ConfigurationError: no such device.
+        TrainingError: a loss that is not finite, or a device that fails (``DeviceError``).
     """
     started = time.perf_counter()
     _check(train, validation, classes)
     progress = progress or (lambda share: None)
-    with kept_memory(), threads(1):
+    where = devices.resolve(device)
+    with kept_memory(), devices.threads(1):
         course = _Course(torch.from_numpy(validation.labels.copy()), recipe, progress)
         size = recipe.image_size
         rows, seen = resized(train.pixels, size), resized(validation.pixels, size)
         asked = {name: resized(part.pixels, size) for name, part in scored.items()}
         labels = torch.from_numpy(train.labels.copy())
-        fit = _fit_linear if recipe.network == "linear" else _fit_network
+        fit = _fit_linear if recipe.network == "linear" else _fit_network if where.type == "cpu" else partial(_fit_on, where)
         logits = fit(rows, labels, seen, asked, recipe, classes, seed, course)
         found = {name: torch.softmax(part.float(), dim=1).numpy() for name, part in logits.items()}
     progress(1.0)
@@ -92,6 +103,12 @@ class _Course:
     accuracies: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     best: int = 0
+
+    def again(self) -> None:
+        """Forget the epochs so far: the training starts anew."""
+        self.accuracies.clear()
+        self.losses.clear()
+        self.best = 0
 
     def judge(self, logits: Tensor, loss: float) -> bool:
         """Note an epoch's logits of validation and its loss; whether it is better than all before.
@@ -136,13 +153,55 @@ def _fit_network(
     course: _Course,
 ) -> dict[str, Tensor]:
     stepper = Stepper(build_network(classes, seed), recipe.learning_rate, recipe.precision)
-    kept = stepper.state()
+    return _epochs(stepper, rows, labels, seen, asked, recipe, seed, course)
+
+
+def _fit_on(
+    where: torch.device,
+    rows: Tensor,
+    labels: Tensor,
+    seen: Tensor,
+    asked: Mapping[str, Tensor],
+    recipe: CurationRecipe,
+    classes: int,
+    seed: int,
+    course: _Course,
+) -> dict[str, Tensor]:
+    from evaluator.curation.on_device import DeviceStepper
+    from evaluator.training.step import GraphError
+
+    def fitted(graphs: bool) -> dict[str, Tensor]:
+        network = build_network(classes, seed)
+        stepper = DeviceStepper(network, recipe.learning_rate, recipe.precision, where, graphs=graphs)
+        return _epochs(stepper, rows.to(where), labels.to(where), seen.to(where), asked, recipe, seed, course)
+
+    doing = f"during the training of recipe {recipe.name!r}"
+    with devices.answering(where, lambda: doing), devices.repeatable(where), devices.own_stream(where):
+        try:
+            return fitted(graphs=True)
+        except GraphError:
+            course.again()
+            return fitted(graphs=False)
+
+
+def _epochs(
+    stepper: Stepper | DeviceStepper,
+    rows: Tensor,
+    labels: Tensor,
+    seen: Tensor,
+    asked: Mapping[str, Tensor],
+    recipe: CurationRecipe,
+    seed: int,
+    course: _Course,
+) -> dict[str, Tensor]:
+    kept: Any = stepper.state()
     for epoch in range(recipe.epochs):
-        order = torch.from_numpy(generator(seed, "order", epoch).permutation(len(rows)))
-        total = 0.0
+        order = torch.from_numpy(generator(seed, "order", epoch).permutation(len(rows))).to(rows.device)
+        total: float | Tensor = 0.0
         for part in order.split(recipe.batch_size):
             total += stepper.step(rows[part], labels[part]) * len(part)
-        if course.judge(stepper.logits(seen), total / len(rows)):
+        # Asked for once an epoch: a device would wait after every step.
+        if course.judge(stepper.logits(seen), float(total) / len(rows)):
             kept = stepper.state()
     stepper.restore(kept)
     return {name: stepper.logits(part) for name, part in asked.items()}

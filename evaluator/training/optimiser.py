@@ -44,14 +44,9 @@ def freeze(model: nn.Module, trains: str) -> dict[str, Tensor]:
 
 
 def make_optimiser(pipeline: Pipeline, model: nn.Module) -> torch.optim.Optimizer:
-    """Groups by (head or features) and (decayed or not); every group remembers its peak rate as ``peak``.
-
-    The rates are tensors, so that a step that was captured into a CUDA graph reads those of its replay (``set_rates``). On the CPU
-    they are float64, by which a step gives the bits that it gives with a number; the kernels for a device read float32.
-    """
+    """Groups by (head or features) and (decayed or not); every group remembers its peak rate as ``peak``."""
     head = {id(parameter) for parameter in head_parameters(model)}
     where = next(model.parameters()).device
-    rate = torch.zeros((), dtype=torch.float64 if where.type == "cpu" else torch.float32, device=where)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -60,15 +55,25 @@ def make_optimiser(pipeline: Pipeline, model: nn.Module) -> torch.optim.Optimize
         {
             "params": parameters,
             "peak": pipeline.learning_rate * (pipeline.head_rate if in_head else 1.0),
-            "lr": rate.clone(),
             "weight_decay": pipeline.weight_decay if decayed else 0.0,
         }
         for (in_head, decayed), parameters in groups.items()
     ]
+    settings = rates_in_tensors(settings, where)
     if pipeline.optimiser == "sgd":
         return torch.optim.SGD(settings, momentum=MOMENTUM, nesterov=True, fused=True)
     # Its number of steps is on the device in any case; this lets a step be captured.
     return torch.optim.AdamW(settings, fused=True, capturable=where.type == "cuda")
+
+
+def rates_in_tensors(groups: list[dict[str, Any]], where: torch.device) -> list[dict[str, Any]]:
+    """The groups of an optimiser with their rates in tensors, 0 until ``set_rates``.
+
+    So a step that was captured into a CUDA graph reads the rates of its replay. On the CPU they are float64, by which a step gives
+    the bits that it gives with a number; the kernels for a device read float32.
+    """
+    kind = torch.float64 if where.type == "cpu" else torch.float32
+    return [group | {"lr": torch.zeros((), dtype=kind, device=where)} for group in groups]
 
 
 def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:

@@ -80,6 +80,18 @@ class Step:
         return reduce(add, losses), norm.detach()
 
 
+class Work(Protocol):
+    """A step, as whatever makes steps needs it: ``Step``, or one of another training."""
+
+    @property
+    def optimiser(self) -> torch.optim.Optimizer: ...
+
+    @property
+    def average(self) -> Average | None: ...
+
+    def __call__(self, rows: Sequence[Tensor], targets: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
 class Steps(Protocol):
     """What makes the steps of a training."""
 
@@ -91,7 +103,7 @@ class Steps(Protocol):
 class Launched:
     """Every step is launched kernel by kernel."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Work) -> None:
         self.step = step
 
     def __call__(self, rows: Sequence[Tensor], targets: Tensor, factor: float) -> tuple[Tensor, Tensor]:
@@ -125,7 +137,7 @@ class Replayed:
         capture: runs a function and keeps its work for a replay; what ran is not done yet (``captured`` on a CUDA device).
     """
 
-    def __init__(self, step: Step, capture: Callable[[Callable[[], Any]], Replayable]) -> None:
+    def __init__(self, step: Work, capture: Callable[[Callable[[], Any]], Replayable]) -> None:
         self.step, self._capture = step, capture
         self._launched = Launched(step)
         self._graphs: dict[int, _Captured] = {}
@@ -163,7 +175,7 @@ class Replayed:
         return _Captured(graph, mine, wanted, loss, norm)
 
 
-def steps_of(step: Step, where: torch.device, graphs: bool) -> Steps:
+def steps_of(step: Work, where: torch.device, graphs: bool) -> Steps:
     """Steps that are replayed where graphs may be made and ``where`` is a CUDA device, and launched elsewhere."""
     return Replayed(step, captured(where)) if graphs and where.type == "cuda" else Launched(step)
 
