@@ -65,6 +65,7 @@ def evaluate(
     finished: Callable[[str], None] = lambda text: None,
     moved: Callable[[str, float], None] = lambda what, share: None,
     weights: Path | None = None,
+    device: str = "cpu",
 ) -> list[Evaluated]:
     """Judge submissions of all three kinds, and write their cells into ``out``.
 
@@ -74,6 +75,7 @@ def evaluate(
         workers: trainings at a time.
         finished: called with a line for every cell that is finished; ``moved``: with what is done now, and the share of all work
             that is done.
+        device: of the trainings.
 
     Raises:
         KitError: a submission cannot be read, or the data are not what was expected.
@@ -99,7 +101,7 @@ def evaluate(
             score_split="test",
             tier=TIER if files or room is None else room.name,
             worker_threads=min(3, cores()),
-            device="cpu",
+            device=device,
             threads=1,
             data_id=sets.name,
         )

@@ -123,6 +123,14 @@ def test_a_cell_is_trained_on_its_device(monkeypatch):
     assert seen == ["cuda"]
 
 
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(tmp_path, capsys):
+    from evaluator.cli.main import main
+
+    assert main(["curation", "evaluate", "--device", "cuda:99", "--out", str(tmp_path / "out")]) == 2
+    assert "CUDA devices; write auto" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("recipe", ["fixed", "fixed-bf16"])
