@@ -40,7 +40,7 @@ TOP = {"sklearn": "scikit-learn", "PIL": "pillow"}
 """Packages whose import name is not their own."""
 FOR_SUBMISSIONS = {"tqdm"}
 """Required for participants' sake alone."""
-WHERE_THERE = {"cleanlab", "detect_secrets", "matplotlib", "openTSNE", "pyarrow", "ray", "skactiveml", "yaml"}
+WHERE_THERE = {"cleanlab", "detect_secrets", "matplotlib", "openTSNE", "pyarrow", "ray", "skactiveml", "triton", "yaml"}
 """Imported inside a function: an extra, or done without where it is missing."""
 
 

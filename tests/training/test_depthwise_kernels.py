@@ -86,3 +86,14 @@ def test_values_and_gradients_are_those_of_torch():
 @pytest.mark.slow
 def test_a_network_with_these_layers_predicts_the_same_and_keeps_its_names():
     assert "fitted" in interpreted(FITTED)
+
+
+def test_where_triton_is_missing_the_form_is_refused_before_a_step(monkeypatch):
+    from evaluator.errors import ConfigurationError
+    from evaluator.training.cuda import depthwise
+    from evaluator.training.network import build_network
+
+    monkeypatch.setattr(depthwise, "FORM", "triton")
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.raises(ConfigurationError, match="package triton, which cannot be imported"):
+        depthwise.fitted(build_network("efficientnet_b0", 3, seed=1))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from evaluator.errors import ConfigurationError
 from evaluator.training.cpu.convolutions import is_depthwise, take_over
 
 FORM: Literal["library", "triton"] = "library"
@@ -24,12 +25,17 @@ def fitted(model: nn.Module) -> nn.Module:
     """Replace the depthwise layers of ``model``, in place, if ``FORM`` says so; parameters, names and hooks stay the same.
 
     Raises:
-        ImportError: Triton is missing; torch's own builds for CUDA bring it.
+        ConfigurationError: Triton is missing.
     """
     if FORM == "library":
         return model
-    from evaluator.training.cuda import kernels  # noqa: F401  (missing: said now, not in the middle of a step)
-
+    try:
+        import triton  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the form triton of depthwise layers needs the package triton, which cannot be imported ({error}); torch's builds for "
+            "CUDA bring it. Install one of these, or take the form library"
+        ) from error
     for name, child in list(model.named_children()):
         if type(child) is nn.Conv2d and is_depthwise(child):
             setattr(model, name, take_over(child, Depthwise))
