@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
@@ -59,7 +59,7 @@ def normalised(unit: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) ->
     return (unit - _column(tuple(mean), unit.dtype, unit.device)) / _column(tuple(std), unit.dtype, unit.device)
 
 
-@lru_cache
+@cache
 def _column(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """(1, k, 1, 1) constants, kept on their device: sending them anew would make an accelerator wait in every step."""
     with torch.inference_mode(False):

@@ -9,6 +9,7 @@ nothing inside of the step may read a value back.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -26,6 +27,9 @@ from evaluator.training.optimiser import portions, set_rates
 WARM_UP = 2
 """Steps of a training that are launched by themselves before the first is captured: libraries choose algorithms and take their
 memory in the first. They are the training's own first steps."""
+
+
+VARIABLE = "DATA_CENTRIC_KIT_GRAPHS"
 
 
 class GraphError(Exception):
@@ -176,8 +180,12 @@ class Replayed:
 
 
 def steps_of(step: Work, where: torch.device, graphs: bool) -> Steps:
-    """Steps that are replayed where graphs may be made and ``where`` is a CUDA device, and launched elsewhere."""
-    return Replayed(step, captured(where)) if graphs and where.type == "cuda" else Launched(step)
+    """Steps that are replayed where graphs may be made and ``where`` is a CUDA device, and launched elsewhere.
+
+    The variable ``DATA_CENTRIC_KIT_GRAPHS=no`` launches all, for whoever doubts a driver.
+    """
+    wanted = graphs and where.type == "cuda" and os.environ.get(VARIABLE, "").lower() not in ("no", "0", "off")
+    return Replayed(step, captured(where)) if wanted else Launched(step)
 
 
 def captured(where: torch.device) -> Callable[[Callable[[], Any]], Replayable]:

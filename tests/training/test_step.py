@@ -140,6 +140,17 @@ def test_a_value_that_is_read_back_within_a_step_is_found(kind, monkeypatch, rep
     assert issubclass(ReadsAValueError, RuntimeError)
 
 
+@pytest.mark.parametrize(
+    ("said", "kind"), [("", step.Replayed), ("yes", step.Replayed), ("no", step.Launched), ("0", step.Launched)]
+)
+def test_graphs_can_be_switched_off(said, kind, monkeypatch):
+    monkeypatch.setattr(step, "captured", lambda where: recorded)
+    monkeypatch.setenv("DATA_CENTRIC_KIT_GRAPHS", said)
+    assert isinstance(step.steps_of(None, torch.device("cuda", 0), graphs=True), kind)
+    assert isinstance(step.steps_of(None, torch.device("cuda", 0), graphs=False), step.Launched)
+    assert isinstance(step.steps_of(None, torch.device("cpu"), graphs=True), step.Launched)
+
+
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 def test_rates_in_tensors_give_the_bits_of_rates_in_numbers(optimiser):
     recipe = replace(LINEAR, optimiser=optimiser, weight_decay=0.01)
