@@ -134,7 +134,7 @@ def page(results: Results) -> str:
             lines += [f"**{TITLES[proxy]}, over data sets.** {beaten([table for table, _ in both])}", ""]
     if of_one:
         lines += [ONE_DATA_SET, ""]
-        for sentence in sentences(results.report | {"tables": of_one}):
+        for sentence in sentences(results.report | {"tables": of_one}, {kind for kind, both in of_sets if both}):
             lines += [sentence, ""]
     for sentence in collapsed(results.report["tables"]):
         lines += [sentence, ""]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from evaluator.purchase.metrics import NAMES
@@ -13,14 +13,21 @@ Table = dict[str, Any]
 """An element of ``tables`` in a comparison's report."""
 
 
-def sentences(report: dict[str, Any]) -> list[str]:
-    """A paragraph on full trainings, on the proxy, and on where the differences are; each says if there is nothing to compare."""
+def sentences(report: dict[str, Any], elsewhere: Collection[bool] = ()) -> list[str]:
+    """A paragraph on full trainings, on the proxy, and on where the differences are; each says if there is nothing to compare.
+
+    Args:
+        elsewhere: kinds (whether it is the proxy) of which the page has results over data sets: without others, nothing is said.
+    """
     full, proxy = ([table for table in report["tables"] if table["proxy"] == kind] for kind in (False, True))
-    return [
-        f"**Full training.** {_beaten(full)}",
-        f"**Proxy** (a linear head on frozen embeddings; do not compare its scores with others). {_beaten(proxy)}{_trust(proxy)}",
-        f"**Where.** {_where(full or proxy)}",
-    ]
+    told = {
+        False: f"**Full training.** {_beaten(full)}",
+        True: f"**Proxy** (a linear head on frozen embeddings; do not compare its scores with others). {_beaten(proxy)}"
+        f"{_trust(proxy)}",
+    }
+    there = {False: full, True: proxy}
+    said = [text for kind, text in told.items() if there[kind] or kind not in elsewhere]
+    return [*said, f"**Where.** {_where(full or proxy)}"]
 
 
 def collapsed(tables: Sequence[Table]) -> list[str]:

@@ -645,3 +645,16 @@ def test_the_command_runs_gathers_and_writes(experiment, tmp_path, monkeypatch):
     assert places.page.read_text() == text
     assert command.main(["--cells", str(folder), "--keep", "--experiments", str(experiment)], places) == 0
     assert places.page.read_text() == text
+
+
+def test_a_kind_whose_results_are_over_data_sets_is_not_said_to_have_none():
+    from experiments.summary import sentences
+
+    empty = {"tables": []}
+    assert [text.split(".")[0] for text in sentences(empty)] == [
+        "**Full training",
+        "**Proxy** (a linear head on frozen embeddings; do not compare its scores with others)",
+        "**Where",
+    ]
+    assert [text.split("**")[1] for text in sentences(empty, {False})] == ["Proxy", "Where."]
+    assert [text.split("**")[1] for text in sentences(empty, {False, True})] == ["Where."]
