@@ -225,7 +225,7 @@ def test_a_job_is_judged_and_what_goes_back_holds_nothing_hidden(place, queue, s
             ],
         }
     ]
-    assert told["cells"] == [{"pair": "10:5", "seed": 0, "verdict": "OK", "score": 0.5}]
+    assert told["cells"] == [{"pair": "10:5", "seed": 0, "verdict": "OK", "score": 0.5, "collapsed": False}]
     (row,) = queue.results("public")
     assert row["result"]["cells"][0]["score"] == 0.5
 
