@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from evaluator.curation.steps import Stepper
 from evaluator.errors import DataError, TrainingError
 from evaluator.seeds import generator
 from evaluator.training import device as devices
+from evaluator.training import memory
 from evaluator.training.cpu.allocator import kept_memory
 
 if TYPE_CHECKING:
@@ -177,11 +179,12 @@ def _fit_on(
 
     doing = f"during the training of recipe {recipe.name!r}"
     with devices.answering(where, lambda: doing), devices.repeatable(where), devices.own_stream(where):
-        try:
+        with suppress(GraphError):
             return fitted(graphs=True)
-        except GraphError:
-            course.again()
-            return fitted(graphs=False)
+        # Outside of the clause, whose error holds on to the failed attempt.
+        memory.release()
+        course.again()
+        return fitted(graphs=False)
 
 
 def _epochs(

@@ -21,7 +21,7 @@ from evaluator.training.embeddings.frozen import Embeddings
 from evaluator.training.embeddings.inputs import Embedded
 from evaluator.training.inputs import Job, Pictures
 from evaluator.training.optimiser import freeze, make_optimiser, portions, positive_weights, rate_factor, start_bias
-from evaluator.training.step import Step, steps_of
+from evaluator.training.step import Replayed, Step, steps_of
 
 MOST_SKIPPED_STEPS = 20
 """In a row, under a scaled loss: the scale has then been halved a million times over, so it is not the scale."""
@@ -80,6 +80,11 @@ class Attempt:
             micro_batch=micro_batch,
         )
         self._step = steps_of(step, job.where, graphs and job.images.device == job.where)
+
+    @property
+    def replays(self) -> bool:
+        """Whether steps are captured as graphs, or would be."""
+        return isinstance(self._step, Replayed)
 
     def run(self, after_epoch: Callable[[Attempt], None]) -> np.ndarray:
         """Train the epochs that are left, leave the final weights in the model, and return the thresholds, float64 (k,).

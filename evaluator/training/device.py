@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -71,16 +72,21 @@ def random_state(device: torch.device, seed: int) -> Iterator[None]:
         yield
 
 
+_OWN = threading.local()
+
+
 @contextmanager
 def own_stream(device: torch.device) -> Iterator[None]:
-    """A stream of its own on a CUDA device: work can be captured there, and another training's work runs beside it.
+    """A stream of this thread's own on a CUDA device: work can be captured there, which it cannot on the default one.
 
-    It begins after what the current stream was given before, and the current stream waits for its end.
+    It begins after what the current stream was given before, and the current stream waits for its end. It is the same one for all
+    trainings of a thread, because libraries keep memory for every stream that they have seen.
     """
     if device.type != "cuda":
         yield
         return
-    stream = torch.cuda.Stream(device)
+    streams: dict[torch.device, torch.cuda.Stream] = _OWN.__dict__.setdefault("streams", {})
+    stream = streams.get(device) or streams.setdefault(device, torch.cuda.Stream(device))
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
         yield

@@ -189,7 +189,10 @@ class _Task:
                 refused = ""
                 if not memory.is_shortage(error):
                     raise
-                if micro_batch <= SMALLEST_MICRO_BATCH:
+                if self._attempt is not None and self._attempt.replays:
+                    # Graphs keep memory of their own; what fits without them is trained as it would be without them.
+                    refused = "their memory ran out"
+                elif micro_batch <= SMALLEST_MICRO_BATCH:
                     raise memory.too_small(self.where, self.recipe.name, micro_batch, error) from error
             # Outside of the except clause, whose error holds on to every tensor of the failed attempt.
             self._attempt = None

@@ -61,7 +61,12 @@ def make_optimiser(pipeline: Pipeline, model: nn.Module) -> torch.optim.Optimize
     ]
     settings = rates_in_tensors(settings, where)
     if pipeline.optimiser == "sgd":
-        return torch.optim.SGD(settings, momentum=MOMENTUM, nesterov=True, fused=True)
+        optimiser = torch.optim.SGD(settings, momentum=MOMENTUM, nesterov=True, fused=True)
+        # The fused form leaves its buffers unwritten where the first step is left out under a scaled loss. From zero the first step
+        # is the same.
+        for parameter in (p for group in optimiser.param_groups for p in group["params"]):
+            optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return optimiser
     # Its number of steps is on the device in any case; this lets a step be captured.
     return torch.optim.AdamW(settings, fused=True, capturable=where.type == "cuda")
 

@@ -168,12 +168,19 @@ class Replayed:
         mine = tuple(tensor.clone() for tensor in rows)
         wanted = targets.clone()
         found: list[Tensor] = []
+        # The gradients of the steps before would lie beside those of the graph.
+        self.step.optimiser.zero_grad(set_to_none=True)
         try:
             graph = self._capture(lambda: found.extend(self.step(mine, wanted)))
         except RuntimeError as error:
-            # A shortage of memory invalidates the capture, and that is what is raised at its end.
-            if shortage := _shortage(error):
+            # A shortage of memory may invalidate the capture, and that is what is raised at its end.
+            shortage = _shortage(error)
+            if shortage is error:
+                raise
+            if shortage is not None:
                 raise shortage from error
+            if isinstance(error, torch.AcceleratorError) and "captur" not in str(error):
+                raise  # the device has failed, not the capture
             raise GraphError(str(error).strip().split("\n")[0]) from error
         loss, norm = found
         return _Captured(graph, mine, wanted, loss, norm)

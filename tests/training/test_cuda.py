@@ -33,7 +33,7 @@ def scarce():
     def limit(size: int) -> None:
         torch.cuda.empty_cache()
         total = torch.cuda.mem_get_info()[1]
-        torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_allocated() + size) / total))
+        torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_reserved() + size) / total))
 
     yield limit
     torch.cuda.set_per_process_memory_fraction(1.0)
@@ -105,6 +105,29 @@ def test_the_kits_depthwise_layers_repeat_and_learn_what_the_librarys_learn(name
     assert same(ours, again)
     assert ours.history[0]["loss"] == pytest.approx(theirs.history[0]["loss"], rel=0.05)
     assert ours.history[-1]["loss"] == pytest.approx(theirs.history[-1]["loss"], abs=0.1)
+
+
+def test_a_step_that_reads_a_value_back_is_launched_and_leaves_nothing_behind(monkeypatch):
+    """With random layers: a generator that still believes in a capture would end the training at its first draw."""
+    images, labels = toy(43)
+    plain = attempt.Pictures.logits
+
+    def reads(self, rows, draws):
+        found = plain(self, rows, draws)
+        return found + 0 * found.mean().item()
+
+    monkeypatch.setattr(attempt.Pictures, "logits", reads)
+    train(LINEAR, images, labels, seed=1, device="cuda")
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    refused = train(NETWORK, images, labels, seed=1, device="cuda")
+    assert "could not be captured as CUDA graphs" in refused.notes[0]
+    monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted: Launched(step))
+    launched = train(NETWORK, images, labels, seed=1, device="cuda")
+    assert same(refused, launched)
+    del refused, launched
+    memory.release()
+    assert torch.cuda.memory_reserved() <= before + 32 * 2**20
 
 
 def test_gradients_are_added_up_within_a_graph(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from toys import LINEAR, SMALL, TURNS, same, toy
 
-from evaluator.errors import TrainingError
+from evaluator.errors import DeviceError, TrainingError
 from evaluator.training import attempt, step
 from evaluator.training.loop import train
 from evaluator.training.network import PooledLinear
@@ -103,25 +103,32 @@ def test_a_step_that_cannot_be_captured_is_launched_and_the_notes_say_so(monkeyp
     assert "operation not permitted when stream is capturing)" in without.notes[0]
 
 
-def test_memory_that_runs_out_while_a_step_is_captured_halves_the_batch(monkeypatch):
+def test_memory_that_runs_out_while_a_step_is_captured_is_not_taken_for_too_large_a_batch(monkeypatch):
+    """Graphs keep memory of their own: what fits without them keeps its batches, and so its results."""
     images, labels = toy(27)
-    by_hand = train(WHOLE, images, labels, seed=1, threads=1, micro_batch=4)
-    tried = []
+    launched = train(WHOLE, images, labels, seed=1, threads=1)
 
     def scarce(work):
-        tried.append(work)
-        if len(tried) > 1:
-            return recorded(work)
         try:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         except torch.OutOfMemoryError:  # the end of the capture raises an error of its own
             raise RuntimeError("CUDA error: operation failed due to a previous error during capture") from None
 
     capturing(monkeypatch, scarce)
-    halved = train(WHOLE, images, labels, seed=1, threads=1)
-    assert halved.micro_batch == 4
-    assert "memory ran out" in halved.notes[0]
-    assert same(halved, by_hand)
+    without = train(WHOLE, images, labels, seed=1, threads=1)
+    assert same(without, launched)
+    assert without.micro_batch == launched.micro_batch
+    assert "launched one by one" in without.notes[0]
+    assert "their memory ran out" in without.notes[0]
+
+
+def test_a_device_that_fails_while_a_step_is_captured_is_no_fault_of_the_capture(monkeypatch):
+    def lost(work):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered", -1)
+
+    capturing(monkeypatch, lost)
+    with pytest.raises(DeviceError, match="illegal memory access"):
+        train(replace(LINEAR, epochs=3, batch_size=8), *toy(27), seed=1, threads=1)
 
 
 @pytest.mark.parametrize("kind", ["item", "mask"])

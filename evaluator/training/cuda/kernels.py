@@ -10,6 +10,9 @@ With ``TRITON_INTERPRET=1`` the same functions run on the CPU, which is how they
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
@@ -108,7 +111,8 @@ def convolved(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     pixels = n * rows * columns
     sides = height, width, rows, columns, channels
     how = {"SIZE": size, "STRIDE": stride, "PADDING": padding, "P": PIXELS, "C": CHANNELS}
-    _forward[_grid(pixels, channels)](x, weight, y, pixels, *sides, **how)
+    with _on(x):
+        _forward[_grid(pixels, channels)](x, weight, y, pixels, *sides, **how)
     return y
 
 
@@ -120,7 +124,8 @@ def input_gradient(gradient: Tensor, weight: Tensor, shape: torch.Size, stride: 
     pixels, size = n * height * width, weight.shape[-1]
     sides = height, width, rows, columns, channels
     how = {"SIZE": size, "STRIDE": stride, "PADDING": padding, "P": PIXELS, "C": CHANNELS}
-    _for_input[_grid(pixels, channels)](gradient, weight, found, pixels, *sides, **how)
+    with _on(gradient):
+        _for_input[_grid(pixels, channels)](gradient, weight, found, pixels, *sides, **how)
     return found
 
 
@@ -134,8 +139,14 @@ def kernel_gradient(x: Tensor, gradient: Tensor, size: int, stride: int, padding
     sides = height, width, rows, columns, channels
     how = {"SIZE": size, "STRIDE": stride, "PADDING": padding, "P": PIXELS, "C": CHANNELS}
     grid = parts, size * size, triton.cdiv(channels, CHANNELS)
-    _for_kernel[grid](x, gradient, found, pixels, triton.cdiv(pixels, parts), *sides, **how)
+    with _on(x):
+        _for_kernel[grid](x, gradient, found, pixels, triton.cdiv(pixels, parts), *sides, **how)
     return found.sum(dim=0).t().contiguous().view(channels, 1, size, size)
+
+
+def _on(tensor: Tensor) -> AbstractContextManager[Any]:
+    """Triton launches on the current device, whatever its arguments lie on."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
 def _grid(pixels: int, channels: int) -> tuple[int, int]:

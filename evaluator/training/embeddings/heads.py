@@ -16,6 +16,7 @@ import torch
 from evaluator.errors import DataError
 from evaluator.seeds import short
 from evaluator.training import device as devices
+from evaluator.training import memory
 from evaluator.training.attempt import Attempt
 from evaluator.training.embeddings.inputs import HeadAlone, head_probabilities
 from evaluator.training.inputs import Job
@@ -85,6 +86,8 @@ def train_head(
             attempt, thresholds = attempted(graphs=True)
         except GraphError as error:
             notes = (without_graphs(where, str(error)),)
+        if notes:  # outside of the except clause, whose error holds on to the failed attempt
+            memory.release()
             attempt, thresholds = attempted(graphs=False)
         peak = devices.peak_memory(where)
     return Trained(
