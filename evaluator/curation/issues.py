@@ -187,16 +187,19 @@ def _single(
 def _several(
     labels: np.ndarray, p: np.ndarray, classes: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, tuple[Mapping[str, Any], ...], tuple[Mapping[str, Any], ...], float]:
-    from cleanlab.multilabel_classification.dataset import common_multilabel_issues, overall_multilabel_health_score
-    from cleanlab.multilabel_classification.filter import find_label_issues
+    from cleanlab.multilabel_classification.filter import find_label_issues, find_multilabel_issues_per_class
     from cleanlab.multilabel_classification.rank import get_label_quality_scores
 
     listed = [np.flatnonzero(row).tolist() for row in labels]
     quality = np.asarray(get_label_quality_scores(listed, p))
+    # ``common_multilabel_issues`` and ``overall_multilabel_health_score`` are made of these two, but take no number of processes:
+    # they fork, and a child of a process whose libraries have threads may wait for ever.
     flagged = np.asarray(find_label_issues(listed, p, n_jobs=1))
-    per_class: dict[int, dict[bool, int]] = {}
-    for row in common_multilabel_issues(listed, p).to_dict("records"):
-        per_class.setdefault(int(row["Class Index"]), {})[bool(row["In Given Label"])] = int(row["Num Examples"])
+    found = find_multilabel_issues_per_class(listed, p, return_indices_ranked_by="self_confidence", n_jobs=1)[0]
+    per_class = {
+        c: {given: int((labels[rows, c] == given).sum()) for given in (True, False)}
+        for c, rows in enumerate(np.asarray(part, np.int64) for part in found)
+    }
     rows: list[dict[str, Any]] = [
         {
             "class": classes[c],
@@ -207,7 +210,7 @@ def _several(
         for c in range(len(classes))
     ]
     rows.sort(key=lambda row: -(row["given, and doubtful"] + row["not given, and doubtful"]))
-    return quality, flagged, tuple(rows), (), float(overall_multilabel_health_score(listed, p))
+    return quality, flagged, tuple(rows), (), float(1.0 - flagged.mean())
 
 
 def write_issues(issues: LabelIssues, path: Path, splits: Sequence[str] | None = None) -> None:

@@ -216,3 +216,34 @@ def test_verdicts_on_another_data_set_are_refused(issues):
         precision(issues, np.arange(10), {"elsewhere.png": "wrong"})
     with pytest.raises(ConfigurationError, match="nothing to check"):
         write_sample(issues, np.zeros(0, int), None, 10, 0)
+
+
+def test_figures_of_several_labels_are_those_of_cleanlab_without_another_process(monkeypatch):
+    """Its own functions fork, which may hang where libraries have threads; they are asked here for what they give."""
+    import multiprocessing
+
+    from cleanlab.multilabel_classification.dataset import common_multilabel_issues, overall_multilabel_health_score
+
+    rng = np.random.default_rng(1)
+    true = rng.random((200, 3)) < 0.4
+    true[~true.any(axis=1), 0] = True
+    p = np.clip(0.8 * true + 0.1 + rng.normal(scale=0.1, size=true.shape), 0.01, 0.99)
+    given = true.astype(np.int64)
+    given[:15, 1] ^= 1
+    given[~given.any(axis=1), 2] = 1
+    listed = [np.flatnonzero(row).tolist() for row in given]
+    monkeypatch.setattr("cleanlab.filter.psutil_exists", False)
+    monkeypatch.setattr(multiprocessing, "cpu_count", lambda: 1)
+    told = {
+        (row["Class Index"], row["In Given Label"]): row["Num Examples"]
+        for row in common_multilabel_issues(listed, p).to_dict("records")
+    }
+    health = overall_multilabel_health_score(listed, p)
+    monkeypatch.setattr(multiprocessing, "Pool", None)
+    found = find_issues(list(map(str, range(200))), CLASSES, given, p)
+    rows = {row["class"]: row for row in found.classes_health}
+    for c, name in enumerate(CLASSES):
+        assert rows[name]["given, and doubtful"] == told[c, True]
+        assert rows[name]["not given, and doubtful"] == told[c, False]
+    assert found.health == pytest.approx(health)
+    assert sum(told.values()) > 0
