@@ -132,7 +132,7 @@ def _memory(process: int) -> int:
         text = (_PROC / str(process) / "smaps_rollup").read_text()
         return int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024  # type: ignore[index]
     except (OSError, TypeError):
-        pass
+        pass  # an older kernel, or a process of somebody else: the coarser figure below does
     try:
         return int((_PROC / str(process) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
