@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -140,3 +141,37 @@ def seen(task: Judging) -> Judged:
         Path(os.environ[PLACE], f"{os.getpid()}-{name}").write_bytes(Path(f"/proc/self/{name}").read_bytes())
     assert task.data.secret is not None
     return instant(task)
+
+
+def thread_of(task: Judging) -> str:
+    """Ends once two tasks are under way in this process; says who worked on it."""
+    began = time.monotonic()
+    place = Path(os.environ[PLACE])
+    (place / f"{os.getpid()}-{threading.get_ident()}.thread").touch()
+    while len(list(place.glob(f"{os.getpid()}-*.thread"))) < 2:
+        if time.monotonic() - began > 60:
+            raise TimeoutError("no other task came")
+        time.sleep(0.005)
+    workers.TELL(f"of {task.data}", 0.5)
+    return f"{task.data} {os.getpid()} {threading.get_ident()}"
+
+
+def fatal_beside(task: Judging) -> str:
+    """Task 1 kills its process, in which others are under way; each start leaves a mark."""
+    place = Path(os.environ[PLACE])
+    (place / f"{task.data}.{time.monotonic_ns()}.{os.getpid()}").touch()
+    if task.data == 1:
+        time.sleep(0.3)  # others have begun
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(1.0)
+    return f"{task.data}"
+
+
+def losing_beside(task: Judging) -> str:
+    """The device of the first process fails under one task while others are under way."""
+    place = Path(os.environ[PLACE])
+    (place / f"{os.getpid()}.process").touch()
+    if len(list(place.glob("*.process"))) == 1:
+        time.sleep(0.3 if task.data == 1 else 60)
+        raise DeviceError("the device cuda:0 failed")
+    return f"{task.data}"

@@ -11,18 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.stopwatch.machine import described
 from benchmarks.stopwatch.timing import wait_for
 from evaluator.training import device as devices
-from evaluator.training.network import PooledLinear, build_network
+from evaluator.training.need import network_of
 from evaluator.training.pipeline import Pipeline
-
-
-def network_of(pipeline: Pipeline, n_outputs: int = 6) -> torch.nn.Module:
-    """The pipeline's network with random weights, in training mode; frozen layers are in evaluation mode."""
-    if pipeline.architecture == "linear":
-        return PooledLinear(pipeline.image_size, n_outputs)
-    model = build_network(pipeline.architecture, n_outputs, seed=0, image_size=pipeline.image_size)
-    if pipeline.trains == "head":
-        model.get_submodule("features").eval().requires_grad_(False)
-    return model
 
 
 def operations_per_image(pipeline: Pipeline, n_outputs: int = 6) -> int:

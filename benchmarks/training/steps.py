@@ -46,7 +46,7 @@ def kind_of_steps(kind: str) -> Iterator[None]:
         finally:
             depthwise.FORM = before
         return
-    with replaced(step.steps_of, lambda of, where, graphs: step.Launched(of)):
+    with replaced(step.steps_of, lambda of, where, graphs, acting: step.Launched(of, acting)):
         yield
 
 

@@ -122,7 +122,8 @@ def evaluate(
         moved(f"{spec.submission}, seed {spec.seed}: {what}", sum(shares.values()) / len(cells))
 
     found: dict[str, list[CurationResult]] = {digest: [] for digest in by_digest}
-    with store.running("curation") as run, Workers(workers) as there:
+    together = workers if device.startswith("cuda") else 1
+    with store.running("curation") as run, Workers(workers, together=together) as there:
         for cell in run_cells(
             CURATION,
             cells,

@@ -6,6 +6,9 @@ worked on fails: a new process takes its place, and the run goes on. If the devi
 device any more; it is ended, and its cell is tried once more in a new process. A worker never runs code of a submission, and the
 runner gives it no work while a submission runs.
 
+On a CUDA device one process works on several cells, in a thread each: their steps share the device, and its context is there once.
+If such a process ends, any of its cells may be the cause, so each is tried once more, by itself.
+
 Process pools of the standard library and of loky lose all their tasks when one process is killed, and cannot give a task to a new
 process because a device failed. That is why this module exists.
 """
@@ -22,10 +25,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError, Verdict
@@ -59,25 +64,38 @@ class Failure:
     Attributes:
         reason: in words; ``trace``: the traceback, or empty.
         device_lost: whether the device failed; another process may still do the task.
+        beside: whether the process ended while it worked on other tasks, too, so that this task need not be the cause.
         verdict: of the cell.
     """
 
     reason: str
     trace: str
     device_lost: bool = False
+    beside: bool = False
     verdict: Verdict = Verdict.INFRASTRUCTURE
 
+
+TOGETHER = 8
+"""Trainings at a time on a CUDA device, where nothing else is said: as many as filled an H200. Those that its memory has no room
+for wait (``training/together.py``)."""
 
 Outcome = Judged | Failure
 Work = Callable[[Judging], Judged]
 
-_CACHE: dict[str, Any] = {}
-"""The ``cache`` of ``Track.judge``, one per process."""
+
+class _Cache(threading.local):
+    """The ``cache`` of ``Track.judge``, one for every thread that judges."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+
+_CACHE = _Cache()
 
 
 def judged(task: Judging) -> Judged:
     """Train and score: the work of a worker. Successive cells that differ only in the scored split share one training."""
-    return task.track.judge(task.spec, task.data, task.answer, TELL, checkpoint=task.checkpoint, cache=_CACHE)
+    return task.track.judge(task.spec, task.data, task.answer, TELL, checkpoint=task.checkpoint, cache=_CACHE.kept)
 
 
 def model_of(task: Judging) -> tuple[str, str]:
@@ -97,11 +115,11 @@ SECONDS_BETWEEN = 1.0
 """Between two messages of one process on its progress."""
 
 
-class Telling:
-    """Sends a worker process's progress to the evaluator, not more often than it is looked at.
+class Telling(threading.local):
+    """Sends a worker's progress to the evaluator, not more often than it is looked at.
 
     Attributes:
-        send: takes the news; None where nobody listens.
+        send: takes the news of this thread; None where nobody listens.
     """
 
     def __init__(self, send: Callable[[Moved], None] | None = None) -> None:
@@ -124,10 +142,11 @@ class Workers:
     """Processes for trainings. A context manager that leaves no process running.
 
     Args:
-        count: how many processes train at a time, 1 or more.
-        devices: CUDA devices as ``CUDA_VISIBLE_DEVICES`` names them, assigned to the workers round-robin. Empty: every worker
+        count: how many trainings run at a time, 1 or more.
+        devices: CUDA devices as ``CUDA_VISIBLE_DEVICES`` names them, assigned to the processes round-robin. Empty: every process
             sees what this process sees.
         work: the function that is called with each task; it must lie at the top of a module, because the processes import it.
+        together: how many trainings run at a time in one process, in a thread each; 1 or more.
 
     Attributes:
         moved: called with a task and what its process says of its progress, about once a second.
@@ -136,12 +155,14 @@ class Workers:
         ConfigurationError: the count is below 1.
     """
 
-    def __init__(self, count: int, devices: tuple[str, ...] = (), work: Work = judged) -> None:
+    def __init__(self, count: int, devices: tuple[str, ...] = (), work: Work = judged, together: int = 1) -> None:
         if count < 1:
             raise ConfigurationError(f"--workers is {count}; it must be 1 or more")
         self.count = count
         self.moved: Callable[[Judging, Moved], None] = lambda task, moved: None
-        self._places = [_Place(work, devices[k % len(devices)] if devices else None) for k in range(count)]
+        processes = -(-count // together)
+        slots = [count // processes + (k < count % processes) for k in range(processes)]
+        self._places = [_Place(work, devices[k % len(devices)] if devices else None, n) for k, n in enumerate(slots)]
 
     def __enter__(self) -> Workers:
         return self
@@ -159,8 +180,9 @@ class Workers:
     ) -> Iterator[tuple[Judging, Outcome]]:
         """Do all tasks, ``count`` at a time, and yield each with its outcome when it ends.
 
-        A task whose device fails is tried once more in a new process, which resumes from the last checkpoint. Successive tasks of
-        the same model go to the same process, so that the model is trained once. If the caller stops early, running tasks end.
+        A task whose device fails is tried once more in a new process, which resumes from the last checkpoint; so is each of several
+        tasks whose process ends, one after the other. Successive tasks of the same model go to the same place, so that the model is
+        trained once. If the caller stops early, running tasks end.
 
         Args:
             started: called with each task when a process begins with it.
@@ -171,61 +193,83 @@ class Workers:
         """
         again: set[int] = set()
         waiting = deque(deque(group) for _, group in groupby(tasks, model_of))
-        busy: dict[Connection, _Place] = {}
         try:
-            while waiting or busy or any(place.next for place in self._places):
-                for place in self._places:
-                    if place.task is None and (place.next or waiting):
-                        place.next = place.next or waiting.popleft()
-                        task = place.next.popleft()
-                        busy[place.give(task)] = place
+            while True:
+                # The first slot of every place before the second of any: so devices are used evenly.
+                for place, slot in sorted(self._slots(), key=lambda found: found[1]):
+                    task = place.next_for(slot, waiting)
+                    if task is not None:
+                        place.give(slot, task)
                         started(task)
-                ready = wait(list(busy))
-                for place in [busy.pop(connection) for connection in list(busy) if connection in ready]:
-                    moved = place.moved()
-                    if moved is not None:
-                        assert place.task is not None
-                        assert place.connection is not None
-                        busy[place.connection] = place
-                        self.moved(place.task, moved)
+                busy = {place.connection: place for place in self._places if place.tasks}
+                if not busy:
+                    return
+                for connection in wait([connection for connection in busy if connection is not None]):
+                    place = busy[connection]  # type: ignore[index]
+                    heard = place.heard()
+                    if isinstance(heard, tuple):
+                        self.moved(*heard)
                         continue
-                    task, outcome = place.take()
-                    if isinstance(outcome, Failure) and outcome.device_lost and id(task) not in again:
-                        say(f"warning: {outcome.reason}; it is tried again in a new process")
-                        again.add(id(task))
-                        place.next.appendleft(task)
-                        continue
-                    yield task, outcome
+                    for task, outcome in heard:
+                        retried = isinstance(outcome, Failure) and (outcome.device_lost or outcome.beside)
+                        if retried and id(task) not in again:
+                            say(f"warning: {outcome.reason}; it is tried again in a new process")  # type: ignore[union-attr]
+                            again.add(id(task))
+                            place.alone.append(task)
+                            continue
+                        yield task, outcome
         finally:
-            for place in busy.values():
-                place.end()
             for place in self._places:
-                place.next.clear()
+                if place.tasks:
+                    place.end()
+                place.forget()
+
+    def _slots(self) -> Iterator[tuple[_Place, int]]:
+        for place in self._places:
+            for slot in range(place.slots):
+                yield place, slot
 
 
 class _Place:
-    """One of the ``count`` places, and its current process.
+    """The place of a process that works on ``slots`` tasks at a time, and its current process.
 
     Attributes:
-        task: the task that the process works on; ``next``: further tasks of the same model.
+        tasks: that the process works on, by slot; ``alone``: tasks that it is to work on with nothing beside them, before others.
     """
 
-    def __init__(self, work: Work, device: str | None) -> None:
-        self.task: Judging | None = None
-        self.next: deque[Judging] = deque()
+    def __init__(self, work: Work, device: str | None, slots: int) -> None:
+        self.tasks: dict[int, Judging] = {}
+        self.alone: deque[Judging] = deque()
+        self.slots = slots
+        self._next: list[deque[Judging]] = [deque() for _ in range(slots)]
+        """By slot, further tasks of the model that was trained last."""
+        self._shut = False
+        """Whether a task runs alone."""
         self._work, self._device = work, device
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
-        self._message: Any = None  # that was received, and not yet taken
         self._has: dict[int, Any] = {}  # references: while the object lives, no other has its id
 
-    def give(self, task: Judging) -> Connection:
-        """Send a task to the process. The returned connection becomes ready when the task or the process ends.
+    def next_for(self, slot: int, waiting: deque[deque[Judging]]) -> Judging | None:
+        """The task that ``slot`` is to be given, taken out of where it waits; None if it is busy or has to wait."""
+        if self._shut or slot in self.tasks:
+            return None
+        if self.alone:
+            if self.tasks:
+                return None
+            self._shut = True
+            return self.alone.popleft()
+        if not self._next[slot] and waiting:
+            self._next[slot] = waiting.popleft()
+        return self._next[slot].popleft() if self._next[slot] else None
+
+    def give(self, slot: int, task: Judging) -> None:
+        """Send a task to the process; the connection becomes ready when the process says something of it, or ends.
 
         Raises:
             ConfigurationError: no process can be started.
         """
-        if self._process is None or not self._process.is_alive():
+        if self._process is None or not (self.tasks or self._process.is_alive()):
             self.end()
             self._start()
         assert self._connection is not None
@@ -234,52 +278,56 @@ class _Place:
             if key not in self._has:
                 self._connection.send((key, task.data))
                 self._has[key] = task.data
-            self._connection.send((key, replace(task, data=None)))
+            self._connection.send((slot, key, replace(task, data=None)))
         except OSError:
-            pass  # the process died; `take` reports how
-        self.task = task
-        return self._connection
+            pass  # the process died; `heard` reports how
+        self.tasks[slot] = task
 
     @property
     def connection(self) -> Connection | None:
         """To the process; None where none runs."""
         return self._connection
 
-    def moved(self) -> Moved | None:
-        """What the process says of its progress; None if it says something else, or is gone: then ``take`` tells it."""
-        assert self._connection is not None
-        try:
-            self._message = self._connection.recv()
-        except (EOFError, OSError):
-            self._message = None
-        return self._message if isinstance(self._message, Moved) else None
-
-    def take(self) -> tuple[Judging, Outcome]:
-        """The task that was given, and its outcome, after ``moved`` gave None.
+    def heard(self) -> tuple[Judging, Moved] | list[tuple[Judging, Outcome]]:
+        """What the process says: the progress of a task, or the tasks that have ended and their outcomes.
 
         Raises:
-            KitError: the task raised it.
+            KitError: a task raised it.
         """
-        task, self.task = self.task, None
-        assert task is not None
         assert self._connection is not None
-        outcome, self._message = self._message, None
-        if outcome is None:
-            outcome = Failure(self._death(), "")
-        if isinstance(outcome, KitError):
-            raise outcome
-        if isinstance(outcome, Failure) and outcome.device_lost:
+        try:
+            slot, said = self._connection.recv()
+        except (EOFError, OSError):
+            tasks = list(self.tasks.values())
+            return [(task, Failure(reason, "", beside=len(tasks) > 1)) for reason in [self._death()] for task in tasks]
+        if isinstance(said, Moved):
+            return self.tasks[slot], said
+        if isinstance(said, KitError):
+            raise said
+        if isinstance(said, Failure) and said.device_lost:
+            tasks = list(self.tasks.values())
             self.end()
-        return task, outcome
+            return [(task, said) for task in tasks]
+        self._shut = False
+        return [(self.tasks.pop(slot), said)]
+
+    def forget(self) -> None:
+        """Drop the tasks that wait here."""
+        self.alone.clear()
+        for tasks in self._next:
+            tasks.clear()
 
     def end(self) -> None:
+        """End the process; what it worked on is not done."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
             self._process.close()
         if self._connection is not None:
             self._connection.close()
-        self._process = self._connection = self.task = None
+        self._process = self._connection = None
+        self._shut = False
+        self.tasks.clear()
         self._has.clear()
 
     def _start(self) -> None:
@@ -288,7 +336,7 @@ class _Place:
             connection, theirs = context.Pipe()
         except OSError as error:
             raise _cannot_start(error) from None
-        process = context.Process(target=_serve, args=(theirs, self._work), name="training", daemon=True)
+        process = context.Process(target=_serve, args=(theirs, self._work, self.slots), name="training", daemon=True)
         try:
             with _environment({} if self._device is None else {"CUDA_VISIBLE_DEVICES": self._device}):
                 process.start()
@@ -318,30 +366,55 @@ def _cannot_start(error: OSError) -> ConfigurationError:
     )
 
 
-def _serve(connection: Connection, work: Work) -> None:
-    """The main function of a worker process."""
+def _serve(connection: Connection, work: Work, slots: int) -> None:
+    """The main function of a worker process. One slot works in the main thread, several in a thread each, for good."""
     # Ctrl-C reaches the whole group of processes; only the sweep's own process reacts to it and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    TELL.send = connection.send
     data: dict[int, Any] = {}
+    said = threading.Lock()
+
+    def say_of(slot: int, news: Any) -> None:
+        with said:
+            connection.send((slot, news))
+
+    def do(slot: int, task: Judging) -> None:
+        TELL.send = partial(say_of, slot)
+        say_of(slot, _outcome(work, task))
+
+    def do_all(slot: int, tasks: SimpleQueue[Judging]) -> None:
+        while True:
+            do(slot, tasks.get())
+
+    queues: list[SimpleQueue[Judging]] = [SimpleQueue() for _ in range(slots if slots > 1 else 0)]
+    for slot, queue in enumerate(queues):
+        threading.Thread(target=do_all, args=(slot, queue), daemon=True).start()
     while True:
         try:
-            key, given = connection.recv()
+            given = connection.recv()
         except EOFError:
             return
-        if not isinstance(given, Judging):
-            data[key] = given
+        if len(given) == 2:
+            data[given[0]] = given[1]
             continue
-        try:
-            outcome: Any = work(replace(given, data=data[key]))
-        except KitError as error:
-            outcome = error
-        except DeviceError as error:
-            outcome = Failure(f"the training failed: {error}", traceback.format_exc(), device_lost=True)
-        except Exception as error:  # a fault of the evaluator in one cell must not end the others
-            outcome = Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc())
-        connection.send(outcome)
+        slot, key, task = given
+        task = replace(task, data=data[key])
+        if queues:
+            queues[slot].put(task)
+        else:
+            do(slot, task)
+
+
+def _outcome(work: Work, task: Judging) -> Any:
+    """Of a task: what the work gives, a failure, or an error that every other task would meet, too."""
+    try:
+        return work(task)
+    except KitError as error:
+        return error
+    except DeviceError as error:
+        return Failure(f"the training failed: {error}", traceback.format_exc(), device_lost=True)
+    except Exception as error:  # a fault of the evaluator in one cell must not end the others
+        return Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc())
 
 
 def _end_with_parent() -> None:

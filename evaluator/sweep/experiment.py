@@ -18,6 +18,7 @@ from evaluator.places import data_also, data_place
 from evaluator.plans import Choices, Plan, Step, in_order
 from evaluator.records import CellSpec
 from evaluator.runner.cells import counting, log_name, plain
+from evaluator.runner.workers import TOGETHER
 from evaluator.sandbox.tier import Sandbox
 from evaluator.secret import Secret, read_secret
 from evaluator.submission.environment import read_requirements
@@ -40,7 +41,8 @@ class Experiment:
         entries: whose they are and where they lie, in the order of ``sources``.
         device: of the trainings, e.g. ``cpu``.
         cells: sorted by seed, then by answer.
-        workers: trainings at a time; ``devices``: CUDA devices of the workers, empty unless there are several.
+        workers: trainings at a time; ``devices``: CUDA devices of the workers, empty unless there are several; ``together``: how
+            many trainings share a process.
         load: of the machine, before anything runs.
         remarks: what was noticed about manifests and requirements of the submissions, one sentence each.
     """
@@ -56,6 +58,7 @@ class Experiment:
     cells: tuple[CellSpec, ...]
     workers: int
     devices: tuple[str, ...]
+    together: int
     load: Load
     remarks: tuple[str, ...] = ()
 
@@ -217,8 +220,8 @@ def prepare(
     )
     plan = track.plan(choices, step)
     cells = in_order(plan.cells, [pipeline.name for pipeline in plan.pipelines])
-    workers, devices = _room(settings, device)
-    return Experiment(track, settings, plan, sources, labels, entries, sandbox, device, cells, workers, devices, load(), remarks)
+    room = _room(settings, device)
+    return Experiment(track, settings, plan, sources, labels, entries, sandbox, device, cells, *room, load(), remarks)
 
 
 def _secret(track: Track, settings: Settings, keep: bool) -> Secret | None:
@@ -314,15 +317,17 @@ def _owner(path: Path) -> tuple[str, str]:
     return ("" if manifest is None else one_line(manifest.owner, OWNER_WIDTH)), ""
 
 
-def _room(settings: Settings, device: str) -> tuple[int, tuple[str, ...]]:
-    """The number of trainings at a time, and the CUDA devices that they are distributed over."""
+def _room(settings: Settings, device: str) -> tuple[int, tuple[str, ...], int]:
+    """The number of trainings at a time, the CUDA devices that they are distributed over, and how many share a process."""
     if not device.startswith("cuda"):
-        return settings.workers or max(1, cores() // settings.threads), ()
+        return settings.workers or max(1, cores() // settings.threads), (), 1
     if ":" in settings.device:  # a device with a number: only this device
-        return settings.workers or 1, ()
+        workers = settings.workers or TOGETHER
+        return workers, (), workers
     import torch
 
     count = torch.cuda.device_count()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     devices = tuple(visible[:count]) if len(visible) >= count > 1 else tuple(map(str, range(count)))
-    return settings.workers or count, devices if count > 1 else ()
+    workers = settings.workers or TOGETHER * count
+    return workers, devices if count > 1 else (), -(-workers // count)

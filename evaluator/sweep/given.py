@@ -112,6 +112,7 @@ def experiment_of(track: Track, plan: Plan, sources: Sequence[Source], settings:
         in_order(plan.cells, [pipeline.name for pipeline in plan.pipelines]),
         settings.workers or cores(),
         (),
+        1,
         Load(None, None, cores()),
     )
 

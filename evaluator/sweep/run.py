@@ -125,7 +125,7 @@ def places(experiment: Experiment) -> Workers | ClusterWorkers:
     """Workers for the trainings: on this machine, or on the cluster of ``--ray``."""
     address = experiment.settings.ray
     if address is None:
-        return Workers(experiment.workers, experiment.devices)
+        return Workers(experiment.workers, experiment.devices, together=experiment.together)
     gpu = any(spec.device.startswith("cuda") for spec in experiment.cells)
     return ClusterWorkers(address, experiment.settings.threads, gpu)
 

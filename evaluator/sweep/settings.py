@@ -44,7 +44,7 @@ COMMON: dict[str, Option] = {
     "sandbox": Option(str, "isolation tier (default: auto)", choices=("auto", "bubblewrap", "docker", "landlock", "process")),
     "device": Option(str, "cpu, cuda or auto (default: auto)"),
     "threads": Option(int, "CPU threads of one training (default: 1)", metavar="N"),
-    "workers": Option(int, "trainings at a time (default: cores / threads, or 1 per CUDA device)", metavar="N"),
+    "workers": Option(int, "trainings at a time (default: cores / threads, or 8 per CUDA device)", metavar="N"),
     "ray": Option(str, "run on a Ray cluster: auto, HOST:PORT, or local to start one here (docs/cluster.md)", metavar="ADDRESS"),
     "data": Option(Path, "folder of the splits (default: the profile's, below data/)", metavar="DIR"),
     "cache": Option(Path, CACHE_HELP, metavar="DIR"),

@@ -17,6 +17,7 @@ from evaluator.seeds import generator
 from evaluator.training import thresholds as rules
 from evaluator.training.average import Average
 from evaluator.training.checkpoint import State
+from evaluator.training.device import Acting
 from evaluator.training.embeddings.frozen import Embeddings
 from evaluator.training.embeddings.inputs import Embedded
 from evaluator.training.inputs import Job, Pictures
@@ -38,14 +39,23 @@ class Attempt:
         micro_batch: most items that go through the network at once; 2 or more.
         progress: called with the share of the work done, up to 1.
         graphs: whether steps are replayed as CUDA graphs, where the job's images are on a CUDA device.
+        acting: of ``device.random_state``.
     """
 
     def __init__(
-        self, job: Job, model: nn.Module, micro_batch: int, progress: Callable[[float], None], *, graphs: bool = True
+        self,
+        job: Job,
+        model: nn.Module,
+        micro_batch: int,
+        progress: Callable[[float], None],
+        *,
+        graphs: bool = True,
+        acting: Acting = nullcontext,
     ) -> None:
         self.recipe, self.model, self.labels, self.where = job.recipe, model, job.labels, job.where
         self.kept, self.held_out, self.seed, self.micro_batch = job.kept, job.held_out, job.seed, micro_batch
         self.done, self.skipped_in_a_row = 0, 0
+        self._acting = acting
         self.history: list[dict[str, float]] = []
         self.timings = {"embed": 0.0, "train": 0.0, "validate": 0.0}
         self.targets = torch.from_numpy(job.labels.astype(np.float32)).to(job.where)
@@ -79,7 +89,7 @@ class Attempt:
             clip=job.recipe.gradient_clip,
             micro_batch=micro_batch,
         )
-        self._step = steps_of(step, job.where, graphs and job.images.device == job.where)
+        self._step = steps_of(step, job.where, graphs and job.images.device == job.where, acting)
 
     @property
     def replays(self) -> bool:
@@ -116,9 +126,11 @@ class Attempt:
             about["averaged"] = self.average.updates
         for i, parameter in enumerate(self.trained):
             tensors |= {f"optimiser/{i}/{name}": value for name, value in self.optimiser.state[parameter].items()}
-        tensors["random/cpu"] = torch.get_rng_state()
-        if self.where.type == "cuda":
-            tensors["random/cuda"] = torch.cuda.get_rng_state(self.where)
+        with self._acting():
+            if self.where.type == "cuda":
+                tensors["random/cuda"] = torch.cuda.get_rng_state(self.where)
+            else:
+                tensors["random/cpu"] = torch.get_rng_state()
         return State({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, about)
 
     @torch.no_grad()
@@ -140,9 +152,11 @@ class Attempt:
                 self.optimiser.state[parameter][field] = mine.copy_(value)
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(about["scaler"])
-        torch.set_rng_state(tensors["random/cpu"])
-        if self.where.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random/cuda"], self.where)
+        with self._acting():
+            if self.where.type == "cuda":
+                torch.cuda.set_rng_state(tensors["random/cuda"], self.where)
+            else:
+                torch.set_rng_state(tensors["random/cpu"])
         self.done, self.history, self.skipped_in_a_row = about["epoch"], list(about["history"]), about["skipped"]
         for name, seconds in about["timings"].items():
             self.timings[name] += seconds

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
 
 from evaluator.errors import ConfigurationError, DeviceError
+from evaluator.training import together
 
 
 def resolve(name: str) -> torch.device:
@@ -40,6 +42,14 @@ def placed(model: nn.Module, device: torch.device) -> nn.Module:
     return model.to(device).to(memory_format=torch.channels_last)
 
 
+def images_at_once(kind: str, side: int) -> int:
+    """Images of ``side`` pixels in a forward pass without gradients, on the ``kind`` of device ``cpu`` or ``cuda``.
+
+    On a large CUDA device such a pass takes as long with 64 images of 64 pixels as with 1,024: its launches take the time.
+    """
+    return 64 if kind == "cpu" else max(256, 65536 // side)
+
+
 @contextmanager
 def threads(count: int | None) -> Iterator[int]:
     """Use ``count`` threads per operator (``None``: as many as are set), and set back the former number afterwards.
@@ -60,16 +70,41 @@ def threads(count: int | None) -> Iterator[int]:
         torch.set_num_threads(before)
 
 
+Acting = Callable[[], AbstractContextManager[Any]]
+"""Makes a context in which a training draws its random numbers and may use what the process has once."""
+
+
 @contextmanager
-def random_state(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed torch's generators (dropout reads nothing else) and give back their state afterwards, as if nothing had been drawn."""
-    cuda = [device.index] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.default_generator.manual_seed(seed)
-        if cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
+def random_state(device: torch.device, seed: int) -> Iterator[Acting]:
+    """A random state for a training (dropout reads nothing else); the state before is given back, as if nothing had been drawn.
+
+    On the CPU torch's generator is seeded for the whole block. On a CUDA device the training has a state of its own, which takes
+    the place of the default generator's while it acts: other trainings of this process draw from theirs, and a graph that is
+    captured meanwhile draws from it in every replay.
+
+    Yields:
+        The context in which steps are launched and captured, and in which the state is read or set.
+    """
+    if device.type != "cuda":
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            yield nullcontext
+        return
+    mine = torch.Generator(device=device)
+    mine.manual_seed(seed)
+    yield lambda: _acting(device, mine)
+
+
+@contextmanager
+def _acting(device: torch.device, mine: torch.Generator) -> Iterator[None]:
+    with together.process:
+        default = torch.cuda.default_generators[device.index]
+        before = default.graphsafe_get_state()
+        default.graphsafe_set_state(mine)
+        try:
+            yield
+        finally:
+            default.graphsafe_set_state(before)
 
 
 _OWN = threading.local()
@@ -93,11 +128,32 @@ def own_stream(device: torch.device) -> Iterator[None]:
     torch.cuda.current_stream(device).wait_stream(stream)
 
 
+_REPEATABLE: list[ExitStack] = []
+"""What sets cuDNN back, once for each block that asks for results that repeat; only the first entry does something."""
+
+
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Only algorithms of cuDNN that repeat, chosen the same way every time; the CPU's repeat for a fixed number of threads."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True) if device.type == "cuda" else nullcontext():
+    """Only algorithms of cuDNN that repeat, chosen the same way every time; the CPU's repeat for a fixed number of threads.
+
+    The setting is the process's. It is set back when the last of the threads that asked for it leaves.
+    """
+    if device.type != "cuda":
         yield
+        return
+    with together.process:
+        setting = ExitStack()
+        if not _REPEATABLE:
+            setting.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
+        _REPEATABLE.append(setting)
+    try:
+        yield
+    finally:
+        with together.process:
+            first = _REPEATABLE[0]
+            _REPEATABLE.pop()
+            if not _REPEATABLE:
+                first.close()
 
 
 def number_format(device: torch.device, precision: str) -> str:

@@ -20,13 +20,14 @@ from torch import nn
 from evaluator.errors import ConfigurationError, DataError
 from evaluator.seeds import derive, short
 from evaluator.training import device as devices
-from evaluator.training import memory
+from evaluator.training import memory, together
 from evaluator.training.attempt import Attempt
 from evaluator.training.checkpoint import Checkpoint, State, training_digest
 from evaluator.training.cpu.allocator import kept_memory
 from evaluator.training.cpu.convolutions import quicken
-from evaluator.training.cuda import depthwise
+from evaluator.training.cuda import depthwise, norms
 from evaluator.training.inputs import Job
+from evaluator.training.need import beside_others
 from evaluator.training.network import PooledLinear, build_network
 from evaluator.training.optimiser import portions
 from evaluator.training.pipeline import LINEAR, Pipeline
@@ -88,11 +89,14 @@ def train(
         devices.answering(where, task.doing),
         devices.repeatable(where),
         devices.own_stream(where),
+        task.room.taken(lambda: beside_others(pipeline, images.nbytes)) as task.entry,
     ):
-        devices.start_of_peak(where)
+        if not task.entry.shared:
+            devices.start_of_peak(where)
         file = None if checkpoint is None else Checkpoint(checkpoint, task.digest(used, micro_batch))
         attempt, thresholds, identity = task.finish(micro_batch, file)
-        peak = devices.peak_memory(where)
+        # The counter is the process's.
+        peak = None if task.entry.shared else devices.peak_memory(where)
     model = attempt.model
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -142,6 +146,8 @@ class _Task:
         """Whether steps may be replayed as CUDA graphs."""
         self.earlier = 0.0
         """Seconds of training before an interruption."""
+        self.room = together.room_of(where, lambda: memory.free_memory(where) or 0)
+        self.entry: together.Entry
         self._attempt: Attempt | None = None
         self._started = time.perf_counter()
 
@@ -161,7 +167,7 @@ class _Task:
             pipeline=self.recipe.as_dict(),
             weights="none" if self.recipe.architecture == LINEAR else _identity(self.recipe),
             seed=self.seed,
-            device=f"{torch.cuda.get_device_name(self.where)}, {depthwise.FORM}" if cuda else "cpu",
+            device=f"{torch.cuda.get_device_name(self.where)}, {depthwise.FORM}, norms" if cuda else "cpu",
             number_format=self.number_format,
             threads=threads,
             micro_batch=micro_batch,
@@ -181,15 +187,17 @@ class _Task:
             )
         while True:
             try:
-                with devices.random_state(self.where, short(self.seed, "regularisation")):
-                    return self._attempted(job, micro_batch, file, state)
+                with devices.random_state(self.where, short(self.seed, "regularisation")) as acting:
+                    return self._attempted(job, micro_batch, file, state, acting)
             except GraphError as error:
                 refused = str(error)
             except RuntimeError as error:
                 refused = ""
                 if not memory.is_shortage(error):
                     raise
-                if self._attempt is not None and self._attempt.replays:
+                if self.entry.shared:
+                    pass  # it may fit where it is alone
+                elif self._attempt is not None and self._attempt.replays:
                     # Graphs keep memory of their own; what fits without them is trained as it would be without them.
                     refused = "their memory ran out"
                 elif micro_batch <= SMALLEST_MICRO_BATCH:
@@ -197,6 +205,10 @@ class _Task:
             # Outside of the except clause, whose error holds on to every tensor of the failed attempt.
             self._attempt = None
             memory.release()
+            if self.entry.shared:
+                self.room.alone(self.entry)
+                devices.start_of_peak(self.where)
+                continue
             if refused:
                 self.graphs = False
                 self.notes.append(without_graphs(self.where, refused))
@@ -208,15 +220,18 @@ class _Task:
                 file.remove()
 
     def _attempted(
-        self, job: Job, micro_batch: int, file: Checkpoint | None, state: State | None
+        self, job: Job, micro_batch: int, file: Checkpoint | None, state: State | None, acting: devices.Acting
     ) -> tuple[Attempt, np.ndarray, str]:
-        model, identity = _starting_model(self.recipe, self.labels.shape[1], derive(self.seed, "initial weights"))
+        with together.process:  # it draws from the generator of the process
+            model, identity = _starting_model(self.recipe, self.labels.shape[1], derive(self.seed, "initial weights"))
         model = devices.placed(model, self.where)
         if self.where.type == "cpu":
             quicken(model)
         else:
             depthwise.fitted(model)
-        self._attempt = attempt = Attempt(job, model, micro_batch, self.progress, graphs=self.graphs)
+            if self.recipe.freeze_batch_norm:
+                norms.fitted(model)
+        self._attempt = attempt = Attempt(job, model, micro_batch, self.progress, graphs=self.graphs, acting=acting)
         if state is not None:
             attempt.restore(state)
             self.earlier = state.about["seconds"]

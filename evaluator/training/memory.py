@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from evaluator.errors import TrainingError
+from evaluator.training import together
 from evaluator.words import counted
 
 LARGEST_SHARE = 0.5
@@ -35,7 +36,8 @@ def release() -> None:
 
 def _return_unused() -> None:
     if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+        with together.process:  # it waits for the device, which breaks the capture of a graph by another thread
+            torch.cuda.empty_cache()
 
 
 def halving(attempt: Callable[[int], Made], batch_size: int) -> Made:

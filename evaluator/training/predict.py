@@ -20,6 +20,7 @@ from evaluator.training.pipeline import Pipeline
 from evaluator.training.trained import Trained
 
 BATCH_SIZE = 64
+"""Embeddings per step of a head."""
 
 
 def check_images(images: np.ndarray) -> None:
@@ -35,13 +36,14 @@ def check_images(images: np.ndarray) -> None:
         raise DataError(f"the images are of shape {images.shape}; there must be at least one image, and no empty ones")
 
 
-def predict(trained: Trained, images: np.ndarray, *, batch_size: int = BATCH_SIZE) -> np.ndarray:
+def predict(trained: Trained, images: np.ndarray, *, batch_size: int | None = None) -> np.ndarray:
     """Probabilities of every class, by the trained model, on the device, in the number format and with the threads of its training.
 
     Args:
         trained: from ``loop.train``.
         images: uint8 (m, S, S, 3), S as in training.
-        batch_size: images per step, fewer where memory runs out; of no consequence but for speed, memory and the last bit.
+        batch_size: images per step, fewer where memory runs out; None: what suits the device. Of no consequence but for speed,
+            memory and the last bit.
 
     Returns:
         float32 (m, k).
@@ -52,12 +54,12 @@ def predict(trained: Trained, images: np.ndarray, *, batch_size: int = BATCH_SIZ
         DeviceError: the device failed or vanished.
     """
     check_images(images)
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
     where = devices.resolve(trained.device)
     keeping = kept_memory() if where.type == "cpu" else nullcontext()
     doing = f"while predicting {len(images)} images"
-    with keeping, devices.threads(trained.threads), devices.answering(where, lambda: doing):
+    with keeping, devices.threads(trained.threads), devices.answering(where, lambda: doing), devices.own_stream(where):
         return probabilities(trained.model, place(images, where), trained.pipeline, trained.precision, batch_size=batch_size)
 
 
@@ -75,7 +77,7 @@ def decide(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 
 def probabilities(
-    model: nn.Module, images: Tensor, pipeline: Pipeline, number_format: str, *, batch_size: int = BATCH_SIZE
+    model: nn.Module, images: Tensor, pipeline: Pipeline, number_format: str, *, batch_size: int | None = None
 ) -> np.ndarray:
     """float32 (m, k) of uint8 images (m, S, S, 3) on the model's device or on the CPU. The model's mode is left as it was found.
 
@@ -83,6 +85,7 @@ def probabilities(
         TrainingError: values that are not finite, or not one image fits into memory.
     """
     where = next(model.parameters()).device
+    most = batch_size or devices.images_at_once(where.type, images.shape[1])
 
     def logits(x: Tensor) -> Tensor:
         with devices.autocast(where, number_format):
@@ -94,7 +97,7 @@ def probabilities(
 
     with evaluating(model), torch.inference_mode():
         acting = forward_only(model) if where.type == "cpu" else model
-        found = halving(lambda size: through(images, where, pipeline, lambda x: torch.sigmoid(logits(x)), size), batch_size)
+        found = halving(lambda size: through(images, where, pipeline, lambda x: torch.sigmoid(logits(x)), size), most)
     return checked(found)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -20,8 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluator.training import memory
+from evaluator.training import memory, together
 from evaluator.training.average import Average
+from evaluator.training.device import Acting
 from evaluator.training.optimiser import portions, set_rates
 
 WARM_UP = 2
@@ -107,12 +109,13 @@ class Steps(Protocol):
 class Launched:
     """Every step is launched kernel by kernel."""
 
-    def __init__(self, step: Work) -> None:
-        self.step = step
+    def __init__(self, step: Work, acting: Acting = nullcontext) -> None:
+        self.step, self._acting = step, acting
 
     def __call__(self, rows: Sequence[Tensor], targets: Tensor, factor: float) -> tuple[Tensor, Tensor]:
         set_rates(self.step.optimiser, factor)
-        found = self.step(rows, targets)
+        with self._acting():
+            found = self.step(rows, targets)
         if self.step.average is not None:
             self.step.average.updates += 1
         return found
@@ -139,11 +142,12 @@ class Replayed:
     Args:
         step: nothing in it reads a value back.
         capture: runs a function and keeps its work for a replay; what ran is not done yet (``captured`` on a CUDA device).
+        acting: the context in which steps are launched and captured (``device.random_state``); a replay needs none.
     """
 
-    def __init__(self, step: Work, capture: Callable[[Callable[[], Any]], Replayable]) -> None:
-        self.step, self._capture = step, capture
-        self._launched = Launched(step)
+    def __init__(self, step: Work, capture: Callable[[Callable[[], Any]], Replayable], acting: Acting = nullcontext) -> None:
+        self.step, self._capture, self._acting = step, capture, acting
+        self._launched = Launched(step, acting)
         self._graphs: dict[int, _Captured] = {}
         self._warm: dict[int, int] = {}
 
@@ -171,7 +175,8 @@ class Replayed:
         # The gradients of the steps before would lie beside those of the graph.
         self.step.optimiser.zero_grad(set_to_none=True)
         try:
-            graph = self._capture(lambda: found.extend(self.step(mine, wanted)))
+            with self._acting():
+                graph = self._capture(lambda: found.extend(self.step(mine, wanted)))
         except RuntimeError as error:
             # A shortage of memory may invalidate the capture, and that is what is raised at its end.
             shortage = _shortage(error)
@@ -186,17 +191,17 @@ class Replayed:
         return _Captured(graph, mine, wanted, loss, norm)
 
 
-def steps_of(step: Work, where: torch.device, graphs: bool) -> Steps:
+def steps_of(step: Work, where: torch.device, graphs: bool, acting: Acting = nullcontext) -> Steps:
     """Steps that are replayed where graphs may be made and ``where`` is a CUDA device, and launched elsewhere.
 
     The variable ``DATA_CENTRIC_KIT_GRAPHS=no`` launches all, for whoever doubts a driver.
     """
     wanted = graphs and where.type == "cuda" and os.environ.get(VARIABLE, "").lower() not in ("no", "0", "off")
-    return Replayed(step, captured(where)) if wanted else Launched(step)
+    return Replayed(step, captured(where), acting) if wanted else Launched(step, acting)
 
 
 def captured(where: torch.device) -> Callable[[Callable[[], Any]], Replayable]:
-    """Captures work into CUDA graphs that share their memory: they never run side by side.
+    """Captures work into CUDA graphs that share their memory: those of one training, which never run side by side.
 
     The work must run on the stream that is current when it is captured, and not on the default one (``device.own_stream``).
     """
@@ -204,12 +209,29 @@ def captured(where: torch.device) -> Callable[[Callable[[], Any]], Replayable]:
 
     def capture(work: Callable[[], Any]) -> Replayable:
         graph = torch.cuda.CUDAGraph()
-        # Other threads of this process may use the device meanwhile.
-        with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.current_stream(where), capture_error_mode="thread_local"):
-            work()
+        stream = torch.cuda.current_stream(where)
+        # Other threads of this process may use the device meanwhile, but none may capture, or wait for the whole device.
+        with together.process:
+            try:
+                with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+                    work()
+            except BaseException:
+                _end_allocation(stream.device_index, pool)
+                raise
         return graph
 
     return capture
+
+
+def _end_allocation(device: int, pool: Any) -> None:
+    """Tell torch's allocator that a capture that failed is over.
+
+    Some versions of torch do not where the driver refuses to end it, and then the allocator frees nothing any more. Others have told
+    it, and refuse to hear it again.
+    """
+    with suppress(RuntimeError, AttributeError):
+        torch._C._cuda_endAllocateToPool(device, pool)
+        torch._C._cuda_releasePool(device, pool)
 
 
 def without_graphs(where: torch.device, why: str) -> str:

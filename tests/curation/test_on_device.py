@@ -76,7 +76,7 @@ def test_first_steps_are_those_that_are_written_out():
 def trained(monkeypatch, capture=None):
     """A training by the form for a device; ``capture`` makes graphs of its steps."""
     if capture is not None:
-        steps = lambda of, where, graphs: step.Replayed(of, capture) if graphs else step.Launched(of)  # noqa: E731
+        steps = lambda of, where, graphs, acting=None: step.Replayed(of, capture) if graphs else step.Launched(of)  # noqa: E731
         monkeypatch.setattr(on_device, "steps_of", steps)
     monkeypatch.setattr(training, "_fit_network", lambda *given: training._fit_on(CPU, *given))
     return training.train_and_predict(images(27, 0), images(12, 1, "v"), {"test": images(9, 2, "t")}, SHORT, 3, 5)

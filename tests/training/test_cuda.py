@@ -1,5 +1,8 @@
 """The training on a CUDA device: agrees with the CPU, repeats, measures its memory, and lives with too little of it."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -75,8 +78,8 @@ def test_replayed_steps_give_the_bits_of_launched_ones_and_repeat(name, recipe, 
     made = []
     graphs = attempt.steps_of
 
-    def steps_of(step, where, wanted):
-        made.append(graphs(step, where, wanted))
+    def steps_of(*given):
+        made.append(graphs(*given))
         return made[-1]
 
     monkeypatch.setattr(attempt, "steps_of", steps_of)
@@ -84,7 +87,7 @@ def test_replayed_steps_give_the_bits_of_launched_ones_and_repeat(name, recipe, 
     assert replayed.notes == ()
     assert all(isinstance(steps, Replayed) and steps._graphs for steps in made)
     assert same(replayed, again)
-    monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted: Launched(step))
+    monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted, acting: Launched(step, acting))
     launched = train(recipe, images, labels, seed=1, device="cuda")
     assert same(replayed, launched)
     assert replayed.history == launched.history
@@ -122,7 +125,7 @@ def test_a_step_that_reads_a_value_back_is_launched_and_leaves_nothing_behind(mo
     before = torch.cuda.memory_reserved()
     refused = train(NETWORK, images, labels, seed=1, device="cuda")
     assert "could not be captured as CUDA graphs" in refused.notes[0]
-    monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted: Launched(step))
+    monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted, acting: Launched(step, acting))
     launched = train(NETWORK, images, labels, seed=1, device="cuda")
     assert same(refused, launched)
     del refused, launched
@@ -133,7 +136,7 @@ def test_a_step_that_reads_a_value_back_is_launched_and_leaves_nothing_behind(mo
 def test_gradients_are_added_up_within_a_graph(monkeypatch):
     images, labels = toy(43)
     replayed = train(NETWORK, images, labels, seed=1, device="cuda", micro_batch=3)
-    monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted: Launched(step))
+    monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted, acting: Launched(step, acting))
     assert same(replayed, train(NETWORK, images, labels, seed=1, device="cuda", micro_batch=3))
 
 
@@ -235,3 +238,75 @@ def test_the_random_state_of_the_device_is_left_alone():
     before = torch.cuda.get_rng_state()
     train(NETWORK, *toy(16), seed=1, device="cuda")
     assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+def test_trainings_side_by_side_in_one_process_give_the_bits_of_trainings_alone(tmp_path, monkeypatch):
+    """With dropout, stochastic depth, batch statistics and two sizes of batches; one of them goes on from a checkpoint."""
+    monkeypatch.setattr(checkpoint, "SHORTEST", 0.0)
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", float("inf"))
+    images, labels = toy(43)
+    recipe = replace(NETWORK, epochs=4, stochastic_depth=0.2, averaging=0.9)
+    alone = [train(recipe, images, labels, seed=seed, device="cuda") for seed in range(3)]
+
+    def stop(share):
+        if share > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, images, labels, seed=2, device="cuda", checkpoint=tmp_path / "training", progress=stop)
+    met = threading.Barrier(4, timeout=60)
+    begun = threading.local()
+
+    def one(number):
+        def meet(share):
+            if not getattr(begun, "yes", False):
+                begun.yes = True
+                met.wait()
+
+        at = tmp_path / "training" if number == 2 else None
+        return train(recipe, images, labels, seed=number % 3, device="cuda", progress=meet, checkpoint=at)
+
+    before = torch.cuda.get_rng_state(), torch.backends.cudnn.deterministic
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(one, range(4)))
+    assert torch.equal(torch.cuda.get_rng_state(), before[0])
+    assert torch.backends.cudnn.deterministic == before[1]
+    assert "went on" in together[2].notes[0]
+    for number, training in enumerate(together):
+        assert same(training, alone[number % 3])
+        assert training.peak_memory is None
+        assert np.array_equal(predict(training, images), predict(alone[number % 3], images))
+
+
+def test_a_training_that_runs_out_of_memory_beside_another_is_as_it_is_alone(monkeypatch):
+    images, labels = toy(43)
+    alone = train(NETWORK, images, labels, seed=1, device="cuda")
+    there, failed = threading.Event(), []
+    plain = attempt.Pictures.logits
+
+    def scarce(self, rows, draws):
+        if threading.current_thread().name == "second" and not failed:
+            failed.append(True)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return plain(self, rows, draws)
+
+    monkeypatch.setattr(attempt.Pictures, "logits", scarce)
+    found = {}
+
+    def first(share):
+        there.set()
+        while len(found) == 0 and not failed and second.is_alive():
+            time.sleep(0.01)
+
+    def train_second():
+        there.wait(60)
+        found["second"] = train(NETWORK, images, labels, seed=1, device="cuda")
+
+    second = threading.Thread(target=train_second, name="second")
+    second.start()
+    train(NETWORK, images, labels, seed=2, device="cuda", progress=first)
+    second.join(120)
+    assert failed
+    assert same(found["second"], alone)
+    assert found["second"].micro_batch == alone.micro_batch
+    assert found["second"].notes == ()

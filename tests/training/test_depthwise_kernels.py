@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from evaluator.training.cuda import depthwise, kernels
-kernels.PIXELS, kernels.CHANNELS, kernels.PARTS = 8, 4, 3  # several programs and parts, with rests
+depthwise.FORM = "triton"
+kernels.PIXELS, kernels.CHANNELS, kernels.PROGRAMS = 8, 4, 18  # several programs and parts, with rests
 torch.manual_seed(0)
 seen = 0
 for size in (3, 5):
@@ -60,6 +61,13 @@ assert len(own) == 16, len(own)
 assert list(mine.state_dict()) == list(plain.state_dict())
 x = torch.randn(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)
 torch.testing.assert_close(mine.eval()(x), plain.eval()(x), rtol=1e-4, atol=1e-4)
+depthwise.FORM = "fastest"
+quick = depthwise.fitted(build_network("efficientnet_b0", 3, seed=1)).eval()
+called = []
+launch = depthwise.Depthwise.forward.__globals__["_convolved"]
+depthwise._convolved = lambda x, *given: called.append(x.shape[2:]) or launch(x, *given)
+torch.testing.assert_close(quick(x), plain(x), rtol=1e-4, atol=1e-4)
+assert called and all(h * w <= 16 for h, w in called) and len(called) < 16, called  # small maps alone
 depthwise.FORM = "library"
 left = depthwise.fitted(build_network("efficientnet_b0", 3, seed=1))
 assert not [m for m in left.modules() if isinstance(m, depthwise.Depthwise)]

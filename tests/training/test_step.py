@@ -34,7 +34,11 @@ def replaying(monkeypatch):
 
 def capturing(monkeypatch, capture):
     """Let trainings on the CPU replay what ``capture`` makes of their steps."""
-    monkeypatch.setattr(attempt, "steps_of", lambda of, where, graphs: step.Replayed(of, capture) if graphs else step.Launched(of))
+    monkeypatch.setattr(
+        attempt,
+        "steps_of",
+        lambda of, where, graphs, acting: step.Replayed(of, capture, acting) if graphs else step.Launched(of, acting),
+    )
 
 
 RECIPES = {

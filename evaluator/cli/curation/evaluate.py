@@ -41,7 +41,7 @@ def register(actions: argparse._SubParsersAction) -> None:
     judged.add_argument("--panel-rank", choices=get_args(Rank), default="mean", help="which score of a panel ranks (default: mean)")
     judged.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of every data set (default: 1)")
     judged.add_argument("--first-seed", type=int, default=0, metavar="N", help="number of the first (default: 0)")
-    judged.add_argument("--workers", type=int, metavar="N", help="trainings side by side (default: the cores; 1 on a CUDA device)")
+    judged.add_argument("--workers", type=int, metavar="N", help="trainings at a time (default: the cores, or 8 on a CUDA device)")
     judged.add_argument("--device", default="cpu", metavar="NAME", help="of the trainings: auto, cpu or cuda (default: cpu)")
     add_sandbox(judged, "where classes run and files are decoded")
     judged.add_argument("--out", type=given_path, default=RESULTS, metavar="DIR", help="results folder (default: results/)")
@@ -57,6 +57,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.machine import cores
     from evaluator.report.console import terminal
     from evaluator.report.terminal import progress_line
+    from evaluator.runner.workers import TOGETHER
     from evaluator.sandbox.tiers import choose
     from evaluator.text import one_line
     from evaluator.training.device import resolve
@@ -88,7 +89,7 @@ def main(args: argparse.Namespace) -> int:
                 secret=secret_in(args),
                 out=args.out,
                 sandbox=lambda: choose(args.sandbox),
-                workers=args.workers or (1 if device.startswith("cuda") else cores()),
+                workers=args.workers or (TOGETHER if device.startswith("cuda") else cores()),
                 device=device,
                 finished=lambda text: console.print(one_line(text, 5_000), highlight=False, markup=False, soft_wrap=True),
                 moved=lambda what, share: line.update(work, description=what, completed=share),

@@ -1,37 +1,42 @@
-"""The depthwise layers of a network on a CUDA device, in a form of the kit's own.
+"""The depthwise layers of a network on a CUDA device, in a form of the kit's own where the library's is slow.
 
-In 16 bits with the channels innermost cuDNN works through them group by group: of the 47.7 ms of device time of a step of
-EfficientNet-B4 (16 images at 64 px, H200) 39.7 ms were 11,425 launches of one kernel. ``kernels`` computes a layer in one launch.
-
-``FORM`` says which form trainings take. It is ``library`` until the other is measured on a device: ``python -m
-benchmarks.training.steps`` times both.
+In 16 bits with the channels innermost cuDNN works group by group through a layer whose kernel is larger than its map: of the
+47.7 ms of device time of a step of EfficientNet-B4 (16 images at 64 px, H200) 39.7 ms were 11,425 launches of one kernel for seven
+layers of 5 x 5 on maps of 2 x 2. ``kernels`` computes such a layer in one launch: 19 us forward and backward in place of 859. On
+maps of more than ``SMALL`` pixels the library was as fast or faster (``python -m benchmarks.training.layers --each``), so there a
+layer is what it was.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from evaluator.errors import ConfigurationError
 from evaluator.training.cpu.convolutions import is_depthwise, take_over
 
-FORM: Literal["library", "triton"] = "library"
+FORM: Literal["fastest", "library", "triton"] = "fastest"
+"""Which form trainings take: the library's, the kit's, or the faster by the size of the map."""
+SMALL = 4
+"""Pixels of an output's map, at most, where the kit's form is the faster."""
 
 
 def fitted(model: nn.Module) -> nn.Module:
     """Replace the depthwise layers of ``model``, in place, if ``FORM`` says so; parameters, names and hooks stay the same.
 
     Raises:
-        ConfigurationError: Triton is missing.
+        ConfigurationError: Triton is missing, and the form is not ``fastest``, which then is the library's.
     """
     if FORM == "library":
         return model
     try:
         import triton  # noqa: F401
     except ImportError as error:
+        if FORM == "fastest":
+            return model
         raise ConfigurationError(
             f"the form triton of depthwise layers needs the package triton, which cannot be imported ({error}); torch's builds for "
             "CUDA bring it. Install one of these, or take the form library"
@@ -49,32 +54,70 @@ class Depthwise(nn.Conv2d):
     in float32; the kernel is read as it is, and not rounded to 16 bits."""
 
     def forward(self, x: Tensor) -> Tensor:
+        stride, padding = self.stride[0], int(self.padding[0])
+        if FORM == "fastest" and math.prod(_sides(x, self.weight, stride, padding)) > SMALL:
+            return super().forward(x)
         kind = x.device.type
         if torch.is_autocast_enabled(kind):
             x = x.to(torch.get_autocast_dtype(kind))
-        return _Convolved.apply(x, self.weight, self.stride[0], self.padding[0])
+        x = x.contiguous(memory_format=torch.channels_last)
+        return _convolved(x, self.weight, stride, padding)
 
 
-class _Convolved(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-        from evaluator.training.cuda import kernels
+def _sides(x: Tensor, weight: Tensor, stride: int, padding: int) -> list[int]:
+    """Rows and columns of the output."""
+    return [(side + 2 * padding - weight.shape[-1]) // stride + 1 for side in x.shape[2:]]
 
-        x, kernel = x.contiguous(memory_format=torch.channels_last), weight.contiguous()
-        ctx.save_for_backward(x, kernel)
-        ctx.stride, ctx.padding = stride, padding
-        return kernels.convolved(x, kernel, stride, padding)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        from evaluator.training.cuda import kernels
+# Operators of torch's own kind: a compiler takes each as a whole, and gets shapes and layout from the functions after them.
+@torch.library.custom_op("data_centric_kit::depthwise", mutates_args=())
+def _convolved(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    from evaluator.training.cuda import kernels
 
-        x, kernel = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        for_x = for_kernel = None
-        if ctx.needs_input_grad[0]:
-            for_x = kernels.input_gradient(gradient, kernel, x.shape, ctx.stride, ctx.padding)
-        if ctx.needs_input_grad[1]:
-            for_kernel = kernels.kernel_gradient(x, gradient, kernel.shape[-1], ctx.stride, ctx.padding).to(kernel.dtype)
-        return for_x, for_kernel, None, None
+    return kernels.convolved(x.contiguous(memory_format=torch.channels_last), weight.contiguous(), stride, padding)
+
+
+@torch.library.custom_op("data_centric_kit::depthwise_input", mutates_args=())
+def _for_input(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    from evaluator.training.cuda import kernels
+
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    return kernels.input_gradient(gradient, weight.contiguous(), x.shape, stride, padding)
+
+
+@torch.library.custom_op("data_centric_kit::depthwise_kernel", mutates_args=())
+def _for_kernel(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    from evaluator.training.cuda import kernels
+
+    x, gradient = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, gradient))
+    return kernels.kernel_gradient(x, gradient, weight.shape[-1], stride, padding).to(weight.dtype)
+
+
+@_convolved.register_fake
+def _(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    return x.new_empty((*x.shape[:2], *_sides(x, weight, stride, padding))).contiguous(memory_format=torch.channels_last)
+
+
+@_for_input.register_fake
+def _(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    return gradient.new_empty(x.shape).contiguous(memory_format=torch.channels_last)
+
+
+@_for_kernel.register_fake
+def _(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    return torch.empty_like(weight, memory_format=torch.contiguous_format)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight, ctx.stride, ctx.padding = inputs
+    ctx.save_for_backward(x, weight)
+
+
+def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    x, weight = ctx.saved_tensors
+    given = gradient, x, weight, ctx.stride, ctx.padding
+    of_x, of_weight = ctx.needs_input_grad[:2]
+    return _for_input(*given) if of_x else None, _for_kernel(*given) if of_weight else None, None, None
+
+
+_convolved.register_autograd(_gradients, setup_context=_keep)

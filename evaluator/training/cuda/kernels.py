@@ -18,10 +18,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-PIXELS, CHANNELS = 32, 64
+PIXELS, CHANNELS = 32, 32
 """Of a program. Powers of two, as Triton's ranges must be."""
-PARTS = 32
-"""Of the kernel's gradient, at most; a part has no fewer pixels than a program takes at once."""
+PROGRAMS = 2112
+"""For a kernel's gradient, about: sixteen for each multiprocessor of a large device. The same number everywhere, since it decides
+in which order is added up. A part has no fewer pixels than a program takes at once."""
 
 
 @triton.jit(do_not_specialize=["pixels", "share", "height", "width", "rows", "columns"])
@@ -72,26 +73,27 @@ def _for_input(
 @triton.jit(do_not_specialize=["pixels", "share", "height", "width", "rows", "columns"])
 def _for_kernel(
     x, g, d, pixels, share, height, width, rows, columns, channels,
-    SIZE: tl.constexpr, STRIDE: tl.constexpr, PADDING: tl.constexpr, P: tl.constexpr, C: tl.constexpr,
+    SIZE: tl.constexpr, STRIDE: tl.constexpr, PADDING: tl.constexpr, P: tl.constexpr, C: tl.constexpr, J: tl.constexpr,
 ):  # fmt: skip
-    part, entry = tl.program_id(0), tl.program_id(1)
+    # One row of the kernel's entries at a time: what the output's gradient holds at a pixel is read once for all of them.
+    part, i = tl.program_id(0), tl.program_id(1)
     c = tl.program_id(2) * C + tl.arange(0, C)
+    j = tl.arange(0, J)
     of_kernel = c < channels
-    i, j = entry // SIZE, entry % SIZE
-    found = tl.zeros((P, C), tl.float32)
+    found = tl.zeros((P, J, C), tl.float32)
     for start in range(0, share, P):
         within = start + tl.arange(0, P)
         p = part * share + within
         column, row, image = p % columns, (p // columns) % rows, (p // (columns * rows)).to(tl.int64)
-        at_row, at_column = row * STRIDE + i - PADDING, column * STRIDE + j - PADDING
-        of_map = (p < pixels) & (within < share)
-        inside = of_map & (at_row >= 0) & (at_row < height) & (at_column >= 0) & (at_column < width)
-        both = inside[:, None] & of_kernel[None, :]
-        at = ((image * height + at_row) * width + at_column) * channels
-        seen = tl.load(x + at[:, None] + c[None, :], mask=both, other=0.0)
-        above = tl.load(g + (p.to(tl.int64) * channels)[:, None] + c[None, :], mask=both, other=0.0)
-        found += seen.to(tl.float32) * above.to(tl.float32)
-    tl.store(d + (part * (SIZE * SIZE) + entry) * channels + c, tl.sum(found, axis=0), mask=of_kernel)
+        at_row, at_column = row * STRIDE + i - PADDING, column[:, None] * STRIDE + j[None, :] - PADDING
+        of_map = (p < pixels) & (within < share) & (at_row >= 0) & (at_row < height)
+        inside = of_map[:, None] & (j < SIZE)[None, :] & (at_column >= 0) & (at_column < width)
+        at = ((image * height + at_row)[:, None] * width + at_column) * channels
+        seen = tl.load(x + at[:, :, None] + c[None, None, :], mask=inside[:, :, None] & of_kernel[None, None, :], other=0.0)
+        above = tl.load(g + (p.to(tl.int64) * channels)[:, None] + c[None, :], mask=of_map[:, None] & of_kernel[None, :], other=0.0)
+        found += seen.to(tl.float32) * above.to(tl.float32)[:, None, :]
+    place = d + part.to(tl.int64) * channels * (SIZE * SIZE) + c[None, :] * (SIZE * SIZE) + (i * SIZE + j)[:, None]
+    tl.store(place, tl.sum(found, axis=0), mask=(j < SIZE)[:, None] & of_kernel[None, :])
 
 
 def convolved(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
@@ -134,14 +136,14 @@ def kernel_gradient(x: Tensor, gradient: Tensor, size: int, stride: int, padding
     n, channels, height, width = x.shape
     rows, columns = gradient.shape[2:]
     pixels = n * rows * columns
-    parts = max(1, min(PARTS, triton.cdiv(pixels, PIXELS)))
-    found = torch.empty((parts, size * size, channels), dtype=torch.float32, device=x.device)
+    blocks = triton.cdiv(channels, CHANNELS)
+    parts = max(1, min(triton.cdiv(PROGRAMS, size * blocks), triton.cdiv(pixels, PIXELS)))
+    found = torch.empty((parts, channels, 1, size, size), dtype=torch.float32, device=x.device)
     sides = height, width, rows, columns, channels
-    how = {"SIZE": size, "STRIDE": stride, "PADDING": padding, "P": PIXELS, "C": CHANNELS}
-    grid = parts, size * size, triton.cdiv(channels, CHANNELS)
+    how = {"SIZE": size, "STRIDE": stride, "PADDING": padding, "P": PIXELS, "C": CHANNELS, "J": triton.next_power_of_2(size)}
     with _on(x):
-        _for_kernel[grid](x, gradient, found, pixels, triton.cdiv(pixels, parts), *sides, **how)
-    return found.sum(dim=0).t().contiguous().view(channels, 1, size, size)
+        _for_kernel[parts, size, blocks](x, gradient, found, pixels, triton.cdiv(pixels, parts), *sides, **how)
+    return found.sum(dim=0)
 
 
 def _on(tensor: Tensor) -> AbstractContextManager[Any]:

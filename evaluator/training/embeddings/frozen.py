@@ -22,9 +22,6 @@ from evaluator.training.memory import halving
 from evaluator.training.network import classifier, features, head
 from evaluator.training.predict import checked, evaluating
 
-BATCH_SIZES = {"cpu": 64, "cuda": 256}
-"""Images per forward pass: no gradients are kept, so more fit than in training."""
-
 
 class Embeddings:
     """Items as embeddings on ``where``, float32: (views, kept, d) with augmentation, (items, d) without.
@@ -99,7 +96,7 @@ class Embeddings:
             return torch.cat(parts)
 
         with evaluating(self._frozen), torch.inference_mode():
-            found = halving(embed, BATCH_SIZES[job.where.type])
+            found = halving(embed, devices.images_at_once(job.where.type, job.images.shape[1]))
             finite = torch.isfinite(found).all(dim=1).cpu().numpy()
         if not finite.all():
             raise TrainingError(

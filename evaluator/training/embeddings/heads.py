@@ -77,9 +77,9 @@ def train_head(
         notes: tuple[str, ...] = ()
 
         def attempted(graphs: bool) -> tuple[Attempt, np.ndarray]:
-            with devices.random_state(where, short(seed, "regularisation")):
+            with devices.random_state(where, short(seed, "regularisation")) as acting:
                 head = HeadAlone(embeddings.shape[1], labels.shape[1], pipeline.dropout).to(where)
-                attempt = Attempt(job, head, micro_batch, progress or (lambda share: None), graphs=graphs)
+                attempt = Attempt(job, head, micro_batch, progress or (lambda share: None), graphs=graphs, acting=acting)
                 return attempt, attempt.run(lambda attempt: None)
 
         try:

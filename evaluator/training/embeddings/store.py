@@ -30,7 +30,7 @@ from evaluator.training import device as devices
 from evaluator.training.cpu.allocator import kept_memory
 from evaluator.training.cpu.convolutions import quicken
 from evaluator.training.cpu.folding import forward_only
-from evaluator.training.embeddings.frozen import BATCH_SIZES
+from evaluator.training.cuda import depthwise
 from evaluator.training.memory import halving
 from evaluator.training.network import build_network, features
 from evaluator.training.pipeline import Pipeline
@@ -134,7 +134,7 @@ def _about(pipeline: Pipeline, images: ImageSource, where: torch.device, threads
         "weights": weights_of(pipeline.weights, pipeline.architecture),
         "mean": list(pipeline.mean),
         "std": list(pipeline.std),
-        "device": torch.cuda.get_device_name(where) if cuda else "cpu",
+        "device": f"{torch.cuda.get_device_name(where)}, {depthwise.FORM}" if cuda else "cpu",
         "number_format": devices.number_format(where, pipeline.precision),
         "threads": None if cuda else threads,
         "torch": torch.__version__,
@@ -151,8 +151,7 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
             f"the weights {pipeline.weights!r} changed while they were used ({identity}, then {loaded}); start again"
         )
     model = devices.placed(model, where)
-    if where.type == "cpu":
-        model = forward_only(quicken(model))
+    model = forward_only(quicken(model)) if where.type == "cpu" else depthwise.fitted(model)
     number_format = devices.number_format(where, pipeline.precision)
 
     def forward(x: torch.Tensor) -> torch.Tensor:
@@ -166,7 +165,7 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
             return through(chunk, where, pipeline, forward, size).cpu().numpy()
 
         with evaluating(model), torch.inference_mode():
-            found = halving(embed, BATCH_SIZES[where.type])
+            found = halving(embed, devices.images_at_once(where.type, images.size))
         bad = ~np.isfinite(found).all(axis=1)
         if bad.any():
             raise TrainingError(
