@@ -3,12 +3,12 @@
     python -m benchmarks.training.device --out FOLDER
     python -m benchmarks.training.device --parts tests steps --minutes 4
 
-Whoever has a device for a few minutes runs this once and has every figure: the tests marked ``cuda``, steps launched and
-replayed, the contest with the plain loop at both sizes, memory of every pipeline on the device and within that of a T4, a
-training of the curation track, and one pair of the round. Parts run in this order, each as a program of its own with a limit; a
-part that fails, or that there is no time for, is said and stops no other. ``FOLDER`` then holds ``device.json`` with all
-figures and a log of each part; the table comes last. The status is 1 if a part failed. Python 3.12 and torch from 2.11 on do; a
-round's pair needs its data, which the kit makes.
+Whoever has a device for a few minutes runs this once and has every figure: trainings one and eight at a time, the contest with
+the plain loop at both sizes, the trainings of the round's five pairs, the tests marked ``cuda``, a training of the curation
+track, steps launched and replayed, and memory of every pipeline on the device and within that of a T4. Parts run in this order,
+each as a program of its own with a limit; a part that fails, or that there is no time for, is said and stops no other.
+``FOLDER`` then holds ``device.json`` with all figures and a log of each part; the table comes last. The status is 1 if a part
+failed. Python 3.12 and torch from 2.11 on do, and no data are needed.
 """
 
 from __future__ import annotations
@@ -56,18 +56,20 @@ class Part:
 def parts(device: str) -> tuple[Part, ...]:
     """All of them, the most telling first."""
     training = (sys.executable, "-m", "benchmarks.training", "--device", device, "--threads", "4")
-    contest = ("--repeats", "3", "--steps", "40", "--only", "whole", "--json", "{out}/contest.json")
+    contest = ("--repeats", "2", "--steps", "20", "--only", "whole", "--json", "{out}/contest.json")
     tests = ("-m", "cuda", "-q", "-p", "no:cacheprovider", "--durations=10", "tests/training", "tests/curation/test_on_device.py")
-    steps = ("--device", device, "--json", "{out}/steps.json")
-    pair = ("--profile", "official", "--pair", "621:17", "--device", device, "--out", "{out}/run")
+    steps = ("--device", device, "--batches", "16", "--repeats", "1", "--json", "{out}/steps.json")
+    several = ("--device", device, "--counts", "1", "8", "--steps", "60", "--json", "{out}/several.json")
+    pairs = ("--device", device, "--json", "{out}/pairs.json")
     curation = ("--profile", "numerals", "--references", "as_given", "--device", device, "--out", "{out}/curation")
     return (
-        Part("tests", (sys.executable, "-m", "pytest", *tests), 120.0),
-        Part("steps", (sys.executable, "-m", "benchmarks.training.steps", *steps), 90.0, "steps.json"),
-        Part("contest", (*training, *contest), 120.0, "contest.json"),
-        Part("memory", (*training, "--memory", "--json", "{out}/memory.json"), 60.0, "memory.json"),
-        Part("curation", (sys.executable, "-m", "evaluator", "curation", "evaluate", *curation), 60.0),
-        Part("pair", (sys.executable, "local_evaluation.py", *pair), 90.0),
+        Part("several", (sys.executable, "-m", "benchmarks.training.several", *several), 90.0, "several.json"),
+        Part("contest", (*training, *contest), 90.0, "contest.json"),
+        Part("pairs", (sys.executable, "-m", "benchmarks.training.pairs", *pairs), 130.0, "pairs.json"),
+        Part("tests", (sys.executable, "-m", "pytest", *tests), 110.0),
+        Part("curation", (sys.executable, "-m", "evaluator", "curation", "evaluate", *curation), 50.0),
+        Part("steps", (sys.executable, "-m", "benchmarks.training.steps", *steps), 30.0, "steps.json"),
+        Part("memory", (*training, "--memory", "--json", "{out}/memory.json"), 30.0, "memory.json"),
     )
 
 

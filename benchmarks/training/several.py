@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,15 @@ WARM = step.WARM_UP + 2
 """Steps until all replay."""
 
 
-def timed(size: int, count: int, batch: int, steps: int, device: str) -> dict[str, Any]:
+def timed(size: int, count: int, batch: int, steps: int, device: str, *, compiled: bool = False) -> dict[str, Any]:
     """Milliseconds per image of ``count`` trainings together, digests of their weights, and their notes."""
     n = batch * (steps + WARM)
     rng = generator(0, "several")
     images = rng.integers(0, 256, (min(n, 512), size, size, 3), dtype=np.uint8)
     labels = (rng.random((len(images), 6)) < 0.3).astype(np.uint8)
     items = np.arange(n) % len(images)
-    recipe = single_epoch(recipe_for(size), batch)
-    ready = threading.Barrier(count, timeout=300)
+    recipe = replace(single_epoch(recipe_for(size), batch), compiled=compiled)
+    ready = threading.Barrier(count, timeout=600)
     begun: list[float] = []
     ended: list[float] = []
 
@@ -87,7 +88,8 @@ def run(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
     for size in options.sizes:
         alone: set[str] = set()
         for count in options.counts:
-            found = [timed(size, count, options.batch, options.steps, options.device) for _ in range(options.repeats)]
+            given = size, count, options.batch, options.steps, options.device
+            found = [timed(*given, compiled=options.compiled) for _ in range(options.repeats)]
             weights = {weight for each in found for weight in each["weights"]}
             alone = alone or weights
             of = [each["ms"] for each in found]
@@ -95,6 +97,7 @@ def run(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
                 "image_size": size,
                 "batch_size": options.batch,
                 "at_a_time": count,
+                "compiled": options.compiled,
                 "n": len(of),
                 "ms_per_image": statistics.median(of),
                 "ms_per_image_all": of,
@@ -138,6 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS), help="trainings at a time")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=100, help="steps of each training that are counted")
+    parser.add_argument("--compiled", action="store_true", help="through torch's compiler")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--json", type=Path, default=Path("results/several.json"), help="file of the figures")
     options = parser.parse_args(arguments)

@@ -1,8 +1,9 @@
 """How long a step of ours takes, launched kernel by kernel and replayed as a graph: ``python -m benchmarks.training.steps``.
 
 Milliseconds per image of the counted steps, at each size of image and of batch, taken in turn: launched, replayed, and replayed
-with the kit's own depthwise layers (``training/cuda/depthwise.py``). On the CPU there are neither graphs nor these layers, so all
-columns are the same; that shows that the command runs, and no more. Where a step cannot be captured the reason is in the row.
+with every depthwise layer in the library's form or in the kit's (``training/cuda/depthwise.py``). On the CPU there are neither
+graphs nor these layers, so all columns are the same; that shows that the command runs, and no more. Where a step cannot be captured
+the reason is in the row.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -33,14 +34,16 @@ from evaluator.training.cuda import depthwise
 from evaluator.training.loop import train
 
 BATCHES = (5, 16, 64, 256)
-KINDS = ("launched", "replayed", "replayed, triton")
+KINDS = ("launched", "replayed", "replayed, library", "replayed, triton")
 
 
 @contextmanager
 def kind_of_steps(kind: str) -> Iterator[None]:
     """Trainings inside of the ``with`` launch their steps, or replay them where they can; depthwise layers have the form named."""
     if kind != "launched":
-        before, depthwise.FORM = depthwise.FORM, "triton" if kind.endswith("triton") else "library"
+        before = depthwise.FORM
+        forms: dict[str, Literal["library", "triton"]] = {"replayed, library": "library", "replayed, triton": "triton"}
+        depthwise.FORM = forms.get(kind, before)
         try:
             yield
         finally:

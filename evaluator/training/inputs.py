@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from evaluator.seeds import generator
 from evaluator.training import device as devices
 from evaluator.training.augment import draw, transform
+from evaluator.training.cuda.compiled import compiled
 from evaluator.training.network import classifier
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import probabilities
@@ -46,6 +48,8 @@ class Pictures:
 
     def __init__(self, job: Job, model: nn.Module) -> None:
         self.job, self.model = job, model
+        on_device = job.recipe.compiled and job.where.type == "cuda"
+        self._forward: Callable[[Tensor], Tensor] = compiled(model) if on_device else model
 
     def training_mode(self) -> None:
         """Bring the model into the mode of its training steps."""
@@ -72,7 +76,7 @@ class Pictures:
         batch = self.job.images[rows].to(self.job.where, non_blocking=True)
         x = transform(batch, self.job.recipe, draws)
         with devices.autocast(self.job.where, self.job.number_format):
-            return self.model(x.contiguous(memory_format=torch.channels_last)).float()
+            return self._forward(x.contiguous(memory_format=torch.channels_last)).float()
 
     def probabilities(self, items: np.ndarray) -> np.ndarray:
         """float32 (len(items), k) of items without augmentation, by the weights that the model has now."""

@@ -229,7 +229,7 @@ class _Task:
             quicken(model)
         else:
             depthwise.fitted(model)
-            if self.recipe.freeze_batch_norm:
+            if self.recipe.freeze_batch_norm and not self.recipe.compiled:  # a compiler makes these gradients by itself
                 norms.fitted(model)
         self._attempt = attempt = Attempt(job, model, micro_batch, self.progress, graphs=self.graphs, acting=acting)
         if state is not None:

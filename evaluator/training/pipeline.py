@@ -120,6 +120,9 @@ class Pipeline:
             ``e`` learns from view ``e mod embedding_views``. 0 embeds anew in every epoch; ``epochs`` gives the same at one pass.
         precision: ``auto`` (bfloat16 where a device computes in it natively, float16 with a scaled loss on other CUDA devices,
             float32 on the CPU) or ``float32`` everywhere.
+        compiled: on a CUDA device training goes through torch's compiler, which takes a minute or two for every size of batch
+            before the first step and makes each step faster; results differ by rounding, so this is part of the recipe. On the CPU
+            it changes nothing.
         freeze_batch_norm: batch-norm layers use and keep the statistics of the starting weights.
         label_smoothing: targets become ``y (1 - s) + s / 2``.
         positive_weight: how far positives are weighted up: weight ``((1 - rate) / rate) ** positive_weight`` per class, at most 10;
@@ -167,6 +170,7 @@ class Pipeline:
     threshold_value: float = 0.5
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    compiled: bool = False
     description: str = field(default="", compare=False)
     from_scratch: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
@@ -210,8 +214,9 @@ class Pipeline:
             ("threshold_value", 1),
         ):
             _number(owner, name, getattr(self, name), 0, most)
-        if not isinstance(self.freeze_batch_norm, bool):
-            raise ConfigurationError(f"{owner}: freeze_batch_norm is {self.freeze_batch_norm!r}; it must be True or False")
+        for name in ("freeze_batch_norm", "compiled"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"{owner}: {name} is {getattr(self, name)!r}; it must be True or False")
         if not isinstance(self.augmentation, Augmentation):
             raise ConfigurationError(f"{owner}: augmentation is {self.augmentation!r}; it must be an Augmentation")
         self._check_normalisation(owner)
@@ -246,6 +251,8 @@ class Pipeline:
             raise ConfigurationError(f"{owner}: embedding_views needs frozen features; set trains to 'head', or the views to 0")
         if self.embedding_views > 1 and not self.augmentation.on:
             raise ConfigurationError(f"{owner}: {self.embedding_views} views without augmentation are all the same; write 1")
+        if self.compiled and (self.trains == "head" or self.architecture == LINEAR):
+            raise ConfigurationError(f"{owner}: compiled needs a network of which all layers train; leave it out")
         if self.threshold == "validation" and self.validation_share == 0:
             raise ConfigurationError(f"{owner}: threshold 'validation' needs a validation_share above 0, e.g. 0.15")
 
@@ -276,6 +283,8 @@ class Pipeline:
         """Every field of its identity as plain JSON values (tuples as lists, the augmentation as a dict of its own)."""
         plain = asdict(self)
         del plain["description"], plain["from_scratch"]
+        if not self.compiled:
+            del plain["compiled"]  # so that stored results from before there was a compiler keep their names
         plain["mean"], plain["std"] = list(self.mean), list(self.std)
         return plain
 

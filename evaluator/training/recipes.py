@@ -16,6 +16,8 @@ from evaluator.toml_keys import check_keys, place_of_value
 from evaluator.training.pipeline import PROCEDURAL_ARCHITECTURE, Augmentation, Pipeline
 from evaluator.words import meant
 
+COMPILED = "+compiled"
+"""Behind the name of a pipeline: the same one, through torch's compiler."""
 FOLDER = Path(__file__).parent / "pipelines"
 
 KEYS = tuple(f.name for f in fields(Pipeline))
@@ -48,11 +50,14 @@ def read_pipeline(path: Path) -> Pipeline:
 
 
 def load_pipeline(name_or_path: str) -> Pipeline:
-    """A pipeline of the kit by its name, or a person's own by the path of its ``.toml`` file.
+    """A pipeline of the kit by its name, or a person's own by the path of its ``.toml`` file; ``+compiled`` may stand behind it.
 
     Raises:
         ConfigurationError: there is no such name, or the file is not good.
     """
+    if name_or_path.endswith(COMPILED):
+        base = load_pipeline(name_or_path.removesuffix(COMPILED))
+        return base if base.compiled else replace(base, name=base.name + COMPILED, compiled=True)
     if name_or_path in PIPELINES:
         return PIPELINES[name_or_path]
     if name_or_path.endswith(".toml"):

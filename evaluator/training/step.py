@@ -226,8 +226,8 @@ def captured(where: torch.device) -> Callable[[Callable[[], Any]], Replayable]:
 def _end_allocation(device: int, pool: Any) -> None:
     """Tell torch's allocator that a capture that failed is over.
 
-    Some versions of torch do not where the driver refuses to end it, and then the allocator frees nothing any more. Others have told
-    it, and refuse to hear it again.
+    Some versions of torch do not where the driver refuses to end it, and then the allocator frees nothing any more. Others have
+    told it, and refuse to hear it again.
     """
     with suppress(RuntimeError, AttributeError):
         torch._C._cuda_endAllocateToPool(device, pool)

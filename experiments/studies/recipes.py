@@ -13,8 +13,8 @@ Where labels have mistakes (``--qualities`` below 1), the first ``CLEAN`` items 
 purchase does. The sheets are not those of any profile's data set, so that a recipe is not tuned on data that is reported.
 
 Work goes seed by seed, so that a run that reaches its time limit still compares all variants on the seeds that it finished. The
-JSON file is written after every cell, so that a run that is killed keeps its cells; ``--resume`` goes on from it. Use few workers
-on one GPU: twelve at a time on one NVIDIA H200 took about 75 s per cell (their start included), little better than one CPU core.
+JSON file is written after every cell, so that a run that is killed keeps its cells; ``--resume`` goes on from it. On a
+CUDA device ``--workers`` says how many trainings share it, in threads of one process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -46,6 +46,7 @@ from evaluator.purchase.metrics import ROUNDING
 from evaluator.scoring.intervals import t_interval
 from evaluator.scoring.metrics import best_constant, score
 from evaluator.seeds import derive, generator
+from evaluator.training import device as devices
 from evaluator.training import thresholds as rules
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Pipeline
@@ -209,7 +210,7 @@ def run_grid(
     results = list(before)
     there = {key_of(result) for result in before}
     waiting = [cell for cell in reversed(cells) if cell.key not in there]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with pool_of(device, workers) as pool:
         running: dict[Future, Cell] = {}
         while running or waiting:
             while waiting and len(running) < workers and time.monotonic() < deadline:
@@ -229,6 +230,13 @@ def run_grid(
             print(f"\r{len(results)} of {len(cells)} cells, {max(left, 0):.0f} s left ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return results
+
+
+def pool_of(device: str, workers: int) -> Executor:
+    """Where trainings run: on a CUDA device in threads of this process, whose graphs share it; else in processes."""
+    if devices.resolve(device).type == "cuda":
+        return ThreadPoolExecutor(workers)
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
 
 
 def key_of(result: dict[str, Any]) -> tuple[Any, ...]:

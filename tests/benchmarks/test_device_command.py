@@ -71,8 +71,8 @@ def test_all_parts_fit_into_the_time_that_is_lent():
 def test_steps_are_timed_both_ways(tmp_path, monkeypatch):
     made = []
 
-    def launched(step):
-        made.append(Launched(step))
+    def launched(*given):
+        made.append(Launched(*given))
         return made[-1]
 
     monkeypatch.setattr(steps.step, "Launched", launched)
@@ -82,3 +82,20 @@ def test_steps_are_timed_both_ways(tmp_path, monkeypatch):
     assert [(row["steps"], row["batch_size"], row["notes"]) for row in rows] == [(kind, 2, []) for kind in steps.KINDS]
     assert all(row["ms_per_image"] > 0 for row in rows)
     assert made
+
+
+@pytest.mark.slow
+def test_several_and_pairs_run_where_there_is_no_device_and_say_what_they_did(tmp_path, capsys):
+    from benchmarks.training import pairs, several
+
+    words = ["--device", "cpu", "--sizes", "32", "--batch", "2", "--steps", "1", "--json", str(tmp_path / "several.json")]
+    assert several.main([*words, "--counts", "1", "--repeats", "2"]) == 0
+    stored = json.loads((tmp_path / "several.json").read_text())["rows"]
+    assert [(row["at_a_time"], row["n"], row["as_alone"]) for row in stored] == [(1, 2, True)]
+    with pytest.raises(SystemExit):
+        several.main([*words, "--counts", "1", "2"])
+    assert "take turns" in capsys.readouterr().err
+    pairs.main(["--device", "cpu", "--size", "32", "--epochs", "1", "--most", "4", "--json", str(tmp_path / "pairs.json")])
+    stored = json.loads((tmp_path / "pairs.json").read_text())
+    assert [row["images"] for row in stored["trainings"]] == [4] * 5
+    assert stored["ms_per_image"] == pytest.approx(1e3 * stored["seconds"] / 20)

@@ -31,7 +31,7 @@ class FrozenNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if self.training or not torch.is_grad_enabled():
             return super().forward(x)
-        return _Normalised.apply(x, self.weight, self.bias, self.running_mean, self.running_var, self.eps)  # type: ignore[no-any-return]
+        return _Normalised.apply(x, self.weight, self.bias, self.running_mean, self.running_var, self.eps)
 
 
 def _taken_over(layer: nn.BatchNorm2d) -> FrozenNorm:
@@ -57,7 +57,16 @@ class _Normalised(torch.autograd.Function):
         for_x = for_weight = for_bias = None
         if of_weight or of_bias:
             _, for_weight, for_bias = torch.ops.aten.native_batch_norm_backward(
-                gradient, x, weight, mean, variance, None, None, False, ctx.eps, [False, of_weight, of_bias]
+                gradient,
+                x,
+                weight,
+                mean,
+                variance,
+                mean,
+                torch.rsqrt(variance + ctx.eps),
+                False,
+                ctx.eps,
+                [False, of_weight, of_bias],
             )
         if of_x:
             scale = (weight * torch.rsqrt(variance + ctx.eps)).view(1, -1, 1, 1)

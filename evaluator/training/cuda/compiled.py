@@ -1,0 +1,34 @@
+"""A network's training passes through torch's compiler, which joins its small operations into few kernels.
+
+Compiling takes a minute or two for every network, size of image and size of batch. What was compiled is kept in the kit's folder
+of caches, so that a later process starts from it. Numbers differ from those of a network that is not compiled, by rounding; so a
+recipe says ``compiled``, and a run never decides by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evaluator.places import data_place
+
+VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+"""Where torch keeps what it compiled; what a person set stays."""
+SIZES = 64
+"""Kinds of network, image and batch that one process compiles, at most; after so many torch would quietly compile no more."""
+
+
+def compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What gives the model's outputs in training mode, compiled at the first call with every shape. The model stays as it is.
+
+    Random numbers are drawn as without a compiler, and choices that could change a sum's order are made without timing anything,
+    so that results repeat.
+    """
+    os.environ.setdefault(VARIABLE, str(data_place() / ".cache" / "compiled"))
+    torch._dynamo.config.recompile_limit = max(SIZES, torch._dynamo.config.recompile_limit)
+    options: dict[str, Any] = {"fallback_random": True, "deterministic": True}
+    return torch.compile(model, dynamic=False, options=options)
