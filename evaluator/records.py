@@ -410,7 +410,9 @@ class TrainingRow:
     threads: Annotated[int, doc("CPU threads of the training")]
     precision: Annotated[str, doc("number format of the forward passes: `float32`, `bfloat16` or `float16`")]
     micro_batch: Annotated[int, doc("largest number of images that went through the network at once")]
-    peak_memory_bytes: Annotated[int | None, doc("largest amount of the device's memory in use, in bytes; `null` on the CPU")]
+    peak_memory_bytes: Annotated[
+        int | None, doc("most bytes of the device's memory in use; `null` on the CPU, and where other trainings shared the device")
+    ]
     timings: Annotated[dict[str, float], doc("seconds spent on each part of the training (`evaluator/training/trained.py`)")]
     notes: Annotated[list[str], doc("unusual events in the training, one sentence each: memory ran out, an interruption")]
     history: Annotated[list[Epoch], doc("one member per epoch")]
