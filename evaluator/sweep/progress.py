@@ -17,6 +17,7 @@ from evaluator.report.console import show_failure
 from evaluator.report.live import Live
 from evaluator.runner.cells import OBTAINED, Finished
 from evaluator.secret import root_in_words
+from evaluator.submission.source import GIVEN
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.faults import Faults
 from evaluator.sweep.forecast import STARTING_SECONDS, Forecast
@@ -34,7 +35,7 @@ def sweep_rows(experiment: Experiment, forecast: Forecast) -> list[tuple[str, st
         *plan.shown,
         ("pipelines", "none" if plan.no_pipeline else ", ".join(pipeline.name for pipeline in plan.pipelines)),
         ("seeds", f"{settings.seeds}{first} ({root_of_draws(experiment)}); scored on {', '.join(experiment.splits)}"),
-        ("isolation", experiment.sandbox.name),
+        ("isolation", _isolation(experiment)),
         *([("trainings", _room(experiment))] if trains else []),
         *([("data sets", making_in_words(plan.making))] if plan.making else []),
         ("cells", f"{forecast.cells}: {forecast.finished} finished before, {forecast.trainings} to run"),
@@ -93,7 +94,15 @@ def run_rows(experiment: Experiment, manifest: str = "") -> list[tuple[str, str]
         ("seeds", f"{settings.seeds}{_first(experiment)} ({root_of_draws(experiment)}); scored on the {experiment.splits[0]} split")
     )
     own = {"process": ", the same user as you: judge your own code only", "landlock": ", the same user as you"}
-    return [*rows, ("isolation", experiment.sandbox.name + own.get(experiment.sandbox.name, ""))]
+    tier = _isolation(experiment)
+    return [*rows, ("isolation", tier + own.get(tier, ""))]
+
+
+def _isolation(experiment: Experiment) -> str:
+    """The tier in which submissions run."""
+    if experiment.cells and all(spec.tier == GIVEN for spec in experiment.cells):
+        return "none needed: answers are files, and nothing of them runs"
+    return experiment.sandbox.name
 
 
 def time_needed(forecast: Forecast) -> str:

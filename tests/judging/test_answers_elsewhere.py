@@ -113,3 +113,9 @@ def test_an_unknown_track_in_a_file_is_refused(answers, tmp_path, capsys):
     (tmp_path / "public.toml").write_text('track = "painting"\n')
     assert main(["validate", str(answers / "ranked"), "--file", str(tmp_path / "public.toml")]) == 2
     assert "there is no track 'painting'" in capsys.readouterr().err
+
+
+def test_a_sweep_of_answers_names_no_isolation(answers, tmp_path, capsys):
+    given = ["--track", "cleaning", "--profile", "debug", "--tasks", TASK, "--public-seeds", "--out", str(tmp_path / "results")]
+    assert main(["sweep", "--submissions", str(answers / "ranked"), *given, "--dry-run"]) == 0
+    assert "none needed: answers are files, and nothing of them runs" in text(capsys.readouterr().out)
