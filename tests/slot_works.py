@@ -175,3 +175,20 @@ def losing_beside(task: Judging) -> str:
         time.sleep(0.3 if task.data == 1 else 60)
         raise DeviceError("the device cuda:0 failed")
     return f"{task.data}"
+
+
+def leaving_beside(task: Judging) -> str:
+    """Task 1 leaves its thread in a way that no except clause takes; task 2 gives what cannot be sent."""
+    time.sleep(0.2)
+    if task.data == 1:
+        raise SystemExit(3)
+    return (lambda: None) if task.data == 2 else f"{task.data}"  # type: ignore[return-value]
+
+
+def killing_beside(task: Judging) -> str:
+    """Tasks 1 and 3 kill their process."""
+    time.sleep(0.2)
+    if task.data in (1, 3):
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.3)
+    return f"{task.data}"

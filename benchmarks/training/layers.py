@@ -90,12 +90,12 @@ def _as_is() -> Iterator[None]:
 
 @contextmanager
 def _tile(pixels: int, channels: int) -> Iterator[None]:
-    before = kernels.PIXELS, kernels.CHANNELS
-    kernels.PIXELS, kernels.CHANNELS = pixels, channels
+    before = kernels.PIXELS, kernels.CHANNELS, depthwise.FORM
+    kernels.PIXELS, kernels.CHANNELS, depthwise.FORM = pixels, channels, "triton"
     try:
         yield
     finally:
-        kernels.PIXELS, kernels.CHANNELS = before
+        kernels.PIXELS, kernels.CHANNELS, depthwise.FORM = before
 
 
 def timed(

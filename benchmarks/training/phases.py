@@ -93,7 +93,10 @@ def observed(phases: Phases) -> Iterator[None]:
     try:
         for owner, name, phase in originals:
             setattr(owner, name, timed(phase, getattr(owner, name)))
-        with replaced(transform, timed("augment", transform)), replaced(steps_of, lambda step, where, graphs: Launched(step)):
+        with (
+            replaced(transform, timed("augment", transform)),
+            replaced(steps_of, lambda step, where, graphs, acting: Launched(step, acting)),
+        ):
             yield
     finally:
         for owner, name, function in kept:

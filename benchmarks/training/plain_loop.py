@@ -96,7 +96,8 @@ def train_plainly(
     started = time.perf_counter()
     where, labels = devices.resolve(device), split.labels[items]
     kept, held_out = stratified_share(labels, pipeline.validation_share, generator(seed, "validation split"))
-    with devices.threads(threads), devices.random_state(where, short(seed, "regularisation")):
+    with devices.threads(threads), torch.random.fork_rng(devices=[where.index] if where.type == "cuda" else []):
+        torch.manual_seed(short(seed, "regularisation"))
         model = starting_model(pipeline, labels.shape[1], derive(seed, "initial weights"))
         # The weight of a class's positive labels and the bias that predicts its rate come from the images trained on.
         rates = torch.from_numpy(labels[kept].astype(np.float32)).mean(dim=0).clamp(0.5 / len(kept), 1 - 0.5 / len(kept))

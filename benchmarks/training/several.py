@@ -37,6 +37,8 @@ from evaluator.training.trained import Trained
 COUNTS = (1, 2, 4, 8)
 WARM = step.WARM_UP + 2
 """Steps until all replay."""
+MINUTES = 10
+"""Until all trainings must have begun; a compiler may take some."""
 
 
 def timed(size: int, count: int, batch: int, steps: int, device: str, *, compiled: bool = False) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def timed(size: int, count: int, batch: int, steps: int, device: str, *, compile
     labels = (rng.random((len(images), 6)) < 0.3).astype(np.uint8)
     items = np.arange(n) % len(images)
     recipe = replace(single_epoch(recipe_for(size), batch), compiled=compiled)
-    ready = threading.Barrier(count, timeout=600)
+    ready = threading.Barrier(count, timeout=60 * MINUTES)
     begun: list[float] = []
     ended: list[float] = []
 
@@ -60,7 +62,10 @@ def timed(size: int, count: int, batch: int, steps: int, device: str, *, compile
             if done in (WARM, steps + WARM) and device.startswith("cuda"):
                 torch.cuda.current_stream().synchronize()
             if done == WARM:
-                ready.wait()
+                try:
+                    ready.wait()
+                except threading.BrokenBarrierError:
+                    raise SystemExit(f"{count} trainings did not all begin within {MINUTES} minutes: is there memory?") from None
                 begun.append(time.perf_counter())
             elif done == steps + WARM:
                 ended.append(time.perf_counter())

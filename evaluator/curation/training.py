@@ -95,6 +95,10 @@ def train_and_predict(
     return Trained(found, tuple(course.accuracies), tuple(course.losses), course.best + 1, round(time.perf_counter() - started, 3))
 
 
+NEED = 2 * 2**30
+"""Bytes that a training of the fixed network takes from a device which it shares, beside its images: predictions take most."""
+
+
 @dataclass
 class _Course:
     """What was seen epoch by epoch, and which was the best."""
@@ -177,14 +181,18 @@ def _fit_on(
         stepper = DeviceStepper(network, recipe.learning_rate, recipe.precision, where, graphs=graphs)
         return _epochs(stepper, rows.to(where), labels.to(where), seen.to(where), asked, recipe, seed, course)
 
-    doing = f"during the training of recipe {recipe.name!r}"
-    with devices.answering(where, lambda: doing), devices.repeatable(where), devices.own_stream(where):
+    def either_way() -> dict[str, Tensor]:
+        course.again()
         with suppress(GraphError):
             return fitted(graphs=True)
         # Outside of the clause, whose error holds on to the failed attempt.
         memory.release()
         course.again()
         return fitted(graphs=False)
+
+    doing = f"during the training of recipe {recipe.name!r}"
+    with devices.answering(where, lambda: doing), devices.repeatable(where), devices.own_stream(where):
+        return memory.in_room(where, lambda: NEED + 8 * (rows.nbytes + seen.nbytes), either_way)
 
 
 def _epochs(

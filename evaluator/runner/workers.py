@@ -1,4 +1,4 @@
-"""Workers that judge: several processes, each of which works on one cell at a time.
+"""Workers that judge: several processes, each of which works on one cell at a time, or on several on a CUDA device.
 
 A worker process is spawned when it is first needed (not forked, so that no lock or CUDA context is copied) and kept for the whole
 run, because importing torch takes seconds. It gets tasks and returns results through a pipe. If it dies, only the cell that it
@@ -112,7 +112,7 @@ class Moved:
 
 
 SECONDS_BETWEEN = 1.0
-"""Between two messages of one process on its progress."""
+"""Between two messages on the progress of one task."""
 
 
 class Telling(threading.local):
@@ -160,7 +160,9 @@ class Workers:
             raise ConfigurationError(f"--workers is {count}; it must be 1 or more")
         self.count = count
         self.moved: Callable[[Judging, Moved], None] = lambda task, moved: None
-        processes = -(-count // together)
+        if together < 1:
+            raise ConfigurationError(f"{together} trainings in one process make no sense; it must be 1 or more")
+        processes = max(-(-count // together), min(count, len(devices)))
         slots = [count // processes + (k < count % processes) for k in range(processes)]
         self._places = [_Place(work, devices[k % len(devices)] if devices else None, n) for k, n in enumerate(slots)]
 
@@ -213,7 +215,8 @@ class Workers:
                     for task, outcome in heard:
                         retried = isinstance(outcome, Failure) and (outcome.device_lost or outcome.beside)
                         if retried and id(task) not in again:
-                            say(f"warning: {outcome.reason}; it is tried again in a new process")  # type: ignore[union-attr]
+                            how = "by itself" if outcome.beside else "in a new process"  # type: ignore[union-attr]
+                            say(f"warning: {outcome.reason}; it is tried again {how}")  # type: ignore[union-attr]
                             again.add(id(task))
                             place.alone.append(task)
                             continue
@@ -243,8 +246,8 @@ class _Place:
         self.slots = slots
         self._next: list[deque[Judging]] = [deque() for _ in range(slots)]
         """By slot, further tasks of the model that was trained last."""
-        self._shut = False
-        """Whether a task runs alone."""
+        self._by_itself: Judging | None = None
+        """The task that was taken out of ``alone`` last, and runs as long as it is among ``tasks``."""
         self._work, self._device = work, device
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
@@ -252,13 +255,13 @@ class _Place:
 
     def next_for(self, slot: int, waiting: deque[deque[Judging]]) -> Judging | None:
         """The task that ``slot`` is to be given, taken out of where it waits; None if it is busy or has to wait."""
-        if self._shut or slot in self.tasks:
+        if slot in self.tasks or any(task is self._by_itself for task in self.tasks.values()):
             return None
         if self.alone:
             if self.tasks:
                 return None
-            self._shut = True
-            return self.alone.popleft()
+            self._by_itself = self.alone.popleft()
+            return self._by_itself
         if not self._next[slot] and waiting:
             self._next[slot] = waiting.popleft()
         return self._next[slot].popleft() if self._next[slot] else None
@@ -308,7 +311,6 @@ class _Place:
             tasks = list(self.tasks.values())
             self.end()
             return [(task, said) for task in tasks]
-        self._shut = False
         return [(self.tasks.pop(slot), said)]
 
     def forget(self) -> None:
@@ -326,7 +328,6 @@ class _Place:
         if self._connection is not None:
             self._connection.close()
         self._process = self._connection = None
-        self._shut = False
         self.tasks.clear()
         self._has.clear()
 
@@ -380,11 +381,22 @@ def _serve(connection: Connection, work: Work, slots: int) -> None:
 
     def do(slot: int, task: Judging) -> None:
         TELL.send = partial(say_of, slot)
-        say_of(slot, _outcome(work, task))
+        outcome = _outcome(work, task)
+        try:
+            say_of(slot, outcome)
+        except OSError:
+            raise  # nobody listens any more
+        except Exception as error:  # it cannot be sent: nothing of it was
+            say_of(slot, Failure(f"the evaluator failed: {type(error).__name__}: {error}", traceback.format_exc()))
 
     def do_all(slot: int, tasks: SimpleQueue[Judging]) -> None:
-        while True:
-            do(slot, tasks.get())
+        # What ends a process where there is one slot ends it here, too: a thread that is gone would be waited for.
+        try:
+            while True:
+                do(slot, tasks.get())
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
 
     queues: list[SimpleQueue[Judging]] = [SimpleQueue() for _ in range(slots if slots > 1 else 0)]
     for slot, queue in enumerate(queues):

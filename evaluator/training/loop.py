@@ -58,6 +58,8 @@ def train(
     """Train a model as the pipeline says.
 
     Where memory runs out, the training starts again with half as many items at a time; gradients are added up to the same batch.
+    Several threads of a process may train at a time: on a CUDA device side by side, as far as its memory goes; on the CPU they take
+    turns.
 
     Args:
         pipeline: the recipe.
@@ -78,7 +80,6 @@ def train(
         TrainingError: a loss that is not finite, or not even 2 items fit into memory.
         DeviceError: the device failed or vanished.
     """
-    started = time.perf_counter()
     _check(images, labels, micro_batch)
     where = devices.resolve(device)
     task = _Task(pipeline, images, labels, seed, where, progress or (lambda share: None))
@@ -91,6 +92,7 @@ def train(
         devices.own_stream(where),
         task.room.taken(lambda: beside_others(pipeline, images.nbytes)) as task.entry,
     ):
+        started = task.begun()
         if not task.entry.shared:
             devices.start_of_peak(where)
         file = None if checkpoint is None else Checkpoint(checkpoint, task.digest(used, micro_batch))
@@ -146,10 +148,15 @@ class _Task:
         """Whether steps may be replayed as CUDA graphs."""
         self.earlier = 0.0
         """Seconds of training before an interruption."""
-        self.room = together.room_of(where, lambda: memory.free_memory(where) or 0)
+        self.room = memory.room_of(where)
         self.entry: together.Entry
         self._attempt: Attempt | None = None
         self._started = time.perf_counter()
+
+    def begun(self) -> float:
+        """Note that the work begins: now, by ``time.perf_counter``."""
+        self._started = time.perf_counter()
+        return self._started
 
     def doing(self) -> str:
         """What is under way, for a message."""
@@ -167,7 +174,7 @@ class _Task:
             pipeline=self.recipe.as_dict(),
             weights="none" if self.recipe.architecture == LINEAR else _identity(self.recipe),
             seed=self.seed,
-            device=f"{torch.cuda.get_device_name(self.where)}, {depthwise.FORM}, norms" if cuda else "cpu",
+            device=f"{torch.cuda.get_device_name(self.where)}, {depthwise.form()}, norms" if cuda else "cpu",
             number_format=self.number_format,
             threads=threads,
             micro_batch=micro_batch,
@@ -186,6 +193,7 @@ class _Task:
                 "launched one by one, which is slower"
             )
         while True:
+            beside = False
             try:
                 with devices.random_state(self.where, short(self.seed, "regularisation")) as acting:
                     return self._attempted(job, micro_batch, file, state, acting)
@@ -195,8 +203,8 @@ class _Task:
                 refused = ""
                 if not memory.is_shortage(error):
                     raise
-                if self.entry.shared:
-                    pass  # it may fit where it is alone
+                if together.sharing():
+                    beside = True  # it may fit where it is alone
                 elif self._attempt is not None and self._attempt.replays:
                     # Graphs keep memory of their own; what fits without them is trained as it would be without them.
                     refused = "their memory ran out"
@@ -205,8 +213,9 @@ class _Task:
             # Outside of the except clause, whose error holds on to every tensor of the failed attempt.
             self._attempt = None
             memory.release()
-            if self.entry.shared:
+            if beside:
                 self.room.alone(self.entry)
+                self.begun()
                 devices.start_of_peak(self.where)
                 continue
             if refused:
@@ -222,8 +231,7 @@ class _Task:
     def _attempted(
         self, job: Job, micro_batch: int, file: Checkpoint | None, state: State | None, acting: devices.Acting
     ) -> tuple[Attempt, np.ndarray, str]:
-        with together.process:  # it draws from the generator of the process
-            model, identity = _starting_model(self.recipe, self.labels.shape[1], derive(self.seed, "initial weights"))
+        model, identity = _starting_model(self.recipe, self.labels.shape[1], derive(self.seed, "initial weights"))
         model = devices.placed(model, self.where)
         if self.where.type == "cpu":
             quicken(model)

@@ -52,12 +52,35 @@ def halving(attempt: Callable[[int], Made], batch_size: int) -> Made:
         try:
             return attempt(batch_size)
         except RuntimeError as error:
-            if not is_shortage(error):
+            # Beside others it may fit where it is alone, with the batch that it has alone.
+            if not is_shortage(error) or together.sharing():
                 raise
             if batch_size == 1:
                 raise TrainingError(f"a single image does not fit into memory ({_first_line(error)}); {WAYS_OUT}") from error
         batch_size = -(-batch_size // 2)
         _return_unused()
+
+
+def in_room(where: torch.device, need: Callable[[], int], work: Callable[[], Made]) -> Made:
+    """``work()``, which takes ``need()`` bytes of a device that this process shares; from its beginning again, and by itself, where
+    memory ran out beside others. On the CPU nobody waits."""
+    if where.type == "cpu":
+        return work()
+    room = room_of(where)
+    with room.taken(need) as entry:
+        while True:
+            try:
+                return work()
+            except RuntimeError as error:
+                if not (entry.shared and is_shortage(error)):
+                    raise
+            release()
+            room.alone(entry)
+
+
+def room_of(where: torch.device) -> together.Room:
+    """The room of a device. The CPU has no counter of its memory: there trainings take turns."""
+    return together.room_of(where, lambda: free_memory(where) or 0)
 
 
 WAYS_OUT = "end other programs on the device, take a device with more memory or the cpu, or a pipeline of a smaller image_size"

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from evaluator.training import together
 from evaluator.training.device import images_at_once
 from evaluator.training.network import PooledLinear, build_network
 from evaluator.training.pipeline import LINEAR, Pipeline
@@ -53,8 +52,20 @@ class Need:
 
 def beside_others(pipeline: Pipeline, image_bytes: int) -> int:
     """Bytes that a training takes from a device which it shares, with its images."""
-    with together.process:  # building a network draws from the generator of the process
-        return int(GRAPHS * need_of(pipeline).total) + WORKSPACES + image_bytes
+    predicts = pipeline.validation_share > 0 or pipeline.threshold in ("base_rate", "validation")
+    return int(GRAPHS * need_of(pipeline).total) + WORKSPACES + image_bytes + (_widest_pass(pipeline) if predicts else 0)
+
+
+def of_predictions(pipeline: Pipeline, image_bytes: int) -> int:
+    """Bytes that a pass without gradients takes from a device which it shares, with its images and without the network."""
+    return _widest_pass(pipeline) + WORKSPACES + image_bytes
+
+
+@lru_cache
+def _widest_pass(pipeline: Pipeline) -> int:
+    model = network_of(pipeline).eval()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        return _widest_layer(model, pipeline) * images_at_once("cuda", pipeline.image_size)
 
 
 def network_of(pipeline: Pipeline, n_outputs: int = 6) -> nn.Module:

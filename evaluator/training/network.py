@@ -23,6 +23,7 @@ from torchvision.models.efficientnet import MBConv
 
 from evaluator.errors import ConfigurationError
 from evaluator.seeds import short
+from evaluator.training import together
 from evaluator.training.pipeline import ARCHITECTURES, TIMM_PREFIX
 
 HEAD_PREFIX = "classifier."
@@ -68,7 +69,7 @@ def build_network(
     timm = None if timm_name is None else timm_that_knows(timm_name)
     # The CPU generator is seeded directly: torch.manual_seed would also reseed every accelerator, which fork_rng without devices
     # does not restore.
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with together.process, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(short(seed, "network", architecture))
         if timm is not None and timm_name is not None:
             return TimmNetwork(_timm_body(timm, timm_name, stochastic_depth, image_size), n_outputs, dropout)
@@ -204,7 +205,9 @@ class PooledLinear(nn.Module):
 
     def __init__(self, image_size: int, n_outputs: int) -> None:
         super().__init__()
-        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(3 * image_size**2, n_outputs))
+        # Without the layer's own initial values, which would move the global random state.
+        linear = nn.utils.skip_init(nn.Linear, 3 * image_size**2, n_outputs)
+        self.classifier = nn.Sequential(nn.Flatten(), linear)
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
 

@@ -14,7 +14,8 @@ from evaluator.training import device as devices
 from evaluator.training.augment import transform
 from evaluator.training.cpu.allocator import kept_memory
 from evaluator.training.cpu.folding import forward_only
-from evaluator.training.memory import halving, place
+from evaluator.training.memory import halving, in_room, place
+from evaluator.training.need import of_predictions
 from evaluator.training.network import features, head
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.trained import Trained
@@ -60,7 +61,11 @@ def predict(trained: Trained, images: np.ndarray, *, batch_size: int | None = No
     keeping = kept_memory() if where.type == "cpu" else nullcontext()
     doing = f"while predicting {len(images)} images"
     with keeping, devices.threads(trained.threads), devices.answering(where, lambda: doing), devices.own_stream(where):
-        return probabilities(trained.model, place(images, where), trained.pipeline, trained.precision, batch_size=batch_size)
+        return in_room(
+            where,
+            lambda: of_predictions(trained.pipeline, images.nbytes),
+            lambda: probabilities(trained.model, place(images, where), trained.pipeline, trained.precision, batch_size=batch_size),
+        )
 
 
 def decide(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

@@ -5,16 +5,18 @@ that it gives alone:
 
 - what torch has once per process (the default random generator, the capture of a graph) is used by one thread at a time:
   ``process``;
-- memory is handed out by what a pipeline needs, and who does not fit waits: ``Room``. A training that runs out of memory beside
-  others starts again by itself, and only then with fewer images at a time.
+- memory is handed out by what a pipeline needs, and who does not fit waits: ``Room``. Work that runs out of memory beside others
+  starts again by itself, and only then with fewer images at a time.
+
+On the CPU trainings of a process take turns: torch's generator serves one of them.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 
 import torch
 
@@ -22,33 +24,39 @@ process = threading.RLock()
 """Held while something of torch is used that the whole process has once."""
 
 SHARE = 0.9
-"""Of the memory that was free before the first training, for all of them: the rest is for predictions and what allocators waste."""
+"""Of the memory that was free before the first training, for all of them: the rest is for what allocators waste."""
 
 
 class Entry:
-    """A training in a room.
+    """A training, or other work, in a room.
 
     Args:
         need: bytes that it will take; asked only where others are there.
 
     Attributes:
-        shared: whether another training was in the room at any time since the last ``Room.alone``.
+        shared: whether other work was in the room at any time since the last ``Room.alone``.
+        bytes: the need, once it was asked.
     """
 
     def __init__(self, need: Callable[[], int]) -> None:
         self._need = need
         self.shared = False
+        self.bytes: float | None = None
+        self.thread = threading.get_ident()
 
-    @cached_property
-    def need(self) -> int:
-        return self._need()
+    def ask(self) -> None:
+        """Have the need; what cannot say it waits until nobody else is there."""
+        try:
+            self.bytes = self._need()
+        except Exception:
+            self.bytes = math.inf  # its own work will fail of the same, and say so
 
 
 class Room:
-    """The memory of a device, for the trainings of this process.
+    """The memory of a device, for the work of this process.
 
     Args:
-        free: bytes that could be taken now.
+        free: bytes that could be taken now; 0 where only one can be inside at a time.
     """
 
     def __init__(self, free: Callable[[], int]) -> None:
@@ -60,37 +68,53 @@ class Room:
 
     @contextmanager
     def taken(self, need: Callable[[], int]) -> Iterator[Entry]:
-        """A place for a training of that need; waits until there is room. Whoever is alone has room in any case."""
+        """A place for work of that need; waits until there is room. Whoever is alone has room in any case, and so has whoever is
+        inside already: work within work takes what its own thread was given."""
         entry = Entry(need)
+        if any(each.thread == entry.thread for each in tuple(self._inside)):
+            yield entry
+            return
         self._enter(entry)
+        _HERE.entry = entry
         try:
             yield entry
         finally:
+            _HERE.entry = None
             self._leave(entry)
 
     def alone(self, entry: Entry) -> None:
-        """Wait until no other training is inside, and let none in until this one has left.
+        """Wait until nothing else is inside, and let nothing in until this has left.
 
         Its own memory must be given back before: others may wait for it.
         """
         with self._changed:
             self._wanted_alone += 1
-            self._leave(entry)
-            self._changed.wait_for(lambda: not self._inside and not self._closed)
-            self._wanted_alone -= 1
-            self._closed = True
-            entry.shared = False
-            self._inside.append(entry)
+            try:
+                self._leave(entry)
+                self._changed.wait_for(lambda: not self._inside and not self._closed)
+                self._closed = True
+                entry.shared = False
+                self._inside.append(entry)
+            finally:
+                self._wanted_alone -= 1
+                self._changed.notify_all()
 
     def _enter(self, entry: Entry) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._closed and not self._wanted_alone and self._fits(entry))
-            if not self._inside:
-                self._capacity = int(SHARE * self._free())
-            self._inside.append(entry)
-            if len(self._inside) > 1:
-                for each in self._inside:
-                    each.shared = True
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._closed and not self._wanted_alone and self._may_fit(entry))
+                inside = [*self._inside, entry]
+                unknown = [each for each in inside if each.bytes is None] if self._inside else []
+                if not unknown:
+                    if not self._inside:
+                        self._capacity = int(SHARE * self._free())
+                    self._inside.append(entry)
+                    if len(inside) > 1:
+                        for each in inside:
+                            each.shared = True
+                    return
+            for each in unknown:  # takes seconds, in which others may come and leave
+                each.ask()
 
     def _leave(self, entry: Entry) -> None:
         with self._changed:
@@ -100,17 +124,27 @@ class Room:
                     self._closed = False
             self._changed.notify_all()
 
-    def _fits(self, entry: Entry) -> bool:
-        return not self._inside or sum(each.need for each in (*self._inside, entry)) <= self._capacity
+    def _may_fit(self, entry: Entry) -> bool:
+        """Whether there is room, as far as the needs are known."""
+        if not self._inside:
+            return True
+        return self._capacity > 0 and sum(each.bytes or 0 for each in (*self._inside, entry)) <= self._capacity
 
 
+class _Here(threading.local):
+    entry: Entry | None = None
+
+
+_HERE = _Here()
 _ROOMS: dict[torch.device, Room] = {}
 
 
 def room_of(where: torch.device, free: Callable[[], int]) -> Room:
-    """The room of a device; ``free`` as ``Room``, where it is the first time that anybody asks.
-
-    With nothing free trainings take turns. On the CPU they do, in the threads of a process: torch's generator serves one of them.
-    """
+    """The room of a device; ``free`` as ``Room``, where it is the first time that anybody asks."""
     with process:
         return _ROOMS.setdefault(where, Room(free))
+
+
+def sharing() -> bool:
+    """Whether this thread works in a room beside others."""
+    return _HERE.entry is not None and _HERE.entry.shared

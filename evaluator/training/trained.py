@@ -27,7 +27,8 @@ class Trained:
         seed: the seed handed in.
         precision: number format of the forward passes: ``float32``, ``bfloat16`` or ``float16``.
         micro_batch: most items that went through the network at once; batches above it were worked through in parts.
-        peak_memory: most bytes in tensors on a CUDA device during the training; None on the CPU.
+        peak_memory: most bytes in tensors on a CUDA device during the training; None on the CPU, and where others
+            shared the device.
         timings: seconds by what they went into: ``embed`` (frozen features, once), ``train`` (steps), ``validate`` (loss on the
             validation share, thresholds).
         notes: sentences on what did not go the usual way: memory that ran out, a training that was interrupted.

@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from benchmarks.stopwatch.timing import WARM_UP, Ratio, Stamps, Timing
-from benchmarks.training import accuracy, memory, operations
+from benchmarks.training import accuracy, operations
 from benchmarks.training.__main__ import parse
 from benchmarks.training.contest import Data, phases_of_ours, phases_of_plain, single_epoch, time_ours, time_plain
 from benchmarks.training.operations import matrix_product_rate, operations_per_image
@@ -150,29 +150,6 @@ def test_tables_say_what_was_measured_and_what_was_aimed_at():
     json.dumps(found)
 
 
-@pytest.mark.slow
-def test_memory_grows_with_what_is_trained():
-    whole = memory.need_of(SMALL)
-    averaged = memory.need_of(replace(SMALL, averaging=0.9))
-    frozen = memory.need_of(replace(SMALL, trains="head", weights="x.safetensors", embedding_views=1))
-    larger = memory.need_of(replace(SMALL, image_size=64))
-    assert frozen.fixed < whole.fixed < averaged.fixed
-    assert 3.5 < larger.per_image / whole.per_image < 4.5
-    assert whole.total == whole.fixed + 4 * whole.per_image
-    assert whole.largest_batch(memory.RESERVE + whole.fixed + 10.5 * whole.per_image) == 10
-    assert whole.largest_batch(0) == 0
-
-
-def test_saved_activations_of_a_network_counted_by_hand():
-    """Two layers with a ReLU between: the input, and the ReLU's output that it shares with the second layer."""
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 10), torch.nn.ReLU(), torch.nn.Linear(10, 2))
-    pipeline = replace(SMALL, precision="float32")
-    pipeline = replace(pipeline, image_size=32)
-    model[1] = torch.nn.Linear(3 * 32 * 32, 10)
-    small, large = (memory._saved(model, pipeline, n) for n in (2, 4))
-    assert large - small == 2 * 4 * (3 * 32 * 32 + 10)
-
-
 def test_finished_trainings_are_kept_only_for_the_same_comparison(tmp_path):
     path, identity = tmp_path / "accuracy.json", {"pipeline": "a", "bought": 1}
     rows = [{"route": "plain", "seed": 0, "macro_f1": 0.5}]
@@ -219,3 +196,14 @@ def test_ours_trains_what_is_raced(data):
     """The contest's own call of the loop: one epoch, as many steps as asked for."""
     found = train(single_epoch(SMALL, 6), data.images, data.split.labels, seed=0, threads=1)
     assert len(found.history) == 1
+
+
+def test_what_is_observed_launches_its_steps():
+    from benchmarks.training.phases import Phases, observed
+    from evaluator.training.loop import train
+    from tests.toys import toy
+
+    phases = Phases(torch.device("cpu"))
+    with observed(phases):
+        train(SMALL, *toy(16), seed=1, threads=1)
+    assert phases.seconds

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import slot_works
 
-from evaluator.errors import Verdict
+from evaluator.errors import ConfigurationError, Verdict
 from evaluator.runner.workers import Failure, Judging, Workers
 
 
@@ -68,7 +68,7 @@ def test_a_process_that_dies_takes_only_the_task_with_it_that_killed_it(place, c
     assert dead.verdict is Verdict.INFRASTRUCTURE
     assert "killed by SIGKILL" in dead.reason
     assert found == {k: str(k) for k in (0, 2, 3, 4)}
-    assert "tried again in a new process" in capsys.readouterr().err
+    assert "tried again by itself" in capsys.readouterr().err
     # The second time it ran by itself: no other task began in its process before it ended.
     starts = sorted((int(path.name.split(".")[1]), *path.name.split(".")[::2]) for path in place.iterdir())
     of_killer = [process for _, number, process in starts if number == "1"]
@@ -92,3 +92,28 @@ def test_the_caller_who_stops_leaves_no_process(place):
         running.close()
         assert all(each._process is None for each in workers._places)
         assert len(list(workers.train(tasks(2)))) == 2
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_a_task_that_ends_its_thread_or_cannot_be_sent_is_waited_for_by_nobody(place, together):
+    with Workers(together, work=slot_works.leaving_beside, together=together) as workers:
+        found = {task.data: outcome for task, outcome in workers.train(tasks(5))}
+    assert {number: outcome for number, outcome in found.items() if number not in (1, 2)} == {k: str(k) for k in (0, 3, 4)}
+    assert "ended with status" in found[1].reason
+    assert "pickle" in found[2].reason
+
+
+def test_of_several_that_kill_their_process_no_other_task_fails(place):
+    with Workers(3, work=slot_works.killing_beside, together=3) as workers:
+        found = {task.data: outcome for task, outcome in workers.train(tasks(7))}
+    assert {number for number, outcome in found.items() if isinstance(outcome, Failure)} == {1, 3}
+    assert all(not outcome.beside for outcome in found.values() if isinstance(outcome, Failure))
+
+
+@pytest.mark.parametrize(("count", "devices", "slots"), [(5, 4, 5), (9, 8, 9), (8, 1, 8), (2, 4, 2), (16, 2, 16), (1, 1, 1)])
+def test_no_device_stays_idle(count, devices, slots):
+    workers = Workers(count, tuple(map(str, range(devices))), together=-(-count // devices))
+    assert sum(place.slots for place in workers._places) == slots
+    assert len(workers._places) == min(count, devices)
+    with pytest.raises(ConfigurationError, match="1 or more"):
+        Workers(1, together=0)

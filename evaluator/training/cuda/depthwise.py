@@ -10,6 +10,7 @@ layer is what it was.
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
@@ -22,6 +23,11 @@ FORM: Literal["fastest", "library", "triton"] = "fastest"
 """Which form trainings take: the library's, the kit's, or the faster by the size of the map."""
 SMALL = 4
 """Pixels of an output's map, at most, where the kit's form is the faster."""
+
+
+def form() -> str:
+    """Which form layers have in this process: ``FORM``, and the library's where Triton is missing."""
+    return FORM if FORM != "fastest" or find_spec("triton") is not None else "library"
 
 
 def fitted(model: nn.Module) -> nn.Module:

@@ -16,10 +16,11 @@ import torch
 from evaluator.errors import DataError
 from evaluator.seeds import short
 from evaluator.training import device as devices
-from evaluator.training import memory
+from evaluator.training import memory, together
 from evaluator.training.attempt import Attempt
 from evaluator.training.embeddings.inputs import HeadAlone, head_probabilities
 from evaluator.training.inputs import Job
+from evaluator.training.need import WORKSPACES
 from evaluator.training.optimiser import portions
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.split import validation_split
@@ -72,24 +73,29 @@ def train_head(
         devices.repeatable(where),
         devices.own_stream(where),
     ):
-        devices.start_of_peak(where)
-        job = Job(pipeline, torch.tensor(embeddings, device=where), labels, kept, held_out, seed, where, number_format)
-        notes: tuple[str, ...] = ()
 
         def attempted(graphs: bool) -> tuple[Attempt, np.ndarray]:
+            job = Job(pipeline, torch.tensor(embeddings, device=where), labels, kept, held_out, seed, where, number_format)
             with devices.random_state(where, short(seed, "regularisation")) as acting:
                 head = HeadAlone(embeddings.shape[1], labels.shape[1], pipeline.dropout).to(where)
                 attempt = Attempt(job, head, micro_batch, progress or (lambda share: None), graphs=graphs, acting=acting)
                 return attempt, attempt.run(lambda attempt: None)
 
-        try:
-            attempt, thresholds = attempted(graphs=True)
-        except GraphError as error:
-            notes = (without_graphs(where, str(error)),)
-        if notes:  # outside of the except clause, whose error holds on to the failed attempt
-            memory.release()
-            attempt, thresholds = attempted(graphs=False)
-        peak = devices.peak_memory(where)
+        def trained() -> tuple[Attempt, np.ndarray, tuple[str, ...], int | None]:
+            if not together.sharing():
+                devices.start_of_peak(where)
+            notes: tuple[str, ...] = ()
+            try:
+                attempt, thresholds = attempted(graphs=True)
+            except GraphError as error:
+                notes = (without_graphs(where, str(error)),)
+            if notes:  # outside of the except clause, whose error holds on to the failed attempt
+                memory.release()
+                attempt, thresholds = attempted(graphs=False)
+            return attempt, thresholds, notes, None if together.sharing() else devices.peak_memory(where)
+
+        # Every epoch has a copy of the embeddings in its order.
+        attempt, thresholds, notes, peak = memory.in_room(where, lambda: 4 * embeddings.nbytes + WORKSPACES, trained)
     return Trained(
         pipeline=pipeline,
         model=attempt.model.requires_grad_(False).eval(),

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,7 +31,8 @@ from evaluator.training.cpu.allocator import kept_memory
 from evaluator.training.cpu.convolutions import quicken
 from evaluator.training.cpu.folding import forward_only
 from evaluator.training.cuda import depthwise
-from evaluator.training.memory import halving
+from evaluator.training.memory import halving, in_room
+from evaluator.training.need import of_predictions
 from evaluator.training.network import build_network, features
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import evaluating, through
@@ -134,7 +135,7 @@ def _about(pipeline: Pipeline, images: ImageSource, where: torch.device, threads
         "weights": weights_of(pipeline.weights, pipeline.architecture),
         "mean": list(pipeline.mean),
         "std": list(pipeline.std),
-        "device": f"{torch.cuda.get_device_name(where)}, {depthwise.FORM}" if cuda else "cpu",
+        "device": f"{torch.cuda.get_device_name(where)}, {depthwise.form()}" if cuda else "cpu",
         "number_format": devices.number_format(where, pipeline.precision),
         "threads": None if cuda else threads,
         "torch": torch.__version__,
@@ -158,6 +159,9 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
         with devices.autocast(where, number_format):
             return features(model, x).float()
 
+    def need() -> int:
+        return of_predictions(pipeline, 0)
+
     for start in range(0, images.count, _CHUNK):
         chunk = torch.from_numpy(images.gather(range(start, min(start + _CHUNK, images.count))))
 
@@ -165,7 +169,7 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
             return through(chunk, where, pipeline, forward, size).cpu().numpy()
 
         with evaluating(model), torch.inference_mode():
-            found = halving(embed, devices.images_at_once(where.type, images.size))
+            found = in_room(where, need, partial(halving, embed, devices.images_at_once(where.type, images.size)))
         bad = ~np.isfinite(found).all(axis=1)
         if bad.any():
             raise TrainingError(

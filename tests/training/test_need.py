@@ -1,0 +1,43 @@
+"""How much memory a training needs on a device, computed from shapes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from toys import SMALL
+
+from evaluator.training import need
+
+
+@pytest.mark.slow
+def test_memory_grows_with_what_is_trained():
+    whole = need.need_of(replace(SMALL, averaging=0.0))
+    averaged = need.need_of(replace(SMALL, averaging=0.9))
+    frozen = need.need_of(replace(SMALL, trains="head", weights="x.safetensors", embedding_views=1))
+    larger = need.need_of(replace(SMALL, averaging=0.0, image_size=64))
+    assert frozen.fixed < whole.fixed < averaged.fixed
+    assert 3.5 < larger.per_image / whole.per_image < 4.5
+    assert whole.total == whole.fixed + SMALL.batch_size * whole.per_image
+    assert whole.largest_batch(whole.fixed + 10.5 * whole.per_image) == 10
+    assert whole.largest_batch(0) == 0
+
+
+def test_saved_activations_of_a_network_counted_by_hand():
+    """Two layers with a ReLU between: the input, and the ReLU's output that it shares with the second layer."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 10), torch.nn.ReLU(), torch.nn.Linear(10, 2))
+    pipeline = replace(SMALL, precision="float32")
+    pipeline = replace(pipeline, image_size=32)
+    model[1] = torch.nn.Linear(3 * 32 * 32, 10)
+    small, large = (need._saved(model, pipeline, n) for n in (2, 4))
+    assert large - small == 2 * 4 * (3 * 32 * 32 + 10)
+
+
+@pytest.mark.slow
+def test_a_training_that_predicts_on_its_way_needs_room_for_that_and_asking_moves_no_random_state():
+    before = torch.get_rng_state()
+    plain = need.beside_others(SMALL, 1000)
+    predicting = need.beside_others(replace(SMALL, threshold="base_rate"), 1000)
+    assert predicting - plain == need.of_predictions(SMALL, 0) - need.WORKSPACES
+    assert plain > need.need_of(SMALL).total + 1000
+    need.need_of(replace(SMALL, architecture="linear", weights="none", augmentation=type(SMALL.augmentation)()))
+    assert torch.equal(torch.get_rng_state(), before)
