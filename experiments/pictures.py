@@ -118,7 +118,7 @@ def differences(tables: Sequence[Table], proxy: bool, over: str = "seeds") -> An
         place.set_visible(False)
     table = tables[0]
     what = f"{NAMES[table['metric']]} less that of {table['reference']}, mean over pairs; 95 % intervals over {over}"
-    figure.suptitle(_title(table, proxy, what), x=0.01, ha="left", fontsize=12)
+    figure.suptitle(_title(tables, proxy, what), x=0.01, ha="left", fontsize=12)
     handles = [
         Line2D([], [], color=colour, marker="o", linewidth=2, label=label)
         for colour, label in ((BETTER, "better"), (NOISE, "within noise"), (WORSE, "worse (Holm-corrected)"))
@@ -168,7 +168,9 @@ def curves(tables: Sequence[tuple[Table, Condition]], proxy: bool) -> Any:
     for place in list(axes.flat)[len(names) :]:
         place.set_visible(False)
     metric = NAMES[shown[0][0]["metric"]]
-    title = _title(shown[0][0], proxy, f"{metric} by labels bought, {split} split; bands: 95 % intervals over seeds")
+    title = _title(
+        [table for table, _ in shown], proxy, f"{metric} by labels bought, {split} split; bands: 95 % intervals over seeds"
+    )
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=9)
     return figure
@@ -253,9 +255,11 @@ def _half(interval: dict[str, Any]) -> float:
     return 0.0 if interval["high"] is None else interval["high"] - interval["mean"]
 
 
-def _title(table: Table, proxy: bool, what: str) -> str:
+def _title(tables: Sequence[Table], proxy: bool, what: str) -> str:
     kind = "PROXY" if proxy else "Full training"
-    return f"{kind} ({table['pipeline']}, profile {table['profile']})\n{what[:1].upper()}{what[1:]}"
+    pipelines, profiles = (sorted({table[name] for table in tables}) for name in ("pipeline", "profile"))
+    of = f"profile {profiles[0]}" if len(profiles) == 1 else f"profiles {', '.join(profiles)}"
+    return f"{kind} ({', '.join(pipelines)}, {of})\n{what[:1].upper()}{what[1:]}"
 
 
 def _lines(text: str) -> str:

@@ -46,12 +46,12 @@ def collapsed(tables: Sequence[Table]) -> list[str]:
 
 
 def titles(tables: Sequence[Table]) -> list[str]:
-    """``clean labels, test split`` for every table; with profile and pipeline where they are not the same for all."""
-    several = len({(table["profile"], table["pipeline"]) for table in tables}) > 1
+    """``clean labels, test split`` for every table; with profile or pipeline where it is not the same for all."""
+    differing = [name for name in ("profile", "pipeline") if len({table[name] for table in tables}) > 1]
     found = []
     for table in tables:
         quality = table["label_quality"]
-        of = f" ({table['profile']}, {table['pipeline']})" if several else ""
+        of = f" ({', '.join(table[name] for name in differing)})" if differing else ""
         found.append(f"{'clean labels' if quality == 1 else f'label quality {quality:g}'}, {table['score_split']} split{of}")
     return found
 

@@ -658,3 +658,17 @@ def test_a_kind_whose_results_are_over_data_sets_is_not_said_to_have_none():
     ]
     assert [text.split("**")[1] for text in sentences(empty, {False})] == ["Proxy", "Where."]
     assert [text.split("**")[1] for text in sentences(empty, {False, True})] == ["Where."]
+
+
+def test_conditions_are_told_apart_by_what_differs_and_by_no_more():
+    from experiments.pictures import _title
+    from experiments.summary import titles
+
+    def table(profile, pipeline="round2"):
+        return {"profile": profile, "pipeline": pipeline, "label_quality": 1, "score_split": "test"}
+
+    assert titles([table("quick"), table("quick")]) == ["clean labels, test split"] * 2
+    assert titles([table("quick"), table("rare")]) == ["clean labels, test split (quick)", "clean labels, test split (rare)"]
+    assert titles([table("quick", "a"), table("rare", "b")])[1] == "clean labels, test split (rare, b)"
+    assert _title([table("quick"), table("rare")], False, "macro F1").startswith("Full training (round2, profiles quick, rare)\n")
+    assert _title([table("quick")], True, "macro F1").startswith("PROXY (round2, profile quick)\n")
