@@ -67,8 +67,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     every["tags"].add_argument("--once", action="store_true", help="look once, then end")
     every["choose"].add_argument("participant", metavar="NAME", help="as its folder in the inbox")
     every["choose"].add_argument("numbers", nargs="+", type=int, metavar="N", help="numbers of submissions")
+    every["finish"].add_argument("--early", action="store_true", help="although the deadline has not come")
     every["board"].add_argument("--out", type=given_path, metavar="DIR", help="default: site in the judge's folder")
-    every["board"].add_argument("--private", action="store_true", help="show the private part, too: the round is over")
+    every["board"].add_argument(
+        "--private", action="store_true", help="show the private part, too, from now on: the round is over (without: take it back)"
+    )
     every["compare"].add_argument("--versions", nargs=2, type=int, metavar=("OLD", "NEW"), help="default: the newest two")
     every["compare"].add_argument("--private", action="store_true", help="the private part (default: the public part)")
     every["trail"].add_argument("--csv", action="store_true", help="print it as a table for spreadsheets")
@@ -148,7 +151,7 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
             queue,
             form,
             _told,
-            lambda: write_board(place, queue, place.root / "site", private=False),
+            lambda: write_board(place, queue, place.root / "site", private=queue.shows_private),
             track=track,
             builder=builder,
         )
@@ -215,11 +218,17 @@ def _finish(args: argparse.Namespace, place: Place, queue: Queue) -> int:
 
     if not place.rules.private:
         raise ConfigurationError(f'{place.root}: judge.toml names no private part; write private = "private.toml"')
+    if not args.early and (why := _still_open(place)):
+        raise ConfigurationError(
+            f"{why}. Once the private part has begun nobody can choose any more. Wait, close the round (`python -m evaluator round "
+            "close`), or begin before its end with --early"
+        )
     _require(place, named(place.rules.track, f"{place.root}/judge.toml: track"), "private")
     open_jobs = queue.rows("SELECT id FROM job WHERE part = 'public' AND state IN ('waiting', 'running')")
     if open_jobs:
         say(
-            f"warning: {counted(len(open_jobs), 'job')} of the public part are not done; who chose nothing gets the best of what is"
+            f"warning: {counted(len(open_jobs), 'job')} of the public part {'is' if len(open_jobs) == 1 else 'are'} not done; "
+            "who chose nothing gets the best of what is"
         )
     public = _judged(place, queue, ("public",))[0]["public"]
     now = time.time()
@@ -230,6 +239,20 @@ def _finish(args: argparse.Namespace, place: Place, queue: Queue) -> int:
         _told(f"{participant} chose nothing and has no score: no private part")
     print(f"{counted(queue.open_private(place.rules.version, now), 'job')} added")
     return 0
+
+
+def _still_open(place: Place) -> str:
+    """Why submissions may still come; empty if they may not, or where nothing says when that ends."""
+    from evaluator.rounds.terms import FILE, read_terms
+
+    deadline = place.rules.deadline
+    if deadline is not None and time.time() < deadline:
+        at = datetime.fromtimestamp(deadline, UTC)
+        return f"{place.root}/judge.toml: the deadline is {at:%Y-%m-%d %H:%M} UTC, which has not come"
+    file = place.root.parent.parent / FILE
+    if file.is_file() and (state := read_terms(file).state) != "closed":
+        return f"{file}: the round is {state}"
+    return ""
 
 
 def _rescore(args: argparse.Namespace, place: Place, queue: Queue) -> int:
@@ -273,6 +296,8 @@ def _compare(args: argparse.Namespace, place: Place, queue: Queue) -> int:
 
 def _board(args: argparse.Namespace, place: Place, queue: Queue) -> int:
     folder = args.out or place.root / "site"
+    if args.out is None:
+        queue.show_private(args.private, time.time())
     print(one_line(f"{counted(write_board(place, queue, folder, args.private), 'page')}: {folder / 'index.html'}", 1_000))
     return 0
 

@@ -52,6 +52,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     terms.add_argument("--a-day", type=int, default=5, metavar="N", help="submissions of a participant a day (default: 5)")
     terms.add_argument("--chosen", type=int, default=3, metavar="N", help="submissions of each for the private part (default: 3)")
     terms.add_argument("--sandbox", default="bubblewrap", metavar="TIER", help="isolation tier of the judge (default: bubblewrap)")
+    terms.add_argument("--answers", action="store_true", help="judge answers in files, too: ledgers, rankings, tables of edits")
     terms.add_argument("--submit-to", default="", metavar="WHERE", help="where packages are sent to, for the participants' README")
     cost = new.add_argument_group("what is expected, for the forecast")
     cost.add_argument("--participants", type=int, default=10, metavar="N", help="default: 10")
@@ -92,7 +93,7 @@ def _new(args: argparse.Namespace) -> int:
     from evaluator.report.terminal import progress_line
     from evaluator.rounds.make import new_round
     from evaluator.rounds.making import Order
-    from evaluator.rounds.terms import Terms, moment
+    from evaluator.rounds.terms import Terms, moment, said
     from evaluator.rounds.tracks import of_track
     from evaluator.secret import read_secret
 
@@ -109,9 +110,12 @@ def _new(args: argparse.Namespace) -> int:
         opens=moment(args.opens, "--opens") if args.opens else None,
         closes=moment(args.closes, "--closes") if args.closes else None,
         sandbox=args.sandbox,
+        answers=args.answers,
         expected=_expected(args),
         quota=_quota(args),
     )
+    if terms.closes is not None and terms.closes <= terms.made:
+        raise ConfigurationError(f"--closes is {said(terms.closes)}, which has passed; expected a later time")
     order = Order(
         terms=terms,
         profile=profile,
@@ -141,9 +145,10 @@ def _new(args: argparse.Namespace) -> int:
     for text in (
         f"{root / 'publish'}: what goes out",
         f"{root / 'keep'}: secrets, hidden data and the judge's folder; no part of it ever goes out. Keep a copy of it",
-        f"next: change {root / 'round.toml'} as you like, then python -m evaluator round check {root}",
+        f"next: change {root / 'round.toml'} as you like, then run",
     ):
         hanging(console, text)
+    print(one_line(f"python -m evaluator round check {root}", 1_000))
     return 0
 
 

@@ -324,6 +324,13 @@ class Queue:
         with self.change() as db:
             rows = db.execute("SELECT id FROM submission WHERE participant = ? AND refused = ''", (participant,)).fetchall()
             own = {row["id"] for row in rows}
+            if not own:
+                named = db.execute("SELECT DISTINCT participant FROM submission WHERE refused = '' ORDER BY participant LIMIT 10")
+                others = ", ".join(row["participant"] for row in named) or "nobody"
+                raise ConfigurationError(
+                    f"{participant} has no submission that was judged; there are submissions of {others}. Name a folder of the "
+                    "inbox"
+                )
             for number in submissions:
                 if number not in own:
                     raise ConfigurationError(f"submission {number} is none of {participant} that was judged. Choose others")
@@ -381,6 +388,18 @@ class Queue:
     def paused(self) -> bool:
         """Whether no jobs are given."""
         return self.giving != ""
+
+    def show_private(self, shown: bool, now: float) -> None:
+        """Have every board that a judge writes show the private part, or not."""
+        if shown != self.shows_private:
+            with self.change() as db:
+                db.execute("INSERT OR REPLACE INTO setting VALUES ('private shown', ?)", ("1" if shown else "",))
+                self.tell(db, now, "the board shows the private part" if shown else "the board shows the public part alone")
+
+    @property
+    def shows_private(self) -> bool:
+        """Whether boards show the private part."""
+        return self._setting(self._db, "private shown") == "1"
 
     def counts(self) -> dict[str, int]:
         """Number of jobs by state."""

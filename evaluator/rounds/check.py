@@ -176,7 +176,7 @@ def _part(folder: Folder, track: Track, terms: Terms, name: str, plans: dict[str
 
 def _rules(folder: Folder, terms: Terms) -> Row:
     """``judge.toml`` is read as the judge reads it, and says what ``round.toml`` says."""
-    about = "keep/judge/judge.toml against round.toml: name, track, tier, deadline, quotas"
+    about = "keep/judge/judge.toml against round.toml: name, track, tier, answers, deadline, quotas"
     try:
         rules = place.Place.of(folder.judge).rules
     except KitError as error:
@@ -186,6 +186,7 @@ def _rules(folder: Folder, terms: Terms) -> Row:
         ("name", rules.name, terms.name),
         ("track", rules.track, terms.track),
         ("sandbox", rules.sandbox, terms.sandbox),
+        ("answers", rules.answers, terms.answers),
         ("quota.a-day", rules.quota.a_day, terms.quota.a_day),
         ("quota.chosen", rules.quota.chosen, terms.quota.chosen),
         ("private", rules.private, PRIVATE),
@@ -335,7 +336,7 @@ def _usable(folder: Folder, track: Track, terms: Terms, plans: Mapping[str, Plan
         seen = of_track(terms.track).digests(folder.publish, options)
         published = plan_of(folder, track, folder.publish / PUBLIC, terms.sandbox, step) if options else None
     except (KitError, OSError, KeyError, ValueError) as error:
-        return Row("a participant's use", "the published data and options", (one_line(str(error), 500),))
+        return Row("participant's use", "the published data and options", (one_line(str(error), 500),))
     wanted = facts.get("digests") if isinstance(facts, dict) else None
     found = [
         f"publish/data: {name} has the digest {str(seen.get(name))[:16]}, {FACTS} says {str((wanted or {}).get(name))[:16]}. "
@@ -350,9 +351,7 @@ def _usable(folder: Folder, track: Track, terms: Terms, plans: Mapping[str, Plan
             found.append(f"publish/{PUBLIC}: {key} is {value!r}, which leads out of publish/. Name a place in it")
         if key in ("secret", "root-seed", "root_seed", "round-seed", "round_seed"):
             found.append(f"publish/{PUBLIC}: {key} stands there; expected no secret and no seed. Remove it")
-    return Row(
-        "a participant's use", f"digests of {counted(len(seen), 'part')} of the data, and the published options", tuple(found)
-    )
+    return Row("participant's use", f"digests of {counted(len(seen), 'part')} of the data, and the published options", tuple(found))
 
 
 def _unchanged(folder: Folder) -> Row:

@@ -306,9 +306,12 @@ def _notes(
 ) -> Iterable[str]:
     parts = [public, *([private] if private else [])]
     if not durations.cells:
+        # What a round of curation is judged by is not published, since it names the hidden test set.
+        file = "keep/judge/public.toml" if terms.track == "curation" else "publish/public.toml"
         yield (
-            "nothing was measured: answers count with their limits, and trainings are not counted. Judge a baseline with "
-            "publish/public.toml and name its results with --measured DIR"
+            "nothing was measured: answers count with their limits, and trainings are not counted. Judge a baseline by "
+            f"`python -m evaluator sweep --track {terms.track} --file {file} --submissions BASELINE --out DIR`, and name DIR with "
+            "--measured"
         )
     elif share is not None and any(part.unmeasured_answers for part in parts):
         yield f"tasks that were not measured are expected to use {share:.1%} of their limit, as the measured tasks did"

@@ -113,6 +113,7 @@ def judge_text(terms: Terms) -> str:
         f'public = "{PUBLIC}"',
         f'private = "{PRIVATE}"',
         f'sandbox = "{terms.sandbox}"',
+        *(["answers = true"] if terms.answers else []),
         *([f"deadline = {said(terms.closes)}"] if terms.closes else []),
         "",
         "[quota]",

@@ -81,7 +81,7 @@ class Terms:
         state: ``new``, ``open`` or ``closed``.
         made, opened, closed: when the folder was made, and when its state changed; None: it did not.
         opens: before it the round is not opened; ``closes``: packages that come later are refused. None: at any time.
-        sandbox: the isolation tier of the judge.
+        sandbox: the isolation tier of the judge; ``answers``: whether it takes answers in files in the place of code, too.
         expected, quota: see there.
 
     Raises:
@@ -98,6 +98,7 @@ class Terms:
     opened: datetime.datetime | None = None
     closed: datetime.datetime | None = None
     sandbox: str = "bubblewrap"
+    answers: bool = False
     expected: Expected = field(default_factory=Expected)
     quota: Quota = field(default_factory=Quota)
 
@@ -188,7 +189,7 @@ def moment(text: str, option: str) -> datetime.datetime:
 
 
 _MOMENTS = ("made", "opens", "closes", "opened", "closed")
-_HINTS: dict[str, Any] = {"name": str, "track": str, "profile": str, "state": str, "sandbox": str}
+_HINTS: dict[str, Any] = {"name": str, "track": str, "profile": str, "state": str, "sandbox": str, "answers": bool}
 _EXPECTED: dict[str, Any] = {"participants": int, "a-day": float, "nodes": int, "at-once": int, "cores": int}
 _QUOTA: dict[str, Any] = {"a-day": int, "chosen": int}
 
@@ -238,6 +239,7 @@ def terms_text(terms: Terms) -> str:
         f"track = {_text(terms.track)}",
         f"profile = {_text(terms.profile)}",
         f"sandbox = {_text(terms.sandbox)}",
+        *(["answers = true  # answers in files are judged, too"] if terms.answers else []),
         f'state = "{terms.state}"  # new, open, closed: `round open` and `round close` change it',
         *(f"{key} = {said(value)}" for key, value in moments.items() if value is not None),
         "",

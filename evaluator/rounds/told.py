@@ -14,6 +14,12 @@ from evaluator.text import json_text, markdown
 from evaluator.words import counted
 
 SCHEMA = 1
+ANSWERS = {
+    "purchase": "a ledger of the labels that you bought",
+    "cleaning": "rankings of the labels to check",
+    "curation": "a table of edits with its images",
+}
+"""What may stand in the place of code, by the track."""
 
 
 def dates_and_quotas(terms: Terms) -> str:
@@ -45,13 +51,17 @@ A round of the track **{track}**, profile `{terms.profile}`, judged with version
 ## Data and rules
 
 {facts}
+- {_handed_in(terms)}
 - `{FACTS}` has the digests of the data. If yours are others, your copy is not whole.
 
 ## Practise
 
-Run in the folder of this file:
+The commands are those of the kit, version {__version__}; its README says how to set it up. Say once where it lies, then run them
+in the folder of this file:
 
 ```
+export PYTHONPATH=FOLDER_OF_THE_KIT
+. FOLDER_OF_THE_KIT/.venv/bin/activate
 {commands}
 ```
 
@@ -69,6 +79,13 @@ each participant the submission that was best when it was sent; ranks that noise
 a file `choice.json` in your folder of the inbox, `{{"submissions": [3, 7]}}` with numbers of receipts; if you choose nothing, it is
 what stands for you on the board.
 """
+
+
+def _handed_in(terms: Terms) -> str:
+    answer = ANSWERS.get(terms.track, "an answer in files")
+    if terms.answers:
+        return f"You hand in code that is run, or {answer}."
+    return f"You hand in code that is run. {answer[:1].upper()}{answer[1:]} is refused."
 
 
 def facts(terms: Terms, made: Made, seeds: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -148,7 +149,49 @@ def test_finish_warns_while_the_public_part_is_judged(place, queue, capsys):
     send(queue, "fox", 0.5)
     queue.receive(Sent("f" * 64, "fox", "mine", "purchase", "d", NOW), 1)
     assert main(["judge", "finish", str(place.root)]) == 0
-    assert "1 job of the public part are not done" in capsys.readouterr().err
+    assert "1 job of the public part is not done" in capsys.readouterr().err
+
+
+def test_finish_waits_for_the_deadline_and_for_the_end_of_the_round(place, queue, tmp_path, capsys):
+    """It takes everybody's choice away, so a slip must not begin it."""
+    send(queue, "fox", 0.5)
+    rules = (place.root / "judge.toml").read_text()
+    (place.root / "judge.toml").write_text("deadline = 2999-12-31T23:59:00Z\n" + rules)
+    assert main(["judge", "finish", str(place.root)]) == 2
+    said = capsys.readouterr().err
+    assert "the deadline is 2999-12-31 23:59 UTC, which has not come" in said
+    assert "--early" in said
+    assert not queue.rows("SELECT id FROM job WHERE part = 'private'")
+    (place.root / "judge.toml").write_text(rules)
+    inside = tmp_path / "round" / "keep" / "judge"
+    shutil.copytree(place.root, inside)
+    terms = "name = 'x'\ntrack = 'purchase'\nprofile = 'debug'\nmade = 2026-01-01T00:00:00Z\nstate = 'STATE'\n"
+    for state, status in (("open", 2), ("closed", 0)):
+        (tmp_path / "round" / "round.toml").write_text(terms.replace("STATE", state))
+        assert main(["judge", "finish", str(inside)]) == status
+    assert "round.toml: the round is open" in capsys.readouterr().err
+    (place.root / "judge.toml").write_text("deadline = 2999-12-31T23:59:00Z\n" + rules)
+    assert main(["judge", "finish", str(place.root), "--early"]) == 0
+
+
+def test_a_board_that_shows_the_private_part_goes_on_to_show_it(place, queue, tmp_path):
+    send(queue, "fox", 0.5)
+    assert main(["judge", "finish", str(place.root)]) == 0
+    queue.finish(queue.claim("w", NOW + 1e6, 60), NOW, "OK", result(0.4))
+
+    def parts():
+        return {row.split(",")[0] for row in (place.root / "site" / "board.csv").read_text().splitlines()[1:]}
+
+    assert main(["judge", "board", str(place.root)]) == 0
+    assert parts() == {"public"}
+    assert main(["judge", "board", str(place.root), "--private", "--out", str(tmp_path / "elsewhere")]) == 0
+    assert not queue.shows_private
+    assert main(["judge", "board", str(place.root), "--private"]) == 0
+    assert parts() == {"public", "private"}
+    assert main(["judge", "run", str(place.root), "--once"]) == 0
+    assert parts() == {"public", "private"}
+    assert main(["judge", "board", str(place.root)]) == 0
+    assert parts() == {"public"}
 
 
 # -- two versions
@@ -216,3 +259,9 @@ def test_the_verb_compares(place, queue, capsys):
     assert main(["judge", "compare", str(place.root), "--json", "--versions", "1", "2"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [row["participant"] for row in told["participants"]] == ["fox", "owl"]
+
+
+def test_whoever_sent_nothing_is_told_who_did(place, queue, capsys):
+    send(queue, "fox", 0.5)
+    assert main(["judge", "choose", str(place.root), "foxx", "1"]) == 2
+    assert "foxx has no submission that was judged; there are submissions of fox." in " ".join(capsys.readouterr().err.split())

@@ -24,7 +24,7 @@ from evaluator.errors import ConfigurationError
 from evaluator.judging.jobs import Quota
 from evaluator.judging.place import Place
 from evaluator.purchase.track import PURCHASE
-from evaluator.rounds import manifest
+from evaluator.rounds import manifest, told
 from evaluator.rounds.check import check
 from evaluator.rounds.draws import data_seed, hidden_tasks, part_secret
 from evaluator.rounds.make import new_round
@@ -168,6 +168,7 @@ def test_an_interrupted_new_leaves_nothing(tmp_path, at):
         (["--data", "data"], "without --private-data"),
         (["--opens", "tomorrow"], "a time with a time zone"),
         (["--opens", "2026-12-02T00:00:00Z", "--closes", "2026-12-01T00:00:00Z"], "closes is 2026-12-01"),
+        (["--closes", "2020-01-01T00:00:00Z"], "--closes is 2020-01-01T00:00:00Z, which has passed"),
         (["--a-day", "0"], "--a-day is 0"),
         (["--nodes", "0"], "--nodes is 0"),
         (["--seeds", "0"], "--seeds is 0"),
@@ -360,8 +361,8 @@ def plant_rehearsal(folder):
         (plant_rights, "rights", "chmod 600"),
         (plant_rights_of_the_folder, "rights", "chmod 700"),
         (plant_other_secret, "secrets", "does not follow"),
-        (plant_public_secret, "a participant's use", "secret stands there"),
-        (plant_changed_label, "a participant's use", "training has the digest"),
+        (plant_public_secret, "participant's use", "secret stands there"),
+        (plant_changed_label, "participant's use", "training has the digest"),
         (plant_other_quota, "judge's rules", "quota.a-day = 4, round.toml 9"),
         (plant_other_quota_there, "what is told", "At most 9 submissions"),
         (plant_other_deadline, "judge's rules", "deadline"),
@@ -489,7 +490,7 @@ def test_terms_are_written_and_read(tmp_path):
     written = terms(profile="debug", opened=START, state="open")
     (tmp_path / "round.toml").write_text(terms_text(written))
     assert read_terms(tmp_path / "round.toml") == written
-    open_ended = terms(opens=None, closes=None)
+    open_ended = terms(opens=None, closes=None, answers=True)
     (tmp_path / "round.toml").write_text(terms_text(open_ended))
     assert read_terms(tmp_path / "round.toml") == open_ended
 
@@ -579,7 +580,7 @@ def test_a_round_of_curation_has_two_hidden_test_sets(tmp_path, monkeypatch):
     Image.open(private).convert("RGB").save(public)
     rows = found(folder, CURATION)
     assert "images" in rows
-    assert any("train has the digest" in line for line in rows["a participant's use"])
+    assert any("train has the digest" in line for line in rows["participant's use"])
 
 
 def test_a_test_set_of_ones_own_is_halved_within_its_classes(tmp_path):
@@ -632,3 +633,17 @@ def test_from_a_new_round_to_a_board_with_the_private_part(tmp_path, capsys):
     hidden = json.loads((root / "keep" / "hidden.json").read_text())["tasks"][0]
     assert hidden not in json.dumps(told)
     assert main(["round", "check", str(root)]) == 0
+
+
+def test_a_round_that_takes_answers_says_so_to_participants_and_to_the_judge(tmp_path):
+    from evaluator.rounds.make import judge_text
+
+    said = {}
+    for answers in (False, True):
+        (tmp_path / "judge.toml").write_text(judge_text(terms(track="curation", answers=answers)))
+        for part in ("public", "private"):
+            (tmp_path / f"{part}.toml").write_text("")
+        assert Place.of(tmp_path).rules.answers is answers
+        said[answers] = told._handed_in(terms(track="curation", answers=answers))
+    assert said[False] == "You hand in code that is run. A table of edits with its images is refused."
+    assert said[True] == "You hand in code that is run, or a table of edits with its images."
