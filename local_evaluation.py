@@ -109,7 +109,7 @@ def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
     )
     training.add_argument("--device", default="auto", help="cpu, cuda or auto (default: %(default)s)")
     training.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads of one training (default: %(default)s)")
-    training.add_argument("--workers", type=int, metavar="N", help="trainings at a time (default: cores / threads; 8 on a GPU)")
+    training.add_argument("--workers", type=int, metavar="N", help="trainings at a time (default: cores / threads; GPU: 8)")
     add_splits(training, track, many=False)
     files = parser.add_argument_group("files and output")
     files.add_argument("--data", type=given_path, metavar="DIR", help=track.data_help)

@@ -37,7 +37,9 @@ def given():
 @pytest.fixture
 def app(tmp_path, monkeypatch):
     monkeypatch.setattr(scoring, "_undumpable", lambda: None)
-    monkeypatch.setattr(sweep_run, "Workers", lambda count, devices: Here())  # another process takes longer to start than to train
+    monkeypatch.setattr(
+        sweep_run, "Workers", lambda count, devices, together: Here()
+    )  # another process takes longer to start than to train
     monkeypatch.setattr(scoring, "_end_others", lambda: None)
     monkeypatch.setattr(scoring, "tier_of", lambda weakest: scoring.choose("process"))
     root = tmp_path / "app"

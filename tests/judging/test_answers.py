@@ -41,7 +41,7 @@ def ledger_text(pairs=("621:17", "1321:34"), images=range(12), head="pair,seed,f
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
     """Trainings in this process: others take longer to start than these models to train."""
-    monkeypatch.setattr(sweep_run, "Workers", lambda count, devices: Here())
+    monkeypatch.setattr(sweep_run, "Workers", lambda count, devices, together: Here())
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ def test_on_the_cpu_nothing_is_compiled(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch's compiler needs g++ on the CPU")
 def test_a_compiled_network_gives_what_it_gives_otherwise_and_keeps_it_in_the_kits_folder(tmp_path):
     given = {name: value for name, value in os.environ.items() if not name.startswith(("TORCHINDUCTOR", "TRITON"))}

@@ -87,11 +87,13 @@ def interpreted(program: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_values_and_gradients_are_those_of_torch():
     assert "compared 16" in interpreted(COMPARED)
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_network_with_these_layers_predicts_the_same_and_keeps_its_names():
     assert "fitted" in interpreted(FITTED)
 

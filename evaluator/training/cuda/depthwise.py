@@ -10,7 +10,6 @@ layer is what it was.
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
@@ -27,7 +26,16 @@ SMALL = 4
 
 def form() -> str:
     """Which form layers have in this process: ``FORM``, and the library's where Triton is missing."""
-    return FORM if FORM != "fastest" or find_spec("triton") is not None else "library"
+    return FORM if FORM != "fastest" or not _missing() else "library"
+
+
+def _missing() -> str:
+    """Why Triton is not there; empty if it is."""
+    try:
+        import triton  # noqa: F401
+    except ImportError as error:
+        return str(error)
+    return ""
 
 
 def fitted(model: nn.Module) -> nn.Module:
@@ -38,15 +46,13 @@ def fitted(model: nn.Module) -> nn.Module:
     """
     if FORM == "library":
         return model
-    try:
-        import triton  # noqa: F401
-    except ImportError as error:
+    if why := _missing():
         if FORM == "fastest":
             return model
         raise ConfigurationError(
-            f"the form triton of depthwise layers needs the package triton, which cannot be imported ({error}); torch's builds for "
+            f"the form triton of depthwise layers needs the package triton, which cannot be imported ({why}); torch's builds for "
             "CUDA bring it. Install one of these, or take the form library"
-        ) from error
+        )
     for name, child in list(model.named_children()):
         if type(child) is nn.Conv2d and is_depthwise(child):
             setattr(model, name, take_over(child, Depthwise))
