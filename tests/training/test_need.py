@@ -10,6 +10,7 @@ from evaluator.training import need
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_memory_grows_with_what_is_trained():
     whole = need.need_of(replace(SMALL, averaging=0.0))
     averaged = need.need_of(replace(SMALL, averaging=0.9))
@@ -33,6 +34,7 @@ def test_saved_activations_of_a_network_counted_by_hand():
 
 
 @pytest.mark.slow
+@pytest.mark.endurance
 def test_a_training_that_predicts_on_its_way_needs_room_for_that_and_asking_moves_no_random_state():
     before = torch.get_rng_state()
     plain = need.beside_others(SMALL, 1000)

@@ -41,16 +41,16 @@ def capturing(monkeypatch, capture):
     )
 
 
-RECIPES = {
-    "network": WHOLE,
-    "no average": replace(WHOLE, averaging=0.0),
-    "sgd": replace(WHOLE, optimiser="sgd", learning_rate=0.01),
-    "frozen statistics": replace(WHOLE, freeze_batch_norm=True),
-    "linear": replace(LINEAR, epochs=3, batch_size=8),
-}
+RECIPES = [
+    pytest.param(WHOLE, id="network"),
+    pytest.param(replace(WHOLE, averaging=0.0), id="no average", marks=pytest.mark.endurance),
+    pytest.param(replace(WHOLE, optimiser="sgd", learning_rate=0.01), id="sgd", marks=pytest.mark.endurance),
+    pytest.param(replace(WHOLE, freeze_batch_norm=True), id="frozen statistics", marks=pytest.mark.endurance),
+    pytest.param(replace(LINEAR, epochs=3, batch_size=8), id="linear"),
+]
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_replayed_steps_give_the_bits_of_launched_ones(recipe, request):
     images, labels = toy(27)  # three batches of 7 and one of 6 in an epoch: two graphs
     launched = train(recipe, images, labels, seed=1, threads=1)
@@ -65,6 +65,7 @@ def test_replayed_steps_give_the_bits_of_launched_ones(recipe, request):
     assert min(graph.replays for graph in made) > 1
 
 
+@pytest.mark.endurance
 def test_gradients_are_added_up_within_a_graph(request):
     images, labels = toy(27)
     launched = train(WHOLE, images, labels, seed=1, threads=1, micro_batch=3)
@@ -73,6 +74,7 @@ def test_gradients_are_added_up_within_a_graph(request):
     assert made
 
 
+@pytest.mark.endurance
 def test_a_training_goes_on_from_a_checkpoint_with_graphs(tmp_path, monkeypatch, request):
     from evaluator.training import checkpoint
 
