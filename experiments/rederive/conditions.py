@@ -17,7 +17,7 @@ from experiments.rederive.differences import FEWEST, Test
 from experiments.rederive.rank_agreement import Tau, tau
 
 HEADING = re.compile(
-    r"### (clean labels|label quality ([\d.]+)), (\w+) split(?: \((\w[\w-]*), ([^)]+)\))?(?:, (\d+) data sets)?( \(proxy\))?$", re.I
+    r"### (clean labels|label quality ([\d.]+)), (\w+) split(?: \(([^)]+)\))?(?:, (\d+) data sets)?( \(proxy\))?$", re.I
 )
 
 
@@ -117,13 +117,15 @@ class Conditions:
         if found is None:
             return []
         quality = 1.0 if found[1].lower() == "clean labels" else float(found[2])
-        several = several or found[6] is not None
+        several = several or found[5] is not None
+        # Profile, pipeline or both: what differs between the conditions of the page.
+        of = set(found[4].split(", ")) if found[4] else set()
         return [
             derived
             for key, derived in self.derived.items()
             if derived.grid.proxy == proxy
             and key[2:4] == (quality, found[3])
-            and (found[4] is None or key[:2] == (found[4], found[5]))
+            and of <= set(key[:2])
             and self.in_levels(key) == several
         ]
 
