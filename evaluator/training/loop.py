@@ -203,7 +203,7 @@ class _Task:
                 refused = ""
                 if not memory.is_shortage(error):
                     raise
-                if together.sharing():
+                if self.entry.shared:
                     beside = True  # it may fit where it is alone
                 elif self._attempt is not None and self._attempt.replays:
                     # Graphs keep memory of their own; what fits without them is trained as it would be without them.
