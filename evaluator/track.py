@@ -112,6 +112,7 @@ class Track(Tables, ABC):
         spec_rules: the track's fields of a spec that must be equal in one table.
         circumstances: the track's fields of a spec that may differ within a table; the table then says so.
         several_data_sets: whether it makes several data sets of a profile (``Choices.data_sets``).
+        trains_on_device: whether its trainings run on the device that is chosen; those of other tracks run on the CPU.
         options: the track's options on the command line, by name; ``examples``: command lines for the help of ``sweep``.
         front_help: what ``local_evaluation.py --help`` says first: what it does, and command lines. ``data_help``: of ``--data``.
     """
@@ -121,6 +122,7 @@ class Track(Tables, ABC):
     spec_rules: ClassVar[tuple[str, ...]] = ()
     circumstances: ClassVar[tuple[str, ...]] = ()
     several_data_sets: ClassVar[bool] = False
+    trains_on_device: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Option]] = {}
     examples: ClassVar[tuple[str, ...]] = ()
     front_help: ClassVar[str] = "Evaluate a submission here, the way the round does."

@@ -4,6 +4,9 @@ As with a graph, what is no tensor keeps the value that it had when it was recor
 tensor that the work changed is put back after recording, which so does nothing, as a capture does.
 """
 
+from contextlib import ExitStack
+from unittest.mock import patch
+
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
@@ -12,8 +15,26 @@ READS = ("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select
 """Operations that wait for a value on the device, or whose result's shape depends on one."""
 
 
+WAYS = (
+    *((torch.Tensor, name) for name in ("tolist", "numpy", "cpu", "__array__")),
+    *((torch, name) for name in ("tensor", "as_tensor", "from_numpy")),
+)
+"""Ways between a tensor and what is none, which on the CPU are no operation that a recorder sees: on a device they wait for it."""
+
+
 class ReadsAValueError(RuntimeError):
     """An operation that a graph cannot hold."""
+
+
+def _refused(kind, name):
+    plain = getattr(kind, name)
+
+    def refuse(*args, **kwargs):
+        if kind is torch and isinstance(args[0], torch.Tensor):
+            return plain(*args, **kwargs)
+        raise ReadsAValueError(f"{name} takes a value off the device, or brings it there")
+
+    return refuse
 
 
 class _Recorder(TorchDispatchMode):
@@ -62,7 +83,9 @@ class Recorded:
 def recorded(work):
     """As ``step.captured`` on the CPU."""
     state = torch.get_rng_state()
-    with _Recorder() as recorder:
+    with ExitStack() as ways, _Recorder() as recorder:
+        for kind, name in WAYS:
+            ways.enter_context(patch.object(kind, name, _refused(kind, name)))
         work()
     with torch.no_grad():
         for tensor, value in reversed(recorder.before.values()):

@@ -63,13 +63,13 @@ def parts(device: str) -> tuple[Part, ...]:
     pairs = ("--device", device, "--json", "{out}/pairs.json")
     curation = ("--profile", "numerals", "--references", "as_given", "--device", device, "--out", "{out}/curation")
     return (
-        Part("several", (sys.executable, "-m", "benchmarks.training.several", *several), 90.0, "several.json"),
-        Part("contest", (*training, *contest), 90.0, "contest.json"),
-        Part("pairs", (sys.executable, "-m", "benchmarks.training.pairs", *pairs), 130.0, "pairs.json"),
-        Part("tests", (sys.executable, "-m", "pytest", *tests), 110.0),
+        Part("several", (sys.executable, "-m", "benchmarks.training.several", *several), 80.0, "several.json"),
+        Part("contest", (*training, *contest), 80.0, "contest.json"),
+        Part("pairs", (sys.executable, "-m", "benchmarks.training.pairs", *pairs), 125.0, "pairs.json"),
+        Part("tests", (sys.executable, "-m", "pytest", *tests), 105.0),
         Part("curation", (sys.executable, "-m", "evaluator", "curation", "evaluate", *curation), 50.0),
-        Part("steps", (sys.executable, "-m", "benchmarks.training.steps", *steps), 30.0, "steps.json"),
-        Part("memory", (*training, "--memory", "--json", "{out}/memory.json"), 30.0, "memory.json"),
+        Part("steps", (sys.executable, "-m", "benchmarks.training.steps", *steps), 25.0, "steps.json"),
+        Part("memory", (*training, "--memory", "--json", "{out}/memory.json"), 75.0, "memory.json"),
     )
 
 
@@ -121,6 +121,8 @@ def table_of(found: Sequence[Ran]) -> Table:
 def _one(part: Part, out: Path, most: float) -> Ran:
     words = [word.replace("{out}", str(out)) for word in part.words]
     log = out / f"{part.name}.log"
+    if part.figures:
+        (out / part.figures).unlink(missing_ok=True)  # an earlier run's would be taken for this one's
     started = time.monotonic()
     with log.open("wb") as file:
         # A session of its own: what a part started ends with it.

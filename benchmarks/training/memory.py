@@ -100,10 +100,13 @@ def memory_table(rows: list[dict[str, Any]], device: str) -> Table:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Every pipeline of the kit but the linear one, which needs no GPU: write the JSON, print the table."""
-    rows = [row_of(p, options.device) for p in PIPELINES.values() if p.architecture != "linear" and options.only in p.name]
     how = "measured" if options.device.startswith("cuda") else "computed, not measured"
     report = {"machine": machine(options.device, options.threads), "how": how, "reserve_bytes": RESERVE, "devices": DEVICES}
-    write_json(options.json, report | {"rows": rows})
+    rows: list[dict[str, Any]] = []
+    for pipeline in PIPELINES.values():
+        if pipeline.architecture != "linear" and options.only in pipeline.name:
+            rows.append(row_of(pipeline, options.device))
+            write_json(options.json, report | {"rows": rows})  # after each: whoever is cut off keeps those before
     console.print(memory_table(rows, options.device))
     console.print(
         f"fits: {RESERVE / GIB:.1f} GiB are kept free for driver, libraries and what a layer needs while it works", highlight=False

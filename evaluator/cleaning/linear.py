@@ -12,6 +12,7 @@ gradient is near zero; ``docs/cleaning.md`` says how often that shows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -46,13 +47,17 @@ class Start:
 
     @classmethod
     def drawn(cls, width: int, outputs: int, seed: int = SEED) -> Start:
-        """Draw as ``torch.manual_seed(seed)`` before the two layers would; the random state of the process stays as it is."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            layers = nn.Linear(width, HIDDEN), nn.Linear(HIDDEN, outputs)
-        return cls(
-            torch.cat([part.detach().reshape(-1) for layer in layers for part in (layer.weight, layer.bias)]), width, outputs
-        )
+        """Draw as ``torch.manual_seed(seed)`` before the two layers would, by a generator of its own: other threads may be drawing
+        from that of the process."""
+        draws = torch.Generator().manual_seed(seed)
+        parts = []
+        for given, made in ((width, HIDDEN), (HIDDEN, outputs)):
+            weight, bias = torch.empty(made, given), torch.empty(made)
+            # As ``nn.Linear.reset_parameters``.
+            nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=draws)
+            nn.init.uniform_(bias, -1 / math.sqrt(given), 1 / math.sqrt(given), generator=draws)
+            parts += [weight.reshape(-1), bias]
+        return cls(torch.cat(parts), width, outputs)
 
     def parts(self, flat: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Views of the two layers and their biases in a vector like ``flat``."""

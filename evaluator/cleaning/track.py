@@ -46,6 +46,7 @@ class CleaningTrack(Track):
     spec_type = CleaningSpec
     result_type = CleaningResult
     spec_rules = ("action",)
+    trains_on_device = False
     task_word = "task"
     item_word = "row"
     metrics = (

@@ -137,6 +137,7 @@ def train_and_score(
                 validation_accuracy=trained.validation_accuracy[trained.best_epoch - 1],
                 best_epoch=trained.best_epoch,
                 seconds=trained.seconds,
+                notes=list(trained.notes),
             )
         )
         probabilities.append(np.asarray(trained.probabilities["test"], np.float32))

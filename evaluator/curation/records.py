@@ -90,6 +90,7 @@ class MemberRow:
     validation_accuracy: Annotated[float, share("best accuracy on the validation set that was handed in")]
     best_epoch: Annotated[int, count("epoch with that accuracy, counted from 1")]
     seconds: Annotated[float, duration("duration of its training, in seconds")]
+    notes: Annotated[list[str], doc("unusual events in the training, one sentence each")] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from evaluator.curation.steps import Stepper
 from evaluator.errors import DataError, TrainingError
 from evaluator.seeds import generator
 from evaluator.training import device as devices
-from evaluator.training import memory
+from evaluator.training import memory, together
 from evaluator.training.cpu.allocator import kept_memory
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ class Trained:
         validation_accuracy: after every epoch. ``training_loss``: mean of every epoch, while the weights moved.
         best_epoch: counted from 1; the first of those with the highest validation accuracy, as Keras's checkpoint keeps it.
         seconds: that it took.
+        notes: what is to be known about how it ran.
     """
 
     probabilities: Mapping[str, np.ndarray]
@@ -47,6 +47,7 @@ class Trained:
     training_loss: tuple[float, ...]
     best_epoch: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def train_and_predict(
@@ -92,7 +93,8 @@ def train_and_predict(
         logits = fit(rows, labels, seen, asked, recipe, classes, seed, course)
         found = {name: torch.softmax(part.float(), dim=1).numpy() for name, part in logits.items()}
     progress(1.0)
-    return Trained(found, tuple(course.accuracies), tuple(course.losses), course.best + 1, round(time.perf_counter() - started, 3))
+    seconds = round(time.perf_counter() - started, 3)
+    return Trained(found, tuple(course.accuracies), tuple(course.losses), course.best + 1, seconds, tuple(course.notes))
 
 
 NEED = 2 * 2**30
@@ -109,11 +111,13 @@ class _Course:
     accuracies: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     best: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def again(self) -> None:
         """Forget the epochs so far: the training starts anew."""
         self.accuracies.clear()
         self.losses.clear()
+        self.notes.clear()
         self.best = 0
 
     def judge(self, logits: Tensor, loss: float) -> bool:
@@ -174,7 +178,7 @@ def _fit_on(
     course: _Course,
 ) -> dict[str, Tensor]:
     from evaluator.curation.on_device import DeviceStepper
-    from evaluator.training.step import GraphError
+    from evaluator.training.step import GraphError, without_graphs
 
     def fitted(graphs: bool) -> dict[str, Tensor]:
         network = build_network(classes, seed)
@@ -183,11 +187,19 @@ def _fit_on(
 
     def either_way() -> dict[str, Tensor]:
         course.again()
-        with suppress(GraphError):
+        try:
             return fitted(graphs=True)
+        except GraphError as error:
+            refused = str(error)
+        except RuntimeError as error:
+            # Graphs keep memory of their own; where others take some too, this is done again when it is alone.
+            if not memory.is_shortage(error) or together.sharing():
+                raise
+            refused = "their memory ran out"
         # Outside of the clause, whose error holds on to the failed attempt.
         memory.release()
         course.again()
+        course.notes.append(without_graphs(where, refused))
         return fitted(graphs=False)
 
     doing = f"during the training of recipe {recipe.name!r}"

@@ -220,7 +220,7 @@ def prepare(
     )
     plan = track.plan(choices, step)
     cells = in_order(plan.cells, [pipeline.name for pipeline in plan.pipelines])
-    room = _room(settings, device)
+    room = _room(settings, device if track.trains_on_device else "cpu")
     return Experiment(track, settings, plan, sources, labels, entries, sandbox, device, cells, *room, load(), remarks)
 
 

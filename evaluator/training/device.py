@@ -78,15 +78,15 @@ Acting = Callable[[], AbstractContextManager[Any]]
 def random_state(device: torch.device, seed: int) -> Iterator[Acting]:
     """A random state for a training (dropout reads nothing else); the state before is given back, as if nothing had been drawn.
 
-    On the CPU torch's generator is seeded for the whole block. On a CUDA device the training has a state of its own, which takes
-    the place of the default generator's while it acts: other trainings of this process draw from theirs, and a graph that is
-    captured meanwhile draws from it in every replay.
+    On the CPU torch's generator is seeded for the whole block, and other threads that draw from it wait. On a CUDA device the
+    training has a state of its own, which takes the place of the default generator's while it acts: other trainings of this process
+    draw from theirs, and a graph that is captured meanwhile draws from it in every replay.
 
     Yields:
         The context in which steps are launched and captured, and in which the state is read or set.
     """
     if device.type != "cuda":
-        with torch.random.fork_rng(devices=[]):
+        with together.drawing, torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             yield nullcontext
         return
@@ -192,7 +192,7 @@ def answering(device: torch.device, doing: Callable[[], str]) -> Iterator[None]:
         yield
     except RuntimeError as error:
         lost = isinstance(error, torch.AcceleratorError) or any(mark in str(error) for mark in _LOST)
-        if isinstance(error, torch.OutOfMemoryError) or not lost:
+        if isinstance(error, torch.OutOfMemoryError) or not (lost or _dead(device)):
             raise
         first_line = str(error).strip().split("\n")[0]
         raise DeviceError(
@@ -200,6 +200,18 @@ def answering(device: torch.device, doing: Callable[[], str]) -> Iterator[None]:
             f"nothing more on it: look at `nvidia-smi` and the system's log, then start the same command again in a new process "
             f"(a training with a checkpoint goes on from there), or with the device cpu"
         ) from error
+
+
+def _dead(device: torch.device) -> bool:
+    """Whether a CUDA device answers nothing any more: other threads may have met its failure before this one did."""
+    if device.type != "cuda":
+        return False
+    try:
+        with together.process:
+            torch.cuda.synchronize(device)
+    except RuntimeError:
+        return True
+    return False
 
 
 def start_of_peak(device: torch.device) -> None:

@@ -40,7 +40,7 @@ from evaluator.words import counted
 
 SMALLEST_MICRO_BATCH = 2
 """Batch normalisation needs two items to normalise by."""
-_RAN_OUT, _WENT_ON = "memory ran out", "went on from a checkpoint"
+_RAN_OUT, _WENT_ON, _STAYED = "memory ran out", "went on from a checkpoint", "the images stayed in the computer's memory"
 
 
 def train(
@@ -86,19 +86,19 @@ def train(
     keeping = kept_memory() if where.type == "cpu" else nullcontext()
     with (
         keeping,
-        devices.threads(threads) as used,
         devices.answering(where, task.doing),
+        task.room.taken(lambda: beside_others(pipeline, images.nbytes)) as task.entry,
+        devices.threads(threads) as used,  # torch has one number for the process, and on the CPU trainings take turns
         devices.repeatable(where),
         devices.own_stream(where),
-        task.room.taken(lambda: beside_others(pipeline, images.nbytes)) as task.entry,
     ):
-        started = task.begun()
-        if not task.entry.shared:
+        task.begun()
+        if not task.beside:
             devices.start_of_peak(where)
         file = None if checkpoint is None else Checkpoint(checkpoint, task.digest(used, micro_batch))
         attempt, thresholds, identity = task.finish(micro_batch, file)
         # The counter is the process's.
-        peak = None if task.entry.shared else devices.peak_memory(where)
+        peak = None if task.beside else devices.peak_memory(where)
     model = attempt.model
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -111,7 +111,7 @@ def train(
         model=model.eval(),
         thresholds=thresholds,
         history=tuple(attempt.history),
-        seconds=task.earlier + time.perf_counter() - started,
+        seconds=task.seconds,
         n_items=len(labels),
         n_train=len(task.kept),
         n_validation=len(task.held_out),
@@ -153,10 +153,19 @@ class _Task:
         self._attempt: Attempt | None = None
         self._started = time.perf_counter()
 
-    def begun(self) -> float:
-        """Note that the work begins: now, by ``time.perf_counter``."""
+    def begun(self) -> None:
+        """Note that the work begins now: what was before, a wait for others or an attempt beside them, is not counted."""
         self._started = time.perf_counter()
-        return self._started
+
+    @property
+    def seconds(self) -> float:
+        """Of the work, with those before an interruption."""
+        return self.earlier + time.perf_counter() - self._started
+
+    @property
+    def beside(self) -> bool:
+        """Whether memory that others take counts as this training's."""
+        return self.entry.shared or self.entry.within
 
     def doing(self) -> str:
         """What is under way, for a message."""
@@ -185,13 +194,7 @@ class _Task:
         state = None if file is None else file.read()
         largest = max(stop - start for start, stop in portions(len(self.kept), self.recipe.batch_size))
         micro_batch = min(micro_batch or largest, largest) if state is None else state.about["micro_batch"]
-        images = memory.place(self.images, self.where)
-        job = Job(self.recipe, images, self.labels, self.kept, self.held_out, self.seed, self.where, self.number_format)
-        if images.device != self.where:
-            self.notes.append(
-                f"the images stayed in the computer's memory: they leave too little room on {self.where}, so the steps were "
-                "launched one by one, which is slower"
-            )
+        job = self._job()
         while True:
             beside = False
             try:
@@ -212,12 +215,15 @@ class _Task:
                     raise memory.too_small(self.where, self.recipe.name, micro_batch, error) from error
             # Outside of the except clause, whose error holds on to every tensor of the failed attempt.
             self._attempt = None
-            memory.release()
             if beside:
+                del job  # others may wait for the memory of its images
+                memory.release()
                 self.room.alone(self.entry)
                 self.begun()
                 devices.start_of_peak(self.where)
+                job = self._job()  # by itself it may have room for what it had none for beside others
                 continue
+            memory.release()
             if refused:
                 self.graphs = False
                 self.notes.append(without_graphs(self.where, refused))
@@ -228,6 +234,16 @@ class _Task:
             if file is not None:
                 file.remove()
 
+    def _job(self) -> Job:
+        """What is to be trained on, with its images on the device if there is room for them."""
+        images = memory.place(self.images, self.where)
+        self.notes = [note for note in self.notes if not note.startswith(_STAYED)]
+        if images.device != self.where:
+            self.notes.append(
+                f"{_STAYED}: they leave too little room on {self.where}, so the steps were launched one by one, which is slower"
+            )
+        return Job(self.recipe, images, self.labels, self.kept, self.held_out, self.seed, self.where, self.number_format)
+
     def _attempted(
         self, job: Job, micro_batch: int, file: Checkpoint | None, state: State | None, acting: devices.Acting
     ) -> tuple[Attempt, np.ndarray, str]:
@@ -236,6 +252,7 @@ class _Task:
         if self.where.type == "cpu":
             quicken(model)
         else:
+            self.notes += [note for note in [depthwise.note_for(model)] if note and note not in self.notes]
             depthwise.fitted(model)
             if self.recipe.freeze_batch_norm and not self.recipe.compiled:  # a compiler makes these gradients by itself
                 norms.fitted(model)
@@ -244,11 +261,11 @@ class _Task:
             attempt.restore(state)
             self.earlier = state.about["seconds"]
             went_on = f"{_WENT_ON} after epoch {attempt.done} of {self.recipe.epochs}"
-            self.notes = [*dict.fromkeys([*self.notes, *state.about["notes"]]), went_on]
+            self.notes = [*dict.fromkeys([*self.notes, *state.about["notes"], went_on])]
 
         def keep(attempt: Attempt) -> None:
             if file is not None and attempt.done < self.recipe.epochs and file.due():
-                seconds = self.earlier + time.perf_counter() - self._started
+                seconds = self.seconds
                 file.write(lambda: attempt.state({"seconds": seconds, "notes": self.notes}))
 
         return attempt, attempt.run(keep), identity

@@ -28,6 +28,15 @@ def is_shortage(error: BaseException) -> bool:
     return said or isinstance(error, torch.OutOfMemoryError)
 
 
+def shortage_in(error: BaseException | None) -> BaseException | None:
+    """The shortage of memory among an error and those that it arose from."""
+    while error is not None:
+        if is_shortage(error):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def release() -> None:
     """Free the memory of a failed attempt. To be called outside of the ``except`` clause, which keeps its frames alive."""
     gc.collect()  # a model, its optimiser and their hooks refer to each other

@@ -69,7 +69,7 @@ def build_network(
     timm = None if timm_name is None else timm_that_knows(timm_name)
     # The CPU generator is seeded directly: torch.manual_seed would also reseed every accelerator, which fork_rng without devices
     # does not restore.
-    with together.process, torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with together.drawing, together.process, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(short(seed, "network", architecture))
         if timm is not None and timm_name is not None:
             return TimmNetwork(_timm_body(timm, timm_name, stochastic_depth, image_size), n_outputs, dropout)

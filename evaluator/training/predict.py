@@ -90,7 +90,7 @@ def probabilities(
         TrainingError: values that are not finite, or not one image fits into memory.
     """
     where = next(model.parameters()).device
-    most = batch_size or devices.images_at_once(where.type, images.shape[1])
+    most = batch_size or devices.images_at_once(where.type, pipeline.image_size)
 
     def logits(x: Tensor) -> Tensor:
         with devices.autocast(where, number_format):

@@ -179,7 +179,7 @@ class Replayed:
                 graph = self._capture(lambda: found.extend(self.step(mine, wanted)))
         except RuntimeError as error:
             # A shortage of memory may invalidate the capture, and that is what is raised at its end.
-            shortage = _shortage(error)
+            shortage = memory.shortage_in(error)
             if shortage is error:
                 raise
             if shortage is not None:
@@ -237,12 +237,3 @@ def _end_allocation(device: int, pool: Any) -> None:
 def without_graphs(where: torch.device, why: str) -> str:
     """The note for a training whose steps could not be captured."""
     return f"the steps were launched one by one on {where}, which is slower: they could not be captured as CUDA graphs ({why})"
-
-
-def _shortage(error: BaseException | None) -> BaseException | None:
-    """The shortage of memory among an error and those that it arose from."""
-    while error is not None:
-        if memory.is_shortage(error):
-            return error
-        error = error.__cause__ or error.__context__
-    return None

@@ -8,7 +8,7 @@ that it gives alone:
 - memory is handed out by what a pipeline needs, and who does not fit waits: ``Room``. Work that runs out of memory beside others
   starts again by itself, and only then with fewer images at a time.
 
-On the CPU trainings of a process take turns: torch's generator serves one of them.
+On the CPU trainings of a process take turns, because torch's generator there serves one of them: ``drawing``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import torch
 
 process = threading.RLock()
 """Held while something of torch is used that the whole process has once."""
+drawing = threading.RLock()
+"""Held while torch's generator of the CPU, which the process has once, serves one thread. Taken before ``process``, never after."""
 
 SHARE = 0.9
 """Of the memory that was free before the first training, for all of them: the rest is for what allocators waste."""
@@ -35,12 +37,14 @@ class Entry:
 
     Attributes:
         shared: whether other work was in the room at any time since the last ``Room.alone``.
+        within: whether it is work of a thread that was inside already. It cannot wait until it is alone, so it is never ``shared``.
         bytes: the need, once it was asked.
     """
 
     def __init__(self, need: Callable[[], int]) -> None:
         self._need = need
         self.shared = False
+        self.within = False
         self.bytes: float | None = None
         self.thread = threading.get_ident()
 
@@ -71,16 +75,16 @@ class Room:
         """A place for work of that need; waits until there is room. Whoever is alone has room in any case, and so has whoever is
         inside already: work within work takes what its own thread was given."""
         entry = Entry(need)
-        if any(each.thread == entry.thread for each in tuple(self._inside)):
-            yield entry
-            return
-        self._enter(entry)
-        _HERE.entry = entry
+        entry.within = any(each.thread == entry.thread for each in tuple(self._inside))
+        if not entry.within:
+            self._enter(entry)
+        around, _HERE.entry = _HERE.entry, entry
         try:
             yield entry
         finally:
-            _HERE.entry = None
-            self._leave(entry)
+            _HERE.entry = around
+            if not entry.within:
+                self._leave(entry)
 
     def alone(self, entry: Entry) -> None:
         """Wait until nothing else is inside, and let nothing in until this has left.
@@ -146,5 +150,5 @@ def room_of(where: torch.device, free: Callable[[], int]) -> Room:
 
 
 def sharing() -> bool:
-    """Whether this thread works in a room beside others."""
+    """Whether this thread's innermost work is in a room beside others, and can be done again when it is alone."""
     return _HERE.entry is not None and _HERE.entry.shared

@@ -41,6 +41,7 @@ from evaluator.cli.parsing import Prose
 from evaluator.data.annotators import annotator_noise
 from evaluator.data.painted import CLASSES, Generator, size_pairs
 from evaluator.data.painted.shift import SHIFTS
+from evaluator.errors import DeviceError
 from evaluator.machine import cores
 from evaluator.purchase.metrics import ROUNDING
 from evaluator.scoring.intervals import t_interval
@@ -223,6 +224,9 @@ def run_grid(
                 cell = running.pop(future)
                 try:
                     results.append(future.result())
+                except DeviceError as error:
+                    print(f"\n{error}", file=sys.stderr)
+                    waiting.clear()  # nothing more can be computed in this process
                 except Exception as error:  # a variant that diverges must not end the others
                     print(f"\n{cell.variant}, n = {cell.n}, seed {cell.seed} failed: {error!r}", file=sys.stderr)
             keep(results)

@@ -38,6 +38,12 @@ def test_parts_run_in_order_and_one_that_fails_stops_no_other(tmp_path):
     assert (tmp_path / "a.log").read_text() == "one\n"
 
 
+def test_figures_of_an_earlier_run_are_not_taken_for_those_of_a_part_that_fails(tmp_path):
+    (tmp_path / "a.json").write_text('{"ms": 1}')
+    found = device.run((program("raise SystemExit(2)", "a", figures="a.json"),), tmp_path, 60, quiet())
+    assert [(ran.status, ran.figures) for ran in found] == [(2, None)]
+
+
 def test_a_part_is_cut_off_at_its_limit_and_the_rest_has_no_time(tmp_path, monkeypatch):
     monkeypatch.setattr(device, "SPARE", 0.0)
     text = "import subprocess, time; print('began', subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"

@@ -116,3 +116,16 @@ def test_batches_of_one_row_and_whole_batches_are_trained(rows):
     start = Start.drawn(12, 1)
     fast = fit(*given, "binary", start).probabilities(given[0])
     assert np.abs(fast - exact_probabilities(fit_exactly(*given, "binary", start), given[0], "binary")).max() < 2e-3
+
+
+def test_a_start_is_drawn_by_a_generator_of_its_own():
+    """Threads of a process draw at the same time, and a training beside them draws from the generator of the process."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    before = torch.get_rng_state()
+    sizes = [(12 + seed % 3, 1 + seed % 4, seed) for seed in range(40)]
+    alone = [Start.drawn(*given).flat for given in sizes]
+    with ThreadPoolExecutor(8) as pool:
+        beside = list(pool.map(lambda given: Start.drawn(*given).flat, sizes))
+    assert all(torch.equal(one, other) for one, other in zip(alone, beside, strict=True))
+    assert torch.equal(before, torch.get_rng_state())

@@ -12,6 +12,7 @@ from evaluator.cleaning.session import SessionSpec, run_session
 from evaluator.cleaning.track import CLEANING, RankingAnswer
 from evaluator.cli import main as verbs
 from evaluator.errors import Verdict
+from evaluator.purchase.track import PURCHASE
 from evaluator.sandbox.process import ProcessSandbox
 
 TASK = "digits-4v9-uniform-0.2"
@@ -202,3 +203,23 @@ def test_debug_shows_what_it_did_and_what_a_run_would_refuse(tmp_path, capfd):
     body = "class Mine:\n    def rank(self, training_set):\n        raise KeyError('mine')\n"
     assert local_evaluation.main([*options, "--submission", str(written(tmp_path, body))]) == 1
     assert "KeyError" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "at_once"), [("cleaning", (3, (), 1)), ("purchase", (3, ("0", "1"), 2))])
+def test_only_trainings_on_a_device_share_a_process(monkeypatch, tmp_path, name, at_once):
+    """Cells of this track are fitted on the CPU, also where there is a device: threads of one process would gain nothing."""
+    import torch
+
+    from evaluator.sweep.experiment import prepare
+    from evaluator.sweep.settings import read_settings
+    from evaluator.training import device
+
+    track = {"cleaning": CLEANING, "purchase": PURCHASE}[name]
+    chosen = {"cleaning": {"tasks": [TASK]}, "purchase": {}}[name]
+    monkeypatch.setattr(device, "resolve", lambda wanted: torch.device("cuda", 0))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    given = {"submissions": [written(tmp_path, SUBMISSION)], "out": tmp_path / "results", "workers": 3, "sandbox": "process"}
+    settings, _ = read_settings(given | chosen | {"profile": "debug"}, track)
+    found = prepare(track, settings, folder=tmp_path / "data", trains=False, sandbox=ProcessSandbox())
+    assert (found.workers, found.devices, found.together) == at_once

@@ -79,3 +79,27 @@ def test_a_compiled_network_gives_what_it_gives_otherwise_and_keeps_it_in_the_ki
     done = subprocess.run([sys.executable, "-c", COMPARED], env=given, capture_output=True, text=True, timeout=300, check=False)
     assert "compared" in done.stdout, done.stderr[-3000:]
     assert any(path.is_file() for path in (tmp_path / ".cache" / "compiled").rglob("*"))
+
+
+def test_where_torch_cannot_compile_the_error_names_what_is_missing(monkeypatch):
+    import torch
+
+    from evaluator.training.cuda.compiled import compiled
+
+    def fails(error):
+        def call(x):
+            raise error
+
+        monkeypatch.setattr(torch, "compile", lambda *given, **named: call)
+        return compiled(torch.nn.Linear(2, 2))
+
+    refused = torch._dynamo.exc.BackendCompilerFailed(fails, RuntimeError("Failed to find C compiler"), None)
+    with pytest.raises(ConfigurationError, match=r"Failed to find C compiler.*Debian: gcc.*without \+compiled"):
+        fails(refused)(torch.ones(1, 2))
+    short = torch._dynamo.exc.BackendCompilerFailed(fails, RuntimeError("of"), None)
+    short.__cause__ = torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(torch.OutOfMemoryError):
+        fails(short)(torch.ones(1, 2))
+    other = RuntimeError("a fault of the network's own")
+    with pytest.raises(RuntimeError, match="own"):
+        fails(other)(torch.ones(1, 2))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -105,5 +106,34 @@ def test_where_triton_is_missing_the_form_is_refused_before_a_step(monkeypatch):
 
     monkeypatch.setattr(depthwise, "FORM", "triton")
     monkeypatch.setitem(sys.modules, "triton", None)
-    with pytest.raises(ConfigurationError, match="package triton, which cannot be imported"):
+    monkeypatch.setattr(depthwise, "_FOUND", [])
+    with pytest.raises(ConfigurationError, match="package triton, which cannot be used"):
         depthwise.fitted(build_network("efficientnet_b0", 3, seed=1))
+
+
+def test_where_triton_cannot_compile_layers_stay_the_librarys_and_the_notes_say_so(monkeypatch):
+    """It is imported without a compiler for C, and fails at its first launch, that is in the first step of a training."""
+    from torch import nn
+
+    from evaluator.training.cuda import depthwise, kernels
+
+    launched = []
+
+    def convolved(x, weight, stride, padding):
+        launched.append(1)
+        raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable.")
+
+    plain_ones = torch.ones
+    monkeypatch.setitem(sys.modules, "triton", sys)
+    monkeypatch.setattr(depthwise, "_FOUND", [])
+    monkeypatch.setattr(kernels, "convolved", convolved)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", lambda *shape, device=None: plain_ones(*shape))
+    layers = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), nn.Flatten())
+    assert depthwise.form() == "library"
+    assert type(depthwise.fitted(layers)[0]) is nn.Conv2d
+    note = depthwise.note_for(layers)
+    assert "Failed to find C compiler" in note
+    assert "Debian: gcc" in note
+    assert launched == [1]  # once per process
+    assert depthwise.note_for(nn.Sequential(nn.Linear(2, 2))) == ""

@@ -7,6 +7,8 @@ import torch
 from toys import SMALL
 
 from evaluator.training import need
+from evaluator.training.pipeline import LINEAR
+from evaluator.training.recipes import PIPELINES
 
 
 @pytest.mark.slow
@@ -21,6 +23,18 @@ def test_memory_grows_with_what_is_trained():
     assert whole.total == whole.fixed + SMALL.batch_size * whole.per_image
     assert whole.largest_batch(whole.fixed + 10.5 * whole.per_image) == 10
     assert whole.largest_batch(0) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.endurance
+@pytest.mark.parametrize("name", [name for name, recipe in PIPELINES.items() if recipe.architecture != LINEAR])
+def test_every_pipeline_fits_into_the_memory_of_the_rounds_device(name):
+    """A T4 has 14.7 GiB for a program."""
+    from benchmarks.training.memory import DEVICES, RESERVE
+
+    found = need.need_of(PIPELINES[name])
+    assert found.total + RESERVE <= DEVICES["T4"] == 14.7 * 2**30
+    assert found.total > 0
 
 
 def test_saved_activations_of_a_network_counted_by_hand():

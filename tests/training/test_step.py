@@ -50,6 +50,41 @@ RECIPES = [
 ]
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: x.tolist(),
+        lambda x: x.cpu(),
+        lambda x: x.detach().numpy(),
+        lambda x: np.asarray(x),
+        lambda x: x.sum().item(),
+        lambda x: bool((x > 0).any()),
+        lambda x: x.add_(torch.tensor([1.0, 2.0])),
+        lambda x: x.add_(torch.from_numpy(np.ones(2, np.float32))),
+        lambda x: x[x > 0],
+    ],
+)
+def test_the_stand_in_for_a_graph_sees_every_way_to_read_a_value_back(read):
+    with pytest.raises(ReadsAValueError):
+        recorded(lambda: read(torch.ones(2).add(1)))
+
+
+def test_a_scaled_loss_is_replayed(monkeypatch, request):
+    """As on a T4, which computes in float16: how the scale changes lies in tensors, too."""
+    from evaluator.training import device
+
+    monkeypatch.setattr(device, "number_format", lambda where, precision: "float16")
+    recipe, (images, labels) = replace(LINEAR, epochs=3, batch_size=8), toy(27)
+    launched = train(recipe, images, labels, seed=1, threads=1)
+    made = request.getfixturevalue("replaying")
+    replayed = train(recipe, images, labels, seed=1, threads=1)
+    assert replayed.precision == "float16"
+    assert replayed.notes == ()
+    assert made
+    assert same(launched, replayed)
+    assert launched.history == replayed.history
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_replayed_steps_give_the_bits_of_launched_ones(recipe, request):
     images, labels = toy(27)  # three batches of 7 and one of 6 in an epoch: two graphs

@@ -2,6 +2,10 @@
 
 import threading
 import time
+from dataclasses import replace
+
+import pytest
+import torch
 
 from evaluator.training.together import Room
 
@@ -227,6 +231,141 @@ def test_trainings_on_the_cpu_take_turns_and_give_what_they_give_alone():
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: train(recipe, images, labels, seed=1, threads=1), range(2)))
     assert all(same(alone, each) for each in both)
-    nested = []
-    train(recipe, images, labels, seed=2, threads=1, progress=lambda share: nested.append(share))
-    assert nested
+
+
+def test_heads_and_starting_weights_on_the_cpu_are_drawn_one_thread_at_a_time():
+    from concurrent.futures import ThreadPoolExecutor
+    from dataclasses import replace
+
+    import numpy as np
+    import torch
+    from toys import same
+
+    from evaluator.training.embeddings.heads import train_head
+    from evaluator.training.network import build_network
+    from evaluator.training.recipes import PIPELINES
+
+    recipe = replace(PIPELINES["proxy"], dropout=0.4, epochs=4)
+    rng = np.random.default_rng(0)
+    embedded, labels = rng.normal(size=(40, 8)).astype(np.float32), rng.integers(0, 2, (40, 3))
+
+    def head(seed):
+        build_network("efficientnet_b0", 2, seed=seed)  # it seeds the generator that a dropout beside it draws from
+        return train_head(recipe, embedded, labels, seed=seed, weights_identity="none", threads=1)
+
+    def state():
+        return torch.get_rng_state()
+
+    before = state()
+    alone = [head(seed) for seed in range(6)]
+    with ThreadPoolExecutor(4) as pool:
+        beside = list(pool.map(head, range(6)))
+    assert all(same(one, other) for one, other in zip(alone, beside, strict=True))
+    assert torch.equal(before, state())
+
+
+@pytest.fixture
+def busy(monkeypatch):
+    """A room for trainings on the CPU in which other work is, so that they are beside others; ``busy()`` ends that work."""
+    from evaluator.training import loop, memory
+
+    rooms = {}
+    monkeypatch.setattr(memory, "room_of", lambda where: rooms.setdefault(where, Room(lambda: 100 * GIB)))
+    monkeypatch.setattr(loop, "beside_others", lambda *given: GIB)
+    inside = Inside(memory.room_of(torch.device("cpu")))
+    inside.begin("other", GIB)
+    assert inside.settled(["other"])
+    yield lambda: inside.end("other")
+    inside.end("other")
+
+
+def ended(work, seconds=60):
+    """What ``work`` gives, in a thread of its own: one that waits for ever fails the test."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(work).result(seconds)
+    finally:
+        pool.shutdown(wait=False)
+
+
+def short_once(monkeypatch, seed, then=lambda: None):
+    """Memory runs out in the first step of the training of this seed."""
+    from evaluator.training import attempt
+
+    plain, failed = attempt.Pictures.logits, []
+
+    def scarce(self, rows, draws):
+        if self.job.seed == seed and not failed:
+            failed.append(seed)
+            then()
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return plain(self, rows, draws)
+
+    monkeypatch.setattr(attempt.Pictures, "logits", scarce)
+    return failed
+
+
+def test_a_training_within_another_waits_for_nobody_and_takes_fewer_images_at_a_time(busy, monkeypatch):
+    from toys import LINEAR, toy
+
+    from evaluator.training import together
+    from evaluator.training.loop import train
+
+    recipe, (images, labels), within = replace(LINEAR, epochs=3, batch_size=8), toy(27), []
+    said = []
+    assert short_once(monkeypatch, 2, lambda: said.append(together.sharing())) == []
+
+    def again(share):
+        if not within:
+            within.append(None)
+            within[0] = train(recipe, images, labels, seed=2, threads=1)
+            said.append(together.sharing())
+
+    outer = ended(lambda: train(recipe, images, labels, seed=1, threads=1, progress=again))
+    assert within[0].micro_batch == 4  # it cannot wait until it is alone: the training around it never leaves meanwhile
+    assert "memory ran out" in within[0].notes[0]
+    assert outer.notes == ()
+    assert said == [False, True]  # what is around it is beside others still
+
+
+def test_a_training_short_of_memory_beside_others_gives_its_images_back_and_its_wait_is_not_counted(busy, monkeypatch):
+    import gc
+    import time
+    import weakref
+
+    from toys import LINEAR, same, toy
+
+    from evaluator.training import loop, memory
+    from evaluator.training.loop import train
+
+    recipe, (images, labels) = replace(LINEAR, epochs=3, batch_size=8), toy(27)
+    plain_place, placed = memory.place, []
+
+    def place(given, where):
+        found = plain_place(given, where)
+        placed.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(loop.memory, "place", place)
+    alone = ended(lambda: train(recipe, images, labels, seed=1, threads=1))
+    failed = short_once(monkeypatch, 1)
+    plain_alone, there = Room.alone, []
+
+    def look(self, entry):
+        gc.collect()
+        there.append(placed[1]() is not None)
+        threading.Timer(1.0, busy).start()
+        plain_alone(self, entry)
+
+    monkeypatch.setattr(Room, "alone", look)
+    began = time.monotonic()
+    again = ended(lambda: train(recipe, images, labels, seed=1, threads=1))
+    took = time.monotonic() - began
+    assert failed == [1]
+    assert there == [False]
+    assert len(placed) == 3
+    assert same(alone, again)
+    assert again.notes == ()
+    assert again.seconds < took - 0.9

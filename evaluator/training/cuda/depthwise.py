@@ -16,42 +16,75 @@ import torch
 from torch import Tensor, nn
 
 from evaluator.errors import ConfigurationError
+from evaluator.text import one_line
+from evaluator.training import together
 from evaluator.training.cpu.convolutions import is_depthwise, take_over
 
 FORM: Literal["fastest", "library", "triton"] = "fastest"
 """Which form trainings take: the library's, the kit's, or the faster by the size of the map."""
 SMALL = 4
 """Pixels of an output's map, at most, where the kit's form is the faster."""
+REASON = 200
+"""Characters of what Triton says."""
 
 
 def form() -> str:
-    """Which form layers have in this process: ``FORM``, and the library's where Triton is missing."""
-    return FORM if FORM != "fastest" or not _missing() else "library"
+    """Which form layers have in this process: ``FORM``, and the library's where Triton cannot be used."""
+    return FORM if FORM != "fastest" or not missing() else "library"
 
 
-def _missing() -> str:
-    """Why Triton is not there; empty if it is."""
+_FOUND: list[str] = []
+
+
+def missing() -> str:
+    """Why Triton cannot be used; empty if it can. Found out once per process."""
+    with together.process:  # trying waits for the device, and so it would break the capture of a graph by another thread
+        if not _FOUND:
+            _FOUND.append(_tried())
+        return _FOUND[0]
+
+
+def _tried() -> str:
     try:
         import triton  # noqa: F401
-    except ImportError as error:
-        return str(error)
+
+        if torch.cuda.is_available():
+            # Triton makes the driver of its kernels at the first launch, by a compiler for C and with Python's headers; where one
+            # of them is missing it can be imported and is of no use.
+            from evaluator.training.cuda import kernels
+
+            small = torch.ones(1, 1, 2, 2, device="cuda").contiguous(memory_format=torch.channels_last)
+            kernels.convolved(small, torch.ones(1, 1, 3, 3, device="cuda"), 1, 1)
+            torch.cuda.synchronize()
+    except Exception as error:
+        return one_line(f"{type(error).__name__}: {error}", REASON)
     return ""
+
+
+def note_for(model: nn.Module) -> str:
+    """What is to be said of a training of ``model`` whose layers cannot have the kit's form; empty where nothing is."""
+    if form() == FORM or not any(type(layer) is nn.Conv2d and is_depthwise(layer) for layer in model.modules()):
+        return ""
+    return (
+        f"depthwise layers had the library's form, which is far slower on maps of few pixels: Triton cannot be used ({missing()}). "
+        "It needs a compiler for C (Debian: gcc) and Python's headers (python3-dev)"
+    )
 
 
 def fitted(model: nn.Module) -> nn.Module:
     """Replace the depthwise layers of ``model``, in place, if ``FORM`` says so; parameters, names and hooks stay the same.
 
     Raises:
-        ConfigurationError: Triton is missing, and the form is not ``fastest``, which then is the library's.
+        ConfigurationError: Triton cannot be used, and the form is not ``fastest``, which then is the library's.
     """
     if FORM == "library":
         return model
-    if why := _missing():
+    if why := missing():
         if FORM == "fastest":
             return model
         raise ConfigurationError(
-            f"the form triton of depthwise layers needs the package triton, which cannot be imported ({why}); torch's builds for "
-            "CUDA bring it. Install one of these, or take the form library"
+            f"the form triton of depthwise layers needs the package triton, which cannot be used ({why}); torch's builds for CUDA "
+            "bring it, and it needs a compiler for C. Install what is missing, or take the form library"
         )
     for name, child in list(model.named_children()):
         if type(child) is nn.Conv2d and is_depthwise(child):

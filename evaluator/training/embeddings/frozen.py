@@ -96,7 +96,7 @@ class Embeddings:
             return torch.cat(parts)
 
         with evaluating(self._frozen), torch.inference_mode():
-            found = halving(embed, devices.images_at_once(job.where.type, job.images.shape[1]))
+            found = halving(embed, devices.images_at_once(job.where.type, job.recipe.image_size))
             finite = torch.isfinite(found).all(dim=1).cpu().numpy()
         if not finite.all():
             raise TrainingError(

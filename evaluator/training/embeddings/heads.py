@@ -89,6 +89,11 @@ def train_head(
                 attempt, thresholds = attempted(graphs=True)
             except GraphError as error:
                 notes = (without_graphs(where, str(error)),)
+            except RuntimeError as error:
+                # Graphs keep memory of their own; where others take some too, the head is trained again when it is alone.
+                if where.type == "cpu" or not memory.is_shortage(error) or together.sharing():
+                    raise
+                notes = (without_graphs(where, "their memory ran out"),)
             if notes:  # outside of the except clause, whose error holds on to the failed attempt
                 memory.release()
                 attempt, thresholds = attempted(graphs=False)
@@ -124,5 +129,10 @@ def predict_head(trained: Trained, embeddings: np.ndarray) -> np.ndarray:
         TrainingError: values that are not finite.
     """
     where = devices.resolve(trained.device)
-    with devices.threads(trained.threads), devices.answering(where, lambda: f"while predicting {len(embeddings)} images"):
-        return head_probabilities(trained.model, torch.tensor(embeddings, device=where))
+    doing = f"while predicting {len(embeddings)} images"
+    with devices.threads(trained.threads), devices.answering(where, lambda: doing), devices.own_stream(where):
+        return memory.in_room(
+            where,
+            lambda: 2 * embeddings.nbytes + WORKSPACES,
+            lambda: head_probabilities(trained.model, torch.tensor(embeddings, device=where)),
+        )

@@ -51,7 +51,7 @@ class Embedded:
 
 
 def head_probabilities(model: nn.Module, embeddings: Tensor) -> np.ndarray:
-    """float32 (m, k) of embeddings (m, d), by as many at a time as images go through a whole network.
+    """float32 (m, k) of embeddings (m, d), ``BATCH_SIZE`` at a time, so that the last bits do not follow the number of rows.
 
     Raises:
         TrainingError: values that are not finite.

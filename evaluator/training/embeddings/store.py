@@ -169,7 +169,7 @@ def _embedded(pipeline: Pipeline, images: ImageSource, where: torch.device, iden
             return through(chunk, where, pipeline, forward, size).cpu().numpy()
 
         with evaluating(model), torch.inference_mode():
-            found = in_room(where, need, partial(halving, embed, devices.images_at_once(where.type, images.size)))
+            found = in_room(where, need, partial(halving, embed, devices.images_at_once(where.type, pipeline.image_size)))
         bad = ~np.isfinite(found).all(axis=1)
         if bad.any():
             raise TrainingError(
