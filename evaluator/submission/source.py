@@ -18,6 +18,7 @@ import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +26,7 @@ from evaluator.errors import SubmissionError, Verdict
 from evaluator.submission.imports import modules, uses_strategies
 from evaluator.submission.travel import kind
 from evaluator.submission.tree import Item, Tree, shown
+from evaluator.words import meant
 from evaluator.worker.loader import SubmissionNotFound, entry_name
 
 STRATEGIES = Path(__file__).resolve().parents[1] / "strategies"
@@ -36,6 +38,8 @@ GIVEN = "file"
 """Stands in the place of an isolation tier where an answer came as files, and nothing was run."""
 MAX_SEARCHED = 8 << 20
 """Bytes of sources that are searched for imports, for a submission of one file."""
+MOST_BESIDE = 1000
+"""Names of a folder among which one is looked for that may have been meant."""
 SUFFIXES = tuple(dict.fromkeys((".py", str(sysconfig.get_config_var("EXT_SUFFIX")), ".abi3.so", ".so")))
 """Endings of a module's file."""
 
@@ -121,6 +125,17 @@ class Submission:
         return digest.hexdigest()[:32]
 
 
+def _like(path: Path) -> str:
+    """What beside a path that does not exist may have been meant, as the end of a sentence: mostly ``.py`` was left out."""
+    try:
+        with os.scandir(path.parent) as entries:
+            beside = [entry.name for entry in islice(entries, MOST_BESIDE) if entry.name.isprintable()]
+    except OSError:
+        return ""
+    python = f"{path.name}.py"
+    return f"; did you mean {python!r}?" if python in beside else meant(path.name, beside)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Submission]:
     """The submission at ``path`` with its files, found but not read.
@@ -134,7 +149,7 @@ def opened(path: Path) -> Iterator[Submission]:
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        advice = "give a .py file, a folder with a run.py, or an answer"
+        advice = f"give a .py file, a folder with a run.py, or an answer{_like(path)}"
         raise SubmissionError(f"the submission {shown(path, ())} does not exist ({error.strerror}); {advice}") from None
     if stat.S_ISDIR(mode):
         if not path.resolve().name:

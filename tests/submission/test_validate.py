@@ -303,9 +303,13 @@ def test_the_verb_lists_everything_and_its_status_says_whether_it_is_fit(tmp_pat
     assert main(["validate", str(path), "--no-run", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["fit_to_submit"], said["class"], len(said["warnings"])) == (True, "Mine", 1)
+    (tmp_path / "own_loss.py").write_text("x = 1")
+    assert main(["validate", str(tmp_path / "own_loss")]) == 1
+    assert "did you mean 'own_loss.py'?" in " ".join(capsys.readouterr().out.split())
     assert main(["validate", str(tmp_path / "nowhere")]) == 1
     out = capsys.readouterr().out
     assert "does not exist" in out
+    assert "did you mean" not in out
     assert "0 files" not in out, "nothing was read, so nothing was counted"
     assert main(["validate", "/"]) == 1
     assert "the submission /: it is the root of the file system; give a folder with a run.py" in " ".join(
