@@ -19,12 +19,12 @@ import msgspec
 
 from evaluator.cli.parsing import Prose
 from evaluator.curation.records import CurationResult, CurationSpec
+from evaluator.fields import SCHEMA
 from evaluator.files import write_text
 from evaluator.history.entries import Entry
 from evaluator.purchase.purchased import PurchaseFile
 from evaluator.purchase.result import PurchaseResult
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import SCHEMA
 from evaluator.report.format import in_cell
 from evaluator.sweep.summary import PanelRow, RunSummary
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluator.records import CellSpec, Recipe, Rules
 from evaluator.secret import Secret, root_of
+from evaluator.specs import CellSpec, Recipe, Rules
 from evaluator.submission.source import GIVEN
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evaluator.errors import ConfigurationError, KitError, SubmissionError, Verdict
 from evaluator.machine import computed_by
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import DATA_SET, Answer, CellResult, CellSpec, PlainAnswer, digest_of
+from evaluator.records import Answer, CellResult, PlainAnswer
+from evaluator.specs import DATA_SET, CellSpec, digest_of
 from evaluator.submission.findings import Finding, Findings, in_order
 from evaluator.submission.source import Source, looked_at, read_source
 from evaluator.tables import Tables

@@ -25,10 +25,10 @@ from evaluator.history.predictions import parse_npy
 from evaluator.history.reading import known
 from evaluator.purchase.messages import SCHEMA
 from evaluator.purchase.track import PURCHASE
-from evaluator.records import digest_of
 from evaluator.sandbox.channel import BASE, ProtocolError
 from evaluator.sandbox.conversation import ANSWERS
 from evaluator.sandbox.guarded import read_report
+from evaluator.specs import digest_of
 from evaluator.submission.manifest import parse_manifest
 from evaluator.text import cells, name, one_line, visible
 from evaluator.worker.frames import FrameError, FrameReader, encode

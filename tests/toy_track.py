@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from evaluator.errors import Verdict
 from evaluator.plans import Option, Plan, Task
-from evaluator.records import CellResult, CellSpec, PlainAnswer
+from evaluator.records import CellResult, PlainAnswer
 from evaluator.seeds import generator
+from evaluator.specs import CellSpec
 from evaluator.tables import Metric
 from evaluator.track import Judged, Track
 

@@ -11,7 +11,9 @@ import numpy as np
 from evaluator.cleaning.rules import ORIGINAL, CleaningProfile, CleaningRecipe
 from evaluator.cleaning.session import not_a_permutation
 from evaluator.errors import ConfigurationError, Verdict
-from evaluator.records import CellResult, CellSpec, PlainAnswer, count, doc, share
+from evaluator.fields import count, doc, share
+from evaluator.records import CellResult, PlainAnswer
+from evaluator.specs import CellSpec
 from evaluator.submission.source import GIVEN
 
 VERSION = 1

@@ -16,9 +16,10 @@ from evaluator.cleaning.sets import OF_ONE_TASK, CleaningSets
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.machine import cores
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import CellResult, CellSpec, DataRow, IsolationRow
+from evaluator.records import CellResult, DataRow, IsolationRow
 from evaluator.sections import Cells, Material, Section
 from evaluator.seeds import derive
+from evaluator.specs import CellSpec
 from evaluator.submission.session import answer_of
 from evaluator.tables import Column, Metric, Remark
 from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial

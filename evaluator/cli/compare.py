@@ -17,7 +17,7 @@ from evaluator.cli.tracks import TRACKS, named, profile_name
 from evaluator.errors import ConfigurationError
 from evaluator.places import RESULTS, data_place, given_path
 from evaluator.plans import Option
-from evaluator.records import DATA_SET
+from evaluator.specs import DATA_SET
 from evaluator.text import json_text
 from evaluator.track import Track
 from evaluator.words import ending, meant

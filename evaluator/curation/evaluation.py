@@ -16,12 +16,12 @@ from evaluator.curation.track import CURATION
 from evaluator.data.edits import EditTable
 from evaluator.history.store import Store
 from evaluator.machine import cores
-from evaluator.records import CellSpec
 from evaluator.runner.cells import log_name, plain, run_cells
 from evaluator.runner.workers import Workers
 from evaluator.sandbox.foreign import ForeignFiles
 from evaluator.sandbox.tier import Sandbox
 from evaluator.secret import Secret
+from evaluator.specs import CellSpec
 from evaluator.submission.source import Source, read_source
 from evaluator.track import CellInputs
 

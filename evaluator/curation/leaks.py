@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from evaluator.curation.curated import pixel_digest
-from evaluator.records import count, doc
+from evaluator.fields import count, doc
 from evaluator.seeds import generator
 
 BITS = 256

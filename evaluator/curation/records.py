@@ -9,7 +9,9 @@ from evaluator.curation.curated import Curated
 from evaluator.curation.leaks import NearRow
 from evaluator.curation.rules import CurationProfile, Judges
 from evaluator.errors import DataError, Verdict
-from evaluator.records import CellResult, CellSpec, PlainAnswer, count, doc, duration, share
+from evaluator.fields import count, doc, duration, share
+from evaluator.records import CellResult, PlainAnswer
+from evaluator.specs import CellSpec
 from evaluator.submission.source import GIVEN
 
 VERSION = 1

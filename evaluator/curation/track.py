@@ -14,9 +14,10 @@ from evaluator.curation.sets import CurationSets, sets_of
 from evaluator.errors import ConfigurationError, DataError, SubmissionError, Verdict
 from evaluator.machine import cores
 from evaluator.plans import Choices, Option, Plan, Step, Task
-from evaluator.records import CellResult, CellSpec, DataRow, IsolationRow
+from evaluator.records import CellResult, DataRow, IsolationRow
 from evaluator.sections import Cells, Material, Section
 from evaluator.seeds import derive
+from evaluator.specs import CellSpec
 from evaluator.submission.session import answer_of
 from evaluator.tables import Column, Metric, Remark
 from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial

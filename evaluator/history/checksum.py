@@ -13,7 +13,7 @@ import json
 import re
 from typing import Any
 
-from evaluator.records import canonical
+from evaluator.specs import canonical
 
 _MEMBER = re.compile(rb'"(\w+)":(.*),')
 _END = re.compile(rb',\n"checksum":"([0-9a-f]{64})"\n}\n\Z')

@@ -22,9 +22,9 @@ from evaluator.history.entries import Entry as Stored
 from evaluator.history.entries import read_entries
 from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by
-from evaluator.records import DATA_SET
 from evaluator.scoring.agreement import FEWEST
 from evaluator.secret import seeds_in_words
+from evaluator.specs import DATA_SET
 from evaluator.track import Track, Tracks
 from evaluator.words import counted
 

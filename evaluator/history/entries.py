@@ -23,10 +23,11 @@ import msgspec
 
 from evaluator.bounded import SMALL, BoundsError, parse_json, read_bytes
 from evaluator.errors import ConfigurationError
+from evaluator.fields import SCHEMA, doc
 from evaluator.history.checksum import members, sealed
 from evaluator.history.layout import ENTRIES
 from evaluator.history.store import write_whole
-from evaluator.records import SCHEMA, digest_of, doc
+from evaluator.specs import digest_of
 from evaluator.text import one_line
 
 LABEL_WIDTH, OWNER_WIDTH, FOLDER_WIDTH = 80, 120, 1_000

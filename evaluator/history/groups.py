@@ -23,9 +23,9 @@ from evaluator.history.entries import Entry, read_entries
 from evaluator.history.people import EVERYTHING, NONE_HIDDEN, Hidden, Person, Shown, check_names, fold, people, shown_names
 from evaluator.history.reading import read_cells
 from evaluator.machine import computed_by, versions
-from evaluator.records import DATA_SET
 from evaluator.scoring.observations import numbered
 from evaluator.scoring.scores import Scores
+from evaluator.specs import DATA_SET
 from evaluator.track import Track, Tracks
 from evaluator.training.pipeline import is_proxy
 from evaluator.words import counted, was

@@ -13,7 +13,7 @@ from evaluator.bounded import RECORD, BoundsError, NotJsonError, parse_json, rea
 from evaluator.errors import ConfigurationError
 from evaluator.history.checksum import members
 from evaluator.history.validity import fault
-from evaluator.records import checksum
+from evaluator.specs import checksum
 from evaluator.track import Tracks
 
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from evaluator.errors import Verdict
-from evaluator.records import SCHEMA, digest_of
+from evaluator.fields import SCHEMA
 from evaluator.secret import is_fingerprint
+from evaluator.specs import digest_of
 
 _SPEC: dict[str, type | tuple[type, ...]] = {
     "track": str,

@@ -15,14 +15,16 @@ import msgspec
 import numpy as np
 
 from evaluator.errors import ConfigurationError, Verdict
+from evaluator.fields import SCHEMA, count, doc, duration
 from evaluator.machine import versions
 from evaluator.purchase.ledger import Ledger, Purchase
 from evaluator.purchase.session import run_session
 from evaluator.purchase.session_spec import PhaseReport, SessionResult, SessionSpec
 from evaluator.purchase.sets import DrawnSets, RoundSets
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import SCHEMA, Answer, CellSpec, PhaseRow, checksum, count, doc, duration
+from evaluator.records import Answer, PhaseRow
 from evaluator.seeds import derive, generator
+from evaluator.specs import CellSpec, checksum
 from evaluator.track import CellInputs, Progress
 from evaluator.words import counted
 

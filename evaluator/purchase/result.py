@@ -9,9 +9,11 @@ from typing import Annotated, Any, ClassVar, TypedDict
 import msgspec
 
 from evaluator.errors import Verdict
+from evaluator.fields import count, doc, duration, share
 from evaluator.purchase.purchased import Purchased, Sold
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import CellResult, TrainingRow, count, digest_of, doc, duration, share
+from evaluator.records import CellResult, TrainingRow
+from evaluator.specs import digest_of
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 

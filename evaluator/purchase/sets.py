@@ -15,9 +15,9 @@ from evaluator.errors import DataError
 from evaluator.plans import Step
 from evaluator.purchase.profiles import PROFILES, Profile
 from evaluator.purchase.rounds import ROUND2, tables_besides
-from evaluator.records import DATA_SET
 from evaluator.secret import Secret, root_of
 from evaluator.seeds import derive, generator, short
+from evaluator.specs import DATA_SET
 
 if TYPE_CHECKING:
     from evaluator.purchase.spec import PurchaseSpec

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from evaluator.errors import ConfigurationError, Verdict
+from evaluator.fields import doc
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import Pair
-from evaluator.records import CellSpec, digest_of, doc
+from evaluator.specs import CellSpec, digest_of
 from evaluator.training.pipeline import Pipeline
 
 VERSION = 1

@@ -22,9 +22,10 @@ from evaluator.purchase.rounds import Pair
 from evaluator.purchase.rule_files import chosen_profile
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
-from evaluator.records import CellResult, CellSpec
+from evaluator.records import CellResult
 from evaluator.report.format import span
 from evaluator.sections import Cells, Material, Section
+from evaluator.specs import CellSpec
 from evaluator.submission.source import GIVEN
 from evaluator.tables import Block, Column, Metric, Remark, Run
 from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial

@@ -13,12 +13,12 @@ from evaluator.errors import ConfigurationError, DataError
 from evaluator.history.groups import Condition, of_one_kind, over
 from evaluator.history.predictions import read_predictions
 from evaluator.history.reading import read_cells
-from evaluator.records import DATA_SET
 from evaluator.report.families import FAILED, decide_over_sets
 from evaluator.report.format import MARK, figure, signed
 from evaluator.scoring.collapse import counts
 from evaluator.scoring.levels import Levels, t_quantile, two_levels
 from evaluator.scoring.paired import holm
+from evaluator.specs import DATA_SET
 from evaluator.tables import Block, Metric
 from evaluator.track import Tracks
 from evaluator.words import counted

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from evaluator.records import DATA_SET
 from evaluator.report.collapsed import summary_note
 from evaluator.report.comparison.headings import heading
 from evaluator.report.console import hanging, label, line, titled
@@ -16,6 +15,7 @@ from evaluator.report.faults import show_faults
 from evaluator.report.findings import show_remarks
 from evaluator.report.format import brief, figure, signed
 from evaluator.report.levels import these_items
+from evaluator.specs import DATA_SET
 from evaluator.text import name as shown_name
 from evaluator.track import Track
 from evaluator.words import counted, was

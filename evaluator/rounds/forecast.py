@@ -22,8 +22,8 @@ from evaluator.errors import ConfigurationError
 from evaluator.history.index import Row
 from evaluator.judging.resources import Resources
 from evaluator.plans import Plan
-from evaluator.records import CellSpec, digest_of
 from evaluator.rounds.terms import Terms
+from evaluator.specs import CellSpec, digest_of
 from evaluator.sweep.forecast import STARTING_SECONDS
 from evaluator.words import counted
 

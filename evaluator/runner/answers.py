@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from evaluator.errors import ConfigurationError
+from evaluator.fields import SCHEMA
 from evaluator.history.store import Store
 from evaluator.machine import computed_by, versions
-from evaluator.records import SCHEMA, Answer, CellSpec, digest_of
+from evaluator.records import Answer
+from evaluator.specs import CellSpec, digest_of
 from evaluator.track import Track
 
 

@@ -21,12 +21,13 @@ from evaluator.errors import ConfigurationError, DeviceError, KitError, Submissi
 from evaluator.history.predictions import lacks_predictions, read_predictions
 from evaluator.history.store import Store
 from evaluator.machine import computed_by, versions
-from evaluator.records import Answer, CellResult, CellSpec
+from evaluator.records import Answer, CellResult
 from evaluator.runner import turns
 from evaluator.runner.answers import Answers
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.runner.workers import Failure, Judging, Workers
 from evaluator.sandbox.scratch import remove_leftovers
+from evaluator.specs import CellSpec
 from evaluator.text import say
 from evaluator.track import CellInputs, Judged, Track
 

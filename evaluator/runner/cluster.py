@@ -32,8 +32,9 @@ from typing import Any
 from evaluator import __version__
 from evaluator.errors import ConfigurationError, KitError, SubmissionError
 from evaluator.machine import load
-from evaluator.records import Answer, CellSpec
+from evaluator.records import Answer
 from evaluator.runner.workers import TELL, Failure, Judging, Moved, Outcome, Telling, Work, judged, model_of
+from evaluator.specs import CellSpec
 from evaluator.submission.source import GIVEN
 from evaluator.track import CellInputs, Track
 

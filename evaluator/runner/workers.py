@@ -34,7 +34,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from evaluator.errors import ConfigurationError, DeviceError, KitError, Verdict
-from evaluator.records import Answer, CellSpec
+from evaluator.records import Answer
+from evaluator.specs import CellSpec
 from evaluator.text import say
 from evaluator.track import Judged, Track
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evaluator.errors import SubmissionError, Verdict
-from evaluator.records import CellSpec, PhaseRow, PlainAnswer
+from evaluator.records import PhaseRow, PlainAnswer
 from evaluator.sandbox.channel import Message, Schema
 from evaluator.sandbox.clock import Clock
 from evaluator.sandbox.conversation import Order, Progress, Terms
 from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.phases import Phase, SessionOutcome, run_phases
 from evaluator.sandbox.tier import Sandbox, WorkerSpec
+from evaluator.specs import CellSpec
 from evaluator.submission.staging import Own, staged
 
 A = TypeVar("A", bound=PlainAnswer)

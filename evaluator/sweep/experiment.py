@@ -16,11 +16,11 @@ from evaluator.history.predictions import lacks_predictions
 from evaluator.machine import Load, computed_by, cores, load, versions
 from evaluator.places import data_also, data_place
 from evaluator.plans import Choices, Plan, Step, in_order
-from evaluator.records import CellSpec
 from evaluator.runner.cells import counting, log_name, plain
 from evaluator.runner.workers import TOGETHER
 from evaluator.sandbox.tier import Sandbox
 from evaluator.secret import Secret, read_secret
+from evaluator.specs import CellSpec
 from evaluator.submission.environment import read_requirements
 from evaluator.submission.environment import warning as lacking
 from evaluator.submission.manifest import read_manifest

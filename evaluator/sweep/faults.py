@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import msgspec
 
+from evaluator.fields import doc
 from evaluator.history import layout
-from evaluator.records import CellResult, CellSpec, doc
+from evaluator.records import CellResult
 from evaluator.report.traces import alike
 from evaluator.runner.cells import Finished, plain
+from evaluator.specs import CellSpec
 from evaluator.sweep.experiment import Experiment
 from evaluator.tables import Remark
 from evaluator.text import visible_lines

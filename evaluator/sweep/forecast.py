@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from evaluator.history.index import Index, Row
-from evaluator.records import CellSpec, digest_of
+from evaluator.specs import CellSpec, digest_of
 from evaluator.sweep.experiment import Experiment
 
 STARTING_SECONDS = 1.0

@@ -17,11 +17,11 @@ import numpy as np
 
 from evaluator.errors import ConfigurationError
 from evaluator.history.index import Row
-from evaluator.records import CellSpec
 from evaluator.scoring.comparisons import Finding
 from evaluator.scoring.observations import collapsed, numbered
 from evaluator.scoring.paired import decide, deciding_p, paired_tests, rounding_of, sign_flip_p, skew_p
 from evaluator.scoring.sequential import nominal_levels
+from evaluator.specs import CellSpec
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.table import REFERENCE, group
 

@@ -12,11 +12,11 @@ from rich.progress import TaskID
 from evaluator.history import layout
 from evaluator.history.index import Index
 from evaluator.plans import Making
-from evaluator.records import CellSpec
 from evaluator.report.console import show_failure
 from evaluator.report.live import Live
 from evaluator.runner.cells import OBTAINED, Finished
 from evaluator.secret import root_in_words
+from evaluator.specs import CellSpec
 from evaluator.submission.source import GIVEN
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.faults import Faults

@@ -13,10 +13,10 @@ from evaluator.errors import ConfigurationError
 from evaluator.history.entries import write_entries
 from evaluator.history.index import Row
 from evaluator.history.store import Store
-from evaluator.records import CellSpec
 from evaluator.runner.cells import Finished, Progress, run_cells
 from evaluator.runner.cluster import ClusterWorkers
 from evaluator.runner.workers import Workers
+from evaluator.specs import CellSpec
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.looks import Looks, decided
 from evaluator.track import row_of

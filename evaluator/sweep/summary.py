@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import msgspec
 
 from evaluator.errors import Verdict
+from evaluator.fields import SCHEMA, doc
 from evaluator.plans import Task
-from evaluator.records import SCHEMA, CellSpec, Recipe, doc
 from evaluator.runner.cells import Finished
 from evaluator.scoring.collapse import over_seeds
+from evaluator.specs import CellSpec, Recipe
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.faults import FaultRow, Faults, Remarks
 from evaluator.track import Track

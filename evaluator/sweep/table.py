@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluator.errors import Verdict
+from evaluator.fields import SCHEMA
 from evaluator.history.index import Row
-from evaluator.records import SCHEMA, CellSpec
 from evaluator.scoring.collapse import over_seeds
+from evaluator.specs import CellSpec
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import Forecast
 from evaluator.tables import Run

@@ -29,6 +29,8 @@ FLOORS = {
     "evaluator.training": 5,
     "evaluator.sandbox": 6,
     "evaluator.submission": 7,
+    "evaluator.fields": 7,
+    "evaluator.specs": 7,
     "evaluator.records": 7,
     "evaluator.sections": 7,
     "evaluator.plans": 8,

@@ -8,7 +8,7 @@ import pytest
 import evaluator.history.reading
 from evaluator.history.checksum import members, sealed
 from evaluator.history.reading import KINDS, sound
-from evaluator.records import checksum
+from evaluator.specs import checksum
 
 CELL = {name: {} for name in KINDS["cell"].needed} | {
     "cell": "abc",

@@ -27,7 +27,7 @@ from evaluator.history.store import Store
 from evaluator.purchase.replay import read_replay
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PURCHASE
-from evaluator.records import digest_of
+from evaluator.specs import digest_of
 from evaluator.sweep.summary import RunSummary
 from evaluator.track import Judged
 

@@ -15,7 +15,7 @@ from evaluator.history.checksum import sealed
 from evaluator.history.index import read_index
 from evaluator.history.reading import read_cells
 from evaluator.history.store import Store
-from evaluator.records import digest_of
+from evaluator.specs import digest_of
 from evaluator.track import Judged
 
 OLD = Path(__file__).with_name("version_0_2")

@@ -13,8 +13,8 @@ import fabricated
 from evaluator.history.checksum import sealed
 from evaluator.history.store import Store
 from evaluator.purchase.track import PURCHASE
-from evaluator.records import digest_of
 from evaluator.runner.cells import Finished
+from evaluator.specs import digest_of
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.summary import summarise
 from evaluator.track import Judged

@@ -23,7 +23,7 @@ from evaluator.purchase.heat_tables import heat_blocks, heat_notes
 from evaluator.purchase.metrics import METRICS, collapsed
 from evaluator.purchase.remarks import remarks
 from evaluator.purchase.track import PURCHASE
-from evaluator.records import Epoch, digest_of
+from evaluator.records import Epoch
 from evaluator.report.agreement import agreement_report, show_agreement
 from evaluator.report.collapsed import summary_note
 from evaluator.report.comparison.asked import Asked
@@ -40,6 +40,7 @@ from evaluator.scoring.metrics import best_constant, score
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.sections import Value
 from evaluator.seeds import generator
+from evaluator.specs import digest_of
 from evaluator.sweep.forecast import Forecast
 from evaluator.sweep.summary import summarise
 from evaluator.sweep.table import summarise_sweep

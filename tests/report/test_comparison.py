@@ -22,7 +22,6 @@ from evaluator.history.groups import Wanted
 from evaluator.history.store import Store
 from evaluator.purchase.result import without_score
 from evaluator.purchase.rounds import Pair
-from evaluator.records import digest_of
 from evaluator.report.agreement import agreement_report, notes
 from evaluator.report.comparison.asked import Asked
 from evaluator.report.comparison.figures import comparison_report
@@ -31,6 +30,7 @@ from evaluator.report.comparison.markdown import markdown as markdown_of
 from evaluator.scoring.agreement import kendall_tau
 from evaluator.scoring.scores import OVER_PAIRS
 from evaluator.seeds import generator
+from evaluator.specs import digest_of
 from evaluator.track import Judged
 from evaluator.training.recipes import PIPELINES
 

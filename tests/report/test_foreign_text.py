@@ -28,9 +28,9 @@ from evaluator.history.store import Store
 from evaluator.purchase.heat_picture import draw_heat_maps
 from evaluator.purchase.rounds import Pair
 from evaluator.purchase.track import PURCHASE
-from evaluator.records import digest_of
 from evaluator.report.sweep import show_sweep_result, titled_maps
 from evaluator.report.terminal import show_result, show_rows, show_warnings
+from evaluator.specs import digest_of
 from evaluator.submission.manifest import Manifest
 from evaluator.sweep.faults import FaultRow
 from evaluator.sweep.summary import RunSummary

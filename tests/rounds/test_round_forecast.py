@@ -8,9 +8,9 @@ import pytest
 
 from evaluator.judging.jobs import Quota
 from evaluator.judging.resources import Resources
-from evaluator.records import digest_of
 from evaluator.rounds.forecast import PROCESS_SECONDS, Durations, forecast, part_cost, runs_of
 from evaluator.rounds.terms import Expected, Terms
+from evaluator.specs import digest_of
 from evaluator.sweep.forecast import STARTING_SECONDS
 
 START = datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC)

@@ -31,10 +31,11 @@ from evaluator.purchase.pairs import choose_pairs, hidden_pairs
 from evaluator.purchase.purchased import buy, sold_labels
 from evaluator.purchase.rounds import ROUND2
 from evaluator.purchase.track import PURCHASE
-from evaluator.records import AnswerRef, digest_of
+from evaluator.records import AnswerRef
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.secret import FILE, Secret, read_secret
 from evaluator.seeds import derive, generator
+from evaluator.specs import digest_of
 from evaluator.sweep.settings import read_settings
 from evaluator.track import CellInputs, Judged
 from evaluator.training.recipes import PIPELINES

@@ -27,7 +27,7 @@ from evaluator.export.codabench.pages import TERMS, evaluation, overview, platfo
 from evaluator.files import temporary_folder
 from evaluator.history.index import Index
 from evaluator.plans import Option
-from evaluator.records import digest_of
+from evaluator.specs import digest_of
 from evaluator.sweep.experiment import Experiment
 from evaluator.sweep.forecast import STARTING_SECONDS, Measured
 from evaluator.text import name as harmless

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from evaluator.errors import ConfigurationError
+from evaluator.fields import SCHEMA
 from evaluator.history.groups import Condition
-from evaluator.records import SCHEMA
 from evaluator.report.comparison.asked import CEILING, REFERENCE, Asked, metric_of, strategy_named
 from evaluator.report.comparison.differences import plan_of
 from evaluator.report.comparison.one_condition import condition_table

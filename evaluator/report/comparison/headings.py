@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluator.records import DATA_SET
 from evaluator.report.agreement import coefficient, too_wide
+from evaluator.specs import DATA_SET
 from evaluator.track import Track, Tracks
 from evaluator.words import counted
 

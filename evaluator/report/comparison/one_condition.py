@@ -11,7 +11,6 @@ import numpy as np
 
 from evaluator.errors import Verdict
 from evaluator.history.groups import Condition, over
-from evaluator.records import DATA_SET
 from evaluator.report.collapsed import Behind, by_strategy, comparison_note, fallen
 from evaluator.report.comparison.asked import CEILING, REFERENCE, Asked, limits_of, metric_of, strategy_named
 from evaluator.report.comparison.differences import area_under, difference_row, differences_to, interval_row, public_minus_hidden
@@ -20,6 +19,7 @@ from evaluator.scoring.comparisons import Mean, means
 from evaluator.scoring.gap import shares
 from evaluator.scoring.ranking import mean_ranks, win_tie_loss
 from evaluator.scoring.scores import OVER_PAIRS, Scores
+from evaluator.specs import DATA_SET
 from evaluator.tables import Metric, Run
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from evaluator.bounded import RECORD, BoundsError, read_bytes, read_json
 from evaluator.errors import ConfigurationError
+from evaluator.fields import SCHEMA
 from evaluator.history.reading import known
-from evaluator.records import SCHEMA
 from evaluator.tables import Metric, either
 from evaluator.track import Track, Tracks
 from evaluator.words import counted
