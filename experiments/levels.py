@@ -43,7 +43,7 @@ def beaten(tables: Sequence[Table]) -> str:
     sign_of = {"better": 1, "worse": -1}
     shown = {id(row): sign_of.get(row["finding"], 0) for of in rows.values() for row in of}
     sets, seeds = (sorted({len(table[name]) for table in tables}) for name in ("data_sets", "seeds"))
-    counts = f"{_span(sets)} data sets nobody tuned on, {_span(seeds)} seeds on each"
+    counts = f"{_span(sets)} data sets nobody tuned on, {_span(seeds)} {'seed' if seeds == [1] else 'seeds'} on each"
     shared = max(row["family"] for of in rows.values() for row in of)
     conditions = f"{len(tables)} condition{'s' * (len(tables) > 1)}"
     head = f"Over {conditions} ({counts}; corrected together with all tests of this page: {shared} strategies under all conditions)"

@@ -24,6 +24,10 @@ profiles' own data sets (number 0) and on seeds from 0 on:
 - **The size of the grids.** Pairs, strategies and seeds of full training were reduced to what could be paid for, and the proxy got
   the middle pair and more seeds, when first cells were known.
 
+- **What was left out for time.** Noisy labels on the proxy at the other two pairs, in `quick` on the proxy, a second seed on the
+  proxy and the ceiling of `quick` in full training: dropped before any difference of these grids was looked at. The proxy's
+  purchases ran two at a time on two cores; one that ran out of time beside other work was bought again alone.
+
 From here on whatever is chosen by scores is chosen on data sets and seeds that `experiments/tuning.py` keeps for that; grids and
 cells of those numbers are refused here. `experiments/sweeps/` asks for data sets from number 1 on, which nobody tuned on."""
 SAME_IMAGES = """\

@@ -14,7 +14,10 @@ METRICS = ("macro_f1", "macro F1", "hamming", "F1 is 0")
 
 GENERAL = (
     *(f"evaluator/{room}" for room in ("sandbox", "worker", "runner", "history", "sweep", "scoring", "report")),
-    *(f"evaluator/{module}.py" for module in ("fields", "specs", "records", "sections", "plans", "tables", "track", "files", "machine", "places")),
+    *(
+        f"evaluator/{module}.py"
+        for module in ("fields", "specs", "records", "sections", "plans", "tables", "track", "files", "machine", "places")
+    ),
 )
 """Rooms that every track uses."""
 
