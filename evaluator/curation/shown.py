@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
+from msgspec import to_builtins
 from rich.console import Console
 from rich.table import Table
 
 from evaluator.curation.evaluation import Evaluated
 from evaluator.curation.leaks import Calibration, NearRow
 from evaluator.curation.records import Changes, CurationResult
-from evaluator.curation.track import METRICS
+from evaluator.curation.track import CURATION, METRICS
 from evaluator.report.console import hanging, label, show_failure, titled
 from evaluator.scoring.intervals import t_interval, wilson_of_share
 from evaluator.secret import root_in_words
@@ -50,6 +51,9 @@ def show_evaluated(console: Console, found: Sequence[Evaluated]) -> None:
         titled(console, "By class, share classified right", _classes(scored))
         titled(console, "What was changed", _changes(scored))
         titled(console, f"In common, or within {first.near_distance} of 256 bits", _near(scored))
+        for entry in scored:
+            for note in CURATION.notes([{"seed": r.spec.seed, "members": to_builtins(r.members)} for r in _scored(entry)]):
+                hanging(console, f"{one_line(entry.name)}, {note}.")
     for entry in found:
         for reason in dict.fromkeys(f"{r.verdict}: {r.reason}" for r in entry.results if r.metrics is None):
             show_failure(console, entry.name, reason)

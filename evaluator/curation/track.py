@@ -275,6 +275,15 @@ class CurationTrack(Track):
                     "A hash says so, which may err; look at them.",
                 )
 
+    def notes(self, cells: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Unusual events in the trainings of the models."""
+        return [
+            f"seed {cell['seed']}, model {number}: {note}"
+            for cell in cells
+            for number, member in enumerate(cell.get("members") or (), 1)
+            for note in member.get("notes") or ()
+        ]
+
     def pipeline_text(self, pipeline: Mapping[str, Any]) -> str:
         """What the recipe is, in words. The members of a panel are not told."""
         members = pipeline["members"]

@@ -1,5 +1,6 @@
 """The fixed network's training in the form for a device, run on the CPU: the numbers of the other form, and bits when replayed."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -106,6 +107,41 @@ def test_where_no_step_can_be_captured_the_training_starts_anew_without(monkeypa
     again = trained(monkeypatch, refuse)
     assert len(again.training_loss) == SHORT.epochs
     assert np.array_equal(launched.probabilities["test"], again.probabilities["test"])
+    (note,) = again.notes
+    assert note.startswith("the steps were launched one by one on cpu")
+    assert "not permitted" in note
+    assert launched.notes == ()
+
+
+def test_where_graphs_take_too_much_memory_the_training_starts_anew_without(monkeypatch):
+    launched = trained(monkeypatch)
+
+    def short(work):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    again = trained(monkeypatch, short)
+    assert np.array_equal(launched.probabilities["test"], again.probabilities["test"])
+    assert "their memory ran out" in again.notes[0]
+    # Beside others it may have room when it is alone: that is tried first, so nothing is given up here.
+    monkeypatch.setattr(training.together, "sharing", lambda: True)
+    with pytest.raises(torch.OutOfMemoryError):
+        trained(monkeypatch, short)
+
+
+def test_what_was_unusual_in_a_models_training_is_told_below_the_tables(monkeypatch, tmp_path, capsys):
+    from evaluator.cli.main import main
+    from evaluator.curation.track import CURATION
+
+    plain = training.train_and_predict
+    unusual = lambda *given, **named: replace(plain(*given, **named), notes=("the steps were launched one by one",))  # noqa: E731
+    monkeypatch.setattr(training, "train_and_predict", unusual)
+    out = tmp_path / "results"
+    assert main(["curation", "evaluate", "--profile", "debug", "--recipe", "linear", "--workers", "1", "--out", str(out)]) == 0
+    assert "as_given, seed 0, model 1: the steps were launched one by one." in capsys.readouterr().out
+    (stored,) = (json.loads(path.read_text()) for path in (out / "cells").glob("*.json"))
+    cell = stored | {"seed": 0}
+    assert CURATION.notes([cell]) == ["seed 0, model 1: the steps were launched one by one"]
+    assert CURATION.notes([cell | {"members": None}, {"seed": 1}]) == []
 
 
 def test_a_loss_that_is_not_finite_is_an_error(monkeypatch):
