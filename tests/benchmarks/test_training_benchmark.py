@@ -188,6 +188,26 @@ def test_options_name_their_file():
             parse(wrong)
 
 
+def test_a_run_over_the_memory_that_is_cut_off_keeps_the_pipelines_before(monkeypatch, tmp_path):
+    from benchmarks.training import memory
+
+    done = []
+
+    def row_of(pipeline, device):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(pipeline.name)
+        return {"pipeline": pipeline.name}
+
+    monkeypatch.setattr(memory, "row_of", row_of)
+    options = parse(["--device", "cpu", "--memory", "--json", str(tmp_path / "memory.json")])
+    with pytest.raises(KeyboardInterrupt):
+        memory.run(options, Console(file=io.StringIO()))
+    kept = json.loads((tmp_path / "memory.json").read_text())
+    assert [row["pipeline"] for row in kept["rows"]] == done
+    assert kept["how"] == "computed, not measured"
+
+
 def test_a_race_names_no_goal_at_other_sizes():
     assert Race("x", "whole", replace(SMALL, image_size=96)).target("cpu") is None
 

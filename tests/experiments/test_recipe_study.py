@@ -1,10 +1,12 @@
 """The study of recipes: which labels a training gets, what a file of cells can be gone on from, and what its table counts."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from evaluator.errors import DeviceError, TrainingError
 from evaluator.training.recipes import PIPELINES
 from experiments.studies import recipes, stability
 from experiments.studies.recipes import CLEAN, Cell, given_labels, kept, key_of, run_grid, table, varied
@@ -31,6 +33,31 @@ def test_a_run_goes_on_with_the_cells_that_are_missing(monkeypatch):
     found = run_grid(cells, "", "cpu", 1, 1, 1.0, stored.append, done)
     assert [key_of(cell) for cell in found] == [cell.key for cell in cells]
     assert stored == [], "nothing was trained"
+
+
+def test_a_device_that_is_lost_ends_the_study_and_a_training_that_fails_does_not(monkeypatch, capsys):
+    cells = [Cell("base", PIPELINES["round2"], 140, seed, 1.0) for seed in range(5)]
+    begun = []
+
+    def fails(error, at):
+        def measured(cell, *given):
+            begun.append(cell.seed)
+            if cell.seed == at:
+                raise error
+            return row(quality=1.0, seed=cell.seed)
+
+        begun.clear()
+        monkeypatch.setattr(recipes, "measure", measured)
+        monkeypatch.setattr(recipes, "pool_of", lambda device, workers: ThreadPoolExecutor(workers))
+        return [cell["seed"] for cell in run_grid(cells, "", "cpu", 1, 1, 1.0, lambda found: None, [])]
+
+    assert fails(TrainingError("the loss is nan"), 1) == [0, 2, 3, 4]
+    assert begun == [0, 1, 2, 3, 4]
+    assert fails(DeviceError("the device cuda:0 failed"), 1) == [0]
+    assert begun == [0, 1]
+    said = capsys.readouterr().err
+    assert "seed 1 failed: TrainingError('the loss is nan')" in said
+    assert "the device cuda:0 failed" in said
 
 
 def test_a_file_with_another_recipe_of_that_name_is_not_gone_on_from(tmp_path):

@@ -11,10 +11,12 @@ from toys import LINEAR, SMALL, distance, same, toy
 from evaluator.errors import ConfigurationError, DeviceError, TrainingError
 from evaluator.training import memory
 from evaluator.training.attempt import Attempt
+from evaluator.training.device import answering
 from evaluator.training.loop import train
 from evaluator.training.network import PooledLinear
 from evaluator.training.predict import predict
 
+CPU = torch.device("cpu")
 RECIPE = replace(LINEAR, epochs=3, batch_size=16)
 NETWORK = replace(SMALL, dropout=0.3, stochastic_depth=0.2)
 
@@ -194,6 +196,31 @@ def test_a_device_that_vanishes_under_a_prediction(monkeypatch):
     monkeypatch.setattr(PooledLinear, "forward", lost)
     with pytest.raises(DeviceError, match="while predicting 16 images"):
         predict(trained, images)
+
+
+def test_a_device_that_another_thread_lost_is_named_whatever_this_one_met(monkeypatch):
+    """After a failure every call fails, and not each says why."""
+    where, asked = torch.device("cuda", 0), []
+
+    def lost(device):
+        asked.append(device)
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", lost)
+    with (
+        pytest.raises(DeviceError, match=r"cuda:0 failed or vanished in epoch 2 \(Offset increment"),
+        answering(where, lambda: "in epoch 2"),
+    ):
+        raise RuntimeError("Offset increment outside graph capture encountered unexpectedly.")
+    with pytest.raises(RuntimeError, match="do not fit") as caught, answering(CPU, lambda: "in epoch 2"):
+        raise RuntimeError("shapes do not fit")
+    assert asked == [where]
+    monkeypatch.setattr(torch.cuda, "synchronize", asked.append)
+    with pytest.raises(RuntimeError, match="do not fit") as also, answering(where, lambda: "in epoch 2"):
+        raise RuntimeError("shapes do not fit")
+    assert asked == [where, where]
+    assert not isinstance(caught.value, DeviceError)
+    assert not isinstance(also.value, DeviceError)
 
 
 def test_a_lack_of_memory_is_not_a_lost_device(monkeypatch):

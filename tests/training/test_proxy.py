@@ -15,6 +15,8 @@ from toys import SMALL, TURNS, distance, same, toy
 from evaluator.errors import DataError, TrainingError
 from evaluator.purchase import cell as cells
 from evaluator.purchase.ledger import Ledger, Purchase
+from evaluator.training import device as devices
+from evaluator.training import memory
 from evaluator.training.embeddings import store as embedding_store
 from evaluator.training.embeddings.heads import predict_head, train_head
 from evaluator.training.embeddings.store import ImageSource, embeddings_of
@@ -98,6 +100,33 @@ def only_head(trained) -> dict[str, torch.Tensor]:
 
 
 # -- the result without the store
+
+
+def test_as_many_images_at_once_as_the_recipes_size_allows(tmp_path, monkeypatch):
+    """And not the size of the files: they are scaled before they go through the network."""
+    plain, sides = devices.images_at_once, []
+    monkeypatch.setattr(devices, "images_at_once", lambda kind, side: sides.append(side) or plain(kind, side))
+    large = Images(toy(12, side=64)[0], tmp_path / "cache")
+    large.embeddings()
+    assert set(sides) == {HEAD.image_size} == {32}
+    trained = train(HEAD, large.images, toy(12)[1], seed=3, threads=1)
+    predict(trained, large.images)
+    assert len(sides) >= 3
+    assert set(sides) == {32}
+
+
+def test_a_head_predicts_in_the_room_of_its_device(images, monkeypatch):
+    embedded = images.embeddings()
+    head = train_head(HEAD, embedded, toy(64)[1], seed=3, threads=1, weights_identity="test")
+    seen = []
+
+    def in_room(where, need, work):
+        seen.append((where.type, need() > 2 * embedded.nbytes))
+        return work()
+
+    monkeypatch.setattr(memory, "in_room", in_room)
+    assert predict_head(head, embedded).shape == (64, 2)
+    assert seen == [("cpu", True)]
 
 
 def test_with_the_same_embeddings_the_head_is_the_one_of_the_plain_training_to_the_bit(images):

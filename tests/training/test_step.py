@@ -163,6 +163,38 @@ def test_memory_that_runs_out_while_a_step_is_captured_is_not_taken_for_too_larg
     assert "their memory ran out" in without.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("operation not permitted when stream is capturing"), "not permitted"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "their memory ran out"),
+    ],
+)
+def test_a_head_whose_steps_cannot_be_captured_is_trained_without_graphs_and_says_so(error, said, monkeypatch):
+    from evaluator.training import together
+    from evaluator.training.embeddings.heads import train_head
+    from evaluator.training.recipes import PIPELINES
+
+    recipe = replace(PIPELINES["proxy"], dropout=0.4, epochs=4)
+    rng = np.random.default_rng(0)
+    given = rng.normal(size=(40, 8)).astype(np.float32), rng.integers(0, 2, (40, 3))
+    launched = train_head(recipe, *given, seed=1, weights_identity="none", threads=1)
+
+    def refuse(work):
+        raise error
+
+    capturing(monkeypatch, refuse)
+    again = train_head(recipe, *given, seed=1, weights_identity="none", threads=1)
+    assert same(launched, again)
+    assert launched.notes == ()
+    assert said in again.notes[0]
+    assert "one by one" in again.notes[0]
+    if isinstance(error, torch.OutOfMemoryError):  # beside others it is trained again by itself, before graphs are given up
+        monkeypatch.setattr(together, "sharing", lambda: True)
+        with pytest.raises(torch.OutOfMemoryError):
+            train_head(recipe, *given, seed=1, weights_identity="none", threads=1)
+
+
 def test_a_device_that_fails_while_a_step_is_captured_is_no_fault_of_the_capture(monkeypatch):
     def lost(work):
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered", -1)

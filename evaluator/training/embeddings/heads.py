@@ -79,7 +79,13 @@ def train_head(
             with devices.random_state(where, short(seed, "regularisation")) as acting:
                 head = HeadAlone(embeddings.shape[1], labels.shape[1], pipeline.dropout).to(where)
                 attempt = Attempt(job, head, micro_batch, progress or (lambda share: None), graphs=graphs, acting=acting)
-                return attempt, attempt.run(lambda attempt: None)
+                try:
+                    return attempt, attempt.run(lambda attempt: None)
+                except RuntimeError as error:
+                    # Graphs keep memory of their own; where others take some too, the head is trained again when it is alone.
+                    if not attempt.replays or not memory.is_shortage(error) or together.sharing():
+                        raise
+                    raise GraphError("their memory ran out") from error
 
         def trained() -> tuple[Attempt, np.ndarray, tuple[str, ...], int | None]:
             if not together.sharing():
@@ -89,11 +95,6 @@ def train_head(
                 attempt, thresholds = attempted(graphs=True)
             except GraphError as error:
                 notes = (without_graphs(where, str(error)),)
-            except RuntimeError as error:
-                # Graphs keep memory of their own; where others take some too, the head is trained again when it is alone.
-                if where.type == "cpu" or not memory.is_shortage(error) or together.sharing():
-                    raise
-                notes = (without_graphs(where, "their memory ran out"),)
             if notes:  # outside of the except clause, whose error holds on to the failed attempt
                 memory.release()
                 attempt, thresholds = attempted(graphs=False)
