@@ -62,7 +62,8 @@ def beaten(tables: Sequence[Table]) -> str:
             f"`{name}` in {-count} of {len(rows[name])} ({min(means):+.3f} to {max(means):+.3f} over all {len(means)})"
             for count, name, means in sorted(found)
         ]
-        parts.append(f"{len(named)} of {len(rows)} strategies are {words} `random`" + (f": {', '.join(named)}" if named else ""))
+        verb = "is" if len(named) == 1 else "are"
+        parts.append(f"{len(named)} of {len(rows)} strategies {verb} {words} `random`" + (f": {', '.join(named)}" if named else ""))
     levels = [row["levels"] for of in rows.values() for row in of if row["levels"] and row["levels"]["floor"] is not None]
     least = f"{min(v['floor'] for v in levels):.3f} to {max(v['floor'] for v in levels):.3f}" if levels else ""
     floor = f" With any number of seeds on these data sets the half-widths stay at {least}." if levels else ""

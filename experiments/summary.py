@@ -39,9 +39,11 @@ def collapsed(tables: Sequence[Table]) -> list[str]:
         return []
     scored = sum(row["scored"] for table in tables for row in table["strategies"])
     named = ", ".join(f"`{name}` {n}" for name, n in sorted(by.items()))
+    fell = sum(by.values())
+    verb, those = ("is", "it") if fell == 1 else ("are", "them")
     return [
-        f"**Collapsed.** {sum(by.values()):,} of {scored:,} scored cells are no better than the best constant answer ({named}). "
-        "Tables mark with ! what rests on them."
+        f"**Collapsed.** {fell:,} of {scored:,} scored cells {verb} no better than the best constant answer ({named}). Tables mark "
+        f"with ! what rests on {those}."
     ]
 
 

@@ -286,8 +286,10 @@ def level_notes(table: dict[str, Any], alpha: float, family: str = "report") -> 
     """How the figures over data sets were computed, one line each. ``family``: as ``compare --family``."""
     level = f"{100 * (1 - alpha):g} %"
     numbers = ", ".join(map(str, table["data_sets"]))
+    seeds = len(table["seeds"])
+    same = "same seed" if seeds == 1 else f"same {seeds} seeds"
     found = [
-        f"Data sets {numbers} of the profile {table['profile']}, each with the same {counted(len(table['seeds']), 'seed')}. "
+        f"Data sets {numbers} of the profile {table['profile']}, each with the {same}. "
         f"Brackets: {level} t intervals over the means of the data sets."
     ]
     if table["differences"]:

@@ -146,7 +146,7 @@ class Headline:
             derived = [self.conditions.over_sets[kind] for kind in kinds]
             for own in (own for of in derived for own in of.values()):
                 own["shown"] = np.sign(own["mean"]) if over_sets_verdict(own).startswith(("better", "worse")) else 0.0
-            for sign, part in zip((1, -1), line.split("strategies are worse than"), strict=False):
+            for sign, part in zip((1, -1), re.split("strategies (?:is|are) worse than", line), strict=False):
                 for name, count, of, low, high in re.findall(rf"`(\w+)` in (\d+) of (\d+) \(({NUMBER}) to ({NUMBER}) over", part):
                     own = [found[name] for found in derived if name in found]
                     here = f"headline over data sets, {name}"
