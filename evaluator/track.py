@@ -411,6 +411,8 @@ def row_of(track: Track, cell: Mapping[str, Any]) -> dict[str, Any]:
         "session_seconds": sum(phase["seconds"] for phase in cell["phases"]),
         "training_seconds": training.get("seconds"),
         "items": training.get("n_items"),
+        # Others make a training longer, and on a device only one that was alone has the memory that it took.
+        "beside_others": bool(training) and spec["device"] != "cpu" and training.get("peak_memory_bytes") is None,
         "versions": computed_by(cell["versions"]),
         "figures": track.figures(cell),
         "condition": track.unusual(spec),

@@ -24,7 +24,7 @@ from evaluator.secret import Secret, folder_secret
 from evaluator.text import say
 from evaluator.track import ROW_READS, Track, Tracks, row_of
 
-SCHEMA = 8
+SCHEMA = 9
 """Version of the index; raised when the fields of a row change, so that an old index is rebuilt."""
 INDEX = "index.json"
 READ_OF_ANSWER = {"checksum", "spec", "verdict", "phases", "versions"}
@@ -56,7 +56,7 @@ ANSWER_ROW: dict[str, Any] = {"checksum": str, "verdict": str, "phases": int, "v
 CELL_ROW: dict[str, Any] = {
     **dict.fromkeys(("track", "submission", "submission_digest", "task", "score_split", "device", "tier", "cell"), str),
     **dict.fromkeys(("profile", "pipeline", "pipeline_digest", "verdict", "reason", "answer", "secret", "condition"), str),
-    **dict.fromkeys(("seed", "threads", "scored", "fit", "collapsed", "attempts"), int),
+    **dict.fromkeys(("seed", "threads", "scored", "fit", "collapsed", "attempts", "beside_others"), int),
     **dict.fromkeys(("session_seconds", "training_seconds", "items"), _NUMBER_OR_NONE),
     **{"metrics": (dict, type(None)), "predictions": (list, type(None)), "answer_checksum": _TEXT_OR_NONE},
     **{"observation": _TEXT_OR_NONE},

@@ -63,11 +63,11 @@ class Measured:
     """Durations of stored cells."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        per_item: dict[tuple[str, str, int], list[float]] = {}
+        per_item: dict[tuple[str, str, int, bool], list[float]] = {}
         sessions: dict[tuple[str, str, str], dict[str, float]] = {}
         for row in rows:
             if row["training_seconds"] and row["items"]:
-                key = (row["pipeline_digest"], _kind(row["device"]), row["threads"])
+                key = (row["pipeline_digest"], _kind(row["device"]), row["threads"], bool(row["beside_others"]))
                 per_item.setdefault(key, []).append(row["training_seconds"] / row["items"])
             if row["answer_checksum"] and row["session_seconds"]:
                 # Until a changed submission was measured itself, it is expected to take as long as before.
@@ -76,9 +76,20 @@ class Measured:
         self._per_item = {key: median(seconds) for key, seconds in per_item.items()}
         self._sessions = {key: median(seconds.values()) for key, seconds in sessions.items()}
 
-    def training(self, spec: CellSpec, items: int | None, digest: str) -> float | None:
-        """Expected seconds: median per item for the pipeline, kind of device and threads, times ``items``; None if unknown."""
-        rate = self._per_item.get((digest, _kind(spec.device), spec.threads))
+    def training(self, spec: CellSpec, items: int | None, digest: str, together: int = 1) -> float | None:
+        """Expected seconds: median per item for the pipeline, kind of device and threads, times ``items``; None if unknown.
+
+        Args:
+            together: trainings that are to share the device. Durations beside others count first where there are others, and those
+                alone where there are none. Where only those of the other kind are known, the figure is an upper bound: sharing
+                is taken to win nothing.
+        """
+        key = (digest, _kind(spec.device), spec.threads)
+        alone, beside = (self._per_item.get((*key, shared)) for shared in (False, True))
+        if together > 1 and _kind(spec.device) != "cpu":
+            rate = beside if beside is not None else None if alone is None else alone * together
+        else:
+            rate = alone if alone is not None else beside
         return None if rate is None or items is None else rate * items
 
     def session(self, spec: CellSpec) -> float | None:
@@ -111,7 +122,8 @@ def forecast(experiment: Experiment, index: Index) -> Forecast:
         # A cell that trains nothing is judged in no time, and a model is trained once for all splits.
         free = not spec.trains or model in models
         items = experiment.plan.items.get(spec.task)
-        trainings[spec.digest()] = 0.0 if free else measured.training(spec, items, pipelines[spec.pipeline.name])
+        expected = measured.training(spec, items, pipelines[spec.pipeline.name], experiment.together)
+        trainings[spec.digest()] = 0.0 if free else expected
         models.add(model)
         if answer not in answers and experiment.answered(spec, index) is None:
             answers[answer] = measured.session(spec)

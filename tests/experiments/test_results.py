@@ -535,13 +535,13 @@ def test_a_page_over_data_sets_has_both_levels_and_says_nothing_of_one_data_set(
     assert re.search(
         r"\*\*Full training, over data sets\.\*\* Over 1 condition \(5 data sets nobody tuned on, 3 seeds on each", head
     )
-    assert "1 of 3 strategies are better than `random`: `good` in 1 of 1" in head
+    assert "1 of 3 strategies is better than `random`: `good` in 1 of 1" in head
     assert "all tests of this page: 6 strategies under" in head, "the ceiling is no competitor, on the proxy neither"
     assert re.search(
         r"\| 0\.6\d\d \[0\.\d+, 0\.\d+\] \| 3 \|", row(text, "Macro F1, mean over 2 pairs, over 5 data sets", "full_pool")
     )
     assert text.count("| full_pool |") == 1, "a mean and no difference"
-    assert "1 of 255 scored cells are no better than the best constant answer (`alike` 1)" in head
+    assert "1 of 255 scored cells is no better than the best constant answer (`alike` 1)" in head
     assert "! (1 of 15 collapsed; " in row(text, "Macro F1, mean over 2 pairs, over 5 data sets", "alike")
     assert re.search(
         r"! \(1 of 15 with a collapse; .* within noise ! \|", row(text, "Difference to random, mean over 2 pairs, over 5", "alike")

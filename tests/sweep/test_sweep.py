@@ -365,6 +365,27 @@ def test_a_forecast_is_the_median_of_measured_cells_scaled_by_items(ready, bough
     assert measured.session(replace(spec, submission_digest="changed")) == pytest.approx(1.75 + STARTING_SECONDS)
 
 
+def test_a_forecast_for_trainings_that_share_a_device_is_never_from_those_that_were_alone(ready, bought):
+    experiment = ready(seeds=2)
+    specs = [replace(spec, device="cuda:0") for spec in experiment.cells]
+
+    def measured(*durations):
+        rows = []
+        for spec, (seconds, peak) in zip(specs, durations, strict=False):
+            trained = replace(fabricated.training(seconds, 10), peak_memory_bytes=peak)
+            rows.append(row_of(PURCHASE, replace(fabricated.scored(spec, spec.digest()), training=trained).as_dict()))
+        found = Measured(rows)
+        return [found.training(specs[3], 10, rows[0]["pipeline_digest"], together) for together in (1, 4)]
+
+    assert measured((10.0, 2**30)) == [pytest.approx(10.0), pytest.approx(40.0)]  # as if sharing won nothing
+    assert measured((10.0, 2**30), (25.0, None)) == [pytest.approx(10.0), pytest.approx(25.0)]
+    assert measured((25.0, None)) == [pytest.approx(25.0), pytest.approx(25.0)]
+    on_the_cpu = row_of(
+        PURCHASE, replace(fabricated.scored(experiment.cells[0], ""), training=fabricated.training(1.0, 1)).as_dict()
+    )
+    assert on_the_cpu["beside_others"] is False
+
+
 def test_what_is_not_measured_is_said_and_what_is_counts(ready, bought):
     experiment = ready(seeds=2)
     before = forecast(experiment, experiment.index())
