@@ -12,7 +12,8 @@ from evaluator.report.format import signed
 from evaluator.report.levels import mark
 from evaluator.scoring.intervals import t_interval
 from evaluator.tables import Block
-from experiments.summary import Table, titles
+from evaluator.words import counted
+from experiments.summary import Model, Table, model, titles
 
 
 def plain(table: Table) -> Table:
@@ -35,38 +36,43 @@ def beaten(tables: Sequence[Table]) -> str:
         tables: of a report whose tests were corrected together (``evaluator.report.families``), because the paragraph names
             strategies of several conditions.
     """
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in (row for table in tables for row in table["differences"]):
-        rows.setdefault(row["strategy"], []).append(row)
+    rows: dict[str, dict[Model, list[dict[str, Any]]]] = {}
+    for table in tables:
+        for row in table["differences"]:
+            rows.setdefault(row["strategy"], {}).setdefault(model(table), []).append(row)
     if not rows:
         return "No cells are stored yet that could be compared."
-    sign_of = {"better": 1, "worse": -1}
-    shown = {id(row): sign_of.get(row["finding"], 0) for of in rows.values() for row in of}
     sets, seeds = (sorted({len(table[name]) for table in tables}) for name in ("data_sets", "seeds"))
     counts = f"{_span(sets)} data sets nobody tuned on, {_span(seeds)} {'seed' if seeds == [1] else 'seeds'} on each"
-    shared = max(row["family"] for of in rows.values() for row in of)
-    conditions = f"{len(tables)} condition{'s' * (len(tables) > 1)}"
-    head = f"Over {conditions} ({counts}; corrected together with all tests of this page: {shared} strategies under all conditions)"
+    shared = max(row["family"] for of in rows.values() for own in of.values() for row in own)
+    models = len({model(table) for table in tables})
+    splits = "" if models == len(tables) else ", each scored on two splits: a finding counts where both have it, and once"
+    head = (
+        f"Over {counted(models, 'condition')}{splits} ({counts}; corrected together with all tests of this page: {shared} "
+        "strategies under all conditions, each split a test)"
+    )
     parts = []
-    for sign, words in ((1, "better than"), (-1, "worse than")):
-        found = [
-            (
-                -sum(shown.get(id(row)) == sign for row in of),
-                name,
-                [row["levels"]["mean"] for row in of if row["levels"] is not None],
-            )
-            for name, of in rows.items()
-            if any(shown.get(id(row)) == sign for row in of)
-        ]
-        named = [
-            f"`{name}` in {-count} of {len(rows[name])} ({min(means):+.3f} to {max(means):+.3f} over all {len(means)})"
-            for count, name, means in sorted(found)
-        ]
+    for finding in ("better", "worse"):
+        found = []
+        for name, of in rows.items():
+            shown = sum({row["finding"] for row in own} == {finding} for own in of.values())
+            means = [row["levels"]["mean"] for own in of.values() for row in own if row["levels"] is not None]
+            if shown:
+                found.append(
+                    (-shown, name, f"in {shown} of {len(of)} ({min(means):+.3f} to {max(means):+.3f} over all {len(means)})")
+                )
+        named = [f"`{name}` {text}" for _, name, text in sorted(found)]
         verb = "is" if len(named) == 1 else "are"
-        parts.append(f"{len(named)} of {len(rows)} strategies {verb} {words} `random`" + (f": {', '.join(named)}" if named else ""))
-    levels = [row["levels"] for of in rows.values() for row in of if row["levels"] and row["levels"]["floor"] is not None]
-    least = f"{min(v['floor'] for v in levels):.3f} to {max(v['floor'] for v in levels):.3f}" if levels else ""
-    floor = f" With any number of seeds on these data sets the half-widths stay at {least}." if levels else ""
+        whom = f": {', '.join(named)}" if named else ""
+        parts.append(f"{len(named)} of {len(rows)} strategies {verb} {finding} than `random`{whom}")
+    levels = [row["levels"] for of in rows.values() for own in of.values() for row in own]
+    floors = [of["floor"] for of in levels if of and of["floor"] is not None]
+    floor = (
+        f" By the estimated variances the half-widths would stay at up to {max(floors):.3f} with any number of seeds on these data "
+        f"sets; for {sum(of == 0 for of in floors)} of {len(floors)} differences the data sets' part is too small to be told."
+        if floors
+        else ""
+    )
     return f"{head}: {'; '.join(parts)}.{floor}"
 
 
@@ -83,7 +89,8 @@ def by_data_set(table: Table, each: Sequence[Table]) -> Block:
             texts.append(signed(found[0]["difference"]) if found else "-")
         rows.append((row["strategy"], *texts))
     headers = ("strategy", *(f"data set {number}" for number in numbers))
-    return Block(f"difference to {table['reference']} on each data set; intervals over its seeds", headers, tuple(rows))
+    over = "; intervals over its seeds" if len(table["seeds"]) > 1 else ""
+    return Block(f"difference to {table['reference']} on each data set{over}", headers, tuple(rows))
 
 
 def order_kept(tables: Sequence[tuple[Table, Sequence[Table]]]) -> Block:
@@ -99,13 +106,21 @@ def order_kept(tables: Sequence[tuple[Table, Sequence[Table]]]) -> Block:
             for row in table["stand_in"] or ():
                 if row["tau"]["value"] is not None:
                     taus.setdefault(row["pipeline"], []).append(row["tau"]["value"])
+        measured: dict[str, list[tuple[float, int, str]]] = {}
+        for row in (row for table in each for row in table["stand_in"] or ()):
+            if row["tau"]["measured"] is not None and row["pipeline"] not in taus:
+                measured.setdefault(row["pipeline"], []).append((row["tau"]["measured"], row["tau"]["n"], row["tau"]["reason"]))
         for pipeline, values in taus.items():
             found = t_interval(values)
             spread = "" if found.low is None else f" [{found.low:.2f}, {min(found.high or 1.0, 1.0):.2f}]"
             rows.append(
                 (name, pipeline, f"{found.mean:.2f}{spread}", f"{np.min(values):.2f} to {np.max(values):.2f}", str(found.n))
             )
-        if not taus:
+        for pipeline, found_there in measured.items():
+            noisy, counts, reasons = zip(*found_there, strict=True)
+            text = f"{np.mean(noisy):.2f} as measured over {_span(sorted(set(counts)))} strategies ({reasons[0]})"
+            rows.append((name, pipeline, text, f"{min(noisy):.2f} to {max(noisy):.2f}", str(len(noisy))))
+        if not taus and not measured:
             rows.append((name, "none stored", "not measured", "-", "0"))
     headers = ("condition", "full training", "mean tau-b over data sets", "on single data sets", "data sets")
     return Block("", headers, tuple(rows))

@@ -29,10 +29,14 @@ PROXY = "**Scores of a proxy** (frozen embeddings and a linear head). No table m
 READING = f"""\
 ## How to read it, and how to make it again
 
-- Everything is paired by seed: same splits and initial weights for every strategy. Brackets are 95 % t intervals over seeds.
-- **better** and **worse**: the interval excludes 0, the larger p of the paired t-test and of the t-test corrected for skewness is
-  below 0.05 after one correction over everything that this page lists in words, and so is that of the sign-flip test without
-  correction. Anything else is noise. Single pairs and areas are tested only where the mean over the pairs is shown.
+- Everything is paired by seed: same splits and initial weights for every strategy. Brackets are 95 % t intervals, over the means of
+  the data sets where there are several, and over seeds where there is one. On a single data set two seeds make them very wide, and
+  some exclude 0 by chance: these are no findings.
+- **better** and **worse**: the interval excludes 0, the larger p of the t-test and of the t-test corrected for skewness is below
+  0.05 after one correction over everything that this page lists in words, and so is that of the sign-flip test without correction.
+  Where there are several data sets, their means are the observations, six or more of them. Anything else is noise.
+- **p corrected**: of a difference in a tree of tests (`docs/statistics.md`). As long as much is left untested it is p times the
+  number of strategies under all conditions.
 - Tables of two splits show the same trained models: a finding on both is no replication, and counts once.
 - The floor is `random`; the ceiling is `full_pool` with a budget for the whole pool. The ceiling is in no test and no ranking.
 - `{COMMAND} --run` runs what is missing of `experiments/sweeps/*.toml`, also after an interruption, gathers the cells, and
@@ -266,7 +270,7 @@ def _table(block: Block, proxy: bool, table: Table | None) -> list[str]:
         known = [f"tau-b with `{row['pipeline']}` {tau_text(row['tau'])}" for row in table["stand_in"]]
         mark = f" *Proxy; {'; '.join(known) or 'tau-b with a full training not measured'}.*"
     elif proxy:
-        mark = " *Proxy; its rank correlation with full training is given with each condition.*"
+        mark = ' *Proxy; see "The proxy against full training".*'
     return [f"**{_capital(block.title)}.**{mark}", "", *markdown_rows(block), ""]
 
 

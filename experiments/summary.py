@@ -11,6 +11,8 @@ from evaluator.report.comparison.blocks import overall_pair
 
 Table = dict[str, Any]
 """An element of ``tables`` in a comparison's report."""
+Model = tuple[Any, ...]
+"""What the tables of one set of trained models have in common: ``model``."""
 
 
 def sentences(report: dict[str, Any], elsewhere: Collection[bool] = ()) -> list[str]:
@@ -68,12 +70,12 @@ def _beaten(tables: Sequence[Table]) -> str:
     if not tables:
         return "No cells are stored yet that could be compared."
     rows = {
-        name: [overall(table)[name] | {"model": _model(table)} for table in tables if name in overall(table)]
+        name: [overall(table)[name] | {"model": model(table)} for table in tables if name in overall(table)]
         for name in sorted({name for table in tables for name in overall(table)})
     }
     seeds = _counted([row["difference"]["n"] if row["difference"] else 0 for found in rows.values() for row in found])
     pairs = _counted([len(table["over_pairs"]) for table in tables])
-    models = len({_model(table) for table in tables})
+    models = len({model(table) for table in tables})
     conditions = "the one condition" if models == 1 else f"{models} conditions"
     splits = "" if models == len(tables) else ", each scored on two splits: a finding counts where both have it, and once"
     head = (
@@ -92,7 +94,7 @@ def _beaten(tables: Sequence[Table]) -> str:
     return text
 
 
-def _model(table: Table) -> tuple[Any, ...]:
+def model(table: Table) -> Model:
     """What is equal in tables of the same trained models: all of their condition but the scored split."""
     return table["profile"], table["pipeline"], table["label_quality"]
 

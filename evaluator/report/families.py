@@ -9,6 +9,7 @@ from typing import Any
 
 from evaluator.scoring.comparisons import Finding
 from evaluator.scoring.families import inherited
+from evaluator.scoring.paired import fewest_seeds
 from evaluator.scoring.scores import OVER_PAIRS
 
 LOSES = {Finding.BETTER: "loses more", Finding.WORSE: "loses less"}
@@ -90,7 +91,10 @@ def _p(row: Row) -> float:
 
 
 def decide_over_sets(row: Row, p: float, family: int, alpha: float) -> None:
-    """Write a corrected p (NaN: not tested) and what follows from it into a row over data sets."""
+    """Write a corrected p (NaN: not tested) and what follows from it into a row over data sets.
+
+    The rule is that of differences over seeds (``scoring.paired.decide``), with the means of the data sets as observations.
+    """
     row |= {"p_holm": None if math.isnan(p) else float(p), "family": family}
     levels = row["levels"]
     if row["failed"]:
@@ -99,8 +103,10 @@ def decide_over_sets(row: Row, p: float, family: int, alpha: float) -> None:
         row["finding"] = "no seed in common"
     elif row["p_holm"] is None:
         row["finding"] = "no spread"
+    elif levels["data_sets"] < fewest_seeds(alpha):
+        row["finding"] = str(Finding.FEW_SETS)
     else:
-        shown = p < alpha and not levels["low"] <= 0 <= levels["high"]
+        shown = p < alpha and levels["p_flip"] < alpha and not levels["low"] <= 0 <= levels["high"]
         found = (Finding.BETTER if levels["mean"] > 0 else Finding.WORSE) if shown else Finding.NOISE
         row["finding"] = str(found)
 

@@ -17,7 +17,7 @@ from evaluator.report.families import FAILED, decide_over_sets
 from evaluator.report.format import MARK, figure, signed
 from evaluator.scoring.collapse import counts
 from evaluator.scoring.levels import Levels, t_quantile, two_levels
-from evaluator.scoring.paired import holm
+from evaluator.scoring.paired import fewest_seeds, holm
 from evaluator.specs import DATA_SET
 from evaluator.tables import Block, Metric
 from evaluator.track import Tracks
@@ -249,7 +249,7 @@ def level_blocks(table: dict[str, Any], metric: Metric, wanted: float) -> Iterat
         )
         for row in others
     )
-    headers = ("strategy", f"to {name} over data sets", "p Holm", "finding", "on one other data set")
+    headers = ("strategy", f"to {name} over data sets", "p corrected", "finding", "on one other data set")
     yield Block(f"difference to {name}, {many}, over {of}", headers, rows)
     known = [row for row in others if row["levels"] and row["levels"]["floor"] is not None]
     form = f"{{:.{metric.decimals + 1}f}}"
@@ -293,13 +293,25 @@ def level_notes(table: dict[str, Any], alpha: float, family: str = "report") -> 
         f"Brackets: {level} t intervals over the means of the data sets."
     ]
     if table["differences"]:
-        found += [
-            "on one other data set: where the true difference on one more data set of this profile lies (generalised prediction "
-            f"interval). p: of no difference over data sets, {_corrected(table, family)}.",
-            "sd of data sets, sd of seeds: how far the difference moves from data set to data set, and from seed to seed on one. "
-            "share of data sets: of the variance of the mean; more seeds cannot lower it. with any number of seeds: the half-width "
-            "that more seeds come near to and never below, on these data sets.",
-        ]
+        lies = (
+            "where the true difference on one more data set of this profile lies"
+            if seeds > 1
+            else "where the difference of one seed on one more data set of this profile would lie, because the chance of the seed "
+            "cannot be told from that of the data set"
+        )
+        few = fewest_seeds(alpha)
+        found.append(
+            f"on one other data set: {lies} (generalised prediction interval). p: of no difference over data sets, the larger of "
+            f"the t-test's and of the one corrected for skewness, {_corrected(table, family)}. A finding also needs p < {alpha:g} "
+            f"of the sign-flip test over the data sets, and so {few} of them or more."
+        )
+        if seeds > 1:
+            found.append(
+                "sd of data sets, sd of seeds: how far the difference moves from data set to data set, and from seed to seed on "
+                "one, both estimated. share of data sets: of the variance of the mean; more seeds cannot lower it. with any number "
+                "of seeds: the half-width that more seeds on these data sets come near to, if these estimates are right. A share "
+                "of 0 % says that the part of the data sets is too small to be told from that of the seeds."
+            )
     found += [table["items"]] if table.get("items") else []
     failed = [row["strategy"] for row in table["differences"] if row["failed"]]
     if failed:

@@ -31,6 +31,7 @@ class Finding(StrEnum):
     WORSE = "worse"
     NOISE = "within noise"
     FEW = "too few seeds"
+    FEW_SETS = "too few data sets"
     COPIES = "one observation"
     FLAT = "no spread"
     FAILED = "failed cells"

@@ -22,7 +22,7 @@ from scipy import special
 from scipy.stats import qmc
 
 from evaluator import seeds
-from evaluator.scoring.paired import ROUNDING
+from evaluator.scoring.paired import ROUNDING, sign_flip_p, skew_p
 
 DRAWS = 16_384
 """Draws of a generalised interval, rounded up to a power of 2; its bounds then move by less than 1 % from one root to another."""
@@ -64,9 +64,12 @@ class Levels:
 
     Attributes:
         mean: over data sets and seeds; ``low``, ``high``: interval of the mean over data sets of this kind.
-        other_low, other_high: interval of what the difference is on one other data set, with as many seeds as one likes.
-        level: of both; ``p``: two-sided, of no difference over data sets; ``None`` where the data sets do not differ at all,
-            because nothing tells how far that of another data set might lie.
+        other_low, other_high: interval of what the difference is on one other data set, with as many seeds as one likes; with
+            ``seeds`` 1, of what one seed would give there, because the chance of the seed cannot be taken out.
+        level: of both; ``p``: two-sided, of no difference over data sets: the larger of Student's t-test's over the means of the
+            data sets and of the one that is corrected for skewness (``paired.skew_p``), as it decides over seeds; ``None`` where
+            the data sets do not differ at all, because nothing tells how far that of another data set might lie. ``p_flip``: of
+            the sign-flip test of the same means.
         data_sets, seeds: how many; every data set has as many seeds.
         data_set_deviation: standard deviation from data set to data set, without the chance of seeds; ``seed_deviation``: from seed
             to seed on one data set. ``None`` with one seed, as the two below.
@@ -83,6 +86,7 @@ class Levels:
     other_high: float
     level: float
     p: float | None
+    p_flip: float | None
     data_sets: int
     seeds: int
     data_set_deviation: float | None
@@ -134,7 +138,8 @@ def another_data_set(found: Variances, level: float = 0.95, root: int = 0, draws
     """Bounds (...) of the true difference on one other data set.
 
     The unknown variances are drawn from what the mean squares leave open: ``MS / (chi-squared / degrees of freedom)``. With one
-    seed the chance of the seeds cannot be told from that of the data sets, and the interval holds both.
+    seed the chance of the seeds cannot be told from that of the data sets, and the interval holds both: it is that of the
+    difference which one seed would give there.
 
     Args:
         root: root seed of the draws; all tests use the same. ``draws``: how many.
@@ -176,7 +181,8 @@ def two_levels(values: np.ndarray | Sequence[Sequence[float]], level: float = 0.
     """
     if not wanted > 0:
         raise ValueError(f"the wanted half-width is {wanted}; it must be more than 0, e.g. 0.01")
-    found = variances(np.asarray(values, dtype=np.float64))
+    values = np.asarray(values, dtype=np.float64)
+    found = variances(values)
     if found.mean.ndim:
         raise ValueError(f"the differences have {found.mean.ndim + 2} axes; give (data sets, seeds)")
     low, high = interval(found, level)
@@ -185,6 +191,8 @@ def two_levels(values: np.ndarray | Sequence[Sequence[float]], level: float = 0.
     own = float(found.data_set) if known else None
     variance = float(found.of_mean)
     share = None if own is None else min(1.0, own / found.data_sets / variance) if variance > 0 else 0.0
+    p = _p(float(found.mean), variance, found.data_sets - 1)
+    by_set = values.mean(axis=-1)
     floor = None if own is None else t_quantile(found.data_sets - 1, level) * math.sqrt(own / found.data_sets)
     return Levels(
         mean=float(found.mean),
@@ -193,7 +201,8 @@ def two_levels(values: np.ndarray | Sequence[Sequence[float]], level: float = 0.
         other_low=float(other_low),
         other_high=float(other_high),
         level=level,
-        p=_p(float(found.mean), variance, found.data_sets - 1),
+        p=None if p is None else float(np.fmax(p, skew_p(by_set))),
+        p_flip=None if p is None else float(sign_flip_p(by_set, root=root, rounding=ROUNDING * float(np.abs(values).max()))),
         data_sets=found.data_sets,
         seeds=found.seeds,
         data_set_deviation=None if own is None else math.sqrt(own),

@@ -11,7 +11,7 @@ from scipy import stats
 
 from experiments.rederive.cells import NAN, Grid
 from experiments.rederive.corrections import Gate
-from experiments.rederive.differences import ALPHA, t_bounds
+from experiments.rederive.differences import ALPHA, FEWEST, flip_p, johnson_p, t_bounds
 from experiments.rederive.power import WANTED
 
 
@@ -34,7 +34,7 @@ def anova(values: np.ndarray) -> dict[str, float]:
     return {
         "mean": mean,
         "half": mean - (mean if low is None else low),
-        "p": float(stats.ttest_1samp(means, 0.0).pvalue) if np.ptp(means) > 1e-12 else NAN,
+        **over_means(means),
         "other": float(np.quantile(np.abs(draw.normal(size=200_000)) * np.sqrt(spread), 1 - ALPHA)),
         "sd of data sets": math.sqrt(own),
         "sd of seeds": math.sqrt(within),
@@ -42,6 +42,14 @@ def anova(values: np.ndarray) -> dict[str, float]:
         "floor": stats.t.ppf(1 - ALPHA / 2, k - 1) * math.sqrt(own / k),
         "enough": enough,
     }
+
+
+def over_means(means: np.ndarray) -> dict[str, float]:
+    """The p that decides over the means of data sets, the larger of Student's and Johnson's, and that of the sign-flip test."""
+    if np.ptp(means) <= 1e-12:
+        return {"p": NAN, "p flip": NAN}
+    plain = float(stats.ttest_1samp(means, 0.0).pvalue)
+    return {"p": max(plain, johnson_p(means)) if len(means) > 2 else plain, "p flip": flip_p(means)}
 
 
 def matrix(grids: Sequence[Grid], name: str) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -94,6 +102,8 @@ def over_sets_verdict(own: dict[str, Any], noise: str = "within noise") -> str:
     mark = " !" if own["collapsed"] else ""
     if math.isnan(own["gate"].corrected):
         return f"no spread{mark}"
-    if abs(own["mean"]) <= own["half"] or own["gate"].corrected >= ALPHA:
+    if own["data sets"] < FEWEST:
+        return f"too few data sets{mark}"
+    if abs(own["mean"]) <= own["half"] or own["gate"].corrected >= ALPHA or own["p flip"] >= ALPHA:
         return f"within noise{mark}" if mark else noise
     return ("better" if own["mean"] > 0 else "worse") + mark

@@ -45,6 +45,13 @@ def flips(n: int) -> np.ndarray:
     return np.random.default_rng(n).choice([-1.0, 1.0], (FLIPS, n))
 
 
+def flip_p(values: np.ndarray) -> float:
+    """Two-sided p of the sign-flip test: the share of flips whose sum is as far from 0 as the sum that was seen."""
+    signs = flips(len(values))
+    hits = int((np.abs(signs @ values) >= abs(values.sum()) - 1e-10 * np.abs(values).sum()).sum())
+    return hits / len(signs) if len(values) <= EXACT else (1 + hits) / (1 + len(signs))
+
+
 @dataclass(eq=False)
 class Test:
     """A difference and its tests. ``corrected``, ``family``: of the tree, once it is known."""
@@ -77,10 +84,7 @@ class Test:
     @cached_property
     def p_flip(self) -> float:
         """Of the sign-flip test."""
-        values = self.of.observed
-        signs = flips(len(values))
-        hits = int((np.abs(signs @ values) >= abs(values.sum()) - 1e-10 * np.abs(values).sum()).sum())
-        return hits / len(signs) if len(values) <= EXACT else (1 + hits) / (1 + len(signs))
+        return flip_p(self.of.observed)
 
     @property
     def open(self) -> bool:

@@ -150,8 +150,12 @@ class Headline:
                 for name, count, of, low, high in re.findall(rf"`(\w+)` in (\d+) of (\d+) \(({NUMBER}) to ({NUMBER}) over", part):
                     own = [found[name] for found in derived if name in found]
                     here = f"headline over data sets, {name}"
-                    shown = sum(one["shown"] == sign for one in own)
-                    total = sum(all(name in derived.grid.names for derived in grids) for grids in kinds.values())
-                    self.found.words("headline", here, f"{count} of {of}", f"{shown} of {total}")
+                    # Splits of the same models count once, and only together.
+                    models: dict[Any, list[float]] = {}
+                    for kind in kinds:
+                        if name in self.conditions.over_sets[kind]:
+                            models.setdefault(kind[:3], []).append(self.conditions.over_sets[kind][name]["shown"])
+                    shown = sum(all(each == sign for each in both) for both in models.values())
+                    self.found.words("headline", here, f"{count} of {of}", f"{shown} of {len(models)}")
                     self.found.number("headline", here, low, min(one["mean"] for one in own))
                     self.found.number("headline", here, high, max(one["mean"] for one in own))

@@ -54,7 +54,14 @@ class RankAgreement:
             ]
             bands = np.array([found.value for found in taus if found is not None and found.bands is not None])
             if not len(bands):
-                self.found.words("tau-b", row[0], " ".join(row[2:5]), "not measured - 0")
+                noisy = [found.measured for found in taus if found is not None and not math.isnan(found.measured)]
+                if not noisy:
+                    self.found.words("tau-b", row[0], " ".join(row[1:5]), "none stored not measured - 0")
+                    continue
+                self.found.number("tau-b", row[0], row[2].partition(" as measured")[0], float(np.mean(noisy)))
+                for figure, end in zip(row[3].split(" to "), (min(noisy), max(noisy)), strict=True):
+                    self.found.number("tau-b", row[0], figure, end)
+                self.found.words("tau-b", row[0], row[4], str(len(noisy)))
                 continue
             mean, low, high, n = t_bounds(bands.mean(axis=1))
             room = float(np.ptp(bands, axis=1).max())

@@ -512,7 +512,7 @@ def rederived(text: str, *files: list[dict]) -> Found:
 # -- several data sets, and seeds for tuning
 
 
-def on_data_sets(count=5, spread=0.01, n=3, effects=PLANTED, with_ceiling=False, **changes) -> list[dict]:
+def on_data_sets(count=6, spread=0.01, n=3, effects=PLANTED, with_ceiling=False, **changes) -> list[dict]:
     """Strategies differ from random by more or less on each data set."""
     found = []
     for number in range(1, count + 1):
@@ -533,27 +533,27 @@ def test_a_page_over_data_sets_has_both_levels_and_says_nothing_of_one_data_set(
     assert "it is the same for all seeds" not in text
     head = text.split("## What was run")[0]
     assert re.search(
-        r"\*\*Full training, over data sets\.\*\* Over 1 condition \(5 data sets nobody tuned on, 3 seeds on each", head
+        r"\*\*Full training, over data sets\.\*\* Over 1 condition \(6 data sets nobody tuned on, 3 seeds on each", head
     )
     assert "1 of 3 strategies is better than `random`: `good` in 1 of 1" in head
     assert "all tests of this page: 6 strategies under" in head, "the ceiling is no competitor, on the proxy neither"
     assert re.search(
-        r"\| 0\.6\d\d \[0\.\d+, 0\.\d+\] \| 3 \|", row(text, "Macro F1, mean over 2 pairs, over 5 data sets", "full_pool")
+        r"\| 0\.6\d\d \[0\.\d+, 0\.\d+\] \| 3 \|", row(text, "Macro F1, mean over 2 pairs, over 6 data sets", "full_pool")
     )
     assert text.count("| full_pool |") == 1, "a mean and no difference"
-    assert "1 of 255 scored cells is no better than the best constant answer (`alike` 1)" in head
-    assert "! (1 of 15 collapsed; " in row(text, "Macro F1, mean over 2 pairs, over 5 data sets", "alike")
+    assert "1 of 306 scored cells is no better than the best constant answer (`alike` 1)" in head
+    assert "! (1 of 18 collapsed; " in row(text, "Macro F1, mean over 2 pairs, over 6 data sets", "alike")
     assert re.search(
-        r"! \(1 of 15 with a collapse; .* within noise ! \|", row(text, "Difference to random, mean over 2 pairs, over 5", "alike")
+        r"! \(1 of 18 with a collapse; .* within noise ! \|", row(text, "Difference to random, mean over 2 pairs, over 6", "alike")
     )
     assert "## What was tried" in text
     (table,) = [table for table, _ in results.levels(False)]
     good = next(row for row in table["differences"] if row["strategy"] == "good")
-    shown = row(text, "Difference to random, mean over 2 pairs, over 5 data sets x 3 seeds", "good")
+    shown = row(text, "Difference to random, mean over 2 pairs, over 6 data sets x 3 seeds", "good")
     assert shown.split(" | ")[1] == "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**good["levels"])
     each = row(text, "Difference to random on each data set", "good").strip("| ").split(" | ")[1:]
     means = [float(cell.split()[0]) for cell in each]
-    assert sum(means) / 5 == pytest.approx(good["levels"]["mean"], abs=1e-3)
+    assert sum(means) / 6 == pytest.approx(good["levels"]["mean"], abs=1e-3)
     proxy = text.split("## The proxy, over data sets")[1]
     assert "What the proxy shares with the strategies" in proxy.split("###")[0]
     assert re.search(r"\| clean labels, validation split[^|]*\| quick \| 1\.00 ", proxy.split("over data sets\n")[-1])

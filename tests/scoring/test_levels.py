@@ -1,13 +1,16 @@
 """The data set as a level of its own: intervals that hold for other data sets, their parts, and what more seeds cannot buy."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from evaluator.report.families import decide_over_sets
 from evaluator.scoring.intervals import t_interval
 from evaluator.scoring.levels import another_data_set, enough, interval, two_levels, variances
+from evaluator.scoring.paired import skew_p
 
 
 def grids(count, k, n, *, of_set, rest=1.0, mean=0.0, root=0):
@@ -25,7 +28,8 @@ def test_the_interval_is_students_t_of_the_data_sets_means_and_the_squares_are_t
     values = np.array([[1.0, 2.0, 4.0], [3.0, 5.0, 5.0], [2.0, 2.0, 7.0], [0.0, 1.0, 1.0]])
     found, plain = two_levels(values), t_interval(values.mean(axis=1))
     assert (found.mean, found.low, found.high) == pytest.approx((plain.mean, plain.low, plain.high))
-    assert found.p == pytest.approx(stats.ttest_1samp(values.mean(axis=1), 0).pvalue)
+    assert found.p == pytest.approx(max(stats.ttest_1samp(values.mean(axis=1), 0).pvalue, skew_p(values.mean(axis=1))))
+    assert found.p_flip == 2 / 2**4  # all four means are above 0
     squares = variances(values)
     assert squares.of_sets / squares.of_seeds == pytest.approx(stats.f_oneway(*values).statistic)
 
@@ -37,6 +41,40 @@ def test_the_intervals_cover_what_they_say():
         found = variances(values)
         assert 0.935 <= covered(interval(found), 0.0) <= 0.965, (k, n, of_set)
         assert 0.925 <= covered(another_data_set(found, draws=512), truth) <= 0.975, (k, n, of_set)
+
+
+def test_skewed_data_sets_are_called_different_no_more_often_than_is_said():
+    """Eight data sets whose true mean difference is 0; the plain t-test finds one in about ten grids."""
+    rng = np.random.default_rng(3)
+    values = rng.exponential(size=(1_500, 8, 1)) - 1
+    plain = np.mean([stats.ttest_1samp(of[:, 0], 0).pvalue < 0.05 for of in values])
+    wrong = 0
+    for of in values:
+        found = two_levels(of)
+        row = {"failed": 0, "levels": asdict(found)}
+        decide_over_sets(row, found.p, 1, 0.05)
+        wrong += row["finding"] != "within noise"
+    assert plain > 0.08
+    assert wrong / len(values) < 0.05 + 2 * math.sqrt(0.05 * 0.95 / len(values))
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding"),
+    [
+        ({}, "better"),
+        ({"mean": -0.1, "low": -0.15, "high": -0.05}, "worse"),
+        ({"p_flip": 0.06}, "within noise"),
+        ({"low": -0.01}, "within noise"),
+        ({"data_sets": 5}, "too few data sets"),
+    ],
+)
+def test_a_finding_over_data_sets_needs_the_interval_both_ps_and_six_data_sets(changed, finding):
+    levels = {"mean": 0.1, "low": 0.05, "high": 0.15, "p_flip": 0.01, "data_sets": 8}
+    row = {"failed": 0, "levels": levels | changed}
+    decide_over_sets(row, 0.02, 3, 0.05)
+    assert (row["finding"], row["p_holm"], row["family"]) == (finding, 0.02, 3)
+    decide_over_sets(row, 0.06, 3, 0.05)
+    assert row["finding"] in ("within noise", "too few data sets")
 
 
 def test_an_interval_over_the_seeds_of_one_data_set_misses_the_truth_of_another_more_often_with_more_seeds():
