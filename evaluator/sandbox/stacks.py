@@ -1,7 +1,7 @@
 """The stacks of a worker's threads, as Python's ``faulthandler`` writes them into what the worker prints.
 
-A worker has them written when a signal ends it, and just before the time limit of an order passes. A submission may print the same.
-The text is shown to people, and decides nothing.
+A worker has them written when a signal ends it, and just before the time limit of an order passes (``evaluator.worker.stacks``). A
+submission may print the same. The text is shown to people, and decides nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ CAP = 16_000
 CRASH, TIMEOUT = "Fatal Python error: ", "Timeout ("
 """How ``faulthandler`` begins."""
 _HEAD = re.compile(r"^(?:Current thread|Thread) 0x[0-9a-f]+.*$", re.MULTILINE)
+_WRITER = re.compile(r"^Current thread 0x[0-9a-f]+[^\n]*\n(?:  [^\n]*\n)*\n?", re.MULTILINE)
+"""The thread that wrote the stacks before a limit. Where Python's watchdog wrote them, there is none."""
 _END = re.compile(r"^Extension modules: ", re.MULTILINE)
 _OF_THE_WORKER = re.compile(r'^  File "[^"\n]*/evaluator/worker/[^"\n]*", line .*\n?', re.MULTILINE)
 
@@ -24,6 +26,8 @@ def split_stacks(log: str, beginning: str) -> tuple[str, str]:
         beginning: ``CRASH`` or ``TIMEOUT``.
     """
     before, _, after = log.rpartition(beginning)
+    if beginning == TIMEOUT:
+        after = _WRITER.sub("", after)
     first = _HEAD.search(after)
     if not log.count(beginning) or first is None:
         return log, ""

@@ -7,17 +7,14 @@ named in the order to load.
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import functools
 import importlib
 import inspect
 import io
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from time import monotonic
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +25,7 @@ from .frames import PART
 from .loader import find_class, inherits, load_entry
 from .phases import check_runs, keywords_for
 from .plain import kind_of
+from .stacks import stacks_before
 from .tracks import TRACKS
 
 ALWAYS = ("time_available", "register_progress", "seed")
@@ -128,7 +126,7 @@ class Service:
             if order["t"] == "exit":
                 return
             try:
-                with _stacks_before(order.get("limit", 0.0)):
+                with stacks_before(order.get("limit", 0.0)):
                     answer, payload = getattr(self, "on_" + order["t"])(order, blob)
             except ChannelClosed:
                 raise
@@ -235,51 +233,6 @@ class Service:
             return
         if os.getpid() == self.channel.pid and value == value:
             self.channel.send({"t": "progress", "fraction": min(1.0, max(0.0, value))})
-
-
-class _Stacks:
-    """Has the stacks of all threads written to the log at a moment, unless it is cleared before.
-
-    Python's watchdog is a thread, which a forked child does not have: there, whatever clears it would wait for ever. So it rests
-    while a process is forked, and goes on in the parent.
-    """
-
-    def __init__(self) -> None:
-        self._due = math.inf
-        os.register_at_fork(before=faulthandler.cancel_dump_traceback_later, after_in_parent=self._start)
-
-    def set(self, seconds: float) -> None:
-        """Write them in so many seconds."""
-        self._due = monotonic() + seconds
-        self._start()
-
-    def clear(self) -> None:
-        """Do not write them."""
-        self._due = math.inf
-        faulthandler.cancel_dump_traceback_later()
-
-    def _start(self) -> None:
-        left = self._due - monotonic()
-        if 0 < left < math.inf:
-            with contextlib.suppress(OSError, ValueError, RuntimeError):  # a submission may have closed the log
-                faulthandler.dump_traceback_later(left, file=2)
-
-
-_stacks = functools.cache(_Stacks)
-
-
-@contextlib.contextmanager
-def _stacks_before(limit: float) -> Iterator[None]:
-    """Have the stacks of all threads written to the log just before ``limit`` seconds have passed, should the block take as long.
-
-    No signal is sent and nothing of the submission is run: a submission is not told that its time is over.
-    """
-    if limit > 0:
-        _stacks().set(limit - min(0.25, limit / 20))
-    try:
-        yield
-    finally:
-        _stacks().clear()
 
 
 def _flush() -> None:

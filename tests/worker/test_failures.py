@@ -82,6 +82,18 @@ SLOW = """
 """
 
 
+def test_a_time_limit_shows_where_code_in_c_was_that_lets_no_thread_run(strategy, session):
+    path = strategy("""
+        def purchase_phase(self, unlabelled_dataset):
+            import re
+            re.match("(a+)+$", "a" * 40 + "b")
+    """)
+    result = session(path, seconds=1.5)
+    assert result.verdict is Verdict.TIME_LIMIT
+    assert result.trace.splitlines()[-1].endswith(" in purchase_phase")
+    assert f'  File "{path}/run.py", line ' in result.trace
+
+
 @pytest.mark.parametrize("tier", [ProcessSandbox, BubblewrapSandbox])
 @pytest.mark.endurance
 def test_a_time_limit_shows_where_every_thread_was(tier, strategy, session):
@@ -96,7 +108,9 @@ def test_a_time_limit_shows_where_every_thread_was(tier, strategy, session):
             line.startswith(f'  File "{path}/run.py", line ') and line.endswith(f" in {hook}") for line in result.trace.splitlines()
         )
     assert "evaluator/worker" not in result.trace
+    assert result.trace.count("(most recent call first)") == 2, "the thread that writes is no part of it"
     assert "evaluator/worker/service.py" in result.full_trace
+    assert "evaluator/worker/stacks.py" not in result.full_trace
     assert (result.log, result.last_lines) == ("about to wait\n", "about to wait")
 
 
