@@ -29,7 +29,7 @@ PRODUCT := --ignore=tests/benchmarks --ignore=tests/experiments -m "not enduranc
 # One thread per process: the tests start processes of their own, and their clocks should not wait for each other.
 # Where coverage is asked for: Python 3.12 brought a way to count lines that costs far less, before it there is only the old way.
 PYTEST = OMP_NUM_THREADS=1 COVERAGE_CORE=$$($(PY) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
-  $(PY) -m pytest -n $(or $(WORKERS),$(AT_ONCE),2) --dist loadfile
+  $(PY) -m pytest -n $(or $(WORKERS),$(AT_ONCE),2) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help evaluate debug validate test test-all fresh coverage durations attacks lint format data card picture docs docs-serve lock clean \
   environment development agree

@@ -14,6 +14,7 @@ from PIL import Image
 
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUND2, Pair
+from tests import durations
 
 SUBMISSIONS = Path(__file__).with_name("submissions")
 CLASSES = ROUND2.classes
@@ -53,6 +54,12 @@ def write_data(folder: Path, sizes: dict[str, int]) -> Path:
     for seed, (name, n) in enumerate(sizes.items()):
         write_split(folder / name, n, seed)
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the longest tests first: each runs in one process, and a long file that begins last leaves the others idle."""
+    seconds = durations.of_files()
+    items.sort(key=lambda item: -seconds.get(item.path.relative_to(durations.FILE.parents[1]).as_posix(), 0.0))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Write the longest tests of a run into ``tests/durations.txt``: ``python -m tests.durations build/tests.xml``.
 
-``make test-all`` leaves the XML file, ``make durations`` calls this.
+``make test-all`` leaves the XML file, ``make durations`` calls this. The next run begins with the files of these tests.
 """
 
 from __future__ import annotations
@@ -31,6 +31,18 @@ def table(junit: Path, longest: int = LONGEST) -> str:
     )
     rows = [f"{seconds:8.2f}  {case.attrib['classname']}::{case.attrib['name']}\n" for seconds, case in cases[:longest]]
     return head + "".join(rows)
+
+
+def of_files(page: Path = FILE) -> dict[str, float]:
+    """Seconds of the longest tests of a written page, by their file (``tests/runner/test_faults.py``); empty without a page."""
+    seconds: dict[str, float] = {}
+    if page.is_file():
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if not line.startswith("#"):
+                time, test = line.split(maxsplit=1)
+                file = test.partition("::")[0].replace(".", "/") + ".py"
+                seconds[file] = seconds.get(file, 0.0) + float(time)
+    return seconds
 
 
 def main() -> None:

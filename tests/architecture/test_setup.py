@@ -534,6 +534,18 @@ def test_the_longest_tests_are_read_from_the_times_of_a_run(tmp_path):
     head, _, *lines = durations.table(tmp_path / "tests.xml", longest=2).splitlines()
     assert head == "# The 2 longest of 3 tests, in seconds. All together: 13 s."
     assert lines == ["   12.25  tests.b::second[x-1]", "    0.50  tests.a::first"]
+    page = tmp_path / "durations.txt"
+    assert durations.of_files(page) == {}, "no page yet"
+    page.write_text(durations.table(tmp_path / "tests.xml"))
+    assert durations.of_files(page) == {"tests/b.py": 12.75, "tests/a.py": 0.5}
+
+
+def test_the_files_with_the_longest_tests_begin(request):
+    listed = list(dict.fromkeys(item.path for item in request.session.items))
+    seconds = durations.of_files()
+    assert any((ROOT / file).is_file() for file in seconds)
+    known = [seconds.get(path.relative_to(ROOT).as_posix(), 0.0) for path in listed]
+    assert known == sorted(known, reverse=True)
 
 
 # -- the front door
