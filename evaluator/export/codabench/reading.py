@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from evaluator.data.members import zip_list
 from evaluator.errors import ConfigurationError
 from evaluator.text import name as harmless
 
@@ -92,11 +93,7 @@ def opened(path: Path) -> Iterator[Bundle]:
 def _check_list(path: Path) -> None:
     if not path.is_file():
         raise BundleError("zip", f"{path}: there is no such file; the zip file of a bundle was expected")
-    with open(path, "rb") as file:
-        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
-    if end is None:
-        raise zipfile.BadZipFile("it has no list of members")
-    members, size = int(end[4]), int(end[5])
+    members, size = zip_list(path)
     if members > MOST_MEMBERS or size > MOST_LIST:
         raise BundleError("size", f"{path}: it lists {members:,} members in {size:,} bytes; at most {MOST_MEMBERS:,} are looked at")
 
