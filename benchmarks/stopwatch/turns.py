@@ -47,13 +47,19 @@ class Sides:
 
 
 def alternate(
-    sides: Sides, contestants: dict[str, Contestant], repeats: int, told: Callable[[str], None] = lambda line: None
+    sides: Sides,
+    contestants: dict[str, Contestant],
+    repeats: int,
+    told: Callable[[str], None] = lambda line: None,
+    keep: Callable[[dict[str, list[Timing]]], None] = lambda found: None,
 ) -> dict[str, list[Timing]]:
-    """Timings of every contestant, one per round, over ``repeats`` rounds; ``told`` gets a line per turn."""
+    """Timings of every contestant, one per round, over ``repeats`` rounds; after each turn ``told`` gets a line, and ``keep`` all
+    timings so far."""
     found: dict[str, list[Timing]] = {name: [] for name in contestants}
     for turn in range(repeats):
         for name, contestant in contestants.items():
             timing = sides.run(contestant.side, contestant.run)
             found[name].append(timing)
             told(f"round {turn + 1} of {repeats}: {name} {timing.ms:.2f} ms per image")
+            keep(found)
     return found

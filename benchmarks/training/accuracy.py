@@ -33,11 +33,13 @@ from evaluator.purchase.sets import RoundSets, provide_data, read_sets
 from evaluator.scoring.intervals import Interval, t_interval
 from evaluator.scoring.metrics import score
 from evaluator.seeds import derive, generator
+from evaluator.text import one_line
 from evaluator.training import device as devices
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import decide, predict
 from evaluator.training.recipes import PIPELINES
+from evaluator.words import counted
 
 ROOT_SEED = 2022
 ROUTES = ("plain", "ours")
@@ -48,7 +50,11 @@ BOUGHT = 189
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Run the trainings that are not in the JSON file yet, write it after each, print the table."""
+    """Run the trainings that are not in the JSON file yet, write it after each, print the table.
+
+    Raises:
+        SystemExit: a training failed; those that did not are in the file.
+    """
     pipeline = PIPELINES[options.pipeline]
     if options.architecture:
         pipeline = replace(pipeline, architecture=options.architecture, weights="none")
@@ -68,12 +74,19 @@ def run(options: argparse.Namespace, console: Console) -> None:
     console.print(f"{len(wanted) - len(missing)} of {len(wanted)} trainings are in {options.json}", highlight=False)
     report: dict[str, Any] = {"machine": machine(options.device, options.threads), "identity": identity}
     report |= {"recipe": pipeline.as_dict(), "profile": PROFILE}
+    failed: list[str] = []
     if missing:
         train_one = partial(measure, pipeline=pipeline, bought=bought, device=options.device, threads=options.threads)
         # A new process for each training, so that neither route profits from what the other has set up.
         with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
             jobs = [pool.submit(train_one, route, seed) for route, seed in missing]
             for job in as_completed(jobs):
+                if (error := job.exception()) is not None:
+                    # The others go on, and are stored: a training takes minutes.
+                    route, seed = missing[jobs.index(job)]
+                    failed.append(one_line(f"seed {seed}, {route}: {type(error).__name__}: {error}", 300))
+                    console.print(f"  {failed[-1]}", highlight=False, markup=False)
+                    continue
                 row = job.result()
                 rows = sorted([*rows, row], key=lambda r: (r["seed"], ROUTES.index(r["route"])))
                 write_json(options.json, {**report, "rows": rows, "summary": summary(rows)})
@@ -82,6 +95,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
     rows = [row for row in rows if (row["route"], row["seed"]) in wanted]
     console.print(accuracy_table(rows))
     console.print(verdict(summary(rows)), highlight=False)
+    if failed:
+        raise SystemExit(
+            f"{counted(len(failed), 'training')} failed; the first: {failed[0]}. The same command tries again what failed"
+        )
 
 
 def code() -> str:

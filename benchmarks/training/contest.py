@@ -14,6 +14,7 @@ from benchmarks.training.phases import Phases, observed, replaced
 from benchmarks.training.plain_loop import BATCH_SIZE, predict_plainly, train_plainly
 from evaluator.data.folders import Split
 from evaluator.training import device as devices
+from evaluator.training import step
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Pipeline
 from evaluator.training.predict import predict
@@ -56,9 +57,14 @@ def time_plain(
 
 
 def time_ours(pipeline: Pipeline, data: Data, batch_size: int, steps: int, *, device: str, threads: int) -> Timing:
-    """``steps`` steps of ours after the warm-up; to each pass its share of decoding the image once is added."""
+    """``steps`` steps of ours after the warm-up; to each pass its share of decoding the image once is added.
+
+    On a device the step is captured after ``step.WARM_UP`` steps of its own, and replayed from then on. A training pays that once,
+    like all that the warm-up leaves out.
+    """
     reset_peak(device)
-    stamps, n = Stamps(device), batch_size * (steps + WARM_UP)
+    warm = WARM_UP + (step.WARM_UP if devices.resolve(device).type == "cuda" else 0)
+    stamps, n = Stamps(device, warm_up=warm), batch_size * (steps + warm)
     items = np.arange(n) % len(data.split)
     train(
         single_epoch(pipeline, batch_size),

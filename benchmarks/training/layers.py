@@ -184,12 +184,17 @@ def main(arguments: list[str] | None = None) -> None:
         for size in options.sizes:
             for layer, shape in _distinct(met(size)):
                 for form in options.forms:
-                    row = timed(form, [(layer, shape)], options.batch, options.repeats, where, check=False)
                     about = {"channels": shape[0], "side": shape[1], "kernel": layer.kernel_size[0], "stride": layer.stride[0]}
-                    rows.append({"image_size": size, "batch_size": options.batch} | about | row)
                     told = [str(value) for value in about.values()]
-                    table.add_row(f"{size} px", form, f"{statistics.median(row['ms']):.4f}", "", "", str(row["repeats"]), *told)
-            write_json(options.json, {"machine": machine(str(where), 1), "rows": rows})
+                    try:
+                        row = timed(form, [(layer, shape)], options.batch, options.repeats, where, check=False)
+                    except (RuntimeError, ValueError) as error:
+                        row = {"form": form, "failed": str(error).splitlines()[0][:200]}
+                        table.add_row(f"{size} px", form, row["failed"], "", "", "", *told)
+                    else:
+                        table.add_row(f"{size} px", form, f"{statistics.median(row['ms']):.4f}", "", "", str(row["repeats"]), *told)
+                    rows.append({"image_size": size, "batch_size": options.batch} | about | row)
+                    write_json(options.json, {"machine": machine(str(where), 1), "rows": rows})
         console.print(table)
         return
     for size in options.sizes:

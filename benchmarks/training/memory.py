@@ -20,6 +20,7 @@ from benchmarks.pages import write_json
 from benchmarks.training.operations import machine
 from benchmarks.training.phases import replaced
 from evaluator.seeds import generator
+from evaluator.text import one_line
 from evaluator.training import device as devices
 from evaluator.training.loop import train
 from evaluator.training.need import need_of
@@ -72,7 +73,10 @@ def row_of(pipeline: Pipeline, device: str) -> dict[str, Any]:
         "largest_batch": {name: need.largest_batch(capacity - RESERVE) for name, capacity in DEVICES.items()},
     }
     if device.startswith("cuda"):
-        found["measured_bytes"], found["notes"] = measured(pipeline, device)
+        try:
+            found["measured_bytes"], found["notes"] = measured(pipeline, device)
+        except Exception as error:  # too little memory is an answer, too, and the other pipelines are still to be measured
+            found["failed"] = one_line(f"{type(error).__name__}: {error}", 200)
     return found
 
 
@@ -92,7 +96,7 @@ def memory_table(rows: list[dict[str, Any]], device: str) -> Table:
             f"{row['fixed_bytes'] / 2**20:.0f}",
             f"{row['bytes_per_image'] / 2**20:.1f}",
             f"{row['computed_bytes'] / GIB:.2f}",
-            "-" if peak is None else f"{peak / GIB:.2f}",
+            f"{peak / GIB:.2f}" if peak is not None else f"failed: {row['failed']}" if "failed" in row else "-",
             *(f"{'fits' if row['fits'][name] else 'too large'}, at most {row['largest_batch'][name]} at once" for name in DEVICES),
         )
     return table

@@ -29,6 +29,7 @@ from benchmarks.training.operations import machine
 from benchmarks.training.races import recipe_for
 from evaluator.cli.parsing import Prose
 from evaluator.seeds import generator
+from evaluator.text import one_line
 from evaluator.training import device as devices
 from evaluator.training import step
 from evaluator.training.loop import train
@@ -42,8 +43,16 @@ MINUTES, MINUTES_COMPILED = 1, 10
 """Until all trainings must have begun; a compiler takes its time."""
 
 
+class Failed(Exception):
+    """Trainings side by side did not come to their end; the message says why."""
+
+
 def timed(size: int, count: int, batch: int, steps: int, device: str, *, compiled: bool = False) -> dict[str, Any]:
-    """Milliseconds per image of ``count`` trainings together, digests of their weights, and their notes."""
+    """Milliseconds per image of ``count`` trainings together, digests of their weights, and their notes.
+
+    Raises:
+        Failed: one of them failed, or not all had begun after some minutes.
+    """
     n = batch * (steps + WARM)
     rng = generator(0, "several")
     images = rng.integers(0, 256, (min(n, 512), size, size, 3), dtype=np.uint8)
@@ -64,20 +73,26 @@ def timed(size: int, count: int, batch: int, steps: int, device: str, *, compile
             if done in (WARM, steps + WARM) and device.startswith("cuda"):
                 torch.cuda.current_stream().synchronize()
             if done == WARM:
-                try:
-                    ready.wait()
-                except threading.BrokenBarrierError:
-                    raise SystemExit(
-                        f"{count} trainings did not all begin within {counted(minutes, 'minute')}: is there memory?"
-                    ) from None
+                ready.wait()
                 begun.append(time.perf_counter())
             elif done == steps + WARM:
                 ended.append(time.perf_counter())
 
-        return train(recipe, images[items], labels[items], seed=SEED, device=device, threads=1, progress=progress)
+        try:
+            return train(recipe, images[items], labels[items], seed=SEED, device=device, threads=1, progress=progress)
+        except BaseException:
+            ready.abort()  # the others need not wait for this one
+            raise
 
     with ThreadPoolExecutor(count) as pool:
-        found = list(pool.map(one, range(count)))
+        jobs = [pool.submit(one, number) for number in range(count)]
+    errors = [error for job in jobs if (error := job.exception()) is not None]
+    if errors:
+        # Of the others the barrier says only that it was broken.
+        reason = next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), None)
+        late = f"{count} trainings did not all begin within {counted(minutes, 'minute')}: is there memory?"
+        raise Failed(late if reason is None else one_line(f"{type(reason).__name__}: {reason}", 300)) from reason
+    found = [job.result() for job in jobs]
     ms = 1e3 * (max(ended) - min(begun)) / (count * batch * steps)
     return {"ms": ms, "weights": [digest_of(trained) for trained in found], "notes": [n for t in found for n in t.notes]}
 
@@ -91,29 +106,37 @@ def digest_of(trained: Trained) -> str:
 
 
 def run(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
-    """A row per size of image and number of trainings; written after each."""
+    """A row per size of image and number of trainings; written after each. Trainings that fail are a row that says why."""
     rows: list[dict[str, Any]] = []
     about = machine(options.device, 1)
     for size in options.sizes:
         alone: set[str] = set()
         for count in sorted({1, *options.counts}):  # one alone is what the others are held against
             given = size, count, options.batch, options.steps, options.device
-            found = [timed(*given, compiled=options.compiled) for _ in range(options.repeats)]
-            weights = {weight for each in found for weight in each["weights"]}
-            alone = alone or weights
-            of = [each["ms"] for each in found]
-            row = {
+            row: dict[str, Any] = {
                 "image_size": size,
                 "batch_size": options.batch,
                 "at_a_time": count,
                 "compiled": options.compiled,
+            }
+            rows.append(row)
+            try:
+                found = [timed(*given, compiled=options.compiled) for _ in range(options.repeats)]
+            except Failed as error:
+                row["failed"] = str(error)
+                write_json(options.json, {"machine": about, "rows": rows})
+                console.print(f"{size} px, {count} at a time: {error}", highlight=False, markup=False)
+                continue
+            weights = {weight for each in found for weight in each["weights"]}
+            alone = alone or weights
+            of = [each["ms"] for each in found]
+            row |= {
                 "n": len(of),
                 "ms_per_image": statistics.median(of),
                 "ms_per_image_all": of,
                 "as_alone": len(weights) == 1 and weights == alone,
                 "notes": sorted({note for each in found for note in each["notes"]}),
             }
-            rows.append(row)
             write_json(options.json, {"machine": about, "rows": rows})
             same = "as alone" if row["as_alone"] else "NOT as alone"
             console.print(f"{size} px, {count} at a time: {row['ms_per_image']:.3f} ms per image, {same}", highlight=False)
@@ -126,7 +149,10 @@ def table_of(rows: list[dict[str, Any]]) -> Table:
     for name in ("image", "at a time", "ms per image", "times", "weights", "notes"):
         table.add_column(name, justify="left" if name in ("weights", "notes") else "right")
     for row in rows:
-        first = next(each for each in rows if each["image_size"] == row["image_size"])
+        if "failed" in row:
+            table.add_row(f"{row['image_size']} px", str(row["at_a_time"]), "-", "-", "failed", row["failed"])
+            continue
+        first = next(each for each in rows if each["image_size"] == row["image_size"] and "failed" not in each)
         table.add_row(
             f"{row['image_size']} px",
             str(row["at_a_time"]),
@@ -142,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run what the options ask for.
 
     Returns:
-        0, or 1 where trainings side by side gave other weights than one alone.
+        0, or 1 where trainings failed, or gave other weights side by side than one alone.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training.several", description=__doc__, formatter_class=Prose)
     parser.add_argument("--device", default="cuda", help="cuda, or cuda:1")
@@ -162,7 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 170)
     rows = run(options, console)
     console.print(table_of(rows))
-    return int(not all(row["as_alone"] for row in rows))
+    return int(not all(row.get("as_alone") for row in rows))
 
 
 if __name__ == "__main__":

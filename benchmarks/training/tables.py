@@ -50,7 +50,7 @@ def ratio_table(found: dict[str, dict[str, Any]]) -> Table:
         table.add_column(name, justify="left" if name in ("race", "compared at") else "right")
     for race, report in found.items():
         for index, (name, ratio) in enumerate(report["ratios"].items()):
-            target = report["target"] if index == 0 else None
+            target = report["target"] if name.startswith("own batch sizes") else None
             table.add_row(
                 race if index == 0 else "",
                 name,

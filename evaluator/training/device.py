@@ -129,12 +129,16 @@ def own_stream(device: torch.device) -> Iterator[None]:
 
 
 _REPEATABLE: list[ExitStack] = []
-"""What sets cuDNN back, once for each block that asks for results that repeat; only the first entry does something."""
+"""What sets the process back, once for each block that asks for results that repeat; only the first entry does something."""
 
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Only algorithms of cuDNN that repeat, chosen the same way every time; the CPU's repeat for a fixed number of threads.
+    """Only algorithms that repeat to the bit, chosen the same way every time; the CPU's repeat for a fixed number of threads.
+
+    They are cuDNN's own for that, and attention as matrix products: the gradients of its fused kernels are added up in any order,
+    unless torch refuses every other operation of which it does not know that it repeats. Of those the kit's networks use none
+    (``tests/training/test_repeatable.py``).
 
     The setting is the process's. It is set back when the last of the threads that asked for it leaves.
     """
@@ -145,6 +149,7 @@ def repeatable(device: torch.device) -> Iterator[None]:
         setting = ExitStack()
         if not _REPEATABLE:
             setting.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
+            setting.enter_context(_unfused_attention())
         _REPEATABLE.append(setting)
     try:
         yield
@@ -154,6 +159,24 @@ def repeatable(device: torch.device) -> Iterator[None]:
             _REPEATABLE.pop()
             if not _REPEATABLE:
                 first.close()
+
+
+@contextmanager
+def _unfused_attention() -> Iterator[None]:
+    cuda = torch.backends.cuda
+    switches = (
+        (cuda.flash_sdp_enabled(), False, cuda.enable_flash_sdp),
+        (cuda.mem_efficient_sdp_enabled(), False, cuda.enable_mem_efficient_sdp),
+        (cuda.cudnn_sdp_enabled(), False, cuda.enable_cudnn_sdp),
+        (cuda.math_sdp_enabled(), True, cuda.enable_math_sdp),
+    )
+    for _, wanted, switch in switches:
+        switch(wanted)
+    try:
+        yield
+    finally:
+        for before, _, switch in switches:
+            switch(before)
 
 
 def number_format(device: torch.device, precision: str) -> str:

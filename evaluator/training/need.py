@@ -8,6 +8,7 @@ activations: there the largest input and output of one layer is counted, at the 
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from evaluator.training.device import images_at_once
+from evaluator.training.device import images_at_once, repeatable
 from evaluator.training.network import PooledLinear, build_network
 from evaluator.training.pipeline import LINEAR, Pipeline
 
@@ -24,6 +25,9 @@ GRAPHS = 1.25
 """A training with graphs takes this many times what is computed: graphs keep what a layer needs while it works."""
 WORKSPACES = 512 * 2**20
 """Bytes of a training's stream in the libraries' workspaces."""
+_CUDA = torch.device("cuda")
+_ONE = threading.Lock()
+"""Trainings that begin together ask for the same: the first computes it, in some two seconds of Python, the others take that."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,14 @@ class Need:
 def beside_others(pipeline: Pipeline, image_bytes: int) -> int:
     """Bytes that a training takes from a device which it shares, with its images."""
     predicts = pipeline.validation_share > 0 or pipeline.threshold in ("base_rate", "validation")
-    return int(GRAPHS * need_of(pipeline).total) + WORKSPACES + image_bytes + (_widest_pass(pipeline) if predicts else 0)
+    with _ONE:
+        return int(GRAPHS * need_of(pipeline).total) + WORKSPACES + image_bytes + (_widest_pass(pipeline) if predicts else 0)
 
 
 def of_predictions(pipeline: Pipeline, image_bytes: int) -> int:
     """Bytes that a pass without gradients takes from a device which it shares, with its images and without the network."""
-    return _widest_pass(pipeline) + WORKSPACES + image_bytes
+    with _ONE:
+        return _widest_pass(pipeline) + WORKSPACES + image_bytes
 
 
 @lru_cache
@@ -106,7 +112,7 @@ def _saved(model: nn.Module, pipeline: Pipeline, images: int) -> int:
         kept[storage._cdata] = (storage.nbytes(), tensor)
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _format(pipeline):
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _format(pipeline), repeatable(_CUDA):
         loss = model(_batch(pipeline, images)).float().sum()
     del loss
     return sum(size for size, _ in kept.values())

@@ -3,9 +3,14 @@
 import io
 import json
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
+from types import SimpleNamespace
 
 import pytest
+import torch
 from rich.console import Console
 
 from benchmarks.training import device, steps
@@ -46,6 +51,7 @@ def test_figures_of_an_earlier_run_are_not_taken_for_those_of_a_part_that_fails(
 
 def test_a_part_is_cut_off_at_its_limit_and_the_rest_has_no_time(tmp_path, monkeypatch):
     monkeypatch.setattr(device, "SPARE", 0.0)
+    monkeypatch.setattr(device, "GRACE", 0.1)
     text = "import subprocess, time; print('began', subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
     slow = program(text, "slow", most=3.0)
     found = device.run((slow, program("print(1)", "next")), tmp_path, 3.5, quiet())
@@ -68,9 +74,61 @@ def test_the_command_ends_with_1_where_a_part_failed(tmp_path, monkeypatch, caps
     assert said.rstrip().endswith("device.json")
 
 
-def test_all_parts_fit_into_the_time_that_is_lent():
-    assert sum(part.most for part in device.parts("cuda")) <= 9 * 60
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_parts_of_a_call_fit_into_nine_minutes(asked):
+    assert sum(part.most for part in device.parts("cuda") if part.asked == asked) <= 9 * 60 - device.SPARE
     assert all("cuda" in " ".join(part.words) for part in device.parts("cuda"))
+
+
+def test_parts_that_must_be_asked_for_run_only_then_and_in_the_order_of_the_call(tmp_path, monkeypatch):
+    chosen = [replace(program("print(1)", "c"), asked=True), program("print(1)", "a"), program("print(1)", "b")]
+    monkeypatch.setattr(device, "parts", lambda where: tuple(chosen))
+    ran = []
+    monkeypatch.setattr(device, "run", lambda chosen, *rest: ran.append([part.name for part in chosen]) or [])
+    device.main(["--out", str(tmp_path)])
+    device.main(["--out", str(tmp_path), "--parts", "b", "c"])
+    assert ran == [["a", "b"], ["b", "c"]]
+
+
+def test_every_test_for_a_device_of_trainings_is_in_a_file_that_the_tests_name():
+    files = [*Path("tests/training").rglob("*.py"), *Path("tests/curation").rglob("*.py")]
+    marked = {str(file) for file in files if "mark.cuda" in file.read_text()}
+    assert marked == set(device.TESTS)
+
+
+def test_a_part_has_the_time_that_those_after_it_leave(tmp_path):
+    slow = program("import time; time.sleep(2); print('done')", "slow", most=1.0)
+    assert [ran.ended for ran in device.run((slow,), tmp_path, 60, quiet())] == ["done"]
+
+
+def test_a_part_that_is_cut_off_may_say_how_far_it_came(tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "SPARE", 0.0)
+    text = """
+        import json, time
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            open(r'{out}/told.json', 'w').write('{"rows": 3}')
+            print('three of four', flush=True)
+            time.sleep(LEFT)
+    """
+    for left, last in (("0", "three of four"), ("60", "three of four")):
+        part = program(dedent(text).replace("LEFT", left), "told", 4.0, "told.json")
+        (ran,) = device.run((part,), tmp_path, 4.0, quiet())
+        assert (ran.ended, ran.last, ran.figures) == ("cut off", last, {"rows": 3})
+        assert ran.seconds < 20
+
+
+def test_what_an_earlier_run_left_in_a_folder_makes_no_program_skip_its_work(tmp_path):
+    text = """
+        from pathlib import Path
+        cells = Path(r'{out}') / 'store' / 'cells'
+        cells.mkdir(parents=True)
+        (cells / 'a.json').write_text('{"seconds": 3, "other": 1}')
+    """
+    part = replace(program(dedent(text), "store", figures="store/cells/*.json"), keys=("seconds",))
+    for _ in range(2):
+        assert [(ran.status, ran.figures) for ran in device.run((part,), tmp_path, 60, quiet())] == [(0, [{"seconds": 3}])]
 
 
 @pytest.mark.slow
@@ -103,5 +161,60 @@ def test_several_and_pairs_run_where_there_is_no_device_and_say_what_they_did(tm
     assert "take turns" in capsys.readouterr().err
     pairs.main(["--device", "cpu", "--size", "32", "--epochs", "1", "--most", "4", "--json", str(tmp_path / "pairs.json")])
     stored = json.loads((tmp_path / "pairs.json").read_text())
+    assert [row["done"] for row in stored["trainings"]] == [1.0] * 5
     assert [row["images"] for row in stored["trainings"]] == [4] * 5
     assert stored["ms_per_image"] == pytest.approx(1e3 * stored["seconds"] / 20)
+
+
+def test_pairs_keep_what_was_measured_where_a_training_fails_or_is_cut_off(tmp_path, monkeypatch, capsys):
+    from benchmarks.training import pairs
+
+    file, seen = tmp_path / "pairs.json", []
+
+    def train(recipe, images, labels, progress, **options):
+        if len(seen) == 1:
+            seen.append(None)
+            raise ValueError("no such network")
+        progress(0.5)
+        seen.append(json.loads(file.read_text()))
+        return SimpleNamespace(seconds=1.5, timings={}, notes=("as alone",))
+
+    monkeypatch.setattr(pairs, "EVERY", -1.0)
+    monkeypatch.setattr(pairs, "train", train)
+    words = ["--device", "cpu", "--size", "32", "--epochs", "1", "--most", "4", "--at-a-time", "1", "--json", str(file)]
+    assert pairs.main(words) == 1
+    assert [row["done"] for row in seen[0]["trainings"]] == [0.5, 0, 0, 0, 0], "written while it went on"
+    stored = json.loads(file.read_text())["trainings"]
+    assert stored[1]["failed"] == "ValueError: no such network"
+    assert [row.get("seconds") for row in stored] == [1.5, None, 1.5, 1.5, 1.5]
+    assert "no such network" in capsys.readouterr().out
+
+
+def test_trainings_side_by_side_say_at_once_why_one_failed_and_the_next_are_measured(tmp_path, monkeypatch, capsys):
+    from benchmarks.training import several
+
+    began = threading.Event()
+
+    def train(recipe, images, labels, progress, seed, **options):
+        if recipe.image_size == 32 and began.is_set():
+            raise ValueError("the true reason")
+        began.set()
+        for _ in range(several.WARM + 1):
+            progress(0.5)
+        return SimpleNamespace(model=torch.nn.Linear(1, 1), notes=())
+
+    monkeypatch.setattr(several, "train", train)
+    monkeypatch.setattr(several, "digest_of", lambda trained: "same")
+    file = tmp_path / "several.json"
+    options = SimpleNamespace(sizes=[32, 64], counts=[3], batch=2, steps=1, device="cpu", compiled=False, repeats=1, json=file)
+    rows = several.run(options, quiet())
+    assert [(row["image_size"], row["at_a_time"], row.get("failed"), row.get("as_alone")) for row in rows] == [
+        (32, 1, None, True),
+        (32, 3, "ValueError: the true reason", None),
+        (64, 1, None, True),
+        (64, 3, None, True),
+    ]
+    assert json.loads(file.read_text())["rows"] == rows
+    out = io.StringIO()
+    Console(file=out, width=150).print(several.table_of(rows))
+    assert "the true reason" in out.getvalue()

@@ -2,7 +2,11 @@
 
 import io
 import json
+from concurrent.futures import Future
+from copy import deepcopy
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,15 +15,17 @@ from PIL import Image
 from rich.console import Console
 
 from benchmarks.stopwatch.timing import WARM_UP, Ratio, Stamps, Timing
+from benchmarks.stopwatch.turns import Sides
 from benchmarks.training import accuracy, operations
 from benchmarks.training.__main__ import parse
 from benchmarks.training.contest import Data, phases_of_ours, phases_of_plain, single_epoch, time_ours, time_plain
 from benchmarks.training.operations import matrix_product_rate, operations_per_image
-from benchmarks.training.races import Race, races, recipe_for, row
+from benchmarks.training.races import Race, races, ratios, recipe_for, row, run_race
 from benchmarks.training.tables import contest_table, phase_table, ratio_table
 from evaluator.data.folders import read_split
 from evaluator.data.make import DataSpec, make_dataset
 from evaluator.data.painted import CLASSES
+from evaluator.training import step as steps_of_ours
 from evaluator.training.augment import transform
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Augmentation, Pipeline
@@ -128,7 +134,7 @@ def test_frozen_races_embed_once_or_once_per_epoch():
     assert (bare.pipeline.embedding_views, bare.pipeline.augmentation.on) == (1, False)
     assert (views.pipeline.embedding_views, views.pipeline.augmentation.on) == (views.pipeline.epochs, True)
     assert [race.target("cpu") for race in (whole, bare, views)] == [3.0, 30.0, None]
-    assert [race.target("cuda:0") for race in (whole, bare)] == [15.0, None]
+    assert [race.target("cuda:0") for race in (whole, bare, views)] == [15.0, 25.0, None]
 
 
 def test_tables_say_what_was_measured_and_what_was_aimed_at():
@@ -183,7 +189,7 @@ def test_the_files_of_two_splits_are_found_under_one(tmp_path):
 def test_options_name_their_file():
     assert parse(["--device", "cpu", "--memory"]).json.name == "training-memory-cpu.json"
     assert parse([]).json.name == "training-cpu.json"
-    for wrong in (["--repeats", "0"], ["--ideas"], ["--accuracy", "--memory"]):
+    for wrong in (["--repeats", "0"], ["--ideas"], ["--accuracy", "--memory"], ["--compiled", "--device", "cpu"]):
         with pytest.raises(SystemExit):
             parse(wrong)
 
@@ -227,3 +233,142 @@ def test_what_is_observed_launches_its_steps():
     with observed(phases):
         train(SMALL, *toy(16), seed=1, threads=1)
     assert phases.seconds
+
+
+def test_the_clock_of_a_device_begins_after_the_step_was_captured(data, monkeypatch):
+    """Capturing takes as long as many steps, and a training does it once."""
+    from benchmarks.training import contest
+
+    order, steps = [], []
+
+    class Clock(Stamps):
+        def __call__(self, share):
+            if len(steps) == steps_of_ours.WARM_UP:
+                order.append("captured")  # within the step after those that are launched
+            steps.append(share)
+            super().__call__(share)
+            if self.first is not None and "begins" not in order:
+                order.append("begins")
+
+    monkeypatch.setattr(contest, "Stamps", lambda device, warm_up: Clock("cpu", warm_up=warm_up))
+    monkeypatch.setattr(contest.devices, "resolve", lambda name: SimpleNamespace(type=name))
+    monkeypatch.setattr(contest, "reset_peak", lambda name: None)
+    monkeypatch.setattr(contest, "train", partial(stand_in, batch=4))
+    found = time_ours(SMALL, data, 4, 3, device="cuda", threads=1)
+    assert order == ["captured", "begins"]
+    assert found.images == pytest.approx(3 * 4)
+    assert len(steps) == 3 + WARM_UP + steps_of_ours.WARM_UP
+
+
+def stand_in(pipeline, images, labels, *, progress, batch, **options):
+    for done in range(batch, len(images) + 1, batch):
+        progress(done / len(images))
+
+
+def test_a_race_that_is_cut_off_keeps_the_turns_before(data, tmp_path):
+    class Cut(Sides):
+        turns = 0
+
+        def run(self, side, function):
+            self.turns += 1
+            if self.turns > 6:
+                raise KeyboardInterrupt
+            return Timing(10, 0.1 * self.turns, 0.1)
+
+    kept = []
+    options = parse(["--device", "cpu", "--repeats", "3", "--no-phases"])
+    race = Race("32 px, whole", "whole", SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        run_race(race, data, options, Console(file=io.StringIO()), Cut(), lambda report: kept.append(deepcopy(report)))
+    last = kept[-1]
+    assert len(kept) == 6
+    assert {name: found["n"] for name, found in last["contestants"].items()} == {
+        "plain": 2,
+        "plain, our batch": 2,
+        "ours": 1,
+        "ours, plain batch": 1,
+    }
+    assert {name: ratio["n"] for name, ratio in last["ratios"].items()} == dict.fromkeys(last["ratios"], 1)
+    assert last["ratios"]["own batch sizes"]["median"] == pytest.approx(1 / 3)
+    assert kept[0]["ratios"] == {}
+
+
+def test_the_compiled_recipe_is_held_against_the_plain_loop(data):
+    timings = {name: [Timing(10, seconds, 0.1)] for name, seconds in (("plain", 6.0), ("ours", 2.0), ("ours, compiled", 1.0))}
+    assert [(name, ratio.median) for name, ratio in ratios(timings, 16).items()] == [
+        ("own batch sizes", 3.0),
+        ("own batch sizes, ours compiled", 6.0),
+    ]
+    race = {"contestants": {}, "ratios": {n: r.as_dict() for n, r in ratios(timings, 16).items()}, "target": 5.0, "phases_ms": {}}
+    shown = text(ratio_table({"64 px, whole": race}))
+    assert " no " in shown
+    assert " yes " in shown
+
+
+def test_a_training_that_fails_loses_no_other_of_the_comparison(monkeypatch, tmp_path):
+    class Pool:
+        def __init__(self, *given, **options):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *given):
+            pass
+
+        def submit(self, function, route, seed):
+            job = Future()
+            if (route, seed) == ("ours", 0):
+                job.set_exception(ValueError("no memory"))
+            else:
+                job.set_result({"route": route, "seed": seed, "macro_f1": 0.5, "seconds": 1.0})
+            return job
+
+    monkeypatch.setattr(accuracy, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(accuracy, "_sets", lambda: SimpleNamespace(digests=lambda: {}))
+    file = tmp_path / "accuracy.json"
+    options = parse(["--device", "cpu", "--accuracy", "--seeds", "2", "--json", str(file)])
+    with pytest.raises(SystemExit, match="1 training failed; the first: seed 0, ours: ValueError: no memory"):
+        accuracy.run(options, Console(file=io.StringIO()))
+    assert [(row["seed"], row["route"]) for row in json.loads(file.read_text())["rows"]] == [
+        (0, "plain"),
+        (1, "plain"),
+        (1, "ours"),
+    ]
+
+
+def test_a_pipeline_that_does_not_fit_stops_no_other(monkeypatch):
+    from benchmarks.training import memory
+
+    def measured(pipeline, device):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(memory, "measured", measured)
+    monkeypatch.setattr(
+        memory,
+        "need_of",
+        lambda pipeline: SimpleNamespace(batch_size=4, fixed=1, per_image=1, total=5, largest_batch=lambda capacity: 4),
+    )
+    found = memory.row_of(SMALL, "cuda")
+    assert (found["measured_bytes"], found["failed"]) == (None, "RuntimeError: CUDA out of memory")
+    assert "failed: RuntimeError" in text(memory.memory_table([found], "cuda"))
+
+
+def test_a_layer_that_fails_stops_no_other(monkeypatch, tmp_path, capsys):
+    from benchmarks.training import layers
+
+    asked = []
+
+    def timed(form, met, *given, check):
+        asked.append(form)
+        if len(asked) == 1:
+            raise RuntimeError("no kernel image\nmore")
+        return {"form": form, "ms": [0.5], "error": None, "repeats": True}
+
+    monkeypatch.setattr(layers, "timed", timed)
+    file = tmp_path / "layers.json"
+    layers.main(["--device", "cpu", "--each", "--sizes", "64", "--forms", "library", "--json", str(file)])
+    rows = json.loads(file.read_text())["rows"]
+    assert rows[0]["failed"] == "no kernel image"
+    assert len(rows) == len(asked) > 3
+    assert "no kernel image" in capsys.readouterr().out

@@ -17,6 +17,7 @@ from evaluator.training.cuda import depthwise
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Augmentation
 from evaluator.training.predict import predict
+from evaluator.training.recipes import PIPELINES
 from evaluator.training.step import Launched, Replayed
 
 pytestmark = [
@@ -91,6 +92,17 @@ def test_replayed_steps_give_the_bits_of_launched_ones_and_repeat(name, recipe, 
     launched = train(recipe, images, labels, seed=1, device="cuda")
     assert same(replayed, launched)
     assert replayed.history == launched.history
+
+
+@pytest.mark.parametrize("name", ["panel-resnet50", "panel-convnext-tiny", "panel-vit-small"])
+def test_networks_of_the_panel_are_replayed_and_repeat(name, monkeypatch):
+    images, labels = toy(43, side=64)
+    recipe = replace(PIPELINES[name], weights="none", from_scratch={}, image_size=64, batch_size=16, epochs=2)
+    replayed, again = (train(recipe, images, labels, seed=1, device="cuda") for _ in range(2))
+    assert replayed.notes == ()
+    assert same(replayed, again)
+    monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted, acting: Launched(step, acting))
+    assert same(replayed, train(recipe, images, labels, seed=1, device="cuda"))
 
 
 @pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])

@@ -137,3 +137,27 @@ def test_where_triton_cannot_compile_layers_stay_the_librarys_and_the_notes_say_
     assert "Debian: gcc" in note
     assert launched == [1]  # once per process
     assert depthwise.note_for(nn.Sequential(nn.Linear(2, 2))) == ""
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), torch.AcceleratorError("an illegal memory access", 700)]
+)
+def test_a_device_that_is_full_or_fails_says_nothing_of_triton(monkeypatch, error):
+    from evaluator.training.cuda import depthwise, kernels
+
+    failures = [error]
+
+    def convolved(x, weight, stride, padding):
+        if failures:
+            raise failures.pop()
+
+    plain_ones = torch.ones
+    monkeypatch.setattr(depthwise, "_FOUND", [])
+    monkeypatch.setitem(sys.modules, "triton", sys)
+    monkeypatch.setattr(kernels, "convolved", convolved)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch, "ones", lambda *shape, device=None: plain_ones(*shape))
+    with pytest.raises(type(error)):
+        depthwise.form()
+    assert depthwise.form() == "fastest"

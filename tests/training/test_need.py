@@ -1,5 +1,7 @@
 """How much memory a training needs on a device, computed from shapes."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -57,3 +59,25 @@ def test_a_training_that_predicts_on_its_way_needs_room_for_that_and_asking_move
     assert plain > need.need_of(SMALL).total + 1000
     need.need_of(replace(SMALL, architecture="linear", weights="none", augmentation=type(SMALL.augmentation)()))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_trainings_that_begin_together_compute_what_they_need_once(monkeypatch):
+    built = []
+    begun = threading.Barrier(4)
+
+    def network_of(pipeline, n_outputs=6):
+        built.append(pipeline.name)
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, n_outputs))
+
+    def ask(_):
+        begun.wait(10)
+        return need.beside_others(pipeline, 1000), need.of_predictions(pipeline, 1000)
+
+    monkeypatch.setattr(need, "network_of", network_of)
+    pipeline = replace(SMALL, name="asked by four", image_size=32, threshold="base_rate", precision="float32")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(ask, range(4)))
+    assert found == found[:1] * 4
+    assert built == ["asked by four"] * 2, "for the training and for its widest pass"
+    need.need_of.cache_clear()
+    need._widest_pass.cache_clear()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from evaluator.errors import ConfigurationError
 from evaluator.text import one_line
-from evaluator.training import together
+from evaluator.training import memory, together
 from evaluator.training.cpu.convolutions import is_depthwise, take_over
 
 FORM: Literal["fastest", "library", "triton"] = "fastest"
@@ -37,7 +37,12 @@ _FOUND: list[str] = []
 
 
 def missing() -> str:
-    """Why Triton cannot be used; empty if it can. Found out once per process."""
+    """Why Triton cannot be used; empty if it can. Found out once per process.
+
+    Raises:
+        OutOfMemoryError, AcceleratorError: of torch, where the device has no memory left or fails. That says nothing of Triton, so
+            nothing is kept, and the next call tries again.
+    """
     with together.process:  # trying waits for the device, and so it would break the capture of a graph by another thread
         if not _FOUND:
             _FOUND.append(_tried())
@@ -57,6 +62,8 @@ def _tried() -> str:
             kernels.convolved(small, torch.ones(1, 1, 3, 3, device="cuda"), 1, 1)
             torch.cuda.synchronize()
     except Exception as error:
+        if memory.is_shortage(error) or isinstance(error, torch.AcceleratorError):
+            raise
         return one_line(f"{type(error).__name__}: {error}", REASON)
     return ""
 
