@@ -22,6 +22,10 @@ class Verdict(StrEnum):
     INFRASTRUCTURE = "INFRASTRUCTURE"
 
 
+INCOMPLETE = "INCOMPLETE"
+"""The verdict of a run of which cells have not run yet, and none failed. Those of whole runs are ``OK`` and ``FAILED``."""
+
+
 class KitError(Exception):
     """Something the user can correct. The commands print the message without a traceback and exit with status 2."""
 

@@ -14,7 +14,7 @@ from evaluator.cleaning.rankings import Key
 from evaluator.cleaning.rules import ORIGINAL
 from evaluator.cleaning.track import CLEANING
 from evaluator.report.console import hanging, label, titled
-from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.intervals import mean_of_seeds
 
 NOTES = {
     "strict": "share fixed: labels checked until the target, 95 % of the accuracy with true labels, is first reached, as a share "
@@ -67,7 +67,7 @@ def _text(results: Sequence[CleaningResult], metric: str) -> str:
     values = _values(results, metric)
     if not values:
         return "failed"
-    found = t_interval(values)
-    if found.low is None or found.high is None or found.low == found.high:
+    found = mean_of_seeds(values)
+    if found.low is None or found.high is None:
         return f"{found.mean:.3f}"
     return f"{found.mean:.3f} ±{found.high - found.mean:.3f}"

@@ -102,8 +102,10 @@ def register(subparsers: argparse._SubParsersAction, track: Track) -> None:
         help="answers are judged, too, and not code alone (default: as the round says)",
     )
     told.add_argument("--time-limit", type=int, metavar="SECONDS", help="of a step (default: computed from the clocks)")
-    told.add_argument("--training-seconds", type=float, metavar="S", help="of one training, where --results holds none")
-    told.add_argument("--results", type=given_path, metavar="DIR", help="stored cells that tell how long a training takes")
+    told.add_argument("--training-seconds", type=float, metavar="S", help="of one training (default: as --results tells)")
+    told.add_argument(
+        "--results", type=given_path, metavar="DIR", help="stored cells that tell how long a training takes here (default: results)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from evaluator.scoring.intervals import t_interval, wilson_of_share
+from evaluator.scoring.intervals import mean_of_seeds, wilson_of_share
 from evaluator.sections import Bar, Bars, Cells, Dots, Section, Series, Value
 from evaluator.words import counted
 
@@ -29,7 +29,7 @@ def _parts(shown: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Dots | 
     names = tuple(shown)
     images = next(iter(shown.values()))[0]["test_images"]
     seeds = max(map(len, shown.values()))
-    over_seeds = {name: t_interval([cell["metrics"]["accuracy"] for cell in own]) for name, own in shown.items()}
+    over_seeds = {name: mean_of_seeds([cell["metrics"]["accuracy"] for cell in own]) for name, own in shown.items()}
     over_images = {name: wilson_of_share(found.mean, images) for name, found in over_seeds.items()}
     yield Dots(
         "Accuracy on the hidden test set",
@@ -47,7 +47,7 @@ def _parts(shown: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Dots | 
     series = []
     for name, own in shown.items():
         columns = zip(*([row["right"] for row in cell["by_class"]] for cell in own), strict=True)
-        series.append(Series(name, tuple(_value(t_interval(list(column))) for column in columns)))
+        series.append(Series(name, tuple(_value(mean_of_seeds(list(column))) for column in columns)))
     texts = tuple(f"{row['images']:,} images" for row in next(iter(shown.values()))[0]["by_class"])
     yield Dots(
         "By class", f"share classified right; mean over {counted(seeds, 'seed')}", labels, texts, tuple(series), ends=(0.0, 1.0)
@@ -65,7 +65,7 @@ def _parts(shown: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Dots | 
         found = []
         for name, own in members.items():
             columns = zip(*([row["accuracy"] for row in cell["members"]] for cell in own), strict=True)
-            found.append(Series(name, tuple(_value(t_interval(list(column))) for column in columns)))
+            found.append(Series(name, tuple(_value(mean_of_seeds(list(column))) for column in columns)))
         caption = f"the models of the panel are not named; mean over {counted(seeds, 'seed')}"
         yield Dots("By model of the panel", caption, rows, ("",) * len(rows), tuple(found), decimals=3)
 

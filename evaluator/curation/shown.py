@@ -14,7 +14,7 @@ from evaluator.curation.leaks import Calibration, NearRow
 from evaluator.curation.records import Changes, CurationResult
 from evaluator.curation.track import CURATION, METRICS
 from evaluator.report.console import hanging, label, show_failure, titled
-from evaluator.scoring.intervals import t_interval, wilson_of_share
+from evaluator.scoring.intervals import mean_of_seeds, wilson_of_share
 from evaluator.secret import root_in_words
 from evaluator.text import one_line
 from evaluator.words import counted
@@ -31,7 +31,7 @@ def show_evaluated(console: Console, found: Sequence[Evaluated]) -> None:
         ):
             table.add_column(title, justify="right" if number else "left")
         for entry in scored:
-            over = t_interval([r.metrics["accuracy"] for r in _scored(entry) if r.metrics is not None])
+            over = mean_of_seeds([r.metrics["accuracy"] for r in _scored(entry) if r.metrics is not None])
             images = wilson_of_share(over.mean, first.test_images)
             changes = _scored(entry)[0].changes
             table.add_row(

@@ -13,7 +13,7 @@ seed). Each comparison is made by itself: of a hundred between equals, some five
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,12 @@ from scipy import special
 
 from evaluator.errors import ConfigurationError
 from evaluator.judging.feedback import verdict_shown
-from evaluator.scoring.intervals import Interval, t_interval
+from evaluator.scoring.intervals import SAME, Interval, mean_of_seeds
 from evaluator.tables import Metric
 
 STEP = 0.005
 """By how much a single seed must be better: half of the last digit that people trust."""
 LEVEL = 0.95
-SAME = 1e-12
-"""Up to this difference, figures are equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +116,7 @@ def scored(row: Mapping[str, Any], metric: Metric, word: str, whole: bool = Fals
         name=row["name"],
         received=row["received"],
         scores={seed: metric.score(value) for seed, value in values.items()},
-        value=mean_of_seeds(list(values.values())) if values else None,
+        value=mean_of_seeds(values.values(), LEVEL) if values else None,
         verdict=verdict,
         version=row["version"],
         collapsed=sum(bool(cell.get("collapsed")) for cell in cells if cell["score"] is not None),
@@ -128,13 +126,6 @@ def scored(row: Mapping[str, Any], metric: Metric, word: str, whole: bool = Fals
         judged=row.get("ended"),
         detail=result,
     )
-
-
-def mean_of_seeds(values: Sequence[float]) -> Interval:
-    """The mean of one figure for every seed, with its interval; without bounds where all seeds gave the same."""
-    found = t_interval(values, LEVEL)
-    # Equal figures of several seeds are copies of one observation as far as anybody knows, and no proof that there is no noise.
-    return replace(found, low=None, high=None) if np.ptp(values) <= SAME else found
 
 
 def _flat(digests: Mapping[str, Any]) -> dict[str, str]:

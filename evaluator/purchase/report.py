@@ -17,7 +17,7 @@ from evaluator.purchase.report_mistakes import mistakes
 from evaluator.purchase.report_sets import ShownSets, shown_sets
 from evaluator.purchase.result import observed
 from evaluator.report.format import percent
-from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.intervals import mean_of_seeds
 from evaluator.sections import Bar, Bars, Cells, Curve, Curves, Dots, Gallery, Material, Picture, Section, Series, Value
 from evaluator.words import counted, number
 
@@ -166,7 +166,7 @@ def _mean(values: Sequence[tuple[float, Hashable]]) -> Value:
     of: dict[Hashable, list[float]] = {}
     for value, key in values:
         of.setdefault(key, []).append(value)
-    found = t_interval([sum(x) / len(x) for x in of.values()])
+    found = mean_of_seeds([sum(x) / len(x) for x in of.values()])
     return Value(found.mean, found.low, found.high)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from evaluator.tables import Block
 from evaluator.text import visible
+from evaluator.words import counted
 
 MARK = "!"
 """Behind a figure: a model behind it learnt nothing (``Track.collapsed``)."""
@@ -55,6 +56,16 @@ def signed(interval: dict[str, Any] | None, decimals: int = 3) -> str:
 def percent(share: float) -> str:
     """``46 %``."""
     return f"{100 * share:.0f} %"
+
+
+def not_run(summary: Mapping[str, Any], word: str) -> int:
+    """Number of cells that a run of one submission still has to run. ``word``: what its track calls a task."""
+    return len(summary[f"{word}s"]) * summary["seeds"] * len(summary["panel"] or (None,)) - len(summary["cells"])
+
+
+def not_run_note(missing: int) -> str:
+    """Of so many cells: ``2 cells have not run yet; the same command continues``."""
+    return f"{counted(missing, 'cell')} {'has' if missing == 1 else 'have'} not run yet; the same command continues"
 
 
 def verdicts(found: list[str]) -> str:

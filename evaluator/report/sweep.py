@@ -13,7 +13,7 @@ from evaluator.report.comparison.headings import heading
 from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.faults import show_faults
 from evaluator.report.findings import show_remarks
-from evaluator.report.format import brief, figure, signed
+from evaluator.report.format import brief, figure, not_run_note, signed
 from evaluator.report.levels import these_items
 from evaluator.specs import DATA_SET
 from evaluator.text import name as shown_name
@@ -182,7 +182,7 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     last = summary["looks"][-1]["seeds"] if summary.get("looks") else None
     missing = sum(cell["verdict"] is None for cell in summary["cells"] if last is None or cell["seed"] < last)
     if missing:
-        found.append(f"{counted(missing, 'cell')} {'has' if missing == 1 else 'have'} not run yet; the same command continues.")
+        found.append(f"{not_run_note(missing)}.")
     return found
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from evaluator.errors import INCOMPLETE
 from evaluator.machine import computed_by
 from evaluator.report.collapsed import summary_note
 from evaluator.report.console import hanging, label, line, titled
 from evaluator.report.faults import show_faults
 from evaluator.report.findings import show_remarks
-from evaluator.report.format import figure, verdicts
+from evaluator.report.format import figure, not_run, not_run_note, verdicts
 from evaluator.report.live import Live
 from evaluator.report.panel import fitted_note, panel_notes, panel_table, panel_title
 from evaluator.text import say
@@ -84,21 +85,29 @@ def show_result(console: Console, summary: dict[str, Any], track: Track, *, full
     show_remarks(console, warnings)
     for note in notes(summary, track):
         hanging(console, f"  {note}", "dim")
-    show_verdict(console, summary, len(warnings))
+    show_verdict(console, summary, word, len(warnings))
 
 
-def show_verdict(console: Console, summary: Mapping[str, Any], warnings: int) -> None:
+def show_verdict(console: Console, summary: Mapping[str, Any], word: str, warnings: int) -> None:
     """Print the last line of a run: its verdict, whether it is fit to submit, and how many warnings there are."""
     fit = summary["fit_to_submit"]
     failed = sum(not cell["scored"] for cell in summary["cells"])
-    parts = [counted(failed, "cell") + " failed"] if failed else []
+    missing = not_run(summary, word)
+    parts = [not_run_note(missing)] if missing else []
+    parts += [counted(failed, "cell") + " failed"] if failed else []
     kept = summary["kept_time_limits"]
     parts += [f"{counted(kept, 'cell')} reached the time limit"] if kept else []
     parts += [f"{counted(n, 'cell')} collapsed"] if (n := summary.get("collapsed", 0)) else []
     parts += [counted(warnings, "warning")] if warnings else []
-    said = f"verdict {summary['verdict']}, {'fit to submit' if fit else 'not fit to submit'}"
+    unknown = summary["verdict"] == INCOMPLETE
+    said = "not known yet whether it is fit to submit" if unknown else "fit to submit" if fit else "not fit to submit"
+    said = f"verdict {summary['verdict']}, {said}"
     said += f": {', '.join(parts)}" if parts else ""
-    hanging(console, said, "bold red" if not fit else "yellow" if warnings or summary.get("collapsed") else "green")
+    hanging(
+        console,
+        said,
+        "yellow" if unknown or (fit and (warnings or summary.get("collapsed"))) else "green" if fit else "bold red",
+    )
 
 
 def notes(summary: dict[str, Any], track: Track) -> list[str]:

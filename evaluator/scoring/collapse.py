@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from evaluator.scoring.intervals import t_interval
+from evaluator.scoring.intervals import mean_of_seeds
 from evaluator.scoring.observations import numbered, of_copies
 
 
@@ -35,7 +35,7 @@ def over_seeds(
         return None
     if keys is not None:
         given = _observed(given, keys)
-    found: dict[str, Any] = asdict(t_interval([score for score, _ in given], level))
+    found: dict[str, Any] = asdict(mean_of_seeds([score for score, _ in given], level))
     return found | counts(given)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from evaluator.errors import Verdict
+from evaluator.errors import INCOMPLETE, Verdict
 from evaluator.fields import SCHEMA, doc
 from evaluator.plans import Task
 from evaluator.runner.cells import Finished
@@ -56,7 +56,9 @@ class PanelRow:
     name: Annotated[str, doc("name of the pipeline as it was trained")]
     fitted_from: Annotated[str | None, doc("name of the pipeline that this one was adapted from; `null` if it was not adapted")]
     pipeline: Annotated[dict[str, Any], doc("the pipeline, complete")]
-    verdict: Annotated[str, doc("`OK` if every cell of this pipeline was scored, else `FAILED`")]
+    verdict: Annotated[
+        str, doc("`OK` if every cell of this pipeline was scored; `FAILED` if a cell failed; `INCOMPLETE` if some have not run yet")
+    ]
     verdicts: Annotated[list[str], doc("verdict of every cell")]
     score: Figures
     tasks: Annotated[list[dict[str, Any]], doc("name and metrics of each task")]
@@ -93,7 +95,9 @@ class RunSummary:
     versions: Annotated[
         list[dict[str, str]], doc("versions that computed the figures; several members if cells of different versions are mixed")
     ]
-    verdict: Annotated[str, doc("`OK` if every cell was scored, else `FAILED`")]
+    verdict: Annotated[
+        str, doc("`OK` if every cell was scored; `FAILED` if a cell failed; `INCOMPLETE` if none failed and some have not run yet")
+    ]
     fit_to_submit: Annotated[bool, doc("whether every cell is fit to submit and no time limit was kept")]
     kept_time_limits: Annotated[int, doc("number of cells that reached the time limit and were scored all the same")]
     collapsed: Annotated[
@@ -209,7 +213,7 @@ def summarise(
         options=options,
         busy=experiment.load.busy(),
         versions=list(versions.values()),
-        verdict="OK" if whole else "FAILED",
+        verdict=_verdict(finished, whole),
         fit_to_submit=whole and not kept and all(f.result.fit_to_submit for f in finished),
         kept_time_limits=kept,
         collapsed=sum(_collapsed(cell, experiment.track) for cell in finished),
@@ -222,6 +226,13 @@ def summarise(
         faults=faults.found(folder),
         remarks=remarks.said(),
     ).as_dict(word)
+
+
+def _verdict(finished: Sequence[Finished], whole: bool) -> str:
+    """Of all cells together. A run that was interrupted says nothing of its submission."""
+    if whole:
+        return "OK"
+    return INCOMPLETE if all(f.result.scored for f in finished) else "FAILED"
 
 
 def _collapsed(finished: Finished, track: Track) -> bool:
@@ -286,7 +297,7 @@ def _pipeline_row(pipeline: Recipe, finished: Sequence[Finished], experiment: Ex
         name=pipeline.name,
         fitted_from=plan.fitted_from.get(pipeline.name),
         pipeline=pipeline.as_dict(),
-        verdict="OK" if whole else "FAILED",
+        verdict=_verdict(cells, whole),
         verdicts=[str(c.result.verdict) for c in cells],
         score=_over_seeds(cells, experiment.track) if whole else None,
         tasks=[{word: name, "metrics": _over_seeds(members, experiment.track)} for name, members in of_task.items()],

@@ -17,6 +17,7 @@ from evaluator.export.codabench.contest import Contest, Phase, instant
 from evaluator.export.codabench.stand_in import try_bundle
 from evaluator.plans import Option
 from evaluator.sweep.experiment import prepare
+from evaluator.sweep.forecast import Measured
 from evaluator.sweep.settings import read_settings
 from tests.toy_track import GUESS, GuessTrack
 
@@ -127,6 +128,17 @@ def test_the_time_limit_is_the_sum_of_the_clocks_with_a_margin(tmp_path):
     assert clocks(made, made.index(), 100.0) - clocks(made, made.index(), 10.0) == 450, "four trainings of 90 s more, and a quarter"
     with pytest.raises(ConfigurationError, match="--training-seconds"):
         clocks(made, made.index(), None)
+    for wrong in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ConfigurationError, match="above 0"):
+            clocks(made, made.index(), wrong)
+
+
+def test_the_seconds_of_a_training_that_are_given_go_before_those_that_were_measured(tmp_path, monkeypatch):
+    made = experiment(tmp_path)
+    monkeypatch.setattr(Measured, "training", lambda *given: 20.0)
+    measured = clocks(made, made.index(), None)
+    assert clocks(made, made.index(), 20.0) == measured
+    assert clocks(made, made.index(), 60.0) - measured == 200, "slower workers: four trainings of 40 s more, and a quarter"
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,8 @@ def test_the_table_of_a_run_marks_pair_and_mean_and_counts_cells(ready):
     said = shown(show_result, summary, PURCHASE)
     lines = {line.split()[0]: line for line in reversed(said.split("\n")) if line.strip()}
     assert "0.340! (1 of 3 collapsed; 0.500 without)" in lines["621:17"]
-    assert "0.500 [0.500, 0.500]" in lines["1321:34"]
+    assert " 0.500 " in lines["1321:34"]
+    assert "[" not in lines["1321:34"], "equal scores have no interval"
     assert "0.420! (1 of 3 collapsed; 0.500 without)" in lines["mean"]
     assert "!: 1 of 6 scored cells collapsed: the score is no better than that of the best constant answer" in said
     assert "1 cell collapsed" in said.strip().split("\n")[-1]
@@ -144,7 +145,7 @@ def test_a_run_without_collapses_says_nothing_of_them(ready):
     experiment = ready(pairs=("621:17",), seeds=2)
     said = shown(show_result, summarise(experiment, finished(experiment, ()), 1.0), PURCHASE)
     assert "collapsed" not in said
-    assert "0.500 [0.500, 0.500]" in said
+    assert " 0.500 " in said
 
 
 def test_a_summary_of_an_older_kit_counts_them_by_its_metrics(ready):

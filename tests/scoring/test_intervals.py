@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluator.scoring.intervals import t_interval, wilson_of_share
+from evaluator.scoring.intervals import mean_of_seeds, t_interval, wilson_of_share
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
@@ -59,3 +59,11 @@ def test_wilsons_interval_equals_scipy(n, part, level):
 def test_wilson_refuses_what_is_no_share(share, n, level):
     with pytest.raises(ValueError, match="expected"):
         wilson_of_share(share, n, level)
+
+
+def test_scores_that_are_equal_on_all_seeds_tell_nothing_of_the_noise():
+    equal = mean_of_seeds([0.862, 0.862, 0.862])
+    assert (equal.mean, equal.low, equal.high, equal.n) == (0.862, None, None, 3)
+    assert mean_of_seeds([0.1 + 0.2, 0.3]).low is None, "rounding is no spread"
+    assert mean_of_seeds([0.5]) == t_interval([0.5])
+    assert mean_of_seeds(iter([0.5, 0.6]), 0.9) == t_interval([0.5, 0.6], 0.9)

@@ -348,11 +348,18 @@ def test_an_interrupted_run_keeps_what_is_finished(evaluate, monkeypatch, ran, b
 
     with monkeypatch.context() as patch:
         patch.setattr(Workers, "train", interrupted)
-        status, _, err = evaluate()
+        status, out, err = evaluate()
     assert status == 130
     assert "interrupted" in err
     summary = json.loads((last_run(evaluate.results) / "result.json").read_text())
-    assert (summary["verdict"], summary["score"], len(summary["cells"])) == ("FAILED", None, 1)
+    assert (summary["verdict"], summary["score"], len(summary["cells"])) == ("INCOMPLETE", None, 1)
+    assert not summary["fit_to_submit"]
+    words = " ".join(out.split())
+    assert (
+        "verdict INCOMPLETE, not known yet whether it is fit to submit: 1 cell has not run yet; the same command continues" in words
+    )
+    page = (last_run(evaluate.results) / "report.html").read_text()
+    assert "It is not known yet whether it is fit to submit: 1 cell has not run yet; the same command continues." in page
     assert evaluate()[0] == 0
     assert bought == [("621:17", 0), ("1321:34", 0)]
     assert ran == [("1321:34", 0), ("621:17", 0)]
@@ -372,7 +379,7 @@ def test_a_run_that_is_interrupted_in_a_session_keeps_what_was_bought_before(eva
     assert status == 130
     assert "interrupted" in err
     summary = json.loads((last_run(evaluate.results) / "result.json").read_text())
-    assert (summary["verdict"], summary["score"]) == ("FAILED", None)
+    assert (summary["verdict"], summary["score"]) == ("INCOMPLETE", None)
     assert evaluate()[0] == 0
     assert bought == [("621:17", 0), ("1321:34", 0)]
     assert ran == [("1321:34", 0), ("621:17", 0)]

@@ -125,12 +125,14 @@ def clocks(experiment: Experiment, index: Index, training: float | None) -> int:
     """Seconds that judging one submission can take: all of its clocks, its trainings one after the other, and a margin.
 
     Args:
-        index: of stored cells, which say how long a training takes.
-        training: seconds of a training, where they do not.
+        index: of stored cells, which say how long a training takes on this machine.
+        training: seconds of a training, whatever they say; None takes theirs.
 
     Raises:
-        ConfigurationError: neither says it.
+        ConfigurationError: neither says it, or ``training`` is no positive number.
     """
+    if training is not None and not 0 < training < math.inf:
+        raise ConfigurationError(f"--training-seconds: {training:g}; expected a number of seconds above 0")
     measured = Measured(index.cells.values())
     answers: dict[str, float] = {}
     total = 0.0
@@ -138,8 +140,9 @@ def clocks(experiment: Experiment, index: Index, training: float | None) -> int:
         answers[spec.answer_digest()] = spec.seconds_allowed + STARTING_SECONDS
         if not spec.trains:
             continue
-        found = measured.training(spec, experiment.plan.items.get(spec.task), digest_of(spec.pipeline.as_dict())[:16])
-        found = training if found is None else found
+        found = training
+        if found is None:
+            found = measured.training(spec, experiment.plan.items.get(spec.task), digest_of(spec.pipeline.as_dict())[:16])
         if found is None:
             raise ConfigurationError(
                 f"--training-seconds: how long a training of {spec.pipeline.name} takes is not known, since "

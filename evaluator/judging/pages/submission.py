@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.errors import Verdict
-from evaluator.judging.board import LEVEL, Line, Scored, mean_of_seeds
+from evaluator.judging.board import LEVEL, Line, Scored
 from evaluator.judging.figures import from_stored
 from evaluator.judging.pages.board import latest
 from evaluator.judging.pages.shown import (
@@ -25,7 +25,7 @@ from evaluator.judging.pages.shown import (
 )
 from evaluator.report.format import verdicts
 from evaluator.report.html.render import chart
-from evaluator.scoring.intervals import Interval
+from evaluator.scoring.intervals import Interval, mean_of_seeds
 from evaluator.tables import Metric
 from evaluator.text import name as harmless
 
@@ -136,7 +136,7 @@ def _value(cells: Sequence[Mapping[str, Any]]) -> Interval | None:
     seeds: dict[int, list[float]] = {}
     for cell in cells:
         seeds.setdefault(cell["seed"], []).append(float(cell["score"]))
-    return mean_of_seeds([float(np.mean(of)) for of in seeds.values()])
+    return mean_of_seeds([float(np.mean(of)) for of in seeds.values()], LEVEL)
 
 
 def figures_of(public: Sequence[Scored]) -> list[Any]:

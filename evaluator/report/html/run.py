@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from evaluator.errors import ConfigurationError, KitError
+from evaluator.errors import INCOMPLETE, ConfigurationError, KitError
 from evaluator.history.layout import REPORT
 from evaluator.history.predictions import read_predictions
 from evaluator.places import data_place
 from evaluator.report.collapsed import summary_note
-from evaluator.report.format import figure, verdicts
+from evaluator.report.format import figure, not_run, not_run_note, verdicts
 from evaluator.report.html.beside import beside
 from evaluator.report.html.render import Page, Tabled, render
 from evaluator.report.html.repeat import repeat
@@ -145,7 +145,14 @@ def _figures(summary: Mapping[str, Any], track: Track, metric: Metric) -> tuple[
         return (("no score", f"{metric.label}: {verdicts([cell['verdict'] for cell in summary['cells']])}"),)
     word, seeds = track.task_word, summary["seeds"]
     over = f"mean over {counted(len(summary[f'{word}s']), word)} and {counted(seeds, 'seed')}"
-    over += ", with its 95 % t-interval" if seeds > 1 else "; an interval needs two seeds"
+    if seeds < 2:
+        over += "; an interval needs two seeds"
+    elif score[metric.name]["low"] is not None:
+        over += ", with its 95 % t-interval"
+    elif score[metric.name]["n"] < 2:
+        over += "; the same answer from the same data on all seeds is one observation, which has no interval"
+    else:
+        over += "; all seeds gave the same score, so nothing says how sure it is"
     found = [(figure(score[metric.name], metric.decimals), f"{metric.label}{_direction(metric)}: {over}")]
     others = [m for m in track.metrics if m.name != metric.name and m.name in score]
     return (*found, *((figure(score[m.name], m.decimals), m.label + _direction(m)) for m in others))
@@ -274,7 +281,9 @@ def _groups(run: StoredRun) -> dict[str, list[Mapping[str, Any]]]:
 def _warnings(run: StoredRun) -> tuple[str, ...]:
     summary = run.summary
     found = [*summary["warnings"], *summary.get("remarks", ())]
-    if run.one and not summary["fit_to_submit"]:
+    if run.one and summary["verdict"] == INCOMPLETE:
+        found.insert(0, f"It is not known yet whether it is fit to submit: {not_run_note(not_run(summary, run.track.task_word))}.")
+    elif run.one and not summary["fit_to_submit"]:
         found.insert(0, "Not fit to submit: a cell failed, a phase ended badly, or a time limit was kept.")
     if summary["busy"] and not any(summary["busy"] in warning for warning in found):
         found.append(f"The machine was busy when this run began: {summary['busy']}.")
