@@ -134,7 +134,7 @@ def main(args: argparse.Namespace) -> int:
         faults = Faults(experiment)
         for cell in stored_cells(experiment, store, outcome, lambda row: not row["fit"], MOST_READ):
             faults.add(cell)
-        found = faults.rows(outcome.folder), remarks.said()
+        found = faults.rows(outcome.folder), remarks.said(earlier=bool(outcome.before))
         summary.update(summarise_sweep(experiment, outcome.rows, outcome.before, expected, outcome.seconds, *found, outcome.looks))
         store.write_run(outcome.folder, summary, "sweep")
 

@@ -172,7 +172,7 @@ def _notes(summary: dict[str, Any], track: Track, hidden: bool) -> list[str]:
     if any(row.get("late") for row in summary["rows"]):
         found.append("late: cells that reached the time limit and were scored with what was there.")
     if any(row.get("again") for row in summary["rows"]):
-        found.append("again: cells that had another result before, which this result replaced.")
+        found.append("again: cells that had an earlier result, which this result replaced.")
     if copied := dict.fromkeys(row["submission"] for row in summary["rows"] if row.get("copies")):
         found.append(
             f"one observation: {', '.join(copied)} gave the same answer from the same data on several seeds. These seeds are "

@@ -150,7 +150,7 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
         found.append(f"the cells were computed by {len(computed)} different sets of library versions (--mixed-versions).")
     found += track.notes(summary["cells"])
     if again := sum(bool(cell.get("attempts")) for cell in summary["cells"]):
-        found.append(f"{counted(again, 'cell')} had another result before (attempts in result.json).")
+        found.append(f"{counted(again, 'cell')} had an earlier result, which this result replaced (attempts in result.json).")
     if summary["score"] and (n := min(row["n"] for row in summary["score"].values())) < seeds:
         found.append(
             f"{counted(n, 'observation')} of {seeds} seeds: on several seeds the answer and the data are the same, so that only "

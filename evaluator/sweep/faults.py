@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +27,14 @@ TAIL = 64 * 1024
 """Bytes at the end of a log that are read for them."""
 MOST_CELLS = 200
 """Largest number of cells of a fault that are named; all are counted."""
+
+
+_HEAD = "Traceback (most recent call last):\n"
+_CHAINED = (
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
+)
+"""How Python begins a traceback, and what it writes between those of exceptions that arose from each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +124,8 @@ class Faults:
             paths = [] if folder is None else [folder / layout.LOGS / name for name in self._logs.get(key, ())]
             if path := next((path for path in paths if path.is_file()), None):
                 log = f"{path.parent.parent.name}/{layout.LOGS}/{path.name}"
-                fault = replace(fault, log=log, printed=fault.printed or last_lines(path, fault.trace))
+                printed, trace = last_words(path, fault.trace, fault.reason)
+                fault = replace(fault, log=log, printed=fault.printed or printed, trace=trace)
             found.append(fault)
         return sorted(found, key=lambda fault: fault.scored)
 
@@ -125,16 +134,49 @@ class Faults:
         return [msgspec.to_builtins(fault) for fault in self.found(folder)]
 
 
-def last_lines(log: Path, trace: str) -> list[str]:
-    """The last lines that a submission printed; its traceback, which stands at the end of the log, is not among them."""
+def last_words(log: Path, trace: str, reason: str = "") -> tuple[list[str], str]:
+    """The last lines that a submission printed, and its traceback, which stands at the end of the log.
+
+    Args:
+        trace: where the result of the cell has it; else it is taken from the log, if it is of the exception that ``reason`` names.
+    """
     try:
         with open(log, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
             text = file.read(TAIL).decode("utf-8", "replace")
     except OSError:
-        return []
-    printed = text.removesuffix(visible_lines(trace)) if trace else text
-    return [line[:500] for line in printed.split("\n") if line.strip()][-MOST_PRINTED:]
+        return [], trace
+    if trace:
+        printed = text.removesuffix(visible_lines(trace))
+    else:
+        start = _traceback(text, reason)
+        printed, trace = text[:start], text[start:]
+    return [line[:500] for line in printed.split("\n") if line.strip()][-MOST_PRINTED:], trace
+
+
+def _traceback(text: str, reason: str) -> int:
+    """Where the traceback at the end of a log begins, with those of the exceptions that it arose from; the end, if there is none.
+
+    A submission may print tracebacks, too, and go on: the last must be of the exception that ``reason`` begins with.
+    """
+    starts = [at for at in _places(text, _HEAD) if not at or text[at - 1] == "\n"]
+    if not starts:
+        return len(text)
+    lines = text[starts[-1] + len(_HEAD) :].split("\n")
+    kind = next((line for line in lines if line[:1].strip()), "").partition(":")[0].rpartition(".")[2]
+    if not kind or kind != reason.partition(" ")[0]:
+        return len(text)
+    start = starts.pop()
+    while starts and text[:start].rstrip("\n").endswith(_CHAINED):
+        start = starts.pop()
+    return start
+
+
+def _places(text: str, part: str) -> Iterator[int]:
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + 1)
 
 
 class Remarks:
@@ -157,11 +199,12 @@ class Remarks:
             self._first.setdefault(key, (place, remark))
             self._met[key] += 1
 
-    def said(self) -> list[str]:
-        """The warnings, a sentence each."""
+    def said(self, earlier: bool = False) -> list[str]:
+        """The warnings, a sentence each. ``earlier``: further cells were stored before, and were not noted."""
         found = []
         for (name, of_task, what), (place, remark) in self._first.items():
             n = self._met[name, of_task, what]
-            where = place if n == 1 else f"{n} of {self._cells[name, of_task]} cells, first {place}"
+            cells = f"{'the ' if earlier else ''}{self._cells[name, of_task]} cells{' that ran now' if earlier else ''}"
+            where = place if n == 1 else f"{n} of {cells}, first {place}"
             found.append(f"{name}: {what} ({where}: {remark.detail}). {remark.advice}")
         return found

@@ -223,7 +223,7 @@ def test_what_was_found_before_the_result_that_counts_is_shown(stored, planted):
     assert {row["name"]: (row["again"], row["attempts"]) for row in table["strategies"]}["good"] == (1, {"RUNTIME_ERROR": 1})
     page = markdown(report(stored))
     assert "7, 1 again" in page
-    assert "again: cells that had another result before the one that counts" in page
+    assert "again: cells that had an earlier result than the one that counts" in page
     assert "good 1 (before: RUNTIME_ERROR 1)" in page
 
 

@@ -22,7 +22,7 @@ from evaluator.report.live import Live
 from evaluator.report.traces import alike, own_frames
 from evaluator.runner.cells import Finished
 from evaluator.sandbox.conformance import check as conformance
-from evaluator.sweep.faults import Faults, Remarks, last_lines
+from evaluator.sweep.faults import Faults, Remarks, last_words
 
 TRACE = """Traceback (most recent call last):
   File "{kit}/evaluator/worker/service.py", line 118, in serve
@@ -109,9 +109,9 @@ def test_faults_are_red_and_not_dim(ready):
 
 
 def test_a_log_that_is_gone_or_long_is_no_error(tmp_path):
-    assert last_lines(tmp_path / "none", "") == []
+    assert last_words(tmp_path / "none", "") == ([], "")
     (tmp_path / "long").write_bytes(b"\xff" * 1_000_000)
-    (line,) = last_lines(tmp_path / "long", "")
+    (line,), _ = last_words(tmp_path / "long", "")
     assert len(line) == 500
 
 
@@ -154,6 +154,8 @@ def test_all_bought_and_a_good_score_give_no_warning_and_cells_share_a_line(read
     remarks.add(scored(experiment.cells[2], bought=12))
     (line,) = remarks.said()
     assert "(2 of 3 cells, first 621:17 seed 0: 3 of 12 labels)" in line
+    (line,) = remarks.said(earlier=True)
+    assert "(2 of the 3 cells that ran now, first 621:17 seed 0: 3 of 12 labels)" in line
 
 
 def test_a_pool_that_is_smaller_than_the_budget_is_bought_whole_without_a_warning(ready):
@@ -163,6 +165,27 @@ def test_a_pool_that_is_smaller_than_the_budget_is_bought_whole_without_a_warnin
     object.__setattr__(cell.result.data, "counts", {"unlabelled": 5})
     remarks.add(cell)
     assert remarks.said() == []
+
+
+ONE = 'Traceback (most recent call last):\n  File "/s/run.py", line 3, in rank\n    raise ValueError("a\\nb")\nValueError: a\nb\n'
+TWO = 'Traceback (most recent call last):\n  File "/s/run.py", line 1, in rank\n    1 / 0\nZeroDivisionError: division by zero\n'
+BETWEEN = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "reason", "printed", "trace"),
+    [
+        (f"first\n{ONE}", "ValueError in rank: a b", ["first"], ONE),
+        (f"first\n{TWO}{BETWEEN}{ONE}", "ValueError in rank: a b", ["first"], TWO + BETWEEN + ONE),
+        (f"{TWO}then\n{ONE}", "ValueError in rank: a b", [*TWO.splitlines(), "then"], ONE),
+        (f"first\n{TWO}then\n", "rank took longer than 3 s", ["first", *TWO.splitlines(), "then"], ""),
+        (f"it says: {ONE}", "ValueError in rank: a b", [f"it says: {ONE}".splitlines()[0], *ONE.splitlines()[1:]], ""),
+        ("first\n", "ValueError in rank: a b", ["first"], ""),
+    ],
+)
+def test_a_traceback_at_the_end_of_a_log_is_not_called_print(tmp_path, log, reason, printed, trace):
+    (tmp_path / "log").write_text(log)
+    assert last_words(tmp_path / "log", "", reason) == (printed, trace)
 
 
 # -- signs of life

@@ -161,7 +161,7 @@ def _cell_notes(table: dict[str, Any]) -> list[str]:
     ]
     if again:
         found.append(
-            f"again: cells that had another result before the one that counts, e.g. with --fresh or in another tier: "
+            f"again: cells that had an earlier result than the one that counts, e.g. with --fresh or in another tier: "
             f"{'; '.join(again)}. A submission that is run until it succeeds looks better than it is."
         )
     return found
