@@ -14,6 +14,8 @@ from evaluator.curation.submitted import set_aside
 from evaluator.data.edits import ENDINGS, EditTable
 from evaluator.data.layout import IMAGE_SUFFIXES
 from evaluator.errors import ConfigurationError, DataError, SubmissionError
+from evaluator.sandbox.foreign import ForeignFiles
+from evaluator.sandbox.tiers import choose
 from evaluator.submission.answers import AnswerFiles, Candidate, candidate, strangers
 from evaluator.submission.findings import Finding
 from evaluator.submission.travel import secret
@@ -95,7 +97,9 @@ def _edited(there: Candidate, table: str) -> AnswerFiles:
     files = [table]
     said = "no table of edits"
     try:
-        edits = EditTable.read(there.root / table)
+        # A judge looks at the tables of strangers before they are run: what decodes one does it in a worker (``sandbox.foreign``).
+        with ForeignFiles(choose) as foreign:
+            edits = EditTable.read(there.root / table, parquet=foreign.table)
         said = f"a table of {counted(len(edits), 'edit')}"
         added = {edit.file: edit.line for edit in edits if edit.file}
         with Tree(there.root) as tree:
@@ -106,7 +110,7 @@ def _edited(there: Candidate, table: str) -> AnswerFiles:
                     files.append(file)
         if added:
             said += f", {counted(len(added), 'image')} added"
-    except (ConfigurationError, DataError, OSError) as error:
+    except (ConfigurationError, DataError, OSError, SubmissionError) as error:
         place, _, text = str(error).partition(": ")
         found.append(Finding("error", place.replace(f"{there.root}/", ""), text or str(error)))
     return there.answer(files, said, found, UNUSED)

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .pictures import NoImageError, decoded, without_colour
-from .plain import kind_of
 from .service import Answer, Track
 
 PICTURE = struct.Struct("!IIIB32s")
@@ -22,6 +21,7 @@ PICTURE = struct.Struct("!IIIB32s")
 channels a text follows, which says why the file is no image, and no further image comes."""
 MOST_FAULT = 1_000
 """Characters of such a text."""
+INSTALL = "run `pip install -r requirements-tables.txt`, or use .csv"
 MOST_TABLE = 32 << 20
 """Bytes of a table as JSON, and of its columns as the file holds them."""
 
@@ -65,28 +65,48 @@ def table_of(raw: bytes, most_rows: int) -> dict[str, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        return {"fault": "a .parquet table needs pyarrow, which is not installed; use .csv"}
+        return {"fault": f"a .parquet table needs pyarrow, which is not installed; {INSTALL}"}
     try:
-        file = parquet.ParquetFile(pyarrow.BufferReader(raw))
-        names = [str(name) for name in file.schema_arrow.names]
-        rows = file.metadata.num_rows
-        held = sum(file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups))
-        if rows > most_rows or held > MOST_TABLE or len(names) > 100:
-            bound = f"at most {most_rows:,} rows and {MOST_TABLE:,} bytes are read. Split the table"
-            return {"fault": f"{rows:,} rows, {len(names):,} columns, {held:,} bytes; {bound}"}
-        columns = [
-            file.read_row_groups(range(file.metadata.num_row_groups), columns=[name]).column(0).to_pylist() for name in names
-        ]
+        return _texts_of(pyarrow, parquet, raw, most_rows)
     except Exception as error:  # a broken file makes it raise almost anything
         return {"fault": f"it cannot be read ({str(error)[:200]}); expected a Parquet table. Write it anew"}
+
+
+def _texts_of(arrow: Any, parquet: Any, raw: bytes, most_rows: int) -> dict[str, Any]:
+    # What the footer says of rows and bytes is checked, and not believed: it may be wrong, and a text of a dictionary counts there
+    # once, however many cells have it. So cells are counted by the dictionary before a text is made of each.
+    schema = parquet.read_schema(arrow.BufferReader(raw))
+    names = [str(name) for name in schema.names]
+    if len(names) > 100:
+        return {"fault": f"{len(names):,} columns; at most 100 are read. Leave out those that nothing reads"}
+    for field in schema:
+        kind = field.type.value_type if arrow.types.is_dictionary(field.type) else field.type
+        if not (arrow.types.is_string(kind) or arrow.types.is_large_string(kind) or arrow.types.is_null(kind)):
+            return {"fault": f"{field.name[:60]} is of the type {str(kind)[:60]}; expected a text. Write the column as texts"}
+    file = parquet.ParquetFile(arrow.BufferReader(raw), read_dictionary=names)
+    rows = file.metadata.num_rows
+    held = sum(file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups))
+    if rows > most_rows or held > MOST_TABLE:
+        return {
+            "fault": f"{rows:,} rows, {held:,} bytes; at most {most_rows:,} rows and {MOST_TABLE:,} bytes are read. Split the table"
+        }
+    columns: list[list[str | None]] = []
     size = 0
-    for name, column in zip(names, columns, strict=True):
-        for number, cell in enumerate(column):
-            if cell is not None and not isinstance(cell, str):
-                return {"fault": f"line {number + 2}: {name[:60]} is {kind_of(cell)}; expected a text. Write the column as texts"}
-            size += 8 + len(cell or "")
+    for name in names:
+        column: list[str | None] = []
+        for chunk in file.read_row_groups(range(file.metadata.num_row_groups), columns=[name]).column(0).chunks:
+            if arrow.types.is_null(chunk.type):
+                column += [None] * len(chunk)
+                continue
+            texts = chunk.dictionary.to_pylist()
+            places = chunk.indices.to_pylist()
+            size += 8 * len(places) + sum(len(texts[place] or "") for place in places if place is not None)
             if size > MOST_TABLE:
                 return {"fault": f"its cells have more than {MOST_TABLE:,} characters; at most so many are read. Split the table"}
+            column += [None if place is None else texts[place] for place in places]
+        columns.append(column)
+        if len(column) != rows:
+            return {"fault": f"it says that it has {rows:,} rows, and its column {name[:60]} has {len(column):,}. Write it anew"}
     return {"names": names, "rows": [list(row) for row in zip(*columns, strict=True)]}
 
 

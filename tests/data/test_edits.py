@@ -125,7 +125,7 @@ def test_a_parquet_table_with_other_columns_or_types_is_refused(tmp_path):
     path = tmp_path / "edits.parquet"
     for columns, said in (
         ({"id": ["a"], "action": ["drop"], "label": [""]}, "line 1: there is no column 'split'"),
-        ({"id": [3], "action": ["drop"], "label": [""], "split": [""]}, "line 2: id is 3; expected a text"),
+        ({"id": [3], "action": ["drop"], "label": [""], "split": [""]}, "id is of the type int64; expected a text"),
         ({"id": ["a"], "action": ["drop"], "label": [None], "split": [None]}, ""),
     ):
         pyarrow.parquet.write_table(pyarrow.table(columns), path)

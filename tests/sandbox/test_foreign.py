@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import threading
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -329,8 +330,10 @@ def test_a_parquet_table_is_read_elsewhere_and_a_broken_one_refused(files):
     for content, most, said in (
         (raw[:-9], 10, "cannot be read"),
         (b"PAR1", 10, "cannot be read"),
-        (raw, 1, "2 rows, 2 columns"),
-        (parquet(id=[1]), 10, "id is an int"),
+        (raw, 1, "2 rows"),
+        (parquet(id=[1]), 10, "id is of the type int64"),
+        (parquet(id=[["a"]]), 10, "id is of the type list"),
+        (parquet(**{f"c{n}": ["a"] for n in range(101)}), 10, "101 columns"),
     ):
         with pytest.raises(DataError, match=said) as caught:
             files.table("t.parquet", content, most)
@@ -365,4 +368,36 @@ def test_a_table_that_unpacks_to_more_than_fits_is_refused_in_the_worker(monkeyp
     assert len(raw) < 3_000
     told = table_of(raw, 100)
     assert "characters" in told["fault"] or "bytes" in told["fault"]
+    assert json.dumps(table_of(parquet(id=["x", None]), 100)) == '{"names": ["id"], "rows": [["x"], [null]]}'
     assert json.dumps(table_of(parquet(id=["x"]), 100)) == '{"names": ["id"], "rows": [["x"]]}'
+
+
+def test_a_text_that_many_cells_share_counts_in_each_of_them_before_any_is_made():
+    """724 bytes of a file whose 3,000 cells have a million characters each."""
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet as format
+
+    shared = arrow.DictionaryArray.from_arrays(arrow.array([0] * 3_000, arrow.int32()), arrow.array(["x" * 1_000_000]))
+    sink = io.BytesIO()
+    options = {"compression": "zstd", "use_dictionary": True, "dictionary_pagesize_limit": 1 << 26, "write_statistics": False}
+    format.write_table(arrow.table({"id": shared}), sink, store_schema=False, **options)
+    raw = sink.getvalue()
+    assert len(raw) < 2_000
+    tracemalloc.start()
+    told = table_of(raw, 10_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "more than 33,554,432 characters" in told["fault"]
+    assert peak < 64 << 20
+
+
+def test_a_footer_that_says_another_number_of_rows_is_not_believed():
+    """The number of rows of the whole file is a varint behind the list of columns; each group of rows has a number of its own."""
+    raw = bytearray(parquet(**{name: ["a", "b"] for name in ("id", "action", "label", "split")}))
+    foot = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
+    at = raw.find(b"\x16\x04\x19", foot)
+    assert at > 0
+    raw[at + 1] = 40  # 20 rows
+    told = table_of(bytes(raw), 100)
+    assert told.keys() == {"fault"}
+    assert "20 rows" in told["fault"] or "cannot be read" in told["fault"]
