@@ -201,7 +201,7 @@ class Tables:
     @property
     def one_seed_text(self) -> str:
         """Why there is no interval beside a mean of one seed, and what to do about it."""
-        return "an interval needs 2 seeds or more: use --seeds 5"
+        return "an interval needs 2 seeds or more: use --seeds 6"
 
     @property
     def metric_names(self) -> tuple[str, ...]:

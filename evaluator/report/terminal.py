@@ -121,7 +121,7 @@ def notes(summary: dict[str, Any], track: Track) -> list[str]:
         mean += (
             f"brackets: 95 % t-interval over seeds, for these {track.item_word}s only. "
             if seeds > 1
-            else "an interval needs 2 seeds or more: use --seeds 5. "
+            else "an interval needs 2 seeds or more: use --seeds 6. "
         )
     else:
         mean = "brackets: 95 % t-interval over the seeds that were scored. " if seeds > 1 else ""

@@ -200,10 +200,15 @@ def refuse_cores() -> None:
 
 
 def limit_descriptors() -> None:
-    """Bound the open files of a process; the libraries' usual limit of 1,024 stays what it is."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    hard = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard) if soft != resource.RLIM_INFINITY else hard, hard))
+    """Bound the open files of a process: 1,024, which libraries expect, and at most ``DESCRIPTORS``, or half of what we may have.
+
+    The kernel counts the descriptors that wait in sockets for all processes of a user together, and refuses one more to who sends
+    it if they are more than the sender's own limit. So the evaluator, which has twice as much (``readonly.allow_descriptors``), can
+    give files to a worker whatever other workers leave in their sockets.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard // 2, DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
 
 
 def limit_processes(more: int) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -22,6 +23,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+MOST_OPEN = 65_536
+"""Open files that the evaluator's limit is raised to."""
 _OPEN_TREE, _MOUNT_SETATTR = 428, 442
 _AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
 _OPEN_TREE_CLONE, _MOUNT_ATTR_RDONLY = 1, 1
@@ -65,6 +68,15 @@ class Opener:
         for descriptor in self._held.values():
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+
+def allow_descriptors() -> None:
+    """Raise this process's limit of open files as far as it may, up to ``MOST_OPEN``; ``guard.limit_descriptors`` says why."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def sealed(data: bytes) -> int:

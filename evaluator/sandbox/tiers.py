@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from evaluator.errors import ConfigurationError
 from evaluator.sandbox.conformance.selfcheck import SelfCheck, self_check
+from evaluator.sandbox.readonly import allow_descriptors
 from evaluator.sandbox.tier import PROMISES, Sandbox
 
 
@@ -106,6 +107,7 @@ def choose(name: str = "auto", *, gpu: bool = False) -> Sandbox:
     """
     if name != "auto" and name not in SANDBOXES:
         raise ConfigurationError(f"there is no isolation tier {name!r}; choose one of auto, {', '.join(SANDBOXES)}")
+    allow_descriptors()
     reasons = []
     for tier in SANDBOXES if name == "auto" else (name,):
         why = why_not(tier, gpu)

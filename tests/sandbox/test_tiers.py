@@ -1,7 +1,9 @@
 """The choice of a tier: what a room shows of an environment, what hinders it; a weaker tier is never taken in silence."""
 
 import os
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,19 @@ def test_a_stage_can_be_read_by_the_workers_user_whatever_the_umask(tmp_path):
         os.umask(before)
     assert sorted(seen.values()) == [0o644, 0o755]
     assert {Path(stage.weights).stat().st_mode & 0o777, (stage.weights / "b4.pth").stat().st_mode & 0o777} == {0o755, 0o644}
+
+
+def test_choosing_a_tier_raises_the_evaluators_own_limit_of_open_files():
+    """A worker's own is lower: what it leaves in sockets must not keep files from other workers."""
+    text = """
+        import resource
+        from evaluator.sandbox.readonly import MOST_OPEN
+        from evaluator.sandbox.tiers import choose
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+        choose("process")
+        soft, after = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert after == hard
+        assert soft == (MOST_OPEN if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN)), (soft, hard)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(text)], check=True, timeout=60)

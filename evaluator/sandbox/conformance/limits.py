@@ -260,6 +260,15 @@ def no_core_is_left(stage: Stage) -> None:
 
 
 @check(CHECKS)
+def a_worker_may_open_half_as_many_files_as_the_evaluator(stage: Stage) -> None:
+    """The kernel counts descriptors that wait in sockets per user: what it leaves there must not keep files from other workers."""
+    soft, hard = stage.play("import resource\ntell(list(resource.getrlimit(resource.RLIMIT_NOFILE)))\n").only()
+    ours = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    need(0 < soft <= 1024 and soft <= hard, f"{soft} and at most {hard} files may be open; expected 1,024 or fewer at first")
+    need(ours == resource.RLIM_INFINITY or hard <= ours // 2, f"{hard} files may be open, and the evaluator may open {ours}")
+
+
+@check(CHECKS)
 def the_evaluators_own_limits_stay(stage: Stage) -> None:
     """What a tier limits in its workers does not stay with the evaluator."""
     kinds = [getattr(resource, name) for name in ("RLIMIT_NPROC", "RLIMIT_NOFILE", "RLIMIT_CORE") if hasattr(resource, name)]
