@@ -9,6 +9,13 @@ import os
 import sys
 from types import FrameType, TracebackType
 
+NEEDED = frozenset(
+    {
+        *("PIL", "huggingface_hub", "jinja2", "markupsafe", "msgspec", "numpy", "packaging", "rich", "safetensors", "scipy"),
+        *("sklearn", "threadpoolctl", "timm", "torch", "torchvision", "tqdm"),
+    }
+)
+"""Packages that the kit imports wherever it runs, by their modules. Without its environment one of them is what fails first."""
 INTERRUPTED, TERMINATED = 130, 143
 _status = INTERRUPTED
 
@@ -43,6 +50,13 @@ def handled(status: int) -> int:
 
 
 def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    missing = getattr(error, "name", None) if issubclass(kind, ModuleNotFoundError) else None
+    if missing and missing.partition(".")[0] in NEEDED:
+        sys.stderr.write(
+            f"error: the package {missing.partition('.')[0]} is not installed for {sys.executable}; the kit needs it. Activate the "
+            "kit's environment (`. .venv/bin/activate`), or make it: `make environment`\n"
+        )
+        return
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import local_evaluation
 from evaluator.cli import main as verbs
@@ -181,3 +182,24 @@ def test_however_python_is_started_there_is_no_traceback(tmp_path, how):
     assert said in text
     assert "Traceback" not in text
     assert not text.startswith("None")
+
+
+def test_without_the_environment_of_the_kit_one_line_says_so(tmp_path):
+    (tmp_path / "msgspec.py").write_text("raise ModuleNotFoundError(\"No module named 'msgspec'\", name='msgspec')\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for words in (["-m", "evaluator", "results", "list"], ["local_evaluation.py"]):
+        ended = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(f"error: the package msgspec is not installed for {sys.executable}; the kit needs it. ")
+        assert ended.stderr.count("\n") == 1
+    unknown = "import evaluator.interrupts as i; i.end_quietly(); import not_there"
+    ended = subprocess.run([sys.executable, "-c", unknown], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.stderr.startswith("Traceback"), "what the kit does not need is somebody's own mistake"
+
+
+def test_what_the_kit_needs_are_the_packages_of_its_list():
+    from evaluator.interrupts import NEEDED
+
+    listed = {Requirement(line).name for line in (ROOT / "requirements.txt").read_text().splitlines() if line[:1].strip("#")}
+    names = {"PIL": "pillow", "sklearn": "scikit-learn"}
+    assert {names.get(name, name) for name in NEEDED} == listed

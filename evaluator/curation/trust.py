@@ -66,7 +66,10 @@ class Precision:
 
     def __str__(self) -> str:
         if math.isnan(self.share):
-            return f"unknown: {counted(self.checked, 'verdict')} for {counted(self.size, 'label')}, and none in some stratum"
+            seen = (
+                f"unknown: {counted(self.checked, 'verdict')} for {counted(self.size, 'label')}, and none in some part of the list"
+            )
+            return f"{seen}; expected some in each. Give --drop as it was when the sample was drawn, and fill in every verdict"
         wrong = f"{self.share * self.size:,.0f} ({self.low * self.size:,.0f} to {self.high * self.size:,.0f})"
         return (
             f"{self.share:.2f} ({self.low:.2f} to {self.high:.2f}), so about {wrong} of {counted(self.size, 'label')} are wrong; "

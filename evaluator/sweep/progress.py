@@ -183,7 +183,7 @@ class SweepLine:
         key = spec.digest() if trains else answer
         place = self._place(spec, pipeline=trains)
         begins = self._at.get(key, ("", ""))[0] != f"{place}: {what}"
-        epochs = spec.pipeline.as_dict().get("epochs") if trains else None
+        epochs = spec.pipeline.as_dict().get("epochs") if what == "training" else None
         at = (
             f"epoch {min(int(share * epochs) + 1, epochs)} of {epochs}"
             if isinstance(epochs, int) and epochs > 0

@@ -135,8 +135,8 @@ def packed(value: Any) -> tuple[int, int, bytes]:
     rows: list[list[Any]] = []
     pixels: list[bytes] = []
     size = 0
-    for number, row in enumerate(_rows(value, wanted)):
-        if number == MOST_ROWS:
+    for number, row in enumerate(_rows(value, wanted), 1):
+        if number > MOST_ROWS:
             raise InvalidOutput(f"curate returned more than {MOST_ROWS:,} rows; at most so many are read")
         if not isinstance(row, Mapping):
             raise InvalidOutput(f"row {number} of what curate returned is {kind_of(row)}; {wanted}")
@@ -147,7 +147,8 @@ def packed(value: Any) -> tuple[int, int, bytes]:
             cell = row.get(column)
             cell = "" if cell is None else cell
             if not isinstance(cell, str):
-                raise InvalidOutput(f"{column} of row {number} is {kind_of(cell)}; a text was expected")
+                hint = ". Write dataset.classes[label]" if column == "label" and isinstance(cell, (int, np.integer)) else ""
+                raise InvalidOutput(f"{column} of row {number} is {kind_of(cell)}; a text was expected{hint}")
             cells.append(str(cell)[:1_000])
         image = row.get(IMAGE)
         if image is not None:

@@ -73,13 +73,16 @@ ADD = '{"id": "train/i/n.png", "action": "add", "label": "i", "split": "train", 
 WRONG = [
     ("return None", "curate returned nothing"),
     ("return 'drop'", "curate returned a str"),
-    ("return [1]", "row 0 of what curate returned is an int"),
+    ("return [1]", "row 1 of what curate returned is an int"),
     ("return ({'id': 'a', 'action': 'drop'} for _ in range(3))", "generator"),
     ("return map(str, [])", "map"),
     ("yield {}", "generator"),
     ("return [{'id': 'train/i/9.png', 'action': 'drop'}]", "there is no item 'train/i/9.png'"),
     ("return [{'id': 'train/i/0.png', 'action': 'relabel', 'label': 'xi'}]", "the label 'xi' is none of the classes"),
-    ("return [{'id': 'train/i/0.png', 'action': 'relabel', 'label': 3}]", "label of row 0 is an int"),
+    (
+        "return [{'id': 'train/i/0.png', 'action': 'relabel', 'label': 3}]",
+        "label of row 1 is an int; a text was expected. Write dataset.classes[label]",
+    ),
     ("return [{'id': 'train/i/0.png', 'action': 'move', 'split': 'test'}]", "the split 'test' is unknown"),
     ("return [{'id': 'train/i/0.png', 'action': 'drop'}] * 2", "stands"),
     (

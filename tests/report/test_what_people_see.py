@@ -277,8 +277,11 @@ def test_the_epoch_of_every_training_is_in_the_sign(ready):
         assert "purchase_phase" not in said
         assert f"621:17 seed 0: training, epoch {epochs} of {epochs}" in said
         assert f"621:17 seed 1: training, epoch 1 of {epochs}" in said
+        shown.moved(first, "embedding", 0.36)
+        assert "621:17 seed 0: embedding, 36 %" in line.sign(), "it has no epochs"
     lines = console.file.getvalue().splitlines()
-    assert lines == ["621:17 seed 0: purchase_phase", "621:17 seed 0: training", "621:17 seed 1: training"]
+    begun = ["seed 0: purchase_phase", "seed 0: training", "seed 1: training", "seed 0: embedding"]
+    assert lines == [f"621:17 {what}" for what in begun]
 
 
 def test_nodes_of_a_cluster_obtain_several_answers_at_a_time(ready):
