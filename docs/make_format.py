@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from evaluator.cleaning.cells import CleaningResult, CleaningSpec
 from evaluator.cli.parsing import Prose
 from evaluator.curation.records import CurationResult, CurationSpec
 from evaluator.fields import SCHEMA
@@ -25,7 +26,9 @@ from evaluator.history.entries import Entry
 from evaluator.purchase.purchased import PurchaseFile
 from evaluator.purchase.result import PurchaseResult
 from evaluator.purchase.spec import PurchaseSpec
+from evaluator.records import CellResult
 from evaluator.report.format import in_cell
+from evaluator.specs import CellSpec
 from evaluator.sweep.summary import PanelRow, RunSummary
 
 ROOT = Path(__file__).resolve().parent
@@ -75,18 +78,27 @@ def answer_schema() -> dict[str, Any]:
 
 def curation_cell_schema() -> dict[str, Any]:
     """JSON Schema of ``cells/<hash>.json`` of the curation track."""
-    found = _object(CurationResult, skip=("spec",))
-    spec = _object(CurationSpec, whole=WHOLE)
+    return _cell_of(CurationSpec, CurationResult, "name of the data")
+
+
+def cleaning_cell_schema() -> dict[str, Any]:
+    """JSON Schema of ``cells/<hash>.json`` of the cleaning track."""
+    return _cell_of(CleaningSpec, CleaningResult, "name of the task")
+
+
+def _cell_of(spec_type: type[CellSpec], result: type[CellResult], task: str) -> dict[str, Any]:
+    found = _object(result, skip=("spec",))
+    spec = _object(spec_type, whole=WHOLE)
     spec["properties"] = {
         "schema": {"type": "integer", "description": f"version of this format: {SCHEMA}"},
-        "track": {"type": "string", "description": "`curation`"},
+        "track": {"type": "string", "description": f"`{spec_type.track}`"},
         "version": {"type": "integer", "description": "version of the track's judging code; raised when figures change"},
-        "task": {"type": "string", "description": "name of the data"},
+        "task": {"type": "string", "description": task},
     } | spec["properties"]
     plain = cell_schema()["properties"]
     found["properties"] = {name: plain[name] for name in HEAD} | {"spec": spec} | found["properties"]
     found["required"] = [*HEAD, "spec", *found["required"]]
-    return _titled("A cell of the curation track", found)
+    return _titled(f"A cell of the {spec_type.track} track", found)
 
 
 def curation_data_schema() -> dict[str, Any]:
@@ -222,6 +234,7 @@ SOURCES = {
     "entry": entry_schema,
     "run": run_schema,
     "panel": panel_schema,
+    "cleaning_cell": cleaning_cell_schema,
     "curation_cell": curation_cell_schema,
     "curation_data": curation_data_schema,
 }
@@ -230,7 +243,7 @@ SOURCES = {
 def table(name: str) -> str:
     """The Markdown table of a record. Of another track's cell it holds what the first table does not have."""
     lines = ["| key | what it is |", "|---|---|"]
-    known = {path for path, _ in rows(cell_schema())} if name == "curation_cell" else set()
+    known = {path for path, _ in rows(cell_schema())} if name in ("cleaning_cell", "curation_cell") else set()
     lines += [f"| `{path}` | {in_cell(said)} |" for path, said in rows(SOURCES[name]()) if path not in known]
     return "\n".join(lines) + "\n"
 

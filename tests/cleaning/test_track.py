@@ -2,9 +2,11 @@
 
 import json
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 import local_evaluation
 from evaluator.cleaning.embedded import Embedded
@@ -15,6 +17,7 @@ from evaluator.errors import Verdict
 from evaluator.purchase.track import PURCHASE
 from evaluator.sandbox.process import ProcessSandbox
 
+ROOT = Path(__file__).resolve().parents[2]
 TASK = "digits-4v9-uniform-0.2"
 SUBMISSION = """
 from evaluator.strategies.valuation.neighbours import knn_shapley
@@ -100,7 +103,10 @@ def test_a_run_from_the_front_door_to_the_comparison(tmp_path, capsys):
     assert (file.parent / "curves.csv").read_text().startswith("task,seed,action,checks,accuracy\n")
     cells = [json.loads(cell.read_text()) for cell in (out / "cells").glob("*.json")]
     assert {cell["spec"]["seed"] for cell in cells} == {0, 1}
+    schema = Draft202012Validator(json.loads((ROOT / "docs" / "schemas" / "cleaning_cell.json").read_text()))
     for cell in cells:
+        assert [error.message for error in schema.iter_errors(cell)] == []
+        assert set(cell) <= set(schema.schema["properties"])
         assert CLEANING.fault(cell) == ""
         again = CLEANING.result(cell)
         assert again.curve[0].checks == 0
