@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from evaluator.cli.main import main
+from evaluator.purchase.track import PURCHASE
+from evaluator.sandbox.process import ProcessSandbox
 from evaluator.submission import import_checks
 from evaluator.submission.hooks import Interface
 from evaluator.submission.outlines import outlines
@@ -345,6 +347,71 @@ def test_the_small_run_tells_what_only_a_run_can(tmp_path, capsys, monkeypatch):
     path.write_text(HEAD + BUYS)
     assert main(["validate", str(path), "--sandbox", "process"]) == 0
     assert "4 labels of 4 bought on 10 images" in " ".join(capsys.readouterr().out.split())
+
+
+def three_classes(folder: Path) -> Path:
+    """A submission of a round with three classes, and files that name the round: a round, a profile, options of a sweep."""
+    rules = 'name = "thirds"\nclasses = ["oak", "ash", "yew"]\npairs = ["5:1"]\n'
+    (folder / "round.toml").write_text(rules)
+    (folder / "profile.toml").write_text(f'name = "small"\nembeddings = true\n[round]\n{rules}')
+    (folder / "public.toml").write_text('profile = "profile.toml"\ndata = "data"\npairs = ["profile"]\nseeds = 2\n')
+    path = folder / "mine.py"
+    path.write_text(
+        "import numpy as np\n"
+        + HEAD
+        + "    def pre_training_phase(self, training_dataset):\n"
+        + "        assert training_dataset.labels.shape == (10, 3)\n"
+        + "        print(training_dataset.classes, training_dataset.embeddings is None)\n\n"
+        + BUYS
+        + "\n    def prediction_phase(self, test_dataset):\n        return np.ones((len(test_dataset), 3))\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("option", ["--file public.toml", "--profile profile.toml", "--round round.toml"])
+def test_the_small_run_has_the_classes_of_the_round_that_is_named(tmp_path, capsys, option):
+    name, file = option.split()
+    path = three_classes(tmp_path)
+    assert main(["validate", str(path), "--sandbox", "process", name, str(tmp_path / file), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["errors"] == said["warnings"] == []
+    assert "10 images with the 3 classes of the round thirds" in said["run"]
+
+
+def test_the_small_run_gives_embeddings_where_the_profile_does(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(HEAD + BUYS + "        assert unlabelled_dataset.embeddings.shape == (10, 1792)\n")
+    assert [finding.place for finding in PURCHASE.trial(path, ProcessSandbox()).found] == ["purchase_phase"]
+    assert PURCHASE.trial(path, ProcessSandbox(), None, {"profile": "rare"}).found == ()
+
+
+def test_a_wrong_number_of_columns_says_which_round_was_tried_and_how_to_name_another(tmp_path):
+    path = three_classes(tmp_path)
+    path.write_text(path.read_text().replace("        assert training_dataset.labels.shape == (10, 3)\n", ""))
+    (finding,) = PURCHASE.trial(path, ProcessSandbox()).found
+    assert (
+        "shape (10, 3); expected (10, 6): 6 columns, as many as the round has classes. The small run had the 6 classes of the "
+        in (finding.text)
+    )
+    assert "name it with --file, --profile or --round" in finding.text
+    (named,) = PURCHASE.trial(path, ProcessSandbox(), None, {"profile": "quick"}).found
+    assert "--round" not in named.text, "its round was named"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--data", "x"], "--data: the submission is code, which is run on a few made-up images and held against no task; of the "),
+        (["--seeds", "2"], "--seeds: the submission is code"),
+        (["--track", "cleaning", "--round", "round2"], "--round: the track cleaning has no rounds in files of their own"),
+    ],
+)
+def test_an_option_that_says_nothing_of_the_small_run_is_refused(tmp_path, capsys, options, said):
+    path = tmp_path / "mine.py"
+    text = HEAD + BUYS if "--track" not in options else "class Mine:\n    def rank(self, training_set):\n        return []\n"
+    path.write_text(text)
+    assert main(["validate", str(path), *options]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_an_error_ends_the_front_door_before_data_and_torch_are_loaded(tmp_path):
