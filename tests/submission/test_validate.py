@@ -181,10 +181,23 @@ def test_a_file_that_hides_a_library_is_named(tmp_path):
     assert {finding.kind for finding in found.values()} == {"warning"}
 
 
-def test_an_entry_of_a_librarys_name_hides_it_only_from_a_source_that_asks_for_it(found):
-    assert found(HEAD + BUYS, "random.py") == []
-    (said,) = found("import random\n" + HEAD + BUYS, "random.py")
-    assert said.startswith("warning random.py: it has the name of a module of Python")
+@pytest.mark.parametrize("name", ["random.py", "numpy.py", "queue.py"])
+def test_an_entry_of_a_librarys_name_hides_it_from_libraries_too(found, name):
+    what = "a library" if name == "numpy.py" else "a module of Python"
+    (said,) = found(HEAD + BUYS, name)
+    assert said.startswith(f"warning {name}: it has the name of {what}")
+
+
+def test_a_file_of_a_builtin_modules_name_hides_nothing(found):
+    assert found(HEAD + BUYS, "time.py") == []
+
+
+def test_an_entry_called_random_breaks_a_library_that_imports_random(tmp_path):
+    """Why the entry is named: the submission does not import random, but numpy.random does."""
+    path = tmp_path / "random.py"
+    path.write_text(HEAD + "    def purchase_phase(self):\n        import numpy\n\n        numpy.random.default_rng(0)\n")
+    (finding,) = PURCHASE.trial(path, ProcessSandbox()).found
+    assert "cannot import name 'SystemRandom' from 'random'" in finding.text
 
 
 def test_a_file_that_does_not_travel_is_named(found, tmp_path):
