@@ -29,6 +29,8 @@ TASKS: dict[str, Kind] = {
     "several labels a row": "multilabel",
 }
 """What is tried, in words, and the kind of labels. Profiles of the kit have all three, so a fault in one of them is an error."""
+UNSEEN = ". So no ranking was looked at; expected one within the limit. Have rank end sooner where there are few rows"
+"""What a fault leaves open that is no proof against the submission."""
 PROPERTIES = ((1, 3, 5, 7, 9), (5, 6, 7, 8, 9), (0, 6, 8, 9))
 """Digits that are odd, that are 5 or more, that have a loop: three labels of a row."""
 
@@ -121,4 +123,4 @@ def _found(result: SessionResult, words: str, whose: str) -> Finding:
     if not result.phases:
         return Finding("error" if certain else "warning", "the start", f"{result.verdict} in the small run: {result.reason}")
     text = f"{result.verdict} in the small run with {words}: {result.reason}"
-    return Finding("error" if certain else "warning", PHASE, text + (whose if certain else ""))
+    return Finding("error" if certain else "warning", PHASE, text + (whose if certain else UNSEEN))

@@ -24,6 +24,8 @@ from evaluator.track import NOTHING_ASKED, Debugged, Progress, Trial
 from evaluator.words import counted
 
 SECONDS, LOAD_SECONDS = 60.0, 45.0
+UNSEEN = ". So no edits were looked at; expected some within the limit. Have curate end sooner where there are few images"
+"""What a fault leaves open that is no proof against the submission."""
 PER_CLASS = {"train": 4, "val": 2, "label_book": 1, "test": 1}
 
 
@@ -111,4 +113,5 @@ def _found(result: SessionResult) -> list[Finding]:
         return []
     certain = result.verdict not in (Verdict.TIME_LIMIT, Verdict.INFRASTRUCTURE)  # a round may give more time
     place = PHASE if result.phases else "the start"
-    return [Finding("error" if certain else "warning", place, f"{result.verdict} in the small run: {result.reason}")]
+    text = f"{result.verdict} in the small run: {result.reason}{'' if certain else UNSEEN}"
+    return [Finding("error" if certain else "warning", place, text)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from evaluator.seeds import generator
 from evaluator.submission.findings import Finding
 from evaluator.track import NOTHING_ASKED, Trial
 from evaluator.words import counted
+from evaluator.worker.purchase import PurchaseTrack
 
 IMAGES = 10
 """Images of the training set, of the pool, and to predict, each."""
@@ -57,9 +58,12 @@ def try_out(submission: Path, sandbox: Sandbox, weights: Path | None = None, ask
     with scratch_folder() as folder:
         result = run_session(_session(submission, folder, weights, chosen), sandbox)
     ended = ", ".join(f"{phase.name} {phase.verdict} in {phase.seconds:.1f} s" for phase in result.phases) or result.verdict
-    classes = f"{counted(len(chosen.round.classes), 'class', 'classes')} of the round {chosen.round.name}"
-    said = f"{counted(len(result.ledger), 'label')} of {BUDGET} bought on {IMAGES} images with the {classes}; {ended}"
-    return Trial(tuple(_found(result, "" if named else classes)), said, result.trace, result.full_trace)
+    said = f"{counted(len(result.ledger), 'label')} of {BUDGET} bought on {IMAGES} images with the {_classes(chosen)}; {ended}"
+    return Trial(tuple(_found(result, chosen, named)), said, result.trace, result.full_trace)
+
+
+def _classes(profile: Profile) -> str:
+    return f"{counted(len(profile.round.classes), 'class', 'classes')} of the round {profile.round.name}"
 
 
 def _session(submission: Path, folder: Path, weights: Path | None, profile: Profile) -> SessionSpec:
@@ -93,12 +97,19 @@ def _session(submission: Path, folder: Path, weights: Path | None, profile: Prof
     )
 
 
-def _found(result: SessionResult, assumed: str) -> list[Finding]:
-    """``assumed``: the classes, in words, where nobody named the round; else empty."""
+def _found(result: SessionResult, profile: Profile, named: bool) -> list[Finding]:
+    """``named``: whether somebody said that the profile is that of the round."""
+    assumed = "" if named else _classes(profile)
     failed = [phase for phase in result.phases if phase.verdict is not Verdict.OK]
+    started = {phase.name for phase in result.phases}
+    untried = [name for name in PurchaseTrack.hooks if name not in started]
     if not failed and result.verdict is not Verdict.OK:  # it was not even loaded
-        return [_failure("the start", result.verdict, result.reason)]
-    found = [_failure(phase.name, phase.verdict, phase.reason + _other_round(phase.reason, assumed)) for phase in failed]
+        return [_failure("the start", result.verdict, result.reason), *_untried(untried, "the start", result.verdict)]
+    found = []
+    for phase in failed:
+        reason = phase.reason + _other_round(phase.reason, assumed)
+        found.append(_failure(phase.name, phase.verdict, reason, named and _limit(profile, phase.name) <= SECONDS))
+        found += _untried(untried, phase.name, phase.verdict)
     if result.verdict is Verdict.OK:
         found += [
             Finding("warning", "purchase_phase", f"{remark.what} ({remark.detail}, in the small run). {remark.advice}")
@@ -114,6 +125,25 @@ def _other_round(reason: str, assumed: str) -> str:
     return f". The small run had the {assumed}; if yours has others, name it with --file, --profile or --round"
 
 
-def _failure(phase: str, verdict: Verdict, reason: str) -> Finding:
-    certain = verdict not in (Verdict.TIME_LIMIT, Verdict.INFRASTRUCTURE)  # a round may give more time
+def _limit(profile: Profile, phase: str) -> float:
+    """The most seconds that a phase has in a round: a prediction its own, others those of the longest pair, also a hidden one."""
+    if phase == "prediction_phase":
+        return profile.prediction_seconds
+    longest = max([profile.round.minute_interval[1], *(pair.minutes for pair in profile.pairs)])
+    return longest * profile.seconds_per_minute
+
+
+def _failure(phase: str, verdict: Verdict, reason: str, no_longer: bool = False) -> Finding:
+    """``no_longer``: the round gives no more time than the small run, so that a time limit is as certain as an exception."""
+    certain = verdict is not Verdict.INFRASTRUCTURE and (verdict is not Verdict.TIME_LIMIT or no_longer)
     return Finding("error" if certain else "warning", phase, f"{verdict} in the small run: {reason}")
+
+
+def _untried(names: Sequence[str], failed: str, verdict: Verdict) -> list[Finding]:
+    """What was not looked at since an earlier phase failed. Else somebody whose first phase is long takes the rest for sound."""
+    if not names:
+        return []
+    what = " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
+    late = verdict is Verdict.TIME_LIMIT
+    todo = f"Have it end within {SECONDS:g} s where there are few images" if late else "Mend that first"
+    return [Finding("warning", what, f"not tried, because {failed} ended with {verdict}; every phase was to be tried. {todo}")]

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 import local_evaluation
+from evaluator.cleaning import trial
 from evaluator.cleaning.tasks import CleaningTask
 from evaluator.cleaning.track import CLEANING
 from evaluator.cleaning.trial import TASKS, kinds, small_task
 from evaluator.cli import main as verbs
 from evaluator.cli.main import build_parser, main
 from evaluator.report.levels import these_items
+from evaluator.sandbox.process import ProcessSandbox
 from evaluator.submission.validate import examine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,6 +135,15 @@ def test_a_ranking_that_cannot_do_several_labels_is_not_fit_for_a_round_that_has
     said = json.loads(capsys.readouterr().out)
     assert "ten classes" not in said["run"]
     assert "--file" not in said["errors"][0]["text"]
+
+
+def test_validate_says_that_a_run_without_an_end_shows_no_ranking(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "SECONDS", 0.5)
+    (tmp_path / "mine.py").write_text("class Mine:\n    def rank(self):\n        import time\n\n        time.sleep(60)\n")
+    (finding,) = CLEANING.trial(tmp_path / "mine.py", ProcessSandbox(), None, {"tasks": ("digits-uniform-0.3",)}).found
+    assert finding.kind == "warning"
+    assert "TIME_LIMIT in the small run with ten classes" in finding.text
+    assert "So no ranking was looked at" in finding.text
 
 
 def test_the_kinds_of_labels_that_are_tried_are_those_of_the_tasks(tmp_path):

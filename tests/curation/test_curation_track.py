@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 import local_evaluation
 from evaluator.cli import main as verbs
+from evaluator.curation import trial
 from evaluator.curation.judge import EmptyClassError
 from evaluator.curation.records import DataAnswer
 from evaluator.curation.session import SessionSpec, run_session
@@ -304,6 +305,15 @@ def test_validate_holds_what_comes_of_it_against_the_rules_of_the_judge(tmp_path
     (finding,) = CURATION.trial(written(tmp_path, text), ProcessSandbox()).found
     assert (finding.kind, finding.place) == (kind, "curate")
     assert finding.text == f"INVALID_OUTPUT in the small run: {said}" or f"in the small run: {said}" in finding.text
+
+
+def test_validate_says_that_a_run_without_an_end_shows_nothing_of_its_edits(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "SECONDS", 0.5)
+    text = "class Mine:\n    def curate(self):\n        import time\n\n        time.sleep(60)\n"
+    (finding,) = CURATION.trial(written(tmp_path, text), ProcessSandbox()).found
+    assert finding.kind == "warning"
+    assert "TIME_LIMIT" in finding.text
+    assert "So no edits were looked at" in finding.text
 
 
 def test_a_refusal_for_an_empty_class_travels_between_processes():

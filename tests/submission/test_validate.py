@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from evaluator.cli.main import main
+from evaluator.purchase import trial
 from evaluator.purchase.track import PURCHASE
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.submission import import_checks
@@ -394,7 +395,7 @@ def test_the_small_run_has_the_classes_of_the_round_that_is_named(tmp_path, caps
 def test_the_small_run_gives_embeddings_where_the_profile_does(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(HEAD + BUYS + "        assert unlabelled_dataset.embeddings.shape == (10, 1792)\n")
-    assert [finding.place for finding in PURCHASE.trial(path, ProcessSandbox()).found] == ["purchase_phase"]
+    assert [finding.place for finding in PURCHASE.trial(path, ProcessSandbox()).found] == ["purchase_phase", "prediction_phase"]
     assert PURCHASE.trial(path, ProcessSandbox(), None, {"profile": "rare"}).found == ()
 
 
@@ -409,6 +410,37 @@ def test_a_wrong_number_of_columns_says_which_round_was_tried_and_how_to_name_an
     assert "name it with --file, --profile or --round" in finding.text
     (named,) = PURCHASE.trial(path, ProcessSandbox(), None, {"profile": "quick"}).found
     assert "--round" not in named.text, "its round was named"
+
+
+SLEEPS = "        import time\n\n        time.sleep(60)\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind"),
+    [({}, "warning"), ({"profile": "official"}, "warning"), ({"profile": "short"}, "error")],
+    ids=["no round is named", "a round that gives more time", "a round that gives no more"],
+)
+def test_a_phase_that_does_not_end_leaves_others_untried_and_says_so(tmp_path, monkeypatch, asked, kind):
+    monkeypatch.setattr(trial, "SECONDS", 0.5)
+    (tmp_path / "short.toml").write_text('name = "short"\nlike = "debug"\nseconds_per_minute = 0.001\n')
+    (tmp_path / "mine.py").write_text(HEAD + BUYS + SLEEPS)
+    given = {name: str(tmp_path / "short.toml") if value == "short" else value for name, value in asked.items()}
+    ended, untried = PURCHASE.trial(tmp_path / "mine.py", ProcessSandbox(), None, given).found
+    assert (ended.kind, ended.place) == (kind, "purchase_phase")
+    assert "TIME_LIMIT in the small run" in ended.text
+    assert (untried.kind, untried.place) == ("warning", "prediction_phase")
+    assert untried.text.startswith("not tried, because purchase_phase ended with TIME_LIMIT; every phase was to be tried. Have it ")
+
+
+def test_an_error_in_a_phase_says_which_phases_were_not_tried(tmp_path):
+    (tmp_path / "mine.py").write_text(HEAD + BUYS + "\n    def pre_training_phase(self):\n        self.gone\n")
+    failed, untried = PURCHASE.trial(tmp_path / "mine.py", ProcessSandbox()).found
+    assert (failed.kind, failed.place) == ("error", "pre_training_phase")
+    assert (untried.place, untried.text[-17:]) == ("purchase_phase and prediction_phase", ". Mend that first")
+    (tmp_path / "mine.py").write_text("raise OSError\n" + HEAD + BUYS)
+    failed, untried = PURCHASE.trial(tmp_path / "mine.py", ProcessSandbox()).found
+    assert failed.place == "the start"
+    assert untried.place == "pre_training_phase, purchase_phase and prediction_phase"
 
 
 @pytest.mark.parametrize(
