@@ -94,7 +94,9 @@ def _validated(args: argparse.Namespace, digest: str = "", kind: str = "", archi
     from evaluator.report.console import terminal
     from evaluator.report.findings import show_validation
     from evaluator.report.traces import own_frames
+    from evaluator.submission.apt import FILE as APT
     from evaluator.submission.package import other_kind
+    from evaluator.submission.travel import MANIFEST
     from evaluator.submission.validate import unmet_requirements
 
     track = named(args.track)
@@ -110,9 +112,13 @@ def _validated(args: argparse.Namespace, digest: str = "", kind: str = "", archi
         found = replace(found, found=in_order((*found.found, Finding("warning", "submission.json", text))))
     tried = trace = full = ""
     asked = _asked(args, track, source.answer)
-    if source.answer and not found.errors:
-        found, tried = _held(track, args.submission, asked, found)
-    elif not args.no_run and not found.errors:  # what does not compile need not be run to know that
+    # What does not compile need not be run to know that. A slip in a file beside the code hides nothing that a run finds.
+    before = [error for error in found.errors if Path(error.place.partition(",")[0]).name not in (MANIFEST, APT)]
+    if source.answer:
+        found, tried = (found, "") if before else _held(track, args.submission, asked, found)
+    elif before and not (args.no_run or found.unread):
+        tried = f"not run, because of {counted(len(before), 'error')} in what a run needs. Mend that first"
+    elif not (args.no_run or found.unread):
         found, tried, trace, full = _run(args, track, asked, found)
     if args.json:
         print(json_text(found.as_dict(args.strict) | {"run": tried, "trace": trace, "full_trace": full}, indent=1))

@@ -197,8 +197,7 @@ def test_an_entry_called_random_breaks_a_library_that_imports_random(tmp_path):
     """Why the entry is named: the submission does not import random, but numpy.random does."""
     path = tmp_path / "random.py"
     path.write_text(HEAD + "    def purchase_phase(self):\n        import numpy\n\n        numpy.random.default_rng(0)\n")
-    (finding,) = PURCHASE.trial(path, ProcessSandbox()).found
-    assert "cannot import name 'SystemRandom' from 'random'" in finding.text
+    assert "cannot import name 'SystemRandom' from 'random'" in PURCHASE.trial(path, ProcessSandbox()).found[0].text
 
 
 def test_a_file_that_does_not_travel_is_named(found, tmp_path):
@@ -242,6 +241,19 @@ def test_keys_of_the_manifest_are_compared_with_those_that_are_known(found):
     (line,) = found(HEAD + BUYS, aicrowd__json='{"gpu": 3}')
     assert line.startswith("error ")
     assert "gpu is 3; it must be true or false" in line
+
+
+def test_everything_in_the_manifest_is_found_at_once(found):
+    wrong = json.dumps({"gpu": "yes", "authors": "Ada", "licence": "MIT", "code": "here"})
+    said = found(HEAD + BUYS, aicrowd__json=wrong)
+    assert [line.split()[0] for line in said] == ["error", "error", "error", "warning"]
+    for part in (
+        "gpu is 'yes'; it must be true or false",
+        "authors is 'Ada'; it must be a list",
+        "code is 'here'",
+        "'licence' is not",
+    ):
+        assert sum(part in line for line in said) == 1, part
 
 
 def test_a_package_that_nothing_promises_is_a_warning(found, monkeypatch):
@@ -410,6 +422,18 @@ def test_a_wrong_number_of_columns_says_which_round_was_tried_and_how_to_name_an
     assert "name it with --file, --profile or --round" in finding.text
     (named,) = PURCHASE.trial(path, ProcessSandbox(), None, {"profile": "quick"}).found
     assert "--round" not in named.text, "its round was named"
+
+
+def test_a_slip_in_the_manifest_hides_nothing_that_a_run_finds(tmp_path, capsys):
+    (tmp_path / "run.py").write_text(HEAD + "    def purchase_phase(self):\n        self.gone\n")
+    (tmp_path / "aicrowd.json").write_text('{"gpu": "yes"}')
+    (tmp_path / "apt.txt").write_text("no name\n")
+    assert main(["validate", str(tmp_path), "--sandbox", "process", "--json"]) == 1
+    places = [error["place"] for error in json.loads(capsys.readouterr().out)["errors"]]
+    assert sorted(places) == sorted(["apt.txt, line 1", str(tmp_path / "aicrowd.json"), "purchase_phase"])
+    (tmp_path / "run.py").write_text("import sklaern\n" + HEAD + BUYS)
+    assert main(["validate", str(tmp_path), "--sandbox", "process", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["run"] == "not run, because of 1 error in what a run needs. Mend that first"
 
 
 SLEEPS = "        import time\n\n        time.sleep(60)\n"
