@@ -153,7 +153,8 @@ def _asked(args: argparse.Namespace, track: Any, answer: bool) -> dict[str, Any]
 def _held(track: Any, path: Path, asked: dict[str, Any], found: Findings) -> tuple[Findings, str]:
     """The findings of an answer with those of the tasks that were asked for, and what was done, in words."""
     if not asked:
-        return found, "held against no task: name the tasks with --profile, --data or --file"
+        names = ["--file", *(f"--{name}" for name in track.trial_options), *([] if "data" in track.trial_options else ["--data"])]
+        return found, f"held against no task: name the tasks with {', '.join(names[:-1])} or {names[-1]}"
     from evaluator.report.console import terminal
     from evaluator.report.live import doing
     from evaluator.sweep.given import held_against
@@ -162,8 +163,8 @@ def _held(track: Any, path: Path, asked: dict[str, Any], found: Findings) -> tup
     file = asked.pop("file", None)
     settings, _ = read_settings(asked | {"submissions": [path]}, track, file)
     with doing(terminal(stderr=True), "holding it against the tasks"):
-        held, cells = held_against(track, settings)
-    said = f"held against {counted(cells, 'task')} of the profile {settings.profile}; each seed counts"
+        held, cells, profile = held_against(track, settings)
+    said = f"held against {counted(cells, 'task')} of the profile {profile}; each seed counts"
     return replace(found, found=in_order((*found.found, *held))), said
 
 
