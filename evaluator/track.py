@@ -246,6 +246,12 @@ class Track(Tables, ABC):
         """The profile of a run that names none. ``options``: values of ``Track.options``."""
         return "quick"
 
+    def other_file(self, content: Mapping[str, Any]) -> str:
+        """What a TOML file of this content is, where it is no file of options but one that another option takes, in words that end
+        with that option; empty where it is nothing that the track knows.
+        """
+        return ""
+
     @abstractmethod
     def plan(self, choices: Choices, step: Step) -> Plan:
         """Check every choice, read the data (generated data are made if they are missing), and make the spec of every cell.

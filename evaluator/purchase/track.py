@@ -19,7 +19,7 @@ from evaluator.purchase.pairs import choose_pairs
 from evaluator.purchase.purchased import Purchased, buy
 from evaluator.purchase.result import PurchaseResult, observed, upgraded, without_score
 from evaluator.purchase.rounds import Pair
-from evaluator.purchase.rule_files import chosen_profile
+from evaluator.purchase.rule_files import chosen_profile, other_file
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import CellResult
@@ -114,6 +114,9 @@ class PurchaseTrack(Track):
     def default_profile(self, options: Mapping[str, Any]) -> str:
         """``quick``; a round that is named is run at full scale, or as its own file says."""
         return "" if options.get("round") else "quick"
+
+    def other_file(self, content: Mapping[str, Any]) -> str:
+        return other_file(content, "options")
 
     def plan(self, choices: Choices, step: Step = lambda what, done, total: None) -> Plan:
         from evaluator.purchase.plan import make_plan
