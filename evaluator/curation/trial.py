@@ -79,7 +79,7 @@ def debug(spec: SessionSpec, profile: CurationProfile, sandbox: Sandbox, progres
         try:
             checked(result.curated, spec.data, profile)
         except DataError as error:
-            faults.append(f"{Verdict.INVALID_OUTPUT}: {error}")
+            faults.append(str(error))
     return Debugged(tuple(rows), tuple(faults), result.class_name)
 
 

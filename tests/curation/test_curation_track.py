@@ -316,6 +316,13 @@ def test_validate_says_that_a_run_without_an_end_shows_nothing_of_its_edits(tmp_
     assert "So no edits were looked at" in finding.text
 
 
+def test_debug_names_what_the_judge_would_refuse(tmp_path, capfd):
+    path = written(tmp_path, f"class Mine:\n    def curate(self, dataset):\n        {RULES['every image is dropped'][0]}\n")
+    options = ["--track", "curation", "--profile", "debug", "--out", str(tmp_path / "out"), "--public-seeds", "--debug"]
+    assert local_evaluation.main([*options, "--submission", str(path)]) == 1
+    assert "train: the class i has no images (0 images in all)" in " ".join(capfd.readouterr().out.split())
+
+
 def test_a_refusal_for_an_empty_class_travels_between_processes():
     there = pickle.loads(pickle.dumps(EmptyClassError("val", "ii", 3)))
     assert (str(there), there.split, there.held) == (str(EmptyClassError("val", "ii", 3)), "val", 3)
