@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evaluator.errors import ConfigurationError, KitError, SubmissionError, Verdict
@@ -88,6 +89,10 @@ class Judged:
     predictions: np.ndarray | None = None
 
 
+NOTHING_ASKED: Mapping[str, Any] = MappingProxyType({})
+"""What a small run is given where no round is named."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """What a small run of a submission gave (``Track.trial``).
@@ -115,6 +120,7 @@ class Track(Tables, ABC):
         several_data_sets: whether it makes several data sets of a profile (``Choices.data_sets``).
         trains_on_device: whether its trainings run on the device that is chosen; those of other tracks run on the CPU.
         options: the track's options on the command line, by name; ``examples``: command lines for the help of ``sweep``.
+        trial_options: options of ``validate`` that give the small run of code (``trial``) the form of a round, beside ``file``.
         front_help: what ``local_evaluation.py --help`` says first: what it does, and command lines. ``data_help``: of ``--data``.
     """
 
@@ -125,6 +131,7 @@ class Track(Tables, ABC):
     several_data_sets: ClassVar[bool] = False
     trains_on_device: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Option]] = {}
+    trial_options: ClassVar[tuple[str, ...]] = ()
     examples: ClassVar[tuple[str, ...]] = ()
     front_help: ClassVar[str] = "Evaluate a submission here, the way the round does."
     data_help: ClassVar[str] = "folder of the splits (default: the profile's, below data/)"
@@ -238,6 +245,12 @@ class Track(Tables, ABC):
     def default_profile(self, options: Mapping[str, Any]) -> str:
         """The profile of a run that names none. ``options``: values of ``Track.options``."""
         return "quick"
+
+    def other_file(self, content: Mapping[str, Any]) -> str:
+        """What a TOML file of this content is, where it is no file of options but one that another option takes, in words that end
+        with that option; empty where it is nothing that the track knows.
+        """
+        return ""
 
     @abstractmethod
     def plan(self, choices: Choices, step: Step) -> Plan:
@@ -354,11 +367,18 @@ class Track(Tables, ABC):
         """
         return self.result_type.of(spec, None, verdict, reason=reason)
 
-    def trial(self, submission: Path, sandbox: Sandbox, weights: Path | None = None) -> Trial | None:
+    def trial(
+        self, submission: Path, sandbox: Sandbox, weights: Path | None = None, asked: Mapping[str, Any] = NOTHING_ASKED
+    ) -> Trial | None:
         """Run a submission on a handful of made-up data, within seconds, for ``validate``. None: the track has no such run.
 
         Args:
             weights: folder of pretrained weights that it may read.
+            asked: options of a sweep by name (``options_of``), which give the run the form of that round: its classes, its kinds of
+                labels. Others of them mean nothing here. Empty: no round is named.
+
+        Raises:
+            KitError: what ``asked`` names is not there, or not good.
         """
         return None
 

@@ -63,6 +63,11 @@ class Embedded:
             )
         return cls(name, digits, made[3], rate)  # type: ignore[arg-type]
 
+    @property
+    def kind(self) -> Kind:
+        """Of the labels."""
+        return "binary" if self.digits else "multiclass"
+
     def drawn(self, root: int, seed: int, train: int, validation: int, test: int) -> CleaningTask:
         """The task of a seed.
 
@@ -82,10 +87,9 @@ class Embedded:
         true = labels[first]
         given = self._mistaken(rows[first], true, derive(root, seed, "cleaning", self.name, "mistakes"))
         seen, hidden = (Part(rows[part], labels[part]) for part in (second, third))
-        kind: Kind = "binary" if self.digits else "multiclass"
         classes = len(self.digits) or 10
         ids = tuple(f"digit{number:04d}" for number in first)
-        return CleaningTask(self.name, kind, classes, Part(rows[first], given), true, seen, hidden, ids)
+        return CleaningTask(self.name, self.kind, classes, Part(rows[first], given), true, seen, hidden, ids)
 
     def _mistaken(self, rows: np.ndarray, true: np.ndarray, seed: int) -> np.ndarray:
         classes = len(self.digits) or 10

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from evaluator.cleaning.frozen import SIDE, components, embeddings, network
-from evaluator.cleaning.tasks import CleaningTask, Part
+from evaluator.cleaning.tasks import CleaningTask, Kind, Part
 from evaluator.data.annotators import annotator_noise, flipped
 from evaluator.data.painted import CLASSES, Generator, size_pairs
 from evaluator.errors import ConfigurationError
@@ -60,6 +60,11 @@ class Painted:
             )
         return cls(name, made[1], rate)  # type: ignore[arg-type]
 
+    @property
+    def kind(self) -> Kind:
+        """Of the labels: a sheet has several."""
+        return "multilabel"
+
     def drawn(self, root: int, seed: int, train: int, validation: int, test: int, cache_folder: Path) -> CleaningTask:
         """The task of a seed.
 
@@ -84,7 +89,7 @@ class Painted:
             given = flipped(true, self.rate, self.rate, mistakes)
         parts = components(Part(first.rows, given.astype(np.int64)), second, third)
         ids = tuple(f"sheet{number:05d}" for number in range(train))
-        return CleaningTask(self.name, "multilabel", len(CLASSES), parts[0], true, parts[1], parts[2], ids)
+        return CleaningTask(self.name, self.kind, len(CLASSES), parts[0], true, parts[1], parts[2], ids)
 
 
 def painted_digest() -> str:

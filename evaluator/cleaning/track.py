@@ -22,7 +22,7 @@ from evaluator.seeds import derive
 from evaluator.specs import CellSpec
 from evaluator.submission.session import answer_of
 from evaluator.tables import Column, Metric, Remark
-from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
+from evaluator.track import NOTHING_ASKED, CellInputs, Debugged, Judged, Progress, Track, Trial
 
 if TYPE_CHECKING:
     from evaluator.cleaning.game import Course
@@ -68,6 +68,7 @@ class CleaningTrack(Track):
     )
     figure_members = frozenset({"clean_accuracy", "target", "reached", "rows"})
     public_members = frozenset({"curve", "unjudged"})
+    trial_options: ClassVar[tuple[str, ...]] = ("profile", "data")
     options: ClassVar[Mapping[str, Option]] = {
         "tasks": Option(
             str,
@@ -167,11 +168,13 @@ class CleaningTrack(Track):
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ConfigurationError(f"a stored ranking was not understood: {error!r}") from error
 
-    def trial(self, submission: Path, sandbox: Sandbox, weights: Path | None = None) -> Trial:
+    def trial(
+        self, submission: Path, sandbox: Sandbox, weights: Path | None = None, asked: Mapping[str, Any] = NOTHING_ASKED
+    ) -> Trial:
         """See ``Track.trial``."""
         from evaluator.cleaning.trial import try_out
 
-        return try_out(submission, sandbox, weights)
+        return try_out(submission, sandbox, weights, asked)
 
     def debug(self, spec: CleaningSpec, inputs: CellInputs, progress: Progress) -> Debugged:
         """See ``Track.debug``."""

@@ -37,7 +37,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     new.add_argument("--folder", type=given_path, metavar="DIR", required=True, help="a new folder")
     of = new.add_argument_group("what is judged")
     of.add_argument("--track", default="purchase", metavar="NAME", help="purchase, cleaning or curation (default: purchase)")
-    of.add_argument("--profile", metavar="NAME|FILE", help="default: quick; of cleaning painted")
+    of.add_argument(
+        "--profile",
+        metavar="NAME|FILE",
+        help="default: quick; of cleaning painted. A round of your own is a table [round] of such a file",
+    )
     of.add_argument("--seeds", type=int, default=3, metavar="N", help="repetitions in both parts (default: 3)")
     of.add_argument("--pipelines", nargs="+", metavar="NAME", help="default: the profile's own")
     of.add_argument("--pairs", nargs="+", metavar="WORD", help="purchase: public pairs, as in a sweep (default: the profile's)")

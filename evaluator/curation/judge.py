@@ -26,6 +26,20 @@ NAMED = 10
 """Images that a refusal names."""
 
 
+class EmptyClassError(DataError):
+    """A class has no images in a split. ``split``: which; ``held``: how many images the split has in all."""
+
+    def __init__(self, split: str, label: str, held: int) -> None:
+        self.split, self.label, self.held = split, label, held
+        super().__init__(
+            f"{split}: the class {label} has no images ({counted(held, 'image')} in all); expected one or more of "
+            "every class in train and in val. Move or add some"
+        )
+
+    def __reduce__(self) -> tuple[type[EmptyClassError], tuple[str, str, int]]:
+        return type(self), (self.split, self.label, self.held)
+
+
 @dataclass(frozen=True, eq=False)
 class Ready:
     """A data set that may be trained on. ``rows``: of the images of both splits, in the order train, val."""
@@ -67,10 +81,7 @@ def checked(curated: Curated, data: CurationData, profile: CurationProfile) -> R
     for split in (TRAIN, VAL):
         for label in data.classes:
             if not held[split, label]:
-                raise DataError(
-                    f"{split}: the class {label} has no images ({counted(sizes[split], 'image')} in all); expected one or more of "
-                    "every class in train and in val. Move or add some"
-                )
+                raise EmptyClassError(split, label, sizes[split])
     for name in (TEST, BOOK):
         leaked = [row.id for row in rows if data.hidden.get(row.source) == name]
         if leaked:

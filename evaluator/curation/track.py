@@ -20,7 +20,7 @@ from evaluator.seeds import derive
 from evaluator.specs import CellSpec
 from evaluator.submission.session import answer_of
 from evaluator.tables import Column, Metric, Remark
-from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
+from evaluator.track import NOTHING_ASKED, CellInputs, Debugged, Judged, Progress, Track, Trial
 from evaluator.words import counted
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class CurationTrack(Track):
         Column("train + val", lambda row: f"{row['train']:,} + {row['val']:,}" if row.get("train") is not None else "-"),
     )
     figure_members = frozenset({"changes", "accuracy_low", "accuracy_high", "test_images", "by_class", "members", "near_distance"})
+    trial_options: ClassVar[tuple[str, ...]] = ("profile", "data")
     options: ClassVar[Mapping[str, Option]] = {
         "label_book": Option(Path, "folder of the label book (default: label_book in --data, or beside it)", metavar="DIR"),
         "test": Option(Path, "folder of the hidden test set (default: test in --data, or beside it)", metavar="DIR"),
@@ -128,17 +129,19 @@ class CurationTrack(Track):
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ConfigurationError(f"a stored data set was not understood: {error!r}") from error
 
-    def trial(self, submission: Path, sandbox: Sandbox, weights: Path | None = None) -> Trial:
+    def trial(
+        self, submission: Path, sandbox: Sandbox, weights: Path | None = None, asked: Mapping[str, Any] = NOTHING_ASKED
+    ) -> Trial:
         """See ``Track.trial``."""
         from evaluator.curation.trial import try_out
 
-        return try_out(submission, sandbox, weights)
+        return try_out(submission, sandbox, weights, asked)
 
     def debug(self, spec: CurationSpec, inputs: CellInputs, progress: Progress) -> Debugged:
         """See ``Track.debug``."""
         from evaluator.curation.trial import debug
 
-        return debug(_session(spec, inputs), inputs.sandbox, progress)
+        return debug(_session(spec, inputs), spec.profile, inputs.sandbox, progress)
 
     def given(self, path: Path) -> AnswerFiles | None:
         """See ``Track.given``."""

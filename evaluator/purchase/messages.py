@@ -109,6 +109,10 @@ def purchase_disagreement(message: Message, ledger: Ledger, n_images: int, n_cla
     return "; ".join(parts) + "; training uses the ledger" if parts else None
 
 
+AS_CLASSES = "as many as the round has classes"
+"""Stands in the reason where predictions have another number of columns."""
+
+
 def predictions(message: Message, n_images: int, n_classes: int) -> np.ndarray:
     """The checked predictions of the prediction phase, float64 (n_images, n_classes), every value from 0 to 1.
 
@@ -119,10 +123,16 @@ def predictions(message: Message, n_images: int, n_classes: int) -> np.ndarray:
     """
     shape = message.fields.get("shape", [])
     if shape != [n_images, n_classes]:
+        # Named is the side that is wrong: a word on rows beside wrong columns sends its reader to the wrong place.
+        rows = f"{counted(n_images, 'row')}, as many as there are images"
+        columns = f"{counted(n_classes, 'column')}, {AS_CLASSES}"
+        flat = len(shape) != 2
+        words = [] if not flat and shape[0] == n_images else [rows]
+        words += [] if not flat and shape[1] == n_classes else [columns]
         raise Stopped(
             Verdict.INVALID_OUTPUT,
-            f"prediction_phase returned an array of shape {str(tuple(shape))[:80]}; expected ({n_images}, {n_classes}), "
-            "a row per image",
+            f"prediction_phase returned an array of shape {str(tuple(shape))[:80]}; expected ({n_images}, {n_classes}): "
+            f"{', and '.join(words)}",
         )
     if len(message.blob) != 8 * n_images * n_classes:
         raise Stopped(

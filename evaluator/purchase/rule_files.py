@@ -54,6 +54,16 @@ ROUND_HINTS = get_type_hints(Round) | {"pairs": PAIRS, "opens": date, "closes": 
 ROUND_KEYS = (*(f.name for f in fields(Round)), "profile")
 PROFILE_HINTS = get_type_hints(Profile) | {"pairs": PAIRS, "round": str | dict[str, Any], "like": str} | WORD
 PROFILE_KEYS = (*(f.name for f in fields(Profile) if f.compare), "like")
+FILES = {
+    "round": ("the file of a round", "--round", ("classes",)),
+    "profile": (
+        "the file of a profile",
+        "--profile",
+        ("like", *(key for key in PROFILE_KEYS if key not in (*ROUND_KEYS, "round"))),
+    ),
+    "options": ("a file of options", "--file", ("seeds", "submissions", "track", "pipelines")),
+}
+"""Kinds of TOML files that are easily taken for each other: what each is, the option that takes it, and keys that no other has."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -112,6 +122,8 @@ def read_profile(file: Path, rules: Round | None = None) -> Profile:
         ConfigurationError: naming file, line and key.
     """
     plain = _toml(file, "profile")
+    if why := other_file(plain, "profile"):
+        raise ConfigurationError(f"{file}: {why}")
     check_keys(file, plain, PROFILE_KEYS, "a profile")
     given = typed(file, plain, PROFILE_HINTS)
     if rules is not None and "round" in given:
@@ -130,6 +142,29 @@ def read_profile(file: Path, rules: Round | None = None) -> Profile:
     if rules is None:
         raise ConfigurationError(f'{file}: it has no key round; write round = "round2", the path of a round\'s file, or [round]')
     return _made(file, given, rules, like, "")
+
+
+def other_file(plain: Mapping[str, Any], wanted: str) -> str:
+    """What a file is that was given where another kind was wanted, and which option takes it, in words; empty if it may be right.
+
+    Args:
+        plain: its content; ``wanted``: a key of ``FILES``.
+    """
+    marks = {name: next((key for key in keys if key in plain), "") for name, (_, _, keys) in FILES.items()}
+    if isinstance(plain.get("profile"), str):  # of a round it is a table
+        marks["options"] = marks["options"] or "profile"
+    if "round" in plain and (wanted != "options" or isinstance(plain["round"], dict)):  # of options it is a name
+        marks["profile"] = marks["profile"] or "round"
+    if marks[wanted]:  # with a key too many, of which the keys' own check speaks
+        return ""
+    name = next((name for name in ("options", "round", "profile") if marks[name]), "")
+    if not name:
+        return ""
+    what, option, _ = FILES[name]
+    advice = f"Give it to {option}"
+    if (name, wanted) == ("round", "profile"):
+        advice += "; where a command has no --round, write its keys into a table [round] of a profile's file"
+    return f"it is {what} (it has the key {marks[name]}); {FILES[wanted][0]} was expected. {advice}"
 
 
 def with_sizes(profile: Profile, folder: Path) -> Profile:
@@ -173,7 +208,10 @@ def _round_and_table(name: str) -> tuple[Round, dict[str, Any]]:
     """The round, and the table ``[profile]`` of its file."""
     if is_file(name):
         file = Path(name).expanduser()
-        return _read_round(file, _toml(file, "round"), "")
+        plain = _toml(file, "round")
+        if why := other_file(plain, "round"):
+            raise ConfigurationError(f"{file}: {why}")
+        return _read_round(file, plain, "")
     if name not in ROUNDS:
         said = meant(name, ROUNDS) or f"; choose one of {', '.join(ROUNDS)}, or name a TOML file"
         raise ConfigurationError(f"--round: there is no round {name!r}{said}")

@@ -19,7 +19,7 @@ from evaluator.purchase.pairs import choose_pairs
 from evaluator.purchase.purchased import Purchased, buy
 from evaluator.purchase.result import PurchaseResult, observed, upgraded, without_score
 from evaluator.purchase.rounds import Pair
-from evaluator.purchase.rule_files import chosen_profile
+from evaluator.purchase.rule_files import chosen_profile, other_file
 from evaluator.purchase.sets import RoundSets
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.records import CellResult
@@ -28,7 +28,7 @@ from evaluator.sections import Cells, Material, Section
 from evaluator.specs import CellSpec
 from evaluator.submission.source import GIVEN
 from evaluator.tables import Block, Column, Metric, Remark, Run
-from evaluator.track import CellInputs, Debugged, Judged, Progress, Track, Trial
+from evaluator.track import NOTHING_ASKED, CellInputs, Debugged, Judged, Progress, Track, Trial
 from evaluator.words import counted, number
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class PurchaseTrack(Track):
     spec_rules: ClassVar[tuple[str, ...]] = ("label_quality", "on_timeout", "restart")
     circumstances: ClassVar[tuple[str, ...]] = ("participant_weights",)
     several_data_sets: ClassVar[bool] = True
+    trial_options: ClassVar[tuple[str, ...]] = ("profile", "round")
     columns: ClassVar[tuple[Column, ...]] = (Column("labels", _labels), Column("time", _time))
     figure_members: ClassVar[frozenset[str]] = frozenset({"purchase"})
     old_members: ClassVar[frozenset[str]] = frozenset({"purchase"})
@@ -114,6 +115,9 @@ class PurchaseTrack(Track):
         """``quick``; a round that is named is run at full scale, or as its own file says."""
         return "" if options.get("round") else "quick"
 
+    def other_file(self, content: Mapping[str, Any]) -> str:
+        return other_file(content, "options")
+
     def plan(self, choices: Choices, step: Step = lambda what, done, total: None) -> Plan:
         from evaluator.purchase.plan import make_plan
 
@@ -165,10 +169,12 @@ class PurchaseTrack(Track):
     def broken(self, spec: PurchaseSpec, reason: str, trace: str, verdict: Verdict = Verdict.INFRASTRUCTURE) -> PurchaseResult:
         return without_score(spec, reason, trace, verdict)
 
-    def trial(self, submission: Path, sandbox: Sandbox, weights: Path | None = None) -> Trial:
+    def trial(
+        self, submission: Path, sandbox: Sandbox, weights: Path | None = None, asked: Mapping[str, Any] = NOTHING_ASKED
+    ) -> Trial:
         from evaluator.purchase.trial import try_out
 
-        return try_out(submission, sandbox, weights)
+        return try_out(submission, sandbox, weights, asked)
 
     def places(self, data: RoundSets) -> list[Path]:
         return [path for images in data.images.values() for path in (images.path, images.embeddings) if path is not None]

@@ -53,7 +53,7 @@ def make(order: Order, secret: Secret, folder: Folder, step: Step) -> Made:
             f"Private part: {len(hidden)} hidden {'task' if len(hidden) == 1 else 'tasks'}, with other rates of wrong labels.",
         ],
         practise=[
-            "python -m evaluator validate MY_SUBMISSION --track cleaning",
+            f"python -m evaluator validate MY_SUBMISSION --track cleaning --file {PUBLIC}",
             f"python -m evaluator sweep --track cleaning --file {PUBLIC} --submissions MY_SUBMISSION --out results",
             f"python -m evaluator cleaning create-baselines --folder {DATA}",
         ],

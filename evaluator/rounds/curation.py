@@ -64,7 +64,7 @@ def make(order: Order, secret: Secret, folder: Folder, step: Step) -> Made:
         ],
         practise=[
             f"python -m evaluator curation issues --data {DATA}",
-            "python -m evaluator validate MY_SUBMISSION --track curation",
+            f"python -m evaluator validate MY_SUBMISSION --track curation --profile {profile.name} --data {DATA}",
             f"python -m evaluator curation evaluate MY_SUBMISSION --data {DATA} --test {DATA}/{BOOK_FOLDER} --out results"
             "     # the label book in the place of the hidden images",
             f"python -m evaluator sweep --track curation --submissions MY_SUBMISSION --profile {practice} --out results"

@@ -75,7 +75,7 @@ def make(order: Order, secret: Secret, folder: Folder, step: Step) -> Made:
             f"{profile.round.minute_interval[1]:g} minutes, on images that nobody has seen, of another production line.",
         ],
         practise=[
-            "python -m evaluator validate MY_SUBMISSION",
+            f"python -m evaluator validate MY_SUBMISSION --file {PUBLIC}",
             f"python -m evaluator sweep --file {PUBLIC} --submissions MY_SUBMISSION --out results",
         ],
     )

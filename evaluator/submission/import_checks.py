@@ -60,10 +60,10 @@ def check_names(sources: Sources) -> Iterator[Finding]:
     named: dict[str, str] = {}
     for file in sources.of:
         named.setdefault(file.partition("/")[0].removesuffix(".py"), file)
-    used = {module.partition(".")[0] for outline in sources.of.values() for module, level, _, _ in outline.imports if not level}
     for name, file in named.items():
-        # The entry has a name of its own in the worker; it hides something only where a source asks for that.
-        if name in KITS_OWN or name not in _usual() or (file == sources.entry and name not in used):
+        # The entry, too: its folder comes first on the path, so a library that imports random gets an entry random.py, whether or
+        # not the submission itself asks for random. Of what is built into the interpreter no file is ever looked for.
+        if name in KITS_OWN or name not in _usual() or name in sys.builtin_module_names:
             continue
         what = "a module of Python" if name in sys.stdlib_module_names else "a library"
         place = f"{name}/" if "/" in file else file

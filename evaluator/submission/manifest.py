@@ -126,14 +126,24 @@ def read_manifest(submission: Path) -> Manifest | None:
     return parse_manifest(_read(path), path)
 
 
-def manifest_keys(submission: Path) -> tuple[str, ...]:
-    """The keys of the manifest of the submission at ``submission``, known or not; none where there is no manifest.
-
-    Raises:
-        ConfigurationError: as ``read_manifest``.
+def manifest_faults(submission: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Everything that is wrong with the manifest of the submission at ``submission``, each as a message of ``read_manifest``, which
+    ends at the first; and its keys, known or not. Both are empty where there is no manifest.
     """
     path = manifest_file(submission)
-    return () if path is None else tuple(_content(_read(path), path))
+    if path is None:
+        return [], ()
+    try:
+        content = _content(_read(path), path)
+    except ConfigurationError as error:
+        return [str(error)], ()
+    faults = []
+    for key in (key for key in _KINDS if key in content):
+        try:
+            _checked(path, key, content[key])
+        except ConfigurationError as error:
+            faults.append(str(error))
+    return faults, tuple(content)
 
 
 def parse_manifest(raw: bytes, path: Path) -> Manifest:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from evaluator.errors import ConfigurationError, SubmissionError
+from evaluator.errors import SubmissionError
 from evaluator.submission.apt import FILE as APT
 from evaluator.submission.apt import read_apt
 from evaluator.submission.environment import FILE as REQUIREMENTS
@@ -19,7 +19,7 @@ from evaluator.submission.environment import read_requirements
 from evaluator.submission.findings import Finding, Findings, in_order
 from evaluator.submission.hooks import Interface, Sources, check_class
 from evaluator.submission.import_checks import check_imports, check_names
-from evaluator.submission.manifest import KEYS, manifest_keys, read_manifest
+from evaluator.submission.manifest import KEYS, manifest_faults
 from evaluator.submission.outlines import Outline, outlines
 from evaluator.submission.package import REFUSED
 from evaluator.submission.source import Submission, opened, plain_name
@@ -132,13 +132,10 @@ def _refused(submission: Submission) -> Iterator[Finding]:
 
 def manifest_findings(path: Path) -> Iterator[Finding]:
     """What is wrong with the manifest of the submission at ``path``, and keys that were probably meant otherwise."""
-    try:
-        read_manifest(path)
-        keys = manifest_keys(path)
-    except ConfigurationError as error:
-        place, _, text = str(error).partition(": ")
-        yield Finding("error", place, text) if text else Finding("error", "aicrowd.json", str(error))
-        return
+    faults, keys = manifest_faults(path)
+    for fault in faults:
+        place, _, text = fault.partition(": ")
+        yield Finding("error", place, text) if text else Finding("error", "aicrowd.json", fault)
     for key in keys:
         near = get_close_matches(key.lower(), KEYS, 1, 0.75)
         if key not in KEYS and near and near[0] not in keys:

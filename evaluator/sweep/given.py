@@ -117,11 +117,12 @@ def experiment_of(track: Track, plan: Plan, sources: Sequence[Source], settings:
     )
 
 
-def held_against(track: Track, settings: Settings) -> tuple[list[Finding], int]:
+def held_against(track: Track, settings: Settings) -> tuple[list[Finding], int, str]:
     """What is wrong with answers for the tasks and seeds of settings, told by the track's own reader. Nothing is judged or stored.
 
     Returns:
-        An error for every fault, each once, and the number of tasks and seeds.
+        An error for every fault, each once; the number of tasks and seeds; the name of the profile, which is not that of the
+        settings where they name a round or a file.
 
     Raises:
         KitError: as ``prepare``.
@@ -141,7 +142,7 @@ def held_against(track: Track, settings: Settings) -> tuple[list[Finding], int]:
         place, _, text = reason.partition(": ")
         more = f" ({counted(len(where), 'task')} in all)" if len(where) > 1 else ""
         findings.append(Finding("error", place, f"{text or reason.rstrip('.')}. Met at {where[0]}{more}"))
-    return findings, len(seen)
+    return findings, len(seen), experiment.plan.rules.name
 
 
 @dataclass(frozen=True, eq=False)

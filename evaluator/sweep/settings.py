@@ -210,7 +210,7 @@ def read_settings(given: Mapping[str, Any], track: Track, file: Path | None = No
         ConfigurationError: the file cannot be read, an option does not exist, or a value has the wrong type.
     """
     known = {**COMMON, **track.options}
-    chosen: dict[str, Any] = {} if file is None else _from_file(file, known)
+    chosen: dict[str, Any] = {} if file is None else _from_file(file, known, track)
     typed = {name: _typed(name, known[name], value, Path()) for name, value in given.items() if value is not None}
     if SEEDS & typed.keys():  # they exclude each other, so either of them replaces whichever the file has
         chosen = {name: value for name, value in chosen.items() if name not in SEEDS}
@@ -238,7 +238,7 @@ def options_of(given: Mapping[str, Any], track: Track, file: Path | None = None)
         ConfigurationError: as ``read_settings``.
     """
     known = {**COMMON, **track.options}
-    chosen: dict[str, Any] = {} if file is None else _from_file(file.absolute(), known)
+    chosen: dict[str, Any] = {} if file is None else _from_file(file.absolute(), known, track)
     typed = {name: _typed(name, known[name], value, Path.cwd()) for name, value in given.items() if value is not None}
     if SEEDS & typed.keys():
         chosen = {name: value for name, value in chosen.items() if name not in SEEDS}
@@ -265,10 +265,13 @@ def _check_splits(given: Sequence[str], track: Track) -> None:
         raise ConfigurationError(f"--score-split is {unknown[0]!r}; it must be {either(track.score_splits)}")
 
 
-def _from_file(file: Path, known: Mapping[str, Option]) -> dict[str, Any]:
+def _from_file(file: Path, known: Mapping[str, Option], track: Track) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    for key, value in _toml(file).items():
+    content = _toml(file)
+    for key, value in content.items():
         name = str(key).replace("-", "_")
+        if name not in known and (why := track.other_file(content)):
+            raise ConfigurationError(f"{file}: {why}")
         if name not in known:
             spelt = [option.replace("_", "-") for option in sorted(known)]
             hint = meant(name.replace("_", "-"), spelt) or f"; known options are {', '.join(spelt)}"

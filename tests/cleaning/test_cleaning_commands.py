@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 import local_evaluation
+from evaluator.cleaning import trial
 from evaluator.cleaning.tasks import CleaningTask
 from evaluator.cleaning.track import CLEANING
-from evaluator.cleaning.trial import TASKS, small_task, try_out
+from evaluator.cleaning.trial import TASKS, kinds, small_task
 from evaluator.cli import main as verbs
-from evaluator.cli.main import build_parser
+from evaluator.cli.main import build_parser, main
 from evaluator.report.levels import these_items
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.submission.validate import examine
@@ -110,15 +111,56 @@ def test_the_example_of_the_page_ranks_every_kind_of_labels(tmp_path, monkeypatc
         assert wrong.mean() < 19.5, "wrong labels come early"
 
 
-@pytest.mark.endurance
-def test_validate_warns_of_a_ranking_that_cannot_do_several_labels(tmp_path):
+ONE_LABEL = (
+    "class Mine:\n    def rank(self, training_set):\n        assert training_set.labels.ndim == 1\n"
+    "        return list(range(len(training_set)))\n"
+)
+
+
+def test_a_ranking_that_cannot_do_several_labels_is_not_fit_for_a_round_that_has_them(tmp_path, capsys):
+    """They are in the profile that a round of cleaning has by default, so without a round that is named it is an error."""
     path = tmp_path / "mine.py"
-    path.write_text(example().replace(".reshape(len(y), -1)", ""))
-    tried = try_out(path, ProcessSandbox())
-    (finding,) = tried.found
-    assert (finding.kind, finding.place) == ("warning", "rank")
-    assert "with several labels a row" in finding.text
-    assert "No profile of the kit has such tasks" in finding.text
+    path.write_text(ONE_LABEL)
+    command = ["validate", str(path), "--track", "cleaning", "--sandbox", "process", "--json"]
+    assert main(command) == 1
+    (error,) = json.loads(capsys.readouterr().out)["errors"]
+    assert error["place"] == "rank"
+    assert "with several labels a row: AssertionError" in error["text"]
+    assert "Tasks of painted have such labels; if those of your round have not, name it with --file or --profile" in error["text"]
+    (tmp_path / "public.toml").write_text('tasks = ["digits-uniform-0.3"]\nseeds = 2\n')
+    for more in (["--profile", "digits"], ["--file", str(tmp_path / "public.toml")]):
+        assert main([*command, *more]) == 0
+        assert "several labels" not in json.loads(capsys.readouterr().out)["run"]
+    assert main([*command, "--profile", "painted"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert "ten classes" not in said["run"]
+    assert "--file" not in said["errors"][0]["text"]
+
+
+def test_validate_says_that_a_run_without_an_end_shows_no_ranking(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "SECONDS", 0.5)
+    (tmp_path / "mine.py").write_text("class Mine:\n    def rank(self):\n        import time\n\n        time.sleep(60)\n")
+    (finding,) = CLEANING.trial(tmp_path / "mine.py", ProcessSandbox(), None, {"tasks": ("digits-uniform-0.3",)}).found
+    assert finding.kind == "warning"
+    assert "TIME_LIMIT in the small run with ten classes" in finding.text
+    assert "So no ranking was looked at" in finding.text
+
+
+def test_the_kinds_of_labels_that_are_tried_are_those_of_the_tasks(tmp_path):
+    from evaluator.cleaning.folder import task_names
+    from evaluator.cleaning.offline import Folders, write_tasks
+    from evaluator.cleaning.rules import PROFILES
+    from evaluator.cleaning.sets import CleaningSets
+
+    assert kinds({}) == set(TASKS.values())
+    assert kinds({"profile": "digits"}) == {"binary", "multiclass"}
+    assert kinds({"profile": "painted"}) == {"multilabel"}
+    assert kinds({"profile": "roman-numerals", "data": tmp_path}) == {"multiclass"}
+    assert kinds({"profile": "dataperf"}) == set(TASKS.values()), "whose tables nobody named"
+    places = Folders.below(tmp_path / "data")
+    write_tasks(CleaningSets(PROFILES["debug"], 0, cache=tmp_path), ["digits-4v9-uniform-0.2"], places)
+    assert task_names(places.embeddings)
+    assert kinds({"profile": "dataperf", "data": tmp_path / "data"}) == {"binary"}
 
 
 def test_options_that_mean_nothing_here_are_refused(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """The track in the house: sessions of sound and hostile submissions, a whole run, stored cells, the verb."""
 
 import json
+import pickle
 import textwrap
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from jsonschema import Draft202012Validator
 
 import local_evaluation
 from evaluator.cli import main as verbs
+from evaluator.curation import trial
+from evaluator.curation.judge import EmptyClassError
 from evaluator.curation.records import DataAnswer
 from evaluator.curation.session import SessionSpec, run_session
 from evaluator.curation.track import CURATION
@@ -270,8 +273,80 @@ def test_a_stored_data_set_is_held_against_the_rules(content, said):
 def test_validate_runs_it_on_a_few_images(tmp_path):
     good = CURATION.trial(written(tmp_path, SUBMISSION), ProcessSandbox())
     assert not good.found
-    assert "60 images curated, 40 in train, 20 in val: 58 kept, 1 dropped, 1 relabelled, 0 moved, 1 added" in good.said
+    said = "60 images of 10 classes curated, 40 in train, 20 in val: 58 kept, 1 dropped, 1 relabelled, 0 moved, 1 added"
+    assert said in good.said
     bad = CURATION.trial(written(tmp_path, "class Mine:\n    def curate(self):\n        return 3\n"), ProcessSandbox())
     (finding,) = bad.found
     assert (finding.kind, finding.place) == ("error", "curate")
     assert "INVALID_OUTPUT" in finding.text
+
+
+RULES = {
+    "every image is dropped": (
+        "return [{'id': i, 'action': 'drop'} for i in dataset.ids]",
+        "error",
+        "train: the class i has no images (0 images in all)",
+    ),
+    "a class is dropped": (
+        "return [{'id': i, 'action': 'drop'} for i in dataset.ids if i.startswith('val/ii/')]",
+        "warning",
+        "val: the class ii has no images (18 images in all); expected one or more of every class in train and in val. Move or add "
+        "some (the small run has 2 images a class in val, so a run with more may keep some)",
+    ),
+    "an image of the label book is added": (
+        "return [{'id': 'x.png', 'action': 'add', 'label': 'i', 'split': 'train', 'image': label_book[0]['image']}]",
+        "error",
+        "1 image with the same pixels as an image of the label book; nobody may train on those. Remove x.png",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RULES)
+def test_validate_holds_what_comes_of_it_against_the_rules_of_the_judge(tmp_path, case):
+    line, kind, said = RULES[case]
+    text = f"class Mine:\n    def curate(self, dataset, label_book):\n        {line}\n"
+    (finding,) = CURATION.trial(written(tmp_path, text), ProcessSandbox()).found
+    assert (finding.kind, finding.place) == (kind, "curate")
+    assert finding.text == f"INVALID_OUTPUT in the small run: {said}" or f"in the small run: {said}" in finding.text
+
+
+def test_validate_says_that_a_run_without_an_end_shows_nothing_of_its_edits(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "SECONDS", 0.5)
+    text = "class Mine:\n    def curate(self):\n        import time\n\n        time.sleep(60)\n"
+    (finding,) = CURATION.trial(written(tmp_path, text), ProcessSandbox()).found
+    assert finding.kind == "warning"
+    assert "TIME_LIMIT" in finding.text
+    assert "So no edits were looked at" in finding.text
+
+
+def test_debug_names_what_the_judge_would_refuse(tmp_path, capfd):
+    path = written(tmp_path, f"class Mine:\n    def curate(self, dataset):\n        {RULES['every image is dropped'][0]}\n")
+    options = ["--track", "curation", "--profile", "debug", "--out", str(tmp_path / "out"), "--public-seeds", "--debug"]
+    assert local_evaluation.main([*options, "--submission", str(path)]) == 1
+    assert "train: the class i has no images (0 images in all)" in " ".join(capfd.readouterr().out.split())
+
+
+def test_a_refusal_for_an_empty_class_travels_between_processes():
+    there = pickle.loads(pickle.dumps(EmptyClassError("val", "ii", 3)))
+    assert (str(there), there.split, there.held) == (str(EmptyClassError("val", "ii", 3)), "val", 3)
+
+
+def test_validate_has_the_classes_and_the_rules_of_a_round(tmp_path):
+    for name in ("oak", "ash", "yew"):
+        (tmp_path / "data" / "train" / name).mkdir(parents=True)
+    text = (
+        "class Mine:\n    def curate(self, dataset, label_book):\n"
+        "        assert sorted(dataset.classes) == ['ash', 'oak', 'yew']\n"
+        "        first = dataset.ids[0]\n        return [{'id': first, 'action': 'relabel', 'label': 'yew'}]\n"
+    )
+    found = CURATION.trial(written(tmp_path, text), ProcessSandbox(), None, {"data": tmp_path / "data"})
+    assert found.found == ()
+    assert "18 images of 3 classes curated" in found.said
+    assert CURATION.trial(written(tmp_path, text), ProcessSandbox()).found[0].kind == "error"
+    both = (
+        "class Mine:\n    def curate(self, dataset, label_book):\n        return [{'id': 'x.png', 'action': 'add', 'label': 'i', "
+        "'split': 'val', 'image': dataset[0]['image']}]\n"
+    )
+    assert CURATION.trial(written(tmp_path, both), ProcessSandbox()).found == ()
+    (refused,) = CURATION.trial(written(tmp_path, both), ProcessSandbox(), None, {"duplicates": "refuse"}).found
+    assert "1 image of val with the same pixels as an image of train" in refused.text

@@ -103,6 +103,9 @@ def answers(folder: Path) -> None:
     shutil.copy2(folder / "cleaning" / "submissions" / f"{DIGITS}_own_loss.txt", folder / "rankings" / f"{DIGITS}.txt")
     shutil.rmtree(folder / "cleaning")
     (folder / "public.toml").write_text(f'profile = "digits"\ntasks = ["{DIGITS}"]\npublic_seeds = true\n')
+    (folder / "publish").mkdir()
+    (folder / "publish" / "profile.toml").write_text('name = "small"\nlike = "debug"\n')
+    (folder / "publish" / "public.toml").write_text('profile = "profile.toml"\nseeds = 2\n')
 
 
 def organisers(folder: Path) -> None:

@@ -358,7 +358,8 @@ def test_an_answer_is_sent_to_a_judge_and_not_by_git(answers, tmp_path, capsys):
     assert "by git goes code" in capsys.readouterr().err
 
 
-def test_options_of_tasks_are_refused_for_code(submission, capsys):
+@pytest.mark.parametrize("option", [["--data", "x"], ["--seeds", "2"], ["--public-seeds"]])
+def test_options_of_tasks_are_refused_for_code(submission, capsys, option):
     code = submission("class Mine:\n    def purchase_phase(self):\n        pass\n")
-    assert main(["validate", str(code), "--profile", "debug"]) == 2
-    assert "--profile: code is run on data of its own" in capsys.readouterr().err
+    assert main(["validate", str(code), *option]) == 2
+    assert f"{option[0]}: the submission is code, which is run on a few made-up images" in capsys.readouterr().err

@@ -105,6 +105,16 @@ def test_a_ledger_is_checked_where_the_weights_of_the_round_are_not(answers, tmp
     held = ["--profile", "tiny", "--data", str(data_folder), "--public-seeds"]
     assert main(["validate", str(ledger), *held]) == 0
     assert "held against 2 tasks" in text(capsys.readouterr().out)
+    rules = tmp_path / "own.toml"
+    classes = ", ".join(f'"{name}"' for name in tiny.round.classes)
+    rules.write_text(
+        f'name = "own"\nclasses = [{classes}]\npairs = ["621:17", "1321:34"]\n'
+        f'[profile]\nimage_size = {tiny.image_size}\npipeline = "{tiny.pipeline}"\n'
+    )
+    assert main(["validate", str(ledger), "--round", str(rules), *held[2:]]) == 0
+    assert "held against 2 tasks of the profile own;" in text(capsys.readouterr().out), "a round that is named has its own profile"
+    assert main(["validate", str(ledger)]) == 0
+    assert "name the tasks with --file, --profile, --round or --data" in text(capsys.readouterr().out)
     assert main(["sweep", "--submissions", str(ledger), *held, "--out", str(tmp_path / "results")]) == 2
     assert "the weights are not here" in capsys.readouterr().err, "a run needs them"
 

@@ -19,7 +19,7 @@ from evaluator.errors import ConfigurationError, KitError
 from evaluator.places import DATA, data_place, data_set_place
 from evaluator.purchase.profiles import PROFILES, QUICK, Profile
 from evaluator.purchase.rounds import ROUND1, ROUND2, ROUNDS, Pair, Round, tables_besides
-from evaluator.purchase.rule_files import chosen_profile, counted_sizes, read_profile, with_sizes
+from evaluator.purchase.rule_files import chosen_profile, counted_sizes, named_round, other_file, read_profile, with_sizes
 from evaluator.purchase.spec import PurchaseSpec
 from evaluator.training.recipes import read_pipeline
 
@@ -346,3 +346,81 @@ def test_cache_says_where_data_are_made_and_kept(tmp_path, capsys):
     small = ["--profile", "debug", "--split", "training=2", "--cache", str(tmp_path / "here")]
     assert main(["data", "make", *small]) == 0
     assert (tmp_path / "here" / "debug" / "training" / "labels.csv").is_file()
+
+
+ROUND_FILE = 'name = "x"\nclasses = ["a"]\npairs = ["5:1"]\n'
+PROFILE_FILE = 'name = "x"\nlike = "quick"\nimage_size = 32\n'
+OPTIONS_FILE = 'profile = "quick"\npairs = ["5:1"]\nseeds = 2\n'
+TAKEN_FOR = [
+    (
+        ROUND_FILE,
+        "--profile",
+        "it is the file of a round (it has the key classes); the file of a profile was expected. Give it to --round; w",
+    ),
+    (
+        ROUND_FILE,
+        "--file",
+        "it is the file of a round (it has the key classes); a file of options was expected. Give it to --round\n",
+    ),
+    (
+        PROFILE_FILE,
+        "--round",
+        "it is the file of a profile (it has the key like); the file of a round was expected. Give it to --profile\n",
+    ),
+    (
+        PROFILE_FILE,
+        "--file",
+        "it is the file of a profile (it has the key like); a file of options was expected. Give it to --profile\n",
+    ),
+    (
+        OPTIONS_FILE,
+        "--profile",
+        "it is a file of options (it has the key seeds); the file of a profile was expected. Give it to --file\n",
+    ),
+    (
+        OPTIONS_FILE,
+        "--round",
+        "it is a file of options (it has the key seeds); the file of a round was expected. Give it to --file\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "option", "said"), TAKEN_FOR, ids=[f"{option} {said[6:24]}" for _, option, said in TAKEN_FOR])
+def test_a_file_that_another_option_takes_is_named_with_that_option(tmp_path, capsys, text, option, said):
+    (tmp_path / "x.toml").write_text(text)
+    (tmp_path / "mine.py").write_text(
+        "from run import ZEWDPCBaseRun\n\n\nclass Mine(ZEWDPCBaseRun):\n    def purchase_phase(self):\n        pass\n"
+    )
+    assert main(["validate", str(tmp_path / "mine.py"), "--sandbox", "process", option, str(tmp_path / "x.toml")]) == 2
+    assert f"{tmp_path / 'x.toml'}: {said}" in capsys.readouterr().err
+
+
+def test_a_round_file_that_an_organiser_gives_as_a_profile_is_named(tmp_path, capsys):
+    (tmp_path / "x.toml").write_text(ROUND_FILE)
+    assert main(["round", "new", "X", "--folder", str(tmp_path / "round"), "--profile", str(tmp_path / "x.toml")]) == 2
+    assert "where a command has no --round, write its keys into a table [round] of a profile's file" in capsys.readouterr().err
+
+
+def test_a_file_with_a_key_too_many_is_what_it_was_given_as(tmp_path):
+    (tmp_path / "x.toml").write_text(PROFILE_FILE + 'classes = ["a"]\n')
+    with pytest.raises(ConfigurationError, match="line 4: a profile has no key 'classes'"):
+        chosen_profile(str(tmp_path / "x.toml"))
+    (tmp_path / "x.toml").write_text(ROUND_FILE + "image_size = 32\n")
+    with pytest.raises(ConfigurationError, match="line 4: a round has no key 'image_size'"):
+        named_round(str(tmp_path / "x.toml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted", "key"),
+    [
+        ({"round": "x.toml", "pairs": [], "bogus": 1}, "options", ""),
+        ({"round": {"name": "x"}, "name": "y"}, "options", "round"),
+        ({"round": "x.toml", "name": "y"}, "round", "round"),
+        ({"name": "x", "profile": {"image_size": 3}, "clases": []}, "round", ""),
+        ({"name": "x", "profile": "quick"}, "round", "profile"),
+        ({}, "profile", ""),
+    ],
+)
+def test_what_a_file_is_follows_from_the_keys_that_no_other_has(content, wanted, key):
+    said = other_file(content, wanted)
+    assert (f"(it has the key {key})" in said) if key else said == ""

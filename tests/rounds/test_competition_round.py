@@ -204,6 +204,37 @@ def test_data_of_ones_own_are_copied_without_what_lies_beside_them(made, tmp_pat
         Order(terms(), str(file), data=own, private_data=own)
 
 
+@pytest.mark.parametrize("of_own", [False, True])
+def test_the_command_that_participants_are_told_validates_for_this_round(made, tmp_path, monkeypatch, capsys, of_own):
+    """A sound submission of the round is fit by the README's own command, also where the round has other classes."""
+    folder = made
+    if of_own:
+        for name in ("own", "hidden"):
+            shutil.copytree((made.publish if name == "own" else made.keep / "private") / "data", tmp_path / name)
+            for table in (tmp_path / name).rglob("labels.csv"):
+                rows = [row[:4] for row in csv.reader(table.read_text().splitlines())]
+                table.write_text("".join(",".join(row) + "\n" for row in [["FileName", "oak", "ash", "yew"], *rows[1:]]))
+        rules = '[round]\nname = "thirds"\nclasses = ["oak", "ash", "yew"]\npairs = ["5:1"]\nlabel_interval = [2, 9]\n'
+        rules += "minute_interval = [1, 5]\n"
+        (tmp_path / "tiny.toml").write_text('name = "thirds-tiny"\nimage_size = 32\npipeline = "milliseconds"\n' + rules)
+        file = str(tmp_path / "tiny.toml")
+        order = Order(terms(profile=file), file, hidden=1, data=tmp_path / "own", private_data=tmp_path / "hidden")
+        new_round(order, tmp_path / "round", SECRET)
+        folder = Folder(tmp_path / "round")
+    readme = (folder.publish / "README.md").read_text()
+    (command,) = [line for line in readme.splitlines() if line.startswith("python -m evaluator validate")]
+    classes = 3 if of_own else 6
+    (tmp_path / "mine.py").write_text(
+        "from run import ZEWDPCBaseRun\n\n\nclass Mine(ZEWDPCBaseRun):\n    def purchase_phase(self, unlabelled_dataset, budget):\n"
+        "        unlabelled_dataset.purchase_labels(range(budget))\n\n    def prediction_phase(self, test_dataset):\n"
+        f"        return [[1.0] * {classes}] * len(test_dataset)\n"
+    )
+    monkeypatch.chdir(folder.publish)
+    words = command.replace("MY_SUBMISSION", str(tmp_path / "mine.py")).split()[3:]
+    assert main([*words, "--sandbox", "process"]) == 0
+    assert f"with the {classes} classes" in " ".join(capsys.readouterr().out.split())
+
+
 # -- leaks
 
 
@@ -533,6 +564,7 @@ def test_a_round_of_cleaning_has_hidden_tasks_and_says_that_digits_are_known(tmp
     folder = Folder(tmp_path / "round")
     assert len(set(made.hidden) - set(made.public["tasks"])) == 2
     assert unknown_commands(made.practise) == []
+    assert "python -m evaluator validate MY_SUBMISSION --track cleaning --file public.toml" in made.practise
     checked = check(folder, CLEANING)
     assert [row.name for row in checked.rows if row.state == "found"] == []
     (row,) = [row for row in checked.rows if row.state == "warning"]
@@ -568,6 +600,7 @@ def test_a_round_of_curation_has_two_hidden_test_sets(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "SIZES", sizes)
     made = new_round(Order(terms("curation", "debug"), "debug", seeds=1), tmp_path / "round", SECRET)
     assert unknown_commands(made.practise) == []
+    assert "python -m evaluator validate MY_SUBMISSION --track curation --profile debug --data data" in made.practise
     folder = Folder(tmp_path / "round")
     checked = check(folder, CURATION)
     assert {row.name: row.found for row in checked.rows if row.found} == {}

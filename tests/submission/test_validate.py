@@ -12,6 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from evaluator.cli.main import main
+from evaluator.purchase import trial
+from evaluator.purchase.track import PURCHASE
+from evaluator.sandbox.process import ProcessSandbox
 from evaluator.submission import import_checks
 from evaluator.submission.hooks import Interface
 from evaluator.submission.outlines import outlines
@@ -179,10 +182,22 @@ def test_a_file_that_hides_a_library_is_named(tmp_path):
     assert {finding.kind for finding in found.values()} == {"warning"}
 
 
-def test_an_entry_of_a_librarys_name_hides_it_only_from_a_source_that_asks_for_it(found):
-    assert found(HEAD + BUYS, "random.py") == []
-    (said,) = found("import random\n" + HEAD + BUYS, "random.py")
-    assert said.startswith("warning random.py: it has the name of a module of Python")
+@pytest.mark.parametrize("name", ["random.py", "numpy.py", "queue.py"])
+def test_an_entry_of_a_librarys_name_hides_it_from_libraries_too(found, name):
+    what = "a library" if name == "numpy.py" else "a module of Python"
+    (said,) = found(HEAD + BUYS, name)
+    assert said.startswith(f"warning {name}: it has the name of {what}")
+
+
+def test_a_file_of_a_builtin_modules_name_hides_nothing(found):
+    assert found(HEAD + BUYS, "time.py") == []
+
+
+def test_an_entry_called_random_breaks_a_library_that_imports_random(tmp_path):
+    """Why the entry is named: the submission does not import random, but numpy.random does."""
+    path = tmp_path / "random.py"
+    path.write_text(HEAD + "    def purchase_phase(self):\n        import numpy\n\n        numpy.random.default_rng(0)\n")
+    assert "cannot import name 'SystemRandom' from 'random'" in PURCHASE.trial(path, ProcessSandbox()).found[0].text
 
 
 def test_a_file_that_does_not_travel_is_named(found, tmp_path):
@@ -226,6 +241,19 @@ def test_keys_of_the_manifest_are_compared_with_those_that_are_known(found):
     (line,) = found(HEAD + BUYS, aicrowd__json='{"gpu": 3}')
     assert line.startswith("error ")
     assert "gpu is 3; it must be true or false" in line
+
+
+def test_everything_in_the_manifest_is_found_at_once(found):
+    wrong = json.dumps({"gpu": "yes", "authors": "Ada", "licence": "MIT", "code": "here"})
+    said = found(HEAD + BUYS, aicrowd__json=wrong)
+    assert [line.split()[0] for line in said] == ["error", "error", "error", "warning"]
+    for part in (
+        "gpu is 'yes'; it must be true or false",
+        "authors is 'Ada'; it must be a list",
+        "code is 'here'",
+        "'licence' is not",
+    ):
+        assert sum(part in line for line in said) == 1, part
 
 
 def test_a_package_that_nothing_promises_is_a_warning(found, monkeypatch):
@@ -345,6 +373,114 @@ def test_the_small_run_tells_what_only_a_run_can(tmp_path, capsys, monkeypatch):
     path.write_text(HEAD + BUYS)
     assert main(["validate", str(path), "--sandbox", "process"]) == 0
     assert "4 labels of 4 bought on 10 images" in " ".join(capsys.readouterr().out.split())
+
+
+def three_classes(folder: Path) -> Path:
+    """A submission of a round with three classes, and files that name the round: a round, a profile, options of a sweep."""
+    rules = 'name = "thirds"\nclasses = ["oak", "ash", "yew"]\npairs = ["5:1"]\n'
+    (folder / "round.toml").write_text(rules)
+    (folder / "profile.toml").write_text(f'name = "small"\nembeddings = true\n[round]\n{rules}')
+    (folder / "public.toml").write_text('profile = "profile.toml"\ndata = "data"\npairs = ["profile"]\nseeds = 2\n')
+    path = folder / "mine.py"
+    path.write_text(
+        "import numpy as np\n"
+        + HEAD
+        + "    def pre_training_phase(self, training_dataset):\n"
+        + "        assert training_dataset.labels.shape == (10, 3)\n"
+        + "        print(training_dataset.classes, training_dataset.embeddings is None)\n\n"
+        + BUYS
+        + "\n    def prediction_phase(self, test_dataset):\n        return np.ones((len(test_dataset), 3))\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("option", ["--file public.toml", "--profile profile.toml", "--round round.toml"])
+def test_the_small_run_has_the_classes_of_the_round_that_is_named(tmp_path, capsys, option):
+    name, file = option.split()
+    path = three_classes(tmp_path)
+    assert main(["validate", str(path), "--sandbox", "process", name, str(tmp_path / file), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["errors"] == said["warnings"] == []
+    assert "10 images with the 3 classes of the round thirds" in said["run"]
+
+
+def test_the_small_run_gives_embeddings_where_the_profile_does(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(HEAD + BUYS + "        assert unlabelled_dataset.embeddings.shape == (10, 1792)\n")
+    assert [finding.place for finding in PURCHASE.trial(path, ProcessSandbox()).found] == ["purchase_phase", "prediction_phase"]
+    assert PURCHASE.trial(path, ProcessSandbox(), None, {"profile": "rare"}).found == ()
+
+
+def test_a_wrong_number_of_columns_says_which_round_was_tried_and_how_to_name_another(tmp_path):
+    path = three_classes(tmp_path)
+    path.write_text(path.read_text().replace("        assert training_dataset.labels.shape == (10, 3)\n", ""))
+    (finding,) = PURCHASE.trial(path, ProcessSandbox()).found
+    assert (
+        "shape (10, 3); expected (10, 6): 6 columns, as many as the round has classes. The small run had the 6 classes of the "
+        in (finding.text)
+    )
+    assert "name it with --file, --profile or --round" in finding.text
+    (named,) = PURCHASE.trial(path, ProcessSandbox(), None, {"profile": "quick"}).found
+    assert "--round" not in named.text, "its round was named"
+
+
+def test_a_slip_in_the_manifest_hides_nothing_that_a_run_finds(tmp_path, capsys):
+    (tmp_path / "run.py").write_text(HEAD + "    def purchase_phase(self):\n        self.gone\n")
+    (tmp_path / "aicrowd.json").write_text('{"gpu": "yes"}')
+    (tmp_path / "apt.txt").write_text("no name\n")
+    assert main(["validate", str(tmp_path), "--sandbox", "process", "--json"]) == 1
+    places = [error["place"] for error in json.loads(capsys.readouterr().out)["errors"]]
+    assert sorted(places) == sorted(["apt.txt, line 1", str(tmp_path / "aicrowd.json"), "purchase_phase"])
+    (tmp_path / "run.py").write_text("import sklaern\n" + HEAD + BUYS)
+    assert main(["validate", str(tmp_path), "--sandbox", "process", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["run"] == "not run, because of 1 error in what a run needs. Mend that first"
+
+
+SLEEPS = "        import time\n\n        time.sleep(60)\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind"),
+    [({}, "warning"), ({"profile": "official"}, "warning"), ({"profile": "short"}, "error")],
+    ids=["no round is named", "a round that gives more time", "a round that gives no more"],
+)
+def test_a_phase_that_does_not_end_leaves_others_untried_and_says_so(tmp_path, monkeypatch, asked, kind):
+    monkeypatch.setattr(trial, "SECONDS", 0.5)
+    (tmp_path / "short.toml").write_text('name = "short"\nlike = "debug"\nseconds_per_minute = 0.001\n')
+    (tmp_path / "mine.py").write_text(HEAD + BUYS + SLEEPS)
+    given = {name: str(tmp_path / "short.toml") if value == "short" else value for name, value in asked.items()}
+    ended, untried = PURCHASE.trial(tmp_path / "mine.py", ProcessSandbox(), None, given).found
+    assert (ended.kind, ended.place) == (kind, "purchase_phase")
+    assert "TIME_LIMIT in the small run" in ended.text
+    assert (untried.kind, untried.place) == ("warning", "prediction_phase")
+    assert untried.text.startswith("not tried, because purchase_phase ended with TIME_LIMIT; every phase was to be tried. Have it ")
+
+
+def test_an_error_in_a_phase_says_which_phases_were_not_tried(tmp_path):
+    (tmp_path / "mine.py").write_text(HEAD + BUYS + "\n    def pre_training_phase(self):\n        self.gone\n")
+    failed, untried = PURCHASE.trial(tmp_path / "mine.py", ProcessSandbox()).found
+    assert (failed.kind, failed.place) == ("error", "pre_training_phase")
+    assert (untried.place, untried.text[-17:]) == ("purchase_phase and prediction_phase", ". Mend that first")
+    (tmp_path / "mine.py").write_text("raise OSError\n" + HEAD + BUYS)
+    failed, untried = PURCHASE.trial(tmp_path / "mine.py", ProcessSandbox()).found
+    assert failed.place == "the start"
+    assert untried.place == "pre_training_phase, purchase_phase and prediction_phase"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--data", "x"], "--data: the submission is code, which is run on a few made-up images and held against no task; of the "),
+        (["--seeds", "2"], "--seeds: the submission is code"),
+        (["--track", "cleaning", "--round", "round2"], "--round: the track cleaning has no rounds in files of their own"),
+    ],
+)
+def test_an_option_that_says_nothing_of_the_small_run_is_refused(tmp_path, capsys, options, said):
+    path = tmp_path / "mine.py"
+    text = HEAD + BUYS if "--track" not in options else "class Mine:\n    def rank(self, training_set):\n        return []\n"
+    path.write_text(text)
+    assert main(["validate", str(path), *options]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_an_error_ends_the_front_door_before_data_and_torch_are_loaded(tmp_path):

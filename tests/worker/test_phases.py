@@ -361,10 +361,13 @@ def test_a_value_that_is_no_probability_is_named_with_its_place(value):
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 2), (3, 3), (2, 3), (3, 2, 1), ()])
-def test_a_wrong_shape_is_named_with_the_right_one(shape):
-    with pytest.raises(Stopped, match=r"expected \(3, 2\), a row per image") as caught:
+def test_a_wrong_shape_is_named_with_the_right_one_and_the_side_that_is_wrong(shape):
+    with pytest.raises(Stopped, match=r"expected \(3, 2\): ") as caught:
         predictions(sent(np.ones(shape)), 3, 2)
     assert caught.value.verdict is Verdict.INVALID_OUTPUT
+    rows, columns = "3 rows, as many as there are images", "2 columns, as many as the round has classes"
+    expected = {(2, 2): rows, (3, 3): columns}.get(shape, f"{rows}, and {columns}")
+    assert str(caught.value).endswith(f"(3, 2): {expected}")
 
 
 def test_bytes_that_do_not_fit_their_shape_are_a_protocol_error():
