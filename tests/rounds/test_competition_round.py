@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 from evaluator.cleaning.track import CLEANING
 from evaluator.cli.main import main
@@ -37,6 +37,7 @@ from tests.documents.markdown import Block
 
 START = datetime.datetime(2026, 12, 1, 12, tzinfo=datetime.UTC)
 END = START + datetime.timedelta(days=14)
+PROFILE_OF_COLOURS = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SECRET = Secret(0x0123456789ABCDEFFEDCBA9876543210)
 PROFILE = """name = "tiny-round"
 like = "debug"
@@ -202,6 +203,28 @@ def test_data_of_ones_own_are_copied_without_what_lies_beside_them(made, tmp_pat
     assert not list(folder.publish.rglob("notes.txt"))
     with pytest.raises(ConfigurationError, match="expected other data"):
         Order(terms(), str(file), data=own, private_data=own)
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".jpg", {"quality": 85}), (".png", {"icc_profile": PROFILE_OF_COLOURS})])
+def test_images_of_ones_own_that_one_program_saved_hold_nothing_of_each_other(made, tmp_path, suffix, options):
+    def saved_anew(data: Path, name: str) -> Path:
+        shutil.copytree(data, tmp_path / name)
+        for file in sorted((tmp_path / name).glob("*/images/*")):
+            Image.open(file).save(tmp_path / "image.tmp", "JPEG" if suffix == ".jpg" else "PNG", **options)
+            file.unlink()
+            (tmp_path / "image.tmp").rename(file.with_suffix(suffix))
+        for table in (tmp_path / name).glob("*/labels.csv"):
+            table.write_text(table.read_text().replace(".png", suffix))
+        (tmp_path / name / "dataset.json").unlink(missing_ok=True)
+        return tmp_path / name
+
+    own, hidden = saved_anew(made.publish / "data", "own"), saved_anew(made.keep / "private/data", "hidden")
+    file = made.publish / "profile.toml"
+    new_round(Order(terms(), str(file), data=own, private_data=hidden), tmp_path / "round", SECRET)
+    folder = Folder(tmp_path / "round")
+    assert found(folder) == {}
+    (folder.publish / "blob.bin").write_bytes(b"noise" * 30 + hidden_image(folder).read_bytes())
+    assert list(found(folder)) == ["parts of files"]
 
 
 # -- leaks
@@ -388,6 +411,19 @@ def test_a_check_ends_with_1_and_says_what_it_compared(copy, capsys):
     assert main(["round", "check", str(copy.root), "--json"]) == 1
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert {row["name"]: row["state"] for row in rows}["images"] == "found"
+
+
+def test_a_check_counts_every_finding_and_lists_some(copy, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for number in range(9):
+        (copy.publish / f"{number}.txt").write_text(f"{part_secret(SECRET, 'private').number:032x}")
+    assert main(["round", "check", str(copy.root), "--json"]) == 1
+    row = next(row for row in json.loads(capsys.readouterr().out)["rows"] if row["name"] == "secrets and seeds")
+    assert (row["count"], len(row["found"])) == (9, 5)
+    assert main(["round", "check", str(copy.root)]) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "found: 9" in shown
+    assert "secrets and seeds: and 4 more" in shown
 
 
 # -- states
