@@ -257,8 +257,8 @@ python -m evaluator data check data/official
 ```
 
 The folder inside the archive says which split it is, or else the archive's name. Archives are not trusted: paths that leave the
-folder, links, devices, bombs and damaged files are refused, and a split is there whole or not at all. An existing split is
-replaced only with `--replace`.
+folder, links, devices, bombs and damaged files are refused, and so are splits with a mistake. An archive is imported whole or not
+at all. An existing split is replaced only with `--replace`.
 
 ## Make data
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.bounded import BoundsError, read_bytes
+from evaluator.data.members import zip_name
 from evaluator.text import one_line
 
 MOST_BYTES = 4 << 30
@@ -129,15 +130,15 @@ def _opened(content: bytes) -> _Members | None:
 def _zip(content: bytes) -> _Members:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         listed = archive.infolist()
-        yield "its names and comments", b"\n".join([archive.comment, *(i.filename.encode() + b" " + i.comment for i in listed)])
+        yield "its names and comments", b"\n".join([archive.comment, *(zip_name(i).encode() + b" " + i.comment for i in listed)])
         for info in listed:
             if info.is_dir():
                 continue
             if info.flag_bits & 1 or info.file_size > MOST_BYTES:
-                yield info.filename, None
+                yield zip_name(info), None
                 continue
             with archive.open(info) as file:
-                yield info.filename, _bounded(file)
+                yield zip_name(info), _bounded(file)
 
 
 def _tar(content: bytes) -> _Members:
