@@ -66,10 +66,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
     verb.add_argument("--workers", type=int, help="processes (default: one per core)")
 
-    verb = add_action(verbs, "card", "write the data set card, data/README.md")
+    verb = add_action(verbs, "card", "write the card of a data set: counts, frequencies and contact sheets")
     verb.add_argument("folder", type=given_path, nargs="?", help="data set (default: data/quick)")
     verb.add_argument(
-        "--out", type=given_path, help="file to write (default: data/README.md; for secret data README.md in its own folder)"
+        "--out",
+        type=given_path,
+        help="file to write (default: README.md in the data set's folder; data/README.md for public data that the kit made there)",
     )
     _class_options(verb)
 
@@ -243,13 +245,37 @@ def _card(args: argparse.Namespace) -> int:
     from evaluator.data.card import description, splits_in, write_card
 
     folder = args.folder or data_set_place("quick")
-    secret = description(folder).get("secret")
-    out = args.out or (folder / "README.md" if secret else DATA / "README.md")
     classes = _classes(args, splits_in(folder)[0])
+    out = args.out or _card_page(folder, description(folder))
     with _progress(f"reading {folder.name}"):
-        write_card(folder, classes, out, besides=tables_besides(classes), resize=_resize(args))
+        write_card(folder, classes, out, besides=tables_besides(classes), resize=_resize(args), guide=out == DATA / "README.md")
     print(one_line(f"wrote {out} and the pictures in {out.parent / 'card'}", 5_000))
     return 0
+
+
+def _card_page(folder: Path, about: dict) -> Path:
+    """Where a card is written without ``--out``. Only the kit's own public data have their card on the kit's page, which git keeps.
+
+    Raises:
+        ConfigurationError: a page lies there that is no card.
+    """
+    from evaluator.data.card import WRITTEN
+
+    if about.get("generated") and not about.get("secret") and folder.resolve().parent == DATA.resolve():
+        return DATA / "README.md"
+    page = folder / "README.md"
+    try:
+        with open(page, encoding="utf-8", errors="replace") as file:
+            known = file.read(len(WRITTEN)) == WRITTEN
+    except FileNotFoundError:
+        return page
+    except OSError as error:
+        raise ConfigurationError(
+            f"{page}: it cannot be read ({error.strerror}); expected a card. Name a file with --out"
+        ) from error
+    if not known:
+        raise ConfigurationError(f"{page}: it is no card that this command wrote; expected none there. Name a file with --out")
+    return page
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -209,6 +209,34 @@ def test_a_broken_image_stops_the_card_and_leaves_none(small, tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == ["toy"]
 
 
+def test_the_card_of_data_of_ones_own_lies_in_their_folder(small, painted, tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluator.cli.data.DATA", tmp_path / "data")
+    for folder, options in ((small, ["--classes", "red,green"]), (painted, [])):
+        assert run("card", folder, *options) == 0
+        text = (folder / "README.md").read_text()
+        assert text.splitlines()[1] == f"# The card of `{folder.name}`"
+        assert (folder / "card").is_dir()
+        assert run("card", folder, *options) == 0
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_page_that_is_no_card_is_kept(small, tmp_path, capsys):
+    (small / "README.md").write_text("notes")
+    assert run("card", small, "--classes", "red,green") == 2
+    assert "README.md: it is no card that this command wrote; expected none there. Name a file with" in capsys.readouterr().err
+    assert (small / "README.md").read_text() == "notes"
+    assert run("card", small, "--classes", "red,green", "--out", tmp_path / "card.md") == 0
+
+
+def test_the_kits_own_data_have_their_card_on_the_kits_page(tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluator.cli.data.DATA", tmp_path)
+    make_dataset(tmp_path / "mine", DataSpec(7, 32, {"debug": 2}))
+    assert run("card", tmp_path / "mine") == 0
+    text = (tmp_path / "README.md").read_text()
+    assert text.splitlines()[1] == "# Data"
+    assert "\n## The card of `mine`\n" in text
+
+
 def test_import_unpacks_and_checks(tmp_path, capsys):
     make(tmp_path / "training", [[0] * 4] * 2, [(0, 0, 0)] * 2, ROUND1.classes)
     path = tmp_path / "training-v0.2-rc4.tar.gz"
