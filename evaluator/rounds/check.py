@@ -28,7 +28,7 @@ from evaluator.rounds.terms import FACTS, HIDDEN, PRIVATE, PUBLIC, README, SECRE
 from evaluator.rounds.traces import Needles, Stretches, Traces, Word, number_needles
 from evaluator.rounds.tracks import of_track
 from evaluator.secret import Secret, read_secret
-from evaluator.text import one_line
+from evaluator.text import as_command, one_line
 from evaluator.track import Track
 from evaluator.words import counted
 
@@ -133,7 +133,8 @@ def _rights(folder: Folder) -> Row:
         count += 1
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & ~most:
-            found.append(f"{_name(folder, path)} has the rights {mode:o}; expected {most:o}. Run chmod {most:o} {path}")
+            mend = as_command("chmod", f"{most:o}", path)
+            found.append(f"{_name(folder, path)} has the rights {mode:o}; expected {most:o}. Run {mend}")
     hidden = folder.keep / HIDDEN
     if stat.S_IMODE(hidden.stat().st_mode) & ~0o600 if hidden.exists() else True:
         found.append(f"keep/{HIDDEN} is missing or has other rights than 600. Put it back, and run chmod 600")

@@ -519,6 +519,22 @@ def test_the_verbs_show_a_forecast_and_what_comes_next(copy, capsys):
     assert [word in shown for word in ("choose", "finish", "board", "--private")] == [True] * 4
 
 
+def test_commands_that_are_printed_can_be_pasted(copy, capsys):
+    place = copy.root.parent / "runde ä"
+    copy.root.rename(place)
+    for file in ("round.toml", "keep/judge/judge.toml", "publish/README.md"):
+        text = (place / file).read_text()
+        (place / file).write_text(text.replace("2026-12-01T12:00:00Z", "2026-01-01T00:00:00Z").replace("2026-12-15", "2099-12-15"))
+    assert main(["round", "close", str(place), "--early"]) == 2
+    assert f"round open '{place}'`" in capsys.readouterr().err
+    assert main(["round", "open", str(place)]) == 0
+    assert f"judge run '{place}/keep/judge'\n" in capsys.readouterr().out
+    assert main(["round", "close", str(place), "--early"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("python")]
+    assert len(lines) == 5
+    assert all(f"'{place}/keep/judge'" in line for line in lines)
+
+
 # -- round.toml
 
 
