@@ -83,10 +83,10 @@ what stands for you on the board.
 
 
 def _handed_in(terms: Terms) -> str:
-    answer = ANSWERS.get(terms.track, "an answer in files")
+    answer = ANSWERS.get(terms.track, "the outcome in the place of code")
     if terms.answers:
         return f"You hand in code that is run, or {answer}."
-    return f"You hand in code that is run. {answer[:1].upper()}{answer[1:]} is refused."
+    return f"You hand in code that is run. Answers in files ({answer}) are refused."
 
 
 def facts(terms: Terms, made: Made, seeds: int) -> str:

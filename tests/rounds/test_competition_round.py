@@ -20,7 +20,7 @@ from evaluator.cleaning.track import CLEANING
 from evaluator.cli.main import main
 from evaluator.curation import embedded
 from evaluator.curation.track import CURATION
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, DataError
 from evaluator.judging.jobs import Quota
 from evaluator.judging.place import Place
 from evaluator.purchase.track import PURCHASE
@@ -44,6 +44,14 @@ like = "debug"
 sizes = { training = 8, unlabelled = 24, validation = 10, debug = 2 }
 image_size = 32
 pipeline = "milliseconds"
+"""
+
+
+RULES = """name = "rules"
+classes = ["scratch_small", "scratch_large", "dent_small", "dent_large"]
+pairs = ["621:17"]
+label_interval = [500, 2000]
+minute_interval = [15, 60]
 """
 
 
@@ -185,10 +193,31 @@ def test_a_slip_is_said_before_anything_is_made(tmp_path, capsys, options, said)
 
 def test_a_profile_that_names_other_files_is_refused(tmp_path):
     (tmp_path / "tiny.toml").write_text(PROFILE)
-    (tmp_path / "other.toml").write_text('name = "other"\nlike = "tiny.toml"\n')
-    with pytest.raises(ConfigurationError, match="not whole alone"):
-        new_round(Order(terms(), str(tmp_path / "other.toml")), tmp_path / "round", SECRET)
-    assert not (tmp_path / "round").exists()
+    (tmp_path / "rules.toml").write_text(RULES)
+    other = tmp_path / "other.toml"
+    for text, key in (('like = "tiny.toml"', "like"), ('like = "debug"\nround = "rules.toml"', "round")):
+        other.write_text(f'name = "other"\n{text}\n')
+        with pytest.raises(ConfigurationError) as caught:
+            new_round(Order(terms(), str(other)), tmp_path / "round", SECRET)
+        assert f"{other}: its key {key} names the file" in str(caught.value)
+        assert "expected one file that is whole alone" in str(caught.value)
+        assert ".tmp" not in str(caught.value)
+        assert not (tmp_path / "round").exists()
+    (tmp_path / "whole.toml").write_text(f'name = "whole"\nlike = "debug"\n[round]\n{RULES}')
+    new_round(Order(terms(), str(tmp_path / "whole.toml")), tmp_path / "round", SECRET)
+    assert found(Folder(tmp_path / "round")) == {}
+
+
+def test_a_message_names_no_hidden_folder(tmp_path, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(PROFILE)
+
+    def broken(folder, spec, **options):
+        raise DataError(f"{folder} cannot be written; make room")
+
+    monkeypatch.setattr("evaluator.rounds.purchase.make_dataset", broken)
+    with pytest.raises(DataError) as caught:
+        new_round(Order(terms(), str(tmp_path / "tiny.toml")), tmp_path / "round", SECRET)
+    assert str(caught.value) == f"{tmp_path / 'round' / 'publish' / 'data'} cannot be written; make room"
 
 
 def test_data_of_ones_own_are_copied_without_what_lies_beside_them(made, tmp_path):
@@ -201,6 +230,9 @@ def test_data_of_ones_own_are_copied_without_what_lies_beside_them(made, tmp_pat
     folder = Folder(tmp_path / "round")
     assert found(folder) == {}
     assert not list(folder.publish.rglob("notes.txt"))
+    assert "on images that are not published." in (folder.publish / "README.md").read_text()
+    assert "production line" not in (folder.publish / "README.md").read_text()
+    assert "of another production line" in (made.publish / "README.md").read_text()
     with pytest.raises(ConfigurationError, match="expected other data"):
         Order(terms(), str(file), data=own, private_data=own)
 
@@ -697,5 +729,5 @@ def test_a_round_that_takes_answers_says_so_to_participants_and_to_the_judge(tmp
             (tmp_path / f"{part}.toml").write_text("")
         assert Place.of(tmp_path).rules.answers is answers
         said[answers] = told._handed_in(terms(track="curation", answers=answers))
-    assert said[False] == "You hand in code that is run. A table of edits with its images is refused."
+    assert said[False] == "You hand in code that is run. Answers in files (a table of edits with its images) are refused."
     assert said[True] == "You hand in code that is run, or a table of edits with its images."
