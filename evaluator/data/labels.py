@@ -91,6 +91,16 @@ def check_classes(names: Sequence[str]) -> None:
         raise ConfigurationError(f"there are {len(names)} classes; a table has at most {MAX_COLUMNS - 1}")
 
 
+def delimiter_of(line: str) -> str:
+    """What stands between the cells of a table, by its header: a comma, a semicolon (as spreadsheets of many languages write it) or
+    a tab, whichever gives the most cells.
+
+    Raises:
+        csv.Error: the line is no row of CSV.
+    """
+    return max(_DELIMITERS, key=lambda delimiter: len(next(csv.reader([line], delimiter=delimiter), [])))
+
+
 def named_classes(path: Path) -> tuple[str, ...]:
     """The names that stand in a table where classes stand, each once: of its columns, or in its one column of lists.
 
@@ -180,7 +190,7 @@ def _rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]]
     if start is None:
         raise DataError(f"{path} is empty; {_SHAPES}")
     try:
-        delimiter = max(_DELIMITERS, key=lambda d: len(next(csv.reader([start], delimiter=d), [])))
+        delimiter = delimiter_of(start)
     except csv.Error as error:
         raise DataError(f"{path}, row 1: not CSV ({error}); {_SHAPES}") from error
     cells = text.count(delimiter)
