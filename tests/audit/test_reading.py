@@ -109,6 +109,13 @@ def test_bad_labels_are_refused_with_line_and_value(tmp_path, content, said):
     assert said in refused(lambda: read_benchmark(path, HOW), path)
 
 
+def test_ids_in_another_form_of_unicode_are_said_to_be(tmp_path):
+    labels = read_benchmark(written(tmp_path, "l.csv", "id,label\ngro\u0308.png,0\nb,1\n"), Reading())
+    path = written(tmp_path, "p.csv", "id,class\ngr\u00f6.png,0\nb,1\n")
+    said = refused(lambda: read_predictions(path, labels, Reading(classes=labels.classes)), path)
+    assert "written in another form of Unicode, as 'gro\\u0308.png' in the benchmark: write them so" in said
+
+
 def test_many_ids_are_counted_and_not_all_listed(tmp_path):
     path = written(tmp_path, "p.csv", "id,class\n" + "".join(f"x{n},0\n" for n in range(500)))
     text = refused(lambda: read_predictions(path, BENCHMARK, HOW), path)
