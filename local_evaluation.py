@@ -19,9 +19,11 @@ if __name__ == "__main__":  # first of all: the imports take a moment, in which 
     end_quietly()
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from evaluator.cli.ending import status_of
 from evaluator.cli.parsing import Parser, take_negative
@@ -34,11 +36,16 @@ from evaluator.purchase.track import PURCHASE
 from evaluator.text import json_text, one_line
 from evaluator.track import Track, Tracks
 
+if TYPE_CHECKING:
+    from evaluator.sweep.experiment import Experiment
+
 OPTIONS = (
     *("profile", "seeds", "first_seed", "root_seed", "weights_dir", "sandbox", "starting_weights", "device"),
     *("threads", "workers", "data", "cache", "out", "fresh", "mixed_versions", "secret", "public_seeds"),
 )
 """Options that have the same meaning as those of ``python -m evaluator sweep``."""
+SINGLE = {"pair": "pairs", "pipeline": "pipelines"}
+"""Options that name a single value, and what a sweep calls them."""
 
 
 def build_parser(track: Track = DEFAULT) -> argparse.ArgumentParser:
@@ -139,9 +146,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     def run() -> int:
         track = chosen(words)
         args = build_parser(track).parse_args(words)
-        return debug(args, track) if args.debug else evaluate(args, track)
+        try:
+            return debug(args, track) if args.debug else evaluate(args, track)
+        except ConfigurationError as error:
+            raise ConfigurationError(as_given(str(error), args)) from error
 
     return status_of(run, "interrupted; finished cells and answers are stored and will be reused")
+
+
+def as_given(text: str, args: argparse.Namespace) -> str:
+    """A message of a sweep, with the options as they are called here, where they were given so."""
+    for here, there in SINGLE.items():
+        if getattr(args, here, None) and f"--{here} " not in text:  # a message on both options has both names
+            text = re.sub(rf"(?<![\w-])--{there}(?![\w-])", f"--{here}", text)
+    return text
+
+
+def with_names(experiment: Experiment, args: argparse.Namespace) -> Experiment:
+    """The experiment with warnings in which options are called as here."""
+    return replace(experiment, plan=replace(experiment.plan, warnings=tuple(as_given(t, args) for t in experiment.plan.warnings)))
 
 
 def sweep_options(args: argparse.Namespace, track: Track = DEFAULT) -> dict[str, Any]:
@@ -207,6 +230,7 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
             sandbox=AttachedSandbox(full=args.full_traceback),
         )
+    experiment = with_names(experiment, args)
     show_findings(terminal(stderr=True), found.found)
     show_warnings(experiment.plan.warnings)
     good = run_debug(experiment, console)
@@ -248,6 +272,7 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
             settings,
             lambda what, done, total: line.update(reading, description=what, completed=done, total=total or 1),
         )
+    experiment = with_names(experiment, args)
     for name, values in experiment.plan.conditions.items():
         if len(values) > 1:
             raise ConfigurationError(

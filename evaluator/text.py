@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 import unicodedata
 from typing import Any
@@ -64,6 +65,8 @@ _MARKDOWN = re.compile(
     r"|^(?:-(?=-)|=(?==))",  # rules, underlines of headings
     re.IGNORECASE,
 )
+_LONGEST_COMMAND = 10_000
+"""A path of the longest kind is not cut: a command that was cut could not be pasted."""
 _LOGIN = re.compile(r"(?<=://)[^/\s]*@")
 
 
@@ -115,6 +118,11 @@ def one_line(text: object, width: int = LINE_WIDTH) -> str:
     Applied twice it gives the same as once.
     """
     return _cut(str(text), max(width, 32), middle=False)
+
+
+def as_command(*words: object) -> str:
+    """A command in one line, as a shell takes it: a word with blanks or other signs is quoted, e.g. a path."""
+    return one_line(shlex.join(map(str, words)), _LONGEST_COMMAND)
 
 
 def name(text: object, width: int = NAME_WIDTH) -> str:

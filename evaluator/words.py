@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -28,6 +29,16 @@ def was(n: int) -> str:
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'quick'?`` for the name among ``known`` that is most like ``name``; empty where none is alike."""
-    near = get_close_matches(name, list(known), n=1)
+    """``; did you mean 'quick'?`` for the name among ``known`` that is most like ``name``; empty where none is alike.
+
+    A name that looks the same, because only its form of Unicode is another (a Mac writes an accent as a character of its own), is
+    shown by its characters.
+    """
+    names = list(known)
+    if not name.isascii():
+        composed = unicodedata.normalize("NFC", name)
+        same = next((other for other in names if other != name and unicodedata.normalize("NFC", other) == composed), None)
+        if same is not None:
+            return f"; did you mean {same!a}, which is written in another form of Unicode than {name!a}?"
+    near = get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -20,6 +20,8 @@ def test_a_plural_of_its_own():
 def test_the_nearest_name_is_offered_and_no_far_name():
     assert meant("quik", ["quick", "rare"]) == "; did you mean 'quick'?"
     assert meant("zebra", ["quick", "rare"]) == ""
+    said = "; did you mean 'gro\\u0308\\xdfe', which is written in another form of Unicode than 'gr\\xf6\\xdfe'?"
+    assert meant("gr\u00f6\u00dfe", ["gruesse", "gro\u0308\u00dfe"]) == said
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
+from unicodedata import normalize
 
 import numpy as np
 
@@ -100,7 +101,12 @@ def stem(text: str) -> str:
 
 
 def stems_hint(unknown: Sequence[str], known: Sequence[str]) -> str:
-    """What to do where unknown ids differ from those of the benchmark by folders and endings alone; empty where none does."""
+    """What to do where unknown ids differ from those of the benchmark by folders and endings, or by their form of Unicode, alone;
+    empty where none does."""
+    if forms := {normalize("NFC", id_) for id_ in unknown if not id_.isascii()}:
+        same = next((id_ for id_ in known if not id_.isascii() and normalize("NFC", id_) in forms), None)
+        if same is not None:
+            return f"Some look the same and are written in another form of Unicode, as {same!a} in the benchmark: write them so"
     if unknown and {stem(id_) for id_ in unknown} & {stem(id_) for id_ in known}:
         return "Some differ by a folder or an ending only: add --stems, and such ids are compared by the file's name alone"
     return ""

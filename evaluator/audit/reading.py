@@ -22,6 +22,8 @@ LISTS = Limits(size=MOST_CSV, depth=4, values=50_000_000)
 MOST_CLASSES = 1_000_000
 MOST_TABLE = 2 << 30
 """Entries of a table of images by classes."""
+_SEPARATORS = frozenset(",;")
+"""What stands between the classes of a cell."""
 LABEL_COLUMNS = ("label", "labels", "originalLabel")
 
 
@@ -89,19 +91,28 @@ class Reading:
         if number is None:
             likely = self.classes and len(text) < 200 and not text.lstrip("+-").isdigit()
             near = meant(text, self.class_index) if likely else ""
-            named = "or a name of --classes" if self.classes else "0 or more"
-            raise BoundsError(f"{where}: {one_line(repr(text), 60)}; expected the number of a class, {named}. Correct it{near}")
+            if self.classes:
+                advice = f"expected the number of a class, or a name of --classes. Correct it{near}"
+                if any(_SEPARATORS & set(name) for name in self.classes):
+                    advice += "" if near else "."
+                    advice += " Among several labels, write a class whose name holds a comma or a semicolon by its number"
+            else:
+                advice = "expected the number of a class, 0 or more. Correct it, or name the classes with --classes FILE"
+            raise BoundsError(f"{where}: {one_line(repr(text), 60)}; {advice}")
         if number >= (len(self.classes) if self.classes else MOST_CLASSES):
             most = len(self.classes) if self.classes else MOST_CLASSES
             raise BoundsError(f"{where}: class {number}; expected 0 to {most - 1}. Correct it, or --classes")
         return number
 
     def label_set(self, text: str, where: str) -> tuple[int, ...]:
-        """The classes that a cell holds: numbers or names with commas between them; ``-1`` for no label.
+        """The classes that a cell holds: the name of a class, or numbers or names with commas between them; ``-1`` for no label.
 
         Raises:
             BoundsError: it holds something else, or a class twice.
         """
+        whole = self.class_index.get(text.strip())
+        if whole is not None and whole_number(text.strip()) is None:
+            return (whole,)  # a name may hold a comma
         inner = text.strip().removeprefix("[").removesuffix("]").replace(";", ",")
         words = [word.strip() for word in inner.split(",")]
         if words == ["-1"] or (text.strip() == "[]"):

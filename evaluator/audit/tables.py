@@ -1,7 +1,7 @@
 """Tables that somebody else wrote, read within bounds: CSV, Parquet, and the arrays of NumPy files.
 
-CSV is UTF-8 with commas; a byte-order mark and Windows line ends change nothing. A table of Parquet needs pyarrow. Nothing is
-unpickled. What is said of a bad value names the file, the line (of Parquet the row) and the value.
+CSV is UTF-8 with commas, semicolons or tabs; a byte-order mark and Windows line ends change nothing. A table of Parquet needs
+pyarrow. Nothing is unpickled. What is said of a bad value names the file, the line (of Parquet the row) and the value.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.bounded import BoundsError, read_bytes
+from evaluator.data.labels import delimiter_of
 from evaluator.errors import ConfigurationError
 from evaluator.text import one_line
 
@@ -64,7 +65,11 @@ def text_table(path: Path) -> TextTable:
     if path.suffix.lower() == ".parquet":
         return _parquet_texts(path)
     raw = read_file(path, MOST_CSV)
-    reader = csv.reader(io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8-sig", newline=""), strict=True)
+    try:
+        delimiter = delimiter_of(io.BytesIO(raw).readline().decode("utf-8-sig", "replace"))
+    except csv.Error:
+        delimiter = ","  # reading the line then says what is wrong with it
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8-sig", newline=""), delimiter=delimiter, strict=True)
 
     def lines() -> Iterator[list[str]]:
         try:

@@ -25,6 +25,7 @@ import numpy as np
 
 from evaluator.bounded import BoundsError, read_bytes
 from evaluator.cleaning.tasks import MOST_CLASSES, MOST_ROWS, MOST_WIDTH, CleaningTask, Kind, Part
+from evaluator.data.labels import delimiter_of
 from evaluator.errors import ConfigurationError
 from evaluator.text import one_line
 from evaluator.words import meant
@@ -106,6 +107,7 @@ def read_true_labels(path: Path, names: Sequence[str], given: np.ndarray) -> Sai
     reader = csv.reader(io.StringIO(text, newline=""))
     found: dict[str, Any] = {}
     try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text.partition("\n")[0]))
         header = [cell.strip() for cell in next(reader, [])]
         if "ImageID" not in header or "hv_label" not in header:
             raise BoundsError(

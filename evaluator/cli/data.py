@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import shlex
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from rich.table import Table
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from evaluator.cli.parsing import add_action
 from evaluator.data.layout import RESIZE
-from evaluator.errors import ConfigurationError, DataError
+from evaluator.errors import ConfigurationError, DataError, KitError
 from evaluator.places import CACHE_HELP, DATA, data_place, data_set_place, given_path
 from evaluator.purchase.profiles import Profile
 from evaluator.purchase.rounds import ROUND1, ROUND2, tables_besides
@@ -25,6 +26,7 @@ from evaluator.report.live import doing
 from evaluator.text import one_line, say
 from evaluator.words import counted, was
 
+_NAMED = 12  # classes that a message lists
 _PROBE = 32  # pixels that `check` decodes to: every image is read whole, and the copy stays small
 
 
@@ -37,7 +39,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
     verb = add_action(verbs, "import", "unpack an official archive safely")
     verb.add_argument("archive", type=given_path, help="e.g. training-v0.2-rc4.tar.gz")
-    verb.add_argument("--to", type=given_path, help="data folder (default: official, in the folder of --cache)")
+    verb.add_argument("--out", type=given_path, help="data folder (default: official, in the folder of --cache)")
+    verb.add_argument("--to", type=given_path, dest="out", help=argparse.SUPPRESS)  # its name until 0.4
     verb.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
     verb.add_argument("--replace", action="store_true", help="replace a split that already exists")
     _class_options(verb)
@@ -63,10 +66,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     verb.add_argument("--cache", type=given_path, metavar="DIR", help=CACHE_HELP)
     verb.add_argument("--workers", type=int, help="processes (default: one per core)")
 
-    verb = add_action(verbs, "card", "write the data set card, data/README.md")
+    verb = add_action(verbs, "card", "write the card of a data set: counts, frequencies and contact sheets")
     verb.add_argument("folder", type=given_path, nargs="?", help="data set (default: data/quick)")
     verb.add_argument(
-        "--out", type=given_path, help="file to write (default: data/README.md; for secret data README.md in its own folder)"
+        "--out",
+        type=given_path,
+        help="file to write (default: README.md in the data set's folder; data/README.md for public data that the kit made there)",
     )
     _class_options(verb)
 
@@ -109,9 +114,13 @@ def _resize(args: argparse.Namespace) -> str:
 
 
 def _classes(args: argparse.Namespace, split: Path) -> tuple[str, ...]:
-    """The classes to read: those of the options; else of dataset.json; else of the latest round whose columns labels.csv has."""
+    """The classes to read: those of the options; else of dataset.json; else of the round whose columns labels.csv has.
+
+    Raises:
+        ConfigurationError: the options are wrong, or are needed, because labels.csv has classes of no round of the kit.
+    """
     from evaluator.data.card import description
-    from evaluator.data.labels import check_classes, read_table
+    from evaluator.data.labels import check_classes, class_key, named_classes
     from evaluator.data.layout import LABELS
 
     if args.classes is not None:
@@ -127,27 +136,49 @@ def _classes(args: argparse.Namespace, split: Path) -> tuple[str, ...]:
     if isinstance(described, list) and described and all(isinstance(name, str) for name in described):
         return tuple(described)
     try:
-        read_table(split / LABELS, ROUND1.classes, tables_besides(ROUND1.classes))
+        names = named_classes(split / LABELS)
     except DataError:
         return ROUND2.classes  # reading the whole split then reports what is wrong
-    try:
-        read_table(split / LABELS, ROUND2.classes)
-    except DataError:
-        return ROUND1.classes
-    return ROUND2.classes
+    keys, known = set(map(class_key, names)), [set(map(class_key, rules.classes)) for rules in (ROUND2, ROUND1)]
+    if keys and not keys & known[0]:
+        listed = ",".join(names[:_NAMED]) + (",..." if len(names) > _NAMED else "")
+        raise ConfigurationError(
+            f"{split / LABELS}: it has {counted(len(names), 'class', 'classes')} that no round of the kit has; expected an option "
+            f"that names the classes of data of your own. Say --classes {shlex.quote(listed)}, or --round FILE with your round"
+        )
+    # Only the columns decide: where a cell is wrong, reading the whole split reports it.
+    return ROUND2.classes if len(keys ^ known[0]) <= len(keys ^ known[1]) else ROUND1.classes
 
 
 def _import(args: argparse.Namespace) -> int:
     from evaluator.data.archive import unpack
 
-    to = args.to or data_place(args.cache) / "official"
-    with _progress("unpacking") as progress:
-        result = unpack(args.archive, to, replace=args.replace, progress=progress)
+    to = args.out or data_place(args.cache) / "official"
+    with ExitStack() as unpacking:
+        progress = unpacking.enter_context(_progress("unpacking"))
+
+        def accept(folder: Path, names: tuple[str, ...]) -> None:
+            unpacking.close()  # the reading has a progress of its own
+
+            def said(text: str) -> str:
+                return text.replace(f"{folder}{os.sep}", f"{args.archive}, ")
+
+            try:
+                refused = _report([folder / name for name in names], args, said)
+            except KitError as error:
+                raise type(error)(said(str(error))) from error
+            if refused:
+                raise DataError(
+                    f"{args.archive}: {counted(refused, 'split')} of {len(names)} cannot be used as it is; nothing was imported. "
+                    "Correct what is named above, and pack the archive anew"
+                )
+
+        result = unpack(args.archive, to, replace=args.replace, progress=progress, accept=accept)
     for name, images in result.images.items():
         print(one_line(f"imported {to / name}: {counted(images, 'image')}", 5_000))
     if result.left_out:
         print(f"{counted(result.left_out, 'other file')} of the archive {was(result.left_out)} left out")
-    return _report([to / name for name in result.splits], args)
+    return 0
 
 
 def _seed(args: argparse.Namespace, default: int) -> tuple[int, bool]:
@@ -214,13 +245,37 @@ def _card(args: argparse.Namespace) -> int:
     from evaluator.data.card import description, splits_in, write_card
 
     folder = args.folder or data_set_place("quick")
-    secret = description(folder).get("secret")
-    out = args.out or (folder / "README.md" if secret else DATA / "README.md")
     classes = _classes(args, splits_in(folder)[0])
+    out = args.out or _card_page(folder, description(folder))
     with _progress(f"reading {folder.name}"):
-        write_card(folder, classes, out, besides=tables_besides(classes), resize=_resize(args))
+        write_card(folder, classes, out, besides=tables_besides(classes), resize=_resize(args), guide=out == DATA / "README.md")
     print(one_line(f"wrote {out} and the pictures in {out.parent / 'card'}", 5_000))
     return 0
+
+
+def _card_page(folder: Path, about: dict) -> Path:
+    """Where a card is written without ``--out``. Only the kit's own public data have their card on the kit's page, which git keeps.
+
+    Raises:
+        ConfigurationError: a page lies there that is no card.
+    """
+    from evaluator.data.card import WRITTEN
+
+    if about.get("generated") and not about.get("secret") and folder.resolve().parent == DATA.resolve():
+        return DATA / "README.md"
+    page = folder / "README.md"
+    try:
+        with open(page, encoding="utf-8", errors="replace") as file:
+            known = file.read(len(WRITTEN)) == WRITTEN
+    except FileNotFoundError:
+        return page
+    except OSError as error:
+        raise ConfigurationError(
+            f"{page}: it cannot be read ({error.strerror}); expected a card. Name a file with --out"
+        ) from error
+    if not known:
+        raise ConfigurationError(f"{page}: it is no card that this command wrote; expected none there. Name a file with --out")
+    return page
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -229,17 +284,21 @@ def _check(args: argparse.Namespace) -> int:
     from evaluator.purchase.sets import needed_splits
 
     if (args.folder / IMAGES).is_dir() or (args.folder / LABELS).is_file():
-        return _report([args.folder], args)
+        return 2 if _report([args.folder], args) else 0
     rules = _rules(args)
     if rules is not None:
         with_sizes(rules, args.folder)  # refuses a draw of more images than there are
     # A split that an evaluation reads and that is not there is refused here as it is there.
     needed = [] if rules is None else [args.folder / name for name in needed_splits(rules)]
-    return _report(list(dict.fromkeys([*splits_in(args.folder), *needed])), args)
+    return 2 if _report(list(dict.fromkeys([*splits_in(args.folder), *needed])), args) else 0
 
 
-def _report(folders: list[Path], args: argparse.Namespace) -> int:
-    """Read every split, decode every image and print a table. Returns 2 if a split has a fault, else 0."""
+def _report(folders: list[Path], args: argparse.Namespace, said: Callable[[str], str] = str) -> int:
+    """Read every split, decode every image and print a table. Returns the number of splits that have a fault.
+
+    Args:
+        said: how a message is said; paths in it may be none that a person knows.
+    """
     from evaluator.data.cache import cache_images
     from evaluator.data.folders import read_split
 
@@ -259,5 +318,5 @@ def _report(folders: list[Path], args: argparse.Namespace) -> int:
         table.add_row(label(split.name), str(len(split)), str(len(split.classes)), mean, line(split.note), split.digest[:12])
     show_table(terminal(), table)
     for text in errors:
-        say(f"error: {text}")
-    return 2 if errors else 0
+        say(f"error: {said(text)}")
+    return len(errors)

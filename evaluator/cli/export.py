@@ -251,6 +251,7 @@ def _parts(args: argparse.Namespace, place: Place | None) -> list[Part]:
         return [_part(args, named(args.track), args.file, Phase("Public", start, end, 0), "public", 1)]
     if end is None and place.rules.deadline is not None:
         end = datetime.datetime.fromtimestamp(place.rules.deadline, datetime.UTC).replace(tzinfo=None)
+        _require_ahead(args, start, end)
     track, version = named(place.rules.track), place.rules.version
     args.answers = args.answers or place.rules.answers
     parts = [_part(args, track, place.sweep("public"), Phase("Public", start, end, 0), "public", version)]
@@ -260,6 +261,24 @@ def _parts(args: argparse.Namespace, place: Place | None) -> list[Part]:
         final = Phase("Final", end + datetime.timedelta(seconds=1), None, 0, carried=True)
         parts.append(_part(args, track, place.sweep("private"), final, "private", version))
     return parts
+
+
+def _require_ahead(args: argparse.Namespace, start: datetime.datetime, deadline: datetime.datetime) -> None:
+    """Refuse a deadline of the round that comes before the phase begins: nobody gave it as an option.
+
+    Raises:
+        ConfigurationError: it has passed, or lies before ``--start``.
+    """
+    if args.start is None and deadline <= datetime.datetime.now(datetime.UTC).replace(tzinfo=None):
+        raise ConfigurationError(
+            f"--round {args.round}: its deadline was {deadline:%Y-%m-%d %H:%M} (UTC), so the round is closed; expected one that "
+            "lies ahead. Say with --end TIME until when Codabench takes submissions, or name a round that is open"
+        )
+    if deadline <= start:
+        raise ConfigurationError(
+            f"--start is {start:%Y-%m-%d %H:%M} (UTC), and the deadline of the round is {deadline:%Y-%m-%d %H:%M}; expected a "
+            "start before it. Give an earlier --start, or another end with --end TIME"
+        )
 
 
 def _part(args: argparse.Namespace, track: Track, file: Path | None, phase: Any, part: str, version: int) -> Part:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from evaluator.cli.parsing import add_action
 from evaluator.errors import ConfigurationError
 from evaluator.places import given_path
-from evaluator.text import json_text, one_line, say
+from evaluator.text import as_command, json_text, say
 from evaluator.words import counted
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _new(args: argparse.Namespace) -> int:
         f"next: change {root / 'round.toml'} as you like, then run",
     ):
         hanging(console, text)
-    print(one_line(f"python -m evaluator round check {root}", 1_000))
+    print(as_command("python", "-m", "evaluator", "round", "check", root))
     return 0
 
 
@@ -257,7 +257,7 @@ def _open(args: argparse.Namespace, folder: Folder) -> int:
         f"next: put {folder.publish} where participants find it, give each a folder in {folder.exchange[0]}, and run",
     ):
         hanging(console, text)
-    print(one_line(f"python -m evaluator judge run {args.folder / 'keep' / 'judge'}", 1_000))
+    print(as_command("python", "-m", "evaluator", "judge", "run", args.folder / "keep" / "judge"))
     return 0
 
 
@@ -277,15 +277,15 @@ def _close(args: argparse.Namespace, folder: Folder) -> int:
             f"{counted(done.waiting, 'job')} still to be done. Start a judge that runs anew, so that it knows the end",
         )
     steps = (
-        ("what is left of the public part", f"judge run {judge} --once"),
-        ("for who told you; the others chose by choice.json, or get their best", f"judge choose {judge} NAME N N"),
-        ("the private part", f"judge finish {judge}"),
-        ("", f"judge run {judge} --once"),
-        ("the board with the private part", f"judge board {judge} --private"),
+        ("what is left of the public part", ("run", judge, "--once")),
+        ("for who told you; the others chose by choice.json, or get their best", ("choose", judge, "NAME", "N", "N")),
+        ("the private part", ("finish", judge)),
+        ("", ("run", judge, "--once")),
+        ("the board with the private part", ("board", judge, "--private")),
     )
     print("next:")
-    for about, command in steps:
-        print(one_line(f"python -m evaluator {command}{'   # ' + about if about else ''}", 1_000))
+    for about, words in steps:
+        print(as_command("python", "-m", "evaluator", "judge", *words) + (f"   # {about}" if about else ""))
     return 0
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from evaluator.bounded import BoundsError, read_bytes
 from evaluator.curation.issues import LabelIssues
+from evaluator.data.labels import delimiter_of
 from evaluator.errors import ConfigurationError
 from evaluator.files import write_text
 from evaluator.scoring.intervals import wilson_of_share
@@ -128,7 +129,11 @@ def read_verdicts(path: Path) -> dict[str, str]:
         raise ConfigurationError(f"{path}: it cannot be read ({error}); expected a table with the columns {COLUMNS}") from error
     except BoundsError as error:
         raise ConfigurationError(str(error)) from error
-    table = csv.DictReader(io.StringIO(text))
+    try:
+        delimiter = delimiter_of(text.partition("\n")[0])
+    except csv.Error:
+        delimiter = ","
+    table = csv.DictReader(io.StringIO(text), delimiter=delimiter)
     if not {"id", "verdict"} <= set(table.fieldnames or ()):
         seen = one_line(", ".join(table.fieldnames or ()) or "nothing")
         raise ConfigurationError(

@@ -3,8 +3,8 @@
 An archive is a stranger's. It is refused whole when any member leaves the folder (``..``, an absolute path, a drive letter), is a
 link, a device or a sparse file, appears twice, or when it unpacks to more bytes or files than allowed. Sizes are counted as they
 are written; what headers claim is never believed. Only images and tables are kept, and their paths are put together here from a
-known split and a bare file name, never taken from the archive. Everything goes to a hidden folder first and takes its name by one
-rename when it is whole, so a refused or interrupted import leaves what was there before.
+known split and a bare file name, never taken from the archive. Everything goes to a hidden folder first, and each split takes its
+name by one rename when the whole archive was taken, so a refused or interrupted import leaves what was there before.
 """
 
 from __future__ import annotations
@@ -53,12 +53,13 @@ def unpack(
     limit_files: int = 200_000,
     replace: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    accept: Callable[[Path, tuple[str, ...]], None] | None = None,
 ) -> Imported:
     """Unpack ``archive`` (.tar, .tar.gz, .tar.xz, .tar.bz2, .zip) into the data folder ``target``.
 
     Inside, ``images/*.png|jpg`` and ``labels.csv`` lie in a folder that names the split (``training``, ``unlabelled``,
     ``validation``, ``test``, ``debug``, also ``training-v0.2``), itself in other folders or not. Where no folder names it, the
-    archive's own name does. A split appears whole or not at all; of an archive with several, each takes its name by itself.
+    archive's own name does. An archive is imported whole or not at all.
 
     Args:
         archive: the file.
@@ -67,6 +68,7 @@ def unpack(
         limit_files: members that the archive may have.
         replace: put the new split in the place of the old split, which stays until the new split is whole.
         progress: called with (bytes of the archive read, bytes in all).
+        accept: called with the hidden folder and the names of the splits in it before they take their names; raises to refuse them.
 
     Raises:
         DataError: naming the member and what is wrong with it. ``target`` is then as it was.
@@ -86,8 +88,9 @@ def unpack(
             importer = _Import(archive, target, work, limit_bytes, limit_files, replace)
             importer.read(progress)
             importer.check()
-            for name in importer.images:
-                _place(work / name, target / name, target / f".replaced-{secrets.token_hex(6)}-{name}")
+            if accept is not None:
+                accept(work, tuple(importer.images))
+            _place(tuple(importer.images), work, target)
     except OSError as error:
         raise DataError(f"{archive}: unpacking into {target} failed ({error}); nothing was imported") from error
     finally:
@@ -96,19 +99,26 @@ def unpack(
     return Imported(tuple(importer.images), dict(importer.images), importer.left_out)
 
 
-def _place(new: Path, final: Path, old: Path) -> None:
-    """Rename ``new`` to ``final``; what stood there is removed after that."""
-    replaced = final.exists()
-    if replaced:
-        os.rename(final, old)
+def _place(names: tuple[str, ...], work: Path, target: Path) -> None:
+    """Rename every split from ``work`` to ``target``, or none; what stood there is removed after the last."""
+    old: dict[str, Path] = {}
+    placed: list[str] = []
     try:
-        os.rename(new, final)
-    except OSError:
-        if replaced:
-            os.rename(old, final)
+        for name in names:
+            if (target / name).exists():
+                aside = target / f".replaced-{secrets.token_hex(6)}-{name}"
+                os.rename(target / name, aside)
+                old[name] = aside
+            os.rename(work / name, target / name)
+            placed.append(name)
+    except BaseException:
+        for name in placed:
+            os.rename(target / name, work / name)
+        for name, aside in old.items():
+            os.rename(aside, target / name)
         raise
-    if replaced:
-        shutil.rmtree(old, ignore_errors=True)
+    for aside in old.values():
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The data set card: what a data set holds, counted and shown, written as ``data/README.md`` with its pictures in ``card/``."""
+"""The data set card: what a data set holds, counted and shown, written as a page with its pictures in ``card/`` beside it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,13 @@ def channels(split: Split, resize: str = "") -> Channels:
 
 
 def write_card(
-    data_folder: Path, classes: Sequence[str], out: Path, *, besides: Sequence[tuple[str, ...]] = (), resize: str = ""
+    data_folder: Path,
+    classes: Sequence[str],
+    out: Path,
+    *,
+    besides: Sequence[tuple[str, ...]] = (),
+    resize: str = "",
+    guide: bool = False,
 ) -> None:
     """Write the card of the data set in ``data_folder`` to ``out``, and one contact sheet per class to ``card/`` beside it.
 
@@ -105,6 +111,7 @@ def write_card(
         out: the Markdown file; replaced in one step.
         besides: as in ``read_table``.
         resize: how images that are not square become square; see ``decode``.
+        guide: whether the page begins with how data sets are laid out, imported and made, as the page of the kit's own folder does.
 
     Raises:
         DataError: the data cannot be read; or it is secret and ``out`` lies outside it (a card shows images with their labels).
@@ -118,7 +125,8 @@ def write_card(
     splits = [read_split(path, tuple(classes), besides=besides) for path in splits_in(data_folder)]
     pictures = {name: picture for name in classes if (picture := class_picture(name, splits, about, resize)) is not None}
     files = {name: f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png" for name in pictures}
-    text = _text(data_folder.name, splits, about, files, resize)
+    text = _text(data_folder.resolve().name, splits, about, files, resize)
+    text = f"{WRITTEN}\n{_GUIDE}\n#{text}" if guide else f"{WRITTEN}\n{text}"
     for name, file in files.items():
         _write(out.parent / "card" / file, small_png(pictures[name]))
     _write(out, text.encode())
@@ -186,9 +194,7 @@ def _text(name: str, splits: list[Split], about: dict, shown: dict[str, str], re
         else "Every picture below shows images that have the class; most have others as well."
     )
     title = one_line(name).replace("`", "'")
-    return f"""<!-- Written by `python -m evaluator data card`. Edit evaluator/data/card.py, not this file. -->
-{_GUIDE}
-## The card of `{title}`
+    return f"""# The card of `{title}`
 
 {_provenance(about)}
 
@@ -232,6 +238,8 @@ def _provenance(about: dict) -> str:
     return "From its `dataset.json`:\n\n" + "\n".join(f"- {key}: `{text}`" for key, text in said.items())
 
 
+WRITTEN = "<!-- Written by `python -m evaluator data card`. Edit evaluator/data/card.py, not this file. -->"
+"""The first line of every card: a page without it was written by somebody else."""
 _GUIDE = """# Data
 
 Data sets lie in this folder, one folder each; git keeps only this page and its pictures.
@@ -257,8 +265,8 @@ python -m evaluator data check data/official
 ```
 
 The folder inside the archive says which split it is, or else the archive's name. Archives are not trusted: paths that leave the
-folder, links, devices, bombs and damaged files are refused, and a split is there whole or not at all. An existing split is
-replaced only with `--replace`.
+folder, links, devices, bombs and damaged files are refused, and so are splits with a mistake. An archive is imported whole or not
+at all. An existing split is replaced only with `--replace`.
 
 ## Make data
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
 
 from evaluator.bounded import BoundsError, read_bytes
+from evaluator.data.labels import delimiter_of
 from evaluator.errors import DataError
 from evaluator.files import write_bytes
 from evaluator.text import one_line
@@ -389,7 +390,10 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     head = text[:1_000].splitlines()
     if not head or not head[0].strip():
         raise DataError(f"{path}, line 1: it is empty; expected the header {','.join(NEEDED)}. Write it")
-    delimiter = max(",;\t", key=head[0].count)
+    try:
+        delimiter = delimiter_of(head[0])
+    except csv.Error as error:
+        raise DataError(f"{path}, line 1: {error}; expected a row of a CSV table. Correct the quotes") from None
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str] = []
     while True:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import stat
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -111,11 +112,9 @@ def read_split(
     _inside(path, root)
     table = read_table(path, classes, besides)
     files = tuple(sorted(entries))
-    order, without_extension = _matched(path, table, files)
+    order, spelling = _matched(path, table, files)
     labels = table.labels[order]
-    notes = [table.note]
-    if without_extension:
-        notes.append("names without extension")
+    notes = [table.note, *spelling]
     if left_out:
         notes.append(f"{left_out} other files in {IMAGES}/ left out")
     hashes = _hashes(folder / IMAGES, files, entries, stat_cache)
@@ -184,18 +183,29 @@ def _images(folder: Path, root: Path) -> tuple[dict[str, os.stat_result], int]:
     return entries, left_out
 
 
-def _matched(path: Path, table: Table, files: tuple[str, ...]) -> tuple[list[int], bool]:
-    """For each image its place in the table, and whether a name lacked its extension."""
+def _matched(path: Path, table: Table, files: tuple[str, ...]) -> tuple[list[int], list[str]]:
+    """For each image its place in the table, and notes on how names differed: without extension, in another form of Unicode."""
     exact = set(files)
     stems: dict[str, list[str]] = {}
     for file in files:
         stems.setdefault(os.path.splitext(file)[0], []).append(file)
+    composed: dict[str, list[str]] = {}
     place: dict[str, int] = {}
-    without_extension = False
+    notes: dict[str, None] = {}
     for index, (name, row) in enumerate(zip(table.names, table.rows, strict=True)):
         file = name
         if name not in exact:
+            how = "names without extension"
             candidates = stems.get(name, [])
+            if not candidates:
+                how = "names in another form of Unicode"
+                composed = composed or _composed(files)
+                candidates = composed.get(unicodedata.normalize("NFC", name), [])
+                if len(candidates) > 1:
+                    raise DataError(
+                        f"{path}, row {row}: {name!r} may be {' or '.join(map(ascii, candidates))}, which differ in their form of "
+                        "Unicode or in their extension; expected a name that one image has. Rename the images, or write it so"
+                    )
             if not candidates:
                 raise DataError(
                     f"{path}, row {row}: no image {name!r} in {IMAGES}/; add the image or remove the row "
@@ -204,7 +214,7 @@ def _matched(path: Path, table: Table, files: tuple[str, ...]) -> tuple[list[int
             if len(candidates) > 1:
                 raise DataError(f"{path}, row {row}: {name!r} may be {' or '.join(candidates)}; write the name with its extension")
             file = candidates[0]
-            without_extension = True
+            notes[how] = None
         if file in place:
             raise DataError(
                 f"{path}, row {row}: {name!r} has a row already (row {table.rows[place[file]]}); keep one row per image"
@@ -216,7 +226,17 @@ def _matched(path: Path, table: Table, files: tuple[str, ...]) -> tuple[list[int
             f"{path}: no row for the image {missing[0]!r} ({len(missing)} of {len(files)} images have none); "
             "add a row for each, or remove the images"
         )
-    return [place[file] for file in files], without_extension
+    return [place[file] for file in files], list(notes)
+
+
+def _composed(files: tuple[str, ...]) -> dict[str, list[str]]:
+    """Images by their names with composed characters (NFC), with and without extension: a Mac writes an o with two dots as two
+    characters, most other programs as one."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        for text in (file, os.path.splitext(file)[0]):
+            found.setdefault(unicodedata.normalize("NFC", text), []).append(file)
+    return found
 
 
 def _hashes(images: Path, files: tuple[str, ...], states: dict[str, os.stat_result], stat_cache: Path | None) -> list[bytes]:

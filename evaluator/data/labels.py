@@ -41,6 +41,9 @@ LONGEST_CLASS = 200
 """Longest name of a class, in characters."""
 _SHAPES = "expected a file name column first, then one 0/1 column per class, or one column 'labels' that lists the classes"
 
+_OTHER_CLASSES = "Correct the name; or, where the data have other classes, name a round that has them (--round FILE)"
+"""Said where a class is unknown: to rename or remove classes would damage data of one's own."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -79,13 +82,38 @@ def check_classes(names: Sequence[str]) -> None:
             raise ConfigurationError(
                 f"the class {name[:80]!r} cannot be a column of a table; write letters, digits and _, at most {LONGEST_CLASS}"
             )
-        if _key(name) in seen:
-            if seen[_key(name)] == name:
+        if class_key(name) in seen:
+            if seen[class_key(name)] == name:
                 raise ConfigurationError(f"the class {name!r} stands there more than once; name it once")
-            raise ConfigurationError(f"the classes {seen[_key(name)]!r} and {name!r} are alike; give every class another name")
-        seen[_key(name)] = name
+            raise ConfigurationError(f"the classes {seen[class_key(name)]!r} and {name!r} are alike; give every class another name")
+        seen[class_key(name)] = name
     if len(names) > MAX_COLUMNS - 1:
         raise ConfigurationError(f"there are {len(names)} classes; a table has at most {MAX_COLUMNS - 1}")
+
+
+def delimiter_of(line: str) -> str:
+    """What stands between the cells of a table, by its header: a comma, a semicolon (as spreadsheets of many languages write it) or
+    a tab, whichever gives the most cells.
+
+    Raises:
+        csv.Error: the line is no row of CSV.
+    """
+    return max(_DELIMITERS, key=lambda delimiter: len(next(csv.reader([line], delimiter=delimiter), [])))
+
+
+def named_classes(path: Path) -> tuple[str, ...]:
+    """The names that stand in a table where classes stand, each once: of its columns, or in its one column of lists.
+
+    Raises:
+        DataError: it is no table.
+    """
+    header, body, _ = _rows(path, _text(path)[0])
+    first = _name_column(path, header, {})
+    columns = [name for name in header[first + 1 :] if name]
+    if len(columns) == 1 and columns[0].casefold() in LIST_HEADERS:
+        place = header.index(columns[0], first + 1)
+        columns = [item for number, row in body for item in _items(path, number, row[place])]
+    return tuple(dict.fromkeys(columns))
 
 
 def read_table(path: Path, classes: tuple[str, ...], besides: Sequence[tuple[str, ...]] = ()) -> Table:
@@ -104,7 +132,7 @@ def read_table(path: Path, classes: tuple[str, ...], besides: Sequence[tuple[str
     notes = [f"{_DELIMITERS[delimiter]} separated"] if delimiter != "," else []
     notes += spelling
     # A case-folded spelling of two classes would make the columns ambiguous; such a round is a mistake of the caller's.
-    known = {_key(c): c for c in (*sorted({name for others in besides for name in others}), *classes)}
+    known = {class_key(c): c for c in (*sorted({name for others in besides for name in others}), *classes)}
     first = _name_column(path, header, known)
     if first:
         notes.append("an unnamed index column left out")
@@ -119,14 +147,14 @@ def read_table(path: Path, classes: tuple[str, ...], besides: Sequence[tuple[str
                 )
         columns.pop()
         notes.append("an empty last column left out")
-    if len(columns) == 1 and columns[0].casefold() in LIST_HEADERS and _key(columns[0]) not in known:
+    if len(columns) == 1 and columns[0].casefold() in LIST_HEADERS and class_key(columns[0]) not in known:
         labels = _from_lists(path, body, first + 1, classes, known, notes)
         notes.insert(0, "one label-list column")
     else:
         places = _class_columns(path, columns, classes, known, notes, first + 1)
         labels = _from_columns(path, body, classes, places)
         notes.insert(0, f"columns: {header[first] or 'file name'} + {len(classes)} classes")
-        _check_round(path, {known[_key(column)] for column in columns}, classes, besides)
+        _check_round(path, {known[class_key(column)] for column in columns}, classes, besides)
     names = tuple(_file_name(path, number, row[first]) for number, row in body)
     if any("/" in row[first] or "\\" in row[first] for _, row in body):
         notes.append("names with a folder before them")
@@ -162,7 +190,7 @@ def _rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]]
     if start is None:
         raise DataError(f"{path} is empty; {_SHAPES}")
     try:
-        delimiter = max(_DELIMITERS, key=lambda d: len(next(csv.reader([start], delimiter=d), [])))
+        delimiter = delimiter_of(start)
     except csv.Error as error:
         raise DataError(f"{path}, row 1: not CSV ({error}); {_SHAPES}") from error
     cells = text.count(delimiter)
@@ -198,7 +226,8 @@ def _parsed(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[s
         raise DataError(f"{path}, row {number + 1}: not CSV ({error}); check the quotation marks of this row") from error
 
 
-def _key(name: str) -> str:
+def class_key(name: str) -> str:
+    """The same for every spelling of a class."""
     return re.sub(r"[\s\-]+", "_", name.strip()).casefold()
 
 
@@ -206,11 +235,11 @@ def _name_column(path: Path, header: list[str], known: dict[str, str]) -> int:
     """The place of the file name column: 0, or 1 behind an unnamed index column."""
 
     def is_label(text: str) -> bool:
-        return _key(text) in known or text.casefold() in LIST_HEADERS
+        return class_key(text) in known or text.casefold() in LIST_HEADERS
 
     unnamed = not header[0] or re.fullmatch(r"Unnamed: \d+", header[0])
     place = 1 if unnamed and len(header) > 1 and header[1] and not is_label(header[1]) else 0
-    if _key(header[place]) in known:
+    if class_key(header[place]) in known:
         raise DataError(f"{path}, row 1: the first column is the class {header[place]!r}; {_SHAPES}")
     if all(_FALSE.fullmatch(cell) or _TRUE.fullmatch(cell) for cell in header[place + 1 :]) and len(header) > place + 1:
         raise DataError(
@@ -226,13 +255,13 @@ def _class_columns(
     found: dict[str, int] = {}
     respelled = False
     for place, column in enumerate(columns, start=offset):
-        name = known.get(_key(column))
+        name = known.get(class_key(column))
         if name is None:
-            near = difflib.get_close_matches(_key(column), known, n=1)
+            near = difflib.get_close_matches(class_key(column), known, n=1)
             hint = f" (did you mean {known[near[0]]!r}?)" if near else ""
             raise DataError(
                 f"{path}, row 1: the column {column!r} is no class of this round{hint}; expected the classes {', '.join(classes)}. "
-                "Rename or remove the column"
+                f"{_OTHER_CLASSES}"
             )
         if name in found:
             raise DataError(f"{path}, row 1: the class {name!r} has two columns; keep one of them")
@@ -292,11 +321,13 @@ def _from_lists(
     left_out: set[str] = set()
     for index, (number, row) in enumerate(body):
         for item in _items(path, number, row[place]):
-            name = known.get(_key(item))
+            name = known.get(class_key(item))
             if name is None:
-                near = difflib.get_close_matches(_key(item), known, n=1)
+                near = difflib.get_close_matches(class_key(item), known, n=1)
                 hint = f" (did you mean {known[near[0]]!r}?)" if near else ""
-                raise DataError(f"{path}, row {number}: unknown class {item!r}{hint}; expected any of {', '.join(classes)}")
+                raise DataError(
+                    f"{path}, row {number}: unknown class {item!r}{hint}; expected any of {', '.join(classes)}. {_OTHER_CLASSES}"
+                )
             if name in column:
                 labels[index, column[name]] = 1
             else:

@@ -22,6 +22,8 @@ _MAX_GLOBAL = 2**20
 _MAX_ENTRIES = 1_000_000
 _MAX_DIRECTORY = 256 * 2**20
 """Of a zip archive: members and bytes of its list, which are about 100 for each image."""
+_UTF8 = 0x800
+"""The flag of a member of a zip archive whose name is UTF-8."""
 
 Members = Iterator[tuple[str, IO[bytes] | None, int]]
 
@@ -42,15 +44,29 @@ def zip_members(archive: Path, _: Callable[[int], None]) -> Members:
         for info in file.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
             if info.flag_bits & 1:
-                raise _refused(archive, info.filename, "it is encrypted")
+                raise _refused(archive, zip_name(info), "it is encrypted")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _refused(archive, info.filename, "it is a link or a device")
+                raise _refused(archive, zip_name(info), "it is a link or a device")
             done += info.compress_size
             if info.filename.endswith("/"):
-                yield info.filename, None, done
+                yield zip_name(info), None, done
             else:
                 with file.open(info) as stream:
-                    yield info.filename, stream, done
+                    yield zip_name(info), stream, done
+
+
+def zip_name(info: zipfile.ZipInfo) -> str:
+    """The name of a member of a zip archive.
+
+    A name is UTF-8 where its flag says so. Without the flag it should be in the characters of the first IBM PCs, and ``zipfile``
+    reads it so; but ``zip`` on Linux writes UTF-8 all the same. Names in other characters are hardly ever UTF-8 by chance.
+    """
+    if info.flag_bits & _UTF8:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode()
+    except UnicodeError:
+        return info.filename
 
 
 def zip_list(archive: Path) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluator.bounded import BoundsError, read_bytes
+from evaluator.data.labels import delimiter_of
 from evaluator.errors import ConfigurationError, Verdict
 from evaluator.machine import versions
 from evaluator.purchase.ledger import Ledger
@@ -156,6 +157,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, str, str, str]]:
     """Number of the line, pair, seed and file of every row."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text.partition("\n")[0]), strict=True)
         header = [cell.strip().lower() for cell in next(reader, [])]
         for column in NEEDED:
             if header.count(column) != 1:

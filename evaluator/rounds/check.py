@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from evaluator.rounds.terms import FACTS, HIDDEN, PRIVATE, PUBLIC, README, SECRE
 from evaluator.rounds.traces import Needles, Stretches, Traces, Word, number_needles
 from evaluator.rounds.tracks import of_track
 from evaluator.secret import Secret, read_secret
-from evaluator.text import one_line
+from evaluator.text import as_command, one_line
 from evaluator.track import Track
 from evaluator.words import counted
 
@@ -45,7 +45,7 @@ class Row:
 
     Attributes:
         name: what is checked; ``compared``: with what, and how much of it.
-        found: what is wrong, a sentence each; empty if nothing is.
+        found: what is wrong, a sentence each; empty if nothing is. ``more``: how many findings are not listed.
         warning: what is wrong does not keep the round from opening.
     """
 
@@ -53,6 +53,18 @@ class Row:
     compared: str
     found: tuple[str, ...] = ()
     warning: bool = False
+    more: int = 0
+
+    @classmethod
+    def listing(cls, name: str, compared: str, found: Iterable[str]) -> Row:
+        """A row of findings that may be many: each once, of which some are listed."""
+        shown = [one_line(line, 300) for line in dict.fromkeys(found)]
+        return cls(name, compared, tuple(shown[:LISTED]), more=len(shown[LISTED:]))
+
+    @property
+    def count(self) -> int:
+        """Number of findings."""
+        return len(self.found) + self.more
 
     @property
     def state(self) -> str:
@@ -121,7 +133,8 @@ def _rights(folder: Folder) -> Row:
         count += 1
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & ~most:
-            found.append(f"{_name(folder, path)} has the rights {mode:o}; expected {most:o}. Run chmod {most:o} {path}")
+            mend = as_command("chmod", f"{most:o}", path)
+            found.append(f"{_name(folder, path)} has the rights {mode:o}; expected {most:o}. Run {mend}")
     hidden = folder.keep / HIDDEN
     if stat.S_IMODE(hidden.stat().st_mode) & ~0o600 if hidden.exists() else True:
         found.append(f"keep/{HIDDEN} is missing or has other rights than 600. Put it back, and run chmod 600")
@@ -254,20 +267,20 @@ def _leaks(folder: Folder, secret: Secret, plans: Mapping[str, Plan], step: Step
     digits = any(name.startswith("digits") for name in hidden_names)
     return [
         _equal("files", hidden, public, "hidden files", "files"),
-        Row("parts of files", f"stretches of {counted(stretches.count, 'hidden file')} in {read}", _listed(stretched)),
+        Row.listing("parts of files", f"stretches of {counted(stretches.count, 'hidden file')} in {read}", stretched),
         _equal("images", hidden, public, "hidden images, decoded", "pixels"),
         _rows(hidden, public, digits),
         _equal("labels", hidden, public, "columns of hidden labels", "labels"),
-        Row("secrets and seeds", f"{needles.count} ways of writing them, in {read}", _listed(told_of["secret"])),
-        Row("hidden tasks", f"{counted(len(words), 'name')} in {read}", _listed(told_of["task"])),
-        Row("looked into", "archives, compressed texts and tables of what goes out", _listed(opaque)),
+        Row.listing("secrets and seeds", f"{needles.count} ways of writing them, in {read}", told_of["secret"]),
+        Row.listing("hidden tasks", f"{counted(len(words), 'name')} in {read}", told_of["task"]),
+        Row.listing("looked into", "archives, compressed texts and tables of what goes out", opaque),
     ]
 
 
 def _equal(name: str, hidden: Traces, public: Traces, what: str, kind: str) -> Row:
     found = [f"{theirs} is equal to {mine}" for mine, theirs in hidden.both(kind, public)]
     numbers = f"{len(hidden.seen[kind]):,} {what} against {len(public.seen[kind]):,} public"
-    return Row(name, numbers, _listed(found))
+    return Row.listing(name, numbers, found)
 
 
 def _rows(hidden: Traces, public: Traces, digits: bool) -> Row:
@@ -277,13 +290,7 @@ def _rows(hidden: Traces, public: Traces, digits: bool) -> Row:
         return Row(
             "rows of numbers", about, (f"{counted(len(hidden.both('rows', public)), 'row')} shared: {cleaning.LOOKED_UP}",), True
         )
-    return Row("rows of numbers", about, _listed(found))
-
-
-def _listed(found: list[str]) -> tuple[str, ...]:
-    shown = [one_line(line, 300) for line in dict.fromkeys(found)]
-    more = [f"and {len(shown) - LISTED:,} more"] if len(shown) > LISTED else []
-    return (*shown[:LISTED], *more)
+    return Row.listing("rows of numbers", about, found)
 
 
 def _drawn(hidden: Traces, plans: Mapping[str, Plan]) -> None:
@@ -356,7 +363,7 @@ def _usable(folder: Folder, track: Track, terms: Terms, plans: Mapping[str, Plan
 
 def _unchanged(folder: Folder) -> Row:
     lines, count = differences(folder.publish)
-    return Row("published files", f"{counted(count, 'file')} against publish/SHA256SUMS of the opening", _listed(lines))
+    return Row.listing("published files", f"{counted(count, 'file')} against publish/SHA256SUMS of the opening", lines)
 
 
 def _name(folder: Folder, path: Path) -> str:
@@ -365,5 +372,8 @@ def _name(folder: Folder, path: Path) -> str:
 
 def as_json(checked: Checked) -> str:
     """The rows as JSON."""
-    rows = [{"name": row.name, "state": row.state, "compared": row.compared, "found": list(row.found)} for row in checked.rows]
+    rows = [
+        {"name": row.name, "state": row.state, "compared": row.compared, "count": row.count, "found": list(row.found)}
+        for row in checked.rows
+    ]
     return json.dumps({"good": checked.good, "rows": rows}, indent=1, ensure_ascii=False)

@@ -11,6 +11,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import tarfile
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from evaluator.bounded import BoundsError, read_bytes
+from evaluator.data.members import zip_name
 from evaluator.text import one_line
 
 MOST_BYTES = 4 << 30
@@ -38,7 +40,8 @@ UNKNOWN = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file",
 }
 """Formats that hold compressed data and that nothing here reads."""
-_NO_FILES = ("its names", "its metadata", "its column", "its chunk", "its text")
+_CHUNK, _TEXT = "its chunk ", "its text in chunk "
+_NO_FILES = ("its names", "its metadata", "its column", _CHUNK, _TEXT)
 """How the names of what is no file of its own begin."""
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"iCCP")
 
@@ -48,11 +51,13 @@ class Blob:
     """Bytes, and where they lie in words: ``data/a.zip, images/3.png``.
 
     ``file``: whether they are those of a file, and not e.g. the names in an archive, which may be equal in two that differ.
+    ``chunk``: of which chunk of a PNG they are, e.g. ``iCCP``; empty for everything else.
     """
 
     where: str
     content: bytes
     file: bool = True
+    chunk: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ def _within(blob: Blob, depth: int) -> Iterator[Blob | Opaque]:
             if member is None:
                 yield Opaque(where, f"it is encrypted, or unpacks to more than {MOST_BYTES >> 30} GiB")
             else:
-                yield from _within(Blob(where, member, not name.startswith(_NO_FILES)), depth + 1)
+                chunk = name[-4:] if name.startswith((_CHUNK, _TEXT)) else ""
+                yield from _within(Blob(where, member, not name.startswith(_NO_FILES), chunk), depth + 1)
     except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError) as error:
         yield Opaque(blob.where, f"it cannot be read to its end ({one_line(str(error), 120)})")
     except (zipfile.BadZipFile, tarfile.TarError) as error:
@@ -124,15 +130,15 @@ def _opened(content: bytes) -> _Members | None:
 def _zip(content: bytes) -> _Members:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         listed = archive.infolist()
-        yield "its names and comments", b"\n".join([archive.comment, *(i.filename.encode() + b" " + i.comment for i in listed)])
+        yield "its names and comments", b"\n".join([archive.comment, *(zip_name(i).encode() + b" " + i.comment for i in listed)])
         for info in listed:
             if info.is_dir():
                 continue
             if info.flag_bits & 1 or info.file_size > MOST_BYTES:
-                yield info.filename, None
+                yield zip_name(info), None
                 continue
             with archive.open(info) as file:
-                yield info.filename, _bounded(file)
+                yield zip_name(info), _bounded(file)
 
 
 def _tar(content: bytes) -> _Members:
@@ -162,12 +168,12 @@ def _png(content: bytes) -> _Members:
         body = content[place + 8 : place + 8 + length]
         place += 12 + length
         if kind in _TEXTS:
-            yield f"its chunk {kind.decode()}", body
+            yield _CHUNK + kind.decode(), body
             for start in range(len(body)):  # a compressed text begins behind a name of a few characters
                 if body[start : start + 1] == b"\x78" and start < 600:
                     unpacker = zlib.decompressobj()
                     try:
-                        yield f"its text in chunk {kind.decode()}", unpacker.decompress(body[start:], MOST_BYTES)
+                        yield _TEXT + kind.decode(), unpacker.decompress(body[start:], MOST_BYTES)
                         break
                     except zlib.error:
                         continue
@@ -201,3 +207,55 @@ def _parquet(content: bytes) -> _Members:
             buffer = io.BytesIO()
             np.save(buffer, array.astype(np.float32) if array.dtype.kind == "f" else array)
             yield f"its column {name} as an array", buffer.getvalue()
+
+
+def headers(content: bytes) -> Iterator[tuple[int, int]]:
+    """Where bytes lie that say how a picture is stored and not what it shows, as start and end, in order.
+
+    Those are all of a JPEG but its scans (the tables of quantisation and of Huffman codes are equal in all files of an encoder and
+    a quality), and all of a PNG but its rows of pixels (a colour profile is equal in all files of a camera or a program). Pictures
+    within other bytes, e.g. in an archive without compression, have them too. The end of a table of Parquet, which describes its
+    columns, is equal in tables of one program.
+    """
+    end = 0
+    for found in _PICTURE.finditer(content):
+        if found.start() >= end:
+            for start, end in (_jpeg_headers if found[0] == JPEG else _png_headers)(content, found.start()):
+                yield start, end
+    if content.startswith(PARQUET) and content.endswith(PARQUET):
+        yield max(end, len(content) - 8 - int.from_bytes(content[-8:-4], "little")), len(content)
+
+
+_PICTURE = re.compile(re.escape(PNG) + b"|" + re.escape(JPEG))
+_SCAN_ENDS = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+"""A marker that ends the scan of a JPEG: neither a stuffed byte nor a restart."""
+
+
+def _jpeg_headers(content: bytes, place: int) -> Iterator[tuple[int, int]]:
+    start, place = place, place + 2
+    while place + 4 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker == 0xD9:
+            break
+        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD7:  # a filling byte, or a marker without a segment
+            place += 1 if marker == 0xFF else 2
+            continue
+        place = min(len(content), place + 2 + int.from_bytes(content[place + 2 : place + 4], "big"))
+        if marker == 0xDA:
+            yield start, place
+            scan = _SCAN_ENDS.search(content, place)
+            start = place = scan.start() if scan else len(content)
+    if place > start:
+        yield start, place
+
+
+def _png_headers(content: bytes, place: int) -> Iterator[tuple[int, int]]:
+    start, place, kind = place, place + len(PNG), b""
+    while place + 12 <= len(content) and kind != b"IEND":
+        length, kind = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]
+        if kind in (b"IDAT", b"fdAT"):
+            yield start, place + 8
+            start = min(len(content), place + 8 + length)
+        place += 12 + length
+    if min(place, len(content)) > start:
+        yield start, min(place, len(content))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, DataError
 from evaluator.files import temporary_folder, write_new, write_text
 from evaluator.judging import place
 from evaluator.plans import Step
@@ -63,7 +63,10 @@ def new_round(order: Order, root: Path, secret: Secret | None = None, step: Step
         write_secret(folder.keep / SECRET, secret)
         for part in PARTS:
             write_secret(folder.keep / f"{part}.secret", part_secret(secret, part))
-        made = track.make(order, secret, folder, step)
+        try:
+            made = track.make(order, secret, folder, step)
+        except (ConfigurationError, DataError) as error:  # the hidden folder has a name that a person has never seen
+            raise type(error)(str(error).replace(str(partial), str(root))) from error
         terms = replace(order.terms, profile=str(made.public["profile"]))
         _write(folder, replace(order, terms=terms), made, secret)
         partial.chmod(0o755)

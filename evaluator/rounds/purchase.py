@@ -1,4 +1,4 @@
-"""A round of the purchase track: public data, private data of another production line, public and hidden pairs."""
+"""A round of the purchase track: public data, private data, public and hidden pairs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from evaluator.bounded import read_toml
 from evaluator.data.folders import Split, read_split
 from evaluator.data.layout import DESCRIPTION, IMAGES, LABELS
 from evaluator.data.make import DataSpec, make_dataset
@@ -23,11 +24,18 @@ from evaluator.rounds.draws import ROOT_SEED, data_seed, part_secret, round_seed
 from evaluator.rounds.making import Made, Order
 from evaluator.rounds.terms import DATA, JUDGE, PUBLIC, Folder
 from evaluator.secret import Secret
+from evaluator.text import one_line
 from evaluator.words import counted
 
 HIDDEN_SHIFT = {"public": "private", "private": "private", "rare": "rare-private", "rare-private": "rare-private"}
 """The production line of the private data, by that of the public data."""
 PROFILE = "profile.toml"
+_TO_FILES = {
+    "round": "Write the keys of that file into a table [round] of this file, and leave the key round out",
+    "like": "Write the keys of that file that hold for this profile into this file, and leave the key like out",
+    "pipeline": "Name a pipeline of the kit",
+}
+"""Keys of a profile that may name another file, and what to do instead."""
 PAIRS = 5
 """Hidden pairs, unless another number is asked for."""
 
@@ -39,6 +47,8 @@ def make(order: Order, secret: Secret, folder: Folder, step: Step) -> Made:
         KitError: the profile, a pair or a folder is not what it should be.
     """
     profile = chosen_profile(order.profile)
+    if is_file(order.profile):
+        _require_whole(order.profile)
     hidden, words = order.hidden or PAIRS, order.tasks or ("profile",)
     if any(word.startswith("hidden") for word in words):
         raise ConfigurationError("--pairs: hidden pairs are drawn from the secret of the round; say how many with --hidden N")
@@ -72,13 +82,21 @@ def make(order: Order, secret: Secret, folder: Folder, step: Step) -> Made:
             f"{counted(order.seeds, 'time')}.",
             f"Private part: {hidden} hidden pairs, from {profile.round.label_interval[0]:,} to "
             f"{profile.round.label_interval[1]:,} labels and {profile.round.minute_interval[0]:g} to "
-            f"{profile.round.minute_interval[1]:g} minutes, on images that nobody has seen, of another production line.",
+            f"{profile.round.minute_interval[1]:g} minutes, on {_unseen(order, profile)}.",
         ],
         practise=[
             f"python -m evaluator validate MY_SUBMISSION --file {PUBLIC}",
             f"python -m evaluator sweep --file {PUBLIC} --submissions MY_SUBMISSION --out results",
         ],
     )
+
+
+def _unseen(order: Order, profile: Profile) -> str:
+    """What the private data are, for participants. Of an organiser's own data the kit knows nothing."""
+    if order.private_data is not None:
+        return "images that are not published"
+    other = HIDDEN_SHIFT[profile.shift] != profile.shift
+    return "images that nobody has seen" + (", of another production line" if other else "")
 
 
 def scored(profile: Profile, private: Path) -> str:
@@ -138,6 +156,22 @@ def _copy(source: Path, target: Path, splits: Sequence[str], profile: Profile, s
     step(len(splits), len(splits))
 
 
+def _require_whole(given: str) -> None:
+    """Refuse a profile's file that names another file, before anything is made.
+
+    Raises:
+        ConfigurationError: naming the key, and what to do.
+    """
+    plain = read_toml(Path(given).expanduser())
+    for key, advice in _TO_FILES.items():
+        value = plain.get(key)
+        if isinstance(value, str) and is_file(value):
+            raise ConfigurationError(
+                f"--profile {given}: its key {key} names the file {one_line(value, 200)!r}; expected one file that is whole alone, "
+                f"because a round's folder holds no other. {advice}"
+            )
+
+
 def _profile_file(given: str, profile: Profile, folder: Folder) -> str:
     """Put a profile's file beside both parts' files, under one name; whoever has the folder then has the profile.
 
@@ -150,7 +184,8 @@ def _profile_file(given: str, profile: Profile, folder: Folder) -> str:
     try:
         copied = chosen_profile(str(folder.publish / PROFILE))
     except ConfigurationError as error:
-        raise ConfigurationError(f"--profile {given}: it is not whole alone ({error}). Put all into this file") from None
+        told = str(error).replace(str(folder.publish / PROFILE), given)
+        raise ConfigurationError(f"--profile {given}: it is not whole alone ({told}). Put all into this file") from None
     if copied != profile or copied.pipeline_file:
         raise ConfigurationError(f"--profile {given}: it names other files; expected a file that is whole alone. Put all into it")
     return PROFILE

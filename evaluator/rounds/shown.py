@@ -19,11 +19,11 @@ def show_check(console: Console, checked: Checked) -> None:
     """Print the rows, and below them what was found."""
     table = Table("check", "compared", "result")
     for row in checked.rows:
-        told = "good" if row.state == "good" else f"{row.state}: {len(row.found)}"
+        told = "good" if row.state == "good" else f"{row.state}: {row.count:,}"
         table.add_row(line(row.name), line(row.compared), Text(told, COLOURS[row.state]))
     titled(console, f"{checked.terms.name}: what is hidden against what goes out", table)
     for row in checked.rows:
-        for text in row.found:
+        for text in (*row.found, *([f"and {row.more:,} more"] if row.more else [])):
             hanging(console, f"{row.name}: {text}", COLOURS[row.state])
 
 

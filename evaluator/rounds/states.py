@@ -15,6 +15,7 @@ from evaluator.judging.queue import Queue
 from evaluator.rounds import manifest
 from evaluator.rounds.check import Checked
 from evaluator.rounds.terms import FILE, Folder, Terms, said, set_keys
+from evaluator.text import as_command
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def close_round(folder: Folder, now: datetime.datetime, early: bool = False) -> 
     """
     terms, file = folder.terms(), folder.root / FILE
     if terms.state == "new":
-        raise ConfigurationError(f"{file}: state is new; expected open. Run `python -m evaluator round open {folder.root}` first")
+        first = as_command("python", "-m", "evaluator", "round", "open", folder.root)
+        raise ConfigurationError(f"{file}: state is new; expected open. Run `{first}` first")
     judge = place.Place.of(folder.judge)
     queue = Queue(judge.queue, judge.rules.quota)
     try:

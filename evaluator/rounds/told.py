@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ def readme(order: Order, made: Made) -> str:
     terms, track = order.terms, order.terms.track
     facts = "\n".join(f"- {line}" for line in made.facts)
     commands = "\n".join(made.practise)
-    where = f"{order.submit_to}" if order.submit_to else "WHERE"
+    where = shlex.quote(order.submit_to or "WHERE")
     told = "" if order.submit_to else "\nWHERE is a folder, or `ssh://user@host/folder`: the organiser tells you your own.\n"
     return f"""# {markdown(terms.name)}
 
@@ -82,10 +83,10 @@ what stands for you on the board.
 
 
 def _handed_in(terms: Terms) -> str:
-    answer = ANSWERS.get(terms.track, "an answer in files")
+    answer = ANSWERS.get(terms.track, "the outcome in the place of code")
     if terms.answers:
         return f"You hand in code that is run, or {answer}."
-    return f"You hand in code that is run. {answer[:1].upper()}{answer[1:]} is refused."
+    return f"You hand in code that is run. Answers in files ({answer}) are refused."
 
 
 def facts(terms: Terms, made: Made, seeds: int) -> str:

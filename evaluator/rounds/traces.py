@@ -21,7 +21,7 @@ import numpy as np
 
 from evaluator.data.decoding import decode
 from evaluator.errors import DataError
-from evaluator.rounds.contents import JPEG, NPY, PNG, Blob
+from evaluator.rounds.contents import JPEG, NPY, PNG, Blob, headers
 
 KINDS = ("files", "pixels", "rows", "labels")
 """What digests are of: whole files; decoded images; rows of numbers; columns of labels."""
@@ -31,7 +31,7 @@ LEAST_BITS = 48.0
 """Information of a column of labels from which it is compared: one in 10^14 is equal to another by chance."""
 MOST_COLUMNS = 64
 WINDOW, STEP_KEYS = 64, 16
-"""Bytes of a stretch by which a file is found within another; places at which one is looked for."""
+"""Bytes of a stretch by which a file is found within another; places from which the most varied is taken."""
 VARIED = 24
 """Different bytes that a stretch must have."""
 _PIECE = 32 << 20
@@ -175,6 +175,16 @@ class Needles:
         self.count += 1
         self._marks = None
 
+    def remove(self, needle: bytes) -> None:
+        """Look for a string no more, under whatever name."""
+        start = int.from_bytes(needle[:8], "little")
+        known = self._by_start.pop(start, [])
+        kept = [entry for entry in known if entry[0] != needle]
+        self.count -= len(known) - len(kept)
+        if kept:
+            self._by_start[start] = kept
+        self._marks = None
+
     def found(self, content: bytes) -> list[str]:
         """The names of the strings that are in ``content``, each once, in the order of their places."""
         if not self._by_start:
@@ -208,15 +218,51 @@ class Needles:
 class Stretches(Needles):
     """Stretches of the bytes of hidden files, by which a file is found within any other."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._of_chunks: dict[bytes, bool] = {}
+        """Stretches of metadata, and whether several images have them."""
+
     def take(self, blob: Blob) -> None:
-        """Take up a stretch of a file that is no text, where it has one that is varied enough."""
+        """Take up a stretch of a file that is no text, where it has one that is varied enough.
+
+        A stretch of a header is none: tables of Huffman codes and colour profiles are equal in files that have nothing else in
+        common.
+        """
         content = blob.content
-        if len(content) < 2 * WINDOW or b"\0" not in content:
+        if len(content) < 2 * WINDOW or b"\0" not in content or blob.chunk == "iCCP":
             return
-        places = np.linspace(WINDOW // 2, len(content) - WINDOW, STEP_KEYS).astype(int).tolist()
-        best = max((content[place : place + WINDOW] for place in places), key=lambda window: len(set(window)))
-        if len(set(best)) >= VARIED:
-            self.add(best, blob.where)
+        best = max(
+            (content[place : place + WINDOW] for place in _places(content)), key=lambda window: len(set(window)), default=b""
+        )
+        if len(set(best)) < VARIED:
+            return
+        if (
+            blob.chunk
+        ):  # what a camera writes into each of its images tells of no image; the image's own stretch is looked for anyway
+            known = self._of_chunks.get(best)
+            self._of_chunks[best] = known is not None
+            if known is not None:
+                if not known:
+                    self.remove(best)
+                return
+        self.add(best, blob.where)
+
+
+def _places(content: bytes) -> list[int]:
+    """Places evenly spread over where a stretch of ``content`` may begin: not at its very start, and not in or before a header."""
+    free, begins = [], WINDOW // 2
+    for start, end in (*headers(content), (len(content), len(content))):
+        if start - begins >= WINDOW:
+            free.append((begins, start - WINDOW + 1))
+        begins = max(begins, end)
+    if not free:
+        return []
+    lengths = np.array([end - start for start, end in free])
+    last = np.cumsum(lengths)
+    nth = np.unique(np.linspace(0, last[-1] - 1, STEP_KEYS).astype(int))
+    of = np.searchsorted(last, nth, side="right")
+    return [int(free[span][0] + n - (last[span] - lengths[span])) for n, span in zip(nth.tolist(), of.tolist(), strict=True)]
 
 
 def number_needles(number: int, bits: int = 128) -> dict[str, bytes]:

@@ -28,6 +28,7 @@ from evaluator.sandbox.readonly import Content, Opener
 from evaluator.sandbox.room import HOME, MOUNTS, NOBODY, SHARED_MEMORY_BYTES, environment_of, places
 from evaluator.sandbox.seccomp import filters
 from evaluator.sandbox.tier import PROMISES, WorkerSpec
+from evaluator.text import as_command
 
 SYSTEM = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/bin", "/usr/share/zoneinfo", "/lib", "/lib32", "/lib64", "/bin")
 HIDDEN = ("/proc/keys", "/proc/key-users", "/proc/kcore", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats")
@@ -133,7 +134,7 @@ class BubblewrapSandbox:
             return None
         return (
             f"the worker runs as nobody, who may not read {closed[0]} (made under a umask such as 077)",
-            f"let others read it: chmod -R go+rX {_top(closed[0])}",
+            f"let others read it: {as_command('chmod', '-R', 'go+rX', _top(closed[0]))}",
         )
 
     def _room(self, spec: WorkerSpec, shown: dict[Path, str], passwd: int) -> Iterator[str]:

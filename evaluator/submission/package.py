@@ -29,7 +29,7 @@ from typing import Any
 
 from evaluator import __version__
 from evaluator.bounded import BoundsError, Limits, parse_json, read_bytes
-from evaluator.data.members import zip_list
+from evaluator.data.members import zip_list, zip_name
 from evaluator.errors import ConfigurationError, SubmissionError
 from evaluator.files import replaced
 from evaluator.machine import LIBRARIES, versions
@@ -324,7 +324,7 @@ def _unpacked(name: str, file: zipfile.ZipFile, folder: Path) -> Package:
     infos = file.infolist()
     if len(infos) > MAX_FILES + len(BESIDE) + 1:
         raise PackageError(f"{name} holds {len(infos):,} files; a submission has at most {MAX_FILES:,}. Pack data into one file")
-    named = {info.filename: info for info in infos}
+    named = {zip_name(info): info for info in infos}
     if len(named) != len(infos):
         raise PackageError(f"{name} names a file twice; every file once was expected. Make it anew")
     package = _manifest(name, file)

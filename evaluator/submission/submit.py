@@ -21,8 +21,8 @@ from evaluator.errors import ConfigurationError
 from evaluator.submission.manifest import manifest_file, read_manifest
 from evaluator.submission.source import opened
 from evaluator.submission.travel import MANIFEST, secret
+from evaluator.text import as_command, one_line, without_logins
 from evaluator.text import name as harmless
-from evaluator.text import one_line, without_logins
 
 REMOTE = "aicrowd"
 """Name of the remote that AIcrowd's own documents use."""
@@ -146,7 +146,7 @@ def git_steps(path: Path, target: Target, version: str = "") -> list[Step]:
     remotes = _git(root, "remote").split()
     if target.place not in remotes:
         known = f"; there are {', '.join(remotes)}" if remotes else ""
-        advice = f"Add it: git remote add {target.place} ADDRESS, or name another by --to git:REMOTE"
+        advice = f"Add it: {as_command('git', 'remote', 'add', target.place, 'ADDRESS')}, or name another by --to git:REMOTE"
         raise ConfigurationError(f"--to git:{target.place}: the repository {root} has no remote of that name{known}. {advice}")
     _check_committed(root, path)
     tags = {*_git(root, "tag", "--list", f"{PREFIX}*").split()}
@@ -162,12 +162,12 @@ def git_steps(path: Path, target: Target, version: str = "") -> list[Step]:
     message = f"submission of {harmless(path.resolve().name)}"
     return [
         Step(
-            f"git tag -a {tag} -m {shlex.quote(message)} {head}",
+            as_command("git", "tag", "-a", tag, "-m", message, head),
             lambda: _git(root, "tag", "-a", tag, "-m", message, "HEAD"),
             lambda: void(_git(root, "tag", "-d", tag)),
         ),
         Step(
-            f"git push {target.place} refs/tags/{tag}    # to {address}",
+            f"{as_command('git', 'push', target.place, f'refs/tags/{tag}')}    # to {address}",
             lambda: _git(root, "push", target.place, f"refs/tags/{tag}"),
         ),
     ]

@@ -42,6 +42,8 @@ def refused(call, path):
 LABELS = [
     ("l.csv", "id,label\na,0\nb,1\nc,2\nd,3\n"),
     ("l.csv", b"\xef\xbb\xbfid,originalLabel\r\na,0\r\nb,1\r\nc,2\r\nd,3"),
+    ("l.csv", "id;label\r\na;0\r\nb;1\r\nc;2\r\nd;3\r\n"),
+    ("l.csv", b"\xef\xbb\xbfid\tlabel\na\t0\nb\t1\nc\t2\nd\t3\n"),
     ("l.csv", "label, id\n0,a\n 1 , b\n2,c\n3,d\n"),
     ("l.npz", {"ids": np.array(IDS), "labels": np.arange(4)}),
     ("l.npz", {"ids": np.array(IDS), "labels": np.arange(4.0)}),
@@ -73,6 +75,10 @@ def test_names_of_classes_and_further_columns(tmp_path):
     assert "did you mean 'dog'" in refused(lambda: read_benchmark(bad, Reading(classes=names)), bad)
     meta = written(tmp_path, "meta.csv", "id,scale\nb,2\na,1\n")
     assert read_benchmark(path, Reading(classes=names), metadata=[meta]).columns["scale"] == ("1", "2")
+    unnamed = refused(lambda: read_benchmark(path, Reading()), path)
+    assert (
+        "line 2: 'dog'; expected the number of a class, 0 or more. Correct it, or name the classes with --classes FILE" in unnamed
+    )
     short = written(tmp_path, "short.csv", "id,scale\nb,2\n")
     assert "1 id missing (a)" in refused(lambda: read_benchmark(path, Reading(classes=names), metadata=[short]), short)
 
@@ -103,6 +109,13 @@ def test_bad_labels_are_refused_with_line_and_value(tmp_path, content, said):
     assert said in refused(lambda: read_benchmark(path, HOW), path)
 
 
+def test_ids_in_another_form_of_unicode_are_said_to_be(tmp_path):
+    labels = read_benchmark(written(tmp_path, "l.csv", "id,label\ngro\u0308.png,0\nb,1\n"), Reading())
+    path = written(tmp_path, "p.csv", "id,class\ngr\u00f6.png,0\nb,1\n")
+    said = refused(lambda: read_predictions(path, labels, Reading(classes=labels.classes)), path)
+    assert "written in another form of Unicode, as 'gro\\u0308.png' in the benchmark: write them so" in said
+
+
 def test_many_ids_are_counted_and_not_all_listed(tmp_path):
     path = written(tmp_path, "p.csv", "id,class\n" + "".join(f"x{n},0\n" for n in range(500)))
     text = refused(lambda: read_predictions(path, BENCHMARK, HOW), path)
@@ -113,6 +126,7 @@ def test_many_ids_are_counted_and_not_all_listed(tmp_path):
 
 PREDICTED = [
     ("p.csv", "id,class\nd,3\na,1\nb,1\nc,0\n", [[1], [1], [0], [3]]),
+    ("p.csv", "id;top\na;1,0\nb;1\nc;[0, 2, 3]\nd;3,1\n", [[1, 0, -1], [1, -1, -1], [0, 2, 3], [3, 1, -1]]),
     ("p.csv", 'id,top\na,"1,0"\nb,1\nc,"[0, 2, 3]"\nd,3;1\n', [[1, 0, -1], [1, -1, -1], [0, 2, 3], [3, 1, -1]]),
     ("p.csv", "top2,id,top1\n0,a,1\n0,b,1\n2,c,0\n1,d,3\n", [[1, 0], [1, 0], [0, 2], [3, 1]]),
     ("p.npy", np.array([1, 1, 0, 3], np.uint8), [[1], [1], [0], [3]]),
@@ -238,6 +252,9 @@ def test_predictions_of_sets_of_labels(tmp_path):
     )
 
 
+HEAD = "id,originalLabel,correction\n"
+
+
 def test_corrections_say_which_labels_are_right(tmp_path):
     path = written(tmp_path, "fix.csv", 'id,originalLabel,correction\nd,3,-1\na,0,2\nb,1,"3,1"\n')
     found = read_corrections(path, HOW)
@@ -246,6 +263,18 @@ def test_corrections_say_which_labels_are_right(tmp_path):
     assert source.sets.lists() == [(2,), (1, 3), (2,), ()]
     assert source.kinds.tolist() == [Kind.MISLABELLED, Kind.SEVERAL, Kind.KEPT, Kind.NONE]
     assert source.reviewed.all()
+
+
+def test_a_class_whose_name_holds_a_comma_can_be_a_correction(tmp_path):
+    names = read_classes(str(written(tmp_path, "c.txt", "Hund\nKatze, groß\nKatze, klein\nMaus; grau\n")))
+    how = Reading(classes=names)
+    path = written(tmp_path, "fix.csv", HEAD + 'a,0,"Katze, groß"\nb,"Katze, groß","Hund, 2"\nc,2,Maus; grau\n')
+    assert read_corrections(path, how).aligned(BENCHMARK).sets.lists()[:3] == [(1,), (0, 2), (3,)]
+    semicolons = written(tmp_path, "fix2.csv", "id;originalLabel;correction\na;0;Katze, groß\nb;1;0, 2\n")
+    assert read_corrections(semicolons, how).aligned(BENCHMARK).sets.lists()[:2] == [(1,), (0, 2)]
+    mixed = written(tmp_path, "mixed.csv", HEAD + 'a,0,"Hund, Katze, groß"\n')
+    said = refused(lambda: read_corrections(mixed, how), mixed)
+    assert "Among several labels, write a class whose name holds a comma or a semicolon by its number" in said
 
 
 def test_an_empty_correction_says_what_was_looked_at(tmp_path):
@@ -259,9 +288,6 @@ def test_corrections_of_sets_of_labels(tmp_path):
     path = written(tmp_path, "fix.csv", 'id,originalLabel,correction\na,"0,1",0\nb,-1,3\nc,2,-1\nd,"3,0","0,1,3"\n')
     source = read_corrections(path, MULTI_HOW).aligned(MULTI)
     assert source.kinds.tolist() == [Kind.MISLABELLED, Kind.SEVERAL, Kind.NONE, Kind.SEVERAL]
-
-
-HEAD = "id,originalLabel,correction\n"
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,8 @@ def test_line_ends_of_windows_and_a_mark_change_nothing(folders):
     before = read(folders).digest()
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert read(folders).digest() == before
+    path.write_bytes(path.read_bytes().replace(b",", b";"))
+    assert read(folders).digest() == before
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04cut"])

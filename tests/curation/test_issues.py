@@ -171,7 +171,13 @@ def test_a_checked_sample_gives_the_precision_back(planted, issues, tmp_path):
         table = csv.DictWriter(file, rows[0])
         table.writeheader()
         table.writerows(rows)
-    found = precision(issues, listed, read_verdicts(tmp_path / "check.csv"))
+    verdicts = read_verdicts(tmp_path / "check.csv")
+    with open(tmp_path / "spreadsheet.csv", "w", newline="", encoding="utf-8-sig") as file:
+        table = csv.DictWriter(file, rows[0], delimiter=";")
+        table.writeheader()
+        table.writerows(rows)
+    assert read_verdicts(tmp_path / "spreadsheet.csv") == verdicts
+    found = precision(issues, listed, verdicts)
     assert found.low < wrong[listed].mean() < found.high
     assert found.high - found.low < 0.25
     assert str(found).endswith("from 80 verdicts")

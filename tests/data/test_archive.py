@@ -15,6 +15,7 @@ from PIL import Image
 
 from evaluator.data.archive import unpack
 from evaluator.data.folders import read_split
+from evaluator.data.members import zip_name
 from evaluator.errors import DataError
 
 CLASSES = ("a", "b")
@@ -55,6 +56,20 @@ def zipped(path: Path, files: dict[str, bytes], **options) -> Path:
     return path
 
 
+class LinuxInfo(zipfile.ZipInfo):
+    """A member as ``zip`` on Linux writes it: UTF-8, and no flag that says so."""
+
+    def _encodeFilenameFlags(self):
+        return self.filename.encode(), self.flag_bits
+
+
+def zipped_on_linux(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(LinuxInfo(name), data)
+    return path
+
+
 def import_archive(archive: Path, target: Path, **options) -> list[str]:
     """The names of the splits that were unpacked."""
     return list(unpack(archive, target, **options).splits)
@@ -87,6 +102,23 @@ def test_every_form_of_an_official_archive_gives_the_same_split(tmp_path, suffix
     assert [p.name for p in (tmp_path / "data").iterdir()] == ["training"]
     assert calls
     assert all(0 <= done <= total == path.stat().st_size for done, total in calls)
+
+
+@pytest.mark.parametrize("pack", [zipped, zipped_on_linux])
+def test_names_beyond_ascii_are_those_that_were_packed(tmp_path, pack):
+    names = ("größe 1.png", "猫.png", "é😀.png")
+    table = "filename,a,b\n" + "".join(f"{name},1,0\n" for name in names)
+    files = {"training/labels.csv": table.encode(), **{f"training/images/{name}": png(i) for i, name in enumerate(names)}}
+    archive = pack(tmp_path / "a.zip", files)
+    with zipfile.ZipFile(archive) as file:
+        assert all(info.flag_bits & 0x800 for info in file.infolist()[1:]) == (pack is zipped)
+    import_archive(archive, tmp_path / "data")
+    assert read_split(tmp_path / "data" / "training", CLASSES).files == tuple(sorted(names))
+
+
+def test_a_name_in_the_characters_of_the_first_pcs_is_read_as_such():
+    info = zipfile.ZipInfo("größe.png")  # as zipfile gives it where the flag is missing and the bytes are of code page 437
+    assert zip_name(info) == "größe.png"
 
 
 def test_one_archive_may_hold_several_splits_and_the_american_spelling_is_understood(tmp_path):
@@ -366,3 +398,21 @@ def test_a_failing_rename_puts_the_old_split_back(tmp_path, monkeypatch):
     refused(tar(tmp_path / "training-2.tar", contents(count=5), mode="w"), target, "No space", replace=True)
     monkeypatch.undo()
     assert len(read_split(target / "training", CLASSES)) == 3
+
+
+def test_when_the_second_split_cannot_take_its_name_the_first_is_taken_back(tmp_path, monkeypatch):
+    target = tmp_path / "data"
+    both = contents() | contents("test/")
+    import_archive(tar(tmp_path / "training.tar", contents(count=5), mode="w"), target)
+    real = os.rename
+
+    def rename(source, destination, **folders):
+        if ".import." in str(source) and Path(destination).name == "test":
+            raise OSError(28, "No space left on device")
+        real(source, destination, **folders)
+
+    monkeypatch.setattr(os, "rename", rename)
+    refused(tar(tmp_path / "both.tar", both, mode="w"), target, "No space", replace=True)
+    monkeypatch.undo()
+    assert len(read_split(target / "training", CLASSES)) == 5
+    assert [path.name for path in target.iterdir()] == ["training"]

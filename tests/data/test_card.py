@@ -209,6 +209,34 @@ def test_a_broken_image_stops_the_card_and_leaves_none(small, tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == ["toy"]
 
 
+def test_the_card_of_data_of_ones_own_lies_in_their_folder(small, painted, tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluator.cli.data.DATA", tmp_path / "data")
+    for folder, options in ((small, ["--classes", "red,green"]), (painted, [])):
+        assert run("card", folder, *options) == 0
+        text = (folder / "README.md").read_text()
+        assert text.splitlines()[1] == f"# The card of `{folder.name}`"
+        assert (folder / "card").is_dir()
+        assert run("card", folder, *options) == 0
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_page_that_is_no_card_is_kept(small, tmp_path, capsys):
+    (small / "README.md").write_text("notes")
+    assert run("card", small, "--classes", "red,green") == 2
+    assert "README.md: it is no card that this command wrote; expected none there. Name a file with" in capsys.readouterr().err
+    assert (small / "README.md").read_text() == "notes"
+    assert run("card", small, "--classes", "red,green", "--out", tmp_path / "card.md") == 0
+
+
+def test_the_kits_own_data_have_their_card_on_the_kits_page(tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluator.cli.data.DATA", tmp_path)
+    make_dataset(tmp_path / "mine", DataSpec(7, 32, {"debug": 2}))
+    assert run("card", tmp_path / "mine") == 0
+    text = (tmp_path / "README.md").read_text()
+    assert text.splitlines()[1] == "# Data"
+    assert "\n## The card of `mine`\n" in text
+
+
 def test_import_unpacks_and_checks(tmp_path, capsys):
     make(tmp_path / "training", [[0] * 4] * 2, [(0, 0, 0)] * 2, ROUND1.classes)
     path = tmp_path / "training-v0.2-rc4.tar.gz"
@@ -218,7 +246,53 @@ def test_import_unpacks_and_checks(tmp_path, capsys):
     assert "2 images" in capsys.readouterr().out
     assert run("import", path, "--to", tmp_path / "data") == 2
     assert "already exists" in capsys.readouterr().err
-    assert run("import", path, "--to", tmp_path / "data", "--replace") == 0
+    assert run("import", path, "--out", tmp_path / "data", "--replace") == 0
+
+
+def test_an_import_that_is_refused_leaves_no_split(tmp_path, capsys):
+    make(tmp_path / "training", [[0] * 4] * 2, [(0, 0, 0)] * 2, ROUND1.classes)
+    make(tmp_path / "test", [[0] * 4, [3] * 4], [(0, 0, 0)] * 2, ROUND1.classes)
+    path = tmp_path / "both.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("training", "test"):
+            archive.add(tmp_path / name, name)
+    assert run("import", path, "--to", tmp_path / "data") == 2
+    said = capsys.readouterr()
+    assert f"{path}, test/labels.csv, row 3: '3'" in said.err
+    assert "1 split of 2 cannot be used as it is; nothing was imported" in said.err
+    assert "imported" not in said.out
+    assert not (tmp_path / "data").exists()
+
+
+def test_classes_of_ones_own_must_be_named_and_the_message_says_how_once(tmp_path, capsys):
+    for name in ("training", "test"):
+        make(tmp_path / "own" / name, [[0, 1], [1, 0]], [(0, 0, 0)] * 2, ("cat", "big dog"))
+    path = tmp_path / "own.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(tmp_path / "own", "own")
+    for words in (["check", tmp_path / "own"], ["import", path, "--out", tmp_path / "data"], ["card", tmp_path / "own"]):
+        assert run(*words) == 2
+        said = capsys.readouterr().err
+        assert said.count("error:") == 1
+        assert "2 classes that no round of the kit has" in said
+        assert "--classes 'cat,big dog', or --round FILE" in said
+        assert "Remove" not in said
+        assert ".tmp" not in said
+    assert run("check", tmp_path / "own", "--classes", "cat,big dog") == 0
+    assert run("import", path, "--out", tmp_path / "data", "--classes", "cat,big dog") == 0
+    table = tmp_path / "own" / "training" / "labels.csv"
+    table.write_text("filename,labels\n0.png,cat\n1.png,\n")
+    assert run("check", tmp_path / "own" / "training") == 2
+    assert "--classes cat, or --round FILE" in capsys.readouterr().err
+
+
+def test_a_misspelt_class_of_a_round_is_named_with_what_was_meant(tmp_path, capsys):
+    make(tmp_path / "own" / "training", [[0] * 4], [(0, 0, 0)], ("scratch_smal", *ROUND1.classes[1:]))
+    assert run("check", tmp_path / "own") == 2
+    said = capsys.readouterr().err
+    assert "did you mean 'scratch_small'?" in said
+    assert "'stray_particle'" not in said
+    assert "name a round that has them (--round FILE)" in said
 
 
 def test_make_fills_in_the_profile(tmp_path):

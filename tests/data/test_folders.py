@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,28 @@ def test_an_image_without_a_row_is_named(tmp_path):
 def test_a_name_without_extension_that_two_images_have_is_refused(tmp_path):
     raw = "filename," + ",".join(CLASSES) + "\na,0,0,0\na,0,0,0\n"
     refused(make(tmp_path / "training", raw, ["a.png", "a.jpg"]), "row 2", "'a'", "a.jpg or a.png")
+
+
+@pytest.mark.parametrize(("stored", "written"), [("NFD", "NFC"), ("NFC", "NFD"), ("NFD", "NFD")])
+@pytest.mark.parametrize("extension", [".jpg", ""])
+def test_names_in_another_form_of_unicode_are_the_same_names(tmp_path, stored, written, extension):
+    files = [unicodedata.normalize(stored, name) for name in ("größe.jpg", "über.jpg")]
+    rows = [unicodedata.normalize(written, name) + extension for name in ("größe", "über")]
+    raw = "filename," + ",".join(CLASSES) + f"\n{rows[0]},1,0,0\n{rows[1]},0,0,0\n"
+    split = read_split(make(tmp_path / "training", raw, files), CLASSES)
+    assert split.labels[split.files.index(files[0])].tolist() == [1, 0, 0]
+    assert ("another form of Unicode" in split.note) == (stored != written)
+
+
+def test_two_names_that_look_alike_are_two_names_and_a_third_is_refused(tmp_path):
+    forms = [unicodedata.normalize(form, "ǖ.png") for form in ("NFC", "NFD")]
+    raw = "filename," + ",".join(CLASSES) + f"\n{forms[0]},1,0,0\n{forms[1]},0,0,1\n"
+    split = read_split(make(tmp_path / "training", raw, forms), CLASSES)
+    assert [split.labels[split.files.index(form)].tolist() for form in forms] == [[1, 0, 0], [0, 0, 1]]
+    third = raw.replace(forms[1], "\u00fc\u0304.png")
+    refused(make(tmp_path / "training", third, forms), "row 3", "form of Unicode", "u\\u0308\\u0304.png")
+    twice = make(tmp_path / "twice", raw, forms[:1])
+    refused(twice, "row 3", "has a row already (row 2)")
 
 
 def test_tables_that_are_no_tables_are_refused(tmp_path):

@@ -241,6 +241,24 @@ def small_round(tmp_path_factory):
     return path
 
 
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ([], "its deadline was 2026-01-01 12:00 (UTC), so the round is closed; expected one that lies ahead. Say with --end TIME"),
+        (["--start", "2026-02-01T00:00"], "--start is 2026-02-01 00:00 (UTC), and the deadline of the round is 2026-01-01 12:00"),
+    ],
+)
+def test_a_round_that_is_closed_is_said_to_be(tmp_path, capsys, start, said):
+    (tmp_path / "judge.toml").write_text('name = "Small"\nprivate = "private.toml"\ndeadline = 2026-01-01T12:00:00Z\n')
+    for part in ("public", "private"):
+        (tmp_path / f"{part}.toml").write_text('profile = "debug"\n')
+    words = ["--round", str(tmp_path), "--image", "kit", "--training-seconds", "20", "--out", str(tmp_path / "b.zip")]
+    assert main(["export", "codabench", *words, *start]) == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert said in shown
+    assert "--end is" not in shown
+
+
 @pytest.mark.endurance
 def test_a_round_with_a_private_part_becomes_two_phases(tmp_path, capsys):
     judge = tmp_path / "round" / "keep" / "judge"

@@ -218,6 +218,8 @@ def test_lines_of_a_seed_go_before_those_of_every_seed(tmp_path, tiny):
     assert [wish.file for wish in ledger.of(tiny.pairs[0], 3)] == ["-b.png"]
     assert [wish.file for wish in ledger.of(tiny.pairs[0], 4)] == ["a.png"]
     assert ledger.of(tiny.pairs[1], 4) == ()
+    (tmp_path / "c.csv").write_text("\ufeffseed;file;pair\r\n;a, b.png; 621:17\r\n")
+    assert [wish.file for wish in read_ledger(tmp_path / "c.csv").of(tiny.pairs[0], 3)] == ["a, b.png"]
 
 
 @pytest.mark.parametrize(

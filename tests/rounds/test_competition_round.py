@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 from evaluator.cleaning.track import CLEANING
 from evaluator.cli.main import main
 from evaluator.curation import embedded
 from evaluator.curation.track import CURATION
-from evaluator.errors import ConfigurationError
+from evaluator.errors import ConfigurationError, DataError
 from evaluator.judging.jobs import Quota
 from evaluator.judging.place import Place
 from evaluator.purchase.track import PURCHASE
@@ -37,12 +37,21 @@ from tests.documents.markdown import Block
 
 START = datetime.datetime(2026, 12, 1, 12, tzinfo=datetime.UTC)
 END = START + datetime.timedelta(days=14)
+PROFILE_OF_COLOURS = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SECRET = Secret(0x0123456789ABCDEFFEDCBA9876543210)
 PROFILE = """name = "tiny-round"
 like = "debug"
 sizes = { training = 8, unlabelled = 24, validation = 10, debug = 2 }
 image_size = 32
 pipeline = "milliseconds"
+"""
+
+
+RULES = """name = "rules"
+classes = ["scratch_small", "scratch_large", "dent_small", "dent_large"]
+pairs = ["621:17"]
+label_interval = [500, 2000]
+minute_interval = [15, 60]
 """
 
 
@@ -184,10 +193,31 @@ def test_a_slip_is_said_before_anything_is_made(tmp_path, capsys, options, said)
 
 def test_a_profile_that_names_other_files_is_refused(tmp_path):
     (tmp_path / "tiny.toml").write_text(PROFILE)
-    (tmp_path / "other.toml").write_text('name = "other"\nlike = "tiny.toml"\n')
-    with pytest.raises(ConfigurationError, match="not whole alone"):
-        new_round(Order(terms(), str(tmp_path / "other.toml")), tmp_path / "round", SECRET)
-    assert not (tmp_path / "round").exists()
+    (tmp_path / "rules.toml").write_text(RULES)
+    other = tmp_path / "other.toml"
+    for text, key in (('like = "tiny.toml"', "like"), ('like = "debug"\nround = "rules.toml"', "round")):
+        other.write_text(f'name = "other"\n{text}\n')
+        with pytest.raises(ConfigurationError) as caught:
+            new_round(Order(terms(), str(other)), tmp_path / "round", SECRET)
+        assert f"{other}: its key {key} names the file" in str(caught.value)
+        assert "expected one file that is whole alone" in str(caught.value)
+        assert ".tmp" not in str(caught.value)
+        assert not (tmp_path / "round").exists()
+    (tmp_path / "whole.toml").write_text(f'name = "whole"\nlike = "debug"\n[round]\n{RULES}')
+    new_round(Order(terms(), str(tmp_path / "whole.toml")), tmp_path / "round", SECRET)
+    assert found(Folder(tmp_path / "round")) == {}
+
+
+def test_a_message_names_no_hidden_folder(tmp_path, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(PROFILE)
+
+    def broken(folder, spec, **options):
+        raise DataError(f"{folder} cannot be written; make room")
+
+    monkeypatch.setattr("evaluator.rounds.purchase.make_dataset", broken)
+    with pytest.raises(DataError) as caught:
+        new_round(Order(terms(), str(tmp_path / "tiny.toml")), tmp_path / "round", SECRET)
+    assert str(caught.value) == f"{tmp_path / 'round' / 'publish' / 'data'} cannot be written; make room"
 
 
 def test_data_of_ones_own_are_copied_without_what_lies_beside_them(made, tmp_path):
@@ -200,6 +230,9 @@ def test_data_of_ones_own_are_copied_without_what_lies_beside_them(made, tmp_pat
     folder = Folder(tmp_path / "round")
     assert found(folder) == {}
     assert not list(folder.publish.rglob("notes.txt"))
+    assert "on images that are not published." in (folder.publish / "README.md").read_text()
+    assert "production line" not in (folder.publish / "README.md").read_text()
+    assert "of another production line" in (made.publish / "README.md").read_text()
     with pytest.raises(ConfigurationError, match="expected other data"):
         Order(terms(), str(file), data=own, private_data=own)
 
@@ -233,6 +266,28 @@ def test_the_command_that_participants_are_told_validates_for_this_round(made, t
     words = command.replace("MY_SUBMISSION", str(tmp_path / "mine.py")).split()[3:]
     assert main([*words, "--sandbox", "process"]) == 0
     assert f"with the {classes} classes" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".jpg", {"quality": 85}), (".png", {"icc_profile": PROFILE_OF_COLOURS})])
+def test_images_of_ones_own_that_one_program_saved_hold_nothing_of_each_other(made, tmp_path, suffix, options):
+    def saved_anew(data: Path, name: str) -> Path:
+        shutil.copytree(data, tmp_path / name)
+        for file in sorted((tmp_path / name).glob("*/images/*")):
+            Image.open(file).save(tmp_path / "image.tmp", "JPEG" if suffix == ".jpg" else "PNG", **options)
+            file.unlink()
+            (tmp_path / "image.tmp").rename(file.with_suffix(suffix))
+        for table in (tmp_path / name).glob("*/labels.csv"):
+            table.write_text(table.read_text().replace(".png", suffix))
+        (tmp_path / name / "dataset.json").unlink(missing_ok=True)
+        return tmp_path / name
+
+    own, hidden = saved_anew(made.publish / "data", "own"), saved_anew(made.keep / "private/data", "hidden")
+    file = made.publish / "profile.toml"
+    new_round(Order(terms(), str(file), data=own, private_data=hidden), tmp_path / "round", SECRET)
+    folder = Folder(tmp_path / "round")
+    assert found(folder) == {}
+    (folder.publish / "blob.bin").write_bytes(b"noise" * 30 + hidden_image(folder).read_bytes())
+    assert list(found(folder)) == ["parts of files"]
 
 
 # -- leaks
@@ -421,6 +476,19 @@ def test_a_check_ends_with_1_and_says_what_it_compared(copy, capsys):
     assert {row["name"]: row["state"] for row in rows}["images"] == "found"
 
 
+def test_a_check_counts_every_finding_and_lists_some(copy, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for number in range(9):
+        (copy.publish / f"{number}.txt").write_text(f"{part_secret(SECRET, 'private').number:032x}")
+    assert main(["round", "check", str(copy.root), "--json"]) == 1
+    row = next(row for row in json.loads(capsys.readouterr().out)["rows"] if row["name"] == "secrets and seeds")
+    assert (row["count"], len(row["found"])) == (9, 5)
+    assert main(["round", "check", str(copy.root)]) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "found: 9" in shown
+    assert "secrets and seeds: and 4 more" in shown
+
+
 # -- states
 
 
@@ -512,6 +580,22 @@ def test_the_verbs_show_a_forecast_and_what_comes_next(copy, capsys):
     assert main(["round", "close", str(copy.root), "--early"]) == 0
     shown = capsys.readouterr().out
     assert [word in shown for word in ("choose", "finish", "board", "--private")] == [True] * 4
+
+
+def test_commands_that_are_printed_can_be_pasted(copy, capsys):
+    place = copy.root.parent / "runde ä"
+    copy.root.rename(place)
+    for file in ("round.toml", "keep/judge/judge.toml", "publish/README.md"):
+        text = (place / file).read_text()
+        (place / file).write_text(text.replace("2026-12-01T12:00:00Z", "2026-01-01T00:00:00Z").replace("2026-12-15", "2099-12-15"))
+    assert main(["round", "close", str(place), "--early"]) == 2
+    assert f"round open '{place}'`" in capsys.readouterr().err
+    assert main(["round", "open", str(place)]) == 0
+    assert f"judge run '{place}/keep/judge'\n" in capsys.readouterr().out
+    assert main(["round", "close", str(place), "--early"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("python")]
+    assert len(lines) == 5
+    assert all(f"'{place}/keep/judge'" in line for line in lines)
 
 
 # -- round.toml
@@ -678,5 +762,5 @@ def test_a_round_that_takes_answers_says_so_to_participants_and_to_the_judge(tmp
             (tmp_path / f"{part}.toml").write_text("")
         assert Place.of(tmp_path).rules.answers is answers
         said[answers] = told._handed_in(terms(track="curation", answers=answers))
-    assert said[False] == "You hand in code that is run. A table of edits with its images is refused."
+    assert said[False] == "You hand in code that is run. Answers in files (a table of edits with its images) are refused."
     assert said[True] == "You hand in code that is run, or a table of edits with its images."

@@ -10,9 +10,9 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
-from evaluator.rounds.contents import Blob, Opaque, blobs
+from evaluator.rounds.contents import Blob, Opaque, blobs, headers
 from evaluator.rounds.traces import (
     Needles,
     Stretches,
@@ -236,6 +236,113 @@ def test_a_file_is_found_within_another_at_any_place(place):
     assert stretches.found(noise[:700] + hidden[:30] + noise) == []
 
 
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+EXIF = Image.Exif()
+EXIF[0x010F], EXIF[0x0110], EXIF[0x0131] = (
+    "Maker of cameras",
+    "Model 7 with a long name: 0123456789",
+    "a program, version 3.2.1 (ABCDEF)",
+)
+
+
+def photograph(seed: int, side=32) -> Image.Image:
+    """An image that no other seed gives, as smooth as one of a camera."""
+    small = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def saved(seed: int, kind="JPEG", **options) -> bytes:
+    buffer = io.BytesIO()
+    photograph(seed, options.pop("side", 32)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def hidden_and_public(tmp_path, hidden, public) -> tuple[int, list]:
+    """Number of stretches of hidden files, and those that are found in public ones."""
+    stretches = Stretches()
+    for number, content in enumerate(hidden):
+        for blob in everything(tmp_path, content, f"hidden {number}"):
+            stretches.take(blob)
+    return stretches.count, [
+        (blob.where, name)
+        for number, content in enumerate(public)
+        for blob in everything(tmp_path, content, f"public {number}")
+        for name in stretches.found(blob.content)
+    ]
+
+
+STORED = {
+    "JPEG 75": {"quality": 75},
+    "JPEG 85": {"quality": 85},
+    "JPEG 95": {"quality": 95},
+    "JPEG, progressive": {"quality": 85, "progressive": True, "side": 64},
+    "JPEG, restarts": {"quality": 85, "restart_marker_blocks": 1},
+    "JPEG, colour profile": {"quality": 90, "icc_profile": PROFILE},
+    "JPEG, of a camera": {"quality": 90, "exif": EXIF},
+    "PNG": {"kind": "PNG"},
+    "PNG, colour profile": {"kind": "PNG", "icc_profile": PROFILE},
+    "PNG, of a camera": {"kind": "PNG", "exif": EXIF},
+}
+
+
+@pytest.mark.parametrize("options", STORED.values(), ids=STORED)
+def test_images_of_one_program_share_no_stretch_and_each_is_found_wherever_it_lies(tmp_path, options):
+    hidden = [saved(seed, **options) for seed in range(8)]
+    others = [saved(seed, **options) for seed in range(100, 140)]
+    count, found = hidden_and_public(tmp_path, hidden, others)
+    assert (count, found) == (8, [])
+    cover = Image.new("RGB", (8, 8))
+    comment, chunk, buffer = io.BytesIO(), PngImagePlugin.PngInfo(), io.BytesIO()
+    cover.save(comment, "JPEG", comment=hidden[3])
+    chunk.add(b"prVt", hidden[3])
+    cover.save(buffer, "PNG", pnginfo=chunk)
+    leaks = (
+        b"noise" * 9 + hidden[3] + b"noise",
+        others[0] + hidden[3],
+        zipped(("a.bin", b"x" + hidden[3])),
+        comment.getvalue(),
+        buffer.getvalue(),
+    )
+    for leak in leaks:
+        assert {name for _, name in hidden_and_public(tmp_path, hidden, [leak])[1]} == {"hidden 3"}
+
+
+@pytest.mark.parametrize("pack", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_archives_of_images_of_one_program_share_no_stretch(tmp_path, pack):
+    def archive(seeds) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", pack) as file:
+            for seed in seeds:
+                file.writestr(f"{seed}.jpg", saved(seed, quality=85))
+        return buffer.getvalue()
+
+    hidden = archive(range(4))
+    count, found = hidden_and_public(tmp_path, [hidden], [archive(range(100, 104)), saved(200, quality=85)])
+    assert (count, found) == (5, [])
+    assert [name for _, name in hidden_and_public(tmp_path, [hidden], [b"cover" + hidden[:-30]])[1]].count("hidden 0") == 1
+
+
+def test_a_text_that_one_hidden_image_has_is_looked_for_and_one_of_a_program_is_not(tmp_path):
+    def with_text(seed, text) -> bytes:
+        info, buffer = PngImagePlugin.PngInfo(), io.BytesIO()
+        info.add_text("Comment", text)
+        photograph(seed).save(buffer, "PNG", pnginfo=info)
+        return buffer.getvalue()
+
+    usual = "made by a program; version 3.2.1 (ABCDEFGHIJKLMNOPQRSTUVWXYZ, 0123456789) " * 3
+    own = "where the damages are: " + base64.b64encode(np.random.default_rng(5).bytes(150)).decode()
+    hidden = [*(with_text(seed, usual) for seed in range(3)), with_text(3, own)]
+    assert hidden_and_public(tmp_path, hidden, [with_text(9, usual)]) == (5, [])
+    assert hidden_and_public(tmp_path, hidden, [with_text(9, own)])[1][0] == ("public 0", "hidden 3, its chunk tEXt")
+
+
+def test_a_broken_image_is_looked_for_too(tmp_path):
+    for content in (saved(0, quality=85)[:-100], saved(0, "PNG")[:-100], b"\xff\xd8\xff\xe0\xff\xff" + bytes(range(256)) * 2):
+        list(headers(content))
+    cut = saved(0, "PNG")[:-100]
+    assert hidden_and_public(tmp_path, [cut], [b"x" * 99 + cut])[1]
+
+
 def test_a_file_that_is_flat_is_not_looked_for():
     stretches = Stretches()
     stretches.take(Blob("flat", b"\0" * 5_000))
@@ -299,3 +406,18 @@ def test_a_table_of_parquet_is_looked_into(tmp_path):
 
 def test_json_is_no_table(tmp_path):
     assert traces(tmp_path, json.dumps({"a": [1, 2]}, indent=1).encode()).seen["labels"] == {}
+
+
+def test_tables_of_parquet_of_one_program_share_no_stretch(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="pip install -r requirements-cleaning.txt")
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    def table(seed) -> bytes:
+        buffer, values = io.BytesIO(), np.random.default_rng(seed).normal(size=(30, 3))
+        columns = {f"a column with a long name, {i}": values[:, i] for i in range(3)}
+        parquet.write_table(pyarrow.table(columns).replace_schema_metadata({"made by": "ABCDEFGHIJKLMNOP" * 20}), buffer)
+        return buffer.getvalue()
+
+    hidden = [table(seed) for seed in range(4)]
+    assert hidden_and_public(tmp_path, hidden, [table(seed) for seed in range(10, 14)])[1] == []
+    assert {name for _, name in hidden_and_public(tmp_path, hidden, [b"x" + hidden[2]])[1]} >= {"hidden 2"}

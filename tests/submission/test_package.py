@@ -113,6 +113,24 @@ def test_what_is_unpacked_is_the_same_submission(mine, tmp_path):
     assert not kept.exists()
 
 
+def test_a_package_that_was_packed_anew_by_zip_on_linux_is_the_same(mine, tmp_path):
+    (mine / "größe.txt").write_text("x")
+    shown, _ = write_package(mine, "purchase", tmp_path / "a.zip")
+
+    class LinuxInfo(zipfile.ZipInfo):
+        """UTF-8, and no flag that says so."""
+
+        def _encodeFilenameFlags(self):
+            return self.filename.encode(), self.flag_bits
+
+    with zipfile.ZipFile(tmp_path / "a.zip") as old, zipfile.ZipFile(tmp_path / "b.zip", "w") as new:
+        for info in old.infolist():
+            new.writestr(LinuxInfo(info.filename), old.read(info))
+    with unpacked(tmp_path / "b.zip") as (package, folder):
+        assert package == shown.package
+        assert (folder / "größe.txt").read_text() == "x"
+
+
 def test_a_submission_of_one_file_keeps_its_digest(tmp_path):
     (tmp_path / "solo.py").write_text("import helper\n" + RUN)
     (tmp_path / "helper.py").write_text("x = 1\n")

@@ -174,6 +174,13 @@ def test_pairs_are_given_in_the_rounds_units(evaluate, ran):
     assert [(row["budget"], row["seconds_allowed"]) for row in summary["pairs"]] == [(12, 51), (2, 7.5)]
 
 
+def test_a_warning_names_the_option_that_was_given(evaluate):
+    _, out, err = evaluate("--json", "--pair", "5000:17")
+    assert "--pair 5000:17: lies outside of what" in " ".join(err.split())
+    assert "--pair 5000:17: lies outside of what" in " ".join(summary_of(out)["warnings"])
+    assert "--pairs" not in err
+
+
 def test_public_pairs_are_the_rounds_whatever_the_profile_runs_by_itself(evaluate, ran):
     status, _, _ = evaluate("--json", "--pairs", "public")
     assert status == 0
@@ -469,7 +476,7 @@ def test_every_cell_that_ends_is_a_line_where_there_is_no_terminal(evaluate):
 
 def test_what_has_no_effect_is_said(evaluate):
     _, _, err = evaluate("--pair", "1:17", "--starting-weights", "imagenet")
-    assert "--pairs 1:17: the profile tiny scales the label budget to 0, so nothing can be bought" in err
+    assert "--pair 1:17: the profile tiny scales the label budget to 0, so nothing can be bought" in err
     assert "--starting-weights imagenet has no effect on the pipeline milliseconds, which starts from random weights" in err
     _, _, err = evaluate("--pair", "621:17", "--starting-weights", "none")
     assert "no effect" not in err

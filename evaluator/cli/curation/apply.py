@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 
 from evaluator.cli.curation.common import said
 from evaluator.cli.parsing import add_action
@@ -25,6 +24,7 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.curation.folders import apply_to_folder
     from evaluator.data.edits import EditTable
     from evaluator.errors import ConfigurationError
+    from evaluator.text import as_command
 
     try:
         table = EditTable.read(args.edits)
@@ -33,5 +33,5 @@ def main(args: argparse.Namespace) -> int:
     done = apply_to_folder(table, args.data, args.edits.absolute().parent, args.out)
     said(", ".join(f"{many:,} {what}" for what, many in done.changed.items()) + f": {len(done.items):,} images")
     said(f"data set: {args.out}")
-    said(f"to take the edits back: python -m evaluator curation take-back {shlex.quote(str(args.out))} --out DIR")
+    said(f"to take the edits back: {as_command('python', '-m', 'evaluator', 'curation', 'take-back', args.out, '--out', 'DIR')}")
     return 0

@@ -37,6 +37,8 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.report.sheet.rows import write_sheet_csv
 
     check_out("--out", args.out, ".html")
+    from evaluator.text import as_command
+
     how = predictions_of(args)
     data = read_toolset(args.data)
     issues = None if how is None else issues_of(data, how, args)
@@ -51,6 +53,7 @@ def main(args: argparse.Namespace) -> int:
         many = sum(flag in row.flags for row in rows)
         if many:
             said(f"{flag}: {many:,} images ({meaning})")
-    said(f"page: {args.out}; its edits are applied with `curation apply edits.csv --data {args.data} --out DIR`")
+    apply = as_command("python", "-m", "evaluator", "curation", "apply", "edits.csv", "--data", args.data, "--out", "DIR")
+    said(f"page: {args.out}; its edits are applied with `{apply}`")
     said(f"table: {args.out.with_suffix('.csv')}")
     return 0
