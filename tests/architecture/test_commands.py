@@ -17,6 +17,7 @@ PLAIN = {
     "architecture",
     "name",  # of a profile of the kit
     "practice",  # a profile of the kit
+    "profile.name",  # of a profile of the kit, in a round of curation
     "names[-1]",  # of an image of the kit
     "self._id[:12]",
     "path.name",  # of the kit's own weights
