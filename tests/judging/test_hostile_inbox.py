@@ -18,6 +18,7 @@ from evaluator.judging.loop import Judge
 from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
 from evaluator.judging.work import Form
+from evaluator.purchase.track import PURCHASE
 from evaluator.submission.package import write_package
 
 RUN = """from run import ZEWDPCBaseRun
@@ -437,3 +438,31 @@ def test_a_board_that_cannot_be_made_ends_no_judge_and_is_said_once(place, queue
     judge._write_board()
     assert [line for line in said if "board" in line] == [said[0]]
     assert said[0].startswith("the board was not written: the judge met a fault of its own (IndexError")
+
+
+def test_a_receipt_tells_nothing_of_the_files_of_the_judges_machine(place, queue, send, tmp_path, monkeypatch):
+    """Constants that look like paths, of which one is there: the answer to all of them is the same."""
+    monkeypatch.setattr("evaluator.submission.validate.SYSTEM", ())
+    there = tmp_path / "there.bin"
+    there.write_text("x")
+    folder = tmp_path / "paths" / "mine"
+    folder.mkdir(parents=True)
+    paths = [
+        str(there),
+        f"{tmp_path}/absent.bin",
+        str(place.root / "judge.toml"),
+        "/root/.bashrc",
+        "~/.bashrc",
+        "/opt/../etc/passwd",
+    ]
+    (folder / "run.py").write_text(f"{RUN}\nPATHS = {paths}\n")
+    write_package(folder, "purchase", tmp_path / "paths.zip")
+    (place.inbox / "eve").mkdir()
+    shutil.copy(tmp_path / "paths.zip", place.inbox / "eve" / "mine.zip")
+    os.utime(place.inbox / "eve" / "mine.zip", (time.time() - 60,) * 2)
+    for track in (None, PURCHASE):
+        (eve,) = take_in(place, queue, time.time, track)
+        (receipt,) = (place.outbox / "eve").glob("*-receipt.json")
+        assert (eve.refused, json.loads(receipt.read_text())["findings"]) == ("", [])
+        shutil.copy(tmp_path / "paths.zip", place.inbox / "eve" / "mine.zip")
+        os.utime(place.inbox / "eve" / "mine.zip", (time.time() - 60,) * 2)
