@@ -221,7 +221,7 @@ def debug(args: argparse.Namespace, track: Track = DEFAULT) -> int:
     refused_answers(track, settings.submissions)
     if track.source(settings.submissions[0]).answer:
         raise ConfigurationError(f"--debug: {settings.submissions[0]} is an answer, of which nothing runs. Leave --debug out")
-    found = track.examined(settings.submissions[0], image=settings.sandbox == "docker")
+    found = track.examined(settings.submissions[0], image=settings.sandbox == "docker", home=True)
     with progress_line(console) as line:
         reading = line.add_task("data", total=1)
         experiment = prepare(
@@ -259,7 +259,7 @@ def evaluate(args: argparse.Namespace, track: Track = DEFAULT) -> int:
     console = terminal(stderr=args.json)
     settings, _ = read_settings(sweep_options(args, track), track)
     refused_answers(track, settings.submissions)
-    found = track.examined(settings.submissions[0], image=settings.sandbox == "docker")
+    found = track.examined(settings.submissions[0], image=settings.sandbox == "docker", home=True)
     if found.errors and not found.unread:  # what cannot be read is refused below, as in a sweep
         show_validation(terminal(stderr=True), found)
         return 1

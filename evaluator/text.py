@@ -52,7 +52,8 @@ _UNSEEN = frozenset(
 """Characters that count as printable and show nothing: fillers, joiners, selectors of variants, the empty Braille cell."""
 _PADDING = re.compile(r"(?<= ) |^ | $")
 _PLAIN = re.compile(r"[ -~]*\Z")
-_FORMULA = re.compile(r"\s*[=+\-@\uff0b\uff0d\uff1d\uff20]")
+# Where the comma divides decimals, spreadsheets divide a line at semicolons, and what follows one begins a cell.
+_FORMULA = re.compile(r"(^|;)(\s*[=+\-@\uff0b\uff0d\uff1d\uff20])")
 _PUNCTUATION = re.escape(r"""!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~""")
 _MARKDOWN = re.compile(
     r"[`*~$|]"  # code, emphasis, strikethrough, formulas, the bounds of a cell
@@ -206,12 +207,12 @@ def html(text: object, width: int = LINE_WIDTH) -> str:
 
 
 def spreadsheet(value: Any) -> Any:
-    """A value for a cell of CSV: texts are ``one_line``, and a text that a spreadsheet would compute (``=``, ``+``, ``-``, ``@``
-    first) gets an apostrophe before it. Numbers stay as they are."""
+    """A value for a cell of CSV: texts are ``one_line``, and what a spreadsheet would compute (``=``, ``+``, ``-``, ``@`` first, or
+    first after a semicolon) gets an apostrophe before it. Numbers stay as they are."""
     if not isinstance(value, str):
         return value
     shown = one_line(value, 32_000)  # Excel's largest cell has 32,767 characters
-    return f"'{shown}" if _FORMULA.match(shown) else shown
+    return _FORMULA.sub(r"\1'\2", shown)
 
 
 def json_text(value: Any, **how: Any) -> str:

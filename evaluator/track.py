@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], None]
 """Called with a word for the work that is being done, and the share of it that is finished, 0 to 1."""
-SECONDS = 1.5
+SECONDS = 2.0
 """Largest duration of looking at sources where a run waits for it."""
 
 
@@ -281,11 +281,11 @@ class Track(Tables, ABC):
         """
         return None
 
-    def examined(self, path: Path, seconds: float = SECONDS, *, image: bool = False) -> Findings:
+    def examined(self, path: Path, seconds: float = SECONDS, *, image: bool = False, home: bool = False) -> Findings:
         """What is found in the code or the answer at ``path`` before it runs. Never raises for what lies there.
 
         Args:
-            seconds: largest duration of parsing sources; ``image``: as of ``examine``.
+            seconds: largest duration of all that is done with sources; ``image``, ``home``: as of ``examine``.
         """
         from evaluator.submission.validate import examine, manifest_findings, unreadable
 
@@ -294,7 +294,7 @@ class Track(Tables, ABC):
         except SubmissionError as error:
             return unreadable(path, error)
         if given is None:
-            return examine(path, self.name, seconds, image=image)
+            return examine(path, self.name, seconds, image=image, home=home)
         return replace(given.findings, found=in_order((*given.found, *manifest_findings(path))))
 
     def source(self, path: Path) -> Source:

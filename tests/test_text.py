@@ -186,6 +186,17 @@ def test_markdown_shows_a_text_as_it_is(text):
     assert markdown(text) == MARKDOWN[text]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_no_cell_is_a_formula_whatever_a_spreadsheet_divides_lines_at(separator):
+    """A spreadsheet whose list separator is not the comma sees cells within a text; quotation marks do not hold it."""
+    for text in ("a;=1+1;b", 'a";=1+1', "a; =1", "a;;@SUM(A1)", "a\t=1", "=1;+2", "a;\uff1d1", "a;\r=1", "a,=1;-1", "a;b"):
+        line = io.StringIO(newline="")
+        csv.writer(line).writerow(["fox", spreadsheet(text), 3])
+        cells = next(csv.reader([line.getvalue()], delimiter=separator))
+        assert not any(cell.strip(' "\r\n').startswith(("=", "+", "-", "@", "\uff1d")) for cell in cells), (text, cells)
+    assert spreadsheet("a;b - c=d") == "a;b - c=d"
+
+
 def test_spreadsheets_compute_no_text_and_numbers_stay_numbers():
     for text in ("=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "＝1"):
         assert not spreadsheet(text).lstrip().startswith(("=", "+", "-", "@", "＝")), text

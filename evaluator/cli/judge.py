@@ -207,7 +207,15 @@ def _status(args: argparse.Namespace, place: Place, queue: Queue) -> int:
 
 
 def _choose(args: argparse.Namespace, place: Place, queue: Queue) -> int:
-    queue.choose(args.participant, args.numbers, time.time(), why="by the organiser")
+    from evaluator.judging.queue import NothingSent
+
+    try:
+        queue.choose(args.participant, args.numbers, time.time(), why="by the organiser")
+    except NothingSent:
+        others = ", ".join(queue.participants()) or "nobody"
+        raise ConfigurationError(
+            f"{args.participant} has no submission that was judged; there are submissions of {others}. Name a folder of the inbox"
+        ) from None
     print(one_line(f"{args.participant}: {', '.join(map(str, args.numbers))} will be judged on the private part"))
     return 0
 

@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
                 f"{args.submission} is a package; git sends what is committed. Give the folder, or another --to"
             )
         with unpacked(args.submission) as (package, folder):
-            found = named(package.track, f"{args.submission}: track").examined(folder, SECONDS)
+            found = named(package.track, f"{args.submission}: track").examined(folder, SECONDS, home=True)
     else:
         found = examined(track, args.submission, SECONDS)
     show_findings(terminal(), found.found)

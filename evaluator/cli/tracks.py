@@ -70,7 +70,7 @@ def chosen(argv: Sequence[str], *, files: bool = False) -> Track:
 
 def examined(track: Track, path: Path, seconds: float = SECONDS, *, image: bool = False) -> Findings:
     """As ``Track.examined``; of an answer that another track takes, this is the only thing that is said."""
-    found = track.examined(path, seconds, image=image)
+    found = track.examined(path, seconds, image=image, home=True)
     if found.errors and (why := of_another_track(track, path)):
         place = harmless(found.submission if path.is_dir() else path.name, 200)
         return replace(found, found=(Finding("error", place, why),), left=(), unread=True)

@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from evaluator.data.layout import DESCRIPTION, IMAGE_SUFFIXES, IMAGES, LABELS, SPLITS
-from evaluator.data.members import tar_members, zip_members
+from evaluator.data.members import damaged, tar_members, zip_members
 from evaluator.errors import DataError
 from evaluator.files import temporary_folder
 
@@ -153,9 +153,11 @@ class _Import:
             raise DataError(
                 f"{self.archive} is damaged or no archive ({type(error).__name__}: {error}); download it again"
             ) from error
-        except (DataError, OSError):
+        except DataError:
             raise
         except Exception as error:
+            if isinstance(error, OSError) and not damaged(error):
+                raise
             # On hostile headers tarfile and zipfile raise almost anything: RecursionError, IndexError, NotImplementedError, ...
             raise DataError(f"{self.archive} holds what cannot be read ({type(error).__name__}: {error}); it is refused") from error
 

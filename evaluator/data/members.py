@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +27,21 @@ _MAX_DIRECTORY = 256 * 2**20
 """Of a zip archive: members and bytes of its list, which are about 100 for each image."""
 _UTF8 = 0x800
 """The flag of a member of a zip archive whose name is UTF-8."""
+
+_DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, struct.error, EOFError),
+    *(ValueError, LookupError, ArithmeticError, RuntimeError),
+)
+
+
+def damaged(error: BaseException) -> bool:
+    """Whether an error that came while an archive was read says that the archive is damaged, and not that the machine failed.
+
+    An archive names places in itself. One that lies before its begin gives ``EINVAL`` from the system's own seek, one that no file
+    can have gives ``OverflowError``; a message that takes either for a fault of the disk waits for somebody to mend it for ever.
+    """
+    return isinstance(error, _DAMAGE) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
+
 
 Members = Iterator[tuple[str, IO[bytes] | None, int]]
 

@@ -13,8 +13,11 @@ import itertools
 import json
 import os
 import secrets
+import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +34,7 @@ from evaluator.submission.package import ANSWER, CODE, Package, PackageError, fi
 from evaluator.submission.travel import showable
 from evaluator.submission.validate import examine
 from evaluator.text import name as harmless
-from evaluator.text import one_line
+from evaluator.text import one_line, say
 from evaluator.track import Track
 
 SECONDS = 20.0
@@ -100,17 +103,23 @@ def waiting(place: Place, now: float) -> list[tuple[str, Path]]:
 
 def _settled(folder: Path, now: float) -> Iterator[tuple[float, Path]]:
     """When it was changed last, and the path, of every file that has been left alone."""
-    with os.scandir(folder) as entries:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # closed since it was looked at: the next look says so
         for entry in itertools.islice(entries, LOOKED_AT):
             try:
                 status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:  # another judge was faster, or its sender took it back
+            except OSError:  # another judge was faster, or its sender took it back, or the rights to it
                 continue
             if not entry.name.startswith(".") and stat.S_ISREG(status.st_mode) and not 0 <= now - status.st_mtime < SETTLED:
                 yield status.st_mtime, Path(entry.path)
 
 
-def take_in(place: Place, queue: Queue, now: Callable[[], float], track: Track | None = None) -> Iterator[Taken]:
+def take_in(
+    place: Place,
+    queue: Queue,
+    now: Callable[[], float],
+    track: Track | None = None,
+    last: Collection[tuple[str, str]] = (),
+) -> Iterator[Taken]:
     """Take every package that waits into the queue, and write a receipt for each into the outbox.
 
     What cannot be read, removed or answered, because of rights or of what lies in its place, stays and is named (``stuck``): who
@@ -118,13 +127,16 @@ def take_in(place: Place, queue: Queue, now: Callable[[], float], track: Track |
 
     Args:
         track: that is judged; None takes code only.
+        last: participants and packages, as ``Taken`` names them, that come after all others: those that were stuck.
 
     Raises:
         OSError: this machine fails, e.g. no space is left; what was not taken in waits.
+        sqlite3.Error: the queue cannot be read or written.
     """
     for folder, why in closed(place):
         yield Taken(harmless(folder.name), "inbox", 0, "", stuck=why)
-    for participant, path in waiting(place, now()):
+    # The sort is stable: within both halves the turns stay.
+    for participant, path in sorted(waiting(place, now()), key=lambda of: (of[0], harmless(of[1].name)) in last):
         try:
             yield taken(place, queue, participant, path, now(), track)
         except OSError as error:
@@ -136,10 +148,34 @@ def take_in(place: Place, queue: Queue, now: Callable[[], float], track: Track |
             yield Taken(
                 participant, harmless(path.name), 0, "", stuck=f"{where}: {error.strerror}. Give the judge the rights, or remove it"
             )
+        except sqlite3.Error:  # of the queue, and so of all packages
+            raise
+        except Exception as error:  # what a package holds never ends a judge
+            yield Taken(participant, harmless(path.name), 0, "", stuck=f"{fault_of_ours(error)}. Look at it, and remove it")
+
+
+def fault_of_ours(error: Exception) -> str:
+    """An error that nobody foresaw, in a sentence: its kind and its place. Its own text may quote anything, so it is left out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"the judge met a fault of its own ({type(error).__name__}{where})"
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What was found in a package. ``name``: for the queue; ``read``: whether anything of it was read, so that it has a digest."""
+
+    name: str
+    package: Package | None = None
+    refused: str = ""
+    findings: tuple[str, ...] = ()
+    read: bool = True
 
 
 def taken(place: Place, queue: Queue, participant: str, path: Path, now: float, track: Track | None = None) -> Taken:
     """Take a single file in, and remove it. ``track``: as of ``take_in``.
+
+    Whatever a package holds, it is taken or refused: an error that nobody foresaw is a refusal that says so.
 
     Raises:
         FileNotFoundError: it is gone. OSError: this machine fails; the file stays.
@@ -151,42 +187,71 @@ def taken(place: Place, queue: Queue, participant: str, path: Path, now: float, 
         return _not_kept(place, queue, participant, path, now)
     # When it came decides, and not when a judge found the time, or the room, to look: a sender can set back every date but this.
     came = min(now, seen.st_ctime)
-    kept, digest, refused = _kept(place, path)
+    with _copied(place, path) as (copy, digest, refused):
+        if refused:
+            return _received(place, queue, participant, path, seen, came, digest, _Looked(path.stem, None, refused, read=False))
+        # Unpacked under a hidden name: of what is refused nothing stays but the package, which may unpack to a thousand times its
+        # size.
+        with temporary_folder(place.submissions, digest) as fresh:
+            looked = _looked_at(place, path, copy, fresh, track)
+            os.replace(copy, place.packages / f"{digest}.zip")  # before there is a job of it
+            made = _received(place, queue, participant, path, seen, came, digest, looked)
+            if not made.refused and not looked.refused:  # it may have been taken in before; what lies here may be half of it
+                _settle(fresh, place.submissions / digest)
+            return made
+
+
+def _looked_at(place: Place, path: Path, copy: Path, fresh: Path, track: Track | None) -> _Looked:
+    """What is said of a package, whose files lie in ``fresh`` afterwards."""
     package: Package | None = None
-    findings: list[str] = []
-    if not refused:
-        try:
-            package = unpacked_once(place, kept, digest)
-        except PackageError as error:
-            refused = one_line(str(error).replace(str(kept), path.name).replace(kept.name, path.name), 1_000)
-    if package is not None and package.track != place.rules.track:
-        refused = f"it is made for the track {harmless(package.track)}; here {place.rules.track} is judged. Pack it with --track"
-    elif package is not None:
-        folder, image = place.submissions / digest / package.name, place.rules.requirements == "image"
-        found = (
-            examine(folder, package.track, SECONDS, image=image) if track is None else track.examined(folder, SECONDS, image=image)
-        )
-        findings = [finding.line for finding in found.found]
-        answer = package.kind == ANSWER
-        wanted = Asked() if answer else installable(folder) if image else asked(place.submissions / digest, package.name)
-        findings += wanted.notes
-        refused = wanted.refused
-        if answer and not place.rules.answers:
-            refused = "it is an answer, and this round judges code. Send code, or ask the organiser"
-        elif found.errors:
-            refused = f"it is not fit to submit: {one_line(found.errors[0].line, 1_000)}"
-        elif not refused:
-            refused = other_kind(package.kind, track is not None and track.source(folder).answer)
+    try:
+        package = _unpacked(place, copy, fresh)
+        return _judged(place, package, fresh, track)
+    except PackageError as error:
+        return _Looked(path.stem, None, one_line(str(error).replace(str(copy), path.name).replace(copy.name, path.name), 1_000))
+    except Exception as error:
+        if isinstance(error, OSError) and (error.errno in OF_THE_MACHINE or isinstance(error, PermissionError)):
+            raise
+        why = fault_of_ours(error)
+        say(f"warning: {path.name}: {why} and refuses the package:\n{''.join(traceback.format_exception(error))}")
+        told = f"{why} while it looked at this package, which may be without fault. Tell the organiser, and send it again later"
+        return _Looked(package.name if package else path.stem, package, told)
+
+
+def _judged(place: Place, package: Package, fresh: Path, track: Track | None) -> _Looked:
+    """What is said of a package that is what its manifest says, and was unpacked into ``fresh``."""
+    if package.track != place.rules.track:
+        why = f"it is made for the track {harmless(package.track)}; here {place.rules.track} is judged. Pack it with --track"
+        return _Looked(package.name, package, why)
+    folder, image = fresh / package.name, place.rules.requirements == "image"
+    found = examine(folder, package.track, SECONDS, image=image) if track is None else track.examined(folder, SECONDS, image=image)
+    answer = package.kind == ANSWER
+    wanted = Asked() if answer else installable(folder) if image else asked(fresh, package.name)
+    refused = wanted.refused
+    if answer and not place.rules.answers:
+        refused = "it is an answer, and this round judges code. Send code, or ask the organiser"
+    elif found.errors:
+        refused = f"it is not fit to submit: {one_line(found.errors[0].line, 1_000)}"
+    elif not refused:
+        refused = other_kind(package.kind, track is not None and track.source(folder).answer)
+    return _Looked(package.name, package, refused, (*(finding.line for finding in found.found), *wanted.notes))
+
+
+def _received(
+    place: Place, queue: Queue, participant: str, path: Path, seen: os.stat_result, came: float, digest: str, looked: _Looked
+) -> Taken:
+    """Enter a package into the queue, write its receipt, and take it out of the inbox."""
+    package = looked.package
     sent = Sent(
         sha256=digest,
         participant=participant,
-        name=harmless(package.name if package else path.stem),
+        name=harmless(looked.name),
         track=package.track if package else "",
         digest=package.digest if package else "",
         received=came,
     )
-    number, refused = queue.receive(sent, place.rules.version, refused=refused, deadline=place.rules.deadline)
-    told = feedback.receipt(harmless(path.name, 300), digest if kept != path else "", came, refused, findings, number)
+    number, refused = queue.receive(sent, place.rules.version, refused=looked.refused, deadline=place.rules.deadline)
+    told = feedback.receipt(harmless(path.name, 300), digest if looked.read else "", came, refused, looked.findings, number)
     write_feedback(place, participant, f"{digest[:16]}-receipt", told)
     _remove(path, seen)
     return Taken(participant, harmless(path.name), number, refused)
@@ -218,15 +283,19 @@ def _remove(path: Path, seen: os.stat_result) -> None:
             path.unlink()
 
 
-def _kept(place: Place, path: Path) -> tuple[Path, str, str]:
-    """A copy of a package that nobody else can change, its digest, and why it is not kept, or empty.
+@contextmanager
+def _copied(place: Place, path: Path) -> Iterator[tuple[Path, str, str]]:
+    """A copy of a package that nobody else can change, its digest, and why it is not looked at, or empty.
 
-    Of a file that is too large nothing is read: its path is returned, and a digest of its name and size in the place of its own.
+    The copy is removed at the end of the block, unless it was renamed: what cannot be taken in leaves nothing behind, however often
+    a judge tries. Of a file that is too large nothing is read: its path is given, and a digest of its name and size in the place of
+    its own.
     """
     size = path.lstat().st_size
     if size > place.rules.largest:
         why = f"it has {size:,} bytes; a package may have {place.rules.largest:,}. Leave out what no run needs"
-        return path, hashlib.sha256(os.fsencode(f"{path.name}, {size}")).hexdigest(), why
+        yield path, hashlib.sha256(os.fsencode(f"{path.name}, {size}")).hexdigest(), why
+        return
     copy = place.packages / f"{INCOMING}{secrets.token_hex(8)}.zip"
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -234,33 +303,30 @@ def _kept(place: Place, path: Path) -> tuple[Path, str, str]:
         with open(descriptor, "rb") as file, replaced(copy, "wb", permissions=0o600) as out:
             for start in range(0, size, _CHUNK):
                 out.write(file.read(min(_CHUNK, size - start)))
-        digest = file_digest(copy)
-        kept = place.packages / f"{digest}.zip"
-        os.replace(copy, kept)
+        yield copy, file_digest(copy), ""
     finally:
         copy.unlink(missing_ok=True)
-    return kept, digest, ""
 
 
-def unpacked_once(place: Place, archive: Path, digest: str) -> Package:
-    """The manifest of a package, whose files then lie in ``submissions/<digest>``, whole.
+def _unpacked(place: Place, archive: Path, folder: Path) -> Package:
+    """Unpack a package into a folder. Returns its manifest.
 
     Raises:
         PackageError: it is not what its manifest says.
     """
-    folder = place.submissions / digest
-    if not folder.is_dir():
-        with temporary_folder(place.submissions, digest) as fresh:
-            unpack(archive, fresh)
-            try:
-                os.rename(fresh, folder)
-            except OSError:
-                if not folder.is_dir():  # another judge was faster
-                    raise
-    package = read_package(archive)
+    package = unpack(archive, folder)
     if place.rules.requirements == "image" and package.kind == CODE:
         _bring_lists(folder, package.name)
     return package
+
+
+def _settle(fresh: Path, folder: Path) -> None:
+    """Give an unpacked package its final place, unless it lies there already."""
+    try:
+        os.rename(fresh, folder)
+    except OSError:
+        if not folder.is_dir():  # another judge was faster, or the same package was taken in before
+            raise
 
 
 def _bring_lists(folder: Path, name: str) -> None:
@@ -288,4 +354,13 @@ def unpack_again(place: Place, digest: str) -> Path:
     archive = place.packages / f"{digest}.zip"
     if not archive.is_file() or file_digest(archive) != digest:
         raise KitError(f"{archive}: the package is gone, or not what it was; restore it from a backup")
-    return place.submissions / digest / unpacked_once(place, archive, digest).name
+    folder = place.submissions / digest
+    if folder.is_dir():
+        package = read_package(archive)
+        if place.rules.requirements == "image" and package.kind == CODE:  # the rules may have been others when it was unpacked
+            _bring_lists(folder, package.name)
+        return folder / package.name
+    with temporary_folder(place.submissions, digest) as fresh:
+        package = _unpacked(place, archive, fresh)
+        _settle(fresh, folder)
+    return folder / package.name

@@ -6,12 +6,14 @@ and that counts as no try; a judge that is killed loses its jobs to others, at o
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from evaluator.errors import KitError
 from evaluator.judging.images import Builder
-from evaluator.judging.inbox import Taken, take_in
+from evaluator.judging.inbox import OF_THE_MACHINE, Taken, fault_of_ours, take_in
 from evaluator.judging.jobs import Job, Part
 from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
@@ -38,7 +40,7 @@ class Judge:
         now: the time; tests give another. ``track``: that is judged; None takes code only. ``builder``: as of ``Run``.
 
     Attributes:
-        failed: whether a job failed by our fault, nothing could be begun, or something cannot leave the inbox.
+        failed: whether a job failed by our fault, nothing could be begun, something cannot leave the inbox, or there is no board.
     """
 
     place: Place
@@ -54,6 +56,7 @@ class Judge:
     _stuck: set[Taken] = field(default_factory=set)
     _left: bool = False
     _held: str = ""
+    _unwritten: str = ""
     _signed: float = 0.0
 
     def run(self, once: bool = False) -> bool:
@@ -63,7 +66,7 @@ class Judge:
         arrive(self.queue, me)
         try:
             tell_what_is_owed(self.place, self.queue, self.form)
-            self.board()
+            self._write_board()
             while not self._step(me, once):
                 time.sleep(POLL if self._runs or self._left else IDLE)
         except BaseException:
@@ -84,7 +87,7 @@ class Judge:
         held = full or (self.builder.lack(self.now()) if self.builder is not None else "") or self._begin(me)
         self._say(me, held)
         if ended:
-            self.board()
+            self._write_board()
         if self._runs:
             return False
         if self.queue.giving == "drain":
@@ -97,19 +100,38 @@ class Judge:
 
     def _take_in(self) -> None:
         began, self._left = self.now(), False
-        for taken in take_in(self.place, self.queue, self.now, self.track):
+        last = {(of.participant, of.package) for of in self._stuck}
+        for taken in take_in(self.place, self.queue, self.now, self.track, last):
             if taken.stuck:
                 self.failed = True
                 if taken not in self._stuck:  # once, and not at every look
                     self.told(f"{taken.participant}: {taken.package}: it waits: {taken.stuck}")
                     self._stuck.add(taken)
-                continue
-            said = f"refused: {taken.refused}" if taken.refused else taken.said or f"submission {taken.submission}"
-            self.told(f"{taken.participant}: {taken.package}: {said}")
+            else:
+                said = f"refused: {taken.refused}" if taken.refused else taken.said or f"submission {taken.submission}"
+                self.told(f"{taken.participant}: {taken.package}: {said}")
             # Whatever lies in the inbox, it must not keep the judge from what it runs.
             if not 0 <= self.now() - began < TAKING:
                 self._left = True
                 break
+
+    def _write_board(self) -> None:
+        """Write the board. What one submission left in a result must not end the judging of the others."""
+        try:
+            self.board()
+            why = ""
+        except sqlite3.Error:
+            raise
+        except OSError as error:
+            if error.errno in OF_THE_MACHINE:
+                raise
+            why = str(error)
+        except Exception as error:
+            why = str(error) if isinstance(error, KitError) else fault_of_ours(error)
+        if why and why != self._unwritten:
+            self.told(f"the board was not written: {why}")
+        self.failed = self.failed or bool(why)
+        self._unwritten = why
 
     def _looked_at(self, run: Run) -> Judged | None:
         done = run.step(self.now())

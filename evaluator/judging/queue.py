@@ -25,6 +25,10 @@ WAIT = 30.0
 """Seconds that a change waits for another process."""
 
 
+class NothingSent(ConfigurationError):
+    """There is no submission of that participant that was accepted."""
+
+
 class Queue:
     """The file. Every process opens it for itself.
 
@@ -316,6 +320,7 @@ class Queue:
 
         Raises:
             ConfigurationError: too many, or one that was not received from this participant, or was refused.
+            NothingSent: there is nothing of this participant.
         """
         if len(set(submissions)) > self.quota.chosen:
             raise ConfigurationError(
@@ -324,13 +329,8 @@ class Queue:
         with self.change() as db:
             rows = db.execute("SELECT id FROM submission WHERE participant = ? AND refused = ''", (participant,)).fetchall()
             own = {row["id"] for row in rows}
-            if not own:
-                named = db.execute("SELECT DISTINCT participant FROM submission WHERE refused = '' ORDER BY participant LIMIT 10")
-                others = ", ".join(row["participant"] for row in named) or "nobody"
-                raise ConfigurationError(
-                    f"{participant} has no submission that was judged; there are submissions of {others}. Name a folder of the "
-                    "inbox"
-                )
+            if not own:  # this goes back to the participant, who is told of no other
+                raise NothingSent(f"{participant} has no submission that was accepted. Send a package first")
             for number in submissions:
                 if number not in own:
                     raise ConfigurationError(f"submission {number} is none of {participant} that was judged. Choose others")
@@ -338,6 +338,11 @@ class Queue:
             db.executemany("UPDATE submission SET chosen = 1 WHERE id = ?", [(number,) for number in set(submissions)])
             detail = {"participant": participant, "submissions": sorted(set(submissions))} | ({"why": why} if why else {})
             self.tell(db, now, "chosen", detail=detail)
+
+    def participants(self, most: int = 10) -> list[str]:
+        """Who sent something that was accepted, for an organiser: the first ``most`` by name."""
+        query = "SELECT DISTINCT participant FROM submission WHERE refused = '' ORDER BY participant LIMIT ?"
+        return [row["participant"] for row in self._db.execute(query, (most,))]
 
     def chosen(self) -> dict[str, list[int]]:
         """The submissions that were chosen, by participant."""

@@ -7,6 +7,7 @@ slow network holds up no clock and no lease.
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 from evaluator.errors import ConfigurationError, SubmissionError
 from evaluator.files import unheld
 from evaluator.judging import feedback
-from evaluator.judging.inbox import Taken, taken, write_feedback
+from evaluator.judging.inbox import Taken, fault_of_ours, taken, write_feedback
 from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
 from evaluator.judging.repositories import RepositoryError, Tag, Unreached, bring, tags
@@ -51,6 +52,10 @@ class Watch:
                     yield from self._seen(participant, address, tag, now())
             except (RepositoryError, Unreached, OSError) as error:
                 fault = one_line(str(error), 500)
+            except sqlite3.Error:
+                raise
+            except Exception as error:
+                fault = fault_of_ours(error)
             if fault != self._faults.get(participant, ""):
                 self.told(f"the repository of {participant}: {fault or 'it can be read again'}")
                 self._faults[participant] = fault
@@ -79,6 +84,12 @@ class Watch:
                 return
             except (RepositoryError, SubmissionError, ConfigurationError) as error:
                 yield self._refused(participant, tag, str(error).replace(str(Path(scratch) / "files") + "/", ""), now)
+                return
+            except OSError:
+                raise
+            except Exception as error:  # what a repository holds never ends the watch over the others
+                why = f"{fault_of_ours(error)} while it looked at this tag. Tell the organiser, and push another when it is mended"
+                yield self._refused(participant, tag, why, now)
                 return
             made = taken(self.place, self.queue, participant, package, now)
         # Last: a judge that is killed before takes the same package again, which counts once.

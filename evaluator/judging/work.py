@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ from evaluator.errors import ConfigurationError, KitError, Verdict
 from evaluator.judging import feedback
 from evaluator.judging.image_records import enter
 from evaluator.judging.images import Builder, Outcome, files_of, hidden_names, log_end, note_failure, outcome_of
-from evaluator.judging.inbox import unpack_again, write_feedback
+from evaluator.judging.inbox import fault_of_ours, unpack_again, write_feedback
 from evaluator.judging.jobs import Job, Lost
 from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
@@ -113,6 +114,8 @@ class Run:
             self._fault = note_failure(str(self._stem), error)
         except (KitError, OSError) as error:
             self._fault = str(error)
+        except Exception as error:  # whatever lies in a submission, it ends its own job and no judge
+            self._fault = fault_of_ours(error)
 
     def _build(self, builder: Builder, now: float) -> None:
         """Begin to build the image of the submission."""
@@ -134,21 +137,31 @@ class Run:
     def step(self, now: float) -> Judged | None:
         """Look at it: None while it runs. At its end what goes back is written, and the queue knows."""
         try:
-            if self._fault:
-                return self._ours(now, self._fault)
-            if self._process is None:
-                return self._built(now, 1)
-            if self._process.poll() is None:
-                if now > self._end:
-                    return self._ours(now, f"the run took more than {self._place.rules.hours:g} hours")
-                if self._builds and self._builder is not None and (why := self._builder.full()):
-                    return self._ours(now, f"its image was not built to the end: {why}")
-                self._keep(now, self._process.pid)
-                return None
-            return self._built(now, self._process.returncode) if self._builds else self._judged(now)
+            return self._step(now)
         except Lost:
             self.end()
             return Judged(self.job, "", "it was given to another judge meanwhile")
+        except sqlite3.Error:  # of the queue, and so of all jobs
+            raise
+        except Exception as error:  # of this job alone: the others go on, and this one is tried again
+            try:
+                return self._ours(now, fault_of_ours(error))
+            except Lost:  # it had ended already; what goes back of it is owed
+                return Judged(self.job, str(Verdict.INFRASTRUCTURE), fault_of_ours(error))
+
+    def _step(self, now: float) -> Judged | None:
+        if self._fault:
+            return self._ours(now, self._fault)
+        if self._process is None:
+            return self._built(now, 1)
+        if self._process.poll() is None:
+            if now > self._end:
+                return self._ours(now, f"the run took more than {self._place.rules.hours:g} hours")
+            if self._builds and self._builder is not None and (why := self._builder.full()):
+                return self._ours(now, f"its image was not built to the end: {why}")
+            self._keep(now, self._process.pid)
+            return None
+        return self._built(now, self._process.returncode) if self._builds else self._judged(now)
 
     def _keep(self, now: float, process: int) -> None:
         """Measure memory, and renew the lease."""
@@ -203,7 +216,7 @@ class Run:
                 how |= {"image": self._image.image}
         except (OurFault, KitError, OSError) as error:
             return self._ours(now, str(error))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except Exception as error:  # what a run left may be anything
             return self._ours(now, f"{self._stem}.json was not understood: {error!r}")
         self._queue.finish(job, now, verdict, result, how)
         _tell(place, self._queue, job, told)
@@ -266,7 +279,9 @@ def tell_what_is_owed(place: Place, queue: Queue, form: Form) -> int:
                 continue
             summary = read_json(place.runs / f"{job.id}-{job.attempt}.json")
             _tell(place, queue, job, _form(job, summary, unpack_again(place, job.sha256), form))
-        except (KitError, OSError, KeyError, TypeError, AttributeError) as error:
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # of this job alone, and it would come again at every start
             say(f"warning: job {job.id} was judged, and what goes back of it is lost ({error}); judge rescore makes it anew")
             queue.told(job.id)
     return len(owed)

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from packaging.markers import UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -29,6 +27,8 @@ MAX_LINES = 500
 """Lines that are read; further lines are counted."""
 MAX_LINE = 500
 """Characters of a line that is parsed."""
+MAX_BRACKETS = 20
+"""Opening brackets of a line that is parsed: the parser calls itself for each."""
 NAMED = 8
 """Findings of one submission that are named in its warning; further findings are counted."""
 
@@ -54,6 +54,32 @@ class Finding:
     def text(self) -> str:
         """Half a sentence: ``line 3: torch>=3 is asked for, and 2.15.0 is installed``."""
         return f"line {self.line}: {self.problem}" if self.line else self.problem
+
+
+class NoRequirement(ValueError):
+    """A line is no requirement that can be read. The message says why, in words that quote nothing of the line."""
+
+
+def parsed(line: str) -> tuple[Requirement, bool]:
+    """A single requirement, and whether its marker asks for it on this machine. Every reader of such lines goes through here.
+
+    Args:
+        line: without a comment and without options.
+
+    Raises:
+        NoRequirement: it is too long, too deeply nested, or not understood.
+    """
+    if len(line) > MAX_LINE:
+        raise NoRequirement(f"it has {len(line):,} characters; at most {MAX_LINE} are read")
+    if line.count("(") > MAX_BRACKETS:
+        raise NoRequirement(f"it has {line.count('('):,} opening brackets; at most {MAX_BRACKETS} are read")
+    try:
+        asked = Requirement(line)
+        return asked, asked.marker is None or asked.marker.evaluate()
+    # A stranger wrote the line. What the library raises for one differs between its versions (InvalidRequirement,
+    # UndefinedComparison, InvalidVersion, RecursionError, ...), and some of it quotes the line with marks on lines of their own.
+    except Exception:
+        raise NoRequirement("it is no requirement that can be read, e.g. numpy>=2") from None
 
 
 def requirements_file(submission: Path) -> Path:
@@ -144,12 +170,11 @@ def _checked(number: int, line: str, installed: Callable[[str], str | None]) -> 
         return Finding(number, f"{shown} is an option or an address, which is not checked", False)
     bare = re.split(r"\s--[a-z]", bare, maxsplit=1)[0].strip()  # options of one requirement, e.g. --hash
     try:
-        asked = Requirement(bare)
-        if asked.marker is not None and not asked.marker.evaluate():
-            return None
-    except (InvalidRequirement, InvalidSpecifier, UndefinedEnvironmentName, InvalidVersion) as error:
-        del error  # its text quotes the line, with marks on lines of their own
-        return Finding(number, f"{shown} is no requirement that can be read, e.g. numpy>=2", False)
+        asked, wanted = parsed(bare)
+    except NoRequirement as error:
+        return Finding(number, f"{shown}: {error}", False)
+    if not wanted:
+        return None
     if asked.url is not None:
         return Finding(number, f"{shown} is an address, which is not checked", False)
     there = installed(canonicalize_name(asked.name))

@@ -6,9 +6,13 @@ be made by running code, nothing is said about it here, and the run decides. Wha
 
 from __future__ import annotations
 
+import math
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 
 from evaluator.submission.findings import Finding
 from evaluator.submission.outlines import Class, Method, Outline
@@ -61,12 +65,21 @@ class Interface:
         return cls(tuple(there.hooks), there.marker, there.base, there.interface, offers)
 
 
+class OutOfTime(Exception):
+    """What is asked of the sources takes longer than it may."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A class, and the file that it is written in."""
 
     file: str
     found: Class
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """By which two places of the same class are equal."""
+        return self.file, self.found.name
 
 
 @dataclass(frozen=True)
@@ -76,13 +89,41 @@ class Sources:
     Attributes:
         entry: the file in which the class is looked for.
         of: by file.
+        end: of the time that checks have, by ``time.monotonic``. A judge waits for them in the thread that keeps the leases of all
+            jobs, so every question (``tick``) ends with ``OutOfTime`` after it.
     """
 
     entry: str
     of: Mapping[str, Outline]
+    end: float = math.inf
+
+    def tick(self) -> None:
+        """Called wherever the work grows with what a stranger wrote.
+
+        Raises:
+            OutOfTime: the time is over.
+        """
+        if time.monotonic() > self.end:
+            raise OutOfTime
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Names of attributes, and strings that name one, in all sources."""
+        return frozenset(name for outline in self.of.values() for name in outline.used)
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """Names of the folders at the top that hold a source."""
+        return frozenset(file.partition("/")[0] for file in self.of if "/" in file)
+
+    @cached_property
+    def _classes(self) -> dict[str, dict[str, Place]]:
+        """The classes of every file by name; of several of a name the last, as Python takes it."""
+        return {file: {found.name: Place(file, found) for found in outline.classes} for file, outline in self.of.items()}
 
     def module(self, name: str, level: int, asking: str) -> str | None:
         """The file of a module that ``asking`` imports; None if it is not of the submission."""
+        self.tick()
         folder = asking.split("/")[:-1]
         base = folder[: len(folder) - (level - 1)] if level else []
         path = "/".join([*base, *filter(None, name.split("."))])
@@ -113,9 +154,9 @@ class Sources:
         outline = self.of.get(file)
         if outline is None or not depth:
             return None
-        for found in reversed(outline.classes):
-            if found.name == name:
-                return Place(file, found)
+        self.tick()
+        if (place := self._classes[file].get(name)) is not None:
+            return place
         first, _, rest = name.partition(".")
         if first in outline.bound:
             module, level, original = outline.bound[first]
@@ -132,38 +173,46 @@ class Candidates:
 
     def __init__(self, sources: Sources, interface: Interface) -> None:
         self.sources, self.interface = sources, interface
+        self._chains: dict[tuple[str, str], tuple[Place, ...]] = {}
+        self._known: dict[tuple[str, str], tuple[tuple[Place, ...], bool, bool]] = {}
         entry = sources.of[sources.entry]
         names = [found.name for found in entry.classes] + list(entry.bound)
-        visible = {(place.file, place.found.name): place for name in names if (place := sources.named(sources.entry, name))}
+        visible = {place.key: place for name in names if (place := sources.named(sources.entry, name))}
         self.visible = [place for place in visible.values() if not NO_STRATEGY.intersection(place.found.bases)]
         self.certain = not entry.dynamic and all(self._certain(place) for place in self.visible)
 
-    def chain(self, place: Place) -> Iterator[Place]:
+    def chain(self, place: Place) -> tuple[Place, ...]:
         """The class and what it builds on in the submission, nearest first."""
-        seen: set[tuple[str, str]] = set()
-        waiting = [place]
-        while waiting and len(seen) < DEPTH:
-            at = waiting.pop(0)
-            if (at.file, at.found.name) in seen:
-                continue
-            seen.add((at.file, at.found.name))
-            yield at
-            waiting += [base for name in at.found.bases if (base := self.sources.named(at.file, name))]
+        if (known := self._chains.get(place.key)) is not None:
+            return known
+        found, waiting = {place.key: place}, deque([place])
+        while waiting and len(found) < DEPTH:
+            for base in self._bases(waiting.popleft())[0]:
+                if base.key not in found and len(found) < DEPTH:
+                    found[base.key] = base
+                    waiting.append(base)
+        self._chains[place.key] = tuple(found.values())
+        return self._chains[place.key]
 
-    def strange(self, place: Place) -> list[str]:
-        """Bases of the class that are not of the submission, without those that have no hooks."""
-        return [
-            name
-            for at in self.chain(place)
-            for name in at.found.bases
-            if self.sources.named(at.file, name) is None and name not in HARMLESS
-        ]
+    def _bases(self, place: Place) -> tuple[tuple[Place, ...], bool, bool]:
+        """The bases of a class that are of the submission, each once; and of those that are not and may have hooks, whether any is
+        the kit's, and whether all are."""
+        if (known := self._known.get(place.key)) is not None:
+            return known
+        own: dict[tuple[str, str], Place] = {}
+        kits = []
+        for name in dict.fromkeys(place.found.bases):
+            base = self.sources.named(place.file, name)
+            if base is not None:
+                own[base.key] = base
+            elif name not in HARMLESS:
+                kits.append(self._is_kits(name))
+        self._known[place.key] = tuple(own.values()), any(kits), all(kits)
+        return self._known[place.key]
 
     def _certain(self, place: Place) -> bool:
-        known = all(self._is_kits(name) for name in self.strange(place))
-        return known and not any(
-            at.found.odd or at.found.others for at in self.chain(place) if at.found.odd or "?" in at.found.others
-        )
+        chain = self.chain(place)
+        return all(self._bases(at)[2] for at in chain) and not any(at.found.odd or at.found.assigns("?") for at in chain)
 
     def _is_kits(self, name: str) -> bool:
         return name.rpartition(".")[2] == self.interface.base
@@ -177,15 +226,15 @@ class Candidates:
         marker = self.interface.marker
         return bool(
             self.own(place, marker)
-            or any(marker in at.found.others for at in self.chain(place))
-            or any(self._is_kits(name) for name in self.strange(place))
+            or any(at.found.assigns(marker) for at in self.chain(place))
+            or any(self._bases(at)[1] for at in self.chain(place))
         )
 
     def leaves(self) -> list[Place]:
         """The candidates on which no other builds."""
         marked = [place for place in self.visible if self.marked(place)]
-        below = {(at.file, at.found.name) for place in marked for at in list(self.chain(place))[1:]}
-        return [place for place in marked if (place.file, place.found.name) not in below]
+        below = {at.key for place in marked for at in self.chain(place)[1:]}
+        return [place for place in marked if place.key not in below]
 
 
 def track_of(sources: Sources, interface: Interface) -> str:
@@ -217,7 +266,7 @@ def check_class(sources: Sources, interface: Interface) -> tuple[list[Finding], 
     if len(leaves) == 1:
         place = leaves[0]
         found = [*_misspelt(candidates, place), *_hooks(candidates, place), *_constructor(candidates, place)]
-        inherits = not candidates.own(place, marker) and not any(marker in at.found.others for at in candidates.chain(place))
+        inherits = not candidates.own(place, marker) and not any(at.found.assigns(marker) for at in candidates.chain(place))
         if inherits and candidates.certain and not any(finding.kind == "error" for finding in found):
             text = f"the class {place.found.name} has no {marker} of its own; it needs one. Write {marker}"
             found.append(Finding("error", f"{place.file}, line {place.found.line}", text))
@@ -241,10 +290,11 @@ def _misspelt(candidates: Candidates, place: Place) -> list[Finding]:
     """Methods that nothing calls and whose names are almost those of hooks that the class does not have."""
     interface = candidates.interface
     wanted = [hook for hook in (*interface.hooks, *CHECKPOINTS) if candidates.own(place, hook) is None]
-    used = {name for outline in candidates.sources.of.values() for name in outline.used}
+    used = candidates.sources.used
     found = []
     for at in candidates.chain(place):
         for method in at.found.methods:
+            candidates.sources.tick()
             name = method.name
             if name in (*interface.hooks, *CHECKPOINTS) or name.startswith("__") or name in used:
                 continue

@@ -26,8 +26,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from evaluator import __version__
 from evaluator.bounded import BoundsError, read_bytes
 from evaluator.errors import ConfigurationError, SubmissionError, Verdict
@@ -36,7 +34,7 @@ from evaluator.sandbox.engine import Engine, EngineError
 from evaluator.submission.apt import FILE as APT
 from evaluator.submission.apt import read_apt
 from evaluator.submission.environment import FILE as REQUIREMENTS
-from evaluator.submission.environment import MAX_BYTES, MAX_LINE, MAX_LINES, logical_lines, requirements_file
+from evaluator.submission.environment import MAX_BYTES, MAX_LINE, MAX_LINES, NoRequirement, logical_lines, parsed, requirements_file
 from evaluator.text import name as harmless
 from evaluator.text import visible_lines, without_logins
 
@@ -168,13 +166,16 @@ def needs_of(submission: Path) -> Needs:
 
 def _requirement(number: int, line: str) -> str:
     """A line as pip gets it. Options could lead to other indexes and files, so only a name, versions, extras, markers, hashes."""
+    if len(line) > MAX_LINE:
+        long = f"it has {len(line):,} characters, so it is no requirement of a name and versions; at most {MAX_LINE} are read"
+        raise _wrong(REQUIREMENTS, number, f"{long}. Shorten the line")
     hashes = _HASH.search(line)
     bare = line[: hashes.start()].strip() if hashes else line
     try:
-        asked = Requirement(bare)
-    except InvalidRequirement:
+        asked, _ = parsed(bare)
+    except NoRequirement:
         asked = None
-    if asked is None or asked.url is not None or len(line) > MAX_LINE or any(ord(c) < 32 for c in line):
+    if asked is None or asked.url is not None or any(ord(c) < 32 for c in line):
         what = f"{harmless(without_logins(bare))!r} is no requirement of a name and versions, e.g. numpy>=2"
         raise _wrong(REQUIREMENTS, number, f"{what}; addresses, paths and options are not installed. Name packages of the index")
     return str(asked) + (" " + " ".join(hashes[0].split()) if hashes else "")

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -35,6 +35,7 @@ def check_imports(sources: Sources, asks: bool = False) -> Iterator[Finding]:
         asks: whether the submission runs in an image of its own, with packages that are not installed here; then none is an error.
     """
     told: set[str] = set()
+    usual = sorted(_usual())
     for file, surely in sources.reached().items():
         outline = sources.of.get(file)
         for module, level, line, when in outline.imports if outline else ():
@@ -46,7 +47,7 @@ def check_imports(sources: Sources, asks: bool = False) -> Iterator[Finding]:
             where = f"{file}, line {line}"
             if not installed(first):
                 certain = surely and when == "start" and not asks
-                near = get_close_matches(first, sorted(_usual()), 1, 0.75)
+                near = get_close_matches(first, usual, 1, 0.75)
                 advice = f"Did you mean {near[0]}?" if near else "Install it into the kit's environment, or bring the module along"
                 text = f"imports {first}, which is neither installed nor a module of the submission. {advice}"
                 yield Finding("error" if certain else "warning", where, text)
@@ -60,10 +61,12 @@ def check_names(sources: Sources) -> Iterator[Finding]:
     named: dict[str, str] = {}
     for file in sources.of:
         named.setdefault(file.partition("/")[0].removesuffix(".py"), file)
+    usual = _usual()
     for name, file in named.items():
+        sources.tick()
         # The entry, too: its folder comes first on the path, so a library that imports random gets an entry random.py, whether or
         # not the submission itself asks for random. Of what is built into the interpreter no file is ever looked for.
-        if name in KITS_OWN or name not in _usual() or name in sys.builtin_module_names:
+        if name in KITS_OWN or name not in usual or name in sys.builtin_module_names:
             continue
         what = "a module of Python" if name in sys.stdlib_module_names else "a library"
         place = f"{name}/" if "/" in file else file
@@ -73,21 +76,30 @@ def check_names(sources: Sources) -> Iterator[Finding]:
 
 def _of_folder(sources: Sources, first: str) -> bool:
     """Whether a folder of the submission has that name: a package without an ``__init__.py``, or one of compiled modules."""
-    return any(file.startswith(f"{first}/") or file in (f"{first}{suffix}" for suffix in SUFFIXES) for file in sources.of)
+    return first in sources.folders or any(f"{first}{suffix}" in sources.of for suffix in SUFFIXES)
 
 
-@cache
+@lru_cache(4_096)  # names are a stranger's, and a judge lives for months
 def installed(name: str) -> bool:
     """Whether a module of that name can be imported here, by its file or by the metadata of a package."""
     if name in sys.stdlib_module_names or name in sys.builtin_module_names or not name.isidentifier():
         return True
     for folder in sys.path:
-        if folder and folder != str(ROOT):
+        # Not where the kit was started (``python -m``): no worker finds modules there, and what lies in it is nobody's business.
+        if folder and folder not in (str(ROOT), _began()):
             if any(os.path.isfile(os.path.join(folder, name + suffix)) for suffix in SUFFIXES):
                 return True
             if os.path.isdir(os.path.join(folder, name)):
                 return True
     return name in _providers()
+
+
+@cache
+def _began() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
 
 
 @cache

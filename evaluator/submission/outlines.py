@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -59,7 +60,20 @@ class Class:
 
     def method(self, name: str) -> Method | None:
         """The method of that name; of several the last, as Python takes it."""
-        return next((method for method in reversed(self.methods) if method.name == name), None)
+        return self._methods.get(name)
+
+    def assigns(self, name: str) -> bool:
+        """Whether ``name`` is one of ``others``."""
+        return name in self._others
+
+    # Looked up for every class that builds on this one, so that a list of a stranger's is gone through once.
+    @cached_property
+    def _methods(self) -> dict[str, Method]:
+        return {method.name: method for method in self.methods}
+
+    @cached_property
+    def _others(self) -> frozenset[str]:
+        return frozenset(self.others)
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,7 @@ import hashlib
 import json
 import os
 import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ from typing import Any
 
 from evaluator import __version__
 from evaluator.bounded import BoundsError, Limits, parse_json, read_bytes
-from evaluator.data.members import zip_list, zip_name
+from evaluator.data.members import damaged, zip_list, zip_name
 from evaluator.errors import ConfigurationError, SubmissionError
 from evaluator.files import replaced
 from evaluator.machine import LIBRARIES, versions
@@ -64,8 +62,6 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """How members of an archive may be compressed; the other methods take as much memory as the archive says."""
 MAX_LIST = LIMITS.size
 """Bytes of an archive's list of members. The manifest says more of each file than the list does."""
-_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError, ValueError, KeyError)
-"""What ``zipfile`` raises where an archive is not what it should be."""
 _CHUNK = 1 << 20
 _OVERHEAD = 4 << 20
 """Bytes of an archive beside its files: the manifest, and a list of names."""
@@ -273,7 +269,9 @@ def read_package(archive: Path) -> Package:
         _check_list(archive)
         with zipfile.ZipFile(archive) as file:
             return _manifest(archive.name, file)
-    except _DAMAGED as error:
+    except Exception as error:
+        if not damaged(error):
+            raise
         raise _no_package(archive, error) from None
 
 
@@ -293,7 +291,9 @@ def unpack(archive: Path, folder: Path) -> Package:
         _check_list(archive)
         with zipfile.ZipFile(archive) as file:
             return _unpacked(archive.name, file, folder)
-    except _DAMAGED as error:
+    except Exception as error:
+        if not damaged(error):
+            raise
         raise _no_package(archive, error) from None
 
 

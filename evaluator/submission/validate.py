@@ -7,7 +7,9 @@ is judged here. All of it is found at once. An error is certain; where the text 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from evaluator.submission.apt import read_apt
 from evaluator.submission.environment import FILE as REQUIREMENTS
 from evaluator.submission.environment import read_requirements
 from evaluator.submission.findings import Finding, Findings, in_order
-from evaluator.submission.hooks import Interface, Sources, check_class
+from evaluator.submission.hooks import Interface, OutOfTime, Sources, check_class
 from evaluator.submission.import_checks import check_imports, check_names
 from evaluator.submission.manifest import KEYS, manifest_faults
 from evaluator.submission.outlines import Outline, outlines
@@ -25,8 +27,10 @@ from evaluator.submission.package import REFUSED
 from evaluator.submission.source import Submission, opened, plain_name
 from evaluator.worker.loader import entry_name
 
-SECONDS = 1.5
-"""Largest duration of the outlines where a run waits for them; the verb ``validate`` takes longer."""
+SECONDS = 2.0
+"""Largest duration of it all where a run waits for it; the verb ``validate`` takes longer."""
+PARSING = 0.75
+"""Share of that which the outlines may take."""
 MOST_BYTES = 16 << 20
 """Bytes of sources that are looked at; the entry comes first."""
 DOCKERFILES = ("Dockerfile", "Containerfile", "docker-compose.yml", "environment.yml", "environment.yaml")
@@ -35,28 +39,37 @@ SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/proc", "/run", "/sys", "/tmp", "/usr
 """Where a worker finds files of its own; a path there says nothing about the participant's machine."""
 
 
-def examine(path: Path, track: str, seconds: float = SECONDS, *, image: bool = False) -> Findings:
+def examine(path: Path, track: str, seconds: float = SECONDS, *, image: bool = False, home: bool = False) -> Findings:
     """Everything that is found in the submission at ``path``. Never raises for what lies there.
 
     Args:
         track: name of the track whose interface it is held against.
-        seconds: largest duration of parsing its sources.
+        seconds: largest duration of parsing its sources and of all checks of them; what is not reached in time is a warning.
         image: whether it runs in an image of its own (``image``), which holds what its ``requirements.txt`` asks for.
+        home: whether this is the author's machine. Only there paths outside the submission are looked at: what a judge finds goes
+            back to its author, who could ask it so which files the judge's machine has.
     """
     interface = Interface.of(track)
     manifest = list(manifest_findings(path))
+    end = time.monotonic() + seconds
     try:
         with opened(path) as submission:
-            sources, unread = _outlined(submission, seconds)
-            found = [*_sources(sources, unread), *manifest]
-            compiles = not sources.of[sources.entry].fault
-            checked, name = check_class(sources, interface) if compiles and interface is not None else ([], "")
-            found += checked
-            found += _environment(path)
-            found += check_imports(sources, image and bool(read_requirements(path)))
-            found += check_names(sources)
-            found += _left_behind(submission, sources)
-            found += _refused(submission)
+            outlined, unread = _outlined(submission, PARSING * seconds)
+            sources = replace(outlined, end=end)
+            found: list[Finding] = []
+            name = ""
+            try:
+                found += _sources(sources, unread)
+                if not sources.of[sources.entry].fault and interface is not None:
+                    checked, name = check_class(sources, interface)
+                    found += checked
+                found += check_imports(sources, image and bool(read_requirements(path)))
+                found += check_names(sources)
+                found += _left_behind(submission, sources, home)
+            except OutOfTime:
+                text = f"its sources were not checked to the end, since {seconds:g} s were over; expected fewer names and bases. "
+                found.append(Finding("warning", sources.entry, f"{text}The run decides"))
+            found += [*manifest, *_environment(path), *_refused(submission)]
             left = tuple(sorted((name, why) for name, why in submission.tree.left.items()))
             size = sum(item.size for item in submission.items)
             return Findings(submission.name, str(path), in_order(found), left, len(submission.items), size, name)
@@ -142,13 +155,14 @@ def manifest_findings(path: Path) -> Iterator[Finding]:
             yield Finding("warning", "aicrowd.json", f"the key {key!r} is not known, so it says nothing; did you mean {near[0]!r}?")
 
 
-def _left_behind(submission: Submission, sources: Sources) -> Iterator[Finding]:
-    """Files that a source names and that will not be there when it runs."""
+def _left_behind(submission: Submission, sources: Sources, home: bool) -> Iterator[Finding]:
+    """Files that a source names and that will not be there when it runs. ``home``: as of ``examine``."""
     travels = {item.name for item in submission.items}
     folders = {"/".join(item.place[:n]) for item in submission.items for n in range(1, len(item.place))}
     root = submission.tree.root
     told: set[str] = set()
     for file, outline in sources.of.items():
+        sources.tick()
         for module, _, line, when in outline.imports:
             if when == "hidden" and not submission.path.is_dir():
                 name = module.partition(".")[0]
@@ -156,17 +170,20 @@ def _left_behind(submission: Submission, sources: Sources) -> Iterator[Finding]:
                     text = f"it imports {name} by import_module; {name}.py does not travel with a submission of one file. "
                     yield Finding("warning", f"{file}, line {line}", f"{text}Write import {name}, or submit a folder")
         for text, line in outline.strings:
+            sources.tick()
             name = text.removeprefix("./")
             if text in told or name in travels or name.rstrip("/") in folders:
                 continue
             told.add(text)
-            if (why := _missing(text, name, submission, root)) and why not in told:
+            if (why := _missing(text, name, submission, root, home)) and why not in told:
                 yield Finding("warning", f"{file}, line {line}", f"names {text!r}, {why}")
 
 
-def _missing(text: str, name: str, submission: Submission, root: Path) -> str:
+def _missing(text: str, name: str, submission: Submission, root: Path, home: bool) -> str:
     """Why a file that is here will not be there, in words; empty for what is no file here."""
     if text.startswith(("/", "~/")):
+        if not home:
+            return ""
         place = os.path.expanduser(text)
         if len(place) < 2 or place.startswith(SYSTEM) or not os.path.exists(place):
             return ""
@@ -177,6 +194,7 @@ def _missing(text: str, name: str, submission: Submission, root: Path) -> str:
         return ""
     top = name.partition("/")[0]
     if submission.path.is_dir():
-        why = next((why for left, why in submission.tree.left.items() if left == name or name.startswith(f"{left}/")), "")
+        parts, left = name.split("/"), submission.tree.left
+        why = next((left[above] for n in range(1, len(parts) + 1) if (above := "/".join(parts[:n])) in left), "")
         return f"which stays behind ({why}); only what travels is there when it runs. Give it another name" if why else ""
     return f"but {top} does not travel with a submission of one file; only modules that it imports do. Submit a folder"

@@ -208,6 +208,16 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
     refused(path, tmp_path / "data", "link")
 
 
+@pytest.mark.parametrize("more", [1_000_000_000, 3_000_000_000])
+def test_a_list_that_lies_before_the_begin_is_damage_and_no_fault_of_the_disk(tmp_path, more):
+    path = zipped(tmp_path / "training.zip", contents())
+    raw = bytearray(path.read_bytes())
+    end = raw.rfind(b"PK\x05\x06") + 16
+    raw[end : end + 4] = (int.from_bytes(raw[end : end + 4], "little") + more).to_bytes(4, "little")
+    path.write_bytes(raw)
+    refused(path, tmp_path / "data", "cannot be read")
+
+
 def test_sparse_files_are_refused(tmp_path):
     info = tarfile.TarInfo("training/images/x.png")
     info.pax_headers = {

@@ -103,6 +103,16 @@ def test_a_choice_that_cannot_be_is_refused_and_the_old_stands(place, queue, con
     assert str(place.root) not in json.dumps(told)
 
 
+@pytest.mark.parametrize("numbers", [[1], [99], [1, 2, 3, 4]])
+def test_a_choice_names_no_other_participant(place, queue, numbers):
+    send(queue, "fox", 0.5)
+    send(queue, "owl", 0.5)
+    for participant in ("eve", "owl"):  # without a submission, and with one of its own
+        taken, told = choose(place, queue, {"submissions": numbers}, participant)
+        assert not told["accepted"]
+        assert "fox" not in json.dumps(told) + taken.refused
+
+
 def test_nobody_chooses_when_the_private_part_has_begun(place, queue):
     send(queue, "fox", 0.5)
     send(queue, "fox", 0.6)

@@ -202,7 +202,7 @@ from evaluator.judging import inbox
 from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
 place = Place.of(Path({str(place.root)!r}))
-inbox.unpacked_once = lambda *_: os._exit(9)
+inbox.unpack = lambda *_: os._exit(9)
 list(inbox.take_in(place, Queue(place.queue), time.time))
 """
     (place.inbox / "fox").mkdir()
@@ -210,10 +210,10 @@ list(inbox.take_in(place, Queue(place.queue), time.time))
     sent.write_bytes(b"no zip")
     aged(sent)
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).resolve().parents[2]).returncode == 9
-    assert len(kinds(place, queue, later)) == 1
+    assert [kind for kind, _ in kinds(place, queue, later)] == ["a package that was not taken in", "a package, half unpacked"]
     clean(place, queue, removals(place, queue, (), later), later)
     assert sent.exists()
-    assert list(place.packages.iterdir()) == []
+    assert list(place.packages.iterdir()) == list(place.submissions.iterdir()) == []
 
 
 # -- retention

@@ -4,18 +4,21 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
+import sqlite3
 import time
 import zipfile
 from dataclasses import replace
 
 import pytest
 
-from evaluator.judging import inbox
+from evaluator.judging import inbox, work
 from evaluator.judging.inbox import take_in, waiting
 from evaluator.judging.loop import Judge
 from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
 from evaluator.judging.work import Form
+from evaluator.purchase.track import PURCHASE
 from evaluator.submission.package import write_package
 
 RUN = """from run import ZEWDPCBaseRun
@@ -106,7 +109,7 @@ def test_a_full_disk_is_a_matter_of_the_machine(place, queue, send, monkeypatch)
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(inbox, "_kept", full)
+    monkeypatch.setattr(inbox, "_copied", full)
     with pytest.raises(OSError, match="No space"):
         list(take_in(place, queue, time.time))
 
@@ -206,14 +209,14 @@ def test_participants_take_turns_however_much_waits_and_whatever_its_dates(place
 
 def test_a_file_that_is_replaced_while_it_is_looked_at_waits_for_its_own_turn(place, queue, send, monkeypatch):
     path = send("eve")
-    real = inbox.unpacked_once
+    real = inbox.unpack
 
     def replaces(*args):
         (path.parent / ".new").write_bytes(b"another")
         os.replace(path.parent / ".new", path)
         return real(*args)
 
-    monkeypatch.setattr(inbox, "unpacked_once", replaces)
+    monkeypatch.setattr(inbox, "unpack", replaces)
     (taken,) = take_in(place, queue, time.time)
     assert taken.refused == ""
     assert path.read_bytes() == b"another"
@@ -262,3 +265,204 @@ def test_whatever_lies_in_the_inbox_what_runs_is_looked_at_in_time(place, queue,
     assert left == []
     assert len(looks) >= 3
     assert max(after - before for before, after in itertools.pairwise(looks)) <= 30
+
+
+def poisoned(path, tag=b""):
+    """Let an archive's end place its list a gigabyte too far, so that its members lie before the begin of the file."""
+    raw = bytearray(path.read_bytes())
+    end = raw.rfind(b"PK\x05\x06")
+    raw[end + 16 : end + 20] = (int.from_bytes(raw[end + 16 : end + 20], "little") + 1_000_000_000).to_bytes(4, "little")
+    raw[-2:] = len(tag).to_bytes(2, "little")
+    path.write_bytes(raw + tag)
+    os.utime(path, (time.time() - 60,) * 2)
+
+
+def test_an_archive_with_impossible_places_is_refused_counted_and_leaves_the_inbox(place, queue, send):
+    path = send("eve")
+    poisoned(path)
+    (eve,) = take_in(place, queue, time.time)
+    assert "it is no zip archive, or it is damaged" in eve.refused
+    assert not path.exists()
+    assert queue.refused("eve", time.time()) == 1
+    (receipt,) = (place.outbox / "eve").glob("*-receipt.json")
+    assert not json.loads(receipt.read_text())["accepted"]
+
+
+def test_what_is_stuck_leaves_no_copy_ends_a_look_in_time_and_comes_last_at_the_next(place, queue, send, monkeypatch):
+    """Each package takes longer than a look may; what waits behind those that cannot be taken has its turn all the same."""
+    for number in range(3):
+        shutil.copy2(send("eve"), place.inbox / "eve" / f"{number}.zip")
+    os.unlink(place.inbox / "eve" / "mine.zip")
+    real = inbox.write_feedback
+
+    def closed_outbox(place, participant, *rest):
+        if participant == "eve":
+            raise PermissionError(13, "Permission denied", "eve")
+        return real(place, participant, *rest)
+
+    monkeypatch.setattr(inbox, "unpack", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied", "submissions")))
+    monkeypatch.setattr("evaluator.judging.loop.TAKING", 0)
+    said = []
+    judge = Judge(place, queue, Form("pair"), said.append, lambda: None)
+    judge._take_in()
+    assert len(said) == 1, "one package, and the look ends"
+    assert judge._left
+    assert list(place.packages.iterdir()) == list(place.submissions.iterdir()) == []
+    monkeypatch.undo()
+    monkeypatch.setattr("evaluator.judging.loop.TAKING", 0)
+    monkeypatch.setattr(inbox, "write_feedback", closed_outbox)
+    send("fox")
+    judge._take_in()
+    judge._take_in()
+    judge._take_in()
+    assert any(line.startswith("fox: mine.zip: submission") for line in said)
+
+
+def test_of_what_is_refused_nothing_stays_unpacked(place, queue, send):
+    path = send("eve", ["mine/zeros.bin"])
+    with zipfile.ZipFile(path) as old:
+        files = {name: old.read(name) for name in old.namelist()}
+    zeros, list_of = bytes(4 << 20), b"no-such-package-of-this-name\n"
+    manifest = json.loads(files["submission.json"])
+    manifest["files"] = [of for of in manifest["files"] if of["path"] != "mine/zeros.bin"]
+    for name, content in {"mine/zeros.bin": zeros, "mine/requirements.txt": list_of}.items():
+        manifest["files"].append({"path": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
+        files[name] = content
+    files["submission.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, content in files.items():
+            new.writestr(name, content)
+    os.utime(path, (time.time() - 60,) * 2)
+    send("fox")
+    eve, fox = take_in(place, queue, time.time)
+    assert "packages that this judge does not have" in eve.refused
+    assert fox.refused == ""
+    (kept,) = place.submissions.iterdir()
+    assert (kept / "mine" / "run.py").read_text().endswith("# fox\n")
+
+
+def test_a_package_that_was_accepted_is_not_spoilt_by_a_fault_when_it_comes_again(place, queue, send, monkeypatch):
+    send("fox")
+    (first,) = take_in(place, queue, time.time)
+    (folder,) = place.submissions.iterdir()
+    shutil.rmtree(folder)
+    send("fox")
+    monkeypatch.setattr(inbox, "examine", lambda *_, **__: 1 / 0)
+    (again,) = take_in(place, queue, time.time)
+    assert (again.submission, again.refused) == (first.submission, "")
+    assert list(place.submissions.iterdir()) == []
+
+
+FAULTS = [
+    RecursionError("deep"),
+    KeyError("x"),
+    ZeroDivisionError(),
+    MemoryError(),
+    AssertionError("no"),
+    OSError(22, "Invalid argument"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+@pytest.mark.parametrize("where", ["unpack", "examine", "asked", "other_kind"])
+def test_whatever_a_package_makes_the_kit_raise_it_is_refused_and_the_judge_goes_on(place, queue, send, monkeypatch, where, fault):
+    real = getattr(inbox, where)
+
+    def raises(*args, **named):
+        if not done:
+            done.append(1)
+            raise fault
+        return real(*args, **named)
+
+    done = []
+    monkeypatch.setattr(inbox, where, raises)
+    path = send("eve")
+    send("fox")
+    eve, fox = take_in(place, queue, time.time)
+    assert f"the judge met a fault of its own ({type(fault).__name__} in test_hostile_inbox.py" in eve.refused
+    assert "may be without fault" in eve.refused
+    assert (fox.participant, fox.refused) == ("fox", "")
+    assert not path.exists()
+    (receipt,) = (place.outbox / "eve").glob("*-receipt.json")
+    assert "fault of its own" in json.loads(receipt.read_text())["reason"]
+    assert len(list(place.submissions.iterdir())) == 1
+
+
+def test_ctrl_c_goes_through_and_leaves_no_copy(place, queue, send, monkeypatch):
+    path = send("eve")
+    monkeypatch.setattr(inbox, "examine", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        list(take_in(place, queue, time.time))
+    assert path.exists()
+    assert list(place.packages.iterdir()) == list(place.submissions.iterdir()) == []
+
+
+def test_a_queue_that_cannot_be_written_is_no_fault_of_a_package(place, queue, send, monkeypatch):
+    send("eve")
+    monkeypatch.setattr(queue, "receive", lambda *_, **__: (_ for _ in ()).throw(sqlite3.OperationalError("disk I/O error")))
+    with pytest.raises(sqlite3.OperationalError):
+        list(take_in(place, queue, time.time))
+
+
+def test_a_job_that_the_kit_fails_on_is_our_fault_and_the_judge_goes_on(place, queue, send, monkeypatch):
+    send("eve")
+    list(take_in(place, queue, time.time))
+    monkeypatch.setattr(work, "unpack_again", lambda *_: (_ for _ in ()).throw(RecursionError("deep")))
+    job = queue.claim("me", time.time(), 100)
+    done = work.work(place, queue, job, "pair")
+    assert done.verdict == "INFRASTRUCTURE"
+    assert "a fault of its own (RecursionError" in done.why
+    assert queue.counts() == {"waiting": 1}
+    monkeypatch.undo()
+    job = queue.claim("me", time.time() + 1_000, 100)
+    run = work.Run(place, queue, job, Form("pair"), time.time())
+    monkeypatch.setattr(run, "_step", lambda now: (_ for _ in ()).throw(IndexError("x")))
+    assert run.step(time.time()).verdict == "INFRASTRUCTURE"
+
+
+def test_what_is_owed_of_one_job_keeps_no_judge_from_its_begin(place, queue, send, monkeypatch, capsys):
+    send("eve")
+    list(take_in(place, queue, time.time))
+    job = queue.claim("me", time.time(), 100)
+    queue.finish(job, time.time(), "OK", {})
+    monkeypatch.setattr(work, "outcome_of", lambda *_: (_ for _ in ()).throw(IndexError("x")))
+    assert work.tell_what_is_owed(place, queue, Form("pair")) == 1
+    assert "is lost" in capsys.readouterr().err
+    assert work.tell_what_is_owed(place, queue, Form("pair")) == 0
+
+
+def test_a_board_that_cannot_be_made_ends_no_judge_and_is_said_once(place, queue):
+    said = []
+    judge = Judge(place, queue, Form("pair"), said.append, lambda: [][0])
+    assert not judge.run(once=True)
+    judge._write_board()
+    assert [line for line in said if "board" in line] == [said[0]]
+    assert said[0].startswith("the board was not written: the judge met a fault of its own (IndexError")
+
+
+def test_a_receipt_tells_nothing_of_the_files_of_the_judges_machine(place, queue, send, tmp_path, monkeypatch):
+    """Constants that look like paths, of which one is there: the answer to all of them is the same."""
+    monkeypatch.setattr("evaluator.submission.validate.SYSTEM", ())
+    there = tmp_path / "there.bin"
+    there.write_text("x")
+    folder = tmp_path / "paths" / "mine"
+    folder.mkdir(parents=True)
+    paths = [
+        str(there),
+        f"{tmp_path}/absent.bin",
+        str(place.root / "judge.toml"),
+        "/root/.bashrc",
+        "~/.bashrc",
+        "/opt/../etc/passwd",
+    ]
+    (folder / "run.py").write_text(f"{RUN}\nPATHS = {paths}\n")
+    write_package(folder, "purchase", tmp_path / "paths.zip")
+    (place.inbox / "eve").mkdir()
+    shutil.copy(tmp_path / "paths.zip", place.inbox / "eve" / "mine.zip")
+    os.utime(place.inbox / "eve" / "mine.zip", (time.time() - 60,) * 2)
+    for track in (None, PURCHASE):
+        (eve,) = take_in(place, queue, time.time, track)
+        (receipt,) = (place.outbox / "eve").glob("*-receipt.json")
+        assert (eve.refused, json.loads(receipt.read_text())["findings"]) == ("", [])
+        shutil.copy(tmp_path / "paths.zip", place.inbox / "eve" / "mine.zip")
+        os.utime(place.inbox / "eve" / "mine.zip", (time.time() - 60,) * 2)

@@ -1,10 +1,14 @@
 """A submission's requirements.txt against an environment: what is not met is named, and nothing in the file can do harm."""
 
 import os
+from contextlib import suppress
 
 import pytest
+from hypothesis import strategies as st
 
-from evaluator.submission.environment import MAX_LINES, NAMED, read_requirements, unmet, warning
+from evaluator.submission.environment import MAX_LINES, NAMED, NoRequirement, parsed, read_requirements, unmet, warning
+from evaluator.submission.image import ImageError, needs_of
+from tests.fuzzing import counts, hold
 
 INSTALLED = {"torch": "2.15.0+cpu", "scikit-learn": "1.9.1", "numpy": "2.4.0", "odd": "not-a-version"}
 
@@ -44,6 +48,13 @@ def test_what_is_not_met_is_named_with_its_line(line, said):
     [
         *("-r other.txt", "--index-url https://x", "git+https://x/y", "https://x/y.whl", "./local", "x @ https://x/y.whl"),
         *("numpy>=", "???", "numpy; nonsense == 1", "odd>=1", "x" * 501),
+        *(
+            "numpy; os_name ~= 'x'",
+            "numpy; python_version ~= os_name",
+            "a;" + "(" * 498,
+            "a;" + "(" * 21 + "os_name == 'x'" + ")" * 21,
+        ),
+        *("numpy; extras == 'x'", "numpy; dependency_groups == 'x'", "numpy ;" + " not" * 100),
     ],
 )
 def test_what_cannot_be_checked_is_said_and_is_not_unmet(line):
@@ -85,3 +96,60 @@ def test_no_password_of_a_line_is_shown():
     assert len(found) == 3
     assert "hunter2" not in "".join(finding.text for finding in found)
     assert "https://host/simple" in found[0].text
+
+
+@pytest.mark.parametrize("line", ["numpy; os_name ~= 'x'", "a;" + "(" * 498, "(" * 5000, "numpy; extras == 'x'"])
+def test_a_line_that_the_parser_fails_on_is_refused_by_an_image_too(tmp_path, line):
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    with pytest.raises(ImageError, match=r"requirements\.txt, line 1: "):
+        needs_of(tmp_path)
+
+
+WORDS = [
+    "numpy",
+    "absent",
+    "os_name",
+    "extra",
+    "extras",
+    "python_version",
+    "implementation_version",
+    "'x'",
+    "'3.*'",
+    "''",
+    "'1!1'",
+    "'\u0660'",
+]
+WORDS += [
+    "==",
+    "~=",
+    "===",
+    "in",
+    "not in",
+    "<",
+    ">=",
+    "!=1.*",
+    "===foo",
+    "@ https://x",
+    "[a]",
+    "(",
+    ")",
+    ";",
+    "and",
+    "or",
+    ",",
+    " ",
+    "1",
+]
+
+
+@counts(300)
+def test_no_line_of_words_that_the_parser_knows_gets_past_it(count):
+    """Whatever the parser or the evaluation of a marker raises is an answer about the line, and nothing else."""
+
+    def check(words):
+        line = " ".join(words)
+        with suppress(NoRequirement):
+            parsed(line)
+        unmet(f"numpy ; {line}\n{line}", INSTALLED.get)
+
+    hold(count, check, st.lists(st.sampled_from(WORDS), max_size=12))

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import stat
+import struct
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -273,6 +274,40 @@ def test_damage_to_a_compressed_archive_is_a_refusal_wherever_it_is(mine, tmp_pa
             unpack(tmp_path / "bad.zip", tmp_path / f"out{number}")
         with suppress(PackageError):
             read_package(tmp_path / "bad.zip")
+
+
+@pytest.mark.parametrize(
+    ("field", "form"), [(8, "<H"), (10, "<H"), (12, "<I"), (16, "<I")], ids=["here", "in all", "bytes", "place of the list"]
+)
+@pytest.mark.parametrize("change", [-1, 1, 1_000, 1_000_000_000, 3_000_000_000])
+def test_an_end_that_points_elsewhere_is_a_refusal_and_no_fault_of_the_disk(mine, tmp_path, field, form, change):
+    """A place before the begin of the file gives ``EINVAL`` from the system, which a judge took for a fault of its machine."""
+    archive = packed(mine, tmp_path / "mine.zip")
+    bad = bytearray(archive.read_bytes())
+    end = bad.rfind(b"PK\x05\x06") + field
+    (value,) = struct.unpack_from(form, bad, end)
+    struct.pack_into(form, bad, end, (value + change) % (1 << 8 * struct.calcsize(form)))
+    archive.write_bytes(bad)
+    for read in (read_package, lambda path: unpack(path, tmp_path / "out")):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        with suppress(PackageError):
+            read(archive)
+    if field in (12, 16):
+        with pytest.raises(PackageError):
+            read_package(archive)
+
+
+@pytest.mark.parametrize("offset", [1 << 40, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+def test_members_that_lie_where_no_file_can_are_a_refusal(mine, tmp_path, offset):
+    with zipfile.ZipFile(packed(mine, tmp_path / "mine.zip")) as old, zipfile.ZipFile(tmp_path / "far.zip", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        for info in new.infolist():
+            info.header_offset = offset
+    for read in (read_package, lambda path: unpack(path, tmp_path / "out")):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        with pytest.raises(PackageError, match="no zip archive, or it is damaged"):
+            read(tmp_path / "far.zip")
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

@@ -16,11 +16,12 @@ from evaluator.purchase import trial
 from evaluator.purchase.track import PURCHASE
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.submission import import_checks
-from evaluator.submission.hooks import Interface
-from evaluator.submission.outlines import outlines
+from evaluator.submission.hooks import DEPTH, Interface, OutOfTime, Sources
+from evaluator.submission.outlines import Class, outlines
 from evaluator.submission.validate import examine
 from evaluator.worker.purchase import PurchaseTrack
 from evaluator.worker.service import ALWAYS
+from evaluator.worker.tracks import TRACKS
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "from run import ZEWDPCBaseRun\n\n\nclass Mine(ZEWDPCBaseRun):\n"
@@ -35,7 +36,7 @@ def found(tmp_path):
         (tmp_path / name).write_text(textwrap.dedent(text))
         for other, content in beside.items():
             (tmp_path / other.replace("__", ".")).write_text(content)
-        return [f"{finding.kind} {finding.line}" for finding in examine(tmp_path / name, "purchase").found]
+        return [f"{finding.kind} {finding.line}" for finding in examine(tmp_path / name, "purchase", home=True).found]
 
     return look
 
@@ -233,6 +234,94 @@ def test_a_path_of_this_machine_is_named(found, monkeypatch):
     monkeypatch.setattr("evaluator.submission.validate.SYSTEM", ())  # the checkout may lie in /tmp
     (line,) = found(HEAD + BUYS + f"        open({str(ROOT / 'README.md')!r})\n")
     assert "a path of this machine; where the submission is judged it does not exist" in line
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_a_judge_says_the_same_whatever_files_its_machine_has(tmp_path, monkeypatch, single):
+    """What a judge finds goes back to the author, who could ask so whether a path of its machine exists."""
+    monkeypatch.setattr("evaluator.submission.validate.SYSTEM", ())
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path.replace("~", str(tmp_path)))
+    outside, folder = tmp_path / "outside.bin", tmp_path / "mine"
+    folder.mkdir()
+    names = [str(outside), f"{folder}/../outside.bin", "~/outside.bin", f"{tmp_path}/./outside.bin", "../outside.bin"]
+    (folder / "run.py").write_text(f"{HEAD}{BUYS}        open({names})\n")
+    path = folder / "run.py" if single else folder
+    without = examine(path, "purchase", 20)
+    outside.write_text("x")
+    assert examine(path, "purchase", 20) == without
+    assert without.found == ()
+    assert len(examine(path, "purchase", 20, home=True).found) == 4, "at home its author is told of all that can be known"
+
+
+def test_a_folder_where_the_kit_was_started_is_no_module(monkeypatch, tmp_path):
+    """``python -m`` looks for modules where it was started, and a worker does not."""
+    (tmp_path / "plans_of_the_organiser").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for cached in (import_checks.installed, import_checks._began):
+        cached.cache_clear()
+    try:
+        assert not import_checks.installed("plans_of_the_organiser")
+    finally:
+        import_checks._began.cache_clear()
+
+
+def crowd(folder: Path, count: int) -> Path:
+    """Classes that all build on each other, by their text."""
+    names = [f"c{n}" for n in range(count)]
+    classes = "".join(f"class {name}({', '.join(names)}):\n    pass\n" for name in names)
+    folder.mkdir()
+    (folder / "run.py").write_text(f"from run import ZEWDPCBaseRun\n{classes}class Mine(ZEWDPCBaseRun):\n{BUYS}")
+    return folder
+
+
+def test_classes_that_build_on_all_others_are_asked_for_each_base_once(tmp_path, monkeypatch):
+    """80 such classes took 6 s, 160 took 37 s: each question went through all classes, for each class and base again."""
+    asked = []
+    real = Sources.named
+    monkeypatch.setattr(Sources, "named", lambda *args: asked.append(1) or real(*args))
+    looked = []
+    method = Class.method
+    monkeypatch.setattr(Class, "method", lambda *args: looked.append(1) or method(*args))
+    for count in (20, 80):
+        asked.clear()
+        looked.clear()
+        found = examine(crowd(tmp_path / str(count), count), "purchase", 60)
+        assert (found.found, found.class_name) == ((), "Mine")
+        tracks = 1 + len(TRACKS)
+        assert len(asked) <= tracks * (count + 2) ** 2
+        assert len(looked) <= tracks * (count + 2) * (DEPTH + 2) + 200
+
+
+def test_checks_that_take_too_long_end_in_a_warning_wherever_they_are(tmp_path, monkeypatch):
+    folder = crowd(tmp_path / "mine", 12)
+    (folder / "aicrowd.json").write_text('{"gpu": 3}')
+    for ticks in (0, 1, 5, 20, 50, 100, 150):
+        left = [ticks]
+
+        def tick(self, left=left):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OutOfTime
+
+        monkeypatch.setattr(Sources, "tick", tick)
+        found = examine(folder, "purchase", 60)
+        assert "were not checked to the end, since 60 s were over" in found.warnings[-1].text, ticks
+        assert "gpu" in found.errors[0].text, "what was found otherwise is said all the same"
+    monkeypatch.undo()
+    with pytest.raises(OutOfTime):
+        Sources("run.py", {}, end=time.monotonic() - 1).tick()
+
+
+def test_files_that_stay_behind_are_found_by_their_name_and_not_one_by_one(tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    (folder / "__pycache__").mkdir(parents=True)
+    (folder / "__pycache__" / "x.pyc").write_text("x")
+    (folder / "old.pyc").write_text("x")
+    (folder / "run.py").write_text(f"{HEAD}{BUYS}        open(['./old.pyc', '__pycache__/x.pyc', 'not/there.pyc'])\n")
+    said = [finding.text for finding in examine(folder, "purchase", 20).found]
+    assert [text.partition(",")[0] for text in said] == ["names './old.pyc'", "names '__pycache__/x.pyc'"]
+    assert all("stays behind" in text for text in said)
 
 
 def test_keys_of_the_manifest_are_compared_with_those_that_are_known(found):
