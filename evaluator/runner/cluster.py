@@ -18,6 +18,7 @@ results. A node that misses a file or has another version of the kit refuses the
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import traceback
 from collections import deque
@@ -38,6 +39,8 @@ from evaluator.specs import CellSpec
 from evaluator.submission.source import GIVEN
 from evaluator.track import CellInputs, Track
 
+BREAKPOINT = "PYTHONBREAKPOINT"
+"""What ``breakpoint()`` calls, as the environment says it."""
 RETRIES = 3
 """How many more times a task is tried whose node or process died."""
 SECONDS_BETWEEN_LOOKS = 5.0
@@ -344,10 +347,16 @@ def _connect(ray: Any, address: str) -> None:
             raise _nowhere(address, error) from None
     if address == "local":
         settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    before = os.environ.get(BREAKPOINT)
     try:
         ray.init(address=address, **settings)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise _nowhere(address, error) from None
+    finally:  # it takes breakpoint() for a debugger of its own, for good
+        if before is None:
+            os.environ.pop(BREAKPOINT, None)
+        else:
+            os.environ[BREAKPOINT] = before
 
 
 def _nowhere(address: str, error: Exception) -> ConfigurationError:

@@ -34,6 +34,8 @@ SECONDS = 600.0
 """Largest duration of one command."""
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 _SSH = re.compile(r"ssh://(?P<host>(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9.-]+(?::(?P<port>[0-9]{1,5}))?)(?P<path>/[A-Za-z0-9._/~+-]*)")
+_NEW_HOST = re.compile(r"Warning: Permanently added .* to the list of known hosts")
+"""What ssh says of a host that it meets for the first time, whatever comes of it."""
 
 
 @dataclass(frozen=True)
@@ -301,7 +303,9 @@ def _run(command: list[str], called: str) -> str:
     except OSError as error:
         raise ConfigurationError(f"{called} could not be started ({error.strerror})") from None
     if done.returncode:
-        lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-        why = "; ".join(without_credentials(line) for line in lines[-6:]) or f"status {done.returncode}"
+        lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip() and not _NEW_HOST.match(line)]
+        why = "; ".join(without_credentials(line) for line in lines[-6:])
+        # rsync loses what the other side says where that ends first.
+        why = why or f"status {done.returncode}, and it said nothing. Look whether the folder is there and you may write into it"
         raise ConfigurationError(f"{called} failed: {why}")
     return done.stdout.decode(errors="replace").strip("\n")

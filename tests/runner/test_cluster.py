@@ -58,6 +58,7 @@ def test_a_cluster_gives_the_serial_results_to_the_bit(ready, nodes, tmp_path):
     there = ready(path, out=tmp_path / "there", seeds=2, secret=secret, public_seeds=False)
     here = ready(path, out=tmp_path / "here", seeds=2, secret=secret, public_seeds=False)
     assert all(not cell.cached for cell in on_cluster(there, made.address))
+    assert "ray" not in os.environ.get("PYTHONBREAKPOINT", ""), "breakpoint() is the person's, and not Ray's"
     run(here, work=clusters.judged)
     found, expected = cells(tmp_path / "there"), cells(tmp_path / "here")
     assert found.keys() == expected.keys()
