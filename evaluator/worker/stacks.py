@@ -60,15 +60,20 @@ class _Stacks:
         left = first - monotonic()
         if not 0 < left < math.inf:
             return
-        waiting = _thread.allocate_lock()
+        waiting, begun = _thread.allocate_lock(), _thread.allocate_lock()
         waiting.acquire()
+        begun.acquire()
         with contextlib.suppress(OSError, ValueError, RuntimeError):  # a submission may have closed the log, or uses all threads
             faulthandler.dump_traceback_later(last - monotonic(), file=2)
             # Not a thread of `threading`: a submission that counts or joins all threads does not see it.
-            _thread.start_new_thread(self._write, (waiting, left, last))
+            _thread.start_new_thread(self._write, (waiting, begun, left, last))
             self._waiting = waiting
+            # Until it runs, Python lists it under the number of the thread that made it, and an exception that a submission sends
+            # to its own main thread (PyThreadState_SetAsyncExc) is delivered to the new thread.
+            begun.acquire()
 
-    def _write(self, waiting: _thread.LockType, left: float, last: float) -> None:
+    def _write(self, waiting: _thread.LockType, begun: _thread.LockType, left: float, last: float) -> None:
+        begun.release()
         if waiting.acquire(timeout=left) or self._waiting is not waiting:
             return
         # From here on the main thread finds nothing to end.
@@ -95,9 +100,9 @@ def stacks_before(limit: float, ahead: float | None = None) -> Iterator[None]:
 
     No signal is sent and nothing of the submission is run: a submission is not told that its time is over.
     """
-    if limit > 0:
-        _stacks().set(limit, min(0.25, limit / 20) if ahead is None else ahead)
     try:
+        if limit > 0:
+            _stacks().set(limit, min(0.25, limit / 20) if ahead is None else ahead)
         yield
     finally:
         _stacks().clear()

@@ -53,6 +53,25 @@ def test_nothing_is_written_where_the_block_ends_in_time_or_has_no_limit():
     """) == (0, "", "")
 
 
+def test_an_exception_that_a_submission_sends_to_its_own_thread_does_not_go_to_the_thread_that_writes():
+    """A thread that was made and does not run yet is listed under the number of the thread that made it."""
+    assert python("""
+        import ctypes
+        class Wake(Exception): pass
+        me, came = threading.get_ident(), 0
+        for _ in range(200):
+            with stacks_before(60):
+                try:
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(me), ctypes.py_object(Wake))
+                    end = time.monotonic() + 0.1
+                    while time.monotonic() < end:
+                        pass
+                except Wake:
+                    came += 1
+        print(came)
+    """) == (0, "200\n", "")
+
+
 def test_a_fork_leaves_the_thread_to_the_parent_alone():
     status, out, err = python("""
         with stacks_before(0.5, ahead=0.2):
@@ -79,6 +98,7 @@ def test_a_limit_that_was_cleared_writes_nothing_in_the_middle_of_the_next():
         for _ in range(300):
             with stacks_before(0.012, ahead=0.009):
                 time.sleep(0.003)
+        time.sleep(0.1)  # what was being written as the last block ended is written
         print("between", file=sys.stderr, flush=True)
         with stacks_before(0.3, ahead=0.2):
             time.sleep(0.25)
