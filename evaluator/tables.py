@@ -56,6 +56,11 @@ class Metric:
             raise ConfigurationError(f"metric {self.name!r}: decimals is {self.decimals}; expected 0 or more")
 
     @property
+    def explanation(self) -> str:
+        """The note behind the label, which is not said twice; empty where there is no note."""
+        return self.note if not self.note or self.note.startswith(self.label) else f"{self.label}: {self.note}"
+
+    @property
     def span(self) -> float | None:
         """The largest possible difference of two values; None without both bounds."""
         return None if self.low is None or self.high is None else self.high - self.low

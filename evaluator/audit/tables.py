@@ -65,10 +65,7 @@ def text_table(path: Path) -> TextTable:
     if path.suffix.lower() == ".parquet":
         return _parquet_texts(path)
     raw = read_file(path, MOST_CSV)
-    try:
-        delimiter = delimiter_of(io.BytesIO(raw).readline().decode("utf-8-sig", "replace"))
-    except csv.Error:
-        delimiter = ","  # reading the line then says what is wrong with it
+    delimiter = delimiter_of(io.BytesIO(raw).readline().decode("utf-8-sig", "replace"))
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8-sig", newline=""), delimiter=delimiter, strict=True)
 
     def lines() -> Iterator[list[str]]:

@@ -104,10 +104,9 @@ def read_true_labels(path: Path, names: Sequence[str], given: np.ndarray) -> Sai
         raise ConfigurationError(f"{path}: the file is missing; expected the columns ImageID, hv_label. Put it there") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: it cannot be read ({error}); expected CSV in UTF-8. Mend it") from None
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text.partition("\n")[0]))
     found: dict[str, Any] = {}
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text.partition("\n")[0]))
         header = [cell.strip() for cell in next(reader, [])]
         if "ImageID" not in header or "hv_label" not in header:
             raise BoundsError(

@@ -129,11 +129,7 @@ def read_verdicts(path: Path) -> dict[str, str]:
         raise ConfigurationError(f"{path}: it cannot be read ({error}); expected a table with the columns {COLUMNS}") from error
     except BoundsError as error:
         raise ConfigurationError(str(error)) from error
-    try:
-        delimiter = delimiter_of(text.partition("\n")[0])
-    except csv.Error:
-        delimiter = ","
-    table = csv.DictReader(io.StringIO(text), delimiter=delimiter)
+    table = csv.DictReader(io.StringIO(text), delimiter=delimiter_of(text.partition("\n")[0]))
     if not {"id", "verdict"} <= set(table.fieldnames or ()):
         seen = one_line(", ".join(table.fieldnames or ()) or "nothing")
         raise ConfigurationError(

@@ -390,10 +390,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     head = text[:1_000].splitlines()
     if not head or not head[0].strip():
         raise DataError(f"{path}, line 1: it is empty; expected the header {','.join(NEEDED)}. Write it")
-    try:
-        delimiter = delimiter_of(head[0])
-    except csv.Error as error:
-        raise DataError(f"{path}, line 1: {error}; expected a row of a CSV table. Correct the quotes") from None
+    delimiter = delimiter_of(head[0])
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str] = []
     while True:

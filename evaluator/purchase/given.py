@@ -155,9 +155,8 @@ def read_ledger(path: Path) -> GivenLedger:
 
 def _rows(path: Path, text: str) -> Iterator[tuple[int, str, str, str]]:
     """Number of the line, pair, seed and file of every row."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text.partition("\n")[0]), strict=True)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text.partition("\n")[0]), strict=True)
         header = [cell.strip().lower() for cell in next(reader, [])]
         for column in NEEDED:
             if header.count(column) != 1:

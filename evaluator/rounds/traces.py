@@ -237,9 +237,8 @@ class Stretches(Needles):
         )
         if len(set(best)) < VARIED:
             return
-        if (
-            blob.chunk
-        ):  # what a camera writes into each of its images tells of no image; the image's own stretch is looked for anyway
+        if blob.chunk:
+            # What a camera writes into each of its images tells of no image. The image's own stretch is looked for anyway.
             known = self._of_chunks.get(best)
             self._of_chunks[best] = known is not None
             if known is not None:

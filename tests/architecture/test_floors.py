@@ -1,6 +1,7 @@
 """The plan of the house, held against the imports: they only go down, in no circle, and the worker's half stands alone."""
 
 import ast
+import functools
 import json
 import os
 import subprocess
@@ -87,7 +88,8 @@ def outside(module: str) -> bool:
     return place(module, OUTSIDE) is not None
 
 
-def imports(path: Path) -> set[str]:
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, at its top or inside a function, as far as it is named."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -102,7 +104,7 @@ def imports(path: Path) -> set[str]:
             for alias in node.names:
                 full = f"{source}.{alias.name}"
                 found.add(full if full in MODULES else source)
-    return found
+    return frozenset(found)
 
 
 def own_imports(module: str) -> set[str]:

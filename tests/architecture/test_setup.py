@@ -109,7 +109,7 @@ def panel(run, example) -> Path:
         patch.setattr(recipes, "PANEL", tuple(two))
         for name, pipeline in two.items():
             patch.setitem(PIPELINES, name, pipeline)
-        status, out = run(example, "panel", "--panel")
+        status, out = run(example, "panel", "--panel", "--pair", "621:17")
     assert status == 0
     return out
 

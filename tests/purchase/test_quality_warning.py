@@ -211,13 +211,13 @@ def said(err: str) -> list[str]:
 
 
 def test_an_evaluation_says_it_once_on_stderr_and_keeps_it(call, tmp_path):
-    out, err = call(local_evaluation.main, "--label-quality", 0.9, "--pair", "621:17", "--json")
+    out, err = call(local_evaluation.main, "--label-quality", 0.9, "--pair", "621:17", "--pipeline", "milliseconds", "--json")
     (text,) = said(err)
     assert text.startswith("label quality 0.9: ")
     assert json.loads(out)["warnings"] == [text]
     (file,) = tmp_path.glob("results/*/result.json")
     assert json.loads(file.read_text())["warnings"] == [text]
-    out, err = call(local_evaluation.main, "--pair", "621:17", "--json")
+    out, err = call(local_evaluation.main, "--pair", "621:17", "--pipeline", "milliseconds", "--json")
     assert said(err) == json.loads(out)["warnings"] == []
 
 

@@ -49,7 +49,7 @@ def test_a_busy_machine_is_warned_of_and_stands_in_every_file(evaluate, tmp_path
 
 
 def test_a_quiet_machine_is_not(evaluate, tmp_path):
-    said, summary = evaluate(QUIET)
+    said, summary = evaluate(QUIET, "--pipeline", "milliseconds")
     assert "busy" not in said
     assert (summary["busy"], summary["warnings"]) == ("", [])
     assert [content["busy"] for content in stored(tmp_path, "cells")] == [""]

@@ -28,7 +28,9 @@ def python(code: str) -> tuple[int, str, str]:
     return ended.returncode, ended.stdout, ended.stderr
 
 
-@pytest.mark.parametrize("depth", [5, 100, 300])
+@pytest.mark.parametrize(
+    "depth", [pytest.param(5, marks=pytest.mark.endurance), 100, pytest.param(300, marks=pytest.mark.endurance)]
+)
 def test_code_that_calls_deep_functions_goes_on_while_its_stacks_are_written(depth):
     """Python's own watchdog ends such a process with SIGSEGV after 1 to 40 times at 100 and 300 levels."""
     status, _, err = python(f"""

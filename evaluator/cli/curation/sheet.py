@@ -35,10 +35,9 @@ def main(args: argparse.Namespace) -> int:
     from evaluator.errors import ConfigurationError
     from evaluator.report.sheet.page import write_sheet
     from evaluator.report.sheet.rows import write_sheet_csv
-
-    check_out("--out", args.out, ".html")
     from evaluator.text import as_command
 
+    check_out("--out", args.out, ".html")
     how = predictions_of(args)
     data = read_toolset(args.data)
     issues = None if how is None else issues_of(data, how, args)

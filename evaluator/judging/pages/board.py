@@ -121,11 +121,7 @@ def _facts(newest: Sequence[Scored], metric: Metric) -> list[tuple[str, str]]:
         ("Versions", versions_text(newest)),
         ("Seeds", f"{seeds_text(sorted({seed for of in seeds for seed in of}))}, {shared}" if seeds else "none"),
         ("Data (SHA-256)", data_text(newest)),
-        *(
-            (("Metric", metric.note if metric.note.startswith(metric.label) else f"{metric.label}: {metric.note}"),)
-            if metric.note
-            else ()
-        ),
+        *((("Metric", metric.explanation),) if metric.note else ()),
     ]
 
 

@@ -197,7 +197,7 @@ def _scores(summary: Mapping[str, Any], track: Track, metric: Metric) -> Tabled:
                 metric,
             ),
         )
-    explained = [f"{m.note if m.note.startswith(m.label) else f'{m.label}: {m.note}'}." for m in track.metrics if m.note]
+    explained = [f"{m.explanation}." for m in track.metrics if m.note]
     notes = [*summary_note(summary["cells"], track), *track.score_notes(summary["cells"])]
     notes += [*track.notes(summary["cells"]), *explained]
     return Tabled("Score", tuple(parts), tuple(f"{note[0].upper()}{note[1:]}" for note in notes if note))
