@@ -22,6 +22,7 @@ from evaluator.sandbox.tier import Sandbox
 from evaluator.seeds import generator
 from evaluator.submission.findings import Finding
 from evaluator.track import NOTHING_ASKED, Trial
+from evaluator.training.recipes import PIPELINES
 from evaluator.words import counted
 from evaluator.worker.purchase import PurchaseTrack
 
@@ -35,10 +36,8 @@ SECONDS = 60.0
 """Limit of pre-training and purchase, and of the prediction; the round gives more."""
 LOAD_SECONDS = 45.0
 """Largest duration of starting a worker and importing the submission; PyTorch takes 2 to 5 s, and more on a busy machine."""
-
-
-WIDTH = 1_792
-"""Features of an embedding, as many as ``proxy`` has."""
+FEATURES = {"efficientnet_b4": 1_792, "timm/tf_efficientnet_lite0": 1_280}
+"""Features of an embedding, by the architecture of the proxy; the network itself takes seconds to build."""
 
 
 def try_out(submission: Path, sandbox: Sandbox, weights: Path | None = None, asked: Mapping[str, Any] = NOTHING_ASKED) -> Trial:
@@ -77,7 +76,8 @@ def _session(submission: Path, folder: Path, weights: Path | None, profile: Prof
     np.save(path, np.stack([painted.render("trial", i, label) for i, label in enumerate(shown)]))
     features = folder / "embeddings.npy" if profile.embeddings else None
     if features is not None:
-        np.save(features, generator(0, "purchase", "trial").random((2 * IMAGES, WIDTH), np.float32))
+        width = FEATURES[PIPELINES[profile.embeddings_by or "proxy"].architecture]
+        np.save(features, generator(0, "purchase", "trial").random((2 * IMAGES, width), np.float32))
     known, pool = (CachedImages(path, np.arange(first, first + IMAGES), SIZE, embeddings=features) for first in (0, IMAGES))
     return SessionSpec(
         submission=submission,

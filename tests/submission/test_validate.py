@@ -13,12 +13,14 @@ import pytest
 
 from evaluator.cli.main import main
 from evaluator.purchase import trial
+from evaluator.purchase.profiles import PROXIES
 from evaluator.purchase.track import PURCHASE
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.submission import import_checks
 from evaluator.submission.hooks import DEPTH, Interface, OutOfTime, Sources
 from evaluator.submission.outlines import Class, outlines
 from evaluator.submission.validate import examine
+from evaluator.training.recipes import PIPELINES
 from evaluator.worker.purchase import PurchaseTrack
 from evaluator.worker.service import ALWAYS
 from evaluator.worker.tracks import TRACKS
@@ -498,6 +500,17 @@ def test_the_small_run_gives_embeddings_where_the_profile_does(tmp_path):
     path.write_text(HEAD + BUYS + "        assert unlabelled_dataset.embeddings.shape == (10, 1792)\n")
     assert [finding.place for finding in PURCHASE.trial(path, ProcessSandbox()).found] == ["purchase_phase", "prediction_phase"]
     assert PURCHASE.trial(path, ProcessSandbox(), None, {"profile": "rare"}).found == ()
+
+
+def test_embeddings_of_the_small_run_are_as_wide_as_those_of_a_round():
+    from evaluator.training.network import build_network
+
+    for name in PROXIES:
+        architecture = PIPELINES[name].architecture
+        (head,) = (
+            m for m in build_network(architecture, 2, seed=1).get_submodule("classifier").modules() if hasattr(m, "in_features")
+        )
+        assert head.in_features == trial.FEATURES[architecture]
 
 
 def test_a_wrong_number_of_columns_says_which_round_was_tried_and_how_to_name_another(tmp_path):
