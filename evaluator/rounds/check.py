@@ -97,7 +97,7 @@ def check(folder: Folder, track: Track, step: Step = lambda what, done, total: N
     plans: dict[str, Plan] = {}
     rows = [_rights(folder), _links(folder), _secrets(folder, secret)]
     rows += [_part(folder, track, terms, name, plans, step) for name in PARTS]
-    rows.append(_rules(folder, terms))
+    rows += [_repetitions(plans), _rules(folder, terms)]
     rows += _leaks(folder, secret, plans, step)
     rows += [_told(folder, terms), _usable(folder, track, terms, plans, step)]
     if terms.state == "new":
@@ -185,6 +185,18 @@ def _part(folder: Folder, track: Track, terms: Terms, name: str, plans: dict[str
     tasks = counted(len(plan.tasks), track.task_word)
     seeds = len({spec.seed for spec in plan.cells})
     return Row(f"{name} part", f"planned as the judge does: {tasks}, {counted(seeds, 'seed')}, data read", tuple(found))
+
+
+def _repetitions(plans: Mapping[str, Plan]) -> Row:
+    seeds = {name: len({spec.seed for spec in plan.cells}) for name, plan in plans.items()}
+    found = [
+        f"{name} part: 1 seed; expected 2 or more, because a score of a single seed has no interval, and its place on the board "
+        "may be chance. Make the round with --seeds 3"
+        for name, many in seeds.items()
+        if many < 2
+    ]
+    told = ", ".join(f"{counted(many, 'seed')} in the {name} part" for name, many in seeds.items()) or "no part can be planned"
+    return Row("repetitions", told, tuple(found), warning=True)
 
 
 def _rules(folder: Folder, terms: Terms) -> Row:

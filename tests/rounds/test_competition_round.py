@@ -102,7 +102,7 @@ def png_with(text: str) -> bytes:
 
 def test_a_new_round_is_whole_and_nothing_hidden_is_found(made):
     checked = check(made, PURCHASE)
-    assert {row.name: row.found for row in checked.rows if row.found} == {}
+    assert {row.name: row.found for row in checked.rows if row.state == "found"} == {}
     compared = {row.name: row.compared for row in checked.rows}
     # 44 images, four tables of labels, dataset.json, hidden.json, three secrets, and the judge's three files.
     assert compared["files"].startswith("56 hidden files against ")
@@ -642,6 +642,15 @@ def test_keys_are_changed_and_comments_stay(tmp_path):
 # -- other tracks
 
 
+def test_scores_of_a_single_seed_are_warned_of(tmp_path):
+    new_round(Order(terms("cleaning", "debug"), "debug", hidden=1, seeds=1), tmp_path / "round", SECRET)
+    checked = check(Folder(tmp_path / "round"), CLEANING)
+    (row,) = [row for row in checked.rows if row.name == "repetitions"]
+    assert (row.state, row.compared) == ("warning", "1 seed in the public part, 1 seed in the private part")
+    assert [line.partition(" part: ")[0] for line in row.found] == ["public", "private"]
+    assert checked.good
+
+
 def test_a_round_of_cleaning_has_hidden_tasks_and_says_that_digits_are_known(tmp_path):
     order = Order(terms("cleaning", "debug"), "debug", hidden=2, seeds=2)
     made = new_round(order, tmp_path / "round", SECRET)
@@ -687,7 +696,7 @@ def test_a_round_of_curation_has_two_hidden_test_sets(tmp_path, monkeypatch):
     assert "python -m evaluator validate MY_SUBMISSION --track curation --profile debug --data data" in made.practise
     folder = Folder(tmp_path / "round")
     checked = check(folder, CURATION)
-    assert {row.name: row.found for row in checked.rows if row.found} == {}
+    assert {row.name: row.found for row in checked.rows if row.state == "found"} == {}
     tests = {part: plan.data["test"].load().test for part, plan in checked.plans.items()}
     assert tests["public"].digest() != tests["private"].digest()
     assert checked.plans["public"].data["test"].load().given.digest() == checked.plans["private"].data["test"].load().given.digest()
