@@ -718,7 +718,7 @@ def test_a_test_set_of_ones_own_is_halved_within_its_classes(tmp_path):
             for number in range(count):
                 image = Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8))
                 image.save(place / f"{number}.png", pnginfo=None)
-    order = Order(terms("curation", "roman"), "roman", data=tmp_path / "data", private_data=tmp_path / "hidden", seeds=1)
+    order = Order(terms("curation", "roman"), "roman", data=tmp_path / "data", private_data=tmp_path / "hidden", seeds=2)
     new_round(order, tmp_path / "round", SECRET)
     folder = Folder(tmp_path / "round")
     counts = {part: len(list((folder.keep / part / "test" / "ii").iterdir())) for part in ("public", "private")}
