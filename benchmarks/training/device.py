@@ -2,12 +2,13 @@
 
     python -m benchmarks.training.device --out FOLDER
     python -m benchmarks.training.device --out FOLDER --parts frozen compiled accuracy
-    python -m benchmarks.training.device --parts tests steps --minutes 4
+    python -m benchmarks.training.device --out FOLDER --parts tests
 
 Whoever has a device for a few minutes runs the first: trainings one and eight at a time, the contest with the plain loop at both
-sizes, the trainings of the round's five pairs, the tests marked ``cuda``, memory of every pipeline on the device and within that
-of a T4, steps launched and replayed, and a training of the curation track. The second has what did not fit into the same minutes:
-frozen networks, the compiled recipe beside the plain loop, and macro F1 beside that of the plain loop.
+sizes, the trainings of the round's five pairs, memory of every pipeline on the device and within that of a T4, steps launched and
+replayed, a training of the curation track, and as many of the tests marked ``cuda`` as time is left for. The second has what did
+not fit into the same minutes: frozen networks, the compiled recipe beside the plain loop, and macro F1 beside that of the plain
+loop. The third has all of the tests.
 
 Parts run in the order in which they are named, each as a program of its own with a limit; time that a part leaves goes to those
 after it. A part that fails, or that there is no time for, is said and stops no other. A part that has reached its limit is
@@ -82,7 +83,8 @@ def parts(device: str) -> tuple[Part, ...]:
     compiled = (*beside, "--sizes", "224", "--only", "whole", "--compiled", "--json", "{out}/compiled.json")
     accuracy = ("--accuracy", "--seeds", "5", "--workers", "5", "--json", "{out}/accuracy.json")
     tests = ("-m", "cuda", "-v", "--tb=short", "-p", "no:cacheprovider", "--durations=10", *TESTS)
-    steps = ("--device", device, "--batches", "16", "--repeats", "1", "--json", "{out}/steps.json")
+    counted = ("--sizes", "64", "--batches", "16", "--steps", "10", "--repeats", "1")
+    steps = ("--device", device, *counted, "--json", "{out}/steps.json")
     several = ("--device", device, "--sizes", "224", "64", "--counts", "1", "8", "--steps", "60", "--json", "{out}/several.json")
     pairs = ("--device", device, "--json", "{out}/pairs.json")
     data = ("--profile", "numerals", "--references", "as_given")
@@ -92,10 +94,10 @@ def parts(device: str) -> tuple[Part, ...]:
         Part("several", (sys.executable, "-m", "benchmarks.training.several", *several), 80.0, "several.json"),
         Part("contest", (*training, *contest), 110.0, "contest.json"),
         Part("pairs", (sys.executable, "-m", "benchmarks.training.pairs", *pairs), 115.0, "pairs.json"),
-        Part("tests", (sys.executable, "-m", "pytest", *tests), 95.0),
         Part("memory", (*training, "--memory", "--json", "{out}/memory.json"), 60.0, "memory.json"),
-        Part("steps", (sys.executable, "-m", "benchmarks.training.steps", *steps), 20.0, "steps.json"),
-        Part("curation", (sys.executable, "-m", "evaluator", *curation), 50.0, "curation/cells/*.json", judged),
+        Part("steps", (sys.executable, "-m", "benchmarks.training.steps", *steps), 25.0, "steps.json"),
+        Part("curation", (sys.executable, "-m", "evaluator", *curation), 70.0, "curation/cells/*.json", judged),
+        Part("tests", (sys.executable, "-m", "pytest", *tests), 70.0),
         Part("frozen", (*training, *frozen), 100.0, "frozen.json", asked=True),
         Part("compiled", (*training, *compiled), 200.0, "compiled.json", asked=True),
         Part("accuracy", (*training, *accuracy), 220.0, "accuracy.json", asked=True),

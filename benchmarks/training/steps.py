@@ -72,7 +72,7 @@ def timed(size: int, batch: int, steps: int, kind: str, device: str, threads: in
 
 
 def run(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
-    """A row per size of image, size of batch and kind; written after each."""
+    """A row per size of image, size of batch and kind. The file is written after each timing, so whoever ends this keeps those."""
     rows: list[dict[str, Any]] = []
     about = machine(options.device, options.threads)
     for size in options.sizes:
@@ -81,6 +81,8 @@ def run(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
             for _ in range(options.repeats):
                 for kind in KINDS:
                     found[kind].append(timed(size, batch, options.steps, kind, options.device, options.threads))
+                    partly = {"image_size": size, "batch_size": batch, "timings": found}
+                    write_json(options.json, {"machine": about, "rows": rows, "partly": partly})
             for kind, timings in found.items():
                 of = [timing["ms"] for timing in timings]
                 rows.append(

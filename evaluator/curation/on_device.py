@@ -8,6 +8,7 @@ float32, products and activations of ``bfloat16`` in that.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 
@@ -73,15 +74,25 @@ class DeviceStepper:
     Args:
         network: whose weights it starts from; it is moved to the device.
         rate: of Adam. ``precision``: of products and activations. ``graphs``: whether steps may be replayed.
+        acting: as of ``device.random_state``. No layer draws, but capturing a graph takes hold of the state of that moment.
     """
 
-    def __init__(self, network: FixedNetwork, rate: float, precision: Precision, where: torch.device, *, graphs: bool) -> None:
+    def __init__(
+        self,
+        network: FixedNetwork,
+        rate: float,
+        precision: Precision,
+        where: torch.device,
+        *,
+        graphs: bool,
+        acting: devices.Acting = nullcontext,
+    ) -> None:
         devices.placed(network, where).train()
         self._where, self._network = where, network
         self._autocast = devices.autocast(where, precision)
         groups = rates_in_tensors([{"params": list(self._network.parameters()), "peak": rate}], where)
         optimiser = torch.optim.Adam(groups, eps=ADAM_EPSILON, fused=True, capturable=where.type == "cuda")
-        self._steps = steps_of(_Step(self._network, optimiser, self._autocast), where, graphs)
+        self._steps = steps_of(_Step(self._network, optimiser, self._autocast), where, graphs, acting)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """One step; the loss before it, 0-d.

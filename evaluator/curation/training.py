@@ -19,7 +19,7 @@ from evaluator.curation.network import build_network
 from evaluator.curation.recipes import CurationRecipe
 from evaluator.curation.steps import Stepper
 from evaluator.errors import DataError, TrainingError
-from evaluator.seeds import generator
+from evaluator.seeds import generator, short
 from evaluator.training import device as devices
 from evaluator.training import memory, together
 from evaluator.training.cpu.allocator import kept_memory
@@ -182,8 +182,9 @@ def _fit_on(
 
     def fitted(graphs: bool) -> dict[str, Tensor]:
         network = build_network(classes, seed)
-        stepper = DeviceStepper(network, recipe.learning_rate, recipe.precision, where, graphs=graphs)
-        return _epochs(stepper, rows.to(where), labels.to(where), seen.to(where), asked, recipe, seed, course)
+        with devices.random_state(where, short(seed, "device")) as acting:
+            stepper = DeviceStepper(network, recipe.learning_rate, recipe.precision, where, graphs=graphs, acting=acting)
+            return _epochs(stepper, rows.to(where), labels.to(where), seen.to(where), asked, recipe, seed, course)
 
     def either_way() -> dict[str, Tensor]:
         course.again()

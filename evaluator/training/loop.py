@@ -40,6 +40,11 @@ from evaluator.words import counted
 
 SMALLEST_MICRO_BATCH = 2
 """Batch normalisation needs two items to normalise by."""
+BESIDE = (
+    "beside other trainings there was too little memory, so this training began again by itself; should cuDNN have changed to "
+    "other algorithms then, last bits differ from those of a new process"
+)
+"""Note: see the limit that ``together`` names."""
 _RAN_OUT, _WENT_ON, _STAYED = "memory ran out", "went on from a checkpoint", "the images stayed in the computer's memory"
 
 
@@ -222,6 +227,8 @@ class _Task:
                 self.begun()
                 devices.start_of_peak(self.where)
                 job = self._job()  # by itself it may have room for what it had none for beside others
+                if BESIDE not in self.notes:
+                    self.notes.append(BESIDE)
                 continue
             memory.release()
             if refused:

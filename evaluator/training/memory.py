@@ -17,7 +17,11 @@ from evaluator.words import counted
 LARGEST_SHARE = 0.5
 """Images are laid on the device where they take no more than this share of its free memory; the rest is for the training."""
 
-_SHORTAGES = ("out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
+_SHORTAGES = (
+    *("out of memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory"),
+    # Where no algorithm of cuDNN gets memory to work in, torch tries them all and says nothing of memory.
+    "unable to find an engine to execute this computation",
+)
 
 Made = TypeVar("Made")
 
@@ -72,7 +76,11 @@ def halving(attempt: Callable[[int], Made], batch_size: int) -> Made:
 
 def in_room(where: torch.device, need: Callable[[], int], work: Callable[[], Made]) -> Made:
     """``work()``, which takes ``need()`` bytes of a device that this process shares; from its beginning again, and by itself, where
-    memory ran out beside others. On the CPU nobody waits."""
+    memory ran out beside others. On the CPU nobody waits.
+
+    Raises:
+        TrainingError: memory ran out by itself, too.
+    """
     if where.type == "cpu":
         return work()
     room = room_of(where)
@@ -81,8 +89,10 @@ def in_room(where: torch.device, need: Callable[[], int], work: Callable[[], Mad
             try:
                 return work()
             except RuntimeError as error:
-                if not (entry.shared and is_shortage(error)):
+                if not is_shortage(error):
                     raise
+                if not entry.shared:
+                    raise TrainingError(f"memory ran out on {describe(where)} ({_first_line(error)}); {WAYS_OUT}") from error
             release()
             room.alone(entry)
 

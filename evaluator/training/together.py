@@ -8,6 +8,10 @@ that it gives alone:
 - memory is handed out by what a pipeline needs, and who does not fit waits: ``Room``. Work that runs out of memory beside others
   starts again by itself, and only then with fewer images at a time.
 
+There is a limit that Python cannot lift: where a layer of cuDNN finds no memory to work in, the library takes another algorithm,
+if there is one, and keeps to it for as long as the process lives. Its last bits may be others. So ``Room`` gives away less than
+there is.
+
 On the CPU trainings of a process take turns, because torch's generator there serves one of them: ``drawing``.
 """
 

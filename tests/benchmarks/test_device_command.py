@@ -150,6 +150,20 @@ def test_steps_are_timed_both_ways(tmp_path, monkeypatch):
     assert made
 
 
+def test_steps_that_are_cut_off_leave_what_they_have_measured(tmp_path, monkeypatch):
+    def timed(size, batch, count, kind, *where):
+        if kind == steps.KINDS[2]:
+            raise KeyboardInterrupt
+        return {"ms": 1.0, "peak_bytes": None, "notes": []}
+
+    monkeypatch.setattr(steps, "timed", timed)
+    with pytest.raises(KeyboardInterrupt):
+        steps.main(["--device", "cpu", "--sizes", "32", "--batches", "2", "--json", str(tmp_path / "steps.json")])
+    stored = json.loads((tmp_path / "steps.json").read_text())
+    assert stored["rows"] == []
+    assert [len(timings) for timings in stored["partly"]["timings"].values()] == [1, 1, *(0 for _ in steps.KINDS[2:])]
+
+
 @pytest.mark.slow
 def test_several_and_pairs_run_where_there_is_no_device_and_say_what_they_did(tmp_path, capsys):
     from benchmarks.training import pairs, several

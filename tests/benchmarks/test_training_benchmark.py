@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.stopwatch.timing import WARM_UP, Ratio, Stamps, Timing
 from benchmarks.stopwatch.turns import Sides
-from benchmarks.training import accuracy, operations
+from benchmarks.training import accuracy, contest, operations
 from benchmarks.training.__main__ import parse
 from benchmarks.training.contest import Data, phases_of_ours, phases_of_plain, single_epoch, time_ours, time_plain
 from benchmarks.training.operations import matrix_product_rate, operations_per_image
@@ -26,6 +26,7 @@ from evaluator.data.folders import read_split
 from evaluator.data.make import DataSpec, make_dataset
 from evaluator.data.painted import CLASSES
 from evaluator.training import step as steps_of_ours
+from evaluator.training import weights
 from evaluator.training.augment import transform
 from evaluator.training.loop import train
 from evaluator.training.pipeline import Augmentation, Pipeline
@@ -237,8 +238,6 @@ def test_what_is_observed_launches_its_steps():
 
 def test_the_clock_of_a_device_begins_after_the_step_was_captured(data, monkeypatch):
     """Capturing takes as long as many steps, and a training does it once."""
-    from benchmarks.training import contest
-
     order, steps = [], []
 
     class Clock(Stamps):
@@ -258,6 +257,25 @@ def test_the_clock_of_a_device_begins_after_the_step_was_captured(data, monkeypa
     assert order == ["captured", "begins"]
     assert found.images == pytest.approx(3 * 4)
     assert len(steps) == 3 + WARM_UP + steps_of_ours.WARM_UP
+
+
+def test_what_a_process_pays_once_on_a_device_is_in_no_turn_of_a_frozen_network(data, monkeypatch):
+    trained = []
+    monkeypatch.setattr(contest, "_WARM", set())
+    monkeypatch.setattr(contest.devices, "resolve", lambda name: SimpleNamespace(type=name))
+    monkeypatch.setattr(contest, "wait_for", lambda where: None)
+    monkeypatch.setattr(contest, "reset_peak", lambda name: trained.append("begins"))
+    monkeypatch.setattr(contest, "peak_of", lambda where: None)
+
+    def stand_in(pipeline, *given, **options):
+        trained.append(pipeline.epochs)
+        weights.load_starting_weights(SMALL, 1)
+
+    monkeypatch.setattr(contest, "train", stand_in)
+    monkeypatch.setattr(weights, "load_starting_weights", lambda *given: None)
+    for _ in range(2):
+        contest.time_embedded(replace(SMALL, epochs=4), data, device="cuda", threads=1)
+    assert trained == [1, "begins", 4, "begins", 4]
 
 
 def stand_in(pipeline, images, labels, *, progress, batch, **options):

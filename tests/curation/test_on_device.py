@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +100,23 @@ def test_replayed_steps_give_the_bits_of_launched_ones(monkeypatch):
     assert [graph.replays for graph in made] == [7, 2], "three batches of 8 and one of 3 in each of three epochs"
 
 
+def test_each_training_captures_with_a_random_state_of_its_own(monkeypatch):
+    """Torch marks the state that is current while it captures; one for all would be marked by several threads at once."""
+    states, taken = [], []
+
+    @contextmanager
+    def random_state(where, seed):
+        states.append((where, seed))
+        yield states
+
+    monkeypatch.setattr(training.devices, "random_state", random_state)
+    plain = on_device.DeviceStepper
+    monkeypatch.setattr(on_device, "DeviceStepper", lambda *given, acting, **more: taken.append(acting) or plain(*given, **more))
+    trained(monkeypatch)
+    assert [where for where, _ in states] == [CPU]
+    assert taken == [states]
+
+
 def test_where_no_step_can_be_captured_the_training_starts_anew_without(monkeypatch):
     launched = trained(monkeypatch)
 
@@ -178,6 +196,7 @@ def test_a_device_repeats_and_learns_what_the_cpu_learns(recipe):
     with ThreadPoolExecutor(3) as pool:
         beside = list(pool.map(lambda _: training.train_and_predict(*given, 3, 5, device="cuda"), range(3)))
     for other in (two, *beside):
+        assert other.notes == one.notes == ()
         assert np.array_equal(one.probabilities["test"], other.probabilities["test"])
         assert one.training_loss == other.training_loss
     assert one.training_loss[-1] == pytest.approx(cpu.training_loss[-1], abs=0.1)

@@ -11,7 +11,7 @@ import torch
 from toys import LINEAR, SMALL, distance, same, toy
 
 from evaluator.errors import TrainingError
-from evaluator.training import attempt, checkpoint, memory
+from evaluator.training import attempt, checkpoint, loop, memory
 from evaluator.training import device as devices
 from evaluator.training.cuda import depthwise
 from evaluator.training.loop import train
@@ -148,6 +148,7 @@ def test_a_step_that_reads_a_value_back_is_launched_and_leaves_nothing_behind(mo
 def test_gradients_are_added_up_within_a_graph(monkeypatch):
     images, labels = toy(43)
     replayed = train(NETWORK, images, labels, seed=1, device="cuda", micro_batch=3)
+    assert replayed.notes == ()
     monkeypatch.setattr(attempt, "steps_of", lambda step, where, wanted, acting: Launched(step, acting))
     assert same(replayed, train(NETWORK, images, labels, seed=1, device="cuda", micro_batch=3))
 
@@ -285,6 +286,7 @@ def test_trainings_side_by_side_in_one_process_give_the_bits_of_trainings_alone(
     assert torch.backends.cudnn.deterministic == before[1]
     assert "went on" in together[2].notes[0]
     for number, training in enumerate(together):
+        assert not any("one by one" in note for note in training.notes)
         assert same(training, alone[number % 3])
         assert training.peak_memory is None
         assert np.array_equal(predict(training, images), predict(alone[number % 3], images))
@@ -321,4 +323,4 @@ def test_a_training_that_runs_out_of_memory_beside_another_is_as_it_is_alone(mon
     assert failed
     assert same(found["second"], alone)
     assert found["second"].micro_batch == alone.micro_batch
-    assert found["second"].notes == ()
+    assert found["second"].notes == (loop.BESIDE,)

@@ -15,6 +15,7 @@ from evaluator.training.device import answering
 from evaluator.training.loop import train
 from evaluator.training.network import PooledLinear
 from evaluator.training.predict import predict
+from evaluator.training.together import Room
 
 CPU = torch.device("cpu")
 RECIPE = replace(LINEAR, epochs=3, batch_size=16)
@@ -41,6 +42,35 @@ def small_device(monkeypatch):
         return sizes
 
     return make
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        # What torch raises where no algorithm of cuDNN gets memory to work in, with and without its own search for the fastest.
+        "GET was unable to find an engine to execute this computation",
+        "FIND was unable to find an engine to execute this computation",
+    ],
+)
+def test_every_way_of_saying_that_memory_ran_out_is_known(said):
+    assert memory.is_shortage(RuntimeError(said))
+    assert memory.shortage_in(ValueError("other")) is None
+
+
+def test_work_that_runs_out_of_memory_by_itself_says_what_to_do(monkeypatch):
+    where = torch.device("cuda", 0)
+    monkeypatch.setattr(memory, "room_of", lambda where: Room(lambda: 100))
+    monkeypatch.setattr(memory, "describe", lambda where: "the device cuda:0 (a card, 0.1 of 14.7 GiB free)")
+
+    def work():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
+
+    with pytest.raises(
+        TrainingError, match=r"memory ran out on the device cuda:0 \(a card.*Tried to allocate 2.00 GiB\); end other"
+    ):
+        memory.in_room(where, lambda: 10, work)
 
 
 def test_gradients_added_up_over_parts_are_those_of_the_batch():

@@ -54,6 +54,14 @@ def test_pretraining_repeats_to_the_bit_on_one_cpu(tmp_path):
     assert first.loss == second.loss
 
 
+def test_the_averages_remember_no_step():
+    """A graph of all steps so far would grow by some hundred nodes with each."""
+    run = Run(PretrainSpec(B0, size=32, images=8, batch_size=4, seed=3, held_out=8), torch.device("cpu"), False, lambda line: None)
+    run.train(None)
+    assert run.step == 2
+    assert not any(parameter.requires_grad for parameter in run.average.parameters())
+
+
 @pytest.mark.slow
 @pytest.mark.endurance
 def test_pretraining_lowers_the_loss():

@@ -367,5 +367,5 @@ def test_a_training_short_of_memory_beside_others_gives_its_images_back_and_its_
     assert there == [False]
     assert len(placed) == 3
     assert same(alone, again)
-    assert again.notes == ()
+    assert again.notes == (loop.BESIDE,)
     assert again.seconds < took - 0.9

@@ -82,7 +82,8 @@ class Run:
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
                 decay = min(spec.averaging, (1.0 + self.step) / (10.0 + self.step))
-                torch._foreach_lerp_(averages, parameters, 1.0 - decay)
+                with torch.no_grad():  # else the averages remember every step
+                    torch._foreach_lerp_(averages, parameters, 1.0 - decay)
                 self.step += 1
                 if self.step % 25 == 0 and self.device.type == "cuda":
                     torch.cuda.synchronize(
