@@ -171,8 +171,11 @@ def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
         path = parent / _temporary_name(name)
         path.mkdir()
         with contextlib.suppress(FileNotFoundError):  # another process removed it before it was locked
-            lock = hold(path)
-            break
+            try:
+                lock = hold(path, wait=False)
+                break
+            except BlockingIOError:  # somebody who may read it was faster, and may keep it locked for ever: another name
+                path.rmdir()
     try:
         yield path
     finally:
@@ -304,24 +307,26 @@ def _check_device(name: str, descriptor: int, device: int | None) -> None:
         raise OSError(errno.EXDEV, "it lies on another file system", name)
 
 
-def hold(path: Path, *, shared: bool = False) -> int:
+def hold(path: Path, *, shared: bool = False, wait: bool = True) -> int:
     """Lock ``path``, so that no other process removes it as abandoned. Waits for a process that has it locked.
 
     Args:
         path: a file or folder that this process has just made or uses; not a link.
         shared: let other processes hold it ``shared``, too.
+        wait: for a process that has it locked. Whoever may read a file may lock it, too, and keep it locked.
 
     Returns:
         A descriptor; closing it releases the lock.
 
     Raises:
         FileNotFoundError: another process removed the path before it was locked; make a new one.
+        BlockingIOError: another process has it locked, and ``wait`` is False.
         OSError: the path cannot be opened.
     """
     descriptor = os.open(path, _FLAGS)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
@@ -411,8 +416,12 @@ def _temporary_file(path: Path, mode: str, permissions: int) -> tuple[IO, int]:
         temporary = path.with_name(_temporary_name(path.name))
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, permissions)
         try:
-            lock = hold(temporary)
+            lock = hold(temporary, wait=False)
             break
+        except BlockingIOError:  # somebody who may read it was faster, and may keep it locked for ever: another name
+            os.close(descriptor)
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
         except FileNotFoundError:  # another process removed it before it was locked
             os.close(descriptor)
         except BaseException:

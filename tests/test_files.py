@@ -1,6 +1,7 @@
 """The one writer: a file is replaced whole or not at all, and what killed writers leave is told from what living writers need."""
 
 import errno
+import fcntl
 import os
 import signal
 import stat
@@ -120,7 +121,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch,
         # /dev/full refuses what the buffer flushes, as a full disk does.
         real = os.open
         monkeypatch.setattr(os, "open", lambda name, flags, *mode: real("/dev/full", os.O_WRONLY) if mode else real(name, flags))
-        monkeypatch.setattr(files, "hold", lambda _: real("/dev/null", os.O_RDONLY))
+        monkeypatch.setattr(files, "hold", lambda *_, **__: real("/dev/null", os.O_RDONLY))
     else:
         monkeypatch.setattr(os, place, full)
     with pytest.raises(OSError, match="No space left on device"):
@@ -240,17 +241,40 @@ def test_cleaning_spares_what_is_not_temporary_and_never_raises(tmp_path):
 def test_a_cleaner_that_comes_before_the_mark_costs_only_another_try(tmp_path, monkeypatch):
     met = []
 
-    def late(path):
+    def late(path, **how):
         if not met:
             met.append(path)
             remove_temporaries(tmp_path)
             assert not path.exists()
-        return hold(path)
+        return hold(path, **how)
 
     monkeypatch.setattr(files, "hold", late)
     write_text(tmp_path / "a", "x")
     assert len(met) == 1
     assert (tmp_path / "a").read_text() == "x"
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", [fcntl.LOCK_SH, fcntl.LOCK_EX])
+def test_who_locks_a_temporary_before_its_writer_delays_nothing(tmp_path, monkeypatch, how):
+    """Whoever may read a file may lock it, and may never let it go."""
+    locked = []
+
+    def late(path, **told):
+        if len(locked) < 3:
+            locked.append(os.open(path, os.O_RDONLY))
+            fcntl.flock(locked[-1], how)
+        return hold(path, **told)
+
+    monkeypatch.setattr(files, "hold", late)
+    write_text(tmp_path / "a", "x")
+    assert (len(locked), (tmp_path / "a").read_text()) == (3, "x")
+    del locked[:2]
+    with temporary_folder(tmp_path, "b") as folder:
+        assert len(locked) == 3
+        (folder / "c").touch()
+        os.rename(folder, tmp_path / "b")
+    assert (tmp_path / "b" / "c").exists()
     assert hidden(tmp_path) == []
 
 

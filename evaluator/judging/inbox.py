@@ -49,7 +49,13 @@ OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, 
 """What fails for all packages alike. Everything else is a matter of the one that is looked at, and the others go on."""
 SETTLED = 2.0
 """Seconds for which a file must be left alone before it is taken in: it may be sent by a program that gives it its name at once."""
+AHEAD = 3600.0
+"""Seconds that the clock of a file server may be ahead of the judge's: a file of that future counts as just written."""
 _CHUNK = 1 << 20
+
+
+class UnansweredError(OSError):
+    """Nothing can be written into the outbox of a participant, which may be a disk, or have a quota, of its own."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def _settled(folder: Path, now: float) -> Iterator[tuple[float, Path]]:
                 status = entry.stat(follow_symlinks=False)
             except OSError:  # another judge was faster, or its sender took it back, or the rights to it
                 continue
-            if not entry.name.startswith(".") and stat.S_ISREG(status.st_mode) and not 0 <= now - status.st_mtime < SETTLED:
+            if not entry.name.startswith(".") and stat.S_ISREG(status.st_mode) and not -AHEAD <= now - status.st_mtime < SETTLED:
                 yield status.st_mtime, Path(entry.path)
 
 
@@ -142,12 +148,12 @@ def take_in(
         except OSError as error:
             if isinstance(error, FileNotFoundError) and not path.exists():
                 continue  # another judge was faster
-            if error.errno in OF_THE_MACHINE:
+            if error.errno in OF_THE_MACHINE and not isinstance(error, UnansweredError):
                 raise
-            where = harmless(Path(str(error.filename or path)).name)
-            yield Taken(
-                participant, harmless(path.name), 0, "", stuck=f"{where}: {error.strerror}. Give the judge the rights, or remove it"
-            )
+            where, advice = harmless(Path(str(error.filename or path)).name), "Give the judge the rights, or remove it"
+            if isinstance(error, UnansweredError):
+                where, advice = "its receipt cannot be written", "Make room in its outbox, or give the judge the rights"
+            yield Taken(participant, harmless(path.name), 0, "", stuck=f"{where}: {error.strerror}. {advice}")
         except sqlite3.Error:  # of the queue, and so of all packages
             raise
         except Exception as error:  # what a package holds never ends a judge
@@ -339,10 +345,18 @@ def _bring_lists(folder: Path, name: str) -> None:
 
 
 def write_feedback(place: Place, participant: str, name: str, content: dict) -> None:
-    """Write what goes back to a participant, whole or not at all."""
+    """Write what goes back to a participant, whole or not at all.
+
+    Raises:
+        UnansweredError: it cannot be written; that of one participant says nothing of the others'.
+    """
     folder = place.outbox / participant
-    folder.mkdir(exist_ok=True)
-    write_text(folder / f"{name}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    try:
+        folder.mkdir(exist_ok=True)
+        write_text(folder / f"{name}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        # An error of writing names no file.
+        raise UnansweredError(error.errno, error.strerror, str(error.filename or folder)) from error
 
 
 def unpack_again(place: Place, digest: str) -> Path:

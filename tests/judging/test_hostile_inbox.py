@@ -1,5 +1,6 @@
 """Whoever may write into one folder of an inbox keeps no judge from the packages of the others."""
 
+import errno
 import hashlib
 import itertools
 import json
@@ -112,6 +113,46 @@ def test_a_full_disk_is_a_matter_of_the_machine(place, queue, send, monkeypatch)
     monkeypatch.setattr(inbox, "_copied", full)
     with pytest.raises(OSError, match="No space"):
         list(take_in(place, queue, time.time))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_an_outbox_that_is_full_keeps_only_its_own_participant_waiting(place, queue, send, monkeypatch, number):
+    """It may be a disk of its own, or have a quota."""
+    bad = send("eve")
+    send("fox")
+    real = inbox.write_text
+
+    def full(path, text):
+        if path.parent.name == "eve":
+            raise OSError(number, os.strerror(number))
+        real(path, text)
+
+    monkeypatch.setattr(inbox, "write_text", full)
+    for _ in range(2):
+        (eve,) = [of for of in list(take_in(place, queue, time.time)) if of.participant == "eve"]
+        assert eve.stuck.startswith(f"its receipt cannot be written: {os.strerror(number)}. Make room in its outbox")
+    assert waiting(place, time.time()) == [("eve", bad)]
+    assert len(list((place.outbox / "fox").glob("*-receipt.json"))) == 1
+    monkeypatch.undo()
+    (eve,) = take_in(place, queue, time.time)
+    assert (eve.participant, eve.refused, eve.stuck) == ("eve", "", "")
+    assert queue.counts() == {"waiting": 2}, "and it counts once"
+
+
+@pytest.mark.parametrize("ahead", [0.02, 1.0, 600.0])
+def test_a_file_that_grows_on_a_server_whose_clock_is_ahead_is_not_taken_in_half(place, queue, send, ahead):
+    path = send("eve")
+    os.utime(path, (time.time() + ahead,) * 2)
+    assert list(take_in(place, queue, time.time)) == []
+    (taken,) = take_in(place, queue, lambda: time.time() + ahead + inbox.SETTLED)
+    assert taken.refused == ""
+
+
+def test_a_date_of_a_far_future_keeps_no_package_waiting(place, queue, send):
+    path = send("eve")
+    os.utime(path, (time.time() + 1e6,) * 2)
+    (taken,) = take_in(place, queue, time.time)
+    assert taken.refused == ""
 
 
 def test_a_folder_that_the_judge_may_not_read_is_named_once_and_the_others_are_judged(place, queue, send, monkeypatch):
