@@ -14,6 +14,8 @@ from evaluator.sandbox.limits import Breach, Limits
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "dck-worker-"
+_TRIES = 20
+"""How often a folder is made that another process removes or locks."""
 
 
 class ControlGroup:
@@ -58,16 +60,21 @@ class ControlGroup:
 
     def _make_folders(self) -> None:
         for folder in dict.fromkeys(self._folders.values()):
-            for attempt in (1, 2, 3):
+            for attempt in range(1, _TRIES + 1):
                 folder.mkdir()
                 try:
-                    self._held.append(hold(folder))
+                    self._held.append(hold(folder, wait=False))
+                    break
                 except FileNotFoundError:
                     # Before it was marked, another evaluator took it for abandoned and removed it.
-                    if attempt == 3:
+                    if attempt == _TRIES:
                         raise
-                else:
-                    break
+                except BlockingIOError:
+                    # Everybody may read it, and so lock it, and never let it go.
+                    with contextlib.suppress(FileNotFoundError):
+                        folder.rmdir()
+                    if attempt == _TRIES:
+                        raise
 
     def add(self, pid: int) -> None:
         """Put a process in; its later children are in as well.
