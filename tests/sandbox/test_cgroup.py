@@ -40,6 +40,6 @@ def test_a_folder_that_somebody_locked_is_made_anew(group, tmp_path, monkeypatch
 
 def test_where_every_folder_is_locked_nobody_waits(group, monkeypatch):
     locked = locked_first(monkeypatch, 1_000)
-    with pytest.raises(OSError):
+    with pytest.raises(BlockingIOError):
         group._make_folders()
     assert len(locked) == cgroup._TRIES
