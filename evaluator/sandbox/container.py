@@ -28,7 +28,6 @@ class Container:
     def __init__(self, engine: Engine, description: dict[str, Any]) -> None:
         self._engine = engine
         name = f"dck-worker-{uuid.uuid4().hex[:12]}"
-        self._began = int(time.time())
         self._id = engine.ask("POST", "/containers/create", description, name=name)["Id"]
         self._group: ControlGroup | None = None
         self._breach: Breach | None = None
@@ -150,8 +149,9 @@ class Container:
 
     def _ran_out_of_memory(self) -> bool:
         filters = {"container": [self._id], "event": ["oom"]}
+        # Of this container alone, so from the first that the engine remembers: the clock may have been set back since it began.
         until = time.time() + 0.2
-        return bool(self._engine.ask("GET", "/events", since=str(self._began - 1), until=f"{until:.3f}", filters=filters))
+        return bool(self._engine.ask("GET", "/events", since="1", until=f"{until:.3f}", filters=filters))
 
 
 def owner() -> str:
