@@ -314,7 +314,7 @@ def write_board(place: Place, queue: Queue, folder: Path, private: bool) -> int:
     """Write the site of a judge. ``private``: with the private part. Returns the number of pages."""
     from evaluator.judging.site import write_site, writing
 
-    with writing(folder):
+    with writing(folder, place.runs):
         parts, metric = _judged(place, queue, ("public", "private") if private else ("public",))
         return write_site(folder, place.rules.name, parts, metric, _word(place), time.time())
 
