@@ -19,6 +19,7 @@ import secrets
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatchcase
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 
 from evaluator.errors import ConfigurationError
+from evaluator.text import as_command, say
 
 # Never through a link, and never waiting for the other end of a pipe: a stranger may have put either in a shared folder.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -33,6 +35,10 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _CAN_REOPEN = sys.platform.startswith("linux")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
+"""Seconds between two looks at a lock that another process has; every pause is longer than the one before."""
+TOLD_AFTER = 5.0
+"""Seconds of waiting for a lock after which it is said what is waited for."""
 TEMPORARY = ".tmp"
 """Ending of the hidden name of an unfinished file or folder. The name begins with a dot."""
 _TEMPORARY = re.compile(rf"\.(.+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY)}", re.DOTALL)
@@ -368,6 +374,103 @@ def lock(descriptor: int, how: int) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
             raise
+
+
+def lock_aloud(descriptor: int, path: Path, *, shared: bool = False) -> None:
+    """Lock an open file or folder, and say on stderr what is waited for if that takes long.
+
+    Whoever may open a file for reading can lock it, and nobody is told. So this never waits in the kernel without a word, and an
+    interrupt ends the waiting. On a file system without locks nothing is locked.
+
+    Args:
+        path: of what is open, for the message.
+        shared: let other processes hold it ``shared``, too.
+    """
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+    began, pause, told = time.monotonic(), _FIRST_PAUSE, False
+    while True:
+        try:
+            fcntl.flock(descriptor, how)
+            return
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return
+            raise
+        if not told and time.monotonic() - began >= TOLD_AFTER:
+            told = True
+            say(_waiting(descriptor, path))
+        time.sleep(pause)
+        pause = min(1.5 * pause, _LONGEST_PAUSE)
+
+
+def hold_aloud(path: Path, *, shared: bool = False) -> int:
+    """As ``hold``, for what other users of the machine may open: it says what is waited for (see ``lock_aloud``).
+
+    Returns:
+        A descriptor; closing it releases the lock.
+
+    Raises:
+        FileNotFoundError: another process removed the path before it was locked. OSError: the path cannot be opened.
+    """
+    descriptor = os.open(path, _FLAGS)
+    try:
+        lock_aloud(descriptor, path, shared=shared)
+        if not os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False)):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextmanager
+def alone_by(path: Path) -> Iterator[None]:
+    """No other process runs such a block with the same ``path``, a lock file that only its owner can open; it is made and stays.
+
+    Nobody else can lock it as long as nobody else may write to its folder. Waiting is as in ``lock_aloud``.
+
+    Raises:
+        OSError: the file cannot be made or opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if os.geteuid() == 0:
+            # Root must not shut out the user to whom the folder belongs.
+            owner = os.stat(path.parent)
+            with contextlib.suppress(OSError):
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        lock_aloud(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _waiting(descriptor: int, path: Path) -> str:
+    """What is waited for, in a sentence that says how to find out who has the lock."""
+    found = _lockers(os.fstat(descriptor))
+    who = f"process {', '.join(found)}" if found else "another process"
+    return (
+        f"waiting: {path} is locked by {who}; this command goes on when the lock is released. To see who has it open: "
+        f"`{as_command('fuser', '-v', path)}` or `{as_command('lsof', path)}`, as root for processes of other users"
+    )
+
+
+def _lockers(status: os.stat_result) -> list[str]:
+    """Numbers and names of the processes that have a file locked, as Linux tells them; empty where it does not."""
+    there = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    found = []
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            row = line.split()
+            # Those that wait, too, have an arrow in the second column. A number below 1 is that of a process in another room.
+            if len(row) > 5 and row[1] == "FLOCK" and row[5] == there and int(row[4]) > 0:
+                name = ""
+                with contextlib.suppress(OSError):
+                    name = Path(f"/proc/{row[4]}/comm").read_text(errors="replace").strip()
+                found.append(f"{row[4]} ({name})" if name else row[4])
+    return found
 
 
 @contextmanager

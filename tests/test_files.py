@@ -16,7 +16,9 @@ from nested import nest
 
 from evaluator import files
 from evaluator.files import (
+    alone_by,
     hold,
+    hold_aloud,
     remove_temporaries,
     remove_tree,
     replaced,
@@ -452,3 +454,125 @@ def test_on_a_file_system_without_locks_files_are_written_and_nothing_is_unheld(
     with unheld(tmp_path / "a") as free:
         assert not free
     assert (tmp_path / "a").read_text() == "x"
+
+
+HOLD = "import fcntl, os, sys, time; d = os.open(sys.argv[1], os.O_RDONLY); fcntl.flock(d, fcntl.LOCK_EX)"
+
+
+@pytest.fixture
+def stranger():
+    """Locks a file from another process, as somebody does who may only read it; returns that process."""
+    started = []
+
+    def lock(path: Path) -> subprocess.Popen:
+        code = HOLD + "; print('held', flush=True); time.sleep(600)"
+        started.append(subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True))
+        assert started[-1].stdout.readline() == "held\n"
+        return started[-1]
+
+    yield lock
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "alone"])
+def test_what_is_waited_for_is_said_once_with_who_has_it(tmp_path, monkeypatch, capsys, stranger, shared):
+    holder, pauses = stranger(tmp_path), []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 20:
+            holder.kill()
+            holder.wait()
+
+    monkeypatch.setattr(files, "TOLD_AFTER", 0)
+    monkeypatch.setattr(files.time, "sleep", pause)
+    os.close(hold_aloud(tmp_path, shared=shared))
+    said = capsys.readouterr().err
+    assert said.count("waiting: ") == said.count("\n") == 1
+    assert f"{tmp_path} is locked by" in said
+    assert f"`fuser -v {tmp_path}`" in said
+    assert f"by process {holder.pid} (" in said or "by another process" in said, "not every file system is told of"
+    assert (pauses[0], max(pauses)) == (files._FIRST_PAUSE, files._LONGEST_PAUSE)
+
+
+def test_a_short_wait_is_not_spoken_of(tmp_path, monkeypatch, capsys, stranger):
+    holder = stranger(tmp_path)
+
+    def pause(_):
+        holder.kill()
+        holder.wait()
+
+    monkeypatch.setattr(files.time, "sleep", pause)
+    os.close(hold_aloud(tmp_path))
+    assert capsys.readouterr().err == ""
+
+
+def test_an_interrupt_ends_the_waiting_and_leaves_nothing_open(tmp_path, monkeypatch, stranger):
+    stranger(tmp_path)
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.time, "sleep", interrupted)
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(KeyboardInterrupt):
+        hold_aloud(tmp_path)
+    with alone_by(tmp_path / "x.lock"), pytest.raises(KeyboardInterrupt), alone_by(tmp_path / "x.lock"):
+        pytest.fail("it is locked")
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_who_has_a_lock_is_read_from_the_kernels_list(tmp_path, monkeypatch):
+    status = os.stat(tmp_path)
+    there = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    rows = (
+        f"1: FLOCK  ADVISORY  READ {os.getpid()} {there} 0 EOF",
+        f"1: -> FLOCK  ADVISORY  WRITE 4194301 {there} 0 EOF",
+        f"2: FLOCK  ADVISORY  WRITE -1 {there} 0 EOF",
+        f"3: POSIX  ADVISORY  WRITE 4194302 {there} 0 EOF",
+        f"4: FLOCK  ADVISORY  WRITE 4194303 {there}1 0 EOF",
+        f"5: FLOCK  ADVISORY  READ 4194304 {there} 0 EOF",
+        "half a line",
+    )
+    read = Path.read_text
+
+    def listed(path, *arguments, **options):
+        return "\n".join(rows) if str(path) == "/proc/locks" else read(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", listed)
+    first, second = files._lockers(status)
+    assert first.startswith(str(os.getpid()))
+    assert second == "4194304", "a process without a name is told by its number"
+
+    def gone(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", gone)
+    assert files._lockers(status) == []
+
+
+def test_a_lock_file_is_its_owners_alone(tmp_path, stranger):
+    path = tmp_path / "x.lock"
+    before = os.umask(0)
+    try:
+        with alone_by(path), unheld(path) as free:
+            assert not free
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with unheld(path) as free:
+        assert free
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(OSError, match="symbolic links"), alone_by(tmp_path / "link"):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone gives files away")
+def test_a_lock_file_that_root_makes_belongs_to_the_owner_of_its_folder(tmp_path):
+    os.chown(tmp_path, 65534, 65534)
+    with alone_by(tmp_path / "x.lock"):
+        pass
+    assert (tmp_path / "x.lock").stat().st_uid == 65534

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from evaluator.report.console import hanging, line, show_table, terminal
 from evaluator.report.live import doing
-from evaluator.text import json_text, one_line
+from evaluator.text import json_text, one_line, say
 
 STYLES = {"passed": "green", "failed": "bold red", "not promised": "dim", "not checked": "yellow"}
 
@@ -35,15 +35,17 @@ def main(args: argparse.Namespace) -> int:
 
 def _survey(args: argparse.Namespace) -> int:
     from evaluator.sandbox.tier import PROMISES
-    from evaluator.sandbox.tiers import SANDBOXES, WAYS, state
+    from evaluator.sandbox.tiers import SANDBOXES, WAYS, exposed, state
 
     tiers = {}
     with doing(terminal(stderr=True), "isolation tiers") as moved:
         for number, name in enumerate(SANDBOXES):
             moved(number, len(SANDBOXES), f"trying {name}")
             seen = state(name, args.gpu)
-            promises = sorted(SANDBOXES[name](args.gpu).promises) if not seen.reason else []
-            tiers[name] = asdict(seen) | {"works": not seen.reason, "promises": promises, "way": seen.way or WAYS[name]}
+            made = SANDBOXES[name](args.gpu) if not seen.reason else None
+            promises, gap = ([], "") if made is None else (sorted(made.promises), exposed(made))
+            found = {"works": not seen.reason, "promises": promises, "way": seen.way or WAYS[name], "exposed": gap}
+            tiers[name] = asdict(seen) | found
     chosen = next((name for name, tier in tiers.items() if tier["works"]), None)
     gpus = _gpus()
     if args.json:
@@ -65,6 +67,8 @@ def _survey(args: argparse.Namespace) -> int:
     for name, tier in tiers.items():
         if not tier["works"]:
             hanging(console, f"{name}: {tier['reason']}; {tier['way']}", "dim")
+        if tier["exposed"]:
+            hanging(console, f"warning: {tier['exposed']}")
     console.print(f"auto uses {chosen or 'no tier: none works here'}", highlight=False)
     console.print(one_line("GPU: " + ("; ".join(gpus) or "none seen")), highlight=False)
     return 0 if chosen else 1
@@ -85,9 +89,11 @@ def _examine(args: argparse.Namespace) -> int:
     from evaluator.purchase.conformance import SESSION_CHECKS
     from evaluator.sandbox.conformance import CHECKS
     from evaluator.sandbox.conformance.check import run_checks
-    from evaluator.sandbox.tiers import choose
+    from evaluator.sandbox.tiers import choose, exposed
 
     sandbox = choose(args.sandbox, gpu=args.gpu)
+    if gap := exposed(sandbox):
+        say(f"warning: {gap}")
     checks = (*CHECKS, *SESSION_CHECKS)
     results = []
     with doing(terminal(stderr=True), checks[0].name) as moved:

@@ -133,6 +133,8 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
         say("warning: the tier landlock hides contents of files and little else; judge strangers in bubblewrap or docker")
     if place.rules.sandbox == "process":
         say("warning: the tier process stops accidents and no strangers; judge strangers in bubblewrap or docker")
+    if said := _exposed(place.rules.sandbox):
+        say(f"warning: {said}")
     track = named(place.rules.track, f"{place.root}/judge.toml: track")
     if (builder := builder_of(place)) is not None:
         builder.check()
@@ -156,6 +158,18 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
             builder=builder,
         )
         return 0 if judge.run(args.once) else 1
+
+
+def _exposed(tier: str) -> str:
+    """What the tier of a judge leaves open on this machine. Empty where it does not work: jobs say that, with a reason."""
+    from evaluator.sandbox.tiers import SANDBOXES, choose, exposed
+
+    if tier not in ("landlock", "auto"):
+        return ""
+    try:
+        return exposed(choose(tier) if tier == "auto" else SANDBOXES[tier](False))
+    except (OSError, ConfigurationError):
+        return ""
 
 
 def _require(place: Place, track: Track, part: Part) -> None:
@@ -314,7 +328,7 @@ def write_board(place: Place, queue: Queue, folder: Path, private: bool) -> int:
     """Write the site of a judge. ``private``: with the private part. Returns the number of pages."""
     from evaluator.judging.site import write_site, writing
 
-    with writing(folder):
+    with writing(folder, place.runs):
         parts, metric = _judged(place, queue, ("public", "private") if private else ("public",))
         return write_site(folder, place.rules.name, parts, metric, _word(place), time.time())
 

@@ -172,13 +172,14 @@ def _run(args: argparse.Namespace, track: Any, asked: dict[str, Any], found: Fin
     """The findings with those of the small run, how it was run, in words, its traceback, and that with all frames."""
     from evaluator.report.console import terminal
     from evaluator.report.live import doing
-    from evaluator.sandbox.tiers import choose, passed_over
+    from evaluator.sandbox.tiers import choose, exposed, passed_over
     from evaluator.sweep.settings import options_of
 
     file = asked.pop("file", None)
     like = options_of(asked, track, file) if asked or file is not None else asked
     sandbox = choose(args.sandbox)
     more = [Finding("warning", "--sandbox auto", why)] if args.sandbox == "auto" and (why := passed_over(sandbox.name)) else []
+    more += [Finding("warning", f"--sandbox {args.sandbox}", said)] if (said := exposed(sandbox)) else []
     say(f"running it on a few {track.item_word}s in {sandbox.name}, for three minutes at most ...")
     with doing(terminal(stderr=True), "running it"):
         trial = track.trial(args.submission, sandbox, None if args.weights_dir is None else args.weights_dir.resolve(), like)

@@ -6,7 +6,6 @@ a file name of its own, so a process that has mapped an older file keeps it.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import math
@@ -21,7 +20,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from evaluator.bounded import BoundsError, Limits, read_json
-from evaluator.files import remove_temporaries, replaced
+from evaluator.files import lock_aloud, remove_temporaries, replaced
 from evaluator.text import say
 
 T = TypeVar("T")
@@ -142,8 +141,10 @@ class ArrayFile:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock of makers. The kernel releases it when its holder dies, so a killed maker blocks nobody."""
-        with open(self.folder / f"{self.key}.lock", "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        path = self.folder / f"{self.key}.lock"
+        # Several users may share a cache, so others may open the file, and lock it.
+        with open(path, "a") as file:
+            lock_aloud(file.fileno(), path)
             yield
 
     def _clear(self) -> None:

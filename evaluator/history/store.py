@@ -30,7 +30,7 @@ import msgspec
 from evaluator import __version__
 from evaluator.bounded import RECORD, BoundsError, read_bytes, read_json
 from evaluator.errors import ConfigurationError
-from evaluator.files import hold, remove_temporaries, write_bytes
+from evaluator.files import hold_aloud, remove_temporaries, write_bytes
 from evaluator.history import layout
 from evaluator.history.checksum import sealed
 from evaluator.history.predictions import as_npy
@@ -183,7 +183,7 @@ class Store:
         """A lock: while the block runs, no other evaluator runs such a block. On a file system without locks nothing is locked."""
         descriptor = None
         with contextlib.suppress(OSError):
-            descriptor = hold(self.root / "answers")
+            descriptor = hold_aloud(self.root / "answers")
         try:
             yield
         finally:
@@ -285,9 +285,9 @@ class Store:
         """
         with contextlib.ExitStack() as held:
             try:
-                held.callback(os.close, hold(self.root.resolve(), shared=True))
+                held.callback(os.close, hold_aloud(self.root.resolve(), shared=True))
                 folder = self.new_run(name)
-                held.callback(os.close, hold(folder))
+                held.callback(os.close, hold_aloud(folder))
             except OSError as error:
                 raise _unwritable(self.root, error) from None
             yield folder

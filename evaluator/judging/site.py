@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from evaluator import __version__
-from evaluator.files import hold, remove_temporaries, write_text
+from evaluator.files import alone_by, remove_temporaries, write_text
 from evaluator.judging.board import Line, Scored, board
 from evaluator.judging.pages.board import board_page, submissions_page
 from evaluator.judging.pages.render import made_of, render, style_and_script
@@ -31,24 +30,28 @@ from evaluator.tables import Metric
 BOARD = "index.html"
 SUBMISSIONS = "submissions.html"
 JSON, CSV = "board.json", "board.csv"
+LOCK = "site.lock"
+"""Name of the file that a writer of sites has locked."""
 _PAGE = re.compile(r"[0-9]+\.html")
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """The only writer of a site, whose folder is made where it is missing. Another judge waits, and then reads what is new.
+def writing(folder: Path, own: Path) -> Iterator[None]:
+    """The only writer of a judge's sites. Another judge of the same folder waits, and then reads what is new.
+
+    Args:
+        folder: of the site; it is made where it is missing.
+        own: a folder that the judge's user alone may enter. The lock lies there and not in the site, which everybody may read:
+            whoever may read a file can lock it, and so could stop the judge.
 
     Raises:
-        OSError: the folder cannot be made or opened.
+        OSError: the folder or the lock cannot be made or opened.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    held = hold(folder)
-    try:
+    with alone_by(own / LOCK):
         for place in (folder, folder / PAGES):  # what a judge left that was killed while it wrote
             remove_temporaries(place)
         yield
-    finally:
-        os.close(held)
 
 
 def write_site(

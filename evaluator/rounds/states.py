@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evaluator.errors import ConfigurationError
-from evaluator.files import hold
+from evaluator.files import hold_aloud
 from evaluator.judging import place
 from evaluator.judging.queue import Queue
 from evaluator.rounds import manifest
@@ -34,8 +34,18 @@ class Closed:
 
 @contextlib.contextmanager
 def alone(folder: Folder) -> Iterator[None]:
-    """No other command changes the state meanwhile; another one waits."""
-    lock = hold(folder.root)
+    """No other command changes the state meanwhile; another one waits.
+
+    Raises:
+        ConfigurationError: it is no folder of a round, or its folder ``keep`` is gone.
+    """
+    if not folder.keep.is_dir():
+        folder.terms()  # of another folder it says that
+        raise ConfigurationError(
+            f"{folder.keep}: there is no such folder; the one with the round's secret and hidden data was expected. Put it back"
+        )
+    # Not the round's own folder: it may be open to readers, who could lock it; nobody else may enter ``keep``.
+    lock = hold_aloud(folder.keep.resolve())
     try:
         yield
     finally:

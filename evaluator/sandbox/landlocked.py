@@ -5,8 +5,9 @@ What it stops beside what ``process`` stops: opening any file but the interprete
 submission, its weights and its scratch folder; writing anywhere but in that folder and in shared memory; reading or tracing the
 evaluator; TCP (ABI 4); signals to other processes, and abstract sockets (ABI 6). What it does not stop: the worker is of the
 evaluator's own user. It sees which paths and processes exist, and can change modes, owners and times of files that it cannot open.
-It can send datagrams, connect to sockets in files, and use shared memory that others of its user made. ``docs/threat-model.md`` has
-the table.
+It can send datagrams, connect to sockets in files, and use shared memory that others of its user made. Behind some sockets a
+program reads files for whoever connects (an engine of containers, the user's systemd); ``exposed`` says which of them are here.
+``docs/threat-model.md`` has the table.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from evaluator.sandbox.guarded import KIT_ROOT, SHOWN
 from evaluator.sandbox.landlock import abi
 from evaluator.sandbox.process import ProcessSandbox
 from evaluator.sandbox.seccomp import filters
+from evaluator.sandbox.sockets import reachable
 from evaluator.sandbox.tier import WorkerSpec
 
 LEAST = 3
@@ -59,6 +61,17 @@ class LandlockSandbox(ProcessSandbox):
 
     def _guard_options(self, spec: WorkerSpec, scratch: Path) -> tuple[str, ...]:
         return ("--landlock", json.dumps(self.places(spec, scratch)))
+
+    def exposed(self) -> str:
+        """What a submission reaches here that the tier does not rule, in a sentence with what to do; empty if nothing was found."""
+        if not (found := reachable()):
+            return ""
+        named = ", ".join(f"{what} ({path})" for what, path in found)
+        return (
+            f"isolation: the tier landlock does not rule sockets in files, and a submission can connect to {named} as this user, "
+            "and by that may read labels. Judge strangers in bubblewrap or docker, or as a user who may not connect to "
+            f"{'it' if len(found) == 1 else 'them'}."
+        )
 
     def places(self, spec: WorkerSpec, scratch: Path) -> list[tuple[str, str]]:
         """What a worker may do where, as ``landlock.restrict`` takes it. Its own folder in /proc is added by the guard."""

@@ -96,6 +96,15 @@ def passed_over(name: str, *, gpu: bool = False) -> str:
     return f"isolation: auto took {name}, which {weak}. {strongest}: {why}."
 
 
+def exposed(sandbox: Sandbox) -> str:
+    """What a tier leaves open on this machine although it promises something, in a sentence; empty if nothing was found.
+
+    A tier that promises nothing has nothing to say here: nobody may rely on it.
+    """
+    said: Callable[[], str] = getattr(sandbox, "exposed", lambda: "")
+    return said()
+
+
 def choose(name: str = "auto", *, gpu: bool = False) -> Sandbox:
     """The tier ``name``, or with ``auto`` the first of ``SANDBOXES`` that passes its self-check.
 

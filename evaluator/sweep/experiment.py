@@ -68,10 +68,10 @@ class Experiment:
         busy = self.load.busy()
         advice = "; submissions and trainings will be slower than on a quiet machine, and a submission may miss its time limit"
         faults = [f"{source.fault}; all its cells fail with {source.verdict}." for source in self.sources if source.fault]
-        from evaluator.sandbox.tiers import passed_over
+        from evaluator.sandbox.tiers import exposed, passed_over
 
         weaker = passed_over(self.sandbox.name, gpu=self.device.startswith("cuda")) if self.settings.sandbox == "auto" else ""
-        lower = [weaker] if weaker else []
+        lower = [said for said in (weaker, exposed(self.sandbox)) if said]
         return (*faults, *self.remarks, *lower, *self.plan.warnings, *([f"busy machine: {busy}{advice}."] if busy else []))
 
     @property

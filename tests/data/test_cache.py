@@ -19,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from evaluator import files
 from evaluator.data import decoding
+from evaluator.data.arrays import ArrayFile
 from evaluator.data.cache import CachedImages, cache_images
 from evaluator.data.decoding import decode
 from evaluator.data.folders import read_split
@@ -471,3 +473,21 @@ def test_shrinking_does_not_alias():
     array, _ = decode(encoded(Image.fromarray(stripes)), "x", 24)
     assert array.std() < 5
     assert abs(array.mean() - 127.5) < 3
+
+
+def test_a_lock_that_somebody_else_has_is_named_and_not_waited_for_in_silence(tmp_path, monkeypatch, capsys):
+    """Whoever may read the folder of a cache can lock the file of its makers."""
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "TOLD_AFTER", 0)
+    monkeypatch.setattr(files.time, "sleep", interrupted)
+    (tmp_path / "k.lock").touch()
+    reader = files.hold(tmp_path / "k.lock", shared=True)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ArrayFile(tmp_path, "k", ".json", "array", "cache").obtained(lambda: (None, ""), lambda: pytest.fail("it is locked"))
+    finally:
+        os.close(reader)
+    assert f"waiting: {tmp_path / 'k.lock'} is locked by" in capsys.readouterr().err

@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import NEWER, VERSIONS, result, spec
 
+from evaluator import files
 from evaluator.cli.tracks import TRACKS
 from evaluator.errors import ConfigurationError, Verdict
+from evaluator.files import hold
 from evaluator.history.checksum import sealed
 from evaluator.history.index import read_index
 from evaluator.history.predictions import read_predictions
@@ -386,3 +388,20 @@ def test_purchases_are_a_table(tmp_path):
     path = store.write_table(store.new_run("x"), "purchases.csv", ["pair", "file"], rows)
     assert path.name == "purchases.csv"
     assert path.read_text() == 'pair,file\n621:17,"a,""b"".png"\n621:51,c.png\n'
+
+
+@pytest.mark.parametrize("name", ["", "answers"])
+def test_a_folder_that_somebody_has_locked_is_named_and_not_waited_for_in_silence(tmp_path, monkeypatch, capsys, name):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "TOLD_AFTER", 0)
+    monkeypatch.setattr(files.time, "sleep", interrupted)
+    store = Store(tmp_path)
+    reader = hold(tmp_path / name)
+    try:
+        with pytest.raises(KeyboardInterrupt), store.answers_held() if name else store.running("sweep"):
+            pytest.fail("it is locked")
+    finally:
+        os.close(reader)
+    assert f"waiting: {tmp_path / name} is locked by" in capsys.readouterr().err

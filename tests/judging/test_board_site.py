@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.board import DATA, PAIRS, result
+from evaluator.files import hold, unheld
 from evaluator.judging import site
 from evaluator.judging.board import scored
 from evaluator.judging.pages.render import made_of
 from evaluator.judging.published import COLUMNS
-from evaluator.judging.site import BOARD, CSV, JSON, SUBMISSIONS, write_site, writing
+from evaluator.judging.site import BOARD, CSV, JSON, LOCK, SUBMISSIONS, write_site, writing
 from evaluator.purchase.track import PURCHASE
 from evaluator.report.colours import luminance
 from evaluator.scoring.intervals import t_interval
@@ -33,7 +35,7 @@ def judged(number=1, participant="fox", skill=0.5, version=1, name="mine", faile
 
 
 def write(folder: Path, parts) -> str:
-    with writing(folder):
+    with writing(folder, folder.parent):
         write_site(folder, "Labels 2026", parts, F1, "pair", NOW)
     return (folder / BOARD).read_text()
 
@@ -370,3 +372,19 @@ def test_intervals_of_one_seed_are_no_intervals(tmp_path):
     assert alone.value == t_interval([np.mean([cell["score"] for cell in alone.detail["cells"]])])
     text = write(tmp_path, {"public": [alone]})
     assert "[" not in re.search(r'class="number score">(.*?)</td>', text)[1]
+
+
+def test_who_may_read_the_site_cannot_stop_its_writer_and_two_judges_exclude_each_other(tmp_path):
+    folder, own = tmp_path / "site", tmp_path / "runs"
+    folder.mkdir(mode=0o755)
+    own.mkdir(mode=0o700)
+    reader = hold(folder, shared=True)  # it needs no more than to open it
+    try:
+        with writing(folder, own):
+            write_site(folder, "Labels 2026", {"public": [judged()]}, F1, "pair", NOW)
+            assert (own / LOCK).stat().st_mode & 0o777 == 0o600
+            with unheld(own / LOCK) as free:
+                assert not free, "another judge waits"
+    finally:
+        os.close(reader)
+    assert (folder / BOARD).is_file()

@@ -11,6 +11,7 @@ import pytest
 
 from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
+from evaluator.files import hold
 from evaluator.judging import feedback, work
 from evaluator.judging.inbox import take_in, waiting
 from evaluator.judging.place import Place
@@ -459,3 +460,21 @@ def test_a_private_part_that_could_not_be_judged_is_said_early_and_never_opened(
     assert "the private part could not be judged now" in " ".join(capsys.readouterr().err.split())
     assert main(["judge", "finish", str(place.root)]) == 2
     assert queue.rows("SELECT id FROM job WHERE part = 'private'") == []
+
+
+def test_who_may_read_the_site_cannot_stop_a_judge_by_a_lock_on_it(place, monkeypatch):
+    """A lock needs no more than to open the folder, which is made to be read by everybody."""
+
+    def waits(_):
+        raise AssertionError("the board waits for a reader")
+
+    assert main(["judge", "board", str(place.root)]) == 0
+    monkeypatch.setattr("evaluator.files.time.sleep", waits)
+    site = place.root / "site"
+    readers = [hold(folder, shared=True) for folder in (site, site / "submissions")]
+    try:
+        assert main(["judge", "board", str(place.root)]) == 0
+    finally:
+        for reader in readers:
+            os.close(reader)
+    assert place.runs.stat().st_mode & 0o077 == 0

@@ -21,6 +21,7 @@ from evaluator.cli.main import main
 from evaluator.curation import embedded
 from evaluator.curation.track import CURATION
 from evaluator.errors import ConfigurationError, DataError
+from evaluator.files import hold
 from evaluator.judging.jobs import Quota
 from evaluator.judging.place import Place
 from evaluator.purchase.track import PURCHASE
@@ -29,7 +30,7 @@ from evaluator.rounds.check import check
 from evaluator.rounds.draws import data_seed, hidden_tasks, part_secret
 from evaluator.rounds.make import new_round
 from evaluator.rounds.making import Order
-from evaluator.rounds.states import close_round, open_round, require_may_open
+from evaluator.rounds.states import alone, close_round, open_round, require_may_open
 from evaluator.rounds.terms import Expected, Folder, Terms, read_terms, set_keys, terms_text
 from evaluator.secret import Secret, read_secret
 from tests.documents.commands import commands, fault
@@ -560,6 +561,26 @@ def test_an_opening_that_was_killed_before_its_end_is_done_again(copy, monkeypat
     assert copy.terms().state == "new"
     open_round(copy, check(copy, PURCHASE), START)
     assert (copy.terms().state, found(copy)) == ("open", {})
+
+
+def test_the_lock_of_a_round_lies_where_nobody_else_may_enter(copy, monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evaluator.files.TOLD_AFTER", 0)
+    monkeypatch.setattr("evaluator.files.time.sleep", interrupted)
+    reader = hold(copy.root, shared=True)
+    try:
+        with alone(copy), pytest.raises(KeyboardInterrupt), alone(copy):
+            pytest.fail("it is locked")
+    finally:
+        os.close(reader)
+    assert f"waiting: {copy.keep} is locked by" in capsys.readouterr().err
+    with pytest.raises(ConfigurationError, match=r"round\.toml"), alone(Folder(copy.publish)):
+        pass
+    shutil.rmtree(copy.keep)
+    with pytest.raises(ConfigurationError, match="keep: there is no such folder"), alone(copy):
+        pass
 
 
 def test_the_verbs_show_a_forecast_and_what_comes_next(copy, capsys):

@@ -7,13 +7,17 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from evaluator.cli.main import main
 from evaluator.errors import ConfigurationError
-from evaluator.sandbox import landlock, landlocked, tiers
+from evaluator.purchase.track import PURCHASE
+from evaluator.sandbox import landlock, landlocked, sockets, tiers
 from evaluator.sandbox.conformance import CHECKS
 from evaluator.sandbox.conformance.check import run_check
+from evaluator.sandbox.process import ProcessSandbox
 from evaluator.sandbox.tier import WorkerSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -176,3 +180,124 @@ def test_the_rules_name_nothing_that_holds_labels(tmp_path):
     for hidden in (*kit, Path("/app/input/ref"), Path("/root/.ssh"), Path("/home")):
         assert not [place for place in opened if hidden.is_relative_to(place)], hidden
     assert [path for word, path in places if word == "write"] == ["/dev/shm", str(tmp_path / "scratch")]
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """Listens on a socket in a short folder, and gives its path. What this machine has is not looked at."""
+    for variable in ("DOCKER_HOST", "CONTAINER_HOST", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK", "TMUX"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TMUX_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(sockets, "_RUN", tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    servers = []
+
+    def listen(name: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        servers.append(socket.socket(socket.AF_UNIX))
+        servers[-1].bind(name)  # by a short name: the whole path of a test may be longer than a socket's can be
+        servers[-1].listen(0)
+        return path
+
+    listen.servers = servers
+    yield listen
+    for server in servers:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "value", "what"),
+    [
+        ("d.sock", "DOCKER_HOST", "unix://{}", "a container engine"),
+        ("p.sock", "CONTAINER_HOST", "unix://{}", "a container engine"),
+        ("x/docker.sock", "XDG_RUNTIME_DIR", "{.parent}", "a Docker engine"),
+        ("x/podman/podman.sock", "XDG_RUNTIME_DIR", "{.parent.parent}", "a Podman engine"),
+        ("x/bus", "XDG_RUNTIME_DIR", "{.parent}", "the user's bus"),
+        ("x/systemd/private", "XDG_RUNTIME_DIR", "{.parent.parent}", "the user's systemd"),
+        ("b", "DBUS_SESSION_BUS_ADDRESS", "unix:path={},guid=0;unix:abstract=x", "the user's bus"),
+        ("agent", "SSH_AUTH_SOCK", "{}", "an ssh agent"),
+        ("t,1", "TMUX", "{},123,0", "a tmux server"),
+        (f"run/user/{os.geteuid()}/bus", "XDG_RUNTIME_DIR", "", "the user's bus"),
+        (f"tmux-{os.geteuid()}/default", "TMUX", "", "a tmux server"),
+    ],
+)
+def test_a_socket_that_acts_for_whoever_connects_is_found_by_its_name(served, monkeypatch, name, variable, value, what):
+    path = served(name)
+    monkeypatch.setenv(variable, value.format(path))
+    assert (what, path) in sockets.reachable()
+    server = served.servers[0]
+    server.setblocking(False)
+    with server.accept()[0] as line:
+        assert line.recv(1) == b"", "nothing is sent"
+
+
+def test_a_socket_that_nobody_serves_or_that_has_two_names_is_told_rightly(served, monkeypatch, tmp_path):
+    path = served("x/docker.sock")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(path.parent))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    assert [found for _, found in sockets.reachable() if found.is_relative_to(tmp_path)] == [path], "once"
+    served.servers[0].close()
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to("circle")
+    for value in (path, tmp_path / "file", tmp_path / "circle", tmp_path / "gone", "/" + "x" * 5000, "\udcff"):
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{value}")
+        assert [found for _, found in sockets.reachable() if found == Path(value)] == []
+
+
+def test_a_server_with_a_full_queue_counts(served, monkeypatch):
+    path = served("d.sock")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    monkeypatch.setattr(sockets, "PATIENCE", 0.01)
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+        for line in (one, two):
+            line.setblocking(False)
+            line.connect_ex("d.sock")
+        assert ("a container engine", path) in sockets.reachable()
+
+
+@needed
+def test_the_tier_names_what_it_leaves_open_wherever_tiers_are_spoken_of(served, monkeypatch, capsys):
+    path = served("d.sock")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    monkeypatch.setenv("COLUMNS", "400")
+    said = tiers.exposed(landlocked.LandlockSandbox())
+    assert f"a container engine ({path})" in said
+    assert "Judge strangers in bubblewrap or docker, or as a user who may not connect to" in said
+    assert tiers.exposed(ProcessSandbox()) == "", "it promises nothing"
+    monkeypatch.setattr(tiers, "SANDBOXES", {name: tiers.SANDBOXES[name] for name in ("landlock", "process")})
+    assert main(["doctor"]) == 0
+    assert f"warning: {said}" in capsys.readouterr().out
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["tiers"]
+    assert (found["landlock"]["exposed"], found["process"]["exposed"]) == (said, "")
+
+
+@needed
+@pytest.mark.parametrize("tier", ["landlock", "auto", "process"])
+def test_a_judge_names_what_its_tier_leaves_open_before_it_begins(served, monkeypatch, capsys, tmp_path, tier):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{served('d.sock')}")
+    monkeypatch.setattr(tiers, "SANDBOXES", {name: tiers.SANDBOXES[name] for name in ("landlock", "process")})
+    (tmp_path / "judge").mkdir()
+    (tmp_path / "judge" / "judge.toml").write_text(f'name = "Labels"\nsandbox = "{tier}"\n')
+    (tmp_path / "judge" / "public.toml").write_text("no-option = 1\n")
+    assert main(["judge", "run", str(tmp_path / "judge"), "--once"]) == 2
+    said = capsys.readouterr().err
+    assert ("warning: isolation: the tier landlock does not rule sockets in files" in said) is (tier != "process")
+
+
+@needed
+@pytest.mark.parametrize(("tier", "warned"), [("landlock", 1), ("process", 0)])
+def test_a_sweep_and_a_validation_warn_of_what_their_tier_leaves_open(served, monkeypatch, capsys, tmp_path, ready, tier, warned):
+    path = served("d.sock")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    opening = "isolation: the tier landlock does not rule sockets in files"
+    assert len([said for said in ready(sandbox=tier).warnings if said.startswith(opening) and str(path) in said]) == warned
+    nothing = SimpleNamespace(found=(), said="nothing", trace="", full_trace="")
+    monkeypatch.setattr(type(PURCHASE), "trial", lambda *_: nothing)
+    head = "from run import ZEWDPCBaseRun\n\n\nclass Mine(ZEWDPCBaseRun):\n"
+    (tmp_path / "mine.py").write_text(f"{head}    def purchase_phase(self, unlabelled_dataset):\n        pass\n")
+    assert main(["validate", str(tmp_path / "mine.py"), "--sandbox", tier, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["warnings"]
+    assert len([said for said in found if opening in str(said)]) == warned, found
