@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -284,6 +285,22 @@ def test_a_run_that_takes_too_long_is_ended(place, queue, send, swept, monkeypat
     clock = iter([5.0, 5.0, *([5.0 + 13 * 3600] * 50)])
     done = work.work(place, queue, job, "pair", clock=lambda: next(clock))
     assert "took more than 12 hours" in done.why
+
+
+def test_a_fault_that_the_queue_did_not_take_is_told_when_it_does(place, queue, send, swept, monkeypatch):
+    send()
+    taken(place, queue)
+    swept(summary(), before="time.sleep(600)")
+    clock = iter([0.0, 13 * 3600.0])
+    run = work.Run(place, queue, queue.claim("a", time.time(), 60), work.Form("pair"), time.time(), clock=lambda: next(clock))
+    give_back = queue.give_back
+    monkeypatch.setattr(queue, "give_back", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("database or disk is full")))
+    with pytest.raises(sqlite3.OperationalError):
+        run.step(time.time())
+    monkeypatch.setattr(queue, "give_back", give_back)
+    done = run.step(time.time())
+    assert "took more than 12 hours" in done.why
+    assert queue.counts() == {"waiting": 1}
 
 
 @pytest.mark.parametrize("jump", [13 * 3600, -13 * 3600])
