@@ -16,6 +16,7 @@ python -m evaluator judge clean FOLDER             what may be removed, a previe
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -88,6 +89,7 @@ def main(args: argparse.Namespace) -> int:
     """Run the verb. Returns 0, or 1 if a job failed by our fault, something could not be removed, or the trail was changed."""
     from evaluator.judging.place import Place
     from evaluator.judging.queue import Queue
+    from evaluator.judging.shortages import broken, shortage
     from evaluator.judging.workers import person
 
     place = Place.of(args.folder)
@@ -106,6 +108,15 @@ def main(args: argparse.Namespace) -> int:
             "tags": _tags,
         }
         return acts.get(args.action, _give)(args, place, queue)
+    except sqlite3.Error as error:
+        if broken(error):
+            raise ConfigurationError(
+                f"{place.queue}: the queue is damaged ({error}); a file that SQLite can read was expected. Stop all judges, and "
+                "restore a backup"
+            ) from None
+        if lack := shortage(error):
+            raise ConfigurationError(f"{place.queue}: {lack}, and try again ({error})") from None
+        raise
     finally:
         queue.close()
 
@@ -135,6 +146,8 @@ def _run(args: argparse.Namespace, place: Place, queue: Queue) -> int:
         say("warning: the tier process stops accidents and no strangers; judge strangers in bubblewrap or docker")
     if said := _exposed(place.rules.sandbox):
         say(f"warning: {said}")
+    for file in place.exposed():
+        say(f"warning: {file}: other users of this machine may read it, and it decides what is hidden; `chmod 600` it")
     track = named(place.rules.track, f"{place.root}/judge.toml: track")
     if (builder := builder_of(place)) is not None:
         builder.check()

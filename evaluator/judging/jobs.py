@@ -24,7 +24,7 @@ class Quota:
         refused: packages a day that are refused; what comes beyond that is not even kept.
         chosen: submissions that may be judged on the private part at the end.
         attempts: how often a job is tried that fails by our fault.
-        pause: seconds before the second try; every further try waits twice as long as the one before.
+        pause: seconds before the second try; every further try waits twice as long as the one before, and none longer than a day.
 
     Raises:
         ConfigurationError: a number makes no sense.
@@ -42,6 +42,15 @@ class Quota:
                 raise ConfigurationError(f"{name} is {value}; expected 1 or more")
         if not 0 <= self.pause < DAY:
             raise ConfigurationError(f"pause is {self.pause:g}; expected 0 or more seconds, less than a day")
+
+    def wait(self, tries: int) -> float:
+        """Seconds before the next try of a job that failed by our fault so many times."""
+        return min(DAY, self.pause * 2.0 ** min(max(tries - 1, 0), 100))
+
+    @property
+    def longest(self) -> float:
+        """The most seconds that a job ever waits for its next try."""
+        return self.wait(self.attempts - 1)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ queue.db              what is to be done, what was done, and when
 from __future__ import annotations
 
 import datetime
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -152,6 +153,19 @@ class Place:
             hidden.chmod(0o700)
         return made
 
+    def exposed(self) -> tuple[Path, ...]:
+        """Files that decide hidden tasks and draws, and that other users of the machine may read."""
+        parts: tuple[Part, ...] = ("public", "private") if self.rules.private else ("public",)
+        files = [self.sweep("private")] if self.rules.private else []
+        for part in parts:
+            try:
+                secret = read_toml(self.sweep(part)).get("secret")
+            except ConfigurationError:  # what is wrong with the file is said where its options are read
+                continue
+            if isinstance(secret, str):
+                files.append(self.root / Path(secret).expanduser())
+        return tuple(file for file in dict.fromkeys(files) if _read_by_others(file))
+
     @property
     def inbox(self) -> Path:
         """Packages that wait, a folder for each participant."""
@@ -199,6 +213,17 @@ class Place:
     def sweep(self, part: Part) -> Path:
         """The options of a part."""
         return self.root / (self.rules.public if part == "public" else self.rules.private)
+
+
+def _read_by_others(file: Path) -> bool:
+    """Whether the group of a file, or everybody, may read it and come to it through the folders above."""
+    try:
+        rights = file.stat().st_mode
+        above = [folder.stat().st_mode for folder in file.resolve().parents]
+    except OSError:
+        return False
+    everybody = rights & stat.S_IROTH and all(mode & stat.S_IXOTH for mode in above)
+    return bool(everybody or (rights & stat.S_IRGRP and all(mode & (stat.S_IXGRP | stat.S_IXOTH) for mode in above)))
 
 
 _HINTS: dict[str, Any] = {

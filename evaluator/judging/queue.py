@@ -10,15 +10,17 @@ A failure of our own (``INFRASTRUCTURE``) is tried again, a bounded number of ti
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from evaluator.errors import ConfigurationError
 from evaluator.judging import tables, trail
 from evaluator.judging.jobs import DAY, Admit, Admitted, Giving, Held, Job, Lost, Part, Quota, Sent, State
+from evaluator.judging.shortages import shortage
 
 __all__ = ["DAY", "Job", "Lost", "Part", "Queue", "Quota", "Sent", "State"]
 WAIT = 30.0
@@ -33,19 +35,21 @@ class Queue:
     """The file. Every process opens it for itself.
 
     Args:
-        path: is made where it is missing; a file of an earlier version of the kit is brought to this, in place.
+        path: is made where it is missing, and its owner alone may read it; a file of an earlier version of the kit is brought to
+            this, in place.
         who: acts, for the trail: a judge by its name, or a person.
 
     Attributes:
         held: why the last ``claim`` gave nothing although a job waits: what ``admit`` said; else empty.
 
     Raises:
-        ConfigurationError: it is no such file, or of another version of the kit.
+        ConfigurationError: it is no such file, of another version of the kit, or cannot be opened now.
     """
 
     def __init__(self, path: Path, quota: Quota | None = None, who: str = "") -> None:
         self.path, self.quota, self.who = path, quota or Quota(), who
         self.held = ""
+        _keep_private(path)
         try:
             self._db = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
             self._db.row_factory = sqlite3.Row
@@ -55,6 +59,8 @@ class Queue:
             with self.change() as db:
                 tables.make(db)
         except sqlite3.DatabaseError as error:
+            if why := shortage(error):
+                raise ConfigurationError(f"{path}: the queue cannot be opened now ({error}): {why}, and try again") from None
             raise ConfigurationError(
                 f"{path}: it is no queue of a judge ({error}). Name another file, or restore a backup"
             ) from None
@@ -66,13 +72,20 @@ class Queue:
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it or nothing. Other writers wait."""
-        self._db.execute("BEGIN IMMEDIATE")
+        # All of it within: an interrupt, or a disk that is full when it is committed, must not leave a transaction open.
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield self._db
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # the first error is the one to tell
+                if self._db.in_transaction:  # SQLite ends it by itself after some errors
+                    self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Wait no longer for other processes than that, from now on."""
+        self._db.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
     # -- receiving
 
@@ -172,12 +185,16 @@ class Queue:
         Participants take turns: whoever has the fewest jobs of today comes first, and of those the job that waits longest. A job
         whose lease has ended is given anew, and fails as ours where that happened too often.
 
+        The clock may have been ahead and be right again. So a job that is due later than after the longest pause is due now, and a
+        lease that ends later than one that is taken now is cut to that: who has the job has the time to renew it.
+
         Args:
             node: the machine that runs it. ``admit``: whether that machine has room for it; it is asked within the transaction, so
                 that two judges of one machine never both take the last room.
         """
         self.held = ""
         with self.change() as db:
+            db.execute("UPDATE job SET lease = ? WHERE state = 'running' AND lease > ?", (now + lease, now + lease))
             self._expire(db, now)
             if self.giving:
                 return None
@@ -187,8 +204,8 @@ class Queue:
                 " WHERE o.state = 'running' OR o.ended >= ? GROUP BY t.participant)"
                 " SELECT j.id, j.submission, j.part, j.version, j.attempt, s.sha256, s.participant, s.name, s.track FROM job j"
                 " JOIN submission s ON s.id = j.submission LEFT JOIN today ON today.participant = s.participant"
-                " WHERE j.state = 'waiting' AND j.due <= ? ORDER BY coalesce(today.n, 0), j.due, j.id LIMIT 1",
-                (start, now),
+                " WHERE j.state = 'waiting' AND (j.due <= ? OR j.due > ?) ORDER BY coalesce(today.n, 0), j.due, j.id LIMIT 1",
+                (start, now, now + self.quota.longest),
             ).fetchone()
             if row is None:
                 return None
@@ -205,6 +222,11 @@ class Queue:
             self.tell(db, now, "claimed", row["submission"], row["id"], {"worker": worker, "attempt": attempt})
             fields = {name: row[name] for name in ("id", "submission", "sha256", "participant", "name", "track", "part", "version")}
             return Job(**fields, attempt=attempt, worker=worker, lease=now + lease)
+
+    def next_due(self, now: float) -> float | None:
+        """When the next of the jobs that wait is due, by the rule of ``claim``; None where none waits."""
+        due = [row["due"] for row in self.rows("SELECT due FROM job WHERE state = 'waiting'")]
+        return min((at if at <= now + self.quota.longest else now for at in due), default=None)
 
     @staticmethod
     def _running(db: sqlite3.Connection, node: str) -> list[Held]:
@@ -255,10 +277,20 @@ class Queue:
         """
         with self.change() as db:
             self._own(db, job)
-            db.execute(
-                "UPDATE job SET state = 'waiting', due = ?, worker = '', node = '', spared = spared + 1 WHERE id = ?", (now, job.id)
-            )
-            self.tell(db, now, "stopped", job.submission, job.id, {"why": why, "attempt": job.attempt})
+            self._spared(db, job.id, job.submission, job.attempt, now, why)
+
+    def stop_all(self, db: sqlite3.Connection, worker: str, now: float, why: str) -> None:
+        """The same for every job that a judge still has, within a transaction of ``change``."""
+        for row in db.execute(
+            "SELECT id, submission, attempt FROM job WHERE state = 'running' AND worker = ? ORDER BY id", (worker,)
+        ).fetchall():
+            self._spared(db, row["id"], row["submission"], row["attempt"], now, why)
+
+    def _spared(self, db: sqlite3.Connection, job: int, submission: int, attempt: int, now: float, why: str) -> None:
+        db.execute(
+            "UPDATE job SET state = 'waiting', due = ?, worker = '', node = '', spared = spared + 1 WHERE id = ?", (now, job)
+        )
+        self.tell(db, now, "stopped", submission, job, {"why": why, "attempt": attempt})
 
     def expire(self, worker: str, now: float) -> int:
         """End the leases of a worker that is known to be dead. Returns how many jobs it had."""
@@ -296,7 +328,7 @@ class Queue:
         (spared,) = db.execute("SELECT spared FROM job WHERE id = ?", (job,)).fetchone()
         tries = attempt - spared
         state: State = "failed" if tries >= self.quota.attempts else "waiting"
-        wait = self.quota.pause * 2 ** (tries - 1) if pause is None else pause
+        wait = self.quota.wait(tries) if pause is None else pause
         ended = now if state == "failed" else None
         verdict = "INFRASTRUCTURE" if state == "failed" else ""
         db.execute(
@@ -438,6 +470,7 @@ class Queue:
 
     def backup(self, path: Path) -> None:
         """Write a copy of the file as it is now, while others work on it."""
+        _keep_private(path)
         with closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
 
@@ -469,3 +502,20 @@ class Queue:
     ) -> None:
         """Add to the trail, within a transaction of ``change``."""
         trail.tell(db, at, what, self.who, submission, job, detail)
+
+
+def _keep_private(path: Path) -> None:
+    """Make the file, if it is missing, so that its owner alone may read it, and take the rights of others on what is there.
+
+    It holds every result, those of the private part, too; and who may read the file beside it that SQLite keeps its locks in
+    (``-shm``) can hold up every writer. SQLite gives the files beside it the rights of the file itself.
+    """
+    if str(path) == ":memory:":
+        return
+    # What cannot be made or changed, because of rights or a disk that is read only, SQLite names when it opens the file.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with suppress(OSError):
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)

@@ -22,6 +22,7 @@ from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
 from evaluator.judging.repositories import RepositoryError, Tag, Unreached, bring, tags
 from evaluator.judging.resources import lack_of_disk
+from evaluator.judging.shortages import shortage
 from evaluator.submission.package import write_package
 from evaluator.text import one_line
 
@@ -128,12 +129,25 @@ def watch(place: Place, queue: Queue, told: Callable[[str], None], *, once: bool
     """
     place.tags.mkdir(exist_ok=True)
     looking = Watch(place, queue, told)
+    lacks = ""
     while True:
-        with unheld(place.tags) as free:
-            if free:
-                for one in looking.look():
-                    said = f"refused: {one.refused}" if one.refused else f"submission {one.submission}"
-                    told(f"{one.participant}: {one.package}: {said}")
+        try:
+            _look(looking, told)
+            lacks = ""
+        except (sqlite3.Error, OSError) as error:
+            if once or not (lack := shortage(error)):
+                raise
+            if lack != lacks:  # once, and not at every look
+                told(f"no tag is taken in: {lack} ({error})")
+            lacks = lack
         if once:
             return
         time.sleep(EVERY)
+
+
+def _look(looking: Watch, told: Callable[[str], None]) -> None:
+    with unheld(looking.place.tags) as free:
+        if free:
+            for one in looking.look():
+                said = f"refused: {one.refused}" if one.refused else f"submission {one.submission}"
+                told(f"{one.participant}: {one.package}: {said}")

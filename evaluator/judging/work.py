@@ -9,7 +9,6 @@ take turns (``runner.turns``): a submission's clock is alone.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
@@ -32,6 +31,7 @@ from evaluator.judging.jobs import Job, Lost
 from evaluator.judging.place import Place
 from evaluator.judging.queue import Queue
 from evaluator.judging.resources import memory_of
+from evaluator.judging.shortages import shortage
 from evaluator.places import ROOT
 from evaluator.runner.turns import environment
 from evaluator.submission.image import ImageError, needs_of
@@ -86,15 +86,26 @@ class Run:
 
     Args:
         builder: builds images; None where submissions run with the kit's packages.
+        clock: that the hours of a run are taken by. It never jumps, as the time of day may; tests give another.
 
     Attributes:
         memory: bytes that its processes had when that was looked at last.
     """
 
-    def __init__(self, place: Place, queue: Queue, job: Job, form: Form, now: float, builder: Builder | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        queue: Queue,
+        job: Job,
+        form: Form,
+        now: float,
+        builder: Builder | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.job, self.memory = job, 0
         self._place, self._queue, self._form, self._builder = place, queue, form, builder
-        self._end, self._kept, self._looked = now + 3600 * place.rules.hours, now, now
+        self._clock, self._end = clock, clock() + 3600 * place.rules.hours
+        self._kept, self._looked = now, now
         self._said = 0
         self._stem = place.runs / f"{job.id}-{job.attempt}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -155,7 +166,7 @@ class Run:
         if self._process is None:
             return self._built(now, 1)
         if self._process.poll() is None:
-            if now > self._end:
+            if self._clock() > self._end:
                 return self._ours(now, f"the run took more than {self._place.rules.hours:g} hours")
             if self._builds and self._builder is not None and (why := self._builder.full()):
                 return self._ours(now, f"its image was not built to the end: {why}")
@@ -167,20 +178,19 @@ class Run:
         """Measure memory, and renew the lease."""
         if not 0 <= now - self._looked < MEASURED:
             self.memory, self._looked = memory_of(process), now
-        if now - self._kept > LEASE / 4 or self.memory > self._said + GROWN:
+        if not 0 <= now - self._kept <= LEASE / 4 or self.memory > self._said + GROWN:
             self._queue.renew(self.job, now, LEASE, self.memory)
             self._kept, self._said = now, self.memory
-
-    def stop(self, now: float, why: str) -> None:
-        """End it, and give it back without that the try counts: the judge ends."""
-        self.end()
-        with contextlib.suppress(Lost):
-            self._queue.stop(self.job, now, why)
 
     def terminate(self) -> None:
         """Ask its process to end, and do not wait for it."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
+
+    def kill(self) -> None:
+        """End its process at once, and do not wait for it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
 
     def end(self) -> None:
         """End its process, if that runs, and wait for it."""
@@ -241,7 +251,7 @@ class Run:
 
     def _ours(self, now: float, why: str) -> Judged:
         self.end()
-        why = one_line(why, 500)
+        why = self._fault = one_line(why, 500)  # kept for the next look, should the queue not take it now
         job = self.job
         if self._queue.give_back(job, now, why) == "failed":
             _tell(self._place, self._queue, job, feedback.ours(job.version, job.attempt))
@@ -255,9 +265,10 @@ def work(
     form: Form | str,
     now: Callable[[], float] = time.time,
     builder: Builder | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Judged:
-    """Judge what was claimed, and wait for it. ``form``: or the track's word for a task alone; ``builder``: as of ``Run``."""
-    run = Run(place, queue, job, Form(form) if isinstance(form, str) else form, now(), builder)
+    """Judge what was claimed, and wait for it. ``form``: or the track's word for a task alone; the others: as of ``Run``."""
+    run = Run(place, queue, job, Form(form) if isinstance(form, str) else form, now(), builder, clock)
     try:
         while (done := run.step(now())) is None:
             time.sleep(POLL)
@@ -306,7 +317,11 @@ def _tell(place: Place, queue: Queue, job: Job, told: dict[str, Any]) -> None:
     except OSError as error:  # it stays owed (``tell_what_is_owed``); the others' jobs go on
         say(f"warning: job {job.id}: {error}. Its participant has no answer until the judge may write there")
         return
-    queue.told(job.id)
+    try:
+        queue.told(job.id)
+    except sqlite3.OperationalError as error:  # it stays owed as well, and the job itself is counted
+        if not shortage(error):
+            raise
 
 
 def feedback_name(job: Job) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,11 @@ class Worker:
 
     def gone(self) -> bool:
         """Whether its process is known to have ended; False where that cannot be seen from here."""
-        return self.space == _here()[0] and _born(self.pid) != self.born
+        return self.near() and _born(self.pid) != self.born
+
+    def near(self) -> bool:
+        """Whether its process, and that it ended, can be seen from here."""
+        return self.space == _here()[0]
 
 
 def _here() -> tuple[str, int, str]:
@@ -79,22 +84,29 @@ def sign(queue: Queue, name: str, now: float, says: str) -> None:
             queue.tell(db, now, "waits" if says else "goes on", detail={"worker": name} | ({"why": says} if says else {}))
 
 
-def leave(queue: Queue, name: str, now: float, what: str = "judge ended") -> None:
-    """A judge ended."""
+def leave(queue: Queue, name: str, now: float) -> None:
+    """A judge ended. What it still has is given back with it, and that counts as no try: nobody would look for it any more."""
     with queue.change() as db:
-        if db.execute("DELETE FROM worker WHERE name = ?", (name,)).rowcount:
-            queue.tell(db, now, what, detail={"worker": name})
+        queue.stop_all(db, name, now, "the judge was stopped")
+        _forget(queue, db, name, now, "judge ended")
+
+
+def _forget(queue: Queue, db: sqlite3.Connection, name: str, now: float, what: str) -> None:
+    if db.execute("DELETE FROM worker WHERE name = ?", (name,)).rowcount:
+        queue.tell(db, now, what, detail={"worker": name})
 
 
 def bury(queue: Queue, now: float) -> list[str]:
     """Give the jobs of judges whose process is gone to others at once. Returns their names.
 
-    A judge of another machine that was not seen for a day counts as gone, too; its leases ended long ago.
+    A judge of which it cannot be told from here whether it lives, e.g. of another machine, counts as gone when it was not seen for
+    a day: its leases ended long ago. Of the others the process tells, whatever the clock says: it may jump.
     """
-    dead = [worker.name for worker in workers(queue) if worker.gone() or now - worker.seen > DAY]
+    dead = [worker.name for worker in workers(queue) if (worker.gone() if worker.near() else now - worker.seen > DAY)]
     for name in dead:
         queue.expire(name, now)
-        leave(queue, name, now, "judge died")
+        with queue.change() as db:
+            _forget(queue, db, name, now, "judge died")
     return dead
 
 

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from evaluator.files import hold
 from evaluator.judging import feedback, work
 from evaluator.judging.inbox import take_in, waiting
 from evaluator.judging.place import Place
-from evaluator.judging.queue import Queue
+from evaluator.judging.queue import Queue, Sent
 from evaluator.submission.package import write_package
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -280,10 +283,52 @@ def test_a_run_that_takes_too_long_is_ended(place, queue, send, swept, monkeypat
     taken(place, queue)
     swept(summary(), before="time.sleep(600)")
     job = queue.claim("a", time.time(), 60)
-    start = time.time()
-    clock = iter([start, start, *([start + 13 * 3600] * 50)])
-    done = work.work(place, queue, job, "pair", lambda: next(clock))
+    clock = iter([5.0, 5.0, *([5.0 + 13 * 3600] * 50)])
+    done = work.work(place, queue, job, "pair", clock=lambda: next(clock))
     assert "took more than 12 hours" in done.why
+
+
+def test_a_fault_that_the_queue_did_not_take_is_told_when_it_does(place, queue, send, swept, monkeypatch):
+    send()
+    taken(place, queue)
+    swept(summary(), before="time.sleep(600)")
+    clock = iter([0.0, 13 * 3600.0])
+    run = work.Run(place, queue, queue.claim("a", time.time(), 60), work.Form("pair"), time.time(), clock=lambda: next(clock))
+    give_back = queue.give_back
+    monkeypatch.setattr(queue, "give_back", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("database or disk is full")))
+    with pytest.raises(sqlite3.OperationalError):
+        run.step(time.time())
+    monkeypatch.setattr(queue, "give_back", give_back)
+    done = run.step(time.time())
+    assert "took more than 12 hours" in done.why
+    assert queue.counts() == {"waiting": 1}
+
+
+@pytest.mark.parametrize("jump", [13 * 3600, -13 * 3600])
+def test_the_time_of_day_jumps_and_the_hours_of_a_run_do_not(place, queue, send, swept, jump):
+    send()
+    taken(place, queue)
+    swept(summary(), before="time.sleep(0.3)")
+    start = time.time()
+    days = iter([start, start])
+    job = queue.claim("a", start, 60)
+    done = work.work(place, queue, job, "pair", lambda: next(days, start + jump), clock=lambda: 5.0)
+    assert done.verdict == "OK"
+
+
+def test_a_lease_is_renewed_when_the_time_of_day_was_set_back(place, queue, send, swept):
+    send()
+    taken(place, queue)
+    swept(summary(), before="time.sleep(60)")
+    now = time.time()
+    job = queue.claim("a", now + 86_400, work.LEASE)
+    run = work.Run(place, queue, job, work.Form("pair"), now + 86_400)
+    try:
+        assert run.step(now) is None
+        (row,) = queue.rows("SELECT lease FROM job")
+        assert row["lease"] == now + work.LEASE
+    finally:
+        run.end()
 
 
 def test_a_job_that_was_given_away_is_not_counted(place, queue, send, swept):
@@ -448,6 +493,49 @@ def test_a_judge_whose_options_no_sweep_takes_begins_nothing(place, queue, send,
     assert "the pair '621:x' was not understood" in said
     assert queue.rows("SELECT id FROM job WHERE state = 'failed'") == []
     assert [path.suffix for path in (place.inbox / "foxes").iterdir()] == [".zip"], "it still waits"
+
+
+@pytest.fixture
+def reachable(place):
+    """The judge's folder where every user of the machine comes to it; temporary folders of tests are their owner's alone."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        root = Path(folder) / "judge"
+        shutil.copytree(place.root, root)
+        for one in (Path(folder), root):
+            one.chmod(0o755)
+        rules = root / "judge.toml"
+        rules.write_text('private = "private.toml"\n' + rules.read_text())
+        (root / "public.toml").write_text('profile = "debug"\n')
+        (root / "private.toml").write_text('profile = "debug"\nsecret = "hidden"\n')
+        (root / "hidden").write_text("0123456789abcdef" * 2 + "\n")
+        yield Place.of(root)
+
+
+def test_what_decides_hidden_tasks_and_may_be_read_by_others_is_named(reachable, swept, capsys):
+    hidden = [reachable.root / "private.toml", reachable.root / "hidden"]
+    for file, rights in zip(hidden, (0o640, 0o604), strict=True):
+        file.chmod(rights)
+    assert reachable.exposed() == tuple(hidden)
+    main(["judge", "run", str(reachable.root), "--once"])
+    said = " ".join(capsys.readouterr().err.split())
+    assert [f"{file}: other users of this machine may read it" in said for file in hidden] == [True, True]
+    hidden[0].chmod(0o600)
+    assert reachable.exposed() == (hidden[1],)
+    reachable.root.chmod(0o700)
+    assert reachable.exposed() == (), "nobody else comes into the folder"
+
+
+def test_a_queue_that_was_damaged_ends_every_verb_in_words(place, queue, capsys):
+    queue.receive(Sent("a" * 64, "foxes", "x", "purchase", "d", time.time()), 1)
+    queue.close()
+    content = bytearray(place.queue.read_bytes())
+    content[4096:] = b"\x55" * (len(content) - 4096)  # its first page, with the version of the tables, is as it was
+    place.queue.write_bytes(content)
+    for action in (["status"], ["run", "--once"]):
+        assert main(["judge", action[0], str(place.root), *action[1:]]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "the queue is damaged" in said
+        assert "restore a backup" in said
 
 
 def test_a_private_part_that_could_not_be_judged_is_said_early_and_never_opened(place, queue, send, swept, capsys):

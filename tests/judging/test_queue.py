@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from evaluator.errors import ConfigurationError
 from evaluator.judging.queue import DAY, Lost, Queue, Quota, Sent
+from evaluator.judging.shortages import shortage
 
 ROOT = Path(__file__).resolve().parents[2]
 NOON = 20_000 * DAY + DAY / 2
@@ -201,6 +202,122 @@ def test_a_new_version_of_the_judge_scores_everything_again_beside_the_old(queue
     assert (queue.rescore(2, NOON), queue.rescore(2, NOON)) == (1, 0)
     queue.finish(queue.claim("a", NOON, 60), NOON, "OK", {"score": 0.6})
     assert [(row["version"], row["result"]["score"]) for row in queue.results("public")] == [(1, 0.5), (2, 0.6)]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o000])
+def test_nobody_else_may_read_the_queue(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        queue = Queue(tmp_path / "queue.db")
+        queue.receive(sent(), 1)
+        queue.backup(tmp_path / "copy.db")
+    finally:
+        os.umask(before)
+    there = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert there == dict.fromkeys(("queue.db", "queue.db-wal", "queue.db-shm", "copy.db"), 0o600)
+    for path in tmp_path.iterdir():  # as an earlier version of the kit made them, while a judge of it runs
+        path.chmod(0o644)
+    again = Queue(tmp_path / "queue.db")
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("queue.db*")} == {0o600}
+    assert again.counts() == {"waiting": 1}
+    again.close()
+    queue.close()
+
+
+def test_a_disk_that_is_full_leaves_no_transaction_open(queue, tmp_path):
+    other = Queue(tmp_path / "queue.db")
+    (pages,) = queue.rows("PRAGMA page_count")
+    queue._db.execute(f"PRAGMA max_page_count = {pages['page_count']}")
+
+    def fill() -> None:
+        for number in range(500):
+            queue.receive(sent(f"fox-{number}"), 1)
+
+    with pytest.raises(sqlite3.OperationalError, match="full") as raised:
+        fill()
+    assert "no room" in shortage(raised.value)
+    assert not queue._db.in_transaction
+    other.receive(sent("owl"), 1)
+    queue._db.execute("PRAGMA max_page_count = 1000000")
+    assert queue.receive(sent("bear"), 1)[1] == ""
+    assert queue.check().faults == ()
+    other.close()
+
+
+class Failing:
+    """A connection on which one statement fails, once, as told."""
+
+    def __init__(self, db: sqlite3.Connection, statement: str, error: BaseException) -> None:
+        self._db, self._statement, self._error = db, statement, error
+
+    def __getattr__(self, name):
+        return getattr(self._db, name)
+
+    def execute(self, statement, *values):
+        if statement == self._statement and self._error is not None:
+            error, self._error = self._error, None
+            if isinstance(error, KeyboardInterrupt):
+                self._db.execute(statement)  # it comes just after
+            raise error
+        return self._db.execute(statement, *values)
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "there"),
+    [
+        ("COMMIT", sqlite3.OperationalError("disk I/O error"), 0),
+        ("BEGIN IMMEDIATE", KeyboardInterrupt(), 0),
+        ("COMMIT", KeyboardInterrupt(), 1),
+    ],
+    ids=["not committed", "interrupted at the begin", "interrupted at the end"],
+)
+def test_a_change_that_is_cut_off_is_whole_or_nothing(queue, statement, error, there):
+    queue._db = Failing(queue._db, statement, error)
+    with pytest.raises(type(error)):
+        queue.receive(sent(), 1)
+    assert not queue._db.in_transaction
+    assert queue.counts().get("waiting", 0) == there
+    assert queue.receive(sent(number=1), 1)[1] == ""
+
+
+def test_a_queue_that_is_locked_is_no_other_program_s_file(queue, tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluator.judging.queue.WAIT", 0.05)
+    with queue.change(), pytest.raises(ConfigurationError, match=r"cannot be opened now.*locked.*try again"):
+        Queue(tmp_path / "queue.db")
+
+
+# -- a clock that was ahead, and is right again
+
+
+def test_what_came_while_the_clock_was_ahead_is_due_at_once(queue):
+    queue.receive(sent(received=NOON + DAY), 1)
+    assert queue.next_due(NOON) == NOON
+    job = queue.claim("a", NOON, 60)
+    assert job.id == 1
+    queue.give_back(job, NOON + DAY, "a fault while the clock is ahead")
+    assert queue.claim("a", NOON + 1, 60).attempt == 2
+
+
+def test_a_pause_is_kept_also_the_longest(tmp_path):
+    queue = Queue(tmp_path / "queue.db", Quota(attempts=4, pause=10))
+    queue.receive(sent(), 1)
+    now = NOON
+    for wait in (10, 20, 40):
+        queue.give_back(queue.claim("a", now, 60), now, "no space")
+        assert queue.next_due(now) == now + wait
+        assert queue.claim("a", now + wait - 1, 60) is None
+        now += wait
+    assert Quota(attempts=9_000).longest == DAY, "no pause is longer than a day"
+    queue.close()
+
+
+def test_a_lease_that_was_taken_while_the_clock_was_ahead_holds_no_longer_than_others(queue):
+    queue.receive(sent(), 1)
+    first = queue.claim("a", NOON + DAY, 60)
+    assert queue.claim("b", NOON, 60) is None, "who has it may live"
+    assert queue.claim("b", NOON + 59, 60) is None
+    second = queue.claim("b", NOON + 61, 60)
+    assert (second.id, second.attempt) == (first.id, 2)
 
 
 def test_another_file_is_refused_in_words(tmp_path):

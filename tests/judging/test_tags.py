@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 import zipfile
@@ -317,6 +318,31 @@ def test_a_tag_that_cannot_be_fetched_is_given_up(theirs, place, look, monkeypat
     (taken,), _ = look()
     assert "could not be fetched: the line is cut" in taken.refused
     assert look() == ([], [])
+
+
+def test_tags_are_looked_at_again_when_a_queue_can_be_written_again(theirs, place, queue, monkeypatch):
+    theirs.tag("submission-v1", theirs.files())
+    said: list[str] = []
+    slept: list[float] = []
+    other = sqlite3.connect(place.queue, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    queue.wait_at_most(0.01)
+
+    def sleep(seconds: float) -> None:
+        if seconds != tags.EVERY:  # of another who waits
+            return
+        slept.append(seconds)
+        if len(slept) == 2:
+            other.execute("ROLLBACK")
+        elif queue.counts():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tags.time, "sleep", sleep)
+    with pytest.raises(KeyboardInterrupt):
+        watch(place, queue, said.append)
+    assert ["another process keeps the queue locked" in line for line in said] == [True, False]
+    assert queue.counts() == {"waiting": 1}
+    other.close()
 
 
 def test_one_judge_looks_at_a_time_and_a_full_disk_begins_nothing(theirs, place, queue):
