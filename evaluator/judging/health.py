@@ -142,7 +142,8 @@ def health(place: Place, queue: Queue, now: float, measured: Load | None = None)
     builder = builder_of(place)
     (oldest,) = queue.rows("SELECT min(due) AS due FROM job WHERE state = 'waiting' AND due <= ?", now)
     done = queue.rows("SELECT ended, began FROM job WHERE state = 'done' AND ended >= ? ORDER BY ended", now - DAY)
-    spans = sorted(row["ended"] - row["began"] for row in done if row["began"] is not None)
+    # A job whose end lies before its beginning, because the clock was set back meanwhile, says nothing of how long jobs take.
+    spans = sorted(row["ended"] - row["began"] for row in done if row["began"] is not None and row["ended"] >= row["began"])
     return Health(
         name=place.rules.name,
         giving=queue.giving,

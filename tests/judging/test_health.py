@@ -127,6 +127,15 @@ def test_health_says_who_waits_what_works_and_what_it_takes(place, queue):
     assert "dead, or cut off; its 1 job" in text
 
 
+def test_a_clock_that_was_set_back_gives_no_negative_duration(place, queue):
+    send(place, queue, 1, days=1)
+    send(place, queue, 2, days=1)
+    judge(place, queue, days=0.5)  # it was claimed at NOW
+    assert health(place, queue, NOW, QUIET).job_seconds is None
+    queue.finish(queue.claim("w", NOW - 10, 60), NOW - 3, "OK", {"cells": []})
+    assert health(place, queue, NOW, QUIET).job_seconds == pytest.approx(7)
+
+
 def test_an_empty_judge_has_nothing_to_say(place, queue):
     found = health(place, queue, NOW, Load(None, None, 1))
     assert (found.oldest, found.job_seconds, found.dead, found.left) == (None, None, 0, ())
