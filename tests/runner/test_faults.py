@@ -208,12 +208,12 @@ def test_a_group_that_is_swept_before_it_is_marked_is_made_again(here, monkeypat
     group.close()
     count = 0
 
-    def swept(path):
+    def swept(path, **how):
         nonlocal count
         count += 1
         if count <= 2:
             assert remove_abandoned_groups() == 1
-        return hold(path)
+        return hold(path, **how)
 
     monkeypatch.setattr(cgroup, "hold", swept)
     group = ControlGroup.make(Limits())
@@ -540,11 +540,11 @@ def test_a_file_that_another_evaluation_meets_half_written_is_stored_all_the_sam
     place, name = (evaluator.files, "hold") if moment == "before it is marked" else (os, "fsync")
     real = getattr(place, name)
 
-    def meet(argument):
+    def meet(argument, **how):
         if not met:
             met.append(list((tmp_path / "cells").glob(".*.tmp")))
             Store(tmp_path)
-        return real(argument)
+        return real(argument, **how)
 
     monkeypatch.setattr(place, name, meet)
     found = result(spec(), 0.5)
