@@ -164,7 +164,14 @@ def _one(part: Part, out: Path, most: float) -> Ran:
     with log.open("wb") as file:
         # A session of its own: what a part started ends with it.
         program = subprocess.Popen(
-            words, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+            words,
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            # A shell has what it starts in the background ignore interrupts, and so would the parts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         status: int | None = None
         interrupted = 0

@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import sys
 import threading
 from dataclasses import replace
@@ -101,7 +102,16 @@ def test_a_part_has_the_time_that_those_after_it_leave(tmp_path):
     assert [ran.ended for ran in device.run((slow,), tmp_path, 60, quiet())] == ["done"]
 
 
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["foreground", "background"])
+def started(request):
+    """How this command was started: a shell has what it starts in the background ignore interrupts."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("started")
 def test_a_part_that_is_cut_off_may_say_how_far_it_came(tmp_path, monkeypatch):
     monkeypatch.setattr(device, "SPARE", 0.0)
     monkeypatch.setattr(device, "GRACE", 3.0)
