@@ -20,7 +20,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -329,19 +329,15 @@ def hold(path: Path, *, shared: bool = False, wait: bool = True) -> int:
         BlockingIOError: another process has it locked, and ``wait`` is False.
         OSError: the path cannot be opened.
     """
-    descriptor = os.open(path, _FLAGS)
-    try:
+
+    def locked(descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-        if not os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False)):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
+
+    return _held(path, locked)
 
 
 def lock_file(folder: str, name: str) -> int:
@@ -393,7 +389,7 @@ def lock_aloud(descriptor: int, path: Path, *, shared: bool = False) -> None:
             fcntl.flock(descriptor, how)
             return
         except BlockingIOError:
-            pass
+            pass  # another process has it: the next look comes after a pause
         except OSError as error:
             if error.errno in _NO_LOCKS:
                 return
@@ -414,9 +410,14 @@ def hold_aloud(path: Path, *, shared: bool = False) -> int:
     Raises:
         FileNotFoundError: another process removed the path before it was locked. OSError: the path cannot be opened.
     """
+    return _held(path, lambda descriptor: lock_aloud(descriptor, path, shared=shared))
+
+
+def _held(path: Path, locked: Callable[[int], None]) -> int:
+    """Open and lock a path, and make sure that it is still there under its name."""
     descriptor = os.open(path, _FLAGS)
     try:
-        lock_aloud(descriptor, path, shared=shared)
+        locked(descriptor)
         if not os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False)):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     except BaseException:
